@@ -1,0 +1,459 @@
+//! The accept loop: the only place where sockets become requests. HTTP/1.1.
+//!
+//! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
+//! connection has [`Limits::header_timeout`] to send a whole header, the first and every later
+//! one, so an idle one is closed too; and at shutdown [`Limits::drain`] to finish. Slow *bodies*
+//! are the router's (tower-http's `TimeoutLayer`).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+/// Most connections at a time. With a full buffer each that is 256 MiB at worst; further ones wait
+/// in the kernel's queue. Needs as many file descriptors.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Time to send a whole header, and so the longest an idle connection is kept. Longer than a
+/// phone's radio takes to wake up, shorter than an attacker likes.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for requests under way at shutdown: the longest any of ours takes. Kubernetes and systemd
+/// kill after 30 and 90 s.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// Most headers of a request; past it hyper answers 431. Browsers send 20, proxies add 10.
+pub const HEADERS_MAX: usize = 100;
+
+/// Largest header with its request line, in bytes; past it hyper answers 431. A token has 4 KiB at
+/// most, a query less, and nobody needs cookies here.
+pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Largest buffer of a connection, in bytes. hyper reads into it and may overshoot a little, so
+/// it is no limit for a header.
+pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
+
+/// Pause after a failed accept. Out of file descriptors, accept fails at once and again: without
+/// a pause that is a busy loop.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long to wait for connections that were cut off: they end at their next await.
+const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
+
+/// What a listener allows. The defaults are this module's constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`CONNECTIONS_MAX`]; at least 1.
+    pub connections_max: usize,
+    /// See [`HEADER_TIMEOUT`].
+    pub header_timeout: Duration,
+    /// See [`DRAIN`].
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { connections_max: CONNECTIONS_MAX, header_timeout: HEADER_TIMEOUT, drain: DRAIN }
+    }
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were not done at the deadline. The outcome of their requests is unknown
+    /// to their clients.
+    pub cut_off: usize,
+}
+
+/// Serves `app` on `listener` until `stop`; then closes the listener, lets requests under way
+/// finish for [`Limits::drain`], and cuts off the rest.
+///
+/// Each request carries `ConnectInfo<SocketAddr>` of its peer in its extensions.
+///
+/// # Errors
+/// None once it serves: a failed accept is logged and tried again. Only a `listener` that does
+/// not know its own address fails.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> io::Result<Drained> {
+    let local = listener.local_addr()?;
+    let http = http(&limits);
+    let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
+    let live = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(ended) = tasks.join_next() => log_panic(ended),
+            accepted = accept(&listener, &slots) => {
+                let (stream, peer, slot) = accepted;
+                tasks.spawn(connection(http.clone(), app.clone(), stream, peer, live.watcher(), slot));
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!(%local, connections = tasks.len(), "closing: no new connections");
+    Ok(drain(live, tasks, limits.drain).await)
+}
+
+fn http(limits: &Limits) -> Builder {
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    http
+}
+
+/// Waits for a free slot first, so that a connection too many stays in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    loop {
+        // Only a closed semaphore fails, and nobody closes it.
+        let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
+            std::future::pending().await
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, slot),
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "connection lost before it was accepted");
+            }
+            Err(error) => {
+                tracing::error!(%error, pause_ms = PAUSE.as_millis(), "accept failed, trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The client's trouble and over, unlike running out of file descriptors.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn connection(
+    http: Builder,
+    app: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    watcher: Watcher,
+    slot: OwnedSemaphorePermit,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "TCP_NODELAY not set");
+    }
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.clone().oneshot(request)
+    });
+    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+    drop(slot);
+}
+
+async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duration) -> Drained {
+    let ended = async {
+        tokio::join!(live.shutdown(), async {
+            while let Some(ended) = tasks.join_next().await {
+                log_panic(ended);
+            }
+        });
+    };
+    if timeout(deadline, ended).await.is_ok() {
+        return Drained { cut_off: 0 };
+    }
+    while let Some(ended) = tasks.try_join_next() {
+        log_panic(ended);
+    }
+    let cut_off = tasks.len();
+    tracing::warn!(cut_off, deadline_ms = deadline.as_millis(), "connections cut off");
+    // A handler that blocks its thread does not notice; the process ends without it.
+    let _ended_or_not = timeout(CUT_OFF_WAIT, tasks.shutdown()).await;
+    Drained { cut_off }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "request handler panicked, its connection is closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use axum::routing::{get, post};
+    use tokio::runtime::Runtime;
+    use tokio::sync::{Notify, mpsc, oneshot};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// Far beyond any limit in these tests: a hang is a failure, not a wait.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(300);
+
+    struct Server {
+        runtime: Runtime,
+        address: SocketAddr,
+        stop: Option<oneshot::Sender<()>>,
+        running: JoinHandle<io::Result<Drained>>,
+        /// One message for each request that has reached its handler.
+        reached: mpsc::UnboundedReceiver<()>,
+        /// Lets `/wait` answer.
+        go: Arc<Notify>,
+    }
+
+    impl Server {
+        fn start(limits: Limits) -> Server {
+            let runtime = Runtime::new().unwrap();
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (tell, reached) = mpsc::unbounded_channel();
+            let go = Arc::new(Notify::new());
+            let (go_in, tell_body) = (Arc::clone(&go), tell.clone());
+            let app =
+                Router::new()
+                    .route(
+                        "/peer",
+                        get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                            peer.to_string()
+                        }),
+                    )
+                    .route(
+                        "/wait",
+                        get(move || async move {
+                            tell.send(()).unwrap();
+                            go_in.notified().await;
+                            "done"
+                        }),
+                    )
+                    .route(
+                        "/body",
+                        post(move |request: axum::extract::Request| async move {
+                            tell_body.send(()).unwrap();
+                            let read = axum::body::to_bytes(request.into_body(), 1_000).await;
+                            read.map(|bytes| bytes.len().to_string())
+                                .map_err(|error| error.to_string())
+                        }),
+                    );
+            let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+            let address = listener.local_addr().unwrap();
+            let running = runtime.spawn(async move {
+                serve(listener, app, limits, async move {
+                    let _dropped_is_stop_too = stopped.await;
+                })
+                .await
+            });
+            Server { runtime, address, stop: Some(stop), running, reached, go }
+        }
+
+        fn connect(&self) -> TcpStream {
+            let client = TcpStream::connect(self.address).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client
+        }
+
+        fn stop(&mut self) {
+            self.stop.take().unwrap().send(()).unwrap();
+        }
+
+        fn drained(self) -> Drained {
+            let running = async { timeout(PATIENCE, self.running).await };
+            self.runtime.block_on(running).unwrap().unwrap().unwrap()
+        }
+    }
+
+    fn limits(header_timeout: Duration, drain: Duration) -> Limits {
+        Limits { header_timeout, drain, ..Limits::default() }
+    }
+
+    /// All that comes until the server closes; an error of the socket is the end as well.
+    fn rest(client: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        let _reset = client.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn ask(client: &mut TcpStream, text: &str) -> String {
+        client.write_all(text.as_bytes()).unwrap();
+        rest(client)
+    }
+
+    const PEER: &str = "GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    #[test]
+    fn a_request_knows_its_peer() {
+        let server = Server::start(Limits::default());
+        let mut client = server.connect();
+        let answer = ask(&mut client, PEER);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.ends_with(&client.local_addr().unwrap().to_string()), "{answer}");
+    }
+
+    #[test]
+    fn a_slow_header_is_cut_off() {
+        let server = Server::start(limits(SHORT, PATIENCE));
+        for sent in ["", "GET /peer HT", "GET /peer HTTP/1.1\r\nhost: x\r\n"] {
+            let mut client = server.connect();
+            let started = Instant::now();
+            let answer = ask(&mut client, sent);
+            let waited = started.elapsed();
+            assert!(!answer.contains("200"), "after {sent:?}: {answer}");
+            assert!(waited >= SHORT - Duration::from_millis(50), "after {sent:?}: {waited:?}");
+            assert!(waited < PATIENCE / 2, "after {sent:?}: {waited:?}");
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_after_its_answer() {
+        let server = Server::start(limits(SHORT, PATIENCE));
+        let mut client = server.connect();
+        let answer = ask(&mut client, "GET /peer HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    }
+
+    #[test]
+    fn half_a_body_does_not_hold_the_shutdown() {
+        let mut server = Server::start(limits(PATIENCE, SHORT));
+        let mut client = server.connect();
+        let half = "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345";
+        client.write_all(half.as_bytes()).unwrap();
+        server.reached.blocking_recv().unwrap();
+        let started = Instant::now();
+        server.stop();
+        assert_eq!(server.drained(), Drained { cut_off: 1 });
+        assert!(started.elapsed() < SHORT + CUT_OFF_WAIT + PATIENCE / 4);
+        assert_eq!(rest(&mut client), "");
+    }
+
+    #[test]
+    fn half_a_header_does_not_hold_the_shutdown() {
+        let mut server = Server::start(limits(PATIENCE, SHORT));
+        let mut client = server.connect();
+        client.write_all(b"GET /peer HTTP/1.1\r\nho").unwrap();
+        let started = Instant::now();
+        server.stop();
+        server.drained();
+        assert!(started.elapsed() < SHORT + CUT_OFF_WAIT + PATIENCE / 4);
+        assert_eq!(rest(&mut client), "");
+    }
+
+    #[test]
+    fn a_request_under_way_is_answered_and_new_ones_are_refused() {
+        let mut server = Server::start(limits(PATIENCE, PATIENCE));
+        let mut client = server.connect();
+        client.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        server.reached.blocking_recv().unwrap();
+        server.stop();
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(server.address).is_ok() {
+            assert!(Instant::now() < deadline, "still accepts");
+        }
+        server.go.notify_one();
+        let answer = rest(&mut client);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        assert_eq!(server.drained(), Drained { cut_off: 0 });
+    }
+
+    #[test]
+    fn too_many_or_too_large_headers_are_431() {
+        let server = Server::start(Limits::default());
+        let request = |headers: usize| {
+            // Two of them are host and connection.
+            let more: String = (2..headers).map(|i| format!("x-{i}: 1\r\n")).collect();
+            PEER.replace("connection:", &format!("{more}connection:"))
+        };
+        let sized = |bytes: usize| {
+            let big = format!("host: x\r\nbig: {}", "1".repeat(bytes - PEER.len() - 7));
+            PEER.replace("host: x", &big)
+        };
+        let cases = [
+            ("100 headers", request(HEADERS_MAX), "HTTP/1.1 200"),
+            ("101 headers", request(HEADERS_MAX + 1), "HTTP/1.1 431"),
+            ("10,000 headers", request(10_000), "HTTP/1.1 431"),
+            ("32 KiB", sized(HEADER_BYTES_MAX), "HTTP/1.1 200"),
+            ("a byte more", sized(HEADER_BYTES_MAX + 1), "HTTP/1.1 431"),
+            ("70 kB", sized(70_000), "HTTP/1.1 431"),
+        ];
+        for (name, request, want) in cases {
+            let mut client = server.connect();
+            // The server may close before it has read it all: then writing fails, or the reset
+            // overtakes the answer.
+            let _broken_pipe = client.write_all(request.as_bytes());
+            let mut first = [0; 12];
+            let got = client.read_exact(&mut first).map(|()| first);
+            match got {
+                Ok(line) => assert_eq!(String::from_utf8_lossy(&line), want, "{name}"),
+                Err(error) => assert!(want.ends_with("431"), "{name}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn one_connection_too_many_waits_for_a_slot() {
+        let limits = Limits { connections_max: 1, ..limits(PATIENCE, PATIENCE) };
+        let mut server = Server::start(limits);
+        let mut first = server.connect();
+        let wait = b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        first.write_all(wait).unwrap();
+        server.reached.blocking_recv().unwrap();
+        let mut second = server.connect();
+        second.write_all(PEER.as_bytes()).unwrap();
+        second.set_read_timeout(Some(SHORT)).unwrap();
+        assert!(second.read(&mut [0; 1]).is_err(), "answered beside the first");
+        second.set_read_timeout(Some(PATIENCE)).unwrap();
+        server.go.notify_one();
+        assert!(rest(&mut first).ends_with("done"));
+        assert!(rest(&mut second).starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn which_accept_errors_need_a_pause() {
+        let cases = [
+            ("EMFILE", 24, false),
+            ("ENFILE", 23, false),
+            ("ENOMEM", 12, false),
+            ("ECONNABORTED", 103, true),
+            ("ECONNRESET", 104, true),
+        ];
+        for (name, code, want) in cases {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(is_of_one_connection(&error), want, "{name}");
+        }
+    }
+}

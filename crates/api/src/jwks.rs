@@ -1,0 +1,585 @@
+//! The keys that an identity provider publishes (JWKS): the only place that fetches any.
+//!
+//! The address is the configured one, always: no header of a token (`jku`, `x5u`) and no redirect
+//! leads elsewhere. A fetch happens when a token names an unknown key, and now and then so that a
+//! key withdrawn by its owner dies here too; never more than one a minute, so that made-up key
+//! ids cannot be turned into traffic. A failed fetch leaves the old keys in force.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::jwk::Jwk;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::token::PublicKey;
+
+/// Longest time for one fetch, name look-up to last byte.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer read, in bytes; a set of ten RSA keys with their certificates has 20 KiB.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+
+/// Most keys taken from an answer; the rest is left out with a warning.
+pub const JWKS_KEYS_MAX: usize = 64;
+
+/// Shortest time between two fetches, successful or not, in milliseconds.
+pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
+
+/// Age at which known keys are fetched again, beside the request that noticed, in milliseconds:
+/// how long a withdrawn key still counts.
+pub const REFRESH_AFTER_MS: i64 = 15 * 60_000;
+
+const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
+
+/// Why the address or the machine cannot be used for fetching keys. Found at start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadJwks {
+    /// Not an address, or one that anybody on the way could answer for.
+    #[error("JWKS address {found:?} is {why}, want https (http on loopback only)")]
+    Address {
+        /// The address.
+        found: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No TLS set-up, for example no root certificates.
+    #[error("HTTP client for the JWKS cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why a fetch changed nothing. Logged where it happens.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No answer in time.
+    #[error("JWKS could not be fetched")]
+    Http(#[source] reqwest::Error),
+    /// An answer, but not a set of keys; redirects are not followed.
+    #[error("JWKS address answered {found}, want 200 OK")]
+    Status {
+        /// What it answered.
+        found: StatusCode,
+    },
+    /// More than any set of keys has.
+    #[error("JWKS has more than {JWKS_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Not `{"keys": […]}`.
+    #[error("JWKS is not a JSON object with keys")]
+    Json(#[source] serde_json::Error),
+    /// A set from which not one key can be used would lock everybody out.
+    #[error("JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid")]
+    NoUsableKey {
+        /// How many of other kinds.
+        found: usize,
+    },
+    /// The last fetch was less than a minute ago.
+    #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
+    TooSoon,
+    /// The task ended early, at shutdown.
+    #[error("JWKS fetch was broken off")]
+    BrokenOff,
+}
+
+/// Why there is no key for an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// The issuer has none of this name, as far as is known.
+    Unknown,
+    /// The last fetch failed: it may have one.
+    Unavailable,
+}
+
+/// The published keys of one issuer, cached. Cheap to clone; clones share the cache.
+#[derive(Clone, Debug)]
+pub struct Jwks {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    url: Url,
+    client: Client,
+    known: RwLock<Known>,
+    /// Held while a fetch is under way; holds the time of the last attempt.
+    gate: Arc<Mutex<Option<i64>>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: HashMap<String, PublicKey>,
+    fetched_at_ms: Option<i64>,
+    last: Last,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Last {
+    #[default]
+    Failed,
+    Fine,
+}
+
+impl Jwks {
+    /// Fetches nothing yet. Makes ring the TLS provider of this process unless there is one.
+    ///
+    /// # Errors
+    /// Any [`BadJwks`].
+    pub fn new(address: &str) -> Result<Jwks, BadJwks> {
+        let url = checked_address(address)?;
+        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .timeout(FETCH_TIMEOUT)
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(0);
+        if on_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(BadJwks::Client)?;
+        let (known, gate) = (RwLock::default(), Arc::default());
+        Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
+    }
+
+    /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
+    /// Worth calling at start, so that the first caller need not wait; a failure may be ignored.
+    ///
+    /// # Errors
+    /// Any [`FetchError`]; the keys known before stay.
+    pub async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
+        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+        self.fetch_through(gate, now_ms).await
+    }
+
+    /// The key named `kid`. Waits for a fetch only when there is none.
+    pub(crate) async fn key(&self, kid: &str, now_ms: i64) -> Result<PublicKey, NoKey> {
+        if let Some(key) = self.shared.find(kid) {
+            self.refresh_if_old(now_ms);
+            return Ok(key);
+        }
+        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+        // Whoever held the gate may have brought it.
+        if let Some(key) = self.shared.find(kid) {
+            return Ok(key);
+        }
+        // Its failure is logged where it happens, and shows below.
+        let _outcome = self.fetch_through(gate, now_ms).await;
+        self.shared.find(kid).ok_or_else(|| self.shared.no_key())
+    }
+
+    fn refresh_if_old(&self, now_ms: i64) {
+        let fetched_at_ms = self.shared.read(|known| known.fetched_at_ms);
+        if !due(fetched_at_ms, REFRESH_AFTER_MS, now_ms) {
+            return;
+        }
+        if let Ok(gate) = Arc::clone(&self.shared.gate).try_lock_owned()
+            && due(*gate, FETCH_EVERY_MS_MIN, now_ms)
+        {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { shared.fetch(gate, now_ms).await });
+        }
+    }
+
+    /// In a task of its own: a caller who hangs up must not leave the attempt counted and the
+    /// keys unread.
+    async fn fetch_through(
+        &self,
+        gate: OwnedMutexGuard<Option<i64>>,
+        now_ms: i64,
+    ) -> Result<usize, FetchError> {
+        if !due(*gate, FETCH_EVERY_MS_MIN, now_ms) {
+            return Err(FetchError::TooSoon);
+        }
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move { shared.fetch(gate, now_ms).await });
+        task.await.unwrap_or(Err(FetchError::BrokenOff))
+    }
+}
+
+impl Shared {
+    async fn fetch(
+        &self,
+        mut gate: OwnedMutexGuard<Option<i64>>,
+        now_ms: i64,
+    ) -> Result<usize, FetchError> {
+        *gate = Some(now_ms);
+        let fetched = match self.get().await {
+            Ok(body) => usable_keys(&body),
+            Err(error) => Err(error),
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match fetched {
+            Ok(keys) => {
+                tracing::info!(url = %self.url, keys = keys.len(), "token keys fetched");
+                *known = Known { keys, fetched_at_ms: Some(now_ms), last: Last::Fine };
+                Ok(known.keys.len())
+            }
+            Err(error) => {
+                let kept = known.keys.len();
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(url = %self.url, kept, %error, cause, "token keys not fetched");
+                known.last = Last::Failed;
+                Err(error)
+            }
+        }
+    }
+
+    async fn get(&self) -> Result<Vec<u8>, FetchError> {
+        let request = self.client.get(self.url.clone());
+        let mut answer = request.send().await.map_err(FetchError::Http)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status { found: answer.status() });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(FetchError::Http)? {
+            if body.len() + chunk.len() > JWKS_BYTES_MAX {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn find(&self, kid: &str) -> Option<PublicKey> {
+        self.read(|known| known.keys.get(kid).cloned())
+    }
+
+    fn no_key(&self) -> NoKey {
+        match self.read(|known| known.last) {
+            Last::Fine => NoKey::Unknown,
+            Last::Failed => NoKey::Unavailable,
+        }
+    }
+}
+
+/// Whether `every_ms` have passed. A clock put back counts as passed: better one fetch too many
+/// than none for an hour.
+fn due(last_ms: Option<i64>, every_ms: i64, now_ms: i64) -> bool {
+    last_ms.is_none_or(|last_ms| now_ms < last_ms || now_ms - last_ms >= every_ms)
+}
+
+fn checked_address(address: &str) -> Result<Url, BadJwks> {
+    let bad = |why| BadJwks::Address { found: address.to_owned(), why };
+    let url = Url::parse(address).map_err(|_| bad("not an address"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BadJwks::Address { found: "…".to_owned(), why: "one with a password" });
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if on_loopback(&url) => Ok(url),
+        "http" => Err(bad("open to anybody on the way")),
+        _ => Err(bad("of another scheme")),
+    }
+}
+
+fn on_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
+fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, FetchError> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = serde_json::from_slice(body).map_err(FetchError::Json)?;
+    let found = set.keys.len();
+    if found > JWKS_KEYS_MAX {
+        tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");
+    }
+    let keys: HashMap<String, PublicKey> = set
+        .keys
+        .into_iter()
+        .take(JWKS_KEYS_MAX)
+        .filter_map(|entry| PublicKey::from_jwk(&serde_json::from_value::<Jwk>(entry).ok()?))
+        .collect();
+    match keys.is_empty() {
+        true => Err(FetchError::NoUsableKey { found }),
+        false => Ok(keys),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Mutex as StdMutex;
+
+    use axum::Router;
+    use axum::response::{IntoResponse, Redirect, Response};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::token::testkeys::TestKey;
+    use crate::token::{BadToken, LocalKey, LocalKeys, Outside, Tokens};
+
+    const NOON: i64 = 1_763_596_800_000;
+    const MINUTE: i64 = 60_000;
+
+    /// What the identity provider answers, and how often it was asked.
+    #[derive(Clone)]
+    struct Provider {
+        answer: Arc<StdMutex<Answer>>,
+        asked: Arc<StdMutex<Vec<String>>>,
+        address: SocketAddr,
+    }
+
+    #[derive(Clone)]
+    enum Answer {
+        Keys(Value),
+        Text(String),
+        Broken,
+        Elsewhere,
+    }
+
+    impl Provider {
+        async fn start(answer: Answer) -> Provider {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let answer = Arc::new(StdMutex::new(answer));
+            let provider = Provider { answer, asked: Arc::default(), address };
+            let asked = provider.clone();
+            let app = Router::new().fallback(move |request: axum::extract::Request| async move {
+                asked.asked.lock().unwrap().push(request.uri().path().to_owned());
+                let answer = asked.answer.lock().unwrap().clone();
+                answer.into_response()
+            });
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            provider
+        }
+
+        fn jwks(&self) -> Jwks {
+            Jwks::new(&format!("http://{}/keys", self.address)).unwrap()
+        }
+
+        fn says(&self, answer: Answer) {
+            *self.answer.lock().unwrap() = answer;
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.lock().unwrap().len()
+        }
+    }
+
+    impl IntoResponse for Answer {
+        fn into_response(self) -> Response {
+            match self {
+                Answer::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
+                Answer::Text(text) => text.into_response(),
+                Answer::Broken => axum::http::StatusCode::BAD_GATEWAY.into_response(),
+                Answer::Elsewhere => Redirect::temporary("/elsewhere").into_response(),
+            }
+        }
+    }
+
+    /// A good set of `bytes` bytes with the one key `b`.
+    fn padded(bytes: usize) -> String {
+        let text = json!({"keys": [TestKey::ed().jwk("b")]}).to_string();
+        format!("{text}{}", " ".repeat(bytes - text.len()))
+    }
+
+    async fn finds(jwks: &Jwks, kid: &str, now_ms: i64) -> Result<(), NoKey> {
+        jwks.key(kid, now_ms).await.map(|_| ())
+    }
+
+    #[test]
+    fn addresses() {
+        let cases = [
+            ("https", "https://id.example/keys", true),
+            ("http", "http://id.example/keys", false),
+            ("http on loopback", "http://127.0.0.1:9/keys", true),
+            ("the same, version 6", "http://[::1]:9/keys", true),
+            ("by name", "http://localhost/keys", true),
+            ("only called so", "http://127.0.0.1.id.example/keys", false),
+            ("a file", "file:///etc/passwd", false),
+            ("a password", "https://ann:secret@id.example/keys", false),
+            ("no address", "keys", false),
+        ];
+        for (name, address, want) in cases {
+            let made = Jwks::new(address).map(|_| ()).map_err(|bad| bad.to_string());
+            assert_eq!(made.is_ok(), want, "{name}: {made:?}");
+            assert!(!made.is_err_and(|bad| bad.contains("secret")), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_fetched_once_a_minute() {
+        let (first, second) = (TestKey::ed(), TestKey::ec());
+        let provider = Provider::start(Answer::Keys(json!([first.jwk("a")]))).await;
+        let jwks = provider.jwks();
+        assert_eq!(provider.asked(), 0, "nothing before the first token");
+        let both = Answer::Keys(json!([first.jwk("a"), second.jwk("b")]));
+        let steps = [
+            ("the first token", "a", NOON, Ok(()), 1),
+            ("a known key", "a", NOON + 1, Ok(()), 1),
+            ("an unknown one too soon", "b", NOON + MINUTE - 1, Err(NoKey::Unknown), 1),
+            ("after a minute", "b", NOON + MINUTE, Ok(()), 2),
+            ("made up", "x", NOON + 2 * MINUTE - 1, Err(NoKey::Unknown), 2),
+            ("made up, a minute later", "x", NOON + 2 * MINUTE, Err(NoKey::Unknown), 3),
+            ("made up at once again", "y", NOON + 2 * MINUTE, Err(NoKey::Unknown), 3),
+        ];
+        for (name, kid, now_ms, want, asked) in steps {
+            assert_eq!(
+                (finds(&jwks, kid, now_ms).await, provider.asked()),
+                (want, asked),
+                "{name}"
+            );
+            provider.says(both.clone());
+        }
+    }
+
+    #[tokio::test]
+    async fn many_callers_share_one_fetch() {
+        let provider = Provider::start(Answer::Keys(json!([TestKey::ed().jwk("a")]))).await;
+        let jwks = provider.jwks();
+        let callers: Vec<_> = (0..50)
+            .map(|_| {
+                let jwks = jwks.clone();
+                tokio::spawn(async move { finds(&jwks, "a", NOON).await })
+            })
+            .collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap(), Ok(()));
+        }
+        assert_eq!(provider.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_the_old_keys() {
+        let keys = |found: Value| Answer::Keys(found);
+        let secret = TestKey::hmac(&[7; 32]).jwk("b");
+        let failures = [
+            ("502", Answer::Broken),
+            ("not JSON", Answer::Text("<html>".into())),
+            ("no keys", Answer::Text("{}".into())),
+            ("an empty set", keys(json!([]))),
+            ("symmetric only", keys(json!([secret]))),
+            ("a redirect", Answer::Elsewhere),
+            ("a byte too large", Answer::Text(padded(JWKS_BYTES_MAX + 1))),
+        ];
+        for (name, failure) in failures {
+            let provider = Provider::start(keys(json!([TestKey::ed().jwk("a")]))).await;
+            let jwks = provider.jwks();
+            assert_eq!(jwks.refresh(NOON).await.unwrap(), 1, "{name}");
+            provider.says(failure);
+            let later = NOON + MINUTE;
+            assert_eq!(finds(&jwks, "b", later).await, Err(NoKey::Unavailable), "{name}");
+            assert_eq!(finds(&jwks, "a", later).await, Ok(()), "{name}");
+            assert_eq!(finds(&jwks, "b", later + 1).await, Err(NoKey::Unavailable), "{name}");
+            assert_eq!(*provider.asked.lock().unwrap(), ["/keys", "/keys"], "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_largest_answer_is_read() {
+        let provider = Provider::start(Answer::Text(padded(JWKS_BYTES_MAX))).await;
+        assert_eq!(provider.jwks().refresh(NOON).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_key_dies_after_the_refresh() {
+        let (gone, stays) = (TestKey::ed().jwk("a"), TestKey::ed().jwk("b"));
+        let provider = Provider::start(Answer::Keys(json!([gone, stays]))).await;
+        let jwks = provider.jwks();
+        jwks.refresh(NOON).await.unwrap();
+        provider.says(Answer::Keys(json!([stays])));
+        assert_eq!(finds(&jwks, "a", NOON + REFRESH_AFTER_MS - 1).await, Ok(()));
+        assert_eq!(provider.asked(), 1);
+        assert_eq!(finds(&jwks, "a", NOON + REFRESH_AFTER_MS).await, Ok(()), "does not wait");
+        // The refresh holds the gate until it is done.
+        drop(Arc::clone(&jwks.shared.gate).lock_owned().await);
+        assert_eq!(provider.asked(), 2);
+        assert_eq!(finds(&jwks, "a", NOON + REFRESH_AFTER_MS).await, Err(NoKey::Unknown));
+        assert_eq!(finds(&jwks, "b", NOON + REFRESH_AFTER_MS).await, Ok(()));
+    }
+
+    #[test]
+    fn which_entries_are_keys() {
+        let with = |mut jwk: Value, name: &str, value: &str| {
+            jwk[name] = json!(value);
+            jwk
+        };
+        let (rsa, ec, ed) =
+            (TestKey::rsa().jwk("k"), TestKey::ec().jwk("k"), TestKey::ed().jwk("k"));
+        let mut nameless = ed.clone();
+        nameless.as_object_mut().unwrap().remove("kid");
+        let cases = [
+            ("RSA", rsa.clone(), true),
+            ("P-256", ec.clone(), true),
+            ("Ed25519", ed.clone(), true),
+            ("its alg", with(rsa.clone(), "alg", "RS256"), true),
+            ("another alg", with(rsa.clone(), "alg", "RS512"), false),
+            ("HS256 for an RSA key", with(rsa.clone(), "alg", "HS256"), false),
+            ("for signatures", with(ec.clone(), "use", "sig"), true),
+            ("for encryption", with(ec.clone(), "use", "enc"), false),
+            ("another curve", with(ec, "crv", "P-384"), false),
+            ("RSA of 8 bits", with(rsa, "n", "_w"), false),
+            ("Ed25519 cut short", with(ed.clone(), "x", "AAAA"), false),
+            ("a long name", with(ed, "kid", &"k".repeat(65)), false),
+            ("no name", nameless, false),
+            ("a secret", TestKey::hmac(&[7; 32]).jwk("k"), false),
+            ("a kind yet unknown", json!({"kty": "AKP", "kid": "k", "pub": "x"}), false),
+            ("not an object", json!("k"), false),
+        ];
+        for (name, entry, want) in cases {
+            let good = TestKey::ed().jwk("good");
+            let body = json!({"keys": [entry, good]}).to_string();
+            let keys = usable_keys(body.as_bytes()).unwrap();
+            assert!(keys.contains_key("good"), "{name} spoils the others");
+            assert_eq!(keys.contains_key("k"), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_past_the_limit_are_left_out() {
+        let ed = TestKey::ed();
+        for (found, taken) in [(JWKS_KEYS_MAX, JWKS_KEYS_MAX), (JWKS_KEYS_MAX + 1, JWKS_KEYS_MAX)] {
+            let keys: Vec<Value> = (0..found).map(|i| ed.jwk(&i.to_string())).collect();
+            let body = json!({ "keys": keys }).to_string();
+            assert_eq!(usable_keys(body.as_bytes()).unwrap().len(), taken, "{found}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_through_a_jwks() {
+        let (rsa, ec, ed) = (TestKey::rsa(), TestKey::ec(), TestKey::ed());
+        let set = json!([rsa.jwk("rsa"), ec.jwk("ec"), ed.jwk("ed")]);
+        let provider = Provider::start(Answer::Keys(set)).await;
+        let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
+        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let claims =
+            json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": NOON / 1_000});
+        let now_ms = NOON - 1;
+        let wrong_alg = BadToken::Algorithm { found: "EdDSA".into(), wanted: "RS256" };
+        let cases = [
+            ("RS256", &rsa, json!({"alg": "RS256", "kid": "rsa"}), None),
+            ("ES256", &ec, json!({"alg": "ES256", "kid": "ec"}), None),
+            ("EdDSA", &ed, json!({"alg": "EdDSA", "kid": "ed"}), None),
+            ("another's kid", &ed, json!({"alg": "EdDSA", "kid": "rsa"}), Some(wrong_alg)),
+            ("no kid", &ed, json!({"alg": "EdDSA"}), Some(BadToken::NoKid)),
+            (
+                "an address brought along",
+                &ed,
+                json!({"alg": "EdDSA", "kid": "x", "jku": "http://127.0.0.1:1/", "x5u": "http://127.0.0.1:1/"}),
+                Some(BadToken::UnknownKey { kid: "x".into() }),
+            ),
+        ];
+        for (name, key, header, want) in cases {
+            let token = key.token(&header, &claims);
+            assert_eq!(tokens.verify(&token, now_ms).await.err(), want, "{name}");
+        }
+        assert_eq!(*provider.asked.lock().unwrap(), ["/keys"]);
+    }
+}

@@ -1,0 +1,858 @@
+//! Tokens: the only place where text becomes [`Claims`], and the only one that signs any.
+//!
+//! A token is a JWT with `iss`, `aud`, `sub`, `exp` and `role`. Two issuers exist. *Local* tokens
+//! are ours: HS256, signed by the newest of [`LocalKeys`]. *Outside* tokens come from an identity
+//! provider and are verified with its public key or its JWKS. The `iss` of a token only chooses
+//! whose keys it must stand up to; the algorithm belongs to the key, never to the token. Both
+//! stay valid side by side.
+//!
+//! The clock is an argument everywhere, in milliseconds since 1970; there is no leeway.
+
+mod key;
+mod provider;
+mod raw;
+#[cfg(test)]
+pub(crate) mod testkeys;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, Header};
+use serde::Serialize;
+
+pub use self::key::{
+    BadKey, KID_BYTES_MAX, LocalKey, LocalKeys, PublicAlgorithm, PublicKey, SECRET_BYTES_MIN,
+};
+use crate::jwks::{Jwks, NoKey};
+
+use self::key::Found;
+use self::raw::Parts;
+
+/// The `iss` of local tokens.
+pub const LOCAL_ISSUER: &str = "couponry";
+
+/// The `aud` of local tokens.
+pub const LOCAL_AUDIENCE: &str = "couponry";
+
+/// Longest token looked at, in bytes. Ours have about 250; identity providers with many groups
+/// stay below 2,000; hyper would let 64 KiB through to the JSON parser.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+/// Longest `sub`, in bytes: it is a user_id.
+pub const SUBJECT_BYTES_MAX: usize = 64;
+
+/// Longest life that [`Tokens::mint`] gives, in milliseconds: 366 days. A token cannot be called
+/// back but by retiring its key, so a shop's back end gets a new one at least once a year.
+pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
+
+/// Longest piece of a token repeated in an error, in characters.
+const ECHO_CHARS_MAX: usize = 64;
+
+/// What a caller may do; see section 10 of the design.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A person; acts for `sub`.
+    User,
+    /// A shop's back end; acts for the users that it names.
+    Shop,
+    /// Reads everything but code lists.
+    Operator,
+    /// Does all of it.
+    Admin,
+}
+
+impl Role {
+    /// The word in the `role` claim.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Shop => "shop",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = BadToken;
+
+    fn from_str(text: &str) -> Result<Role, BadToken> {
+        match text {
+            "user" => Ok(Role::User),
+            "shop" => Ok(Role::Shop),
+            "operator" => Ok(Role::Operator),
+            "admin" => Ok(Role::Admin),
+            _ => Err(BadToken::Role { found: echo(text) }),
+        }
+    }
+}
+
+/// Who signed a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Issuer {
+    /// We did.
+    Local,
+    /// The configured identity provider did.
+    Outside,
+}
+
+/// What a valid token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `sub`: 1 to 64 visible ASCII characters. Whether it may begin with `acc_` depends on
+    /// `issuer` and is not decided here.
+    pub subject: String,
+    /// `role`.
+    pub role: Role,
+    /// Whose key the token was verified with.
+    pub issuer: Issuer,
+    /// `iat`; an identity provider may leave it out.
+    pub issued_at_ms: Option<i64>,
+    /// `exp`, exclusive.
+    pub expires_at_ms: i64,
+    /// `generation` of the account that signed in, as given to [`Tokens::mint_for_account`].
+    pub generation: Option<u64>,
+}
+
+/// Why a token is refused. All but [`BadToken::KeysUnavailable`] mean 401; the text is for the
+/// caller and repeats nothing that he did not send, but what he should have sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// Not looked at any further.
+    #[error("token has {len} bytes, want at most {TOKEN_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// Not `header.payload.signature` of base64url and JSON objects.
+    #[error("token is malformed: {what}")]
+    Malformed {
+        /// Where it went wrong.
+        what: &'static str,
+    },
+    /// The signature is empty or `alg` is `none`.
+    #[error("token is not signed")]
+    Unsigned,
+    /// `alg` is not the one of the key.
+    #[error("token is signed with {found:?}, want {wanted}")]
+    Algorithm {
+        /// `alg` of the token.
+        found: String,
+        /// The algorithm of the key.
+        wanted: &'static str,
+    },
+    /// Without `kid` there is no telling which of several keys is meant.
+    #[error("token names no key, want a kid in its header")]
+    NoKid,
+    /// Not looked up.
+    #[error("kid has {len} bytes, want at most {KID_BYTES_MAX}")]
+    KidTooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// The issuer has no such key.
+    #[error("token is signed with an unknown key, kid {kid:?}")]
+    UnknownKey {
+        /// The id.
+        kid: String,
+    },
+    /// The key was one of ours, once.
+    #[error("token is signed with a retired key, kid {kid:?}; get a new token")]
+    RetiredKey {
+        /// The id.
+        kid: String,
+    },
+    /// The token may be good: the identity provider's keys could not be fetched. 503, later.
+    #[error("keys of the token's issuer cannot be fetched at the moment")]
+    KeysUnavailable,
+    /// Signed by somebody else, or changed since.
+    #[error("signature of the token does not match")]
+    Signature,
+    /// A required claim is absent or null.
+    #[error("token has no {claim}")]
+    Missing {
+        /// Its name.
+        claim: &'static str,
+    },
+    /// A claim has the wrong type or is out of range.
+    #[error("{claim} of the token is not {wanted}")]
+    ClaimType {
+        /// Its name.
+        claim: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// `iss` is nobody whose tokens are accepted here.
+    #[error("token is issued by {found:?}, want {wanted}")]
+    Issuer {
+        /// `iss` of the token.
+        found: String,
+        /// Those accepted.
+        wanted: String,
+    },
+    /// The token is meant for another service.
+    #[error("token is meant for {found:?}, want {wanted:?}")]
+    Audience {
+        /// `aud` of the token.
+        found: String,
+        /// The one accepted.
+        wanted: String,
+    },
+    /// `sub` is empty, too long, or has blanks.
+    #[error("sub has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
+    Subject {
+        /// Its length.
+        len: usize,
+    },
+    /// `role` is none of ours.
+    #[error("role is {found:?}, want user, shop, operator or admin")]
+    Role {
+        /// `role` of the token.
+        found: String,
+    },
+    /// `exp` has come.
+    #[error("token expired at {exp_s}, it is {now_s} (seconds since 1970)")]
+    Expired {
+        /// `exp`.
+        exp_s: i64,
+        /// The clock.
+        now_s: i64,
+    },
+    /// `nbf` has not come.
+    #[error("token is not valid before {nbf_s}, it is {now_s} (seconds since 1970)")]
+    NotYet {
+        /// `nbf`.
+        nbf_s: i64,
+        /// The clock.
+        now_s: i64,
+    },
+}
+
+/// Why no token was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMint {
+    /// No token for such a name would verify.
+    #[error("subject has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
+    Subject {
+        /// Its length.
+        len: usize,
+    },
+    /// Dead at once, or too long to be out of reach.
+    #[error("token would live {ttl_ms} ms, want 1 to {TTL_MS_MAX}")]
+    Ttl {
+        /// What was asked for.
+        ttl_ms: i64,
+    },
+    /// The crypto provider failed; cannot happen after the self-test.
+    #[error("token could not be signed: {why}")]
+    Signing {
+        /// What the library says.
+        why: String,
+    },
+}
+
+/// An identity provider whose tokens are accepted beside ours.
+#[derive(Debug)]
+pub struct Outside {
+    issuer: String,
+    audience: String,
+    keys: OutsideKeys,
+}
+
+#[derive(Debug)]
+enum OutsideKeys {
+    /// `kid` is not looked at.
+    One(PublicKey),
+    Set(Jwks),
+}
+
+impl Outside {
+    /// An issuer with one key.
+    ///
+    /// # Errors
+    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
+    pub fn with_key(issuer: &str, audience: &str, key: PublicKey) -> Result<Outside, BadKey> {
+        Outside::new(issuer, audience, OutsideKeys::One(key))
+    }
+
+    /// An issuer that publishes its keys.
+    ///
+    /// # Errors
+    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
+    pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<Outside, BadKey> {
+        Outside::new(issuer, audience, OutsideKeys::Set(jwks))
+    }
+
+    fn new(issuer: &str, audience: &str, keys: OutsideKeys) -> Result<Outside, BadKey> {
+        if issuer.is_empty() || issuer == LOCAL_ISSUER {
+            return Err(BadKey::IssuerName { found: issuer.to_owned() });
+        }
+        if audience.is_empty() {
+            return Err(BadKey::AudienceName);
+        }
+        Ok(Outside { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
+    }
+
+    async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<PublicKey, BadToken> {
+        match &self.keys {
+            OutsideKeys::One(key) => Ok(key.clone()),
+            OutsideKeys::Set(jwks) => {
+                let kid = kid.ok_or(BadToken::NoKid)?;
+                jwks.key(kid, now_ms).await.map_err(|none| match none {
+                    NoKey::Unknown => BadToken::UnknownKey { kid: echo(kid) },
+                    NoKey::Unavailable => BadToken::KeysUnavailable,
+                })
+            }
+        }
+    }
+}
+
+/// Makes and verifies tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    local: LocalKeys,
+    outside: Option<Outside>,
+}
+
+impl Tokens {
+    /// Installs the crypto provider and signs and verifies one token, so that a broken set-up is
+    /// found at start and not by the first caller.
+    ///
+    /// # Errors
+    /// [`BadKey::SelfTest`].
+    pub fn new(local: LocalKeys, outside: Option<Outside>) -> Result<Tokens, BadKey> {
+        provider::install();
+        let tokens = Tokens { local, outside };
+        tokens.self_test()?;
+        Ok(tokens)
+    }
+
+    /// Whether tokens of another issuer are accepted, which turns sign-up here off.
+    pub fn accepts_outside(&self) -> bool {
+        self.outside.is_some()
+    }
+
+    /// A token of ours and its `exp` in milliseconds, which is the whole second in or after
+    /// `now_ms + ttl_ms`.
+    ///
+    /// # Errors
+    /// Any [`BadMint`].
+    pub fn mint(
+        &self,
+        subject: &str,
+        role: Role,
+        ttl_ms: i64,
+        now_ms: i64,
+    ) -> Result<(String, i64), BadMint> {
+        self.sign(subject, role, None, ttl_ms, now_ms)
+    }
+
+    /// The same for somebody who signed in: `generation` comes back in [`Claims`], so that the
+    /// tokens of an account deleted or changed since can be told.
+    ///
+    /// # Errors
+    /// Any [`BadMint`].
+    pub fn mint_for_account(
+        &self,
+        subject: &str,
+        generation: u64,
+        ttl_ms: i64,
+        now_ms: i64,
+    ) -> Result<(String, i64), BadMint> {
+        self.sign(subject, Role::User, Some(generation), ttl_ms, now_ms)
+    }
+
+    /// What `token` says, if it is valid at `now_ms`.
+    ///
+    /// Microseconds, without I/O, unless the token names a key that its issuer's JWKS is not
+    /// known to have: then at most one fetch a minute, which takes [`Jwks`]'s time-out at most.
+    ///
+    /// # Errors
+    /// [`BadToken`]; the first check that fails wins: form, issuer, key, signature, claims, time.
+    pub async fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
+        let parts = Parts::parse(token)?;
+        let kid = parts.kid()?;
+        let iss = parts.claims.issuer()?;
+        match &self.outside {
+            Some(outside) if outside.issuer == iss => {
+                let key = outside.key(kid, now_ms).await?;
+                parts.check_signature(key.algorithm, &key.key)?;
+                parts.claims.check(Issuer::Outside, &outside.audience, now_ms)
+            }
+            Some(_) | None if iss == LOCAL_ISSUER => self.verify_local(&parts, kid, now_ms),
+            Some(outside) => Err(BadToken::Issuer {
+                found: echo(iss),
+                wanted: format!("{LOCAL_ISSUER:?} or {:?}", outside.issuer),
+            }),
+            None => Err(BadToken::Issuer { found: echo(iss), wanted: format!("{LOCAL_ISSUER:?}") }),
+        }
+    }
+
+    /// Signs a token and verifies it. A provider that was never installed panics at its first
+    /// use: that comes out as an error too.
+    ///
+    /// # Errors
+    /// [`BadKey::SelfTest`].
+    pub fn self_test(&self) -> Result<(), BadKey> {
+        let failed = |why: String| BadKey::SelfTest { why };
+        // Nothing is written in there, so nothing can be left half done.
+        catch_unwind(AssertUnwindSafe(|| self.sign_and_verify()))
+            .map_err(|_| failed("the crypto provider panicked".to_owned()))?
+            .map_err(failed)
+    }
+
+    fn sign_and_verify(&self) -> Result<(), String> {
+        let (token, _) =
+            self.mint("self-test", Role::User, 1_000, 0).map_err(|bad| bad.to_string())?;
+        let verify = |token: &str| {
+            let parts = Parts::parse(token)?;
+            self.verify_local(&parts, parts.kid()?, 0)
+        };
+        verify(&token).map_err(|bad| bad.to_string())?;
+        let (signed, _) = token.rsplit_once('.').ok_or("no signature")?;
+        match verify(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode([0; 32]))) {
+            Err(BadToken::Signature) => Ok(()),
+            other => Err(format!("a forged signature gave {other:?}")),
+        }
+    }
+
+    fn verify_local(
+        &self,
+        parts: &Parts<'_>,
+        kid: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Claims, BadToken> {
+        let kid = kid.ok_or(BadToken::NoKid)?;
+        let key = match self.local.find(kid) {
+            Some(Found::Active(key)) => key,
+            Some(Found::Retired) => return Err(BadToken::RetiredKey { kid: echo(kid) }),
+            None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
+        };
+        parts.check_signature(Algorithm::HS256, key)?;
+        parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, now_ms)
+    }
+
+    fn sign(
+        &self,
+        subject: &str,
+        role: Role,
+        generation: Option<u64>,
+        ttl_ms: i64,
+        now_ms: i64,
+    ) -> Result<(String, i64), BadMint> {
+        if !visible(subject, SUBJECT_BYTES_MAX) {
+            return Err(BadMint::Subject { len: subject.len() });
+        }
+        if !(1..=TTL_MS_MAX).contains(&ttl_ms) {
+            return Err(BadMint::Ttl { ttl_ms });
+        }
+        let iat = now_ms.div_euclid(1_000);
+        let exp = now_ms.saturating_add(ttl_ms).saturating_add(999).div_euclid(1_000);
+        let signing = self.local.signing();
+        let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
+        let minted = Minted {
+            iss: LOCAL_ISSUER,
+            aud: LOCAL_AUDIENCE,
+            sub: subject,
+            role: role.as_str(),
+            iat,
+            exp,
+            generation,
+        };
+        jsonwebtoken::encode(&header, &minted, &signing.key)
+            .map(|token| (token, exp.saturating_mul(1_000)))
+            .map_err(|error| BadMint::Signing { why: error.to_string() })
+    }
+}
+
+#[derive(Serialize)]
+struct Minted<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    role: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+}
+
+fn visible(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn echo(text: &str) -> String {
+    text.chars().take(ECHO_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::raw::SECONDS_MAX;
+    use super::testkeys::{TestKey, unsigned};
+    use super::*;
+
+    const NOON: i64 = 1_763_596_800_000;
+    const NOON_S: i64 = NOON / 1_000;
+    const SECRET: [u8; 32] = [7; 32];
+    const IDP: &str = "https://id.example";
+    const SHOP: &str = "shop.example";
+
+    fn local_keys() -> LocalKeys {
+        LocalKeys::new(vec![
+            LocalKey::active("old", &[6; 32], 1).unwrap(),
+            LocalKey::active("new", &SECRET, 2).unwrap(),
+            LocalKey::retired("gone").unwrap(),
+        ])
+        .unwrap()
+    }
+
+    fn tokens(outside: Option<(&TestKey, PublicAlgorithm)>) -> Tokens {
+        let outside = outside.map(|(key, algorithm)| {
+            let key = PublicKey::from_pem(algorithm, key.public_pem().as_bytes()).unwrap();
+            Outside::with_key(IDP, SHOP, key).unwrap()
+        });
+        Tokens::new(local_keys(), outside).unwrap()
+    }
+
+    fn local_claims() -> Value {
+        json!({"iss": "couponry", "aud": "couponry", "sub": "ann", "role": "user", "exp": NOON_S + 60})
+    }
+
+    fn outside_claims() -> Value {
+        json!({"iss": IDP, "aud": SHOP, "sub": "ann", "role": "user", "exp": NOON_S + 60})
+    }
+
+    fn ann(issuer: Issuer) -> Claims {
+        Claims {
+            subject: "ann".into(),
+            role: Role::User,
+            issuer,
+            issued_at_ms: None,
+            expires_at_ms: NOON + 60_000,
+            generation: None,
+        }
+    }
+
+    fn with(mut claims: Value, name: &str, value: Value) -> Value {
+        claims[name] = value;
+        claims
+    }
+
+    fn without(mut claims: Value, name: &str) -> Value {
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    }
+
+    fn local_token(claims: &Value) -> String {
+        TestKey::hmac(&SECRET).token(&json!({"alg": "HS256", "kid": "new"}), claims)
+    }
+
+    #[tokio::test]
+    async fn mints_what_it_verifies() {
+        let tokens = tokens(None);
+        for role in [Role::User, Role::Shop, Role::Operator, Role::Admin] {
+            let (token, expires_at_ms) = tokens.mint("ann", role, 60_000, NOON).unwrap();
+            let issued_at_ms = Some(NOON);
+            let want = Claims { role, issued_at_ms, expires_at_ms, ..ann(Issuer::Local) };
+            assert_eq!(tokens.verify(&token, NOON).await, Ok(want), "{role}");
+        }
+        let (token, _) = tokens.mint_for_account("acc_1", 7, 60_000, NOON).unwrap();
+        let claims = tokens.verify(&token, NOON).await.unwrap();
+        assert_eq!((claims.role, claims.generation), (Role::User, Some(7)));
+    }
+
+    #[test]
+    fn mint_limits() {
+        let (ok, tokens) = (|expires_at_ms| Ok(expires_at_ms), tokens(None));
+        let long = "u".repeat(65);
+        let cases = [
+            ("a second", "ann", 1_000, ok(NOON + 1_000)),
+            ("a millisecond, rounded up", "ann", 1, ok(NOON + 1_000)),
+            ("no time", "ann", 0, Err(BadMint::Ttl { ttl_ms: 0 })),
+            ("the longest", "ann", TTL_MS_MAX, ok(NOON + TTL_MS_MAX)),
+            ("longer", "ann", TTL_MS_MAX + 1, Err(BadMint::Ttl { ttl_ms: TTL_MS_MAX + 1 })),
+            ("64 characters", &long[1..], 1_000, ok(NOON + 1_000)),
+            ("65 characters", &long, 1_000, Err(BadMint::Subject { len: 65 })),
+            ("nobody", "", 1_000, Err(BadMint::Subject { len: 0 })),
+            ("a blank", "a b", 1_000, Err(BadMint::Subject { len: 3 })),
+        ];
+        for (name, subject, ttl_ms, want) in cases {
+            let got = tokens.mint(subject, Role::User, ttl_ms, NOON).map(|(_, exp)| exp);
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn time() {
+        let exp = |seconds: Value| with(local_claims(), "exp", seconds);
+        let expired = |exp_s| Some(BadToken::Expired { exp_s, now_s: NOON_S });
+        let not_number =
+            |claim| Some(BadToken::ClaimType { claim, wanted: "a number of seconds since 1970" });
+        let cases = [
+            ("a second left", exp(json!(NOON_S + 1)), None),
+            ("exp is exclusive", exp(json!(NOON_S)), expired(NOON_S)),
+            ("past", exp(json!(NOON_S - 1)), expired(NOON_S - 1)),
+            ("half a second left", exp(json!(NOON_S as f64 + 0.5)), None),
+            ("exp as a string", exp(json!((NOON_S + 60).to_string())), not_number("exp")),
+            ("exp below zero", exp(json!(-1)), not_number("exp")),
+            ("the year 9999", exp(json!(SECONDS_MAX)), None),
+            ("the year 10000", exp(json!(SECONDS_MAX + 1)), not_number("exp")),
+            ("exp without end", exp(json!(1e300)), not_number("exp")),
+            ("nbf now", with(local_claims(), "nbf", json!(NOON_S)), None),
+            (
+                "nbf in a second",
+                with(local_claims(), "nbf", json!(NOON_S + 1)),
+                Some(BadToken::NotYet { nbf_s: NOON_S + 1, now_s: NOON_S }),
+            ),
+            ("nbf as a string", with(local_claims(), "nbf", json!("0")), not_number("nbf")),
+            ("iat as a string", with(local_claims(), "iat", json!("0")), not_number("iat")),
+        ];
+        for (name, claims, want) in cases {
+            let got = tokens(None).verify(&local_token(&claims), NOON).await;
+            assert_eq!(got.err(), want, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn claims() {
+        let has = |name, value| with(local_claims(), name, value);
+        let text = |claim| Some(BadToken::ClaimType { claim, wanted: "a string" });
+        let meant_for = |found: &str| {
+            Some(BadToken::Audience { found: found.into(), wanted: "couponry".into() })
+        };
+        let issued_by = |found: &str| {
+            Some(BadToken::Issuer { found: found.into(), wanted: "\"couponry\"".into() })
+        };
+        let cases = [
+            ("all there", local_claims(), None),
+            ("aud in a list", has("aud", json!(["x", "couponry"])), None),
+            ("another aud", has("aud", json!("x")), meant_for("x")),
+            ("other auds", has("aud", json!(["x", "y"])), meant_for("x, y")),
+            ("no aud in a list", has("aud", json!([])), meant_for("")),
+            ("another iss", has("iss", json!("x")), issued_by("x")),
+            ("iss in a list", has("iss", json!(["couponry"])), text("iss")),
+            (
+                "an unknown role",
+                has("role", json!("root")),
+                Some(BadToken::Role { found: "root".into() }),
+            ),
+            ("role in a list", has("role", json!(["admin"])), text("role")),
+            ("sub of 64", has("sub", json!("u".repeat(64))), None),
+            ("sub of 65", has("sub", json!("u".repeat(65))), Some(BadToken::Subject { len: 65 })),
+            ("an empty sub", has("sub", json!("")), Some(BadToken::Subject { len: 0 })),
+            ("sub with a blank", has("sub", json!("a b")), Some(BadToken::Subject { len: 3 })),
+            ("sub beyond ASCII", has("sub", json!("é")), Some(BadToken::Subject { len: 2 })),
+            ("sub as a number", has("sub", json!(1)), text("sub")),
+        ];
+        for (name, claims, want) in cases {
+            let got = tokens(None).verify(&local_token(&claims), NOON).await;
+            assert_eq!(got.err(), want, "{name}");
+        }
+        for claim in ["iss", "aud", "sub", "exp", "role"] {
+            for claims in [without(local_claims(), claim), has(claim, Value::Null)] {
+                let got = tokens(None).verify(&local_token(&claims), NOON).await;
+                assert_eq!(got, Err(BadToken::Missing { claim }), "{claims}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn form() {
+        let malformed = |what| Err(BadToken::Malformed { what });
+        let three = "want three parts divided by points";
+        let header = "header is not base64url of a JSON object with alg";
+        let payload = "payload is not base64url of a JSON object";
+        let good = local_token(&local_claims());
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let head = part(r#"{"alg":"HS256","kid":"new"}"#);
+        let none = |alg: &str| unsigned(&json!({"alg": alg}), &local_claims());
+        let crit = json!({"alg": "HS256", "kid": "new", "crit": ["b64"]});
+        let twice = r#"{"iss":"couponry","iss":"x"}"#;
+        let cases = [
+            ("nothing", String::new(), malformed(three)),
+            ("garbage", "garbage".into(), malformed(three)),
+            ("points", "..".into(), malformed(header)),
+            ("two parts", none("HS256"), malformed(three)),
+            ("four parts", format!("{good}.x"), malformed(three)),
+            ("not base64", "!.!.!".into(), malformed(header)),
+            ("not JSON", format!("{}.e30.x", part("x")), malformed(header)),
+            (
+                "an array for a header",
+                format!("{}.e30.x", part(r#"["HS256",null,null]"#)),
+                malformed(header),
+            ),
+            ("no alg", format!("{}.e30.x", part("{}")), malformed(header)),
+            ("an array of claims", format!("{head}.{}.x", part("[]")), malformed(payload)),
+            ("a claim twice", format!("{head}.{}.x", part(twice)), malformed(payload)),
+            ("no signature", format!("{}.", none("HS256")), Err(BadToken::Unsigned)),
+            ("alg none", format!("{}.", none("none")), Err(BadToken::Unsigned)),
+            ("alg nOnE, signed", format!("{}.AAAA", none("nOnE")), Err(BadToken::Unsigned)),
+            (
+                "crit",
+                TestKey::hmac(&SECRET).token(&crit, &local_claims()),
+                malformed("crit names an extension unknown here"),
+            ),
+            ("4,096 bytes", "x".repeat(TOKEN_BYTES_MAX), malformed(three)),
+            ("4,097 bytes", "x".repeat(TOKEN_BYTES_MAX + 1), Err(BadToken::TooLong { len: 4_097 })),
+            ("base64 with padding", format!("{good}="), Err(BadToken::Signature)),
+            ("it was good", good, Ok(ann(Issuer::Local))),
+        ];
+        for (name, token, want) in cases {
+            assert_eq!(tokens(None).verify(&token, NOON).await, want, "{name}");
+        }
+        let big = local_token(&with(local_claims(), "pad", json!("x".repeat(7_500))));
+        let got = tokens(None).verify(&big, NOON).await;
+        assert_eq!(got, Err(BadToken::TooLong { len: big.len() }), "10 kB, well signed");
+    }
+
+    #[tokio::test]
+    async fn local_keys_and_algorithms() {
+        let (right, old) = (TestKey::hmac(&SECRET), TestKey::hmac(&[6; 32]));
+        let kid = |kid: &str| json!({"alg": "HS256", "kid": kid});
+        let unknown = |kid: &str| Err(BadToken::UnknownKey { kid: kid.into() });
+        let wrong_alg =
+            |found: &str| Err(BadToken::Algorithm { found: found.into(), wanted: "HS256" });
+        let long = "k".repeat(65);
+        let brought =
+            json!({"alg": "HS256", "jku": "http://127.0.0.1:1/", "jwk": right.jwk("new")});
+        let cases = [
+            ("the signing key", &right, kid("new"), Ok(ann(Issuer::Local))),
+            ("an older key", &old, kid("old"), Ok(ann(Issuer::Local))),
+            ("a key under another's id", &old, kid("new"), Err(BadToken::Signature)),
+            ("a stranger's key", &TestKey::hmac(&[9; 32]), kid("new"), Err(BadToken::Signature)),
+            (
+                "a retired key",
+                &right,
+                kid("gone"),
+                Err(BadToken::RetiredKey { kid: "gone".into() }),
+            ),
+            ("no kid", &right, json!({"alg": "HS256"}), Err(BadToken::NoKid)),
+            ("a key brought along", &right, brought, Err(BadToken::NoKid)),
+            ("an unknown kid", &right, kid("x"), unknown("x")),
+            ("kid of 64", &right, kid(&long[1..]), unknown(&long[1..])),
+            ("kid of 65", &right, kid(&long), Err(BadToken::KidTooLong { len: 65 })),
+            ("HS512", &right, json!({"alg": "HS512", "kid": "new"}), wrong_alg("HS512")),
+            ("RS256", &TestKey::rsa(), json!({"alg": "RS256", "kid": "new"}), wrong_alg("RS256")),
+            ("RS256 called HS256", &TestKey::rsa(), kid("new"), Err(BadToken::Signature)),
+        ];
+        for (name, key, header, want) in cases {
+            let token = key.token(&header, &local_claims());
+            assert_eq!(tokens(None).verify(&token, NOON).await, want, "{name}");
+        }
+        let good = local_token(&local_claims());
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let (head, _) = signed.split_once('.').unwrap();
+        let admin = with(local_claims(), "role", json!("admin")).to_string();
+        let changed = format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(admin));
+        assert_eq!(tokens(None).verify(&changed, NOON).await, Err(BadToken::Signature));
+    }
+
+    #[tokio::test]
+    async fn outside_algorithms() {
+        let keys = [
+            (TestKey::rsa(), PublicAlgorithm::Rs256),
+            (TestKey::ec(), PublicAlgorithm::Es256),
+            (TestKey::ed(), PublicAlgorithm::EdDsa),
+        ];
+        for (key, algorithm) in &keys {
+            let tokens = tokens(Some((key, *algorithm)));
+            for (other, called) in &keys {
+                let token = other.token(&json!({"alg": called.to_string()}), &outside_claims());
+                let want = match called == algorithm {
+                    true => Ok(ann(Issuer::Outside)),
+                    false => {
+                        Err(BadToken::Algorithm { found: called.to_string(), wanted: key.alg() })
+                    }
+                };
+                assert_eq!(tokens.verify(&token, NOON).await, want, "{called} for {algorithm}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn public_key_as_secret() {
+        let rsa = TestKey::rsa();
+        let forger = TestKey::hmac(rsa.public_pem().as_bytes());
+        let tokens = tokens(Some((&rsa, PublicAlgorithm::Rs256)));
+        let named = |found: &str| Err(BadToken::Algorithm { found: found.into(), wanted: "RS256" });
+        let cases = [
+            ("the classic", json!({"alg": "HS256"}), outside_claims(), named("HS256")),
+            ("named RS256", json!({"alg": "RS256"}), outside_claims(), Err(BadToken::Signature)),
+            (
+                "as ours",
+                json!({"alg": "HS256", "kid": "new"}),
+                local_claims(),
+                Err(BadToken::Signature),
+            ),
+        ];
+        for (name, header, claims, want) in cases {
+            let token = forger.token(&header, &claims);
+            assert_eq!(tokens.verify(&token, NOON).await, want, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_issuers_side_by_side() {
+        let (ed, stranger) = (TestKey::ed(), TestKey::ed());
+        let tokens = tokens(Some((&ed, PublicAlgorithm::EdDsa)));
+        let eddsa = json!({"alg": "EdDSA"});
+        let ours = json!({"alg": "HS256", "kid": "new"});
+        let neither = BadToken::Issuer {
+            found: "x".into(),
+            wanted: "\"couponry\" or \"https://id.example\"".into(),
+        };
+        let own_aud = with(outside_claims(), "aud", json!("couponry"));
+        let for_us = BadToken::Audience { found: "couponry".into(), wanted: SHOP.into() };
+        let wants_hs = BadToken::Algorithm { found: "EdDSA".into(), wanted: "HS256" };
+        let wants_ed = BadToken::Algorithm { found: "HS256".into(), wanted: "EdDSA" };
+        let hmac = TestKey::hmac(&SECRET);
+        let eddsa_kid = json!({"alg": "EdDSA", "kid": "new"});
+        let cases = [
+            ("theirs", &ed, &eddsa, outside_claims(), Ok(ann(Issuer::Outside))),
+            ("ours", &hmac, &ours, local_claims(), Ok(ann(Issuer::Local))),
+            ("a stranger as them", &stranger, &eddsa, outside_claims(), Err(BadToken::Signature)),
+            ("they as us", &ed, &eddsa_kid, local_claims(), Err(wants_hs)),
+            ("we as them", &hmac, &ours, outside_claims(), Err(wants_ed)),
+            ("theirs with our aud", &ed, &eddsa, own_aud, Err(for_us)),
+            ("neither", &ed, &eddsa, with(outside_claims(), "iss", json!("x")), Err(neither)),
+        ];
+        for (name, key, header, claims, want) in cases {
+            let token = key.token(header, &claims);
+            assert_eq!(tokens.verify(&token, NOON).await, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn outside_names() {
+        let ed = TestKey::ed();
+        let key =
+            || PublicKey::from_pem(PublicAlgorithm::EdDsa, ed.public_pem().as_bytes()).unwrap();
+        let taken = |found: &str| Some(BadKey::IssuerName { found: found.into() });
+        let cases = [
+            ("good", IDP, SHOP, None),
+            ("ours", LOCAL_ISSUER, SHOP, taken(LOCAL_ISSUER)),
+            ("none", "", SHOP, taken("")),
+            ("no audience", IDP, "", Some(BadKey::AudienceName)),
+        ];
+        for (name, issuer, audience, want) in cases {
+            assert_eq!(Outside::with_key(issuer, audience, key()).err(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn errors_do_not_repeat_a_whole_token() {
+        let bad = "x".repeat(4_000).parse::<Role>().unwrap_err();
+        assert!(bad.to_string().len() < 200, "{bad}");
+    }
+}

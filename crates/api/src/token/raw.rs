@@ -1,0 +1,188 @@
+//! A token before it is believed: its parts, and the checks that make [`Claims`] of them.
+//!
+//! Nothing here chooses a key. [`Parts::check_signature`] comes before [`RawClaims::check`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    BadToken, Claims, Issuer, KID_BYTES_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, echo, visible,
+};
+
+/// Latest `exp`, `nbf` and `iat`, in seconds: the end of the year 9999, the last that RFC 3339
+/// can print. Keeps milliseconds far from overflow.
+pub(super) const SECONDS_MAX: u64 = 253_402_300_799;
+
+/// The parts of a token, of which nothing is trusted yet.
+pub(super) struct Parts<'a> {
+    header: RawHeader,
+    pub(super) claims: RawClaims,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+/// What is read of the header. `jku`, `x5u`, `jwk` and `x5c` are not: they would let a token
+/// bring its own key.
+#[derive(Deserialize)]
+struct RawHeader {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawClaims {
+    iss: Option<Value>,
+    aud: Option<Value>,
+    sub: Option<Value>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
+    iat: Option<Value>,
+    role: Option<Value>,
+    generation: Option<Value>,
+}
+
+impl Parts<'_> {
+    pub(super) fn parse(token: &str) -> Result<Parts<'_>, BadToken> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(BadToken::TooLong { len: token.len() });
+        }
+        let three = BadToken::Malformed { what: "want three parts divided by points" };
+        let (signed, signature) = token.rsplit_once('.').ok_or(three.clone())?;
+        let (header, payload) = signed.split_once('.').ok_or(three.clone())?;
+        if payload.contains('.') {
+            return Err(three);
+        }
+        let header: RawHeader =
+            object(header, "header is not base64url of a JSON object with alg")?;
+        if signature.is_empty() || header.alg.eq_ignore_ascii_case("none") {
+            return Err(BadToken::Unsigned);
+        }
+        if header.crit.is_some() {
+            return Err(BadToken::Malformed { what: "crit names an extension unknown here" });
+        }
+        let claims = object(payload, "payload is not base64url of a JSON object")?;
+        Ok(Parts { header, claims, signed, signature })
+    }
+
+    pub(super) fn kid(&self) -> Result<Option<&str>, BadToken> {
+        match self.header.kid.as_deref() {
+            Some(kid) if kid.len() > KID_BYTES_MAX => Err(BadToken::KidTooLong { len: kid.len() }),
+            kid => Ok(kid),
+        }
+    }
+
+    pub(super) fn check_signature(
+        &self,
+        algorithm: Algorithm,
+        key: &DecodingKey,
+    ) -> Result<(), BadToken> {
+        let wanted = name_of(algorithm);
+        if self.header.alg != wanted {
+            return Err(BadToken::Algorithm { found: echo(&self.header.alg), wanted });
+        }
+        match jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm) {
+            Ok(true) => Ok(()),
+            // An error is a signature that is not even base64url: as wrong as any other.
+            Ok(false) | Err(_) => Err(BadToken::Signature),
+        }
+    }
+}
+
+impl RawClaims {
+    pub(super) fn issuer(&self) -> Result<&str, BadToken> {
+        text("iss", self.iss.as_ref())
+    }
+
+    /// Called after the signature was checked.
+    pub(super) fn check(
+        &self,
+        issuer: Issuer,
+        audience: &str,
+        now_ms: i64,
+    ) -> Result<Claims, BadToken> {
+        check_audience(self.aud.as_ref(), audience)?;
+        let subject = text("sub", self.sub.as_ref())?;
+        if !visible(subject, SUBJECT_BYTES_MAX) {
+            return Err(BadToken::Subject { len: subject.len() });
+        }
+        let role = text("role", self.role.as_ref())?.parse()?;
+        let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
+        let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
+        let issued_at_ms = self.iat.as_ref().map(|iat| instant("iat", iat)).transpose()?;
+        let generation = self.generation.as_ref().map(whole).transpose()?;
+        let now_s = now_ms.div_euclid(1_000);
+        if now_ms >= expires_at_ms {
+            return Err(BadToken::Expired { exp_s: expires_at_ms.div_euclid(1_000), now_s });
+        }
+        if let Some(nbf_ms) = starts_at_ms.filter(|nbf_ms| now_ms < *nbf_ms) {
+            return Err(BadToken::NotYet { nbf_s: nbf_ms.div_euclid(1_000), now_s });
+        }
+        let subject = subject.to_owned();
+        Ok(Claims { subject, role, issuer, issued_at_ms, expires_at_ms, generation })
+    }
+}
+
+fn name_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::RS256 => "RS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::EdDSA => "EdDSA",
+        // The enum is the library's and may grow; no key here has another one.
+        _ => "another algorithm",
+    }
+}
+
+/// A name claimed twice is malformed: two readers could take it differently.
+fn object<T: DeserializeOwned>(part: &str, what: &'static str) -> Result<T, BadToken> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| BadToken::Malformed { what })?;
+    // serde would also take a JSON array for a struct.
+    if bytes.first() != Some(&b'{') {
+        return Err(BadToken::Malformed { what });
+    }
+    serde_json::from_slice(&bytes).map_err(|_| BadToken::Malformed { what })
+}
+
+fn missing(claim: &'static str) -> BadToken {
+    BadToken::Missing { claim }
+}
+
+fn text<'a>(claim: &'static str, value: Option<&'a Value>) -> Result<&'a str, BadToken> {
+    let value = value.ok_or(missing(claim))?;
+    value.as_str().ok_or(BadToken::ClaimType { claim, wanted: "a string" })
+}
+
+fn check_audience(found: Option<&Value>, wanted: &str) -> Result<(), BadToken> {
+    let names = match found.ok_or(missing("aud"))? {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(BadToken::ClaimType { claim: "aud", wanted: "a string or a list of them" });
+        }
+    };
+    match names.contains(&wanted) {
+        true => Ok(()),
+        false => {
+            Err(BadToken::Audience { found: echo(&names.join(", ")), wanted: wanted.to_owned() })
+        }
+    }
+}
+
+/// A NumericDate in milliseconds; RFC 7519 allows fractions of a second, which are cut.
+fn instant(claim: &'static str, value: &Value) -> Result<i64, BadToken> {
+    let range = 0.0..=SECONDS_MAX as f64;
+    match (value.as_u64(), value.as_f64()) {
+        (Some(seconds), _) if seconds <= SECONDS_MAX => Ok(seconds as i64 * 1_000),
+        (None, Some(seconds)) if range.contains(&seconds) => Ok((seconds * 1_000.0) as i64),
+        _ => Err(BadToken::ClaimType { claim, wanted: "a number of seconds since 1970" }),
+    }
+}
+
+fn whole(value: &Value) -> Result<u64, BadToken> {
+    value.as_u64().ok_or(BadToken::ClaimType { claim: "generation", wanted: "a whole number" })
+}

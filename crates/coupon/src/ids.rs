@@ -1,0 +1,235 @@
+//! Names: the only place where text becomes the name of something.
+//!
+//! Every name is visible ASCII with a length limit, so it fits in a key, a header and a log
+//! line, and no other module checks one again.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest `user_id`, `login_id`, `campaign_id` or `batch_id`, in characters: a UUID with a
+/// prefix, or an e-mail address of ordinary length.
+pub const NAME_LEN_MAX: usize = 64;
+
+/// Longest `issue_ref` or `order_ref`, in characters: room for `replaces:` and a foreign code.
+pub const REF_LEN_MAX: usize = 100;
+
+/// Longest `reason`, in bytes of UTF-8: a sentence, not a document.
+pub const REASON_LEN_MAX: usize = 200;
+
+const _: () = assert!(REF_LEN_MAX >= "replaces:".len() + crate::code::FOREIGN_LEN_MAX);
+
+/// Why a text is no name of the kind that was wanted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// Empty, or longer than the limit of its kind.
+    #[error("has {found} characters, want 1 to {max}")]
+    Length {
+        /// Characters found.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A character outside the alphabet of its kind.
+    #[error("has {found:?} at {at}, want {want}")]
+    Character {
+        /// The first character that is not accepted.
+        found: char,
+        /// Its position, from 0.
+        at: usize,
+        /// The alphabet, in words.
+        want: &'static str,
+    },
+}
+
+fn check(
+    text: &str,
+    max: usize,
+    want: &'static str,
+    accepted: fn(char) -> bool,
+) -> Result<(), BadName> {
+    let found = text.chars().count();
+    if !(1..=max).contains(&found) {
+        return Err(BadName::Length { found, max });
+    }
+    match text.chars().enumerate().find(|(_, c)| !accepted(*c)) {
+        Some((at, found)) => Err(BadName::Character { found, at, want }),
+        None => Ok(()),
+    }
+}
+
+fn visible(c: char) -> bool {
+    c.is_ascii_graphic()
+}
+
+/// Characters that stand in a URL path as they are.
+fn path_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | ':')
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $max:expr, $want:literal, $accepted:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                check(text, $max, $want, $accepted)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// The shop's own word for a person.
+    UserId, NAME_LEN_MAX, "visible ASCII characters", visible
+);
+name!(
+    /// A campaign, named by its maker or by us.
+    CampaignId, NAME_LEN_MAX, "A-Z a-z 0-9 - _ . ~ :", path_safe
+);
+name!(
+    /// A batch within its campaign, named by its maker or by us.
+    BatchId, NAME_LEN_MAX, "A-Z a-z 0-9 - _ . ~ :", path_safe
+);
+name!(
+    /// One attempt to pay, in the shop's own words.
+    OrderRef, REF_LEN_MAX, "visible ASCII characters", visible
+);
+name!(
+    /// One request to be given a coupon, in the caller's own words.
+    IssueRef, REF_LEN_MAX, "visible ASCII characters", visible
+);
+
+impl IssueRef {
+    /// The reference of a coupon that came into being because `order` used a shared code. It may
+    /// be longer than one that is given.
+    pub fn of_order(order: &OrderRef) -> IssueRef {
+        IssueRef(format!("order:{order}").into())
+    }
+
+    /// The text of the code that this request replaces, if it is a replacement.
+    pub fn replaces(&self) -> Option<&str> {
+        self.0.strip_prefix("replaces:")
+    }
+
+    /// A reference as it was stored; it was well-formed when it came in.
+    pub fn stored(text: &str) -> IssueRef {
+        IssueRef(text.into())
+    }
+}
+
+/// Who made a change: the role and the name that stood in the token, `shop:checkout-7`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Actor(Box<str>);
+
+impl Actor {
+    /// The actor `role:name`; both are well-formed by then.
+    pub fn new(text: &str) -> Actor {
+        Actor(text.into())
+    }
+
+    /// `role:name`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why somebody revoked, voided, extended or cancelled, for whoever reads the history.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reason(Box<str>);
+
+impl Reason {
+    /// The sentence as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Reason {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Reason, BadName> {
+        if text.is_empty() || text.len() > REASON_LEN_MAX {
+            return Err(BadName::Length { found: text.len(), max: REASON_LEN_MAX });
+        }
+        match text.chars().enumerate().find(|(_, c)| c.is_control()) {
+            Some((at, found)) => {
+                Err(BadName::Character { found, at, want: "text without control characters" })
+            }
+            None => Ok(Reason(text.into())),
+        }
+    }
+}
+
+/// Names one attempt to change a coupon, so that an attempt whose outcome is unknown can be
+/// recognised in the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OperationId(pub u128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_alphabets() {
+        let long = "x".repeat(NAME_LEN_MAX);
+        let longer = "x".repeat(NAME_LEN_MAX + 1);
+        let cases = [
+            ("a user at the limit", long.parse::<UserId>().is_ok(), true),
+            ("a user past the limit", longer.parse::<UserId>().is_ok(), false),
+            ("an empty user", "".parse::<UserId>().is_ok(), false),
+            ("a guest", "guest:991".parse::<UserId>().is_ok(), true),
+            ("a user with a space", "a b".parse::<UserId>().is_ok(), false),
+            ("a user outside ASCII", "ä".parse::<UserId>().is_ok(), false),
+            ("a campaign with a slash", "a/b".parse::<CampaignId>().is_ok(), false),
+            ("a campaign of ours", "cmp_018f-x".parse::<CampaignId>().is_ok(), true),
+            ("an order with a slash", "991/2".parse::<OrderRef>().is_ok(), true),
+            ("a reason with spaces", "sent twice".parse::<Reason>().is_ok(), true),
+            ("a reason of two lines", "a\nb".parse::<Reason>().is_ok(), false),
+            ("a reason at the limit", "r".repeat(REASON_LEN_MAX).parse::<Reason>().is_ok(), true),
+            (
+                "a reason past the limit",
+                "r".repeat(REASON_LEN_MAX + 1).parse::<Reason>().is_ok(),
+                false,
+            ),
+            ("a ref at the limit", "r".repeat(REF_LEN_MAX).parse::<OrderRef>().is_ok(), true),
+            (
+                "a ref past the limit",
+                "r".repeat(REF_LEN_MAX + 1).parse::<IssueRef>().is_ok(),
+                false,
+            ),
+        ];
+        for (name, found, want) in cases {
+            assert_eq!(found, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_was_found() {
+        let error = "a b".parse::<UserId>().unwrap_err();
+        assert_eq!(error.to_string(), "has ' ' at 1, want visible ASCII characters");
+    }
+}

@@ -1,0 +1,18 @@
+//! What a coupon is and may become.
+//!
+//! Nothing here reads a clock, a file, a store or a random number: `now`, rows and keys come in
+//! as values, so every rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
+
+pub mod apply;
+pub mod calendar;
+pub mod campaign;
+pub mod code;
+pub mod coupon;
+pub mod ff1;
+pub mod ids;
+pub mod imported;
+pub mod minted;
+pub mod refusal;
+pub mod time;
+
+pub use apply::apply;

@@ -1,0 +1,405 @@
+//! Minted codes: the only place where a serial becomes a code and a code a serial.
+//!
+//! A minted code is 80 bits, enciphered as one block and written as 16 characters:
+//! expiry day (14 bits, days since 2020-01-01) · serial (40) · tag (26, all zero). Two serials of
+//! a day never make the same code, since the cipher is a permutation; a code that was not made
+//! here has a tag other than zero, so it is refused without a look at any store. One guess in
+//! 2^26, 67 million, gets past that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aes::Aes128;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+
+use crate::code::{CROCKFORD, Code, MINTED_LEN};
+use crate::ff1::{Ff1, VALUE_BITS};
+use crate::time::Day;
+
+/// Serials of one expiry day, 2^40: a hundred times ten billion, for every day.
+pub const SERIALS_PER_DAY: u64 = 1 << SERIAL_BITS;
+
+/// The first day that a code can name: 2020-01-01.
+pub const FIRST_DAY: Day = Day(18_262);
+
+/// The last day that a code can name: 2064-11-08, 14 bits later.
+pub const LAST_DAY: Day = Day(FIRST_DAY.0 + (1 << DAY_BITS) - 1);
+
+const DAY_BITS: u32 = 14;
+const SERIAL_BITS: u32 = 40;
+const TAG_BITS: u32 = 26;
+const CHARACTER_BITS: usize = 5;
+
+const _: () = assert!(DAY_BITS + SERIAL_BITS + TAG_BITS == VALUE_BITS);
+const _: () = assert!(MINTED_LEN * CHARACTER_BITS == VALUE_BITS as usize);
+
+/// Codes made between two calls of the cipher in [`CodeKey::mint_run`]: its own group, and one
+/// kilobyte of text.
+const GROUP: usize = 64;
+
+/// What stands in [`VALUE_OF`] for a byte that is no Crockford character.
+const NO_VALUE: u8 = 0xff;
+
+/// The five bits that a Crockford character stands for.
+const VALUE_OF: [u8; 256] = {
+    let mut values = [NO_VALUE; 256];
+    let mut value = 0;
+    while value < CROCKFORD.len() {
+        values[CROCKFORD[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// The name of a code key, computed from the key: the first four bytes of a zero block
+/// enciphered under it, which is what key files are told apart by elsewhere too. Tells nothing
+/// about the key. Printed as 8 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(u32);
+
+/// Why a text is no key's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKeyId {
+    /// Too short or too long.
+    #[error("key id has {found} bytes, want 8")]
+    Length {
+        /// Bytes found.
+        found: usize,
+    },
+    /// A character that is no lower-case hexadecimal digit.
+    #[error("key id has {found:?} at {at}, want 0-9 or a-f")]
+    Character {
+        /// The first character that is not accepted.
+        found: char,
+        /// Its position, from 0.
+        at: usize,
+    },
+}
+
+impl FromStr for KeyId {
+    type Err = BadKeyId;
+
+    fn from_str(text: &str) -> Result<KeyId, BadKeyId> {
+        if text.len() != 8 {
+            return Err(BadKeyId::Length { found: text.len() });
+        }
+        let mut id = 0;
+        for (at, found) in text.chars().enumerate() {
+            match found.to_digit(16) {
+                Some(digit) if !found.is_ascii_uppercase() => id = id << 4 | digit,
+                _ => return Err(BadKeyId::Character { found, at }),
+            }
+        }
+        Ok(KeyId(id))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a minted code says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Minted {
+    /// The shelf for which it was minted, from [`FIRST_DAY`] to [`LAST_DAY`].
+    pub day: Day,
+    /// Its number among the codes of that day, below [`SERIALS_PER_DAY`].
+    pub serial: u64,
+}
+
+/// A secret key that makes and opens codes. Who has it can mint.
+pub struct CodeKey {
+    id: KeyId,
+    ff1: Ff1,
+}
+
+impl CodeKey {
+    /// The key with these 16 secret bytes.
+    pub fn new(key: [u8; 16]) -> CodeKey {
+        let mut block = Array::from([0; 16]);
+        Aes128::new(&Array::from(key)).encrypt_block(&mut block);
+        let check_value = u128::from_be_bytes(block.into()) >> 96;
+        CodeKey { id: KeyId(check_value as u32), ff1: Ff1::new(key) }
+    }
+
+    /// The key's name.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The code number `serial` of `day`. About 0.2 µs.
+    ///
+    /// # Panics
+    /// When `day` lies outside [`FIRST_DAY`] to [`LAST_DAY`], or `serial` is not below
+    /// [`SERIALS_PER_DAY`]: another code would come out, one that may be somebody's already.
+    pub fn mint(&self, day: Day, serial: u64) -> Code {
+        assert!(serial < SERIALS_PER_DAY, "serial {serial}, want below {SERIALS_PER_DAY}");
+        Code::minted(&spell(self.ff1.encrypt(first_of(day) + (u128::from(serial) << TAG_BITS))))
+    }
+
+    /// Hands the bare text of the codes `first`, `first + 1`, … of `day` to `each`, `count` of
+    /// them, in this order: what [`CodeKey::mint`] would make. About 0.03 µs a code; allocates
+    /// nothing. Who wants to stop early asks for shorter runs.
+    ///
+    /// # Panics
+    /// As [`CodeKey::mint`], for the day and for the last serial; before the first code.
+    pub fn mint_run(&self, day: Day, first: u64, count: usize, each: &mut dyn FnMut(&str)) {
+        let end = first.checked_add(count as u64).filter(|end| *end <= SERIALS_PER_DAY);
+        assert!(end.is_some(), "{count} serials from {first} on, want below {SERIALS_PER_DAY}");
+        let start = first_of(day) + (u128::from(first) << TAG_BITS);
+        for done in (0..count).step_by(GROUP) {
+            let mut values: [u128; GROUP] =
+                std::array::from_fn(|i| start + (((done + i) as u128) << TAG_BITS));
+            let values = &mut values[..GROUP.min(count - done)];
+            self.ff1.encrypt_blocks(values);
+            for_each_text(values, each);
+        }
+    }
+
+    /// Day and serial of `code`; none when it is not 16 Crockford characters, or this key did
+    /// not make it. About 0.2 µs, and nothing but arithmetic.
+    ///
+    /// Of codes made elsewhere one in 67 million opens all the same: whether the serial lies in
+    /// a batch of this key is for the caller to look up.
+    pub fn open(&self, code: &Code) -> Option<Minted> {
+        let value = self.ff1.decrypt(value_of(code)?);
+        if value & ((1 << TAG_BITS) - 1) != 0 {
+            return None;
+        }
+        let serial = (value >> TAG_BITS) as u64 & (SERIALS_PER_DAY - 1);
+        let day = (value >> (TAG_BITS + SERIAL_BITS)) as i32;
+        Some(Minted { day: Day(FIRST_DAY.0 + day), serial })
+    }
+}
+
+/// Shows the name, never the key.
+impl fmt::Debug for CodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CodeKey").field(&self.id).finish()
+    }
+}
+
+/// The plain value of serial 0 of `day`.
+fn first_of(day: Day) -> u128 {
+    assert!(
+        (FIRST_DAY..=LAST_DAY).contains(&day),
+        "day {}, want {} to {}",
+        day.0,
+        FIRST_DAY.0,
+        LAST_DAY.0
+    );
+    u128::from((day.0 - FIRST_DAY.0).unsigned_abs()) << (SERIAL_BITS + TAG_BITS)
+}
+
+fn for_each_text(values: &[u128], each: &mut dyn FnMut(&str)) {
+    let mut bytes = [[0; MINTED_LEN]; GROUP];
+    for (text, value) in bytes.iter_mut().zip(values) {
+        *text = spell(*value);
+    }
+    // Checked once for the group, not once a code.
+    let text = str::from_utf8(bytes.as_flattened()).expect("Crockford characters are ASCII");
+    for at in 0..values.len() {
+        each(&text[at * MINTED_LEN..(at + 1) * MINTED_LEN]);
+    }
+}
+
+/// The 16 characters of an 80-bit value, the most significant five bits first.
+fn spell(value: u128) -> [u8; MINTED_LEN] {
+    // Two words of 40 bits: shifting a u128 sixteen times costs more than the cipher.
+    let words = [(value >> 40) as u64, value as u64];
+    std::array::from_fn(|at| {
+        let bits = words[at / 8] >> (CHARACTER_BITS * (7 - at % 8));
+        CROCKFORD[bits as usize % CROCKFORD.len()]
+    })
+}
+
+/// The value that `code` spells; none when it is no 16 Crockford characters.
+fn value_of(code: &Code) -> Option<u128> {
+    let characters: &[u8; MINTED_LEN] = code.as_str().as_bytes().try_into().ok()?;
+    let mut value = 0;
+    for byte in characters {
+        match VALUE_OF[usize::from(*byte)] {
+            NO_VALUE => return None,
+            bits => value = value << CHARACTER_BITS | u128::from(bits),
+        }
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-12-31.
+    const DAY: Day = Day(20_818);
+
+    fn key() -> CodeKey {
+        CodeKey::new(*b"a key of 16 byte")
+    }
+
+    #[test]
+    fn corners_open_as_they_were_minted() {
+        let cases = [
+            ("the first code of all", FIRST_DAY, 0),
+            ("the last of the first day", FIRST_DAY, SERIALS_PER_DAY - 1),
+            ("an ordinary one", DAY, 123_456_789),
+            ("the first of the last day", LAST_DAY, 0),
+            ("the last code of all", LAST_DAY, SERIALS_PER_DAY - 1),
+        ];
+        for (name, day, serial) in cases {
+            let code = key().mint(day, serial);
+            assert_eq!(code.as_str().len(), MINTED_LEN, "{name}");
+            assert_eq!(key().open(&code), Some(Minted { day, serial }), "{name}");
+            assert_eq!(code.as_str().parse::<Code>(), Ok(code), "{name}");
+        }
+    }
+
+    /// The values were computed elsewhere, with openssl and the formula above.
+    #[test]
+    fn what_is_printed_today_opens_for_ever() {
+        let key = CodeKey::new([0x2b; 16]);
+        assert_eq!(key.id().to_string(), "f27dc739");
+        assert_eq!(key.mint(DAY, 1).as_str(), "9RAWBSVSAS51FH13");
+    }
+
+    #[test]
+    fn the_day_range_is_14_bits() {
+        assert_eq!(FIRST_DAY.start().0, 1_577_836_800_000, "2020-01-01T00:00:00Z");
+        assert_eq!(LAST_DAY.0 - FIRST_DAY.0, 16_383);
+        let mint = |day, serial| std::panic::catch_unwind(|| key().mint(day, serial)).is_ok();
+        let run = |first, count| {
+            std::panic::catch_unwind(|| key().mint_run(DAY, first, count, &mut |_| ())).is_ok()
+        };
+        let cases = [
+            ("the first day", mint(FIRST_DAY, 0), true),
+            ("the day before it", mint(Day(FIRST_DAY.0 - 1), 0), false),
+            ("the last day", mint(LAST_DAY, 0), true),
+            ("the day after it", mint(Day(LAST_DAY.0 + 1), 0), false),
+            ("one serial too many", mint(DAY, SERIALS_PER_DAY), false),
+            ("a run up to the last serial", run(SERIALS_PER_DAY - 10, 10), true),
+            ("a run past the last serial", run(SERIALS_PER_DAY - 10, 11), false),
+            ("a run that overflows", run(u64::MAX, 2), false),
+            ("an empty run at the end", run(SERIALS_PER_DAY, 0), true),
+        ];
+        for (name, found, want) in cases {
+            assert_eq!(found, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_what_one_by_one_makes() {
+        let key = key();
+        for count in [0, 1, 63, 64, 65, 1_000] {
+            let mut run = Vec::new();
+            key.mint_run(DAY, 77, count, &mut |code| run.push(code.to_owned()));
+            let want: Vec<String> =
+                (77..77 + count as u64).map(|serial| key.mint(DAY, serial).to_string()).collect();
+            assert_eq!(run, want, "{count} codes");
+        }
+    }
+
+    /// About 11 s in the dev profile, where this crate is not optimised.
+    #[test]
+    fn no_two_codes_of_a_run_are_equal() {
+        const COUNT: usize = 10_000_000;
+        // Half of each code's text times an odd number, plus the other half: if these differ the
+        // codes do, at 80 MB instead of 160.
+        let mut sums: Vec<u64> = Vec::with_capacity(COUNT);
+        key().mint_run(DAY, 1 << 39, COUNT, &mut |code| {
+            let text: &[u8; MINTED_LEN] = code.as_bytes().try_into().unwrap();
+            let text = u128::from_be_bytes(*text);
+            let high = ((text >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            sums.push(high.wrapping_add(text as u64));
+        });
+        assert_eq!(sums.len(), COUNT);
+        sums.sort_unstable();
+        assert!(sums.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn one_wrong_character_is_refused() {
+        let key = key();
+        let mut tried = 0;
+        for serial in 0..200 {
+            let code = key.mint(DAY, serial * 1_000_003);
+            for at in 0..MINTED_LEN {
+                for byte in CROCKFORD {
+                    let mut wrong = code.as_str().as_bytes().to_vec();
+                    if std::mem::replace(&mut wrong[at], *byte) != *byte {
+                        assert_refused(&key, &wrong);
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(tried, 200 * 16 * 31);
+    }
+
+    #[test]
+    fn two_swapped_neighbours_are_refused() {
+        let key = key();
+        for serial in 0..1_000 {
+            let code = key.mint(DAY, serial * 1_000_003);
+            for at in 1..MINTED_LEN {
+                let mut wrong = code.as_str().as_bytes().to_vec();
+                wrong.swap(at - 1, at);
+                if wrong != code.as_str().as_bytes() {
+                    assert_refused(&key, &wrong);
+                }
+            }
+        }
+    }
+
+    fn assert_refused(key: &CodeKey, wrong: &[u8]) {
+        let wrong: Code = str::from_utf8(wrong).unwrap().parse().unwrap();
+        assert_eq!(key.open(&wrong), None, "{wrong}");
+    }
+
+    #[test]
+    fn what_is_not_minted_does_not_open() {
+        let key = key();
+        let code = key.mint(DAY, 5);
+        let cases = [
+            ("a character short", code.as_str()[1..].to_owned()),
+            ("a character more", format!("0{code}")),
+            ("no Crockford character", format!("U{}", &code.as_str()[1..])),
+            ("another key's", CodeKey::new([9; 16]).mint(DAY, 5).to_string()),
+            ("all zero", "0".repeat(16)),
+        ];
+        for (name, text) in cases {
+            assert_eq!(key.open(&text.parse().unwrap()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn key_ids() {
+        let key = CodeKey::new(std::array::from_fn(|i| i as u8));
+        assert_eq!(key.id().to_string(), "c6a13b37", "as openssl has it");
+        let cases = [
+            ("all digits", "0123abcd", Ok(KeyId(0x0123_abcd))),
+            ("the highest", "ffffffff", Ok(KeyId(u32::MAX))),
+            ("too short", "0123abc", Err(BadKeyId::Length { found: 7 })),
+            ("too long", "0123abcd0", Err(BadKeyId::Length { found: 9 })),
+            ("upper case", "0123Abcd", Err(BadKeyId::Character { found: 'A', at: 4 })),
+            ("a sign", "+123abcd", Err(BadKeyId::Character { found: '+', at: 0 })),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(text.parse::<KeyId>(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let key = key();
+        assert_eq!(format!("{key:?}"), format!("CodeKey({})", key.id()));
+        assert_eq!(format!("{:?}", key.ff1), "Ff1");
+    }
+}

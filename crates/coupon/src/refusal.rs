@@ -1,0 +1,164 @@
+//! Why a change was not made: one closed list, each with its word on the wire and with what the
+//! caller can do about it.
+
+use crate::time::Millis;
+
+/// A rule said no. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such coupon, or none that this caller may know of.
+    #[error("there is no such coupon")]
+    NotFound,
+    /// The coupon has no holder.
+    #[error("the coupon has not been issued to anybody")]
+    NotIssued,
+    /// The coupon has another holder.
+    #[error("the coupon has been issued to somebody else")]
+    AlreadyIssued,
+    /// The coupon's one live redemption belongs to another order.
+    #[error("the coupon has been redeemed")]
+    AlreadyRedeemed,
+    /// The order's redemption of this coupon was cancelled; the order cannot redeem it again.
+    #[error("this order's redemption was cancelled")]
+    RedemptionCancelled,
+    /// That order has not redeemed this coupon.
+    #[error("the coupon is not redeemed by this order")]
+    NotRedeemed,
+    /// The redemption is older than the campaign's `cancel_days`.
+    #[error("the redemption can no longer be cancelled")]
+    CancelClosed,
+    /// The coupon was killed.
+    #[error("the coupon is void")]
+    Voided,
+    /// The coupon is kept for another order.
+    #[error("the coupon is held for another order")]
+    Held {
+        /// When that hold lapses.
+        until: Millis,
+    },
+    /// The coupon is not valid yet.
+    #[error("the coupon is not valid yet")]
+    NotStarted {
+        /// When it will be.
+        valid_from: Millis,
+    },
+    /// The coupon's last millisecond has passed.
+    #[error("the coupon has expired")]
+    Expired,
+    /// Its campaign or its batch is paused.
+    #[error("the campaign or the batch is paused")]
+    Paused,
+    /// Outside the campaign's issue window.
+    #[error("the campaign issues no coupons now")]
+    IssueClosed {
+        /// When the window opens, if it lies ahead.
+        opens_at: Option<Millis>,
+    },
+    /// The new `expires_at` is earlier than the present one.
+    #[error("the new expiry is not later than the present one")]
+    NotLater,
+    /// Too late to change: the shelf may be on its way to the cold tier.
+    #[error("the coupon's shelf is closed")]
+    ShelfClosed,
+    /// The coupon has as many events as it may have.
+    #[error("the coupon's history is full")]
+    HistoryFull,
+    /// The campaign has no coupon left.
+    #[error("the campaign is sold out")]
+    SoldOut,
+    /// The user has as many coupons of the campaign as it allows.
+    #[error("the user has reached the campaign's limit")]
+    LimitPerUser,
+    /// Coupons of this campaign are not handed out by this call.
+    #[error("this campaign's coupons are not issued by this call")]
+    NotIssuable,
+    /// The name stands for something else already.
+    #[error("the name is taken by something else")]
+    NameTaken,
+}
+
+/// What may be done after an answer that is not 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will be refused again.
+    Never,
+    /// The same request may succeed later; nothing was changed.
+    Later,
+    /// Send the same request again: the answer says what happened.
+    Same,
+}
+
+impl Retry {
+    /// `never`, `later` or `same`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Retry::Never => "never",
+            Retry::Later => "later",
+            Retry::Same => "same",
+        }
+    }
+}
+
+impl Refusal {
+    /// The problem code on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refusal::NotFound => "NOT_FOUND",
+            Refusal::NotIssued => "NOT_ISSUED",
+            Refusal::AlreadyIssued => "ALREADY_ISSUED",
+            Refusal::AlreadyRedeemed => "ALREADY_REDEEMED",
+            Refusal::RedemptionCancelled => "REDEMPTION_CANCELLED",
+            Refusal::NotRedeemed => "NOT_REDEEMED",
+            Refusal::CancelClosed => "CANCEL_CLOSED",
+            Refusal::Voided => "VOIDED",
+            Refusal::Held { .. } => "HELD",
+            Refusal::NotStarted { .. } => "NOT_STARTED",
+            Refusal::Expired => "EXPIRED",
+            Refusal::Paused => "PAUSED",
+            Refusal::IssueClosed { .. } => "ISSUE_CLOSED",
+            Refusal::NotLater => "NOT_LATER",
+            Refusal::ShelfClosed => "SHELF_CLOSED",
+            Refusal::HistoryFull => "HISTORY_FULL",
+            Refusal::SoldOut => "SOLD_OUT",
+            Refusal::LimitPerUser => "LIMIT_PER_USER",
+            Refusal::NotIssuable => "NOT_ISSUABLE",
+            Refusal::NameTaken => "NAME_TAKEN",
+        }
+    }
+
+    /// Whether the same request can ever be accepted.
+    pub fn retry(self) -> Retry {
+        match self {
+            Refusal::Held { .. }
+            | Refusal::NotStarted { .. }
+            | Refusal::IssueClosed { .. }
+            | Refusal::Paused => Retry::Later,
+            Refusal::NotFound
+            | Refusal::NotIssued
+            | Refusal::AlreadyIssued
+            | Refusal::AlreadyRedeemed
+            | Refusal::RedemptionCancelled
+            | Refusal::NotRedeemed
+            | Refusal::CancelClosed
+            | Refusal::Voided
+            | Refusal::Expired
+            | Refusal::NotLater
+            | Refusal::ShelfClosed
+            | Refusal::HistoryFull
+            | Refusal::SoldOut
+            | Refusal::LimitPerUser
+            | Refusal::NotIssuable
+            | Refusal::NameTaken => Retry::Never,
+        }
+    }
+
+    /// When the same request may succeed, where that is known.
+    pub fn retry_at(self) -> Option<Millis> {
+        match self {
+            Refusal::Held { until } => Some(until),
+            Refusal::NotStarted { valid_from } => Some(valid_from),
+            Refusal::IssueClosed { opens_at } => opens_at,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Instants and days as numbers; what a calendar has to say about them is in [`crate::calendar`].
+
+/// Milliseconds of one UTC day. UTC days as POSIX counts them have no leap seconds.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// An instant: milliseconds since 1970-01-01T00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// The instant `ms` milliseconds later; stays at the end of the range instead of wrapping.
+    pub fn plus_ms(self, ms: i64) -> Millis {
+        Millis(self.0.saturating_add(ms))
+    }
+
+    /// The instant `days` times 24 hours later.
+    pub fn plus_days(self, days: u16) -> Millis {
+        self.plus_ms(i64::from(days) * DAY_MS)
+    }
+
+    /// The UTC day on which this instant lies.
+    pub fn day(self) -> Day {
+        // Instants within ±5.8 million years fit; anything else was refused when it was parsed.
+        Day(i32::try_from(self.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX))
+    }
+}
+
+/// A UTC day: days since 1970-01-01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub i32);
+
+impl Day {
+    /// The shelf of a coupon that dies at `expires_at`, which is exclusive: the UTC day of its
+    /// last millisecond.
+    pub fn shelf_of(expires_at: Millis) -> Day {
+        expires_at.plus_ms(-1).day()
+    }
+
+    /// The first instant of the day.
+    pub fn start(self) -> Millis {
+        Millis(i64::from(self.0) * DAY_MS)
+    }
+
+    /// The first instant after the day.
+    pub fn end(self) -> Millis {
+        Millis((i64::from(self.0) + 1) * DAY_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shelves() {
+        let cases = [
+            ("midnight belongs to the day before", Millis(DAY_MS), Day(0)),
+            ("a millisecond past midnight is the next shelf", Millis(DAY_MS + 1), Day(1)),
+            ("before the epoch", Millis(0), Day(-1)),
+        ];
+        for (name, expires_at, want) in cases {
+            assert_eq!(Day::shelf_of(expires_at), want, "{name}");
+        }
+        assert_eq!(Day(3).end(), Day(4).start());
+    }
+}

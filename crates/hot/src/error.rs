@@ -1,0 +1,26 @@
+//! What can go wrong in a hot store, in terms of what the caller may do.
+
+use std::error::Error;
+
+/// A call that did not end in an answer. A refusal by the rules is an answer, never an error.
+#[derive(Debug, thiserror::Error)]
+pub enum HotError {
+    /// Nothing was written; the call may be repeated later.
+    #[error("the hot store is unavailable: {0}")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// Too many callers wait already; nothing was written.
+    #[error("{waiting} writes are waiting already")]
+    Overloaded {
+        /// How many.
+        waiting: usize,
+    },
+    /// The disk is full, nearly full or read-only; nothing was written, and reads go on.
+    #[error("the hot store cannot be written: {0}")]
+    Full(String),
+    /// The write may or may not have happened; repeat it with the same names.
+    #[error("the outcome of the write is unknown: {0}")]
+    Unknown(#[source] Box<dyn Error + Send + Sync>),
+    /// What was read is not what was written; a person has to look.
+    #[error("the hot store is damaged: {0}")]
+    Damaged(String),
+}

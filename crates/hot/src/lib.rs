@@ -1,0 +1,17 @@
+//! Where active coupons live.
+//!
+//! [`HotStore`] is what the rest of couponry knows of it: each method is one whole protocol
+//! (issue a coupon, apply a change, import a group of lines), so that a store may do it as one
+//! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster.
+//! This is the only crate that knows rusqlite.
+
+mod error;
+pub mod sqlite;
+mod store;
+
+pub use error::HotError;
+pub use store::{
+    Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
+    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder,
+    Named, NewCampaign, Patched, RejectedLine, Sight, Span,
+};

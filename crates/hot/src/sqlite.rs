@@ -1,0 +1,444 @@
+//! The embedded hot store: one SQLite file, one writer that commits a group with one sync, a few
+//! readers. Where the protocols describe steps, this does one transaction.
+//!
+//! Several processes may work on one file at a time. Nothing that can change is remembered from
+//! one transaction to the next.
+
+mod accounts;
+mod campaigns;
+mod claims;
+mod coupons;
+mod days;
+mod examine;
+mod failure;
+mod import;
+mod keeper;
+mod list;
+mod readers;
+mod rows;
+mod schema;
+mod stock;
+mod turnstile;
+mod txn;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use coupon::apply::Change;
+use coupon::campaign::{Batch, ImportCounts, MintedRun};
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId, UserId};
+use coupon::imported::ImportRun;
+use coupon::minted::{CodeKey, KeyId};
+use coupon::time::{Day, Millis};
+use router::{Address, Directory, Entry, Found, Owner};
+
+use crate::{
+    Account, Applied, CampaignPatch, CampaignRow, Finding, Gauge, HotError, HotStore, ImportLine,
+    ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine,
+    Sight,
+};
+use keeper::Keeper;
+use readers::Readers;
+pub use schema::OpenError;
+use stock::Step;
+use turnstile::Turnstile;
+use txn::Txn;
+use writer::{Desk, Writer};
+
+/// Name of the file inside the data folder.
+pub const FILE_NAME: &str = "hot.db";
+
+/// Below so many free bytes on its disk the store refuses writes: room for the log to grow until
+/// the next checkpoint, and for the operator to look around.
+pub const FREE_MIN_BYTES: u64 = 256 << 20;
+
+/// How long a write waits for its turn, and then for its commit.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rejected lines forgotten in one transaction.
+const FORGET_MAX: usize = 2_000;
+
+/// What can be set about an embedded store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// See [`FREE_MIN_BYTES`].
+    pub free_min_bytes: u64,
+    /// See [`WRITE_TIMEOUT`].
+    pub write_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { free_min_bytes: FREE_MIN_BYTES, write_timeout: WRITE_TIMEOUT }
+    }
+}
+
+/// A hot store in one folder of this machine.
+pub struct SqliteHot {
+    // Dropped in this order: the writer answers what it has, then the file is closed.
+    writer: Writer,
+    keeper: Keeper,
+    readers: Readers,
+    keys: Arc<Vec<CodeKey>>,
+    folder: PathBuf,
+    options: Options,
+}
+
+impl SqliteHot {
+    /// Opens the store in `folder`, or makes it there. `keys` mint its codes.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a store of a newer release is refused by name of that release.
+    pub fn open(
+        folder: &Path,
+        keys: Arc<Vec<CodeKey>>,
+        options: Options,
+    ) -> Result<SqliteHot, OpenError> {
+        let file_error =
+            |source| OpenError::File { folder: folder.display().to_string(), source };
+        std::fs::create_dir_all(folder).map_err(file_error)?;
+        let path = folder.join(FILE_NAME);
+        let turnstile = Turnstile::open(folder).map_err(file_error)?;
+        let conn = {
+            let _held = turnstile.enter().map_err(file_error)?;
+            schema::open_writer(&path)?
+        };
+        let desk = Desk {
+            conn,
+            turnstile,
+            folder: folder.to_owned(),
+            free_min: options.free_min_bytes,
+        };
+        Ok(SqliteHot {
+            readers: Readers::open(&path)?,
+            keeper: Keeper::start(folder, &path)?,
+            writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
+            keys,
+            folder: folder.to_owned(),
+            options,
+        })
+    }
+
+    /// Issues in as many transactions as it takes to get past serials that are in the way.
+    async fn hand_out(
+        &self,
+        decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Clone + Send + 'static,
+    ) -> Result<Applied, HotError> {
+        loop {
+            let decide = decide.clone();
+            if let Some(applied) =
+                self.writer.run(move |txn| stock::step(txn, &decide)).await?
+            {
+                return Ok(applied);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for SqliteHot {
+    type Error = HotError;
+
+    async fn entry(&self, code: &Code) -> Result<Option<Entry>, HotError> {
+        let code = code.clone();
+        self.readers.run(move |txn| campaigns::entry(txn, &code)).await
+    }
+
+    async fn run_of(
+        &self,
+        key: KeyId,
+        day: Day,
+        serial: u64,
+    ) -> Result<Option<(Owner, MintedRun)>, HotError> {
+        self.readers.run(move |txn| campaigns::run_of(txn, key, day, serial)).await
+    }
+
+    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, HotError> {
+        self.readers.run(move |txn| days::bucket_bits(txn, day)).await
+    }
+
+    async fn has_long_codes(&self) -> Result<bool, HotError> {
+        Ok(self.keeper.long_codes.load(Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl HotStore for SqliteHot {
+    async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError> {
+        self.writer.run(move |txn| campaigns::create(txn, &new)).await
+    }
+
+    async fn campaign(
+        &self,
+        id: &CampaignId,
+        now: Millis,
+    ) -> Result<Option<CampaignRow>, HotError> {
+        let id = id.clone();
+        self.readers.run(move |txn| campaigns::row(txn, &id, now)).await
+    }
+
+    async fn campaigns(
+        &self,
+        after: Option<CampaignId>,
+        limit: usize,
+        now: Millis,
+    ) -> Result<Vec<CampaignRow>, HotError> {
+        self.readers.run(move |txn| campaigns::list(txn, after.as_ref(), limit, now)).await
+    }
+
+    async fn patch_campaign(
+        &self,
+        id: &CampaignId,
+        patch: CampaignPatch,
+        now: Millis,
+    ) -> Result<Patched, HotError> {
+        let id = id.clone();
+        self.writer.run(move |txn| campaigns::patch(txn, &id, &patch, now)).await
+    }
+
+    async fn mint(
+        &self,
+        campaign: &CampaignId,
+        order: MintOrder,
+        now: Millis,
+    ) -> Result<Named<Batch>, HotError> {
+        let campaign = campaign.clone();
+        self.writer.run(move |txn| campaigns::mint(txn, &campaign, &order, now)).await
+    }
+
+    async fn open_import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        now: Millis,
+    ) -> Result<Named<Batch>, HotError> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        self.writer.run(move |txn| campaigns::open_import(txn, &campaign, &batch, now)).await
+    }
+
+    async fn import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>, HotError> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        let imported = self
+            .writer
+            .run(move |txn| import::lines(txn, &campaign, &batch, &lines, &run))
+            .await?;
+        imported.ok_or_else(|| HotError::Damaged("the batch of an import is gone".into()))
+    }
+
+    async fn keep_rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<RejectedLine>,
+        now: Millis,
+    ) -> Result<(), HotError> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        self.writer
+            .run(move |txn| match batch_number(txn, &campaign, &batch)? {
+                Some(number) => import::keep_rejected(txn, number, &lines, now),
+                None => Ok(()),
+            })
+            .await
+    }
+
+    async fn close_import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        counts: ImportCounts,
+    ) -> Result<Option<Batch>, HotError> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        self.writer
+            .run(move |txn| {
+                if let Some(number) = batch_number(txn, &campaign, &batch)? {
+                    import::close(txn, number, &counts)?;
+                }
+                campaigns::batch(txn, &campaign, &batch)
+            })
+            .await
+    }
+
+    async fn rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RejectedLine>, HotError> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        self.readers
+            .run(move |txn| match batch_number(txn, &campaign, &batch)? {
+                Some(number) => import::rejected(txn, number, after, limit),
+                None => Ok(Vec::new()),
+            })
+            .await
+    }
+
+    async fn forget_rejected(&self, before: Millis) -> Result<usize, HotError> {
+        self.writer.run(move |txn| import::forget_rejected(txn, before, FORGET_MAX)).await
+    }
+
+    async fn batches(
+        &self,
+        campaign: &CampaignId,
+        after: Option<BatchId>,
+        limit: usize,
+    ) -> Result<Vec<Batch>, HotError> {
+        let campaign = campaign.clone();
+        self.readers
+            .run(move |txn| campaigns::batches(txn, &campaign, after.as_ref(), limit))
+            .await
+    }
+
+    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError> {
+        let (campaign, id) = (campaign.clone(), id.clone());
+        self.readers.run(move |txn| campaigns::batch(txn, &campaign, &id)).await
+    }
+
+    async fn pause_batch(
+        &self,
+        campaign: &CampaignId,
+        id: &BatchId,
+        paused: bool,
+        reason: Option<String>,
+    ) -> Result<Option<Batch>, HotError> {
+        let (campaign, id) = (campaign.clone(), id.clone());
+        self.writer
+            .run(move |txn| campaigns::pause_batch(txn, &campaign, &id, paused, reason.as_deref()))
+            .await
+    }
+
+    async fn announce_long_codes(&self) -> Result<(), HotError> {
+        if self.has_long_codes().await? {
+            return Ok(());
+        }
+        self.writer.run(move |txn| accounts::set(txn, keeper::LONG_CODES, "yes")).await?;
+        // Until then another process may refuse such a code without a read.
+        tokio::time::sleep(keeper::SETTINGS_KNOWN).await;
+        self.keeper.long_codes.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>, HotError> {
+        self.readers.run(campaigns::keys_in_use).await
+    }
+
+    async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError> {
+        let address = address.clone();
+        self.readers
+            .run(move |txn| Ok(coupons::locate(txn, &address)?.map(|located| located.sight())))
+            .await
+    }
+
+    async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError> {
+        self.readers
+            .run(move |txn| {
+                codes.iter().map(|code| stock::has_row(txn, run.day, code).map(|has| !has)).collect()
+            })
+            .await
+    }
+
+    async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
+        match found.clone() {
+            Found::Coupon(address) => {
+                self.writer
+                    .run(move |txn| {
+                        let decision = coupons::decide(txn, &address, &change)?;
+                        if let Some(writes) = &decision.writes {
+                            coupons::write(txn, writes)?;
+                        }
+                        Ok(decision.applied)
+                    })
+                    .await
+            }
+            Found::Shared { campaign } => {
+                let keys = Arc::clone(&self.keys);
+                self.hand_out(move |txn| stock::shared(txn, &keys, &campaign, &change)).await
+            }
+        }
+    }
+
+    async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
+        let (found, keys) = (found.clone(), Arc::clone(&self.keys));
+        self.readers
+            .run(move |txn| match &found {
+                Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
+                Found::Shared { campaign } => match stock::shared(txn, &keys, campaign, &change)? {
+                    Step::Decided(decision, _) => Ok(decision.applied),
+                    // A thousand serials in the way and more behind them: there is stock to try.
+                    Step::Again(_) => Ok(Applied {
+                        outcome: coupon::apply::Outcome::Replayed,
+                        sight: None,
+                    }),
+                },
+            })
+            .await
+    }
+
+    async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError> {
+        let (campaign, keys) = (campaign.clone(), Arc::clone(&self.keys));
+        self.hand_out(move |txn| stock::issue(txn, &keys, &campaign, &change)).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError> {
+        self.readers.run(move |txn| list::page(txn, &query)).await
+    }
+
+    async fn create_account(&self, account: Account, now: Millis) -> Result<bool, HotError> {
+        self.writer.run(move |txn| accounts::create(txn, &account, now)).await
+    }
+
+    async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>, HotError> {
+        let login_id = login_id.clone();
+        self.readers.run(move |txn| accounts::of_login(txn, &login_id)).await
+    }
+
+    async fn has_account(&self, user_id: &UserId) -> Result<bool, HotError> {
+        let user_id = user_id.clone();
+        self.readers.run(move |txn| accounts::exists(txn, &user_id)).await
+    }
+
+    async fn remove_account(&self, user_id: &UserId) -> Result<bool, HotError> {
+        let user_id = user_id.clone();
+        self.writer.run(move |txn| accounts::remove(txn, &user_id)).await
+    }
+
+    async fn writable(&self) -> Result<(), String> {
+        writer::free_space(&self.folder, self.options.free_min_bytes)
+    }
+
+    async fn touch(&self, now: Millis) -> Result<(), HotError> {
+        self.writer.run(move |txn| accounts::set(txn, "touched_at", &now.0.to_string())).await
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>, HotError> {
+        self.readers.run(examine::all).await
+    }
+
+    fn gauge(&self) -> Gauge {
+        let (writes, commits) = self.writer.counts();
+        Gauge { reads: self.readers.count(), writes, commits, waiting: self.writer.waiting() }
+    }
+}
+
+fn batch_number(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    batch: &BatchId,
+) -> rusqlite::Result<Option<i64>> {
+    match txn.campaign(campaign)? {
+        Some(campaign) => txn.batch_number(campaign.number, batch),
+        None => Ok(None),
+    }
+}

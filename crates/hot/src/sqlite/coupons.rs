@@ -1,0 +1,343 @@
+//! One coupon in a transaction: finding its row, deciding, writing it back.
+//!
+//! Deciding reads and returns what would be written; only [`write`] writes. So a rehearsal is the
+//! same decision, thrown away.
+
+use std::sync::Arc;
+
+use coupon::apply::{Action, Change, Outcome};
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis, State};
+use coupon::ids::UserId;
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use router::{Address, Owner};
+use rusqlite::{OptionalExtension, params};
+
+use super::claims::{self, Claim, NewEntry};
+use super::days;
+use super::rows;
+use super::txn::{CampaignHere, Txn};
+use crate::{Applied, Sight};
+
+/// A coupon and where it lies.
+#[derive(Clone)]
+pub(super) struct Located {
+    pub(super) coupon: Coupon,
+    pub(super) campaign: CampaignHere,
+    pub(super) batch: i64,
+    pub(super) batch_paused: bool,
+    /// Its shelf.
+    pub(super) day: Day,
+}
+
+impl Located {
+    pub(super) fn sight(&self) -> Sight {
+        self.sight_of(self.coupon.clone())
+    }
+
+    pub(super) fn sight_of(&self, coupon: Coupon) -> Sight {
+        Sight {
+            coupon,
+            campaign: Arc::clone(&self.campaign.terms),
+            batch_paused: self.batch_paused,
+        }
+    }
+
+    /// One machine has one clock: no bound.
+    pub(super) fn apply(&self, change: &Change) -> Outcome {
+        coupon::apply(&self.coupon, change, &self.campaign.terms.terms(self.batch_paused, 0))
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> Decision {
+        Decision {
+            applied: Applied { outcome: Outcome::Refused(refusal), sight: Some(self.sight()) },
+            writes: None,
+        }
+    }
+}
+
+/// What came of a change, and what has to be written for it.
+pub(super) struct Decision {
+    pub(super) applied: Applied,
+    pub(super) writes: Option<Writes>,
+}
+
+pub(super) struct Writes {
+    pub(super) before: Located,
+    pub(super) after: Coupon,
+    pub(super) entry: Option<NewEntry>,
+}
+
+impl Decision {
+    pub(super) fn not_found() -> Decision {
+        let outcome = Outcome::Refused(Refusal::NotFound);
+        Decision { applied: Applied { outcome, sight: None }, writes: None }
+    }
+
+    /// `after` in place of `before`, and `entry` in the claim of its new holder.
+    pub(super) fn accepted(before: Located, after: Coupon, entry: Option<NewEntry>) -> Decision {
+        let sight = Some(before.sight_of(after.clone()));
+        let outcome = Outcome::Accepted(Box::new(after.clone()));
+        let writes = Some(Writes { before, after, entry });
+        Decision { applied: Applied { outcome, sight }, writes }
+    }
+
+    pub(super) fn replayed(located: &Located) -> Decision {
+        let applied = Applied { outcome: Outcome::Replayed, sight: Some(located.sight()) };
+        Decision { applied, writes: None }
+    }
+}
+
+/// The coupon at `address`, wherever it is by now.
+pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
+    if let Some(located) = row_of(txn, address.place.day, &address.code)? {
+        return Ok(Some(located));
+    }
+    if let Some(day) = days::of_moved(txn, &address.code)?
+        && day != address.place.day
+        && let Some(located) = row_of(txn, day, &address.code)?
+    {
+        return Ok(Some(located));
+    }
+    match address.minted {
+        true => untouched(txn, &address.code, &address.owner, address.place.day),
+        false => Ok(None),
+    }
+}
+
+/// The coupon with a row on the shelf `day`.
+pub(super) fn row_of(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> rusqlite::Result<Option<Located>> {
+    let sql = concat!(
+        "SELECT ",
+        rows::coupon_columns!(),
+        " FROM coupon WHERE shelf_day = ?1 AND code = ?2"
+    );
+    let row = txn
+        .statement(sql)?
+        .query_row(params![day.0, code.as_str()], rows::coupon_row)
+        .optional()?;
+    row.map(|row| located(txn, row)).transpose()
+}
+
+pub(super) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<Located> {
+    let campaign = txn.campaign_at(row.campaign)?;
+    let batch_number = row.batch;
+    let batch = txn.batch_at(batch_number)?;
+    let day = row.day;
+    let coupon = row.into_coupon(&campaign, &batch);
+    Ok(Located { coupon, campaign, batch: batch_number, batch_paused: batch.paused, day })
+}
+
+/// A minted coupon that has no row.
+fn untouched(
+    txn: &Txn<'_>,
+    code: &Code,
+    owner: &Owner,
+    day: Day,
+) -> rusqlite::Result<Option<Located>> {
+    let Some(campaign) = txn.campaign(&owner.campaign)? else { return Ok(None) };
+    let Some(batch) = txn.batch_number(campaign.number, &owner.batch)? else { return Ok(None) };
+    untouched_of(txn, code.clone(), campaign, batch, day).map(Some)
+}
+
+pub(super) fn untouched_of(
+    txn: &Txn<'_>,
+    code: Code,
+    campaign: CampaignHere,
+    number: i64,
+    day: Day,
+) -> rusqlite::Result<Located> {
+    let batch = txn.batch_at(number)?;
+    let coupon = Coupon::untouched(Genesis {
+        code,
+        campaign: campaign.terms.id.clone(),
+        batch: batch.id,
+        valid_from: campaign.terms.valid_from,
+        expires_at: campaign.terms.expires_at,
+        zone: campaign.terms.zone.clone(),
+        created_at: batch.created_at,
+    });
+    Ok(Located { coupon, campaign, batch: number, batch_paused: batch.paused, day })
+}
+
+/// What `change` does to the coupon at `address`.
+pub(super) fn decide(
+    txn: &Txn<'_>,
+    address: &Address,
+    change: &Change,
+) -> rusqlite::Result<Decision> {
+    let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
+    let change = with_issued_until(change, &located.campaign);
+    let after = match located.apply(&change) {
+        Outcome::Accepted(after) => *after,
+        Outcome::Replayed => return Ok(Decision::replayed(&located)),
+        Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
+    };
+    if let Action::Extend { expires_at, .. } = change.action
+        && days::is_closing(txn, Day::shelf_of(expires_at))?
+    {
+        return Ok(located.refused(Refusal::ShelfClosed));
+    }
+    let entry = match new_holder(&located.coupon, &after) {
+        None => None,
+        // Without a limit there is nothing to count.
+        Some(_) if located.campaign.terms.per_user_limit.is_none() => None,
+        Some(user) => {
+            let claim = Claim::read(txn, &located.campaign, user)?;
+            if claim.is_full() {
+                return Ok(located.refused(Refusal::LimitPerUser));
+            }
+            Some(claim.entry(after.issue_ref().cloned()))
+        }
+    };
+    Ok(Decision::accepted(located, after, entry))
+}
+
+fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
+    after.holder().filter(|holder| before.holder() != Some(holder))
+}
+
+/// In a campaign with `valid_days` the expiry of an issue counts from it.
+pub(super) fn with_issued_until(change: &Change, campaign: &CampaignHere) -> Change {
+    let mut change = change.clone();
+    if let Action::Issue { expires_at, .. } = &mut change.action {
+        *expires_at = campaign.terms.issued_until(change.at);
+    }
+    change
+}
+
+/// Writes what was decided: the row, its shelf, its directory entry, the claim and the counts.
+pub(super) fn write(txn: &Txn<'_>, writes: &Writes) -> rusqlite::Result<()> {
+    let Writes { before, after, entry } = writes;
+    let day = shelf_after(before, after);
+    if let Some(entry) = entry {
+        claims::enter(txn, before.campaign.number, entry, day, after.code())?;
+    }
+    txn.count_change(before.campaign.number, before.coupon.state(), after.state());
+    if before.coupon.version() == 0 {
+        days::enter(txn, day, &before.campaign.terms)?;
+        insert(txn, before, after, day)?;
+    } else if day != before.day {
+        days::enter(txn, day, &before.campaign.terms)?;
+        txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+            .execute(params![before.day.0, after.code().as_str()])?;
+        insert(txn, before, after, day)?;
+    } else {
+        update(txn, before, after)?;
+    }
+    if day != before.day {
+        days::point_to(txn, after.code(), before, day)?;
+    }
+    Ok(())
+}
+
+/// A coupon moves only when its new expiry lies past its shelf's day, and never back.
+fn shelf_after(before: &Located, after: &Coupon) -> Day {
+    match after.expires_at() > before.day.end() {
+        true => Day::shelf_of(after.expires_at()),
+        false => before.day,
+    }
+}
+
+/// Makes the row of a coupon that has none on this shelf.
+pub(super) fn insert(
+    txn: &Txn<'_>,
+    located: &Located,
+    coupon: &Coupon,
+    day: Day,
+) -> rusqlite::Result<()> {
+    let genesis = coupon.genesis();
+    txn.statement(
+        "INSERT INTO coupon (shelf_day, code, campaign, batch, version, state, holder, \
+         valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
+         events, created_at, modified_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        day.0,
+        coupon.code().as_str(),
+        located.campaign.number,
+        located.batch,
+        signed(coupon.version()),
+        coupon.state().word(),
+        coupon.holder().map(UserId::as_str),
+        genesis.valid_from.0,
+        coupon.expires_at().0,
+        genesis.expires_at.0,
+        coupon.issued_at().map(|at| at.0),
+        redeemed_at(coupon).map(|at| at.0),
+        order_ref(coupon),
+        coupon.hold().map(rows::hold_to_json),
+        rows::events_to_json(coupon.events()),
+        genesis.created_at.0,
+        coupon.modified_at().0,
+    ])?;
+    Ok(())
+}
+
+/// Writes a row back, if it is still the one that was read: `version` says so.
+fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<()> {
+    let same_indexes = before.coupon.holder() == after.holder()
+        && before.coupon.expires_at() == after.expires_at();
+    // SQLite rewrites the entry of every index whose columns are named, changed or not; a redeem
+    // changes neither holder nor expiry.
+    let sql = match same_indexes {
+        true => {
+            "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
+             order_ref = ?5, hold = ?6, events = ?7, modified_at = ?8 \
+             WHERE shelf_day = ?9 AND code = ?10 AND version = ?11"
+        }
+        false => {
+            "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
+             order_ref = ?5, hold = ?6, events = ?7, modified_at = ?8, \
+             holder = ?12, expires_at = ?13 \
+             WHERE shelf_day = ?9 AND code = ?10 AND version = ?11"
+        }
+    };
+    let mut statement = txn.statement(sql)?;
+    let common = params![
+        signed(after.version()),
+        after.state().word(),
+        after.issued_at().map(|at| at.0),
+        redeemed_at(after).map(|at| at.0),
+        order_ref(after),
+        after.hold().map(rows::hold_to_json),
+        rows::events_to_json(after.events()),
+        after.modified_at().0,
+        before.day.0,
+        after.code().as_str(),
+        signed(before.coupon.version()),
+    ];
+    let holder = after.holder().map(UserId::as_str);
+    let more = params![holder, after.expires_at().0];
+    let changed = match same_indexes {
+        true => statement.execute(common)?,
+        false => statement.execute(&*[common, more].concat())?,
+    };
+    match changed {
+        1 => Ok(()),
+        // Read and written in one transaction: nobody can have come in between.
+        _ => Err(super::failure::damaged("version", "the row changed inside a transaction")),
+    }
+}
+
+fn redeemed_at(coupon: &Coupon) -> Option<Millis> {
+    match coupon.state() {
+        State::Redeemed { redemption, .. } => Some(redemption.at),
+        State::Available | State::Issued { .. } | State::Void { .. } => None,
+    }
+}
+
+fn order_ref(coupon: &Coupon) -> Option<&str> {
+    coupon.redemption().map(|redemption| redemption.order.as_str())
+}
+
+/// Versions and counts stay far below 2^63.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,97 @@
+//! Shelves: the plan of a day, and the directory entries that say on which one a coupon lies.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::time::{Day, Millis};
+use router::BUCKET_BITS_DEFAULT;
+use rusqlite::{OptionalExtension, params};
+
+use super::coupons::Located;
+use super::txn::Txn;
+
+/// A hold may be redeemed so long after expiry (`coupon::apply::HOLD_PAST_EXPIRY_MS`); the shelf
+/// stays open for it.
+const GRACE_MS: i64 = coupon::apply::HOLD_PAST_EXPIRY_MS;
+
+/// A day that no longer takes coupons.
+pub(super) struct Closing;
+
+/// Before a campaign's first coupon comes to `day`: the plan exists, and the shelf stays open as
+/// long as the campaign's cancelling and extending need it.
+pub(super) fn enter(
+    txn: &Txn<'_>,
+    day: Day,
+    campaign: &Campaign,
+) -> rusqlite::Result<Result<(), Closing>> {
+    let open_days = campaign.cancel_days.max(campaign.extend_days);
+    let seal_after = day.end().plus_days(open_days).plus_ms(GRACE_MS);
+    txn.statement(
+        "INSERT INTO day_plan (day, bucket_bits, seal_after, closing, next_serial) \
+         VALUES (?1, ?2, ?3, 0, 0) \
+         ON CONFLICT (day) DO UPDATE SET seal_after = excluded.seal_after \
+         WHERE seal_after < excluded.seal_after AND closing = 0",
+    )?
+    .execute(params![day.0, BUCKET_BITS_DEFAULT, seal_after.0])?;
+    Ok(if is_closing(txn, day)? { Err(Closing) } else { Ok(()) })
+}
+
+/// Whether the day has begun to close: nothing may come to it any more.
+pub(super) fn is_closing(txn: &Txn<'_>, day: Day) -> rusqlite::Result<bool> {
+    let closing = txn
+        .statement("SELECT closing FROM day_plan WHERE day = ?1")?
+        .query_row([day.0], |row| row.get(0))
+        .optional()?;
+    Ok(closing.unwrap_or(false))
+}
+
+pub(super) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8>> {
+    txn.statement("SELECT bucket_bits FROM day_plan WHERE day = ?1")?
+        .query_row([day.0], |row| row.get(0))
+        .optional()
+}
+
+/// Takes `count` serials of the day's counter; the first of them, or `None` when the day has not
+/// so many left. The plan is there.
+pub(super) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> rusqlite::Result<Option<u64>> {
+    let first: i64 = txn
+        .statement("SELECT next_serial FROM day_plan WHERE day = ?1")?
+        .query_row([day.0], |row| row.get(0))?;
+    let first = first.unsigned_abs();
+    let Some(next) = first.checked_add(count).filter(|n| *n <= coupon::minted::SERIALS_PER_DAY)
+    else {
+        return Ok(None);
+    };
+    txn.statement("UPDATE day_plan SET next_serial = ?2 WHERE day = ?1")?
+        .execute(params![day.0, super::coupons::signed(next)])?;
+    Ok(Some(first))
+}
+
+/// The shelf that the directory names for a coupon's code.
+pub(super) fn of_moved(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
+    let day = txn
+        .statement("SELECT shelf_day FROM directory WHERE code = ?1 AND kind = 'coupon'")?
+        .query_row([code.as_str()], |row| row.get::<_, Option<i32>>(0))
+        .optional()?;
+    Ok(day.flatten().map(Day))
+}
+
+/// The directory says from now on that the coupon lies on `day`.
+pub(super) fn point_to(
+    txn: &Txn<'_>,
+    code: &Code,
+    located: &Located,
+    day: Day,
+) -> rusqlite::Result<()> {
+    txn.statement(
+        "INSERT INTO directory (code, kind, campaign, batch, shelf_day) \
+         VALUES (?1, 'coupon', ?2, ?3, ?4) \
+         ON CONFLICT (code) DO UPDATE SET shelf_day = excluded.shelf_day",
+    )?
+    .execute(params![code.as_str(), located.campaign.number, located.batch, day.0])?;
+    Ok(())
+}
+
+/// A shelf that lies wholly in the past at `now`.
+pub(super) fn is_over(day: Day, now: Millis) -> bool {
+    now >= day.end()
+}

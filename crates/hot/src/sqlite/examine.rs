@@ -1,0 +1,147 @@
+//! Looking for damage: reads the whole file and compares what is said twice.
+
+use std::collections::BTreeMap;
+
+use coupon::coupon::Coupon;
+use rusqlite::Row;
+
+use super::coupons::located;
+use super::rows;
+use super::txn::Txn;
+use crate::Finding;
+
+/// Faults named one by one; past it only their number is told.
+const NAMED_MAX: usize = 20;
+
+pub(super) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<Finding>> {
+    Ok(vec![file(txn)?, coupons(txn)?, counts(txn)?, entries(txn)?, claims(txn)?])
+}
+
+/// SQLite's own check: pages, indexes, constraints.
+fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
+    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(match said.as_slice() {
+        [ok] if ok == "ok" => Finding::Sound("hot.db: every page and index is as it should be".into()),
+        faults => Finding::Fault(format!("hot.db: {}", faults.join("; "))),
+    })
+}
+
+/// Each row against its events.
+fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    let columns = rows::coupon_columns!();
+    let sql =
+        format!("SELECT {columns}, state, holder, expires_at, redeemed_at, order_ref FROM coupon");
+    let mut statement = txn.conn.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    let (mut count, mut faults) = (0_u64, Vec::new());
+    while let Some(row) = found.next()? {
+        count += 1;
+        let checked = rows::coupon_row(row).and_then(|it| located(txn, it));
+        let fault = match checked {
+            Ok(located) => disagreement(&located.coupon, row)?,
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(fault) = fault {
+            faults.push(format!("{}: {fault}", row.get::<_, String>(1)?));
+        }
+    }
+    Ok(finding(&format!("{count} coupons: each row says what its events say"), &faults))
+}
+
+fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+    let redemption = coupon.redemption();
+    let columns = [
+        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().word().to_owned())),
+        ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
+        (
+            "expires_at",
+            Some(row.get::<_, i64>("expires_at")?.to_string()),
+            Some(coupon.expires_at().0.to_string()),
+        ),
+        (
+            "redeemed_at",
+            row.get::<_, Option<i64>>("redeemed_at")?.map(|at| at.to_string()),
+            redemption.map(|it| it.at.0.to_string()),
+        ),
+        ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
+    ];
+    let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
+    Ok(wrong.map(|(name, stored, folded)| {
+        format!("{name} is {stored:?}, its events say {folded:?}")
+    }))
+}
+
+/// The counts of the campaigns against their rows.
+fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    let mut counted: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
+    let mut statement =
+        txn.statement("SELECT campaign, state, count(*) FROM coupon GROUP BY campaign, state")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at = match row.get_ref(1)?.as_str()? {
+            "issued" => 0,
+            "redeemed" => 1,
+            "void" => 2,
+            _ => continue,
+        };
+        counted.entry(row.get(0)?).or_default()[at] = row.get(2)?;
+    }
+    let mut statement = txn.statement(
+        "SELECT number, campaign_id, issued, redeemed, void, stock, \
+         (SELECT coalesce(sum(count), 0) FROM batch WHERE campaign = number) FROM campaign",
+    )?;
+    let mut rows = statement.query([])?;
+    let (mut campaigns, mut faults) = (0_u64, Vec::new());
+    while let Some(row) = rows.next()? {
+        campaigns += 1;
+        let stored: [i64; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
+        let found = counted.remove(&row.get(0)?).unwrap_or_default();
+        let (stock, batches): (i64, i64) = (row.get(5)?, row.get(6)?);
+        let id: String = row.get(1)?;
+        if stored != found {
+            faults.push(format!(
+                "{id}: counted issued, redeemed, void as {stored:?}, its rows say {found:?}"
+            ));
+        }
+        if stock != batches || found.iter().sum::<i64>() > stock {
+            faults.push(format!("{id}: stock is {stock}, its batches have {batches}"));
+        }
+    }
+    Ok(finding(&format!("{campaigns} campaigns: the counts are those of their rows"), &faults))
+}
+
+/// Foreign coupons against their directory entries.
+fn entries(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    let missing = "SELECT directory.code FROM directory LEFT JOIN coupon \
+                   ON coupon.shelf_day = directory.shelf_day AND coupon.code = directory.code \
+                   WHERE directory.kind = 'coupon' AND coupon.code IS NULL LIMIT 100";
+    let mut statement = txn.statement(missing)?;
+    let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let codes = codes.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(finding("every code in the directory has its coupon", &codes))
+}
+
+/// Holders against their claims.
+fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    let missing = "SELECT coupon.code FROM coupon JOIN campaign ON number = coupon.campaign \
+                   WHERE holder IS NOT NULL AND per_user_limit IS NOT NULL AND NOT EXISTS \
+                   (SELECT 1 FROM claim WHERE claim.campaign = coupon.campaign \
+                   AND claim.user_id = holder AND claim.code = coupon.code) LIMIT 100";
+    let mut statement = txn.statement(missing)?;
+    let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let codes = codes.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(finding("every holder stands in a claim", &codes))
+}
+
+fn finding(sound: &str, faults: &[String]) -> Finding {
+    if faults.is_empty() {
+        return Finding::Sound(sound.to_owned());
+    }
+    let named = faults.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let more = faults.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Finding::Fault(format!("not so that {sound}: {named}{more}"))
+}
+

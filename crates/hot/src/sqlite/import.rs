@@ -1,0 +1,236 @@
+//! Lines of an import: each wins its directory entry, then its row.
+
+use coupon::campaign::ImportCounts;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis, State};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::imported::{Advance, ImportRun, Standing, advance, arrive};
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use rusqlite::{OptionalExtension, params};
+
+use super::claims::{self, Claim};
+use super::coupons::{Located, Writes, insert, row_of, signed, write};
+use super::days;
+use super::rows;
+use super::txn::{CampaignHere, Txn};
+use crate::{ImportLine, ImportOutcome, RejectedLine};
+
+/// What the directory says of a code, as an import reads it.
+struct Known {
+    campaign: i64,
+    /// `None` for a shared word and for a minted code that was moved.
+    line: Option<ImportedAs>,
+    day: Option<Day>,
+}
+
+struct ImportedAs {
+    valid_from: Millis,
+    expires_at: Millis,
+    standing: Standing,
+}
+
+pub(super) fn lines(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    batch: &BatchId,
+    lines: &[ImportLine],
+    run: &ImportRun,
+) -> rusqlite::Result<Option<Vec<ImportOutcome>>> {
+    let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
+    let Some(batch) = txn.batch_number(campaign.number, batch)? else { return Ok(None) };
+    let into = Into { campaign, batch, run };
+    lines.iter().map(|line| into.line(txn, line)).collect::<rusqlite::Result<Vec<_>>>().map(Some)
+}
+
+struct Into<'a> {
+    campaign: CampaignHere,
+    batch: i64,
+    run: &'a ImportRun,
+}
+
+impl Into<'_> {
+    fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
+        match known(txn, &line.code)? {
+            None => self.arrives(txn, line),
+            Some(Known { campaign, line: Some(was), day: Some(day) })
+                if campaign == self.campaign.number
+                    && was.valid_from == line.valid_from
+                    && was.expires_at == line.expires_at =>
+            {
+                self.comes_again(txn, line, &was.standing, day)
+            }
+            Some(_) => Ok(ImportOutcome::CodeTaken),
+        }
+    }
+
+    fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
+        let day = Day::shelf_of(line.expires_at);
+        if days::enter(txn, day, &self.campaign.terms)?.is_err() {
+            return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+        }
+        txn.statement(
+            "INSERT INTO directory \
+             (code, kind, campaign, batch, shelf_day, valid_from, expires_at, standing) \
+             VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            line.code.as_str(),
+            self.campaign.number,
+            self.batch,
+            day.0,
+            line.valid_from.0,
+            line.expires_at.0,
+            rows::standing_to_json(&line.standing),
+        ])?;
+        let batch = txn.batch_at(self.batch)?;
+        let genesis = Genesis {
+            code: line.code.clone(),
+            campaign: self.campaign.terms.id.clone(),
+            batch: batch.id,
+            valid_from: line.valid_from,
+            expires_at: line.expires_at,
+            zone: self.campaign.terms.zone.clone(),
+            created_at: self.run.at,
+        };
+        let coupon = arrive(genesis, &line.standing, self.run);
+        let located = Located {
+            coupon,
+            campaign: self.campaign.clone(),
+            batch: self.batch,
+            batch_paused: batch.paused,
+            day,
+        };
+        insert(txn, &located, &located.coupon, day)?;
+        txn.count_arrivals(self.campaign.number, self.batch, 1);
+        txn.count_change(self.campaign.number, &State::Available, located.coupon.state());
+        self.claim(txn, &located.coupon, day)?;
+        Ok(ImportOutcome::Imported)
+    }
+
+    fn comes_again(
+        &self,
+        txn: &Txn<'_>,
+        line: &ImportLine,
+        was: &Standing,
+        day: Day,
+    ) -> rusqlite::Result<ImportOutcome> {
+        let Some(located) = row_of(txn, day, &line.code)? else {
+            return Err(super::failure::damaged("directory", "an entry without its coupon"));
+        };
+        let after = match advance(&located.coupon, was, &line.standing, self.run) {
+            Advance::AlreadyThere => return Ok(ImportOutcome::AlreadyThere),
+            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal)),
+            Advance::Forward(after) => *after,
+        };
+        txn.statement("UPDATE directory SET standing = ?2 WHERE code = ?1")?
+            .execute(params![line.code.as_str(), rows::standing_to_json(&line.standing)])?;
+        if located.coupon.holder() != after.holder() {
+            self.claim(txn, &after, day)?;
+        }
+        write(txn, &Writes { before: located, after, entry: None })?;
+        Ok(ImportOutcome::Imported)
+    }
+
+    /// An imported holder counts towards his limit and is not refused by it.
+    fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
+        let Some(user) = coupon.holder() else { return Ok(()) };
+        let entry = Claim::read(txn, &self.campaign, user)?.entry(None);
+        claims::enter(txn, self.campaign.number, &entry, day, coupon.code())
+    }
+}
+
+fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Known>> {
+    txn.statement(
+        "SELECT campaign, shelf_day, valid_from, expires_at, standing FROM directory \
+         WHERE code = ?1",
+    )?
+    .query_row([code.as_str()], |row| {
+        let line = match row.get_ref(4)?.as_str_or_null()? {
+            None => None,
+            Some(standing) => Some(ImportedAs {
+                valid_from: Millis(row.get(2)?),
+                expires_at: Millis(row.get(3)?),
+                standing: rows::standing_from_json(standing)?,
+            }),
+        };
+        Ok(Known { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
+    })
+    .optional()
+}
+
+pub(super) fn keep_rejected(
+    txn: &Txn<'_>,
+    batch: i64,
+    lines: &[RejectedLine],
+    now: Millis,
+) -> rusqlite::Result<()> {
+    let mut statement = txn.statement(
+        "INSERT OR REPLACE INTO rejected_line (batch, line, text, word, detail, at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for line in lines {
+        statement.execute(params![
+            batch,
+            signed(line.line),
+            line.text,
+            line.word,
+            line.detail,
+            now.0
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn rejected(
+    txn: &Txn<'_>,
+    batch: i64,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<RejectedLine>> {
+    let mut statement = txn.statement(
+        "SELECT line, text, word, detail FROM rejected_line \
+         WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3",
+    )?;
+    let lines = statement.query_map(params![batch, signed(after), limit as i64], |row| {
+        Ok(RejectedLine {
+            line: row.get::<_, i64>(0)?.unsigned_abs(),
+            text: row.get(1)?,
+            word: row.get(2)?,
+            detail: row.get(3)?,
+        })
+    })?;
+    lines.collect()
+}
+
+/// Forgets up to `limit` lines kept before `before`.
+pub(super) fn forget_rejected(
+    txn: &Txn<'_>,
+    before: Millis,
+    limit: usize,
+) -> rusqlite::Result<usize> {
+    txn.statement(
+        "DELETE FROM rejected_line WHERE (batch, line) IN \
+         (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)",
+    )?
+    .execute(params![before.0, limit as i64])
+}
+
+pub(super) fn close(
+    txn: &Txn<'_>,
+    batch: i64,
+    counts: &ImportCounts,
+) -> rusqlite::Result<()> {
+    txn.statement(
+        "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
+         WHERE number = ?1",
+    )?
+    .execute(params![
+        batch,
+        signed(counts.lines),
+        signed(counts.imported),
+        signed(counts.already_there),
+        signed(counts.rejected)
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! A few connections that read, each for one caller at a time.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::failure::before_commit;
+use super::schema::{OpenError, open_reader};
+use super::txn::Txn;
+use crate::HotError;
+
+/// Connections of one process: more than the cores of the machines it is built for, so that one
+/// long list does not stop the look-ups.
+const READERS: usize = 8;
+
+pub(super) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Semaphore,
+    reads: AtomicU64,
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path) -> Result<Readers, OpenError> {
+        let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Readers {
+            idle: Arc::new(Mutex::new(idle)),
+            permits: Semaphore::new(READERS),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs `body` on one snapshot of the store.
+    pub(super) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let closed = |_| HotError::Unavailable("the store is closed".into());
+        let _permit = self.permits.acquire().await.map_err(closed)?;
+        let idle = Arc::clone(&self.idle);
+        let read = tokio::task::spawn_blocking(move || {
+            let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            // There is one for each permit.
+            let conn = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
+            let result = on_snapshot(&conn, body);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            result
+        });
+        read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+fn on_snapshot<T>(
+    conn: &Connection,
+    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+) -> Result<T, HotError> {
+    let snapshot = conn.unchecked_transaction().map_err(before_commit)?;
+    let result = body(&Txn::new(&snapshot));
+    // Nothing was written; ending the snapshot lets the log be reset.
+    drop(snapshot);
+    result.map_err(before_commit)
+}

@@ -1,0 +1,393 @@
+//! Between rows and values: the only place that knows the columns' order and the JSON in them.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use coupon::calendar::Zone;
+use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun, Tally};
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Deed, Event, Genesis, Hold};
+use coupon::ids::{Actor, CampaignId, IssueRef, OperationId, OrderRef, Reason, UserId};
+use coupon::imported::Standing;
+use coupon::time::{Day, Millis};
+use rusqlite::Row;
+use serde::{Deserialize, Serialize};
+
+use super::failure::damaged;
+use super::txn::{BatchHere, CampaignHere};
+
+macro_rules! campaign_columns {
+    () => {
+        "campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, time_zone, \
+         valid_days, issue_from, issue_until, per_user_limit, cancel_days, extend_days, paused, \
+         metadata, created_at, stock, issued, redeemed, void"
+    };
+}
+macro_rules! batch_columns {
+    () => {
+        "batch_id, key_id, day, first_serial, count, paused, lines, imported, already_there, \
+         rejected, created_at"
+    };
+}
+macro_rules! coupon_columns {
+    () => {
+        "shelf_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
+         created_at, modified_at"
+    };
+}
+pub(super) use {batch_columns, campaign_columns, coupon_columns};
+
+/// A text column as the name, code or word that it is.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    parse(row.get_ref(column)?.as_str()?, row, column)
+}
+
+pub(super) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    row.get_ref(column)?.as_str_or_null()?.map(|text| parse(text, row, column)).transpose()
+}
+
+fn parse<T>(text: &str, row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| {
+        damaged(row.as_ref().column_name(column).unwrap_or("a column"), error)
+    })
+}
+
+fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Millis>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Millis))
+}
+
+pub(super) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
+    Ok(Campaign {
+        id: parsed(row, 0)?,
+        name: row.get(1)?,
+        handout: parsed(row, 2)?,
+        shared_code: parsed_or_null(row, 3)?,
+        code_prefix: parsed_or_null(row, 4)?,
+        valid_from: Millis(row.get(5)?),
+        expires_at: Millis(row.get(6)?),
+        zone: parsed(row, 7)?,
+        valid_days: row.get(8)?,
+        issue_from: millis_or_null(row, 9)?,
+        issue_until: millis_or_null(row, 10)?,
+        per_user_limit: row.get(11)?,
+        cancel_days: row.get(12)?,
+        extend_days: row.get(13)?,
+        paused: row.get(14)?,
+        metadata: row.get(15)?,
+        created_at: Millis(row.get(16)?),
+    })
+}
+
+/// From the same columns as [`campaign`].
+pub(super) fn tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    Ok(Tally { stock: count(17)?, issued: count(18)?, redeemed: count(19)?, void: count(20)? })
+}
+
+pub(super) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Batch> {
+    let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    let kind = match parsed_or_null(row, 1)? {
+        None => BatchKind::Imported,
+        Some(key) => BatchKind::Minted(MintedRun {
+            key,
+            day: Day(row.get(2)?),
+            first: count(3)?,
+            count: count(4)?,
+        }),
+    };
+    Ok(Batch {
+        id: parsed(row, 0)?,
+        campaign: campaign.clone(),
+        kind,
+        count: count(4)?,
+        paused: row.get(5)?,
+        import: ImportCounts {
+            lines: count(6)?,
+            imported: count(7)?,
+            already_there: count(8)?,
+            rejected: count(9)?,
+        },
+        created_at: Millis(row.get(10)?),
+    })
+}
+
+/// Where a coupon's row lies and whose it is, before the coupon itself is made of it.
+pub(super) struct CouponRow {
+    pub(super) day: Day,
+    pub(super) campaign: i64,
+    pub(super) batch: i64,
+    code: Code,
+    version: u64,
+    valid_from: Millis,
+    made_expires_at: Millis,
+    hold: Option<Hold>,
+    events: Vec<Event>,
+    created_at: Millis,
+    modified_at: Millis,
+}
+
+/// From [`coupon_columns`].
+pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
+    let hold = row.get_ref(7)?.as_str_or_null()?.map(hold_from_json).transpose()?;
+    Ok(CouponRow {
+        day: Day(row.get(0)?),
+        code: parsed(row, 1)?,
+        campaign: row.get(2)?,
+        batch: row.get(3)?,
+        version: row.get::<_, i64>(4)?.unsigned_abs(),
+        valid_from: Millis(row.get(5)?),
+        made_expires_at: Millis(row.get(6)?),
+        hold,
+        events: events_from_json(row.get_ref(8)?.as_str()?)?,
+        created_at: Millis(row.get(9)?),
+        modified_at: Millis(row.get(10)?),
+    })
+}
+
+impl CouponRow {
+    pub(super) fn into_coupon(self, campaign: &CampaignHere, batch: &BatchHere) -> Coupon {
+        let genesis = Genesis {
+            code: self.code,
+            campaign: campaign.terms.id.clone(),
+            batch: batch.id.clone(),
+            valid_from: self.valid_from,
+            expires_at: self.made_expires_at,
+            zone: campaign.terms.zone.clone(),
+            created_at: self.created_at,
+        };
+        Coupon::of(genesis, self.events, self.hold, self.version, self.modified_at)
+    }
+}
+
+/// An event as it stands in the row; what a kind does not have is left out.
+#[derive(Serialize, Deserialize)]
+struct EventText<'a> {
+    kind: Cow<'a, str>,
+    at: i64,
+    #[serde(borrow)]
+    actor: Cow<'a, str>,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reference: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    time_zone: Option<Cow<'a, str>>,
+}
+
+/// The history as JSON, one event a line.
+pub(super) fn events_to_json(events: &[Event]) -> String {
+    let mut text = String::with_capacity(events.len() * 128);
+    for event in events {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&json(&event_text(event)));
+    }
+    text
+}
+
+fn event_text(event: &Event) -> EventText<'_> {
+    let mut text = EventText {
+        kind: event.kind().into(),
+        at: event.at.0,
+        actor: event.actor.as_str().into(),
+        operation: format!("{:032x}", event.operation.0).into(),
+        user: None,
+        reference: None,
+        reason: None,
+        expires_at: None,
+        time_zone: None,
+    };
+    match &event.deed {
+        Deed::Issued { to, reference, expires_at } => {
+            text.user = Some(to.as_str().into());
+            text.reference = reference.as_ref().map(|name| name.as_str().into());
+            text.expires_at = expires_at.map(|at| at.0);
+        }
+        Deed::Redeemed { by, order } => {
+            text.user = by.as_ref().map(|user| user.as_str().into());
+            text.reference = Some(order.as_str().into());
+        }
+        Deed::RedemptionCancelled { order, reason } => {
+            text.reference = Some(order.as_str().into());
+            text.reason = reason.as_ref().map(|why| why.as_str().into());
+        }
+        Deed::Revoked { from, reason } => {
+            text.user = Some(from.as_str().into());
+            text.reason = reason.as_ref().map(|why| why.as_str().into());
+        }
+        Deed::Voided { reason } => text.reason = reason.as_ref().map(|why| why.as_str().into()),
+        Deed::Extended { expires_at, zone, reason } => {
+            text.expires_at = Some(expires_at.0);
+            text.time_zone = Some(zone.name().to_owned().into());
+            text.reason = reason.as_ref().map(|why| why.as_str().into());
+        }
+    }
+    text
+}
+
+fn events_from_json(text: &str) -> rusqlite::Result<Vec<Event>> {
+    text.lines().map(event_from_json).collect()
+}
+
+fn event_from_json(line: &str) -> rusqlite::Result<Event> {
+    let text: EventText<'_> = serde_json::from_str(line).map_err(|why| damaged("events", why))?;
+    let user = || named::<UserId>("events.user", text.user.as_deref());
+    let order = || named::<OrderRef>("events.reference", text.reference.as_deref());
+    let reason = || optional::<Reason>("events.reason", text.reason.as_deref());
+    let deed = match text.kind.as_ref() {
+        "issued" => Deed::Issued {
+            to: user()?,
+            reference: text.reference.as_deref().map(IssueRef::stored),
+            expires_at: text.expires_at.map(Millis),
+        },
+        "redeemed" => Deed::Redeemed {
+            by: optional("events.user", text.user.as_deref())?,
+            order: order()?,
+        },
+        "redemption_cancelled" => Deed::RedemptionCancelled { order: order()?, reason: reason()? },
+        "revoked" => Deed::Revoked { from: user()?, reason: reason()? },
+        "voided" => Deed::Voided { reason: reason()? },
+        "extended" => Deed::Extended {
+            expires_at: Millis(
+                text.expires_at.ok_or_else(|| damaged("events.expires_at", "missing"))?,
+            ),
+            zone: named::<Zone>("events.time_zone", text.time_zone.as_deref())?,
+            reason: reason()?,
+        },
+        kind => return Err(damaged("events.kind", kind)),
+    };
+    Ok(Event {
+        at: Millis(text.at),
+        actor: Actor::new(&text.actor),
+        operation: operation(&text.operation)?,
+        deed,
+    })
+}
+
+fn operation(text: &str) -> rusqlite::Result<OperationId> {
+    let number = u128::from_str_radix(text, 16).map_err(|why| damaged("operation", why))?;
+    Ok(OperationId(number))
+}
+
+fn named<T>(what: &str, text: Option<&str>) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = text.ok_or_else(|| damaged(what, "missing"))?;
+    text.parse().map_err(|why| damaged(what, why))
+}
+
+fn optional<T>(what: &str, text: Option<&str>) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| named(what, Some(text))).transpose()
+}
+
+#[derive(Serialize, Deserialize)]
+struct HoldText<'a> {
+    #[serde(borrow)]
+    by: Cow<'a, str>,
+    #[serde(borrow)]
+    order: Cow<'a, str>,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+    since: i64,
+    until: i64,
+}
+
+pub(super) fn hold_to_json(hold: &Hold) -> String {
+    json(&HoldText {
+        by: hold.by.as_str().into(),
+        order: hold.order.as_str().into(),
+        operation: format!("{:032x}", hold.operation.0).into(),
+        since: hold.since.0,
+        until: hold.until.0,
+    })
+}
+
+fn hold_from_json(text: &str) -> rusqlite::Result<Hold> {
+    let hold: HoldText<'_> = serde_json::from_str(text).map_err(|why| damaged("hold", why))?;
+    Ok(Hold {
+        by: named("hold.by", Some(&hold.by))?,
+        order: named("hold.order", Some(&hold.order))?,
+        operation: operation(&hold.operation)?,
+        since: Millis(hold.since),
+        until: Millis(hold.until),
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum StandingText {
+    Available,
+    Issued { user_id: String, issued_at: Option<i64> },
+    Redeemed {
+        user_id: Option<String>,
+        issued_at: Option<i64>,
+        redeemed_at: i64,
+        order_ref: Option<String>,
+    },
+    Void,
+}
+
+pub(super) fn standing_to_json(standing: &Standing) -> String {
+    json(&match standing {
+        Standing::Available => StandingText::Available,
+        Standing::Void => StandingText::Void,
+        Standing::Issued { holder, at } => {
+            StandingText::Issued { user_id: holder.to_string(), issued_at: at.map(|at| at.0) }
+        }
+        Standing::Redeemed { holder, issued_at, at, order } => StandingText::Redeemed {
+            user_id: holder.as_ref().map(ToString::to_string),
+            issued_at: issued_at.map(|at| at.0),
+            redeemed_at: at.0,
+            order_ref: order.as_ref().map(ToString::to_string),
+        },
+    })
+}
+
+pub(super) fn standing_from_json(text: &str) -> rusqlite::Result<Standing> {
+    let standing = serde_json::from_str(text).map_err(|why| damaged("standing", why))?;
+    Ok(match standing {
+        StandingText::Available => Standing::Available,
+        StandingText::Void => Standing::Void,
+        StandingText::Issued { user_id, issued_at } => Standing::Issued {
+            holder: named("standing.user_id", Some(&user_id))?,
+            at: issued_at.map(Millis),
+        },
+        StandingText::Redeemed { user_id, issued_at, redeemed_at, order_ref } => {
+            Standing::Redeemed {
+                holder: optional("standing.user_id", user_id.as_deref())?,
+                issued_at: issued_at.map(Millis),
+                at: Millis(redeemed_at),
+                order: optional("standing.order_ref", order_ref.as_deref())?,
+            }
+        }
+    })
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers always serialize")
+}

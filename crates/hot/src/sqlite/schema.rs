@@ -1,0 +1,117 @@
+//! Opening the file: settings, the schema and its version.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// What a new store is made of.
+pub(super) const SCHEMA: &str = include_str!("../../../../schema/hot.sql");
+
+/// Raised by a release that changes the schema; an older release refuses a higher one.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+
+/// Marks the file as ours (`PRAGMA application_id`): "cpry".
+const APPLICATION_ID: i64 = 0x6370_7279;
+
+/// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// For outsiders such as a backup tool; our own processes queue in the turnstile.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept by a connection: all there are.
+const STATEMENTS_KEPT: usize = 128;
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or the file cannot be used.
+    #[error("cannot open the hot store in {folder}: {source}")]
+    File {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite said no.
+    #[error("cannot open the hot store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file was written by a newer release.
+    #[error(
+        "the hot store has schema version {found}, this release knows {SCHEMA_VERSION}: \
+         it needs couponry {needs} or later"
+    )]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The release that wrote it.
+        needs: String,
+    },
+    /// The file is some other program's.
+    #[error("{0} is an SQLite file of another program")]
+    Foreign(String),
+    /// The SQLite that was built in is too old.
+    #[error("SQLite {0} can lose commits; 3.51.3 or later is needed")]
+    OldSqlite(&'static str),
+}
+
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenError::OldSqlite(rusqlite::version()));
+    }
+    let conn = Connection::open(path)?;
+    settle(&conn)?;
+    let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    migrate(&conn)?;
+    Ok(conn)
+}
+
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    settle(&conn)?;
+    // A reader may have to build the index of the WAL, so the file is not opened read-only.
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+fn settle(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    // The keeper checkpoints; a commit never does (see `keeper`).
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "mmap_size", 0)
+}
+
+fn migrate(conn: &Connection) -> Result<(), OpenError> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let result = match found {
+        0 => create(conn).map_err(OpenError::from),
+        SCHEMA_VERSION => Ok(()),
+        found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
+    };
+    conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    result
+}
+
+fn create(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(SCHEMA)?;
+    conn.execute(
+        "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
+
+fn written_by(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row("SELECT value FROM setting WHERE name = 'written_by'", [], |row| row.get(0))
+}

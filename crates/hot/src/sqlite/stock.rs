@@ -1,0 +1,413 @@
+//! Handing out a campaign's stock: by issue, and behind a shared word.
+
+use coupon::apply::{Action, Asker, Change, Outcome};
+use coupon::campaign::{Handout, MintedRun};
+use coupon::code::Code;
+use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
+use coupon::minted::{CodeKey, KeyId};
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use rusqlite::{OptionalExtension, params};
+
+use super::claims::{self, Claim};
+use super::coupons::{
+    Decision, Located, Writes, row_of, signed, untouched_of, with_issued_until, write,
+};
+use super::days;
+use super::rows;
+use super::txn::{CampaignHere, Txn};
+use crate::Applied;
+
+/// Serials that one transaction looks at before it lets others write: codes that were voided or
+/// issued by name lie in the way. Some 2 µs each.
+const SKIP_MAX: u64 = 1_000;
+
+/// Coupons with rows that one transaction tries: only one whose history is full is passed over.
+const TRIES_MAX: usize = 50;
+
+/// What came of one transaction of an issue.
+pub(super) enum Step {
+    /// An answer, and what to write for it.
+    Decided(Box<Decision>, Option<Cursor>),
+    /// Many serials in the way; the cursor has moved on, ask again.
+    Again(Cursor),
+}
+
+/// How far a batch's serials have been offered.
+pub(super) struct Cursor {
+    batch: i64,
+    next_offset: u64,
+}
+
+impl Step {
+    fn decided(decision: Decision) -> Step {
+        Step::Decided(Box::new(decision), None)
+    }
+}
+
+/// Runs one step and writes it; `None` asks to be called again.
+pub(super) fn step(
+    txn: &Txn<'_>,
+    decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step>,
+) -> rusqlite::Result<Option<Applied>> {
+    let (decision, cursor) = match decide(txn)? {
+        Step::Decided(decision, cursor) => (Some(decision), cursor),
+        Step::Again(cursor) => (None, Some(cursor)),
+    };
+    if let Some(cursor) = cursor {
+        txn.statement("UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1")?
+            .execute(params![cursor.batch, signed(cursor.next_offset)])?;
+    }
+    let Some(decision) = decision else { return Ok(None) };
+    if let Some(writes) = &decision.writes {
+        write(txn, writes)?;
+        keep_replacement(txn, writes)?;
+    }
+    Ok(Some(decision.applied))
+}
+
+fn keep_replacement(txn: &Txn<'_>, writes: &Writes) -> rusqlite::Result<()> {
+    match (replaced(writes.after.issue_ref()), writes.after.holder()) {
+        (Some(code), Some(user)) if writes.entry.is_some() => {
+            claims::keep_replacement(txn, &code, writes.before.campaign.number, user)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The code that a reference `replaces:CODE` names.
+fn replaced(reference: Option<&IssueRef>) -> Option<Code> {
+    reference?.replaces()?.parse().ok()
+}
+
+/// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols, in one transaction.
+pub(super) fn issue(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: &CampaignId,
+    change: &Change,
+) -> rusqlite::Result<Step> {
+    let Action::Issue { to, reference, .. } = &change.action else {
+        return Ok(Step::decided(Decision::not_found()));
+    };
+    let Some(campaign) = txn.campaign(campaign)? else {
+        return Ok(Step::decided(Decision::not_found()));
+    };
+    if campaign.terms.handout == Handout::Bearer {
+        return Ok(Step::decided(refused(Refusal::NotIssuable)));
+    }
+    let claim = Claim::read(txn, &campaign, to)?;
+    if let Some(decision) = said_before(txn, &campaign, &claim, to, reference.as_ref())? {
+        return Ok(Step::decided(decision));
+    }
+    let replaces = replaced(reference.as_ref());
+    let counted = claim.counted().filter(|held| Some(held.coupon.code()) != replaces.as_ref());
+    let limit = campaign.terms.per_user_limit.map_or(usize::MAX, usize::from);
+    if counted.count() >= limit {
+        return Ok(Step::decided(match claim.only_one() {
+            Some(located) => Decision::replayed(located),
+            None => refused(Refusal::LimitPerUser),
+        }));
+    }
+    hand_out(txn, keys, &campaign, claim, change, &|before, after| Ok((before, after)))
+}
+
+/// The answer to a reference that was used before.
+fn said_before(
+    txn: &Txn<'_>,
+    campaign: &CampaignHere,
+    claim: &Claim,
+    to: &UserId,
+    reference: Option<&IssueRef>,
+) -> rusqlite::Result<Option<Decision>> {
+    let Some(reference) = reference else { return Ok(None) };
+    if let Some(entry) = claim.entries.iter().find(|e| e.reference.as_ref() == Some(reference)) {
+        let coupon = &entry.located.coupon;
+        let stands = coupon.holder() == Some(to) && coupon.issue_ref() == Some(reference);
+        return Ok(Some(match stands {
+            true => Decision::replayed(&entry.located),
+            // Taken back since: the place under the limit is free, the name is spent.
+            false => refused(Refusal::NameTaken),
+        }));
+    }
+    if let Some(code) = replaced(Some(reference))
+        && let Some((elsewhere, user)) = claims::replacement_of(txn, &code)?
+        && (elsewhere != campaign.terms.id || user != *to)
+    {
+        return Ok(Some(refused(Refusal::NameTaken)));
+    }
+    Ok(None)
+}
+
+fn refused(refusal: Refusal) -> Decision {
+    let outcome = Outcome::Refused(refusal);
+    Decision { applied: Applied { outcome, sight: None }, writes: None }
+}
+
+/// Takes the next coupon of the stock and gives it; `then` is what else happens to it in the same
+/// transaction.
+fn hand_out(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: &CampaignHere,
+    claim: Claim,
+    change: &Change,
+    then: &dyn Fn(Located, coupon::coupon::Coupon) -> Result<(Located, coupon::coupon::Coupon), Decision>,
+) -> rusqlite::Result<Step> {
+    let change = with_issued_until(change, campaign);
+    let (mut offer, mut passed) = (Offer::of(campaign.clone(), change.at), 0);
+    loop {
+        let (located, cursor) = match offer.next(txn, keys, passed)? {
+            Next::Coupon(located, cursor) => (located, cursor),
+            Next::Again(cursor) => return Ok(Step::Again(cursor)),
+            Next::Nothing(refusal) => return Ok(Step::decided(refused(refusal))),
+        };
+        match located.apply(&change) {
+            Outcome::Accepted(after) => {
+                let reference = after.issue_ref().cloned();
+                return Ok(match then(*located, *after) {
+                    Ok((before, after)) => {
+                        let entry = Some(claim.entry(reference));
+                        let decision = Decision::accepted(before, after, entry);
+                        Step::Decided(Box::new(decision), cursor)
+                    }
+                    Err(decision) => Step::decided(decision),
+                });
+            }
+            // Given and taken back fourteen times: it stays where it is, the next one is tried.
+            Outcome::Refused(Refusal::HistoryFull) if passed < TRIES_MAX => passed += 1,
+            Outcome::Refused(refusal) => return Ok(Step::decided(refused(refusal))),
+            Outcome::Replayed => return Ok(Step::decided(Decision::replayed(&located))),
+        }
+    }
+}
+
+enum Next {
+    Coupon(Box<Located>, Option<Cursor>),
+    Again(Cursor),
+    Nothing(Refusal),
+}
+
+/// What a campaign can offer at a moment.
+struct Offer {
+    campaign: CampaignHere,
+    at: Millis,
+    looked_at: u64,
+}
+
+struct OpenBatch {
+    number: i64,
+    paused: bool,
+    run: Option<MintedRun>,
+    next_offset: u64,
+}
+
+impl Offer {
+    fn of(campaign: CampaignHere, at: Millis) -> Offer {
+        Offer { campaign, at, looked_at: 0 }
+    }
+
+    /// The next coupon that is Available, in the order of the batches: what has rows first, since
+    /// it came back or was imported, then the serials.
+    fn next(&mut self, txn: &Txn<'_>, keys: &[CodeKey], passed: usize) -> rusqlite::Result<Next> {
+        let (mut only_paused, mut only_expired) = (false, false);
+        for batch in batches(txn, self.campaign.number)? {
+            if batch.paused {
+                only_paused |= has_left(txn, &batch)?;
+                continue;
+            }
+            if let Some(located) = with_row(txn, &batch, self.at, passed)? {
+                return Ok(Next::Coupon(Box::new(located), None));
+            }
+            let Some(run) = batch.run.filter(|run| batch.next_offset < run.count) else {
+                only_expired |= has_left(txn, &batch)?;
+                continue;
+            };
+            if self.at >= self.campaign.terms.expires_at {
+                only_expired = true;
+                continue;
+            }
+            match self.next_serial(txn, keys, &batch, run)? {
+                Some(next) => return Ok(next),
+                None => continue,
+            }
+        }
+        Ok(Next::Nothing(match (only_paused, only_expired) {
+            (true, _) => Refusal::Paused,
+            (false, true) => Refusal::Expired,
+            (false, false) => Refusal::SoldOut,
+        }))
+    }
+
+    fn next_serial(
+        &mut self,
+        txn: &Txn<'_>,
+        keys: &[CodeKey],
+        batch: &OpenBatch,
+        run: MintedRun,
+    ) -> rusqlite::Result<Option<Next>> {
+        let key = key_of(keys, run.key)?;
+        for offset in batch.next_offset..run.count {
+            let code = key.mint(run.day, run.first + offset);
+            let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
+            if !has_row(txn, run.day, &code)? {
+                let campaign = self.campaign.clone();
+                let located = untouched_of(txn, code, campaign, batch.number, run.day)?;
+                return Ok(Some(Next::Coupon(Box::new(located), Some(cursor))));
+            }
+            self.looked_at += 1;
+            if self.looked_at >= SKIP_MAX {
+                return Ok(Some(Next::Again(cursor)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
+    let mut statement = txn.statement(
+        "SELECT number, paused, key_id, day, first_serial, count, next_offset FROM batch \
+         WHERE campaign = ?1 ORDER BY number",
+    )?;
+    let batches = statement.query_map([campaign], |row| {
+        let run = match rows::parsed_or_null(row, 2)? {
+            None => None,
+            Some(key) => Some(MintedRun {
+                key,
+                day: Day(row.get(3)?),
+                first: row.get::<_, i64>(4)?.unsigned_abs(),
+                count: row.get::<_, i64>(5)?.unsigned_abs(),
+            }),
+        };
+        let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs();
+        Ok(OpenBatch { number: row.get(0)?, paused: row.get(1)?, run, next_offset })
+    })?;
+    batches.collect()
+}
+
+/// Whether anything of the batch is Available, expired or not.
+fn has_left(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+    let serials = batch.run.is_some_and(|run| batch.next_offset < run.count);
+    Ok(serials || with_row(txn, batch, Millis(i64::MIN), 0)?.is_some())
+}
+
+fn with_row(
+    txn: &Txn<'_>,
+    batch: &OpenBatch,
+    at: Millis,
+    passed: usize,
+) -> rusqlite::Result<Option<Located>> {
+    let found = txn
+        .statement(
+            "SELECT shelf_day, code FROM coupon \
+             WHERE batch = ?1 AND state = 'available' AND expires_at > ?2 \
+             ORDER BY expires_at, code LIMIT 1 OFFSET ?3",
+        )?
+        .query_row(params![batch.number, at.0, passed as i64], |row| {
+            Ok((Day(row.get(0)?), rows::parsed::<Code>(row, 1)?))
+        })
+        .optional()?;
+    match found {
+        Some((day, code)) => row_of(txn, day, &code),
+        None => Ok(None),
+    }
+}
+
+/// Whether something has happened to a minted code: a row at home, or one on a later shelf.
+pub(super) fn has_row(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    let home = txn
+        .statement("SELECT 1 FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+        .exists(params![day.0, code.as_str()])?;
+    Ok(home || days::of_moved(txn, code)?.is_some())
+}
+
+fn key_of(keys: &[CodeKey], id: KeyId) -> rusqlite::Result<&CodeKey> {
+    let missing = || super::failure::damaged("key_id", format!("there is no code key {id}"));
+    keys.iter().find(|key| key.id() == id).ok_or_else(missing)
+}
+
+/// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and
+/// hold issue him one if he has none that they can take.
+pub(super) fn shared(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: &CampaignId,
+    change: &Change,
+) -> rusqlite::Result<Step> {
+    let (Some((user, order, takes_new)), Some(campaign)) =
+        (whose(change), txn.campaign(campaign)?)
+    else {
+        return Ok(Step::decided(Decision::not_found()));
+    };
+    let claim = Claim::read(txn, &campaign, &user)?;
+    let theirs = claim.entries.iter().map(|entry| &entry.located);
+    let of_order = theirs.clone().find(|located| is_of(located, &user, &order, change.at));
+    if let Some(located) = of_order {
+        return Ok(Step::decided(applied(located, change)));
+    }
+    if !takes_new {
+        let newest = claim.counted().next_back();
+        let decision = newest.map_or_else(Decision::not_found, |one| applied(one, change));
+        return Ok(Step::decided(decision));
+    }
+    let mut no = None;
+    for located in claim.counted() {
+        let decision = applied(located, change);
+        match decision.applied.outcome {
+            Outcome::Refused(_) => no = Some(decision),
+            Outcome::Accepted(_) | Outcome::Replayed => return Ok(Step::decided(decision)),
+        }
+    }
+    if claim.is_full() {
+        let one = claim.only_one().is_some();
+        let limit = refused(Refusal::LimitPerUser);
+        return Ok(Step::decided(no.filter(|_| one).unwrap_or(limit)));
+    }
+    let issue = Change {
+        action: Action::Issue {
+            to: user,
+            reference: Some(IssueRef::of_order(&order)),
+            expires_at: None,
+        },
+        ..change.clone()
+    };
+    hand_out(txn, keys, &campaign, claim, &issue, &|before, issued| {
+        let taken = Located { coupon: issued, ..before.clone() };
+        match taken.apply(change) {
+            Outcome::Accepted(after) => Ok((before, *after)),
+            Outcome::Replayed => Err(Decision::replayed(&taken)),
+            // Issued for nothing: the issue is not written either.
+            Outcome::Refused(refusal) => Err(refused(refusal)),
+        }
+    })
+}
+
+fn applied(located: &Located, change: &Change) -> Decision {
+    match located.apply(change) {
+        Outcome::Accepted(after) => Decision::accepted(located.clone(), *after, None),
+        Outcome::Replayed => Decision::replayed(located),
+        Outcome::Refused(refusal) => located.refused(refusal),
+    }
+}
+
+/// The user and the order of a change behind a shared word, and whether it may issue a coupon.
+fn whose(change: &Change) -> Option<(UserId, OrderRef, bool)> {
+    match (&change.action, &change.asker) {
+        (Action::Redeem { by, order } | Action::Hold { by, order, .. }, _) => {
+            Some((by.clone(), order.clone(), true))
+        }
+        (
+            Action::Release { order } | Action::CancelRedemption { order, .. },
+            Asker::User(user),
+        ) => Some((user.clone(), order.clone(), false)),
+        _ => None,
+    }
+}
+
+/// Whether the order has to do with this coupon already.
+fn is_of(located: &Located, user: &UserId, order: &OrderRef, at: Millis) -> bool {
+    let coupon = &located.coupon;
+    let held = coupon.running_hold(at).is_some_and(|hold| hold.by == *user && hold.order == *order);
+    let redeemed = coupon.redemption_of(order).is_some_and(|past| past.by.as_ref() == Some(user));
+    held || redeemed
+}

@@ -1,0 +1,160 @@
+//! One transaction, or one snapshot, and what has been looked up in it already.
+//!
+//! Campaigns and batches are read once in a transaction, however many coupons of theirs it
+//! changes, and forgotten with it: other processes write the same file. Counts are added up in
+//! memory and written once, before the commit.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use coupon::campaign::Campaign;
+use coupon::coupon::State;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::rows;
+
+/// A campaign and its number in this file.
+#[derive(Clone)]
+pub(super) struct CampaignHere {
+    pub(super) number: i64,
+    pub(super) terms: Arc<Campaign>,
+}
+
+/// What a coupon needs of its batch.
+#[derive(Clone)]
+pub(super) struct BatchHere {
+    pub(super) id: BatchId,
+    pub(super) paused: bool,
+    pub(super) created_at: Millis,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Shift {
+    stock: i64,
+    issued: i64,
+    redeemed: i64,
+    void: i64,
+}
+
+pub(super) struct Txn<'a> {
+    pub(super) conn: &'a Connection,
+    campaigns: RefCell<HashMap<i64, CampaignHere>>,
+    numbers: RefCell<HashMap<CampaignId, i64>>,
+    batches: RefCell<HashMap<i64, BatchHere>>,
+    shifts: RefCell<BTreeMap<i64, Shift>>,
+    arrivals: RefCell<BTreeMap<i64, i64>>,
+}
+
+impl<'a> Txn<'a> {
+    pub(super) fn new(conn: &'a Connection) -> Txn<'a> {
+        Txn {
+            conn,
+            campaigns: RefCell::default(),
+            numbers: RefCell::default(),
+            batches: RefCell::default(),
+            shifts: RefCell::default(),
+            arrivals: RefCell::default(),
+        }
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.conn.prepare_cached(sql)
+    }
+
+    pub(super) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
+        let known = self.numbers.borrow().get(id).copied();
+        let number = match known {
+            Some(number) => Some(number),
+            None => self
+                .statement("SELECT number FROM campaign WHERE campaign_id = ?1")?
+                .query_row([id.as_str()], |row| row.get(0))
+                .optional()?,
+        };
+        let Some(number) = number else { return Ok(None) };
+        self.numbers.borrow_mut().insert(id.clone(), number);
+        self.campaign_at(number).map(Some)
+    }
+
+    pub(super) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
+        if let Some(campaign) = self.campaigns.borrow().get(&number) {
+            return Ok(campaign.clone());
+        }
+        let sql = concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE number = ?1");
+        let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
+        let campaign = CampaignHere { number, terms: Arc::new(terms) };
+        self.campaigns.borrow_mut().insert(number, campaign.clone());
+        Ok(campaign)
+    }
+
+    pub(super) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
+        if let Some(batch) = self.batches.borrow().get(&number) {
+            return Ok(batch.clone());
+        }
+        let batch = self
+            .statement("SELECT batch_id, paused, created_at FROM batch WHERE number = ?1")?
+            .query_row([number], |row| {
+                Ok(BatchHere {
+                    id: rows::parsed(row, 0)?,
+                    paused: row.get(1)?,
+                    created_at: Millis(row.get(2)?),
+                })
+            })?;
+        self.batches.borrow_mut().insert(number, batch.clone());
+        Ok(batch)
+    }
+
+    pub(super) fn batch_number(
+        &self,
+        campaign: i64,
+        id: &BatchId,
+    ) -> rusqlite::Result<Option<i64>> {
+        self.statement("SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2")?
+            .query_row(params![campaign, id.as_str()], |row| row.get(0))
+            .optional()
+    }
+
+    /// After a write to the terms, so that the jobs behind it see them.
+    pub(super) fn forget_terms(&self) {
+        self.campaigns.borrow_mut().clear();
+        self.batches.borrow_mut().clear();
+    }
+
+    /// A coupon of `campaign` goes from one state to another.
+    pub(super) fn count_change(&self, campaign: i64, from: &State, to: &State) {
+        let mut shifts = self.shifts.borrow_mut();
+        let shift = shifts.entry(campaign).or_default();
+        for (state, by) in [(from, -1), (to, 1)] {
+            match state {
+                State::Available => {}
+                State::Issued { .. } => shift.issued += by,
+                State::Redeemed { .. } => shift.redeemed += by,
+                State::Void { .. } => shift.void += by,
+            }
+        }
+    }
+
+    /// `count` coupons come into `batch`.
+    pub(super) fn count_arrivals(&self, campaign: i64, batch: i64, count: i64) {
+        self.shifts.borrow_mut().entry(campaign).or_default().stock += count;
+        *self.arrivals.borrow_mut().entry(batch).or_default() += count;
+    }
+
+    /// Writes the counts; once, before the commit.
+    pub(super) fn flush(&self) -> rusqlite::Result<()> {
+        for (campaign, shift) in self.shifts.borrow().iter() {
+            self.statement(
+                "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
+                 redeemed = redeemed + ?4, void = void + ?5 WHERE number = ?1",
+            )?
+            .execute(params![campaign, shift.stock, shift.issued, shift.redeemed, shift.void])?;
+        }
+        for (batch, count) in self.arrivals.borrow().iter() {
+            self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?
+                .execute(params![batch, count])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! What the router remembers: runs and plans, which never change once they exist.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use coupon::campaign::MintedRun;
+use coupon::minted::KeyId;
+use coupon::time::Day;
+
+use crate::Owner;
+
+/// Most runs, and most plans, that are remembered; past it everything is forgotten at once and
+/// read again. 100,000 runs take some 20 MB.
+pub const REMEMBERED_MAX: usize = 100_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// By day and first serial: serials of one day overlap in no two runs.
+    runs: RwLock<BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>>,
+    bits: RwLock<HashMap<Day, u8>>,
+}
+
+impl Remembered {
+    pub(crate) fn owner(&self, key: KeyId, day: Day, serial: u64) -> Option<Arc<Owner>> {
+        let runs = self.runs.read().ok()?;
+        let (_, (run, owner)) = runs.range((day, 0)..=(day, serial)).next_back()?;
+        (run.key == key && run.holds(serial)).then(|| Arc::clone(owner))
+    }
+
+    pub(crate) fn keep_run(&self, run: MintedRun, owner: Owner) -> Arc<Owner> {
+        let owner = Arc::new(owner);
+        if let Ok(mut runs) = self.runs.write() {
+            if runs.len() >= REMEMBERED_MAX {
+                runs.clear();
+            }
+            runs.insert((run.day, run.first), (run, Arc::clone(&owner)));
+        }
+        owner
+    }
+
+    pub(crate) fn bits(&self, day: Day) -> Option<u8> {
+        self.bits.read().ok()?.get(&day).copied()
+    }
+
+    pub(crate) fn keep_bits(&self, day: Day, bits: u8) -> u8 {
+        if let Ok(mut plans) = self.bits.write() {
+            if plans.len() >= REMEMBERED_MAX {
+                plans.clear();
+            }
+            plans.insert(day, bits);
+        }
+        bits
+    }
+}

@@ -1,0 +1,156 @@
+-- The embedded hot store: one SQLite file, DATA/hot.db. This file is what the binary runs on a new
+-- store, and a test compares it with what a store really has.
+--
+-- Instants (_at, valid_from, issue_from, issue_until, seal_after) are milliseconds since 1970 UTC;
+-- days are UTC days since 1970. A code is bare: upper case, no hyphens, no prefix.
+
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE campaign (
+    number         INTEGER PRIMARY KEY,
+    campaign_id    TEXT NOT NULL UNIQUE,
+    name           TEXT NOT NULL,
+    handout        TEXT NOT NULL,
+    shared_code    TEXT,
+    code_prefix    TEXT,
+    valid_from     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    time_zone      TEXT NOT NULL,
+    valid_days     INTEGER,
+    issue_from     INTEGER,
+    issue_until    INTEGER,
+    per_user_limit INTEGER,
+    cancel_days    INTEGER NOT NULL,
+    extend_days    INTEGER NOT NULL,
+    paused         INTEGER NOT NULL,
+    metadata       TEXT,
+    created_at     INTEGER NOT NULL,
+    -- The request that made it, in one normal form: the same name with the same body is a replay.
+    created_as     TEXT NOT NULL,
+    -- Coupons in each state now; what is left of stock is available.
+    stock          INTEGER NOT NULL,
+    issued         INTEGER NOT NULL,
+    redeemed       INTEGER NOT NULL,
+    void           INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE batch (
+    number        INTEGER PRIMARY KEY,
+    campaign      INTEGER NOT NULL REFERENCES campaign (number),
+    batch_id      TEXT NOT NULL,
+    -- minted: a run of serials of one day under one key; imported: these four are null.
+    key_id        TEXT,
+    day           INTEGER,
+    first_serial  INTEGER,
+    -- Serials below first_serial + next_offset have been offered once; what came back has a row.
+    next_offset   INTEGER,
+    count         INTEGER NOT NULL,
+    paused        INTEGER NOT NULL,
+    paused_reason TEXT,
+    -- How the last import into it ended.
+    lines         INTEGER NOT NULL,
+    imported      INTEGER NOT NULL,
+    already_there INTEGER NOT NULL,
+    rejected      INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    UNIQUE (campaign, batch_id)
+) STRICT;
+
+CREATE INDEX batch_by_serial ON batch (day, first_serial) WHERE day IS NOT NULL;
+
+-- One row a shelf, there before the first coupon of its day.
+CREATE TABLE day_plan (
+    day         INTEGER PRIMARY KEY,
+    bucket_bits INTEGER NOT NULL,
+    -- The shelf may be sealed after this instant.
+    seal_after  INTEGER NOT NULL,
+    closing     INTEGER NOT NULL,
+    -- One counter for all campaigns, so that no two batches mint one code.
+    next_serial INTEGER NOT NULL
+) STRICT;
+
+-- A coupon that something has happened to, or that was imported. A minted code without a row is
+-- available.
+CREATE TABLE coupon (
+    shelf_day       INTEGER NOT NULL,
+    code            TEXT NOT NULL,
+    campaign        INTEGER NOT NULL,
+    batch           INTEGER NOT NULL,
+    version         INTEGER NOT NULL,
+    -- state, holder, expires_at, issued_at, redeemed_at and order_ref are what events say; they
+    -- stand here to be searched.
+    state           TEXT NOT NULL,
+    holder          TEXT,
+    valid_from      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    -- The expiry it came with.
+    made_expires_at INTEGER NOT NULL,
+    issued_at       INTEGER,
+    redeemed_at     INTEGER,
+    order_ref       TEXT,
+    -- JSON: {by, order, operation, since, until}.
+    hold            TEXT,
+    -- One JSON object a line, oldest first; at most 32.
+    events          TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    modified_at     INTEGER NOT NULL,
+    PRIMARY KEY (shelf_day, code)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX coupon_by_holder ON coupon (holder, expires_at, code) WHERE holder IS NOT NULL;
+CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at, code);
+CREATE INDEX coupon_by_expiry ON coupon (expires_at, code);
+-- Stock that has rows: imported coupons, and what was revoked.
+CREATE INDEX coupon_available ON coupon (batch, expires_at, code) WHERE state = 'available';
+
+-- Foreign, shared and moved codes; a foreign code is never free a second time.
+CREATE TABLE directory (
+    code       TEXT PRIMARY KEY,
+    -- coupon or shared.
+    kind       TEXT NOT NULL,
+    campaign   INTEGER NOT NULL,
+    batch      INTEGER,
+    shelf_day  INTEGER,
+    -- What the last line imported under this code said: null for shared and for minted codes.
+    valid_from INTEGER,
+    expires_at INTEGER,
+    standing   TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Who became a holder, under which name for the request.
+CREATE TABLE claim (
+    campaign  INTEGER NOT NULL,
+    user_id   TEXT NOT NULL,
+    entry     INTEGER NOT NULL,
+    shelf_day INTEGER NOT NULL,
+    code      TEXT NOT NULL,
+    ref       TEXT,
+    PRIMARY KEY (campaign, user_id, entry)
+) STRICT, WITHOUT ROWID;
+
+-- Coupons issued with issue_ref replaces:CODE.
+CREATE TABLE replacement (
+    replaced  TEXT PRIMARY KEY,
+    campaign  INTEGER NOT NULL,
+    user_id   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rejected_line (
+    batch  INTEGER NOT NULL,
+    line   INTEGER NOT NULL,
+    text   TEXT NOT NULL,
+    word   TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (batch, line)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (
+    login_id      TEXT PRIMARY KEY,
+    user_id       TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    created_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
