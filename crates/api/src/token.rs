@@ -14,9 +14,7 @@ mod raw;
 #[cfg(test)]
 pub(crate) mod testkeys;
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +24,8 @@ use serde::Serialize;
 pub use self::key::{
     BadKey, KID_BYTES_MAX, LocalKey, LocalKeys, PublicAlgorithm, PublicKey, SECRET_BYTES_MIN,
 };
+pub use engine::Role;
+
 use crate::jwks::{Jwks, NoKey};
 
 use self::key::Found;
@@ -50,51 +50,6 @@ pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 
 /// Longest piece of a token repeated in an error, in characters.
 const ECHO_CHARS_MAX: usize = 64;
-
-/// What a caller may do; see section 10 of the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A person; acts for `sub`.
-    User,
-    /// A shop's back end; acts for the users that it names.
-    Shop,
-    /// Reads everything but code lists.
-    Operator,
-    /// Does all of it.
-    Admin,
-}
-
-impl Role {
-    /// The word in the `role` claim.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Shop => "shop",
-            Role::Operator => "operator",
-            Role::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = BadToken;
-
-    fn from_str(text: &str) -> Result<Role, BadToken> {
-        match text {
-            "user" => Ok(Role::User),
-            "shop" => Ok(Role::Shop),
-            "operator" => Ok(Role::Operator),
-            "admin" => Ok(Role::Admin),
-            _ => Err(BadToken::Role { found: echo(text) }),
-        }
-    }
-}
 
 /// Who signed a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -463,7 +418,7 @@ impl Tokens {
             iss: LOCAL_ISSUER,
             aud: LOCAL_AUDIENCE,
             sub: subject,
-            role: role.as_str(),
+            role: role.word(),
             iat,
             exp,
             generation,

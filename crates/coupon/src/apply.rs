@@ -5,9 +5,7 @@
 
 use crate::calendar::Zone;
 use crate::campaign::{Handout, Terms};
-use crate::coupon::{
-    Coupon, Deed, EVENTS_MAX, EVENTS_OPEN_MAX, Event, Hold, State,
-};
+use crate::coupon::{Coupon, Deed, EVENTS_MAX, EVENTS_OPEN_MAX, Event, Hold, State};
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, UserId};
 use crate::refusal::Refusal;
 use crate::time::{DAY_MS, Millis};
@@ -141,12 +139,8 @@ fn accept(coupon: &Coupon, change: &Change, deed: Deed) -> Outcome {
         Deed::Issued { .. } => coupon.running_hold(change.at).cloned(),
         _ => None,
     };
-    let event = Event {
-        at: change.at,
-        actor: change.actor.clone(),
-        operation: change.operation,
-        deed,
-    };
+    let event =
+        Event { at: change.at, actor: change.actor.clone(), operation: change.operation, deed };
     Outcome::Accepted(Box::new(coupon.after(event, kept)))
 }
 
@@ -240,7 +234,9 @@ fn redeemed(
         Action::Release { .. } => Ok(Verdict::Replay),
         Action::CancelRedemption { order, .. } if order != by_order => Err(Refusal::NotRedeemed),
         Action::CancelRedemption { .. }
-            if change.at >= redeemed_at.plus_days(terms.cancel_days) =>
+            // 0 is never, also by a clock that is behind the one that redeemed.
+            if terms.cancel_days == 0
+                || change.at >= redeemed_at.plus_days(terms.cancel_days) =>
         {
             Err(Refusal::CancelClosed)
         }
@@ -301,24 +297,27 @@ fn unredeemed(
 ) -> Result<Verdict, Refusal> {
     match &change.action {
         Action::Redeem { by, order } => {
-            let deed = Deed::Redeemed { by: Some(by.clone()), order: order.clone() };
-            if own.is_some() {
-                return Ok(Verdict::Append(deed));
+            if own.is_none() {
+                works_now(coupon, change.at, terms)?;
             }
-            works_now(coupon, change.at, terms)?;
-            has_room(coupon)?;
-            Ok(Verdict::Append(deed))
+            has_room(coupon, 1)?;
+            Ok(Verdict::Append(Deed::Redeemed { by: Some(by.clone()), order: order.clone() }))
         }
         Action::Hold { by, order, until } => hold(coupon, own, change, terms, by, order, *until),
         Action::Issue { to, reference, expires_at } => {
             if let State::Issued { holder } = coupon.state() {
-                return if holder == to { Ok(Verdict::Replay) } else { Err(Refusal::AlreadyIssued) };
+                return if holder == to {
+                    Ok(Verdict::Replay)
+                } else {
+                    Err(Refusal::AlreadyIssued)
+                };
             }
             if coupon.is_expired(change.at) {
                 return Err(Refusal::Expired);
             }
             terms.issues_at(change.at)?;
-            has_room(coupon)?;
+            // A hold of that user runs on, and the redemption that it promised needs a place too.
+            has_room(coupon, if own.is_some() { 2 } else { 1 })?;
             Ok(Verdict::Append(Deed::Issued {
                 to: to.clone(),
                 reference: reference.clone(),
@@ -336,10 +335,9 @@ fn unredeemed(
             }
         }
         Action::Revoke { user, reason } => match coupon.state() {
-            State::Issued { holder } if holder == user => Ok(Verdict::Append(Deed::Revoked {
-                from: user.clone(),
-                reason: reason.clone(),
-            })),
+            State::Issued { holder } if holder == user => {
+                Ok(Verdict::Append(Deed::Revoked { from: user.clone(), reason: reason.clone() }))
+            }
             _ => Err(Refusal::NotIssued),
         },
         Action::Void { reason } => Ok(Verdict::Append(Deed::Voided { reason: reason.clone() })),
@@ -353,7 +351,7 @@ fn unredeemed(
             if change.at >= coupon.expires_at().plus_days(terms.extend_days) {
                 return Err(Refusal::ShelfClosed);
             }
-            has_room(coupon)?;
+            has_room(coupon, 1)?;
             Ok(Verdict::Append(Deed::Extended {
                 expires_at: *expires_at,
                 zone: zone.clone(),
@@ -374,14 +372,13 @@ fn hold(
     until: Millis,
 ) -> Result<Verdict, Refusal> {
     let since = own.map_or(change.at, |hold| hold.since);
-    let until = until
-        .min(since.plus_ms(HOLD_MAX_MS))
-        .min(coupon.expires_at().plus_ms(HOLD_PAST_EXPIRY_MS));
+    let until =
+        until.min(since.plus_ms(HOLD_MAX_MS)).min(coupon.expires_at().plus_ms(HOLD_PAST_EXPIRY_MS));
     if own.is_some_and(|hold| until <= hold.until) {
         return Ok(Verdict::Replay);
     }
     works_now(coupon, change.at, terms)?;
-    has_room(coupon)?;
+    has_room(coupon, 1)?;
     let (by, order) = (by.clone(), order.clone());
     Ok(Verdict::Hold(Some(Hold { by, order, operation: change.operation, since, until })))
 }
@@ -400,9 +397,12 @@ fn works_now(coupon: &Coupon, at: Millis, terms: &Terms) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn has_room(coupon: &Coupon) -> Result<(), Refusal> {
-    if coupon.events().len() >= EVENTS_OPEN_MAX {
+fn has_room(coupon: &Coupon, events: usize) -> Result<(), Refusal> {
+    if coupon.events().len() + events > EVENTS_OPEN_MAX {
         return Err(Refusal::HistoryFull);
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,8 +254,7 @@ impl Coupon {
                     at: event.at,
                     cancelled_at: None,
                 };
-                self.state =
-                    State::Redeemed { redemption, holder_before: self.holder().cloned() };
+                self.state = State::Redeemed { redemption, holder_before: self.holder().cloned() };
             }
             Deed::RedemptionCancelled { .. } => {
                 if let State::Redeemed { holder_before, .. } = &self.state {
@@ -416,6 +415,8 @@ impl Coupon {
         self.holder()?;
         self.events.iter().rev().find_map(|event| match &event.deed {
             Deed::Issued { reference, .. } => Some(reference.as_ref()),
+            // Whoever has it since then was never issued it.
+            Deed::Revoked { .. } => Some(None),
             _ => None,
         })?
     }

@@ -4,7 +4,7 @@
 //! now: so the same file twice changes nothing, and the old system's last file adds what was used
 //! meanwhile. A coupon only moves forward: available, issued, then redeemed or void.
 
-use crate::coupon::{Coupon, Deed, Event, Genesis, State};
+use crate::coupon::{Coupon, Deed, EVENTS_OPEN_MAX, Event, Genesis, Hold, State};
 use crate::ids::{Actor, OperationId, OrderRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
@@ -98,7 +98,7 @@ pub fn arrive(genesis: Genesis, standing: &Standing, run: &ImportRun) -> Coupon 
     match events.is_empty() {
         // A stored row is version 1 at least: 0 means that there is none.
         true => coupon.with_hold(None, run.at),
-        false => push(&coupon, events, run.at),
+        false => push(&coupon, events, None, run.at),
     }
 }
 
@@ -114,16 +114,23 @@ pub fn advance(coupon: &Coupon, was: &Standing, line: &Standing, run: &ImportRun
             Standing::Available | Standing::Redeemed { .. } => Refusal::AlreadyRedeemed,
         });
     }
-    match contradiction(coupon, line, run.at) {
-        Some(refusal) => return Advance::Contradicts(refusal),
-        None if is_so_already(coupon, line) => return Advance::AlreadyThere,
-        None => {}
+    if is_so_already(coupon, line) {
+        return Advance::AlreadyThere;
+    }
+    if let Some(refusal) = contradiction(coupon, line, run.at) {
+        return Advance::Contradicts(refusal);
     }
     let events = forward_events(coupon, line, run);
-    if coupon.events().len() + events.len() > crate::coupon::EVENTS_OPEN_MAX {
+    // As in `apply`: what goes to the user it is held for stays held, and the redemption that
+    // the hold promised keeps its place.
+    let kept = match line {
+        Standing::Issued { .. } => coupon.running_hold(run.at).cloned(),
+        Standing::Available | Standing::Redeemed { .. } | Standing::Void => None,
+    };
+    if coupon.events().len() + events.len() + usize::from(kept.is_some()) > EVENTS_OPEN_MAX {
         return Advance::Contradicts(Refusal::HistoryFull);
     }
-    Advance::Forward(Box::new(push(coupon, events, run.at)))
+    Advance::Forward(Box::new(push(coupon, events, kept, run.at)))
 }
 
 /// Why the coupon of today cannot be what the line says it was.
@@ -133,6 +140,13 @@ fn contradiction(coupon: &Coupon, line: &Standing, at: Millis) -> Option<Refusal
     {
         return Some(Refusal::Held { until: hold.until });
     }
+    if let Standing::Redeemed { order, .. } = line
+        && coupon
+            .redemption_of(&order_or_import(order.as_ref(), coupon))
+            .is_some_and(|here| here.cancelled_at.is_some())
+    {
+        return Some(Refusal::RedemptionCancelled);
+    }
     match (coupon.state(), line) {
         (State::Available, _) => None,
         (State::Issued { .. }, Standing::Void) => None,
@@ -140,28 +154,24 @@ fn contradiction(coupon: &Coupon, line: &Standing, at: Millis) -> Option<Refusal
             Some(named) if named != holder => Some(Refusal::AlreadyIssued),
             _ => None,
         },
-        (State::Redeemed { redemption, .. }, Standing::Redeemed { order, .. }) => {
-            let same = redemption.order == order_or_import(order.as_ref(), coupon);
-            (!same).then_some(Refusal::AlreadyRedeemed)
-        }
-        (State::Redeemed { redemption, .. }, Standing::Issued { holder, .. }) => {
-            (redemption.by.as_ref() != Some(holder)).then_some(Refusal::AlreadyRedeemed)
-        }
         (State::Redeemed { .. }, _) => Some(Refusal::AlreadyRedeemed),
-        (State::Void { .. }, Standing::Void) => None,
         (State::Void { .. }, _) => Some(Refusal::Voided),
     }
 }
 
-/// Whether the coupon got here by itself what the line tells of it.
+/// Whether the coupon got here by itself what the line tells of it, or got there and was taken
+/// back: a redemption that was cancelled here is not made again by the file that tells of it.
 fn is_so_already(coupon: &Coupon, line: &Standing) -> bool {
-    match line {
-        Standing::Available => true,
-        Standing::Issued { .. } => {
-            matches!(coupon.state(), State::Issued { .. } | State::Redeemed { .. })
+    match (line, coupon.state()) {
+        (Standing::Available, _) => true,
+        (Standing::Issued { holder, .. }, State::Issued { .. } | State::Redeemed { .. }) => {
+            coupon.holder() == Some(holder)
         }
-        Standing::Redeemed { .. } => matches!(coupon.state(), State::Redeemed { .. }),
-        Standing::Void => matches!(coupon.state(), State::Void { .. }),
+        (Standing::Issued { .. }, State::Available | State::Void { .. }) => false,
+        (Standing::Redeemed { holder, order, .. }, _) => coupon
+            .redemption_of(&order_or_import(order.as_ref(), coupon))
+            .is_some_and(|here| holder.is_none() || here.by == *holder),
+        (Standing::Void, state) => matches!(state, State::Void { .. }),
     }
 }
 
@@ -200,7 +210,10 @@ fn forward_events(coupon: &Coupon, line: &Standing, run: &ImportRun) -> Vec<Even
 }
 
 /// One version later, however many events the line stands for.
-fn push(coupon: &Coupon, events: Vec<Event>, at: Millis) -> Coupon {
+fn push(coupon: &Coupon, events: Vec<Event>, hold: Option<Hold>, at: Millis) -> Coupon {
     let all = coupon.events().iter().cloned().chain(events).collect();
-    Coupon::of(coupon.genesis().clone(), all, None, coupon.version() + 1, at)
+    Coupon::of(coupon.genesis().clone(), all, hold, coupon.version() + 1, at)
 }
+
+#[cfg(test)]
+mod tests;

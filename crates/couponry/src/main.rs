@@ -1,2 +1,62 @@
-//! placeholder
-fn main() {}
+//! couponry: one binary, its roles as commands. This crate alone reads the environment, opens
+//! files and writes to standard output.
+
+mod cli;
+mod commands;
+mod failure;
+mod keys;
+mod open;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::{Ended, Sorry};
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Sorry::new(format!("cannot start the runtime: {error}")).exit(),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Partly) => ExitCode::from(3),
+        Err(sorry) => sorry.exit(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<Ended, Sorry> {
+    let settings = Settings::resolve(&cli.settings)?;
+    start_log(&settings)?;
+    match cli.command {
+        Command::Serve => serve::run(&settings).await,
+        Command::Token(ask) => commands::token::run(&settings, &ask),
+    }
+}
+
+/// Logs go to standard error: people read them on a terminal, machines elsewhere.
+fn start_log(settings: &Settings) -> Result<(), Sorry> {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log.value)
+        .map_err(|error| Sorry::wrong_call(format!("log: {error}")))?;
+    let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = match settings.log_format.value.as_str() {
+        "text" => false,
+        "json" => true,
+        "auto" => !std::io::stderr().is_terminal(),
+        other => {
+            let found = format!("log_format is {other:?}, want auto, text or json");
+            return Err(Sorry::wrong_call(found));
+        }
+    };
+    match json {
+        true => to.json().init(),
+        false => to.init(),
+    }
+    Ok(())
+}

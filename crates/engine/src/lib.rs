@@ -1,1 +1,140 @@
-//! placeholder
+//! The use cases, for any front door: HTTP, the command line, a test.
+//!
+//! Each method of [`Engine`] is one thing that somebody does with coupons. It decides who may,
+//! finds the coupon through `router`, has `hot` do it, and says what the caller may see of it.
+//! Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
+
+mod accounts;
+mod batches;
+mod caller;
+mod campaigns;
+mod clock;
+mod coupons;
+mod export;
+mod failure;
+pub mod import;
+mod lists;
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use coupon::apply::{Action, Asker, Change};
+use coupon::campaign::Handout;
+use coupon::code::{Code, CodeText, MINTED_LEN};
+use coupon::ids::{Actor, CampaignId, OperationId};
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::{Gauge, HotStore, Sight};
+use router::{Found, REMEMBERED_MAX, Router};
+
+pub use accounts::ACCOUNT_PREFIX;
+pub use batches::BatchAsk;
+pub use caller::{Caller, Role};
+pub use campaigns::{CampaignDraft, CampaignView};
+pub use clock::{Clock, SetClock, SystemClock};
+pub use coupons::{
+    CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, RedemptionView,
+};
+pub use export::CodesAsk;
+pub use failure::{BadFile, Done, Failure, Fault};
+pub use hot::{
+    CampaignPatch, CouponFilter, Finding, HotError, ListOrder, ListPosition, RejectedLine, Span,
+};
+pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+
+/// Everything couponry does with coupons.
+pub struct Engine {
+    hot: Arc<dyn HotStore>,
+    router: Router,
+    clock: Arc<dyn Clock>,
+    /// How the coupons of a campaign are handed out never changes, so it is remembered.
+    handouts: RwLock<HashMap<CampaignId, Handout>>,
+}
+
+impl Engine {
+    /// An engine over a hot store; `router` holds the code keys, the newest last.
+    pub fn new(hot: Arc<dyn HotStore>, router: Router, clock: Arc<dyn Clock>) -> Engine {
+        Engine { hot, router, clock, handouts: RwLock::default() }
+    }
+
+    /// The moment.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Figures of the hot store.
+    pub fn gauge(&self) -> Gauge {
+        self.hot.gauge()
+    }
+
+    /// Whether writes are taken at the moment, and if not, why.
+    ///
+    /// # Errors
+    /// A sentence for operators.
+    pub async fn writable(&self) -> Result<(), String> {
+        self.hot.writable().await
+    }
+
+    /// Makes one small durable write, for whoever wants to time it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn touch(&self) -> Result<(), HotError> {
+        self.hot.touch(self.now()).await
+    }
+
+    /// The store behind it, for the commands that look after it.
+    pub fn hot(&self) -> &dyn HotStore {
+        self.hot.as_ref()
+    }
+
+    /// The code as people read it: a minted one in groups of four, behind its campaign's prefix.
+    pub fn printed(&self, code: &Code, prefix: Option<&str>) -> String {
+        // No foreign code opens: an import rejects such a line.
+        let minted = code.as_str().len() == MINTED_LEN
+            && self.router.keys().iter().any(|key| key.open(code).is_some());
+        if minted { code.printed(prefix) } else { code.to_string() }
+    }
+
+    fn printed_of(&self, sight: &Sight) -> String {
+        let prefix = sight.campaign.code_prefix.as_ref();
+        self.printed(sight.coupon.code(), prefix.map(|prefix| prefix.as_str()))
+    }
+
+    async fn find(&self, text: &CodeText) -> Result<Found, Failure> {
+        let found = self.router.find(text, self.hot.as_ref()).await?;
+        found.ok_or(Failure::refused(Refusal::NotFound))
+    }
+
+    fn change(&self, caller: &Caller, action: Action) -> Change {
+        let asker = match caller.role {
+            Role::User => Asker::User(caller.subject.clone()),
+            Role::Shop | Role::Operator | Role::Admin => Asker::Shop,
+        };
+        Change {
+            action,
+            asker,
+            actor: Actor::new(&caller.to_string()),
+            operation: OperationId(uuid::Uuid::now_v7().as_u128()),
+            at: self.now(),
+        }
+    }
+
+    /// How the coupons of a campaign are handed out.
+    async fn handout(&self, id: &CampaignId) -> Result<Handout, Failure> {
+        if let Ok(known) = self.handouts.read()
+            && let Some(handout) = known.get(id)
+        {
+            return Ok(*handout);
+        }
+        let row = self.hot.campaign(id, self.now()).await?;
+        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        if let Ok(mut known) = self.handouts.write() {
+            if known.len() >= REMEMBERED_MAX {
+                known.clear();
+            }
+            known.insert(id.clone(), row.campaign.handout);
+        }
+        Ok(row.campaign.handout)
+    }
+}

@@ -12,6 +12,6 @@ mod store;
 pub use error::HotError;
 pub use store::{
     Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
-    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder,
-    Named, NewCampaign, Patched, RejectedLine, Sight, Span,
+    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
+    MintOrder, Named, NewCampaign, Patched, RejectedLine, Sight, Span,
 };

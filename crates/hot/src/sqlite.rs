@@ -99,8 +99,7 @@ impl SqliteHot {
         keys: Arc<Vec<CodeKey>>,
         options: Options,
     ) -> Result<SqliteHot, OpenError> {
-        let file_error =
-            |source| OpenError::File { folder: folder.display().to_string(), source };
+        let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(file_error)?;
         let path = folder.join(FILE_NAME);
         let turnstile = Turnstile::open(folder).map_err(file_error)?;
@@ -108,12 +107,8 @@ impl SqliteHot {
             let _held = turnstile.enter().map_err(file_error)?;
             schema::open_writer(&path)?
         };
-        let desk = Desk {
-            conn,
-            turnstile,
-            folder: folder.to_owned(),
-            free_min: options.free_min_bytes,
-        };
+        let desk =
+            Desk { conn, turnstile, folder: folder.to_owned(), free_min: options.free_min_bytes };
         Ok(SqliteHot {
             readers: Readers::open(&path)?,
             keeper: Keeper::start(folder, &path)?,
@@ -131,9 +126,7 @@ impl SqliteHot {
     ) -> Result<Applied, HotError> {
         loop {
             let decide = decide.clone();
-            if let Some(applied) =
-                self.writer.run(move |txn| stock::step(txn, &decide)).await?
-            {
+            if let Some(applied) = self.writer.run(move |txn| stock::step(txn, &decide)).await? {
                 return Ok(applied);
             }
         }
@@ -229,10 +222,8 @@ impl HotStore for SqliteHot {
         run: ImportRun,
     ) -> Result<Vec<ImportOutcome>, HotError> {
         let (campaign, batch) = (campaign.clone(), batch.clone());
-        let imported = self
-            .writer
-            .run(move |txn| import::lines(txn, &campaign, &batch, &lines, &run))
-            .await?;
+        let imported =
+            self.writer.run(move |txn| import::lines(txn, &campaign, &batch, &lines, &run)).await?;
         imported.ok_or_else(|| HotError::Damaged("the batch of an import is gone".into()))
     }
 
@@ -296,9 +287,7 @@ impl HotStore for SqliteHot {
         limit: usize,
     ) -> Result<Vec<Batch>, HotError> {
         let campaign = campaign.clone();
-        self.readers
-            .run(move |txn| campaigns::batches(txn, &campaign, after.as_ref(), limit))
-            .await
+        self.readers.run(move |txn| campaigns::batches(txn, &campaign, after.as_ref(), limit)).await
     }
 
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError> {
@@ -344,7 +333,10 @@ impl HotStore for SqliteHot {
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError> {
         self.readers
             .run(move |txn| {
-                codes.iter().map(|code| stock::has_row(txn, run.day, code).map(|has| !has)).collect()
+                codes
+                    .iter()
+                    .map(|code| stock::has_row(txn, run.day, code).map(|has| !has))
+                    .collect()
             })
             .await
     }
@@ -377,10 +369,9 @@ impl HotStore for SqliteHot {
                 Found::Shared { campaign } => match stock::shared(txn, &keys, campaign, &change)? {
                     Step::Decided(decision, _) => Ok(decision.applied),
                     // A thousand serials in the way and more behind them: there is stock to try.
-                    Step::Again(_) => Ok(Applied {
-                        outcome: coupon::apply::Outcome::Replayed,
-                        sight: None,
-                    }),
+                    Step::Again(_) => {
+                        Ok(Applied { outcome: coupon::apply::Outcome::Replayed, sight: None })
+                    }
                 },
             })
             .await

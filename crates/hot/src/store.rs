@@ -36,6 +36,8 @@ pub struct CampaignRow {
     pub tally: Tally,
     /// The moment for which the counts hold.
     pub counted_at: Millis,
+    /// See [`NewCampaign::created_as`].
+    pub created_as: String,
 }
 
 /// A coupon with what an answer about it needs.

@@ -38,10 +38,8 @@ impl Directory for Shelf {
         serial: u64,
     ) -> Result<Option<(Owner, MintedRun)>, Self::Error> {
         self.note("run");
-        let found = self
-            .runs
-            .iter()
-            .find(|(_, run)| run.key == key && run.day == day && run.holds(serial));
+        let found =
+            self.runs.iter().find(|(_, run)| run.key == key && run.day == day && run.holds(serial));
         Ok(found.cloned())
     }
 

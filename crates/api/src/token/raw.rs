@@ -110,7 +110,8 @@ impl RawClaims {
         if !visible(subject, SUBJECT_BYTES_MAX) {
             return Err(BadToken::Subject { len: subject.len() });
         }
-        let role = text("role", self.role.as_ref())?.parse()?;
+        let role = text("role", self.role.as_ref())?;
+        let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
         let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
         let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
         let issued_at_ms = self.iat.as_ref().map(|iat| instant("iat", iat)).transpose()?;

@@ -29,7 +29,7 @@ pub(super) fn row(
 
 fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> rusqlite::Result<CampaignRow> {
     let (campaign, tally) = (Arc::new(rows::campaign(row)?), rows::tally(row)?);
-    Ok(CampaignRow { campaign, tally, counted_at: now })
+    Ok(CampaignRow { campaign, tally, counted_at: now, created_as: row.get(21)? })
 }
 
 pub(super) fn list(
@@ -49,21 +49,13 @@ pub(super) fn list(
     rows.collect()
 }
 
-pub(super) fn create(
-    txn: &Txn<'_>,
-    new: &NewCampaign,
-) -> rusqlite::Result<Named<CampaignRow>> {
+pub(super) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named<CampaignRow>> {
     let campaign = &new.campaign;
     let now = campaign.created_at;
-    let made_as: Option<String> = txn
-        .statement("SELECT created_as FROM campaign WHERE campaign_id = ?1")?
-        .query_row([campaign.id.as_str()], |row| row.get(0))
-        .optional()?;
-    if let Some(made_as) = made_as {
-        return Ok(match row(txn, &campaign.id, now)? {
-            Some(row) if made_as == new.created_as => Named::Same(row),
-            _ => Named::Refused(Refusal::NameTaken),
-        });
+    match row(txn, &campaign.id, now)? {
+        Some(row) if row.created_as == new.created_as => return Ok(Named::Same(row)),
+        Some(_) => return Ok(Named::Refused(Refusal::NameTaken)),
+        None => {}
     }
     if let Some(word) = &campaign.shared_code
         && entry(txn, word)?.is_some()
@@ -189,11 +181,7 @@ pub(super) fn mint(
     }
 }
 
-fn made(
-    txn: &Txn<'_>,
-    campaign: &CampaignId,
-    id: &BatchId,
-) -> rusqlite::Result<Named<Batch>> {
+fn made(txn: &Txn<'_>, campaign: &CampaignId, id: &BatchId) -> rusqlite::Result<Named<Batch>> {
     match batch(txn, campaign, id)? {
         Some(batch) => Ok(Named::Created(batch)),
         None => Err(super::failure::damaged("batch", "not there after it was inserted")),

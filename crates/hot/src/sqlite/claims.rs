@@ -91,7 +91,8 @@ fn counted(txn: &Txn<'_>, entries: &[Entry], user: &UserId) -> rusqlite::Result<
     for (at, entry) in entries.iter().enumerate() {
         let coupon = &entry.located.coupon;
         // Given, taken back and given again: two entries, one coupon.
-        let twice = counted.iter().any(|seen| entries[*seen].located.coupon.code() == coupon.code());
+        let twice =
+            counted.iter().any(|seen| entries[*seen].located.coupon.code() == coupon.code());
         if coupon.holder() == Some(user) && !twice && !is_replaced(txn, coupon.code())? {
             counted.push(at);
         }

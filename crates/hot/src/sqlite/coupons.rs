@@ -107,11 +107,7 @@ pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Optio
 }
 
 /// The coupon with a row on the shelf `day`.
-pub(super) fn row_of(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-) -> rusqlite::Result<Option<Located>> {
+pub(super) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     let sql = concat!(
         "SELECT ",
         rows::coupon_columns!(),
@@ -219,21 +215,25 @@ pub(super) fn write(txn: &Txn<'_>, writes: &Writes) -> rusqlite::Result<()> {
         claims::enter(txn, before.campaign.number, entry, day, after.code())?;
     }
     txn.count_change(before.campaign.number, before.coupon.state(), after.state());
-    if before.coupon.version() == 0 {
-        days::enter(txn, day, &before.campaign.terms)?;
-        insert(txn, before, after, day)?;
-    } else if day != before.day {
-        days::enter(txn, day, &before.campaign.terms)?;
-        txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
-            .execute(params![before.day.0, after.code().as_str()])?;
-        insert(txn, before, after, day)?;
-    } else {
-        update(txn, before, after)?;
-    }
     if day != before.day {
-        days::point_to(txn, after.code(), before, day)?;
+        move_to(txn, before, after, day)
+    } else if before.coupon.version() == 0 {
+        insert(txn, before, after, day)
+    } else {
+        update(txn, before, after)
     }
-    Ok(())
+}
+
+/// To a later shelf: its plan first, then the row, then the directory.
+fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlite::Result<()> {
+    if days::enter(txn, day, &before.campaign.terms)?.is_err() {
+        // The decision has looked at this, in the same transaction.
+        return Err(super::failure::damaged("closing", "the day closed inside a transaction"));
+    }
+    txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+        .execute(params![before.day.0, after.code().as_str()])?;
+    insert(txn, before, after, day)?;
+    days::point_to(txn, after.code(), before, day)
 }
 
 /// A coupon moves only when its new expiry lies past its shelf's day, and never back.

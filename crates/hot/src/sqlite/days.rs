@@ -2,7 +2,7 @@
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{OptionalExtension, params};
 
@@ -89,9 +89,4 @@ pub(super) fn point_to(
     )?
     .execute(params![code.as_str(), located.campaign.number, located.batch, day.0])?;
     Ok(())
-}
-
-/// A shelf that lies wholly in the past at `now`.
-pub(super) fn is_over(day: Day, now: Millis) -> bool {
-    now >= day.end()
 }

@@ -23,7 +23,9 @@ fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     let said = statement.query_map([], |row| row.get::<_, String>(0))?;
     let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(match said.as_slice() {
-        [ok] if ok == "ok" => Finding::Sound("hot.db: every page and index is as it should be".into()),
+        [ok] if ok == "ok" => {
+            Finding::Sound("hot.db: every page and index is as it should be".into())
+        }
         faults => Finding::Fault(format!("hot.db: {}", faults.join("; "))),
     })
 }
@@ -68,9 +70,8 @@ fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<Strin
         ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
     ];
     let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
-    Ok(wrong.map(|(name, stored, folded)| {
-        format!("{name} is {stored:?}, its events say {folded:?}")
-    }))
+    Ok(wrong
+        .map(|(name, stored, folded)| format!("{name} is {stored:?}, its events say {folded:?}")))
 }
 
 /// The counts of the campaigns against their rows.
@@ -144,4 +145,3 @@ fn finding(sound: &str, faults: &[String]) -> Finding {
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Finding::Fault(format!("not so that {sound}: {named}{more}"))
 }
-

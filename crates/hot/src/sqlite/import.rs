@@ -216,11 +216,7 @@ pub(super) fn forget_rejected(
     .execute(params![before.0, limit as i64])
 }
 
-pub(super) fn close(
-    txn: &Txn<'_>,
-    batch: i64,
-    counts: &ImportCounts,
-) -> rusqlite::Result<()> {
+pub(super) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
     txn.statement(
         "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
          WHERE number = ?1",

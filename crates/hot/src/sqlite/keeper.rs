@@ -9,9 +9,9 @@
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,8 +59,7 @@ struct Rounds {
 
 impl Keeper {
     pub(super) fn start(folder: &Path, path: &Path) -> Result<Keeper, OpenError> {
-        let file_error =
-            |source| OpenError::File { folder: folder.display().to_string(), source };
+        let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         let rounds = Rounds {
             conn: open_keeper(path)?,
             turnstile: Turnstile::open(folder).map_err(file_error)?,

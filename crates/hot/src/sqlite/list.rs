@@ -38,10 +38,7 @@ type Value = Box<dyn ToSql>;
 
 /// The statement for a scope, its span of expiry and its position; `None` for a campaign that
 /// does not exist.
-fn select(
-    txn: &Txn<'_>,
-    query: &ListQuery,
-) -> rusqlite::Result<Option<(String, Vec<Value>)>> {
+fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, Vec<Value>)>> {
     let mut wheres: Vec<&str> = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     match &query.scope {
@@ -89,11 +86,7 @@ fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
     Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), code: rows::parsed(row, 1)? })
 }
 
-fn matching(
-    txn: &Txn<'_>,
-    row: &Row<'_>,
-    query: &ListQuery,
-) -> rusqlite::Result<Option<Sight>> {
+fn matching(txn: &Txn<'_>, row: &Row<'_>, query: &ListQuery) -> rusqlite::Result<Option<Sight>> {
     let filter = &query.filter;
     let instant = |column: &str| Ok(row.get::<_, Option<i64>>(column)?.map(Millis));
     let spans: [(&Span, rusqlite::Result<Option<Millis>>); 5] = [

@@ -20,7 +20,7 @@ macro_rules! campaign_columns {
     () => {
         "campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, time_zone, \
          valid_days, issue_from, issue_until, per_user_limit, cancel_days, extend_days, paused, \
-         metadata, created_at, stock, issued, redeemed, void"
+         metadata, created_at, stock, issued, redeemed, void, created_as"
     };
 }
 macro_rules! batch_columns {
@@ -59,9 +59,8 @@ where
     T: FromStr,
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| {
-        damaged(row.as_ref().column_name(column).unwrap_or("a column"), error)
-    })
+    text.parse()
+        .map_err(|error| damaged(row.as_ref().column_name(column).unwrap_or("a column"), error))
 }
 
 fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Millis>> {
@@ -259,10 +258,9 @@ fn event_from_json(line: &str) -> rusqlite::Result<Event> {
             reference: text.reference.as_deref().map(IssueRef::stored),
             expires_at: text.expires_at.map(Millis),
         },
-        "redeemed" => Deed::Redeemed {
-            by: optional("events.user", text.user.as_deref())?,
-            order: order()?,
-        },
+        "redeemed" => {
+            Deed::Redeemed { by: optional("events.user", text.user.as_deref())?, order: order()? }
+        }
         "redemption_cancelled" => Deed::RedemptionCancelled { order: order()?, reason: reason()? },
         "revoked" => Deed::Revoked { from: user()?, reason: reason()? },
         "voided" => Deed::Voided { reason: reason()? },
@@ -342,7 +340,10 @@ fn hold_from_json(text: &str) -> rusqlite::Result<Hold> {
 #[serde(tag = "state", rename_all = "snake_case")]
 enum StandingText {
     Available,
-    Issued { user_id: String, issued_at: Option<i64> },
+    Issued {
+        user_id: String,
+        issued_at: Option<i64>,
+    },
     Redeemed {
         user_id: Option<String>,
         issued_at: Option<i64>,

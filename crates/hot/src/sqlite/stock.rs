@@ -152,7 +152,10 @@ fn hand_out(
     campaign: &CampaignHere,
     claim: Claim,
     change: &Change,
-    then: &dyn Fn(Located, coupon::coupon::Coupon) -> Result<(Located, coupon::coupon::Coupon), Decision>,
+    then: &dyn Fn(
+        Located,
+        coupon::coupon::Coupon,
+    ) -> Result<(Located, coupon::coupon::Coupon), Decision>,
 ) -> rusqlite::Result<Step> {
     let change = with_issued_until(change, campaign);
     let (mut offer, mut passed) = (Offer::of(campaign.clone(), change.at), 0);
@@ -334,8 +337,7 @@ pub(super) fn shared(
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
-    let (Some((user, order, takes_new)), Some(campaign)) =
-        (whose(change), txn.campaign(campaign)?)
+    let (Some((user, order, takes_new)), Some(campaign)) = (whose(change), txn.campaign(campaign)?)
     else {
         return Ok(Step::decided(Decision::not_found()));
     };
@@ -396,10 +398,9 @@ fn whose(change: &Change) -> Option<(UserId, OrderRef, bool)> {
         (Action::Redeem { by, order } | Action::Hold { by, order, .. }, _) => {
             Some((by.clone(), order.clone(), true))
         }
-        (
-            Action::Release { order } | Action::CancelRedemption { order, .. },
-            Asker::User(user),
-        ) => Some((user.clone(), order.clone(), false)),
+        (Action::Release { order } | Action::CancelRedemption { order, .. }, Asker::User(user)) => {
+            Some((user.clone(), order.clone(), false))
+        }
         _ => None,
     }
 }

@@ -149,7 +149,13 @@ impl<'a> Txn<'a> {
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
                  redeemed = redeemed + ?4, void = void + ?5 WHERE number = ?1",
             )?
-            .execute(params![campaign, shift.stock, shift.issued, shift.redeemed, shift.void])?;
+            .execute(params![
+                campaign,
+                shift.stock,
+                shift.issued,
+                shift.redeemed,
+                shift.void
+            ])?;
         }
         for (batch, count) in self.arrivals.borrow().iter() {
             self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?

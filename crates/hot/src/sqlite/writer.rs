@@ -55,12 +55,8 @@ where
     F: FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send,
 {
     fn take(&self) -> bool {
-        let claim = self.claimed.compare_exchange(
-            WAITING,
-            TAKEN,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let claim =
+            self.claimed.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
         claim.is_ok()
     }
 
@@ -145,12 +141,8 @@ impl Writer {
         if let Ok(answer) = tokio::time::timeout(self.timeout, &mut answer).await {
             return answered(answer);
         }
-        let gave_up = claimed.compare_exchange(
-            WAITING,
-            ABANDONED,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let gave_up =
+            claimed.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
         if gave_up.is_ok() {
             let waited = format!("no turn to write within {} ms", self.timeout.as_millis());
             return Err(HotError::Unavailable(waited.into()));

@@ -1,0 +1,55 @@
+//! Cursors: where a page ended, as a text that is worth nothing beside another query.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::problem::Problem;
+use engine::Fault;
+
+/// Longest cursor looked at, in bytes; ours have about 150.
+pub(crate) const CURSOR_BYTES_MAX: usize = 512;
+
+/// The cursor behind `position` in the list that `query` describes.
+pub(crate) fn cursor(query: &str, position: &[&str]) -> String {
+    let words: Vec<&str> = position.to_vec();
+    let text = serde_json::json!([format!("{:016x}", xxh3_64(query.as_bytes())), words]);
+    URL_SAFE_NO_PAD.encode(text.to_string())
+}
+
+/// The position in a cursor of the list that `query` describes.
+pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {
+    let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
+    if cursor.len() > CURSOR_BYTES_MAX {
+        return Err(other());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| other())?;
+    let (hash, words): (String, Vec<String>) =
+        serde_json::from_slice(&bytes).map_err(|_| other())?;
+    match hash == format!("{:016x}", xxh3_64(query.as_bytes())) {
+        true => Ok(words),
+        false => Err(other()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_bound_to_its_query() {
+        let made = cursor("holder=ann", &["17", "ABCD"]);
+        assert_eq!(position("holder=ann", &made).unwrap(), ["17", "ABCD"]);
+        let damaged = made.replace('A', "B");
+        let cases = [
+            ("another query", "holder=bob", made.as_str()),
+            ("damaged", "holder=ann", damaged.get(1..).unwrap()),
+            ("not base64", "holder=ann", "%%%"),
+            ("too long", "holder=ann", &"A".repeat(CURSOR_BYTES_MAX + 1)),
+            ("empty", "holder=ann", ""),
+        ];
+        for (name, query, text) in cases {
+            assert!(position(query, text).is_err(), "{name}");
+        }
+    }
+}

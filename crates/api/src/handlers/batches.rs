@@ -1,0 +1,243 @@
+//! Batches: minting, importing, pausing, and their codes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use coupon::code::CodeText;
+use coupon::ids::BatchId;
+use engine::import::{ImportAsk, record};
+use engine::{Caller, CodesAsk, Failure, PAGE_DEFAULT, RejectedLine};
+use futures::stream::{BoxStream, StreamExt, once, try_unfold};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Answer, Made};
+use crate::app::App;
+use crate::bodies::{BatchChanges, NewBatch, Reading};
+use crate::cursor;
+use crate::extract::{BatchInPath, CampaignInPath, Json, Params, Who, is_type};
+use crate::handlers::lists::Page;
+use crate::problem::{Code, Problem};
+use crate::views::{BatchBody, List};
+
+/// Longest pause between two pieces of an imported file.
+pub const IMPORT_IDLE: Duration = Duration::from_secs(30);
+
+/// The name of an imported batch.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportParams {
+    /// With `text/csv`: the batch to import into; made by us where it is left out. In JSON it
+    /// stands in the body.
+    batch_id: Option<String>,
+}
+
+/// Mint or import a batch
+///
+/// With a JSON body it mints `count` coupons: one small write, whatever the count; the same name
+/// and count again answers 200. With `text/csv` it imports the file, streaming, and answers when
+/// every line is done: `imported`, `already_there` and `rejected` add up to `lines`. Sent again
+/// after a broken connection it finishes the rest; the same file twice changes nothing. Columns
+/// by header, in any order: `code`; optional `valid_from`, `expires_at`, `state`, `user_id`,
+/// `issued_at`, `redeemed_at`, `order_ref`; without a header: code, valid_from, expires_at.
+/// For an admin.
+#[utoipa::path(
+    post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
+    params(("campaign_id" = String, Path), ImportParams),
+    request_body(content(
+        (NewBatch = "application/json"),
+        (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
+    )),
+    responses(
+        (status = 201, body = BatchBody, description = "Made"),
+        (status = 200, body = BatchBody, description = "Made before, or imported into again"),
+    )
+)]
+pub(crate) async fn create_batch(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(params): Params<ImportParams>,
+    request: Request,
+) -> Result<Made<BatchBody>, Problem> {
+    let mut reading = Reading::default();
+    let batch = reading.may::<BatchId>("batch_id", params.batch_id.as_deref());
+    let batch = reading.done(Some(batch))?;
+    if is_type(request.headers(), "application/json") {
+        if batch.is_some() {
+            let fault = engine::Fault::new("batch_id", "stands in the body of a JSON request");
+            return Err(Problem::invalid(vec![fault]));
+        }
+        let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
+        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await?;
+        return Ok(Made(done.map(|batch| BatchBody::from(&batch))));
+    }
+    if !is_type(request.headers(), "text/csv") {
+        let detail = "send application/json to mint, or text/csv to import";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let ask = ImportAsk { campaign, batch };
+    let done = app.engine.import(&caller, ask, arriving(request.into_body()), |_| {}).await?;
+    Ok(Made(done.map(|batch| BatchBody::from(&batch))))
+}
+
+/// The body piece by piece; a client that falls silent is cut off.
+fn arriving(body: Body) -> BoxStream<'static, Result<bytes::Bytes, String>> {
+    let pieces = body.into_data_stream();
+    try_unfold(pieces, |mut pieces| async move {
+        match tokio::time::timeout(IMPORT_IDLE, pieces.next()).await {
+            Err(_) => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(error))) => Err(format!("the body broke off: {error}")),
+            Ok(Some(Ok(piece))) => Ok(Some((piece, pieces))),
+        }
+    })
+    .boxed()
+}
+
+/// List the batches of a campaign
+///
+/// In the order in which they were made. For operator and admin.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
+    params(("campaign_id" = String, Path), Page),
+    responses((status = 200, body = List<BatchBody>, description = "One page"))
+)]
+pub(crate) async fn list_batches(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(page): Params<Page>,
+) -> Result<Answer<List<BatchBody>>, Problem> {
+    let query = format!("batches of {campaign}");
+    let (after, limit) = page.read::<BatchId>(&query)?;
+    let limit = limit.unwrap_or(PAGE_DEFAULT);
+    let batches = app.engine.batches(&caller, &campaign, after, limit).await?;
+    let last = batches.last().filter(|_| batches.len() == limit);
+    let next_cursor = last.map(|batch| cursor::cursor(&query, &[batch.id.as_str()]));
+    Ok(Answer(List { data: batches.iter().map(BatchBody::from).collect(), next_cursor }))
+}
+
+/// Read a batch
+///
+/// With `Accept: text/csv` the rejected lines of its last import, kept for 30 days. For operator
+/// and admin.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
+    params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
+    responses((status = 200, description = "The batch, or its rejected lines", content(
+        (BatchBody = "application/json"),
+        (String = "text/csv", example = "line,text,reason,detail\n"),
+    )))
+)]
+pub(crate) async fn read_batch(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    BatchInPath(id): BatchInPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let batch = app.engine.batch(&caller, &campaign, &id).await?;
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/csv")) {
+        return Ok(Answer(BatchBody::from(&batch)).into_response());
+    }
+    let of = Rejects { app, caller, batch: batch.id, campaign, after: 0 };
+    let header = once(async { Ok(record::REJECT_HEADER.to_owned()) });
+    Ok(csv(header.chain(try_unfold(of, Rejects::page)).boxed()))
+}
+
+struct Rejects {
+    app: Arc<App>,
+    caller: Caller,
+    campaign: coupon::ids::CampaignId,
+    batch: BatchId,
+    after: u64,
+}
+
+impl Rejects {
+    async fn page(mut self) -> Result<Option<(String, Rejects)>, Failure> {
+        let Rejects { app, caller, campaign, batch, after } = &self;
+        let lines = app.engine.rejected_lines(caller, campaign, batch, *after).await?;
+        let Some(last) = lines.last() else { return Ok(None) };
+        self.after = last.line;
+        let row = |line: &RejectedLine| {
+            record::reject_row(line.line, &line.text, &line.word, &line.detail)
+        };
+        Ok(Some((lines.iter().map(row).collect(), self)))
+    }
+}
+
+/// Pause or resume a batch
+///
+/// For an admin.
+#[utoipa::path(
+    patch, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
+    params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
+    request_body = BatchChanges,
+    responses((status = 200, body = BatchBody, description = "As it is now"))
+)]
+pub(crate) async fn change_batch(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    BatchInPath(id): BatchInPath,
+    Json(body): Json<BatchChanges>,
+) -> Result<Answer<BatchBody>, Problem> {
+    let reason = body.reason()?;
+    let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await?;
+    Ok(Answer(BatchBody::from(&batch)))
+}
+
+/// Which codes.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CodesParams {
+    /// Only those of one batch.
+    batch_id: Option<String>,
+    /// Only those behind this code, in the order of the list: to go on where a download broke off.
+    after: Option<String>,
+}
+
+/// Download the codes of a campaign
+///
+/// A stream of the minted codes that nothing has happened to yet, one a line, in printed form.
+/// For an admin.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches",
+    params(("campaign_id" = String, Path), CodesParams),
+    responses((status = 200, body = String, content_type = "text/csv",
+        description = "A header, `code`, and the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
+)]
+pub(crate) async fn list_codes(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(params): Params<CodesParams>,
+) -> Result<Response, Problem> {
+    let mut reading = Reading::default();
+    let ask = CodesAsk {
+        batch: reading.may("batch_id", params.batch_id.as_deref()),
+        after: reading.may::<CodeText>("after", params.after.as_deref()),
+    };
+    let ask = reading.done(Some(ask))?;
+    let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await?;
+    let header = once(async { Ok("code\n".to_owned()) });
+    Ok(csv(header.chain(codes).boxed()))
+}
+
+/// CSV as it comes; a failure in the middle breaks the connection, so that it is not taken for
+/// the end.
+fn csv(rows: BoxStream<'static, Result<String, Failure>>) -> Response {
+    let rows = rows.map(|piece| piece.map_err(|failure| format!("{failure:?}")));
+    let mut response = Body::from_stream(rows).into_response();
+    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,190 @@
+//! Lists: pages, cursors, and the list of coupons.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::State;
+use coupon::calendar::{Date, Zone};
+use coupon::time::Millis;
+use engine::{CouponFilter, Fault, ListAsk, ListOrder, ListPosition, PAGE_MAX, Span};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Answer;
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::cursor;
+use crate::extract::{Params, Who};
+use crate::problem::Problem;
+use crate::views::{CouponBody, List};
+
+/// One page of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// 1 to 1,000; 50 where it is left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl Page {
+    /// Behind what, and at most how many.
+    pub(crate) fn read<T>(&self, query: &str) -> Result<(Option<T>, Option<usize>), Problem>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let mut reading = Reading::default();
+        let after = match &self.cursor {
+            None => None,
+            Some(text) => {
+                let words = cursor::position(query, text)?;
+                reading.must("cursor", words.first().map(String::as_str))
+            }
+        };
+        let limit = reading.may::<usize>("limit", self.limit.as_deref());
+        if limit.is_some_and(|limit| !(1..=PAGE_MAX).contains(&limit)) {
+            reading.fault("limit", format!("is not 1 to {PAGE_MAX}"));
+        }
+        reading.done(Some((after, limit)))
+    }
+}
+
+/// Which coupons.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CouponParams {
+    /// One holder's. A user gets his own without it; a shop must name it.
+    user_id: Option<String>,
+    /// One campaign's.
+    campaign_id: Option<String>,
+    /// `available`, `issued`, `redeemed` or `void`.
+    state: Option<String>,
+    /// `true` or `false`.
+    #[param(value_type = Option<bool>)]
+    expired: Option<String>,
+    /// Works from this instant on or later.
+    valid_from: Option<String>,
+    /// Works from before this instant.
+    valid_before: Option<String>,
+    expires_from: Option<String>,
+    expires_before: Option<String>,
+    issued_from: Option<String>,
+    issued_before: Option<String>,
+    redeemed_from: Option<String>,
+    redeemed_before: Option<String>,
+    created_from: Option<String>,
+    created_before: Option<String>,
+    modified_from: Option<String>,
+    modified_before: Option<String>,
+    /// Those whose last day this is, in `time_zone`.
+    expires_on: Option<String>,
+    /// An IANA zone; UTC where it is left out.
+    time_zone: Option<String>,
+    /// `latest` (default): latest expiry first; or `soonest`.
+    order: Option<String>,
+    /// 1 to 1,000; 50 where it is left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl CouponParams {
+    /// What the cursor of this list is bound to: everything but the page.
+    fn query(&self, caller: &engine::Caller) -> String {
+        let bare = CouponParams { limit: None, cursor: None, ..self.clone() };
+        format!("{caller} {bare:?}")
+    }
+
+    fn read(self, query: &str) -> Result<ListAsk, Problem> {
+        let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
+        let mut reading = Reading::default();
+        let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
+            from: reading.instant(&format!("{name}_from"), from.as_deref()),
+            before: reading.instant(&format!("{name}_before"), before.as_deref()),
+        };
+        let filter = CouponFilter {
+            campaign: None,
+            valid: span("valid", &self.valid_from, &self.valid_before),
+            expires: span("expires", &self.expires_from, &self.expires_before),
+            issued: span("issued", &self.issued_from, &self.issued_before),
+            redeemed: span("redeemed", &self.redeemed_from, &self.redeemed_before),
+            created: span("created", &self.created_from, &self.created_before),
+            modified: span("modified", &self.modified_from, &self.modified_before),
+            state: state(&mut reading, self.state.as_deref()),
+            expired: reading.may("expired", self.expired.as_deref()),
+        };
+        let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
+        let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
+        if self.time_zone.is_some() && self.expires_on.is_none() {
+            reading.fault("time_zone", "goes with expires_on");
+        }
+        let order = match self.order.as_deref() {
+            None | Some("latest") => ListOrder::Latest,
+            Some("soonest") => ListOrder::Soonest,
+            Some(other) => {
+                reading.fault("order", format!("is {other:?}, want latest or soonest"));
+                ListOrder::Latest
+            }
+        };
+        let ask = ListAsk {
+            user: reading.may("user_id", self.user_id.as_deref()),
+            campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
+            filter,
+            expires_on: on.map(|on| (on, zone.unwrap_or_else(Zone::utc))),
+            order,
+            after,
+            limit: reading.may("limit", self.limit.as_deref()),
+        };
+        reading.done(Some(ask))
+    }
+}
+
+fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
+    const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
+    let text = text?;
+    let known = STATES.into_iter().find(|state| *state == text);
+    if known.is_none() {
+        reading.fault("state", format!("is {text:?}, want {}", STATES.join(", ")));
+    }
+    known
+}
+
+fn position(query: &str, text: &str) -> Result<ListPosition, Problem> {
+    let words = cursor::position(query, text)?;
+    let position = match words.as_slice() {
+        [at, code] => at.parse().ok().map(Millis).zip(code.parse().ok()),
+        _ => None,
+    };
+    let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
+    position.map(|(expires_at, code)| ListPosition { expires_at, code }).ok_or_else(other)
+}
+
+/// List coupons
+///
+/// Those that something has happened to, or that were imported: a minted code that nobody has
+/// touched is in `GET /v1/campaigns/{campaign_id}/codes`. A user gets his own; a shop those of
+/// the `user_id` it names; operator and admin those of a `user_id`, of a `campaign_id`, or of an
+/// expiry range of at most 31 days. A page may be short, even empty, and have a next one.
+#[utoipa::path(
+    get, path = "/v1/coupons", tag = "coupons", params(CouponParams),
+    responses((status = 200, body = List<CouponBody>, description = "One page"))
+)]
+pub(crate) async fn list_coupons(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(params): Params<CouponParams>,
+) -> Result<Answer<List<CouponBody>>, Problem> {
+    let query = params.query(&caller);
+    let page = app.engine.list(&caller, params.read(&query)?).await?;
+    let next_cursor = page
+        .next
+        .map(|next| cursor::cursor(&query, &[&next.expires_at.0.to_string(), next.code.as_str()]));
+    Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
+}

@@ -1,0 +1,63 @@
+//! Figures for Prometheus.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::app::App;
+
+const DURATION: &str = "couponry_http_request_duration_seconds";
+
+/// Seconds: from a read out of memory to a client that waits for a busy disk.
+const BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// One recorder a process: the macros of `metrics` know no other.
+fn recorder() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let made = HANDLE.get_or_init(|| {
+        let built = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)
+            .and_then(PrometheusBuilder::install_recorder);
+        if let Err(error) = &built {
+            tracing::error!(error = %error, "there will be no metrics");
+        }
+        built.ok()
+    });
+    made.as_ref()
+}
+
+/// Counts one request. `route` is a template, so that codes make no time series.
+pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let labels = [
+        ("route", route.to_owned()),
+        ("method", method.as_str().to_owned()),
+        ("status", status.as_str().to_owned()),
+    ];
+    metrics::histogram!(DURATION, &labels).record(took.as_secs_f64());
+}
+
+pub(crate) fn routes(app: Arc<App>) -> Router {
+    recorder();
+    Router::new().route("/metrics", get(async move || scrape(&app)))
+}
+
+fn scrape(app: &App) -> impl IntoResponse + use<> {
+    let gauge = app.engine.gauge();
+    metrics::counter!("couponry_hot_reads_total").absolute(gauge.reads);
+    metrics::counter!("couponry_hot_writes_total").absolute(gauge.writes);
+    metrics::counter!("couponry_hot_commits_total").absolute(gauge.commits);
+    metrics::gauge!("couponry_hot_writes_waiting").set(gauge.waiting as f64);
+    metrics::gauge!("couponry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let text = recorder().map_or_else(String::new, |recorder| {
+        recorder.run_upkeep();
+        recorder.render()
+    });
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text)
+}

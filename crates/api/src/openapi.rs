@@ -1,0 +1,222 @@
+//! The document of the interface, generated from the handlers; which problems an operation can
+//! answer with is added from one table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::handlers::{accounts, batches, campaigns, coupons, health, lists};
+use crate::problem::{Code, ProblemBody};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "couponry",
+        description = "The store for coupons that are worth money exactly once.\n\n\
+            Every write is named by its caller (`campaign_id`, `batch_id`, `issue_ref`, \
+            `order_ref`), for ever: send a request again after any failure, and the answer says \
+            what happened. An answer that is not 2xx is a problem document; decide by its `code` \
+            and `retry`. A write may also be answered 503 OUTCOME_UNKNOWN: repeat it.\n\n\
+            Instants are RFC 3339 in UTC; an `expires_at` is exclusive. Unknown fields and \
+            parameters are refused by name. Lists go on at `next_cursor`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "coupons", description = "What happens to one coupon."),
+        (name = "campaigns", description = "Offers, their limits and dates."),
+        (name = "batches", description = "Where a campaign's coupons come from."),
+        (name = "accounts", description = "Signing in, where there is no identity provider."),
+        (name = "health", description = "For load balancers and operators."),
+    ),
+    components(schemas(ProblemBody)),
+    security(("token" = [])),
+    modifiers(&Bearer)
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_with(Default::default);
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("A token with `iss`, `aud`, `sub`, `exp` and `role`."))
+            .build();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Every route of the interface, with its document.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(coupons::read_coupon))
+        .routes(routes!(coupons::check))
+        .routes(routes!(coupons::hold))
+        .routes(routes!(coupons::release))
+        .routes(routes!(coupons::redeem))
+        .routes(routes!(coupons::cancel_redemption))
+        .routes(routes!(coupons::issue_coupon))
+        .routes(routes!(coupons::revoke))
+        .routes(routes!(coupons::void))
+        .routes(routes!(coupons::extend))
+        .routes(routes!(lists::list_coupons))
+        .routes(routes!(campaigns::create_campaign, campaigns::list_campaigns))
+        .routes(routes!(campaigns::read_campaign, campaigns::change_campaign))
+        .routes(routes!(campaigns::issue))
+        .routes(routes!(batches::create_batch, batches::list_batches))
+        .routes(routes!(batches::read_batch, batches::change_batch))
+        .routes(routes!(batches::list_codes))
+        .routes(routes!(accounts::create_user))
+        .routes(routes!(accounts::create_session))
+        .routes(routes!(accounts::delete_user))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The whole document, as `/openapi.json` serves it.
+pub fn document() -> Document {
+    with_problems(routes().split_for_parts().1)
+}
+
+use Code::{
+    AlreadyIssued, AlreadyRedeemed, CancelClosed, Expired, Forbidden, Held, HistoryFull, Internal,
+    Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed, NameTaken, NotFound,
+    NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown, Overloaded, Paused,
+    RedemptionCancelled, ShelfClosed, SoldOut, StoreFull, StoreUnavailable, Timeout, TooLarge,
+    TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType, Voided,
+};
+
+/// Whatever reads the store.
+const READ: &[Code] = &[StoreUnavailable, Internal];
+/// Whatever writes it.
+const WRITE: &[Code] = &[Overloaded, StoreFull, StoreUnavailable, OutcomeUnknown, Internal];
+/// Whatever wants a token.
+const TOKEN: &[Code] = &[Unauthenticated, Forbidden];
+/// Whatever takes a JSON body.
+const BODY: &[Code] = &[Invalid, Timeout, TooLarge, UnsupportedMediaType];
+/// Whatever is asked about a coupon by its code.
+const CODE: &[Code] = &[NotFound, TooMany];
+
+/// Which problems an operation can answer with. A test meets each of them, and no other.
+pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
+    let groups: &[&[Code]] = match operation {
+        "read_coupon" => &[&[Invalid], TOKEN, CODE, READ],
+        "list_coupons" => &[&[Invalid, NotFound], TOKEN, READ],
+        "check" => &[BODY, TOKEN, CODE, READ],
+        "hold" => &[
+            BODY,
+            TOKEN,
+            CODE,
+            WRITE,
+            &[NotIssued, AlreadyIssued, AlreadyRedeemed, RedemptionCancelled, Voided, Held],
+            &[NotStarted, Expired, Paused, HistoryFull, SoldOut, LimitPerUser, IssueClosed],
+        ],
+        "redeem" => &[
+            BODY,
+            TOKEN,
+            CODE,
+            WRITE,
+            &[NotIssued, AlreadyIssued, AlreadyRedeemed, RedemptionCancelled, Voided, Held],
+            &[NotStarted, Expired, Paused, HistoryFull, SoldOut, LimitPerUser, IssueClosed],
+        ],
+        "release" => &[BODY, TOKEN, CODE, WRITE, &[AlreadyRedeemed, Voided]],
+        "cancel_redemption" => {
+            &[BODY, TOKEN, CODE, WRITE, &[NotRedeemed, CancelClosed, Voided, HistoryFull]]
+        }
+        "issue_coupon" => &[
+            BODY,
+            TOKEN,
+            CODE,
+            WRITE,
+            &[AlreadyIssued, AlreadyRedeemed, Voided, Held, Expired, Paused, IssueClosed],
+            &[LimitPerUser, HistoryFull, NotIssuable],
+        ],
+        "revoke" => &[
+            BODY,
+            TOKEN,
+            &[NotFound],
+            WRITE,
+            &[NotIssued, AlreadyRedeemed, Voided, Held, HistoryFull],
+        ],
+        "void" => &[BODY, TOKEN, &[NotFound], WRITE, &[AlreadyRedeemed, Held, HistoryFull]],
+        "extend" => &[
+            BODY,
+            TOKEN,
+            &[NotFound],
+            WRITE,
+            &[AlreadyRedeemed, Voided, Held, NotLater, ShelfClosed, HistoryFull],
+        ],
+        "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ShelfClosed]],
+        "change_campaign" => &[BODY, TOKEN, &[NotFound], WRITE],
+        "list_campaigns" => &[&[Invalid], TOKEN, READ],
+        "read_campaign" => &[TOKEN, &[NotFound], READ],
+        "issue" => &[
+            BODY,
+            TOKEN,
+            &[NotFound],
+            WRITE,
+            &[SoldOut, LimitPerUser, NotIssuable, NameTaken, Expired, Paused, IssueClosed],
+        ],
+        "create_batch" => &[
+            BODY,
+            TOKEN,
+            &[NotFound],
+            WRITE,
+            &[NameTaken, Expired, ShelfClosed, SoldOut, HistoryFull, Unprocessable],
+        ],
+        "list_batches" => &[&[Invalid, NotFound], TOKEN, READ],
+        "read_batch" => &[&[NotFound], TOKEN, READ],
+        "change_batch" => &[BODY, TOKEN, &[NotFound], WRITE],
+        "list_codes" => &[&[Invalid, NotFound], TOKEN, READ],
+        "create_user" => &[BODY, &[Forbidden, LoginTaken, TooMany], WRITE],
+        "create_session" => &[BODY, &[Unauthenticated, Forbidden, TooMany], READ],
+        "delete_user" => &[TOKEN, &[NotFound], WRITE],
+        _ => &[],
+    };
+    groups.iter().flat_map(|group| group.iter().copied()).collect()
+}
+
+/// Adds to every operation the problems that it can answer with, by status.
+pub(crate) fn with_problems(mut document: Document) -> Document {
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            let name = operation.operation_id.clone().unwrap_or_default();
+            let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+            for code in problems_of(&name) {
+                by_status.entry(code.status()).or_default().push(code);
+            }
+            by_status.entry(405).or_default().push(MethodNotAllowed);
+            for (status, codes) in by_status {
+                let response = problem_response(&codes);
+                operation.responses.responses.insert(status.to_string(), RefOr::T(response));
+            }
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put]
+        .into_iter()
+        .flatten()
+}
+
+fn problem_response(codes: &[Code]) -> utoipa::openapi::Response {
+    let lines = codes.iter().map(|code| {
+        format!("- `{}`: {} (retry: {})", code.word(), code.title(), code.retry().word())
+    });
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new()
+        .description(lines.collect::<Vec<_>>().join("\n"))
+        .content("application/problem+json", content)
+        .build()
+}

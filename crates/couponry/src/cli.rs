@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// The store for coupons that are worth money exactly once.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags over `COUPONRY_*` over `couponry.toml` over defaults.
+#[derive(Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingFlags {
+    /// Folder of the data and the keys [default: ./couponry-data]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_DATA",
+        value_name = "FOLDER",
+        hide_env_values = true
+    )]
+    pub(crate) data: Option<PathBuf>,
+    /// Hot store: sqlite [default: sqlite]
+    #[arg(long, global = true, env = "COUPONRY_HOT", value_name = "STORE", hide_env_values = true)]
+    pub(crate) hot: Option<String>,
+    /// Address that `serve` listens on [default: 127.0.0.1:8080]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_LISTEN",
+        value_name = "HOST:PORT",
+        hide_env_values = true
+    )]
+    pub(crate) listen: Option<String>,
+    /// Settings file [default: ./couponry.toml, if it is there]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Free space below which writes are refused, in MiB [default: 256]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_FREE_MIN_MIB",
+        value_name = "MIB",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) free_min_mib: Option<u64>,
+    /// What to log: error, warn, info, debug, or a filter such as `hot=debug` [default: info]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_LOG",
+        value_name = "FILTER",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) log: Option<String>,
+    /// auto (text on a terminal, JSON elsewhere), text or json [default: auto]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_LOG_FORMAT",
+        value_name = "FORMAT",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) log_format: Option<String>,
+    /// Accept tokens of this issuer (`iss`) too; accounts made here are off then
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_IDENTITY_ISSUER",
+        value_name = "ISS",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) identity_issuer: Option<String>,
+    /// The audience (`aud`) that its tokens must name
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_IDENTITY_AUDIENCE",
+        value_name = "AUD",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) identity_audience: Option<String>,
+    /// Algorithm of its public key: RS256, ES256 or EdDSA
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_IDENTITY_ALGORITHM",
+        value_name = "ALG",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) identity_algorithm: Option<String>,
+    /// File with its public key (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_IDENTITY_KEY",
+        value_name = "FILE",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) identity_key: Option<PathBuf>,
+    /// Address of its keys (JWKS), instead of one key
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_IDENTITY_JWKS",
+        value_name = "URL",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) identity_jwks: Option<String>,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the service: HTTP on one address, the data in one folder
+    ///
+    /// Needs no settings: the first start makes the folder, its keys and the store. Ends on
+    /// SIGTERM or Ctrl-C, when what was taken is answered.
+    Serve,
+    /// Print a token for the HTTP interface
+    Token(commands::token::TokenAsk),
+}

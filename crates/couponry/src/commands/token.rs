@@ -1,0 +1,87 @@
+//! `couponry token`: prints a token, signed with the newest token key.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use coupon::ids::UserId;
+use engine::Role;
+
+use crate::failure::{Ended, Sorry};
+use crate::keys::Keys;
+use crate::open;
+use crate::settings::Settings;
+
+/// Print a token for the HTTP interface
+///
+/// Signed with the newest token key of the data folder, which it makes on first use. Only the
+/// token goes to standard output, so it can be put into a variable:
+///
+///     TOKEN=$(couponry token --role admin)
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TokenAsk {
+    /// What its bearer may do: user, shop, operator or admin
+    #[arg(long)]
+    role: Role,
+    /// Its bearer's name; a user's is his user_id [default: the role]
+    #[arg(long, value_name = "ID")]
+    user: Option<UserId>,
+    /// How long it is good for: 90s, 15m, 1h, 30d; 366d at most
+    #[arg(long, default_value = "1h", value_parser = milliseconds, value_name = "TIME")]
+    ttl: i64,
+}
+
+pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
+    let name = match (&ask.user, ask.role) {
+        (Some(user), _) => user.as_str(),
+        (None, Role::User) => {
+            return Err(Sorry::wrong_call("--role user needs --user: whose token is it?"));
+        }
+        (None, role) => role.word(),
+    };
+    let keys = Keys::load_or_make(&settings.data.value)?;
+    let tokens = open::tokens(settings, &keys)?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let minted = tokens.mint(name, ask.role, ask.ttl, now);
+    let (token, _) = minted.map_err(|error| Sorry::wrong_call(error.to_string()))?;
+    println!("{token}");
+    Ok(Ended::Done)
+}
+
+/// `90s`, `15m`, `1h` or `30d` in milliseconds.
+fn milliseconds(text: &str) -> Result<i64, String> {
+    let wrong = || format!("is {text:?}, want a number and s, m, h or d, such as 1h");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        let cases = [
+            ("seconds", "90s", Some(90_000)),
+            ("days", "30d", Some(30 * 86_400_000)),
+            ("no unit", "90", None),
+            ("no number", "h", None),
+            ("nothing", "", None),
+            ("zero", "0h", None),
+            ("negative", "-1h", None),
+            ("not ASCII", "1ä", None),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(milliseconds(text).ok(), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Settings: flags over `COUPONRY_*` over `couponry.toml` over defaults, each with its origin.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cli::SettingFlags;
+use crate::failure::Sorry;
+
+/// The file looked for where none is named.
+const FILE: &str = "couponry.toml";
+
+/// One setting and where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    FlagOrEnvironment,
+    File(PathBuf),
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::FlagOrEnvironment => f.write_str("flag or environment"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// `couponry.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<String>,
+    hot: Option<String>,
+    free_min_mib: Option<u64>,
+    log: Option<String>,
+    log_format: Option<String>,
+    identity_issuer: Option<String>,
+    identity_audience: Option<String>,
+    identity_algorithm: Option<String>,
+    identity_key: Option<PathBuf>,
+    identity_jwks: Option<String>,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data: Setting<PathBuf>,
+    pub(crate) listen: Setting<String>,
+    pub(crate) hot: Setting<String>,
+    pub(crate) free_min_mib: Setting<u64>,
+    pub(crate) log: Setting<String>,
+    pub(crate) log_format: Setting<String>,
+    pub(crate) identity_issuer: Setting<Option<String>>,
+    pub(crate) identity_audience: Setting<Option<String>>,
+    pub(crate) identity_algorithm: Setting<Option<String>>,
+    pub(crate) identity_key: Setting<Option<PathBuf>>,
+    pub(crate) identity_jwks: Setting<Option<String>>,
+}
+
+impl Settings {
+    /// Takes each setting from the first place that names it.
+    ///
+    /// # Errors
+    /// Wrong call: a file that is not there or does not parse, a hot store of another kind.
+    pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, Sorry> {
+        let (path, file) = read(flags.config.as_deref())?;
+        let from = From { path: &path };
+        let settings = Settings {
+            data: from.either(&flags.data, file.data, "./couponry-data".into()),
+            listen: from.either(&flags.listen, file.listen, "127.0.0.1:8080".into()),
+            hot: from.either(&flags.hot, file.hot, "sqlite".into()),
+            free_min_mib: from.either(
+                &flags.free_min_mib,
+                file.free_min_mib,
+                hot::sqlite::FREE_MIN_BYTES >> 20,
+            ),
+            log: from.either(&flags.log, file.log, "info".into()),
+            log_format: from.either(&flags.log_format, file.log_format, "auto".into()),
+            identity_issuer: from.maybe(&flags.identity_issuer, file.identity_issuer),
+            identity_audience: from.maybe(&flags.identity_audience, file.identity_audience),
+            identity_algorithm: from.maybe(&flags.identity_algorithm, file.identity_algorithm),
+            identity_key: from.maybe(&flags.identity_key, file.identity_key),
+            identity_jwks: from.maybe(&flags.identity_jwks, file.identity_jwks),
+        };
+        match settings.hot.value.as_str() {
+            "sqlite" => Ok(settings),
+            other => {
+                let known = "this release knows sqlite";
+                Err(Sorry::wrong_call(format!(
+                    "hot is {other:?} ({}): {known}",
+                    settings.hot.origin
+                )))
+            }
+        }
+    }
+
+    /// Name, value and origin of each, for `couponry config`.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, String, &Origin)> {
+        fn line<'a, T>(
+            name: &'static str,
+            setting: &'a Setting<T>,
+            text: impl Fn(&T) -> String,
+        ) -> (&'static str, String, &'a Origin) {
+            (name, text(&setting.value), &setting.origin)
+        }
+        let text = |it: &String| it.clone();
+        let maybe = |it: &Option<String>| it.clone().unwrap_or_default();
+        vec![
+            line("data", &self.data, |it| it.display().to_string()),
+            line("listen", &self.listen, text),
+            line("hot", &self.hot, text),
+            line("free_min_mib", &self.free_min_mib, u64::to_string),
+            line("log", &self.log, text),
+            line("log_format", &self.log_format, text),
+            line("identity_issuer", &self.identity_issuer, maybe),
+            line("identity_audience", &self.identity_audience, maybe),
+            line("identity_algorithm", &self.identity_algorithm, maybe),
+            line("identity_key", &self.identity_key, |it| {
+                it.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+            }),
+            line("identity_jwks", &self.identity_jwks, maybe),
+        ]
+    }
+}
+
+fn read(named: Option<&Path>) -> Result<(PathBuf, File), Sorry> {
+    let path = named.unwrap_or(Path::new(FILE)).to_owned();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((path, File::default()));
+        }
+        Err(error) => return Err(Sorry::wrong_call(format!("{}: {error}", path.display()))),
+    };
+    let file = toml::from_str(&text);
+    let file = file.map_err(|error| Sorry::wrong_call(format!("{}: {error}", path.display())))?;
+    Ok((path, file))
+}
+
+struct From<'a> {
+    path: &'a Path,
+}
+
+impl From<'_> {
+    fn either<T: Clone>(&self, flag: &Option<T>, file: Option<T>, default: T) -> Setting<T> {
+        let Setting { value, origin } = self.maybe(flag, file);
+        Setting { value: value.unwrap_or(default), origin }
+    }
+
+    fn maybe<T: Clone>(&self, flag: &Option<T>, file: Option<T>) -> Setting<Option<T>> {
+        match (flag, file) {
+            (Some(value), _) => {
+                Setting { value: Some(value.clone()), origin: Origin::FlagOrEnvironment }
+            }
+            (None, Some(value)) => {
+                Setting { value: Some(value), origin: Origin::File(self.path.to_owned()) }
+            }
+            (None, None) => Setting { value: None, origin: Origin::Default },
+        }
+    }
+}

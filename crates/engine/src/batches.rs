@@ -1,0 +1,127 @@
+//! Batches: minting, reading, pausing.
+
+use coupon::campaign::{Batch, STOCK_MAX};
+use coupon::ids::{BatchId, CampaignId, Reason};
+use coupon::minted::KeyId;
+use coupon::refusal::Refusal;
+use hot::{MintOrder, Named, RejectedLine};
+
+use crate::campaigns::range;
+use crate::failure::{Done, Failure};
+use crate::lists::PAGE_MAX;
+use crate::{Caller, Engine, Role};
+
+const READERS: [Role; 2] = [Role::Operator, Role::Admin];
+
+/// A batch to be minted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchAsk {
+    /// Its name; made by us where it is left out.
+    pub id: Option<BatchId>,
+    /// How many coupons.
+    pub count: u64,
+}
+
+impl Engine {
+    /// Mints a batch: one small write, whatever the count. The same name and count is a replay.
+    ///
+    /// # Errors
+    /// `NameTaken`, `Expired`, `ShelfClosed`; `SoldOut` when the day has no serials left.
+    pub async fn mint_batch(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        ask: BatchAsk,
+    ) -> Result<Done<Batch>, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        if let Some(fault) = range("count", Some(ask.count), 1, STOCK_MAX) {
+            return Err(Failure::Invalid(vec![fault]));
+        }
+        let id = ask.id.unwrap_or_else(made_batch_id);
+        let order = MintOrder { id, count: ask.count, key: self.newest_key()? };
+        named(self.hot.mint(campaign, order, self.now()).await?)
+    }
+
+    /// The batches of a campaign in the order in which they were made, behind `after`.
+    ///
+    /// # Errors
+    /// `NotFound` for the campaign.
+    pub async fn batches(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        after: Option<BatchId>,
+        limit: usize,
+    ) -> Result<Vec<Batch>, Failure> {
+        caller.must_be(&READERS)?;
+        self.handout(campaign).await?;
+        Ok(self.hot.batches(campaign, after, limit.min(PAGE_MAX)).await?)
+    }
+
+    /// One batch.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn batch(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        id: &BatchId,
+    ) -> Result<Batch, Failure> {
+        caller.must_be(&READERS)?;
+        let batch = self.hot.batch(campaign, id).await?;
+        batch.ok_or(Failure::refused(Refusal::NotFound))
+    }
+
+    /// The rejected lines of a batch's last import behind line `after`, at most [`PAGE_MAX`].
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn rejected_lines(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        id: &BatchId,
+        after: u64,
+    ) -> Result<Vec<RejectedLine>, Failure> {
+        self.batch(caller, campaign, id).await?;
+        Ok(self.hot.rejected(campaign, id, after, PAGE_MAX).await?)
+    }
+
+    /// Pauses or resumes a batch.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn pause_batch(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        id: &BatchId,
+        paused: bool,
+        reason: Option<Reason>,
+    ) -> Result<Batch, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let reason = reason.map(|reason| reason.as_str().to_owned());
+        let batch = self.hot.pause_batch(campaign, id, paused, reason).await?;
+        batch.ok_or(Failure::refused(Refusal::NotFound))
+    }
+
+    pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
+        let newest = self.router.keys().last();
+        newest.map(|key| key.id()).ok_or_else(|| {
+            Failure::Store(hot::HotError::Damaged("there is no code key to mint with".into()))
+        })
+    }
+}
+
+pub(crate) fn named(named: Named<Batch>) -> Result<Done<Batch>, Failure> {
+    match named {
+        Named::Created(batch) => Ok(Done::Created(batch)),
+        Named::Same(batch) => Ok(Done::Same(batch)),
+        Named::Refused(refusal) => Err(Failure::refused(refusal)),
+    }
+}
+
+pub(crate) fn made_batch_id() -> BatchId {
+    format!("bat_{}", uuid::Uuid::now_v7()).parse().expect("a UUID makes a name")
+}

@@ -1,0 +1,107 @@
+//! Who asks, and for whom he may.
+
+use std::fmt;
+use std::str::FromStr;
+
+use coupon::ids::UserId;
+
+use crate::failure::{Failure, Fault};
+
+/// What a token lets its bearer do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A person, for himself.
+    User,
+    /// A shop's back end, for the users it names.
+    Shop,
+    /// Reads everything but code lists, and changes nothing.
+    Operator,
+    /// All of it.
+    Admin,
+}
+
+impl Role {
+    /// `user`, `shop`, `operator` or `admin`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Shop => "shop",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The text is no role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is {0:?}, want user, shop, operator or admin")]
+pub struct BadRole(String);
+
+impl FromStr for Role {
+    type Err = BadRole;
+
+    fn from_str(text: &str) -> Result<Role, BadRole> {
+        [Role::User, Role::Shop, Role::Operator, Role::Admin]
+            .into_iter()
+            .find(|role| role.word() == text)
+            .ok_or_else(|| BadRole(text.chars().take(20).collect()))
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What he may do.
+    pub role: Role,
+    /// His name in the token.
+    pub subject: UserId,
+}
+
+impl fmt::Display for Caller {
+    /// `role:name`, as it stands in a coupon's history.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.role, self.subject)
+    }
+}
+
+impl Caller {
+    /// Refuses any other role.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`].
+    pub(crate) fn must_be(&self, roles: &[Role]) -> Result<(), Failure> {
+        match roles.contains(&self.role) {
+            true => Ok(()),
+            false => {
+                let want = roles.iter().map(|role| role.word()).collect::<Vec<_>>().join(" or ");
+                let found = self.role;
+                Err(Failure::Forbidden(format!("the token's role is {found}, want {want}")))
+            }
+        }
+    }
+
+    /// For whom he acts: a user for himself and for nobody else, a shop or an admin for the user
+    /// he names.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] about `user_id`, [`Failure::Forbidden`] for an operator.
+    pub(crate) fn acts_for(&self, named: Option<UserId>) -> Result<UserId, Failure> {
+        self.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        match (self.role, named) {
+            (Role::User, None) => Ok(self.subject.clone()),
+            (Role::User, Some(_)) => {
+                Err(Failure::invalid("user_id", "a user acts for himself: leave it out"))
+            }
+            (_, Some(user)) => Ok(user),
+            (_, None) => {
+                Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say for whom")]))
+            }
+        }
+    }
+}

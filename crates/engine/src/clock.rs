@@ -1,0 +1,48 @@
+//! The one clock.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use coupon::time::Millis;
+
+/// Tells the moment.
+pub trait Clock: Send + Sync + 'static {
+    /// The moment, UTC.
+    fn now(&self) -> Millis;
+}
+
+/// The clock of the machine.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that stands still until it is set; tests move it.
+pub struct SetClock(AtomicI64);
+
+impl SetClock {
+    /// A clock that stands at `now`.
+    pub fn at(now: Millis) -> SetClock {
+        SetClock(AtomicI64::new(now.0))
+    }
+
+    /// Sets it.
+    pub fn set(&self, now: Millis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+
+    /// Moves it on by `ms` milliseconds.
+    pub fn pass(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,481 @@
+//! What is done with one coupon, and what the caller sees of it afterwards.
+
+use coupon::apply::{Action, Outcome};
+use coupon::calendar::{Date, Zone};
+use coupon::campaign::Handout;
+use coupon::code::CodeText;
+use coupon::coupon::{Coupon, Redemption};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::{Applied, CouponFilter, ListOrder, ListQuery, ListScope, Sight};
+use router::Found;
+
+use crate::campaigns::{CampaignView, range};
+use crate::failure::{Done, Failure, Fault};
+use crate::{Caller, Engine, Role};
+
+/// How long a hold lasts where the caller does not say: a check-out.
+pub const HOLD_SECONDS_DEFAULT: u32 = 900;
+
+/// Longest hold: seven days.
+pub const HOLD_SECONDS_MAX: u32 = 604_800;
+
+const _: () = assert!(HOLD_SECONDS_MAX as i64 * 1000 == coupon::apply::HOLD_MAX_MS);
+
+/// A coupon as a caller may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponView {
+    /// The code as people read it.
+    pub code: String,
+    /// The coupon.
+    pub coupon: Coupon,
+    /// Whether its last millisecond has passed.
+    pub expired: bool,
+    /// Whether its campaign or its batch is paused.
+    pub paused: bool,
+    /// Until when it is held at the moment.
+    pub held_until: Option<Millis>,
+    /// The order of its live redemption, or of the hold of the moment.
+    pub order: Option<OrderRef>,
+    /// Whether holder, order and history are shown: not to one who merely shows a bearer code.
+    pub in_full: bool,
+}
+
+/// One redemption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionView {
+    /// The coupon's code as people read it.
+    pub code: String,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// The redemption.
+    pub redemption: Redemption,
+}
+
+/// A hold of the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldView {
+    /// The order it is for.
+    pub order: OrderRef,
+    /// Until when.
+    pub until: Millis,
+    /// The coupon.
+    pub coupon: CouponView,
+}
+
+/// What redeem would answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckView {
+    /// Why not, if not.
+    pub refusal: Option<Refusal>,
+    /// The coupon; none where a shared word would make one.
+    pub coupon: Option<CouponView>,
+    /// Its campaign; none where the coupon is nobody's business.
+    pub campaign: Option<CampaignView>,
+}
+
+/// A later expiry, as an instant or as the last day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// First instant at which it no longer works.
+    At(Millis),
+    /// Last day on which it works.
+    On(Date, Zone),
+}
+
+impl Engine {
+    /// What `sight` looks like to `caller`, or `None` where he may not know of it.
+    pub(crate) fn view(&self, caller: &Caller, sight: &Sight) -> Option<CouponView> {
+        let in_full = match caller.role {
+            Role::Shop | Role::Operator | Role::Admin => true,
+            Role::User => sight.coupon.holder() == Some(&caller.subject),
+        };
+        let shown = in_full || sight.campaign.handout == Handout::Bearer;
+        shown.then(|| self.view_of(sight, in_full))
+    }
+
+    fn view_of(&self, sight: &Sight, in_full: bool) -> CouponView {
+        let (coupon, now) = (&sight.coupon, self.now());
+        let hold = coupon.running_hold(now);
+        let order = coupon.redemption().map(|redemption| &redemption.order);
+        CouponView {
+            code: self.printed_of(sight),
+            coupon: coupon.clone(),
+            expired: coupon.is_expired(now),
+            paused: sight.campaign.paused || sight.batch_paused,
+            held_until: hold.map(|hold| hold.until),
+            order: order.or(hold.map(|hold| &hold.order)).cloned(),
+            in_full,
+        }
+    }
+
+    fn refusal(&self, caller: &Caller, refusal: Refusal, sight: Option<&Sight>) -> Failure {
+        // Of a coupon that is not there for him, he learns nothing at all.
+        let hidden = matches!(refusal, Refusal::NotFound | Refusal::NotIssued);
+        let seen = sight.filter(|_| !hidden).and_then(|sight| self.view(caller, sight));
+        Failure::Refused { refusal, coupon: seen.map(Box::new) }
+    }
+
+    /// The coupon after an accepted or replayed change.
+    fn settled(&self, caller: &Caller, applied: Applied) -> Result<Done<Sight>, Failure> {
+        match (applied.outcome, applied.sight) {
+            (Outcome::Accepted(_), Some(sight)) => Ok(Done::Created(sight)),
+            (Outcome::Replayed, Some(sight)) => Ok(Done::Same(sight)),
+            (Outcome::Refused(refusal), sight) => {
+                Err(self.refusal(caller, refusal, sight.as_ref()))
+            }
+            (Outcome::Accepted(_) | Outcome::Replayed, None) => {
+                Err(Failure::refused(Refusal::NotFound))
+            }
+        }
+    }
+
+    async fn change_at(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        action: Action,
+    ) -> Result<Done<Sight>, Failure> {
+        let found = self.find(text).await?;
+        let applied = self.hot.apply(&found, self.change(caller, action)).await?;
+        self.settled(caller, applied)
+    }
+
+    /// One coupon. A shared word stands for the caller's own coupon behind it.
+    ///
+    /// # Errors
+    /// `NotFound`, also for somebody else's.
+    pub async fn coupon(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+    ) -> Result<CouponView, Failure> {
+        let sight = match self.find(text).await? {
+            Found::Coupon(address) => self.hot.read(&address).await?,
+            Found::Shared { campaign } => self.newest_of(caller, user.clone(), campaign).await?,
+        };
+        let named = |sight: &Sight| user.is_none() || sight.coupon.holder() == user.as_ref();
+        let seen = sight.filter(named).and_then(|sight| self.view(caller, &sight));
+        seen.ok_or(Failure::refused(Refusal::NotFound))
+    }
+
+    async fn newest_of(
+        &self,
+        caller: &Caller,
+        user: Option<UserId>,
+        campaign: CampaignId,
+    ) -> Result<Option<Sight>, Failure> {
+        let holder = match caller.role {
+            Role::User => Some(caller.subject.clone()),
+            Role::Shop | Role::Operator | Role::Admin => user,
+        };
+        let Some(holder) = holder else { return Ok(None) };
+        let query = ListQuery {
+            scope: ListScope::Holder(holder),
+            filter: CouponFilter { campaign: Some(campaign), ..CouponFilter::default() },
+            order: ListOrder::Latest,
+            after: None,
+            limit: 1,
+            now: self.now(),
+        };
+        Ok(self.hot.list(query).await?.coupons.pop())
+    }
+
+    /// What redeem would answer; nothing is written.
+    ///
+    /// # Errors
+    /// `NotFound`; any other refusal is the answer.
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: OrderRef,
+    ) -> Result<CheckView, Failure> {
+        let by = caller.acts_for(user)?;
+        let found = self.find(text).await?;
+        let change = self.change(caller, Action::Redeem { by, order });
+        let applied = self.hot.rehearse(&found, change).await?;
+        let refusal = match applied.outcome {
+            Outcome::Accepted(_) | Outcome::Replayed => None,
+            Outcome::Refused(Refusal::NotFound) => {
+                return Err(Failure::refused(Refusal::NotFound));
+            }
+            Outcome::Refused(refusal) => Some(refusal),
+        };
+        // The rehearsal shows the coupon as it would be; the answer shows it as it is.
+        let sight = match (&found, &applied.sight) {
+            (Found::Coupon(address), _) => self.hot.read(address).await?,
+            (Found::Shared { .. }, Some(sight)) => self.as_it_is(sight).await?,
+            (Found::Shared { .. }, None) => None,
+        };
+        let id = match &found {
+            Found::Coupon(address) => address.owner.campaign.clone(),
+            Found::Shared { campaign } => campaign.clone(),
+        };
+        let shown = refusal != Some(Refusal::NotIssued);
+        let coupon = sight.filter(|_| shown).and_then(|sight| self.view(caller, &sight));
+        let campaign = self.campaign(caller, &id).await?;
+        Ok(CheckView { refusal, coupon, campaign: Some(campaign) })
+    }
+
+    async fn as_it_is(&self, sight: &Sight) -> Result<Option<Sight>, Failure> {
+        let text: CodeText = sight
+            .coupon
+            .code()
+            .as_str()
+            .parse()
+            .map_err(|_| Failure::refused(Refusal::NotFound))?;
+        let Found::Coupon(address) = self.find(&text).await? else { return Ok(None) };
+        let sight = self.hot.read(&address).await?;
+        // An untouched one is no coupon of his: the rehearsal took it from the stock.
+        Ok(sight.filter(|sight| sight.coupon.version() > 0))
+    }
+
+    /// Keeps a coupon for one order.
+    ///
+    /// # Errors
+    /// The refusals of `hold`.
+    pub async fn hold(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: OrderRef,
+        seconds: Option<u32>,
+    ) -> Result<Done<HoldView>, Failure> {
+        let by = caller.acts_for(user)?;
+        let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
+        if let Some(fault) = range("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into()) {
+            return Err(Failure::Invalid(vec![fault]));
+        }
+        let until = self.now().plus_ms(i64::from(seconds) * 1000);
+        let action = Action::Hold { by, order: order.clone(), until };
+        let done = self.change_at(caller, text, action).await?;
+        Ok(done.map(|sight| {
+            let until = sight.coupon.hold().map_or(until, |hold| hold.until);
+            // Whoever holds it for his order sees at least that much of it.
+            let coupon = self.view_of(&sight, self.sees_all(caller, &sight));
+            HoldView { order, until, coupon }
+        }))
+    }
+
+    fn sees_all(&self, caller: &Caller, sight: &Sight) -> bool {
+        self.view(caller, sight).is_some_and(|view| view.in_full)
+    }
+
+    /// Keeps a coupon no longer for an order.
+    ///
+    /// # Errors
+    /// The refusals of `release`.
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        order: OrderRef,
+    ) -> Result<CouponView, Failure> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        let sight = self.change_at(caller, text, Action::Release { order }).await?.into_inner();
+        Ok(self.view_of(&sight, self.sees_all(caller, &sight)))
+    }
+
+    /// Spends a coupon for an order: once.
+    ///
+    /// # Errors
+    /// The refusals of `redeem`.
+    pub async fn redeem(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: OrderRef,
+    ) -> Result<Done<RedemptionView>, Failure> {
+        let by = caller.acts_for(user)?;
+        let action = Action::Redeem { by, order: order.clone() };
+        let done = self.change_at(caller, text, action).await?;
+        self.redemptions(done, &order)
+    }
+
+    fn redemptions(
+        &self,
+        done: Done<Sight>,
+        order: &OrderRef,
+    ) -> Result<Done<RedemptionView>, Failure> {
+        let (Done::Created(sight) | Done::Same(sight)) = &done;
+        let redemption = sight.coupon.redemption_of(order);
+        let redemption = redemption.ok_or(Failure::refused(Refusal::NotRedeemed))?;
+        let view = RedemptionView {
+            code: self.printed_of(sight),
+            campaign: sight.campaign.id.clone(),
+            redemption,
+        };
+        Ok(done.map(|_| view))
+    }
+
+    /// Undoes the redemption that an order made.
+    ///
+    /// # Errors
+    /// The refusals of `cancel_redemption`.
+    pub async fn cancel_redemption(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        order: OrderRef,
+        reason: Option<Reason>,
+    ) -> Result<(RedemptionView, CouponView), Failure> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        let action = Action::CancelRedemption { order: order.clone(), reason };
+        let done = self.change_at(caller, text, action).await?;
+        let (Done::Created(sight) | Done::Same(sight)) = &done;
+        let coupon = self.view_of(sight, self.sees_all(caller, sight));
+        Ok((self.redemptions(done, &order)?.into_inner(), coupon))
+    }
+
+    /// Takes a coupon back from its holder.
+    ///
+    /// # Errors
+    /// The refusals of `revoke`.
+    pub async fn revoke(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: UserId,
+        reason: Option<Reason>,
+    ) -> Result<CouponView, Failure> {
+        self.by_admin(caller, text, Action::Revoke { user, reason }).await
+    }
+
+    /// Kills an unredeemed coupon.
+    ///
+    /// # Errors
+    /// The refusals of `void`.
+    pub async fn void(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        reason: Option<Reason>,
+    ) -> Result<CouponView, Failure> {
+        self.by_admin(caller, text, Action::Void { reason }).await
+    }
+
+    /// Gives a coupon a later expiry.
+    ///
+    /// # Errors
+    /// The refusals of `extend`.
+    pub async fn extend(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        expiry: Expiry,
+        reason: Option<Reason>,
+    ) -> Result<CouponView, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let (expires_at, zone) = match expiry {
+            Expiry::On(on, zone) => (on.end(&zone), zone),
+            Expiry::At(at) => (at, self.zone_of(text).await?),
+        };
+        let last = coupon::minted::LAST_DAY.end();
+        if expires_at > last {
+            let last = coupon::calendar::format_instant(last);
+            return Err(Failure::invalid("expires_at", format!("lies after {last}")));
+        }
+        self.by_admin(caller, text, Action::Extend { expires_at, zone, reason }).await
+    }
+
+    /// The zone in which people read the coupon's dates now.
+    async fn zone_of(&self, text: &CodeText) -> Result<Zone, Failure> {
+        match self.find(text).await? {
+            Found::Coupon(address) => {
+                let sight = self.hot.read(&address).await?;
+                let sight = sight.ok_or(Failure::refused(Refusal::NotFound))?;
+                Ok(sight.coupon.zone().clone())
+            }
+            Found::Shared { .. } => Err(Failure::refused(Refusal::NotFound)),
+        }
+    }
+
+    async fn by_admin(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        action: Action,
+    ) -> Result<CouponView, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let sight = self.change_at(caller, text, action).await?.into_inner();
+        Ok(self.view_of(&sight, true))
+    }
+
+    /// Gives a named coupon to a user: into his wallet, where he shows a bearer code himself.
+    ///
+    /// # Errors
+    /// The refusals of `issue`, and `LimitPerUser`.
+    pub async fn issue_code(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+    ) -> Result<Done<CouponView>, Failure> {
+        let to = caller.acts_for(user)?;
+        let found = self.find(text).await?;
+        let campaign = match &found {
+            Found::Coupon(address) => &address.owner.campaign,
+            Found::Shared { campaign } => campaign,
+        };
+        let bearer = self.handout(campaign).await? == Handout::Bearer;
+        match (&found, caller.role) {
+            (_, Role::User) if !bearer => return Err(Failure::refused(Refusal::NotFound)),
+            (Found::Shared { .. }, _) => return Err(Failure::refused(Refusal::NotIssuable)),
+            (Found::Coupon(_), _) => {}
+        }
+        let action = Action::Issue { to, reference: None, expires_at: None };
+        let applied = self.hot.apply(&found, self.change(caller, action)).await?;
+        let done = self.settled(caller, applied)?;
+        Ok(done.map(|sight| self.view_of(&sight, true)))
+    }
+
+    /// Issues a coupon of a campaign's stock. The answer is final.
+    ///
+    /// # Errors
+    /// The refusals of `issue`, `SoldOut`, `LimitPerUser`, `NotIssuable`, and `NameTaken` for a
+    /// spent `issue_ref`.
+    pub async fn issue(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        user: Option<UserId>,
+        reference: Option<IssueRef>,
+    ) -> Result<Done<CouponView>, Failure> {
+        let to = caller.acts_for(user)?;
+        if caller.role == Role::User && self.handout(campaign).await? != Handout::SelfService {
+            return Err(Failure::Forbidden(
+                "the shop hands out this campaign's coupons: its users cannot take one".into(),
+            ));
+        }
+        if reference.is_none() {
+            self.one_is_enough(caller, campaign).await?;
+        }
+        if let Some(code) = reference.as_ref().and_then(IssueRef::replaces) {
+            let parsed = code.parse::<CodeText>();
+            parsed.map_err(|error| Failure::invalid("issue_ref", error.to_string()))?;
+        }
+        let action = Action::Issue { to, reference, expires_at: None };
+        let applied = self.hot.issue(campaign, self.change(caller, action)).await?;
+        let done = self.settled(caller, applied)?;
+        Ok(done.map(|sight| self.view_of(&sight, true)))
+    }
+
+    /// Without an `issue_ref` a repeat can be told from a second wish only where one is the limit.
+    async fn one_is_enough(&self, caller: &Caller, campaign: &CampaignId) -> Result<(), Failure> {
+        let terms = self.campaign(caller, campaign).await?.campaign;
+        match (terms.handout, terms.per_user_limit) {
+            (Handout::Bearer, _) | (_, Some(1)) => Ok(()),
+            (_, limit) => {
+                let limit = limit.map_or("no limit".into(), |limit| format!("limit {limit}"));
+                let detail = format!("is missing: the campaign has {limit}, so name the request");
+                Err(Failure::Invalid(vec![Fault::new("issue_ref", detail)]))
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The untouched codes of a campaign, as a stream out of the cipher.
+
+use std::sync::Arc;
+
+use coupon::campaign::{BatchKind, MintedRun};
+use coupon::code::{Code, CodeText};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::refusal::Refusal;
+use futures::Stream;
+use futures::stream::try_unfold;
+
+use crate::failure::Failure;
+use crate::{Caller, Engine, Role};
+
+/// Codes minted and looked up at a time: some 80 KB of text, and the memory of a whole export.
+const CHUNK: u64 = 4_096;
+
+/// Most batches looked at for one list of codes: all that a campaign may have.
+const BATCHES: usize = coupon::campaign::BATCHES_MAX;
+
+/// Which codes.
+#[derive(Clone, Debug, Default)]
+pub struct CodesAsk {
+    /// Only those of one batch.
+    pub batch: Option<BatchId>,
+    /// Only those behind this one, in the order of the list.
+    pub after: Option<CodeText>,
+}
+
+/// Where an export stands: the runs left, and the next serial of the first of them.
+struct Progress {
+    runs: Vec<MintedRun>,
+    offset: u64,
+    prefix: Option<String>,
+}
+
+impl Engine {
+    /// The printed codes that nothing has happened to yet, one chunk of lines at a time; each
+    /// line ends with `\n`. Only minted ones: of imported codes the importer has the list.
+    ///
+    /// # Errors
+    /// `NotFound` for the campaign or the batch; `Invalid` for an `after` of another campaign.
+    pub async fn codes(
+        self: Arc<Engine>,
+        caller: &Caller,
+        campaign: &CampaignId,
+        ask: CodesAsk,
+    ) -> Result<impl Stream<Item = Result<String, Failure>> + Send + use<>, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let terms = self.campaign(caller, campaign).await?.campaign;
+        let batches = match &ask.batch {
+            Some(id) => vec![self.batch(caller, campaign, id).await?],
+            None => self.hot.batches(campaign, None, BATCHES).await?,
+        };
+        let runs = batches.iter().filter_map(|batch| match batch.kind {
+            BatchKind::Minted(run) => Some(run),
+            BatchKind::Imported => None,
+        });
+        let (runs, offset) = self.behind(runs.collect(), ask.after.as_ref())?;
+        let prefix = terms.code_prefix.as_ref().map(ToString::to_string);
+        Ok(try_unfold(Progress { runs, offset, prefix }, move |progress| {
+            let engine = Arc::clone(&self);
+            async move { engine.chunk(progress).await }
+        }))
+    }
+
+    /// The runs that lie behind `after`, and the offset into the first of them.
+    fn behind(
+        &self,
+        mut runs: Vec<MintedRun>,
+        after: Option<&CodeText>,
+    ) -> Result<(Vec<MintedRun>, u64), Failure> {
+        let Some(after) = after else { return Ok((runs, 0)) };
+        let opened = after.minted().and_then(|code| {
+            let mut opened = self.router.keys().iter().filter_map(|key| {
+                let minted = key.open(&code)?;
+                let of = |run: &MintedRun| {
+                    run.key == key.id() && run.day == minted.day && run.holds(minted.serial)
+                };
+                Some((runs.iter().position(of)?, minted.serial))
+            });
+            opened.next()
+        });
+        let Some((at, serial)) = opened else {
+            return Err(Failure::invalid("after", "is no code of this list"));
+        };
+        runs.drain(..at);
+        let offset = serial - runs[0].first + 1;
+        Ok((runs, offset))
+    }
+
+    async fn chunk(&self, mut progress: Progress) -> Result<Option<(String, Progress)>, Failure> {
+        let Some(run) = progress.runs.first().copied() else { return Ok(None) };
+        let count = CHUNK.min(run.count - progress.offset);
+        let key = self.router.key(run.key).ok_or(Failure::refused(Refusal::NotFound))?;
+        let mut codes: Vec<Code> = Vec::with_capacity(count as usize);
+        key.mint_run(run.day, run.first + progress.offset, count as usize, &mut |text| {
+            codes.push(text.parse().expect("a minted code is a code"));
+        });
+        let free = self.hot.untouched(run, codes.clone()).await?;
+        let prefix = progress.prefix.as_deref();
+        let mut lines = String::with_capacity(codes.len() * 24);
+        for (code, free) in codes.iter().zip(free) {
+            if free {
+                lines.push_str(&code.printed(prefix));
+                lines.push('\n');
+            }
+        }
+        progress.offset += count;
+        if progress.offset == run.count {
+            progress.runs.remove(0);
+            progress.offset = 0;
+        }
+        Ok(Some((lines, progress)))
+    }
+}

@@ -1,0 +1,283 @@
+//! Importing a file of codes: streaming, in constant memory, every line answered for.
+
+pub mod lines;
+pub mod record;
+
+use bytes::Bytes;
+use coupon::campaign::{Batch, Campaign, ImportCounts};
+use coupon::code::{CodeText, MINTED_LEN};
+use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
+use coupon::imported::ImportRun;
+use coupon::refusal::Refusal;
+use coupon::time::DAY_MS;
+use futures::{Stream, StreamExt};
+use hot::{ImportLine, ImportOutcome, RejectedLine};
+
+use crate::batches::{made_batch_id, named};
+use crate::failure::{BadFile, Done, Failure};
+use crate::{Caller, Engine, Role};
+use lines::{Line, Lines, SNIFF_LEN, sniff};
+use record::{Defaults, Header, HeaderOrFirst, Record};
+
+/// Lines of one transaction. With four indexes a line costs some 20 µs, so other writers wait a
+/// few milliseconds.
+const GROUP: usize = 200;
+
+/// Rejected lines are kept for the report so many days.
+pub const REJECTED_KEPT_DAYS: u16 = 30;
+
+/// Longest text of a rejected line that is kept, in characters.
+const REJECTED_TEXT_MAX: usize = 500;
+
+/// What to import, and into what.
+#[derive(Clone, Debug)]
+pub struct ImportAsk {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The batch; made by us where it is left out.
+    pub batch: Option<BatchId>,
+}
+
+/// An import on its way.
+struct Import<'a> {
+    engine: &'a Engine,
+    campaign: CampaignId,
+    batch: BatchId,
+    run: ImportRun,
+    defaults: Defaults,
+    header: Option<Header>,
+    counts: ImportCounts,
+    good: Vec<(Line, ImportLine)>,
+    rejected: Vec<RejectedLine>,
+}
+
+impl Engine {
+    /// Imports every line of `file` into a batch, tells `progress` the counts after each group,
+    /// and answers with the batch and how its lines ended. May be repeated after a broken stream:
+    /// what was imported is already there.
+    ///
+    /// # Errors
+    /// [`Failure::BadFile`] before any line is imported; [`Failure::BrokenOff`] when the stream
+    /// ends in an error, with the lines until then imported.
+    pub async fn import<E: std::fmt::Display>(
+        &self,
+        caller: &Caller,
+        ask: ImportAsk,
+        file: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        progress: impl Fn(ImportCounts) + Sync,
+    ) -> Result<Done<Batch>, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let campaign = self.campaign(caller, &ask.campaign).await?.campaign;
+        let mut file = Sniffed::of(file).await?;
+        let mut lines = Lines::new();
+        let header = file.header(&mut lines).await?;
+        let id = ask.batch.unwrap_or_else(made_batch_id);
+        let opened = named(self.hot.open_import(&campaign.id, &id, self.now()).await?)?;
+        let mut import = self.begin(caller, &campaign, id);
+        if let Some((header, first)) = header {
+            import.header = Some(header);
+            if let Some(first) = first {
+                import.take(first).await?;
+            }
+        }
+        loop {
+            while let Some(line) = lines.next_line() {
+                if import.take(line).await? {
+                    progress(import.counts);
+                }
+            }
+            match file.next().await {
+                Some(chunk) => lines.push(&chunk?),
+                None => break,
+            }
+        }
+        while let Some(line) = lines.finish() {
+            import.take(line).await?;
+        }
+        let batch = import.finish().await?;
+        progress(batch.import);
+        Ok(opened.map(|_| batch))
+    }
+
+    /// Forgets rejected lines older than `days`; how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_rejected_lines(&self, days: u16) -> Result<u64, Failure> {
+        let before = self.now().plus_ms(-i64::from(days) * DAY_MS);
+        let mut forgotten = 0;
+        loop {
+            match self.hot.forget_rejected(before).await? {
+                0 => return Ok(forgotten),
+                more => forgotten += more as u64,
+            }
+        }
+    }
+
+    fn begin(&self, caller: &Caller, campaign: &Campaign, batch: BatchId) -> Import<'_> {
+        Import {
+            engine: self,
+            campaign: campaign.id.clone(),
+            batch,
+            run: ImportRun {
+                actor: Actor::new(&caller.to_string()),
+                operation: OperationId(uuid::Uuid::now_v7().as_u128()),
+                at: self.now(),
+            },
+            defaults: Defaults {
+                valid_from: campaign.valid_from,
+                expires_at: campaign.expires_at,
+                zone: campaign.zone.clone(),
+            },
+            header: None,
+            counts: ImportCounts::default(),
+            good: Vec::with_capacity(GROUP),
+            rejected: Vec::new(),
+        }
+    }
+}
+
+impl Import<'_> {
+    /// Takes one line in; `true` when that filled a group and the group was imported.
+    async fn take(&mut self, line: Line) -> Result<bool, Failure> {
+        self.counts.lines += 1;
+        match self.read(&line) {
+            Ok(record) => self.good.push((line, record)),
+            Err((word, detail)) => self.reject(&line, word, detail),
+        }
+        if self.good.len() + self.rejected.len() < GROUP {
+            return Ok(false);
+        }
+        self.flush().await?;
+        Ok(true)
+    }
+
+    fn read(&self, line: &Line) -> Result<ImportLine, (&'static str, String)> {
+        let header = self.header.as_ref().ok_or(("HEADER", "there is no header".to_owned()))?;
+        let parsed = line.text().and_then(|text| header.parse(text, &self.defaults));
+        let record: Record = parsed.map_err(|error| (error.word(), error.to_string()))?;
+        let text: Result<CodeText, _> = record.code.as_str().parse();
+        if text.is_ok_and(|text| self.engine.router.looks_minted(&text)) {
+            let detail = "a code of ours opens to the same place; give this coupon another code";
+            return Err(("LOOKS_MINTED", detail.to_owned()));
+        }
+        Ok(ImportLine {
+            code: record.code,
+            valid_from: record.valid_from,
+            expires_at: record.expires_at,
+            standing: record.standing,
+        })
+    }
+
+    fn reject(&mut self, line: &Line, word: &str, detail: String) {
+        self.counts.rejected += 1;
+        self.rejected.push(RejectedLine {
+            line: line.number,
+            text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
+            word: word.to_owned(),
+            detail,
+        });
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let good = std::mem::take(&mut self.good);
+        if !good.is_empty() {
+            if good.iter().any(|(_, line)| line.code.as_str().len() >= MINTED_LEN) {
+                self.engine.hot.announce_long_codes().await?;
+            }
+            let records = good.iter().map(|(_, line)| line.clone()).collect();
+            let hot = &self.engine.hot;
+            let outcomes =
+                hot.import(&self.campaign, &self.batch, records, self.run.clone()).await?;
+            for ((line, _), outcome) in good.iter().zip(outcomes) {
+                match outcome {
+                    ImportOutcome::Imported => self.counts.imported += 1,
+                    ImportOutcome::AlreadyThere => self.counts.already_there += 1,
+                    ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
+                    ImportOutcome::Refused(refusal) => {
+                        self.reject(line, refusal.word(), refused(refusal));
+                    }
+                }
+            }
+        }
+        let rejected = std::mem::take(&mut self.rejected);
+        if !rejected.is_empty() {
+            let (hot, at) = (&self.engine.hot, self.engine.now());
+            hot.keep_rejected(&self.campaign, &self.batch, rejected, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Batch, Failure> {
+        self.flush().await?;
+        let hot = &self.engine.hot;
+        let batch = hot.close_import(&self.campaign, &self.batch, self.counts).await?;
+        batch.ok_or(Failure::refused(Refusal::NotFound))
+    }
+}
+
+fn taken() -> String {
+    "the code stands already, with other dates or in another campaign".to_owned()
+}
+
+fn refused(refusal: Refusal) -> String {
+    format!("{refusal}: the line contradicts what has happened to the coupon")
+}
+
+/// A stream whose first kilobyte has been looked at.
+struct Sniffed<S> {
+    head: Option<Bytes>,
+    rest: S,
+}
+
+impl<S, E> Sniffed<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    async fn of(mut stream: S) -> Result<Sniffed<S>, Failure> {
+        let mut head = Vec::new();
+        while head.len() < SNIFF_LEN {
+            match stream.next().await {
+                Some(Ok(chunk)) => head.extend_from_slice(&chunk),
+                Some(Err(error)) => return Err(Failure::BrokenOff(error.to_string())),
+                None => break,
+            }
+        }
+        sniff(&head[..head.len().min(SNIFF_LEN)])
+            .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
+        Ok(Sniffed { head: Some(head.into()), rest: stream })
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
+        if let Some(head) = self.head.take() {
+            return Some(Ok(head));
+        }
+        let chunk = self.rest.next().await?;
+        Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
+    }
+
+    /// The header, and the first line if it is a coupon already; `None` for an empty file.
+    async fn header(
+        &mut self,
+        lines: &mut Lines,
+    ) -> Result<Option<(Header, Option<Line>)>, Failure> {
+        let line = loop {
+            if let Some(line) = lines.next_line() {
+                break line;
+            }
+            match self.next().await {
+                Some(chunk) => lines.push(&chunk?),
+                None => match lines.finish() {
+                    Some(line) => break line,
+                    None => return Ok(None),
+                },
+            }
+        };
+        let bad = |error: record::BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
+        match Header::read(line.shown()).map_err(bad)? {
+            HeaderOrFirst::Header(header) => Ok(Some((header, None))),
+            HeaderOrFirst::First(header) => Ok(Some((header, Some(line)))),
+        }
+    }
+}

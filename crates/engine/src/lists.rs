@@ -1,0 +1,120 @@
+//! Lists of coupons: who may ask for which, and what would scan everything.
+
+use coupon::calendar::{Date, Zone};
+use coupon::ids::{CampaignId, UserId};
+use coupon::time::DAY_MS;
+use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Span};
+
+use crate::campaigns::range;
+use crate::coupons::CouponView;
+use crate::failure::{Failure, Fault};
+use crate::{Caller, Engine, Role};
+
+/// Items of a page where the caller does not say.
+pub const PAGE_DEFAULT: usize = 50;
+
+/// Most items of a page: some 500 KB of JSON.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Longest span of `expires_at` over everybody's coupons, in days: a month.
+pub const SPAN_DAYS_MAX: i64 = 31;
+
+/// What somebody wants listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListAsk {
+    /// One holder's; a user's own without saying.
+    pub user: Option<UserId>,
+    /// One campaign's.
+    pub campaign: Option<CampaignId>,
+    /// What is left out.
+    pub filter: CouponFilter,
+    /// Only those whose last day this is, in this zone.
+    pub expires_on: Option<(Date, Zone)>,
+    /// In which order.
+    pub order: ListOrder,
+    /// Behind what.
+    pub after: Option<ListPosition>,
+    /// At most so many; [`PAGE_DEFAULT`].
+    pub limit: Option<u64>,
+}
+
+/// One page.
+#[derive(Clone, Debug)]
+pub struct ListView {
+    /// The coupons.
+    pub coupons: Vec<CouponView>,
+    /// Where the next page begins.
+    pub next: Option<ListPosition>,
+}
+
+impl Engine {
+    /// One page of coupons that something has happened to, or that were imported. A minted coupon
+    /// that nobody has touched has no row and is in no list.
+    ///
+    /// # Errors
+    /// `Invalid` where the list would have to look at everything.
+    pub async fn list(&self, caller: &Caller, ask: ListAsk) -> Result<ListView, Failure> {
+        let mut filter = ask.filter;
+        if let Some((on, zone)) = &ask.expires_on {
+            if filter.expires != Span::default() {
+                return Err(Failure::invalid(
+                    "expires_on",
+                    "stands beside expires_from or expires_before: give one of them",
+                ));
+            }
+            // Its last millisecond lies on the day, so its exclusive end is one later.
+            filter.expires = Span {
+                from: Some(on.first_instant(zone).plus_ms(1)),
+                before: Some(on.end(zone).plus_ms(1)),
+            };
+        }
+        if let Some(fault) = range("limit", ask.limit, 1, PAGE_MAX as u64) {
+            return Err(Failure::Invalid(vec![fault]));
+        }
+        let scope = scope(caller, ask.user, ask.campaign, &mut filter)?;
+        if let ListScope::Campaign(id) = &scope {
+            self.handout(id).await?;
+        }
+        let limit = ask.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
+        let query =
+            ListQuery { scope, filter, order: ask.order, after: ask.after, limit, now: self.now() };
+        let page = self.hot.list(query).await?;
+        let coupons = page.coupons.iter().filter_map(|sight| self.view(caller, sight)).collect();
+        Ok(ListView { coupons, next: page.next })
+    }
+}
+
+fn scope(
+    caller: &Caller,
+    user: Option<UserId>,
+    campaign: Option<CampaignId>,
+    filter: &mut CouponFilter,
+) -> Result<ListScope, Failure> {
+    let holder = match caller.role {
+        Role::User => Some(caller.acts_for(user)?),
+        Role::Shop if user.is_none() => {
+            return Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say whose")]));
+        }
+        Role::Shop | Role::Operator | Role::Admin => user,
+    };
+    match (holder, campaign) {
+        (Some(user), campaign) => {
+            filter.campaign = campaign;
+            Ok(ListScope::Holder(user))
+        }
+        (None, Some(campaign)) => Ok(ListScope::Campaign(campaign)),
+        (None, None) => match (filter.expires.from, filter.expires.before) {
+            (Some(from), Some(before)) if before.0 - from.0 <= SPAN_DAYS_MAX * DAY_MS => {
+                Ok(ListScope::Everybody)
+            }
+            _ => {
+                let detail = format!(
+                    "this would look at every coupon: name user_id or campaign_id, or give \
+                     expires_on, or expires_from and expires_before at most {SPAN_DAYS_MAX} days \
+                     apart"
+                );
+                Err(Failure::Invalid(vec![Fault::new("user_id", detail)]))
+            }
+        },
+    }
+}
