@@ -186,7 +186,9 @@ fn not_somebody_elses(coupon: &Coupon, change: &Change, terms: &Terms) -> Result
     let gives_back =
         matches!(change.action, Action::Release { .. } | Action::CancelRedemption { .. });
     let others_hold = coupon.running_hold(change.at).is_some_and(|hold| hold.by != *user);
-    if gives_back && (others_coupon || others_hold) {
+    // An import may not say who redeemed; then nobody who merely knows the code may undo it.
+    let nobodys = coupon.redemption().is_some_and(|redemption| redemption.by.is_none());
+    if gives_back && (others_coupon || nobodys || others_hold) {
         return Err(Refusal::NotFound);
     }
     Ok(())

@@ -37,6 +37,11 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Whether this is a later standing than `other`: what an import remembers only moves forward.
+    pub fn is_past(&self, other: &Standing) -> bool {
+        self.rank() > other.rank()
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Standing::Available => 0,

@@ -118,17 +118,23 @@ impl Into<'_> {
         let Some(located) = row_of(txn, day, &line.code)? else {
             return Err(super::failure::damaged("directory", "an entry without its coupon"));
         };
-        let after = match advance(&located.coupon, was, &line.standing, self.run) {
-            Advance::AlreadyThere => return Ok(ImportOutcome::AlreadyThere),
-            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal)),
-            Advance::Forward(after) => *after,
+        let advanced = advance(&located.coupon, was, &line.standing, self.run);
+        if let Advance::Contradicts(refusal) = advanced {
+            return Ok(ImportOutcome::Refused(refusal));
+        }
+        // Also where the coupon got there by itself: the same line must say nothing new again,
+        // whatever becomes of the coupon in between.
+        if line.standing.is_past(was) {
+            txn.statement("UPDATE directory SET standing = ?2 WHERE code = ?1")?
+                .execute(params![line.code.as_str(), rows::standing_to_json(&line.standing)])?;
+        }
+        let Advance::Forward(after) = advanced else {
+            return Ok(ImportOutcome::AlreadyThere);
         };
-        txn.statement("UPDATE directory SET standing = ?2 WHERE code = ?1")?
-            .execute(params![line.code.as_str(), rows::standing_to_json(&line.standing)])?;
         if located.coupon.holder() != after.holder() {
             self.claim(txn, &after, day)?;
         }
-        write(txn, &Writes { before: located, after, entry: None })?;
+        write(txn, &Writes { before: located, after: *after, entry: None })?;
         Ok(ImportOutcome::Imported)
     }
 

@@ -162,10 +162,12 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        // Redeemed by nobody knows whom is somebody else's, too.
         name: "with another holder or another user's running hold; bearer campaign",
         fits: |c| {
             let others = |user| {
                 c.holder().is_some_and(|holder| holder != user)
+                    || matches!(c.stands(), Redeemed(None, _))
                     || c.running().is_some_and(|held| held.by != user)
             };
             let gives_back = matches!(c.asks, Asks::Release(_) | Asks::Cancel(_));
