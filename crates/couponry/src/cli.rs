@@ -139,7 +139,49 @@ pub(crate) enum Command {
     ///
     /// Needs no settings: the first start makes the folder, its keys and the store. Ends on
     /// SIGTERM or Ctrl-C, when what was taken is answered.
+    #[command(after_help = "\
+Exit codes: 0 stopped by a signal, 1 it could not start or broke off, 2 wrong call.
+
+Examples:
+  couponry serve
+  couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080")]
     Serve,
-    /// Print a token for the HTTP interface
+    Campaign(commands::campaign::CampaignAsk),
+    Coupon(commands::coupon::CouponAsk),
+    Import(commands::import::ImportFlags),
+    Export(commands::export::ExportAsk),
     Token(commands::token::TokenAsk),
+    Key(commands::key::KeyAsk),
+    /// Look for what is wrong with the data, the keys and the machine
+    ///
+    /// Prints one line for each thing it looks at: `ok`, `warn` (works, but look at it) or
+    /// `FAIL`. Reads the whole store, so it takes a while on a large one; a running `serve` goes
+    /// on meanwhile. Repairs nothing.
+    #[command(after_help = "\
+Exit codes: 0 nothing failed, 1 something did, 2 wrong call.
+
+Example:
+  couponry doctor --data /var/lib/couponry")]
+    Doctor,
+    Healthcheck(commands::healthcheck::HealthAsk),
+    /// Print the settings that a command would run with, and where each comes from
+    ///
+    /// One a line: name = value  # origin. Flags go over COUPONRY_* in the environment, these
+    /// over couponry.toml, this over the defaults.
+    #[command(after_help = "\
+Exit codes: 0 printed, 2 a setting cannot be used.
+
+Example:
+  COUPONRY_LISTEN=0.0.0.0:8080 couponry config")]
+    Config,
+    /// Print the OpenAPI document of the HTTP interface
+    ///
+    /// JSON, the same that a running service has at /openapi.json.
+    #[command(after_help = "\
+Exit codes: 0 printed, 2 wrong call.
+
+Example:
+  couponry openapi > openapi.json")]
+    Openapi,
+    Completion(commands::completion::CompletionAsk),
 }

@@ -1,3 +1,13 @@
 //! The commands beside `serve`, one module each.
 
+pub(crate) mod campaign;
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod coupon;
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod healthcheck;
+pub(crate) mod import;
+pub(crate) mod key;
+pub(crate) mod openapi;
 pub(crate) mod token;

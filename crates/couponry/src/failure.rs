@@ -1,7 +1,12 @@
 //! How a command ends: its exit code and its last sentence.
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
+
+use coupon::calendar::format_instant;
+use coupon::refusal::Refusal;
+use engine::{Failure, HotError};
 
 /// A command that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,7 @@ pub(crate) enum Ended {
 /// A command that did not: a sentence for standard error, and an exit code.
 #[derive(Debug)]
 pub(crate) struct Sorry {
+    /// Empty when there is nothing to say.
     sentence: String,
     code: u8,
 }
@@ -30,34 +36,141 @@ impl Sorry {
         Sorry { sentence: sentence.into(), code: 2 }
     }
 
+    /// Whoever read the output has seen enough: exit code 0.
+    pub(crate) fn nobody_reads() -> Sorry {
+        Sorry { sentence: String::new(), code: 0 }
+    }
+
     /// `what` failed because of `error`.
     pub(crate) fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> Sorry {
         move |error| Sorry::new(format!("{what}: {error}"))
     }
 
+    /// A failure in which "not found" is about `thing`, not about a coupon.
+    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> Sorry {
+        move |failure| match failure {
+            Failure::Refused { refusal: Refusal::NotFound, .. } => {
+                Sorry::new(format!("NOT_FOUND: there is no {thing}"))
+            }
+            other => other.into(),
+        }
+    }
+
+    /// The same with `more` behind its sentence.
+    pub(crate) fn and(mut self, more: &str) -> Sorry {
+        if !self.is_quiet() {
+            self.sentence.push_str("; ");
+            self.sentence.push_str(more);
+        }
+        self
+    }
+
+    /// Whether there is nothing to say, as after a reader that has seen enough.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.sentence.is_empty()
+    }
+
     /// Says it and ends.
     pub(crate) fn exit(self) -> ExitCode {
-        eprintln!("couponry: {}", self.sentence);
+        if !self.is_quiet() {
+            // Without anybody to read it the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "couponry: {}", self.sentence);
+        }
         ExitCode::from(self.code)
     }
 }
 
-impl From<engine::Failure> for Sorry {
-    fn from(failure: engine::Failure) -> Sorry {
+impl Display for Sorry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+/// What was wrong with the fields, in one line.
+pub(crate) fn faults(faults: &[engine::Fault]) -> String {
+    let faults: Vec<String> =
+        faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
+    faults.join("; ")
+}
+
+/// A refusal as a sentence, with the moment at which it may be otherwise.
+pub(crate) fn refused(refusal: Refusal) -> String {
+    match refusal.retry_at() {
+        Some(at) => format!("{refusal}, until {}", format_instant(at)),
+        None => refusal.to_string(),
+    }
+}
+
+impl From<Failure> for Sorry {
+    fn from(failure: Failure) -> Sorry {
         let sentence = match failure {
-            engine::Failure::Refused { refusal, .. } => {
-                format!("{}: {refusal}", refusal.word())
+            Failure::Refused { refusal, .. } => {
+                format!("{}: {}", refusal.word(), refused(refusal))
             }
-            engine::Failure::Invalid(faults) => {
-                let faults: Vec<String> =
-                    faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
-                return Sorry::wrong_call(faults.join("; "));
-            }
-            engine::Failure::Forbidden(why) | engine::Failure::BrokenOff(why) => why,
-            engine::Failure::BadFile(why) => why.to_string(),
-            engine::Failure::LoginTaken => "the login is taken".to_owned(),
-            engine::Failure::Store(error) => error.to_string(),
+            Failure::Invalid(found) => return Sorry::wrong_call(faults(&found)),
+            Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
+            Failure::BadFile(why) => why.to_string(),
+            Failure::LoginTaken => "the login is taken".to_owned(),
+            Failure::Store(error) => return error.into(),
         };
         Sorry::new(sentence)
+    }
+}
+
+impl From<HotError> for Sorry {
+    fn from(error: HotError) -> Sorry {
+        let next = match error {
+            HotError::Unavailable(_) | HotError::Overloaded { .. } => "try again later",
+            HotError::Full(_) => "nothing more was written",
+            HotError::Unknown(_) => "run the command again, and it says what happened",
+            HotError::Damaged(_) => "`couponry doctor` looks at all of it",
+        };
+        Sorry::new(error.to_string()).and(next)
+    }
+}
+
+impl From<api::problem::Problem> for Sorry {
+    fn from(problem: api::problem::Problem) -> Sorry {
+        Sorry::wrong_call(faults(problem.faults()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon::time::Millis;
+
+    use super::*;
+
+    #[test]
+    fn sentences() {
+        let refused = |refusal| Failure::Refused { refusal, coupon: None };
+        let about = |failure| Sorry::about("campaign spring")(failure);
+        let held = Refusal::Held { until: Millis(0) };
+        let cases = [
+            (
+                "a refusal",
+                Sorry::from(refused(Refusal::Expired)),
+                ("EXPIRED: the coupon has expired", 1),
+            ),
+            (
+                "a refusal that passes",
+                Sorry::from(refused(held)),
+                ("HELD: the coupon is held for another order, until 1970-01-01T00:00:00.000Z", 1),
+            ),
+            (
+                "not a coupon",
+                about(refused(Refusal::NotFound)),
+                ("NOT_FOUND: there is no campaign spring", 1),
+            ),
+            (
+                "something else about it",
+                about(refused(Refusal::SoldOut)),
+                ("SOLD_OUT: the campaign is sold out", 1),
+            ),
+            ("a field", Sorry::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
+        ];
+        for (name, Sorry { sentence, code }, want) in cases {
+            assert_eq!((sentence.as_str(), code), want, "{name}");
+        }
     }
 }

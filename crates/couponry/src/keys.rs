@@ -98,7 +98,7 @@ impl Keys {
             .create(&folder)
             .map_err(Sorry::because(cannot))?;
         let _lock = lock(&folder)?;
-        let mut keys = Keys::load(&folder)?;
+        let mut keys = Keys::load(data)?;
         for kind in [Kind::Token, Kind::Code] {
             if !keys.all.iter().any(|key| key.kind == kind && key.retired_at.is_none()) {
                 keys.make(kind)?;
@@ -107,7 +107,14 @@ impl Keys {
         Ok(keys)
     }
 
-    fn load(folder: &Path) -> Result<Keys, Sorry> {
+    /// The keys of `data` as they are.
+    pub(crate) fn load(data: &Path) -> Result<Keys, Sorry> {
+        let folder = data.join("keys");
+        let all = Keys::read_all(&folder)?;
+        Ok(Keys { folder, all })
+    }
+
+    fn read_all(folder: &Path) -> Result<Vec<Key>, Sorry> {
         let cannot = || format!("cannot read {}", folder.display());
         let mut all = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(Sorry::because(cannot()))? {
@@ -117,12 +124,14 @@ impl Keys {
             }
         }
         all.sort_by(|a, b| (a.made_at, &a.id).cmp(&(b.made_at, &b.id)));
-        Ok(Keys { folder: folder.to_owned(), all })
+        Ok(all)
     }
 
     /// Makes a key; it is the newest of its kind from then on.
     pub(crate) fn add(&mut self, kind: Kind) -> Result<Key, Sorry> {
         let _lock = lock(&self.folder)?;
+        // Somebody else may have made one meanwhile.
+        self.all = Keys::read_all(&self.folder)?;
         self.make(kind)
     }
 
@@ -147,6 +156,8 @@ impl Keys {
     /// Retires a key. The last of its kind stays.
     pub(crate) fn retire(&mut self, id: &str) -> Result<Key, Sorry> {
         let _lock = lock(&self.folder)?;
+        // Somebody else may have retired the others meanwhile.
+        self.all = Keys::read_all(&self.folder)?;
         let found = self.all.iter().position(|key| key.id == id);
         let at = found.ok_or_else(|| Sorry::wrong_call(format!("there is no key {id}")))?;
         let kind = self.all[at].kind;
@@ -160,6 +171,11 @@ impl Keys {
         key.retired_at.get_or_insert(SystemClock.now());
         write(key)?;
         Ok(key.clone())
+    }
+
+    /// The one in use for what is minted or signed from now on.
+    pub(crate) fn newest(&self, kind: Kind) -> Option<&Key> {
+        self.all.iter().rev().find(|key| key.kind == kind && key.retired_at.is_none())
     }
 
     /// The code keys, the one that mints last.
@@ -252,7 +268,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    (bytes.len() % 2 == 0 && bytes.is_ascii()).then_some(())?;
+    (bytes.len().is_multiple_of(2) && bytes.is_ascii()).then_some(())?;
     let pairs = (0..text.len()).step_by(2);
     pairs.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }

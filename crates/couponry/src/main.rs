@@ -6,6 +6,8 @@ mod commands;
 mod failure;
 mod keys;
 mod open;
+mod output;
+mod progress;
 mod serve;
 mod settings;
 
@@ -23,7 +25,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Sorry::new(format!("cannot start the runtime: {error}")).exit(),
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // Somebody may still be asked for standard input, which nobody waits for any more.
+    runtime.shutdown_background();
+    match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Partly) => ExitCode::from(3),
         Err(sorry) => sorry.exit(),
@@ -31,11 +36,28 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<Ended, Sorry> {
+    // These two are asked for before there is anything to set.
+    if let Command::Openapi = cli.command {
+        return commands::openapi::run();
+    }
+    if let Command::Completion(ask) = &cli.command {
+        return commands::completion::run(ask);
+    }
     let settings = Settings::resolve(&cli.settings)?;
     start_log(&settings)?;
-    match cli.command {
+    match &cli.command {
         Command::Serve => serve::run(&settings).await,
-        Command::Token(ask) => commands::token::run(&settings, &ask),
+        Command::Campaign(ask) => commands::campaign::run(&settings, ask).await,
+        Command::Coupon(ask) => commands::coupon::run(&settings, ask).await,
+        Command::Import(flags) => commands::import::run(&settings, flags).await,
+        Command::Export(ask) => commands::export::run(&settings, ask).await,
+        Command::Token(ask) => commands::token::run(&settings, ask),
+        Command::Key(ask) => commands::key::run(&settings, ask),
+        Command::Doctor => commands::doctor::run(&settings).await,
+        Command::Healthcheck(ask) => commands::healthcheck::run(&settings, ask).await,
+        Command::Config => commands::config::run(&settings),
+        Command::Openapi => commands::openapi::run(),
+        Command::Completion(ask) => commands::completion::run(ask),
     }
 }
 

@@ -1,49 +1,111 @@
 //! From settings to the parts that do the work.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use api::jwks::Jwks;
 use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
-use coupon::minted::CodeKey;
-use engine::{Engine, SystemClock};
+use coupon::minted::{CodeKey, KeyId};
+use engine::{Caller, Engine, Role, SystemClock};
 use hot::HotStore;
-use hot::sqlite::{Options, SqliteHot};
+use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use router::Router;
 
 use crate::failure::Sorry;
-use crate::keys::Keys;
+use crate::keys::{Keys, Kind};
 use crate::settings::Settings;
+
+/// What a command does with a data folder that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It makes one, with its first keys.
+    Make,
+    /// It says so: a mistyped folder is not to be made.
+    Say,
+}
+
+/// The commands act as an admin of this name.
+pub(crate) fn caller() -> Caller {
+    let subject = "cli".parse().expect("a word makes a name");
+    Caller { role: Role::Admin, subject }
+}
+
+/// The engine of a command, beside a running `serve` or without one.
+///
+/// # Errors
+/// Those of [`engine()`]; no data in the folder, where none is to be made.
+pub(crate) async fn for_command(settings: &Settings, missing: Missing) -> Result<Engine, Sorry> {
+    let data = &settings.data.value;
+    let keys = match missing {
+        Missing::Make => Keys::load_or_make(data)?,
+        Missing::Say => {
+            must_be_there(data)?;
+            Keys::load(data)?
+        }
+    };
+    engine(settings, &keys).await
+}
+
+/// Refuses a folder without a store.
+pub(crate) fn must_be_there(data: &Path) -> Result<(), Sorry> {
+    let path = data.join(FILE_NAME);
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(no_data(data)),
+        Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
+    }
+}
+
+/// What is said of a folder in which there is nothing.
+pub(crate) fn no_data(data: &Path) -> Sorry {
+    let folder = data.display();
+    Sorry::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
+}
 
 /// The engine over the data folder. Other processes may work on the same folder.
 ///
 /// # Errors
 /// A folder that cannot be used; a batch whose key is missing.
 pub(crate) async fn engine(settings: &Settings, keys: &Keys) -> Result<Engine, Sorry> {
-    let options =
-        Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
-    let store = SqliteHot::open(&settings.data.value, Arc::new(keys.code_keys()), options);
-    let store = store.map_err(|error| Sorry::new(error.to_string()))?;
-    let router = Router::new(keys.code_keys());
-    has_every_key(&store, router.keys(), settings).await?;
-    Ok(Engine::new(Arc::new(store), router, Arc::new(SystemClock)))
-}
-
-/// Without its key a batch's codes are unknown, and would be refused as forgeries.
-async fn has_every_key(
-    store: &dyn HotStore,
-    keys: &[CodeKey],
-    settings: &Settings,
-) -> Result<(), Sorry> {
-    let used = store.keys_in_use().await.map_err(|error| Sorry::new(error.to_string()))?;
-    let missing = used.iter().find(|id| !keys.iter().any(|key| key.id() == **id));
-    match missing {
-        None => Ok(()),
-        Some(id) => Err(Sorry::new(format!(
+    let store = store(settings, keys)?;
+    if let Some(id) = missing_keys(&store, keys).await?.first() {
+        return Err(Sorry::new(format!(
             "a batch was minted with code key {id}, which is not in {}: put code-{id}.key back \
              from a backup",
             settings.data.value.join("keys").display()
-        ))),
+        )));
     }
+    Ok(engine_over(store, keys))
+}
+
+/// The engine over a store that is open already.
+pub(crate) fn engine_over(store: SqliteHot, keys: &Keys) -> Engine {
+    Engine::new(Arc::new(store), Router::new(keys.code_keys()), Arc::new(SystemClock))
+}
+
+/// The hot store in the data folder.
+pub(crate) fn store(settings: &Settings, keys: &Keys) -> Result<SqliteHot, Sorry> {
+    let options =
+        Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
+    let store = SqliteHot::open(&settings.data.value, Arc::new(keys.code_keys()), options);
+    store.map_err(|error| Sorry::new(error.to_string()))
+}
+
+/// Keys that some batch names and that are not there: without its key a batch's codes are
+/// unknown, and would be refused as forgeries.
+pub(crate) async fn missing_keys(store: &dyn HotStore, keys: &Keys) -> Result<Vec<KeyId>, Sorry> {
+    let used = store.keys_in_use().await?;
+    let here: Vec<KeyId> = keys.code_keys().iter().map(CodeKey::id).collect();
+    Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
+}
+
+/// The newest code key, if it was made after the last start of `serve`, which then refuses what
+/// is minted with it as forgeries.
+pub(crate) fn unknown_to_serve<'a>(data: &Path, keys: &'a Keys) -> Option<&'a str> {
+    let newest = keys.newest(Kind::Code)?;
+    let started = data.join("serve.lock").metadata().and_then(|it| it.modified()).ok()?;
+    let started = started.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis();
+    (i128::from(newest.made_at.0) > started as i128).then_some(newest.id.as_str())
 }
 
 /// Who may sign tokens: the keys here, and the identity provider that the settings name.

@@ -21,6 +21,8 @@ use crate::settings::Settings;
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
+    // First of all: from the banner on, a signal means a good end.
+    let stop = stopped()?;
     let data = &settings.data.value;
     let keys = Keys::load_or_make(data)?;
     let _only = only_one(data)?;
@@ -32,7 +34,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     banner(settings, &keys, &engine, &listener).await?;
     let tidying = tokio::spawn(tidy(Arc::clone(&engine)));
     let app = api::app(engine, tokens);
-    let served = accept::serve(listener, app, Limits::default(), stopped()?).await;
+    let served = accept::serve(listener, app, Limits::default(), stop).await;
     tidying.abort();
     let drained = served.map_err(Sorry::because("the service stopped"))?;
     match drained.cut_off {
@@ -78,7 +80,7 @@ async fn banner(
     };
     let program = std::env::current_exe().map_or("couponry".into(), |it| it.display().to_string());
     let count = |kind: Kind| keys.all.iter().filter(|key| key.kind == kind).count();
-    println!(
+    let banner = format!(
         "couponry {version}\n\
          \n  address    http://{address}\
          \n  API page   http://{address}/docs\
@@ -93,6 +95,8 @@ async fn banner(
         codes = count(Kind::Code),
         tokens = count(Kind::Token),
     );
+    // The service does not depend on anybody who reads its banner.
+    let _ = writeln!(std::io::stdout(), "{banner}");
     Ok(())
 }
 

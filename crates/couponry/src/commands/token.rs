@@ -2,23 +2,27 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
 use engine::Role;
 
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
-use crate::open;
 use crate::settings::Settings;
+use crate::{open, output};
 
 /// Print a token for the HTTP interface
 ///
 /// Signed with the newest token key of the data folder, which it makes on first use. Only the
-/// token goes to standard output, so it can be put into a variable:
-///
-///     TOKEN=$(couponry token --role admin)
+/// token goes to standard output, so it can be put into a variable.
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "\
+Exit codes: 0 printed, 1 failed, 2 wrong call.
+
+Examples:
+  TOKEN=$(couponry token --role admin)
+  couponry token --role shop --user checkout-7 --ttl 366d")]
 pub(crate) struct TokenAsk {
     /// What its bearer may do: user, shop, operator or admin
     #[arg(long)]
@@ -45,7 +49,7 @@ pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
     let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let minted = tokens.mint(name, ask.role, ask.ttl, now);
     let (token, _) = minted.map_err(|error| Sorry::wrong_call(error.to_string()))?;
-    println!("{token}");
+    output::say(&token)?;
     Ok(Ended::Done)
 }
 
@@ -61,7 +65,12 @@ fn milliseconds(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     let number: i64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)
+    let ms = number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)?;
+    // Refused here, before a data folder is made for it.
+    match ms <= TTL_MS_MAX {
+        true => Ok(ms),
+        false => Err(format!("is {text:?}, want {} days at most", TTL_MS_MAX / 86_400_000)),
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +82,8 @@ mod tests {
         let cases = [
             ("seconds", "90s", Some(90_000)),
             ("days", "30d", Some(30 * 86_400_000)),
+            ("the most", "366d", Some(TTL_MS_MAX)),
+            ("more than that", "367d", None),
             ("no unit", "90", None),
             ("no number", "h", None),
             ("nothing", "", None),

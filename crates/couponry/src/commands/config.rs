@@ -1,0 +1,14 @@
+//! `couponry config`: the settings that a command would run with.
+
+use crate::failure::{Ended, Sorry};
+use crate::output;
+use crate::settings::Settings;
+
+pub(crate) fn run(settings: &Settings) -> Result<Ended, Sorry> {
+    let lines = settings.lines().into_iter().map(|(name, value, origin)| {
+        let value = if value.is_empty() { "(none)" } else { &value };
+        format!("{name} = {value}  # {origin}")
+    });
+    output::say(&lines.collect::<Vec<_>>().join("\n"))?;
+    Ok(Ended::Done)
+}

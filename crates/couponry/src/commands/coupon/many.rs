@@ -1,0 +1,235 @@
+//! One deed for every code of a file, with one line of CSV each.
+
+use std::path::Path;
+
+use coupon::code::CodeText;
+use engine::{Done, Engine, Failure};
+use futures::future::join_all;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
+
+use super::codes::Codes;
+use super::deed::{Answer, Deed};
+use crate::failure::{Ended, Sorry, faults, refused};
+use crate::output::{self, Out, thousands};
+use crate::progress::{Progress, Work};
+
+/// Codes under way at a time: as many changes share a commit.
+const AT_ONCE: usize = 64;
+
+/// What the result is called when it was so before.
+const REPLAY: &str = "replay";
+
+/// What came of one code.
+struct Row {
+    code: String,
+    result: &'static str,
+    detail: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    ok: u64,
+    replayed: u64,
+    refused: u64,
+}
+
+impl Counts {
+    fn add(&mut self, result: &str) {
+        match result {
+            "ok" => self.ok += 1,
+            REPLAY => self.replayed += 1,
+            _ => self.refused += 1,
+        }
+    }
+
+    fn all(&self) -> u64 {
+        self.ok + self.replayed + self.refused
+    }
+}
+
+/// Does `deed` to the codes of the file, a group at a time, in the order of the file.
+pub(super) async fn run(engine: &Engine, deed: &Deed, path: &Path) -> Result<Ended, Sorry> {
+    let codes = opened(path).await?;
+    let progress = Progress::new(Work::Change, None, output::is_terminal());
+    let mut out = Out::standard();
+    out.put("code,result,detail\n")?;
+    let mut counts = Counts::default();
+    let written = async {
+        let mut codes = codes;
+        let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
+        while let Some(code) = codes.try_next().await? {
+            // The same code again waits for the next group, so that its first line is done first.
+            if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
+                write_group(engine, deed, &mut group, &mut out, &mut counts).await?;
+                progress.set(counts.all() - counts.refused, counts.all());
+            }
+            group.push(code);
+        }
+        write_group(engine, deed, &mut group, &mut out, &mut counts).await
+    };
+    let written = progress.during(written).await;
+    drop(progress);
+    if let Err(sorry) = written {
+        let done = thousands(counts.all());
+        let again = "repeat it with the same file: what is done is a replay";
+        let again = if deed.only_reads() { "repeat it" } else { again };
+        // Half of a list that is only shown may be enough, half of the changes is not.
+        let sorry = match sorry.is_quiet() && !deed.only_reads() {
+            true => Sorry::new("nobody reads the results any more"),
+            false => sorry,
+        };
+        return Err(sorry.and(&format!("{done} codes are done; {again}")));
+    }
+    out.finish()?;
+    ended(&counts)
+}
+
+/// Whether two texts may be the same code: a minted one may stand with its prefix or without.
+fn same(one: &str, other: &str) -> bool {
+    match (one.parse::<CodeText>(), other.parse::<CodeText>()) {
+        (Ok(one), Ok(other)) => {
+            one.foreign() == other.foreign()
+                || one.minted().is_some_and(|minted| other.minted() == Some(minted))
+        }
+        (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
+    }
+}
+
+/// Does `deed` to all of a group at a time, and writes its rows in their order.
+async fn write_group(
+    engine: &Engine,
+    deed: &Deed,
+    group: &mut Vec<String>,
+    out: &mut Out,
+    counts: &mut Counts,
+) -> Result<(), Sorry> {
+    let deeds = group.drain(..).map(|code| done(engine, deed, code));
+    for row in join_all(deeds).await {
+        let Row { code, result, detail } = row?;
+        counts.add(result);
+        out.put(&output::csv_row([code.as_str(), result, detail.as_str()]))?;
+    }
+    out.flush()
+}
+
+fn ended(counts: &Counts) -> Result<Ended, Sorry> {
+    let Counts { ok, replayed, refused } = *counts;
+    if refused > 0 && refused == counts.all() {
+        return Err(Sorry::new(format!("all {} codes were refused", thousands(refused))));
+    }
+    output::note(&format!(
+        "{} codes: {} ok, {} replay, {} refused",
+        thousands(counts.all()),
+        thousands(ok),
+        thousands(replayed),
+        thousands(refused)
+    ));
+    Ok(if refused > 0 { Ended::Partly } else { Ended::Done })
+}
+
+/// A refusal is a row; what the store could not do ends the whole run.
+async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> {
+    let text: CodeText = match code.parse() {
+        Ok(text) => text,
+        Err(error) => {
+            let detail = error.to_string();
+            return Ok(Row { code, result: "INVALID", detail });
+        }
+    };
+    let (result, detail) = match deed.to(engine, &text).await {
+        Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
+        Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
+        Err(Failure::Refused { refusal, .. }) => (refusal.word(), refused(refusal)),
+        Err(Failure::Invalid(found)) => ("INVALID", faults(&found)),
+        Err(
+            other @ (Failure::Forbidden(_)
+            | Failure::BadFile(_)
+            | Failure::BrokenOff(_)
+            | Failure::LoginTaken
+            | Failure::Store(_)),
+        ) => return Err(Sorry::from(other)),
+    };
+    Ok(Row { code, result, detail })
+}
+
+type Source = Box<dyn AsyncRead + Send + Unpin>;
+
+/// The codes of the file, one after the other.
+async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, Sorry>>, Sorry> {
+    let name = path.display().to_string();
+    let source: Source = if path == Path::new("-") {
+        Box::new(tokio::io::stdin())
+    } else {
+        let file = tokio::fs::File::open(path).await;
+        Box::new(file.map_err(Sorry::because(format!("cannot read {name}")))?)
+    };
+    let from = (ReaderStream::new(source), Codes::default(), false);
+    let codes = try_unfold(from, move |(mut pieces, mut codes, ended)| {
+        let name = name.clone();
+        async move {
+            loop {
+                if let Some(code) = codes.next() {
+                    return Ok(Some((code, (pieces, codes, ended))));
+                }
+                if ended {
+                    return Ok(None);
+                }
+                match pieces.next().await {
+                    Some(Ok(piece)) => {
+                        let pushed = codes.push(&piece);
+                        pushed.map_err(|why| Sorry::new(format!("{name}: {why}")))?;
+                    }
+                    Some(Err(error)) => {
+                        return Err(Sorry::new(format!("cannot read {name}: {error}")));
+                    }
+                    None => {
+                        let last = codes.last();
+                        return Ok(last.map(|code| (code, (pieces, codes, true))));
+                    }
+                }
+            }
+        }
+    });
+    Ok(codes.boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings() {
+        let cases = [
+            ("all well", Counts { ok: 2, replayed: 1, refused: 0 }, Some(Ended::Done)),
+            ("some refused", Counts { ok: 0, replayed: 1, refused: 2 }, Some(Ended::Partly)),
+            ("all refused", Counts { ok: 0, replayed: 0, refused: 2 }, None),
+            ("no codes", Counts::default(), Some(Ended::Done)),
+        ];
+        for (name, counts, want) in cases {
+            assert_eq!(ended(&counts).ok(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_same_code() {
+        let cases = [
+            ("other hyphens and case", "7K2M-9QXD-4TRB-H0VE", "7k2m9qxd4trbh0ve", true),
+            ("with its prefix", "SPRING-7K2M-9QXD-4TRB-H0VE", "7K2M9QXD4TRBH0VE", true),
+            ("another", "7K2M-9QXD-4TRB-H0VE", "7K2M-9QXD-4TRB-H0VF", false),
+            ("short ones", "ABCD", "abcd", true),
+            ("two that are none", "A", "A", false),
+        ];
+        for (name, one, other, want) in cases {
+            assert_eq!(same(one, other), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn counting() {
+        let mut counts = Counts::default();
+        ["ok", REPLAY, "VOIDED", "INVALID"].into_iter().for_each(|result| counts.add(result));
+        assert_eq!(counts, Counts { ok: 1, replayed: 1, refused: 2 });
+    }
+}

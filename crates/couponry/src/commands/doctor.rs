@@ -1,0 +1,283 @@
+//! `couponry doctor`: what is wrong with the data, the keys and the machine.
+
+mod machine;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use coupon::calendar::Zone;
+use engine::{Engine, Finding};
+use hot::sqlite::FILE_NAME;
+
+use crate::failure::{Ended, Sorry};
+use crate::keys::{Keys, Kind};
+use crate::progress::{Progress, Work};
+use crate::settings::{Origin, Settings};
+use crate::{open, output, serve};
+
+/// A durable write past this makes every request wait: a good disk takes a tenth of it.
+const SLOW_WRITE: Duration = Duration::from_millis(20);
+
+/// SQLite writes the release that wrote the file last at this place of its first page.
+const WRITTEN_BY_AT: usize = 96;
+
+/// The release of SQLite that `hot` asks for, as SQLite counts.
+const SQLITE_WANTED: u32 = 3_051_003;
+
+/// How one check ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ok(String),
+    Warn(String),
+    Fail(String),
+}
+
+/// Prints verdicts as they come.
+#[derive(Default)]
+struct Report {
+    checks: usize,
+    failed: usize,
+}
+
+impl Report {
+    fn add(&mut self, about: &str, verdict: Verdict) -> Result<(), Sorry> {
+        self.checks += 1;
+        self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
+        let (word, text) = match &verdict {
+            Verdict::Ok(text) => ("ok", text),
+            Verdict::Warn(text) => ("warn", text),
+            Verdict::Fail(text) => ("FAIL", text),
+        };
+        output::say(&format!("{word:<4} {about}: {text}"))
+    }
+
+    fn end(self) -> Result<Ended, Sorry> {
+        match self.failed {
+            0 => Ok(Ended::Done),
+            failed => Err(Sorry::new(format!("{failed} of {} checks failed", self.checks))),
+        }
+    }
+}
+
+pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
+    let mut report = Report::default();
+    report.add("settings", given(settings))?;
+    report.add("clock", machine::clock())?;
+    report.add("time zones", time_zones())?;
+    let data = &settings.data.value;
+    if let Err(sorry) = open::must_be_there(data) {
+        report.add("data folder", Verdict::Fail(sorry.to_string()))?;
+        return report.end();
+    }
+    for (about, verdict) in folder(settings) {
+        report.add(about, verdict)?;
+    }
+    // Before this process has the file open: closing it would drop SQLite's locks on it.
+    report.add("sqlite", written_by(&data.join(FILE_NAME)))?;
+    if let Some(keys) = keys(settings, &mut report)? {
+        store(settings, &keys, &mut report).await?;
+    }
+    report.end()
+}
+
+fn given(settings: &Settings) -> Verdict {
+    let lines = settings.lines();
+    let set = lines.iter().filter(|(_, _, origin)| **origin != Origin::Default).count();
+    Verdict::Ok(format!("{set} of {} are set; `couponry config` shows them", lines.len()))
+}
+
+fn time_zones() -> Verdict {
+    match "Asia/Seoul".parse::<Zone>() {
+        Ok(_) => Verdict::Ok("the time zone data is there".into()),
+        Err(error) => Verdict::Fail(error.to_string()),
+    }
+}
+
+fn folder(settings: &Settings) -> Vec<(&'static str, Verdict)> {
+    let data = &settings.data.value;
+    vec![
+        ("data folder", permissions(data)),
+        ("file system", machine::file_system(data)),
+        ("free space", machine::free_space(data, settings.free_min_mib.value << 20)),
+    ]
+}
+
+fn permissions(data: &Path) -> Verdict {
+    let about = match data.metadata() {
+        Ok(about) => about,
+        Err(error) => return Verdict::Fail(format!("{}: {error}", data.display())),
+    };
+    let (folder, mode) = (data.display(), about.permissions().mode() & 0o777);
+    let us = rustix::process::geteuid().as_raw();
+    if about.uid() != us {
+        return Verdict::Warn(format!(
+            "{folder} belongs to user {}, this is user {us}: run the commands as the user that \
+             `serve` runs as, or files appear that it cannot write",
+            about.uid()
+        ));
+    }
+    match mode & 0o077 {
+        0 => Verdict::Ok(format!("{folder} is its owner's alone")),
+        _ => Verdict::Warn(format!(
+            "{folder} has mode {mode:03o}, so others may read coupons: chmod 700 it"
+        )),
+    }
+}
+
+/// What wrote the file last, from its header.
+fn written_by(path: &Path) -> Verdict {
+    use std::io::Read;
+    let mut header = [0; WRITTEN_BY_AT + 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    if let Err(error) = read {
+        return Verdict::Fail(format!("cannot read {}: {error}", path.display()));
+    }
+    let mut number = [0; 4];
+    number.copy_from_slice(&header[WRITTEN_BY_AT..]);
+    release(u32::from_be_bytes(number))
+}
+
+fn release(number: u32) -> Verdict {
+    let text = |number: u32| {
+        format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
+    };
+    let (found, wanted) = (text(number), text(SQLITE_WANTED));
+    match number >= SQLITE_WANTED {
+        true => Verdict::Ok(format!("{FILE_NAME} was last written by SQLite {found}")),
+        false => Verdict::Warn(format!(
+            "{FILE_NAME} was last written by SQLite {found}, which can lose commits: write it \
+             with couponry only, or with SQLite {wanted} and later"
+        )),
+    }
+}
+
+fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>, Sorry> {
+    let data = &settings.data.value;
+    let keys = match Keys::load(data) {
+        Ok(keys) => keys,
+        Err(sorry) => {
+            report.add("keys", Verdict::Fail(sorry.to_string()))?;
+            return Ok(None);
+        }
+    };
+    report.add("keys", present(&keys))?;
+    report.add("key files", modes(&keys))?;
+    if let Some(id) = open::unknown_to_serve(data, &keys) {
+        let text = format!("code key {id} is newer than the last start of `serve`: restart it");
+        report.add("keys", Verdict::Warn(text))?;
+    }
+    report.add("tokens", identity(settings, &keys))?;
+    Ok(Some(keys))
+}
+
+fn present(keys: &Keys) -> Verdict {
+    let newest = (keys.newest(Kind::Code), keys.newest(Kind::Token));
+    let (Some(code), Some(token)) = newest else {
+        let text = "a kind has no key in use: put the folder `keys` back from a backup";
+        return Verdict::Fail(text.into());
+    };
+    Verdict::Ok(format!(
+        "{} in {}; {} mints codes, {} signs tokens",
+        keys.all.len(),
+        code.path.parent().unwrap_or(Path::new("")).display(),
+        code.id,
+        token.id
+    ))
+}
+
+fn modes(keys: &Keys) -> Verdict {
+    let open = keys.all.iter().find_map(|key| {
+        let mode = key.path.metadata().ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then(|| (key.path.display(), mode))
+    });
+    match open {
+        None => Verdict::Ok("their owner's alone".into()),
+        Some((path, mode)) => Verdict::Fail(format!(
+            "{path} has mode {mode:03o}, so others may make codes or tokens: chmod 600 it"
+        )),
+    }
+}
+
+fn identity(settings: &Settings, keys: &Keys) -> Verdict {
+    let tested = open::tokens(settings, keys)
+        .and_then(|tokens| tokens.self_test().map_err(|error| Sorry::new(error.to_string())));
+    match (tested, &settings.identity_issuer.value) {
+        (Err(sorry), _) => Verdict::Fail(sorry.to_string()),
+        (Ok(()), None) => Verdict::Ok("they are signed and verified here".into()),
+        (Ok(()), Some(issuer)) => {
+            Verdict::Ok(format!("they are signed and verified here, and accepted from {issuer}"))
+        }
+    }
+}
+
+async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
+    let store = match open::store(settings, keys) {
+        Ok(store) => store,
+        Err(sorry) => return report.add("hot store", Verdict::Fail(sorry.to_string())),
+    };
+    let missing = match open::missing_keys(&store, keys).await {
+        Ok(missing) if missing.is_empty() => {
+            Verdict::Ok("the key of every minted batch is there".into())
+        }
+        Ok(missing) => {
+            let ids: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
+            let files = ids.join(", ");
+            Verdict::Fail(format!("minted with keys that are gone: put {files} back from a backup"))
+        }
+        Err(sorry) => Verdict::Fail(sorry.to_string()),
+    };
+    report.add("batches", missing)?;
+    let engine = open::engine_over(store, keys);
+    report.add("writes", writes(&engine).await)?;
+    let progress = Progress::new(Work::Examine, None, false);
+    let findings = progress.during(engine.hot().examine()).await;
+    drop(progress);
+    match findings {
+        Ok(findings) => findings.into_iter().try_for_each(|it| report.add("hot store", found(it))),
+        Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
+    }
+}
+
+fn found(finding: Finding) -> Verdict {
+    match finding {
+        Finding::Sound(text) => Verdict::Ok(text),
+        Finding::Fault(text) => Verdict::Fail(text),
+    }
+}
+
+async fn writes(engine: &Engine) -> Verdict {
+    if let Err(why) = engine.writable().await {
+        return Verdict::Fail(why);
+    }
+    match serve::durable_write(engine).await {
+        Err(why) => Verdict::Fail(why),
+        Ok(took) => {
+            let ms = took.as_secs_f64() * 1e3;
+            let text = format!("a durable write takes {ms:.2} ms");
+            match took > SLOW_WRITE {
+                true => Verdict::Warn(format!("{text}, which every change waits for")),
+                false => Verdict::Ok(text),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        let cases = [
+            ("the first good one", 3_051_003, true),
+            ("one before", 3_051_002, false),
+            ("a later one", 3_100_000, true),
+        ];
+        for (name, number, good) in cases {
+            assert_eq!(matches!(release(number), Verdict::Ok(_)), good, "{name}");
+        }
+        let Verdict::Ok(text) = release(3_051_003) else { panic!("it is good") };
+        assert!(text.ends_with("SQLite 3.51.3"), "{text}");
+    }
+}

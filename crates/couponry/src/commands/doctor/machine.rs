@@ -1,0 +1,124 @@
+//! What the machine has to be like.
+
+use std::path::Path;
+
+use coupon::calendar::format_instant;
+use coupon::time::Millis;
+use engine::{Clock, SystemClock};
+
+use super::Verdict;
+
+/// 2026-01-01: this release is younger, so an earlier clock is wrong.
+const CLOCK_MIN: Millis = Millis(1_767_225_600_000);
+
+/// Room for less than so many times the limit is worth a word.
+const SPACE_TIMES: u64 = 4;
+
+pub(super) fn clock() -> Verdict {
+    clock_at(SystemClock.now())
+}
+
+fn clock_at(now: Millis) -> Verdict {
+    let text = format!("it is {}", format_instant(now));
+    match now >= CLOCK_MIN {
+        true => Verdict::Ok(text),
+        false => Verdict::Fail(format!("{text}, which was before this release: set the clock")),
+    }
+}
+
+pub(super) fn free_space(folder: &Path, min: u64) -> Verdict {
+    match rustix::fs::statvfs(folder) {
+        Ok(stat) => room(stat.f_bavail.saturating_mul(stat.f_frsize), min),
+        Err(error) => Verdict::Fail(format!("{}: {error}", folder.display())),
+    }
+}
+
+fn room(free: u64, min: u64) -> Verdict {
+    let text = format!("{} MiB; writes stop below {} MiB", free >> 20, min >> 20);
+    match free {
+        free if free < min => Verdict::Fail(text),
+        free if free < min.saturating_mul(SPACE_TIMES) => Verdict::Warn(text),
+        _ => Verdict::Ok(text),
+    }
+}
+
+/// Where the data lies may keep less than a disk does.
+#[cfg(target_os = "linux")]
+pub(super) fn file_system(folder: &Path) -> Verdict {
+    match rustix::fs::statfs(folder) {
+        Ok(stat) => kind(stat.f_type as u64),
+        Err(error) => Verdict::Fail(format!("{}: {error}", folder.display())),
+    }
+}
+
+/// Where the data lies may keep less than a disk does; only Linux tells.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn file_system(_: &Path) -> Verdict {
+    Verdict::Ok("of unknown kind".into())
+}
+
+/// The numbers of `statfs(2)`.
+#[cfg(target_os = "linux")]
+fn kind(number: u64) -> Verdict {
+    match number {
+        0x0102_1994 | 0x8584_58f6 => {
+            Verdict::Warn("in memory: the data is gone after a restart".into())
+        }
+        0x794c_7630 => {
+            Verdict::Warn("of a container: the data goes with it; mount a volume there".into())
+        }
+        0x6969 | 0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
+            let text = "of the network: SQLite's locks do not hold there; take a local disk";
+            Verdict::Fail(text.into())
+        }
+        _ => Verdict::Ok("a local disk, as far as can be seen".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::Ok(_) => "ok",
+            Verdict::Warn(_) => "warn",
+            Verdict::Fail(_) => "FAIL",
+        }
+    }
+
+    #[test]
+    fn clocks() {
+        let cases = [
+            ("the first moment of 2026", CLOCK_MIN, "ok"),
+            ("the last of 2025", CLOCK_MIN.plus_ms(-1), "FAIL"),
+        ];
+        for (name, now, want) in cases {
+            assert_eq!(word(clock_at(now)), want, "{name}");
+        }
+        assert_eq!(format_instant(CLOCK_MIN), "2026-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn rooms() {
+        let cases = [
+            ("below the limit", 255, "FAIL"),
+            ("at the limit", 256, "warn"),
+            ("below four times", 1_023, "warn"),
+            ("four times", 1_024, "ok"),
+        ];
+        for (name, mib, want) in cases {
+            assert_eq!(word(room(mib << 20, 256 << 20)), want, "{name}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn kinds() {
+        let cases =
+            [("tmpfs", 0x0102_1994, "warn"), ("nfs", 0x6969, "FAIL"), ("ext4", 0xef53, "ok")];
+        for (name, number, want) in cases {
+            assert_eq!(word(kind(number)), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `couponry healthcheck`: whether a service lives, for containers and load balancers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Url;
+use reqwest::redirect::Policy;
+
+use crate::failure::{Ended, Sorry};
+use crate::output;
+use crate::settings::Settings;
+
+/// How long it may take altogether: a service that lives answers in a millisecond.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Ask a running service whether it lives
+///
+/// GETs /healthz of the address that `serve` listens on and prints one line. Reads no data and
+/// needs no token; waits 2 seconds at most.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 it lives, 1 it does not answer or answers otherwise, 2 wrong call.
+
+Examples:
+  couponry healthcheck
+  couponry healthcheck --url http://10.0.0.7:8080
+
+In a Dockerfile:
+  HEALTHCHECK CMD [\"couponry\", \"healthcheck\"]")]
+pub(crate) struct HealthAsk {
+    /// Another address than the configured one, plain http; without a path /healthz is asked for
+    #[arg(long, value_parser = plain_http)]
+    url: Option<Url>,
+}
+
+pub(crate) async fn run(settings: &Settings, ask: &HealthAsk) -> Result<Ended, Sorry> {
+    let url = match &ask.url {
+        Some(url) => url.clone(),
+        None => plain_http(&address(&settings.listen.value)).map_err(Sorry::wrong_call)?,
+    };
+    // The client wants a provider of TLS, which plain http never asks for anything.
+    let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(Policy::none())
+        .no_proxy()
+        .tls_built_in_root_certs(false)
+        .build();
+    let client = client.map_err(|error| Sorry::new(format!("cannot ask: {error}")))?;
+    let answer = client.get(url.clone()).send().await;
+    let answer = answer.map_err(|error| Sorry::new(format!("FAIL {url}: {}", cause(&error))))?;
+    match answer.status() {
+        status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
+        status => return Err(Sorry::new(format!("FAIL {url}: it answers {status}"))),
+    }
+    Ok(Ended::Done)
+}
+
+/// The last error of the chain says why.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let mut last: &dyn std::error::Error = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}
+
+fn plain_http(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| error.to_string())?;
+    if url.scheme() != "http" {
+        return Err(format!("has scheme {:?}, want http", url.scheme()));
+    }
+    if url.path() == "/" {
+        url.set_path("/healthz");
+    }
+    Ok(url)
+}
+
+/// Where to ask a service that listens on `listen`: on every address means here, too.
+fn address(listen: &str) -> String {
+    let mut here = listen.to_owned();
+    if let Ok(parsed) = listen.parse::<SocketAddr>() {
+        let ip = match parsed {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => "[::1]".to_owned(),
+            SocketAddr::V4(v4) => v4.ip().to_string(),
+            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        };
+        here = format!("{ip}:{}", parsed.port());
+    }
+    format!("http://{here}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let cases = [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/healthz"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080/healthz"),
+            ("[::]:8080", "http://[::1]:8080/healthz"),
+            ("[::1]:8080", "http://[::1]:8080/healthz"),
+            ("localhost:8080", "http://localhost:8080/healthz"),
+        ];
+        for (listen, want) in cases {
+            assert_eq!(plain_http(&address(listen)).unwrap().as_str(), want);
+        }
+    }
+
+    #[test]
+    fn urls() {
+        let cases = [
+            ("http://shop:8080", Some("http://shop:8080/healthz")),
+            ("http://shop:8080/", Some("http://shop:8080/healthz")),
+            ("http://shop:8080/readyz", Some("http://shop:8080/readyz")),
+            ("https://shop", None),
+            ("shop", None),
+        ];
+        for (text, want) in cases {
+            let found = plain_http(text).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! How far a long command has come: a bar on a terminal, a plain line every few seconds
+//! elsewhere, both on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::{MissedTickBehavior, interval_at};
+
+use crate::output::thousands;
+
+/// Time between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Time between two looks of the bar.
+const BAR_EVERY: Duration = Duration::from_millis(200);
+
+/// What is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Lines of a file; `done` of those `seen` are imported.
+    Import,
+    /// Rows are written out: their name.
+    Export(&'static str),
+    /// Coupons are changed; `done` of those `seen` were not refused.
+    Change,
+    /// The store is looked through.
+    Examine,
+}
+
+/// Shows how far `work` has come, as long as it lives.
+pub(crate) struct Progress {
+    work: Work,
+    begun: Instant,
+    done: AtomicU64,
+    seen: AtomicU64,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Of `bytes` altogether, where that is known. There is no bar where `rows_shown`: rows on a
+    /// terminal are progress enough.
+    pub(crate) fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = (terminal && !rows_shown).then(|| bar(bytes));
+        Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), bar }
+    }
+
+    /// So many are done, of so many seen.
+    pub(crate) fn set(&self, done: u64, seen: u64) {
+        self.done.store(done, Ordering::Relaxed);
+        self.seen.store(seen, Ordering::Relaxed);
+    }
+
+    /// So many more bytes are read.
+    pub(crate) fn read(&self, bytes: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes as u64);
+        }
+    }
+
+    /// Waits for `work` and tells meanwhile how far it is.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+        let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => self.tell(),
+                done = &mut work => return done,
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let (done, seen) = (self.done.load(Ordering::Relaxed), self.seen.load(Ordering::Relaxed));
+        let sentence = sentence(self.work, done, seen, self.begun.elapsed());
+        match &self.bar {
+            Some(bar) => bar.set_message(sentence),
+            // Without anybody to read it the work goes on all the same.
+            None => drop(writeln!(std::io::stderr(), "{sentence}")),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(bytes: Option<u64>) -> ProgressBar {
+    let template = match bytes {
+        Some(_) => "{bar:16} {bytes} of {total_bytes}, {eta} left; {msg}",
+        None => "{spinner} {elapsed} {msg}",
+    };
+    let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(BAR_EVERY);
+    bar
+}
+
+fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
+    let rate = |number: u64| {
+        let a_second = u128::from(number) * 1_000 / elapsed.as_millis().max(1);
+        thousands(u64::try_from(a_second).unwrap_or(u64::MAX))
+    };
+    let (done_text, seen_text) = (thousands(done), thousands(seen));
+    match work {
+        Work::Import => {
+            format!("imported {done_text} of {seen_text} lines read, {}/s", rate(seen))
+        }
+        Work::Export(rows) => format!("exported {done_text} {rows}, {}/s", rate(done)),
+        Work::Change => {
+            let refused = thousands(seen.saturating_sub(done));
+            format!("{seen_text} codes, {refused} of them refused, {}/s", rate(seen))
+        }
+        Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences() {
+        let five = Duration::from_secs(5);
+        let cases = [
+            (
+                Work::Import,
+                400_000,
+                1_200_000,
+                "imported 400,000 of 1,200,000 lines read, 240,000/s",
+            ),
+            (Work::Export("codes"), 50_000, 0, "exported 50,000 codes, 10,000/s"),
+            (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
+            (Work::Examine, 0, 0, "reading the whole store, 5 s"),
+        ];
+        for (work, done, seen, want) in cases {
+            assert_eq!(sentence(work, done, seen, five), want);
+        }
+        assert_eq!(
+            sentence(Work::Import, 0, 0, Duration::ZERO),
+            "imported 0 of 0 lines read, 0/s",
+            "at once"
+        );
+    }
+}
