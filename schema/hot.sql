@@ -95,6 +95,8 @@ CREATE TABLE coupon (
     hold            TEXT,
     -- One JSON object a line, oldest first; at most 32.
     events          TEXT NOT NULL,
+    -- Whether so much has happened to it that an issue and a redemption have no room any more.
+    worn            INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     modified_at     INTEGER NOT NULL,
     PRIMARY KEY (shelf_day, code)
@@ -103,8 +105,10 @@ CREATE TABLE coupon (
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at, code) WHERE holder IS NOT NULL;
 CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at, code);
 CREATE INDEX coupon_by_expiry ON coupon (expires_at, code);
--- Stock that has rows: imported coupons, and what was revoked.
-CREATE INDEX coupon_available ON coupon (batch, expires_at, code) WHERE state = 'available';
+-- Stock that has rows: imported coupons, and what was revoked. Of those that expire together the
+-- one that has been changed least is first, so that none is worn out by giving and taking back.
+CREATE INDEX coupon_available ON coupon (batch, expires_at, version, code)
+    WHERE state = 'available' AND worn = 0;
 
 -- Foreign, shared and moved codes; a foreign code is never free a second time.
 CREATE TABLE directory (

@@ -125,8 +125,9 @@ impl SqliteHot {
         decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Clone + Send + 'static,
     ) -> Result<Applied, HotError> {
         loop {
-            let decide = decide.clone();
-            if let Some(applied) = self.writer.run(move |txn| stock::step(txn, &decide)).await? {
+            let (keys, decide) = (Arc::clone(&self.keys), decide.clone());
+            let step = self.writer.run(move |txn| stock::step(txn, &keys, &decide));
+            if let Some(applied) = step.await? {
                 return Ok(applied);
             }
         }
@@ -347,9 +348,7 @@ impl HotStore for SqliteHot {
                 self.writer
                     .run(move |txn| {
                         let decision = coupons::decide(txn, &address, &change)?;
-                        if let Some(writes) = &decision.writes {
-                            coupons::write(txn, writes)?;
-                        }
+                        decision.write(txn)?;
                         Ok(decision.applied)
                     })
                     .await

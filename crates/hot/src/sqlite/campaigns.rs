@@ -22,6 +22,8 @@ pub(super) fn row(
     id: &CampaignId,
     now: Millis,
 ) -> rusqlite::Result<Option<CampaignRow>> {
+    // In a group, what the jobs before this one have counted is not written yet.
+    txn.flush()?;
     let sql =
         concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE campaign_id = ?1");
     txn.statement(sql)?.query_row([id.as_str()], |row| from_row(row, now)).optional()
@@ -65,16 +67,21 @@ pub(super) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     if days::enter(txn, campaign.shelf(), campaign)?.is_err() {
         return Ok(Named::Refused(Refusal::ShelfClosed));
     }
+    // Before anything of the campaign is written: it is made whole or not at all.
+    let first_batch = match &new.first_batch {
+        None => None,
+        Some(order) => match reserve(txn, campaign, order, now)? {
+            Err(refusal) => return Ok(Named::Refused(refusal)),
+            Ok(first_serial) => Some((order, first_serial)),
+        },
+    };
     let number = insert(txn, campaign, &new.created_as)?;
     if let Some(word) = &campaign.shared_code {
         txn.statement("INSERT INTO directory (code, kind, campaign) VALUES (?1, 'shared', ?2)")?
             .execute(params![word.as_str(), number])?;
     }
-    if let Some(order) = &new.first_batch
-        && let Minting::Refused(refusal) = mint_new(txn, number, campaign, order, now)?
-    {
-        // Checked before any row of it was written but for the plan; the caller's body decides.
-        return Err(super::failure::damaged("next_serial", refusal.word()));
+    if let Some((order, first_serial)) = first_batch {
+        insert_minted(txn, number, campaign, order, first_serial, now)?;
     }
     match row(txn, &campaign.id, now)? {
         Some(row) => Ok(Named::Created(row)),
@@ -154,12 +161,6 @@ pub(super) fn patch(
     Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
 }
 
-/// What came of making a batch.
-enum Minting {
-    Made,
-    Refused(Refusal),
-}
-
 pub(super) fn mint(
     txn: &Txn<'_>,
     campaign: &CampaignId,
@@ -175,9 +176,15 @@ pub(super) fn mint(
             BatchKind::Minted(_) | BatchKind::Imported => Named::Refused(Refusal::NameTaken),
         });
     }
-    match mint_new(txn, here.number, &here.terms, order, now)? {
-        Minting::Refused(refusal) => Ok(Named::Refused(refusal)),
-        Minting::Made => made(txn, campaign, &order.id),
+    if batches_of(txn, here.number)? >= BATCHES_MAX {
+        return Ok(Named::Refused(Refusal::HistoryFull));
+    }
+    match reserve(txn, &here.terms, order, now)? {
+        Err(refusal) => Ok(Named::Refused(refusal)),
+        Ok(first_serial) => {
+            insert_minted(txn, here.number, &here.terms, order, first_serial, now)?;
+            made(txn, campaign, &order.id)
+        }
     }
 }
 
@@ -188,26 +195,31 @@ fn made(txn: &Txn<'_>, campaign: &CampaignId, id: &BatchId) -> rusqlite::Result<
     }
 }
 
-fn mint_new(
+/// Takes the serials of a batch out of its day's counter; the first of them.
+fn reserve(
+    txn: &Txn<'_>,
+    campaign: &Campaign,
+    order: &MintOrder,
+    now: Millis,
+) -> rusqlite::Result<Result<u64, Refusal>> {
+    if now >= campaign.expires_at {
+        return Ok(Err(Refusal::Expired));
+    }
+    let day = campaign.shelf();
+    if days::enter(txn, day, campaign)?.is_err() {
+        return Ok(Err(Refusal::ShelfClosed));
+    }
+    Ok(days::take_serials(txn, day, order.count)?.ok_or(Refusal::SoldOut))
+}
+
+fn insert_minted(
     txn: &Txn<'_>,
     number: i64,
     campaign: &Campaign,
     order: &MintOrder,
+    first_serial: u64,
     now: Millis,
-) -> rusqlite::Result<Minting> {
-    if now >= campaign.expires_at {
-        return Ok(Minting::Refused(Refusal::Expired));
-    }
-    if batches_of(txn, number)? >= BATCHES_MAX {
-        return Ok(Minting::Refused(Refusal::HistoryFull));
-    }
-    let day = campaign.shelf();
-    if days::enter(txn, day, campaign)?.is_err() {
-        return Ok(Minting::Refused(Refusal::ShelfClosed));
-    }
-    let Some(first) = days::take_serials(txn, day, order.count)? else {
-        return Ok(Minting::Refused(Refusal::SoldOut));
-    };
+) -> rusqlite::Result<()> {
     txn.statement(
         "INSERT INTO batch (campaign, batch_id, key_id, day, first_serial, next_offset, count, \
          paused, lines, imported, already_there, rejected, created_at) \
@@ -217,14 +229,14 @@ fn mint_new(
         number,
         order.id.as_str(),
         order.key.to_string(),
-        day.0,
-        signed(first),
+        campaign.shelf().0,
+        signed(first_serial),
         signed(order.count),
         now.0
     ])?;
     txn.statement("UPDATE campaign SET stock = stock + ?2 WHERE number = ?1")?
         .execute(params![number, signed(order.count)])?;
-    Ok(Minting::Made)
+    Ok(())
 }
 
 fn batches_of(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<usize> {
@@ -270,6 +282,7 @@ pub(super) fn batch(
     campaign: &CampaignId,
     id: &BatchId,
 ) -> rusqlite::Result<Option<Batch>> {
+    txn.flush()?;
     let sql = concat!(
         "SELECT ",
         rows::batch_columns!(),

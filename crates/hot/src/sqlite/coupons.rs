@@ -3,11 +3,12 @@
 //! Deciding reads and returns what would be written; only [`write`] writes. So a rehearsal is the
 //! same decision, thrown away.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use coupon::apply::{Action, Change, Outcome};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis, State};
+use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, Genesis, State};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -63,9 +64,9 @@ pub(super) struct Decision {
     pub(super) writes: Option<Writes>,
 }
 
+/// What an accepted change takes the place of, and the entry in the claim of a new holder.
 pub(super) struct Writes {
     pub(super) before: Located,
-    pub(super) after: Coupon,
     pub(super) entry: Option<NewEntry>,
 }
 
@@ -76,11 +77,24 @@ impl Decision {
     }
 
     /// `after` in place of `before`, and `entry` in the claim of its new holder.
-    pub(super) fn accepted(before: Located, after: Coupon, entry: Option<NewEntry>) -> Decision {
-        let sight = Some(before.sight_of(after.clone()));
-        let outcome = Outcome::Accepted(Box::new(after.clone()));
-        let writes = Some(Writes { before, after, entry });
-        Decision { applied: Applied { outcome, sight }, writes }
+    pub(super) fn accepted(
+        before: Located,
+        after: Box<Coupon>,
+        entry: Option<NewEntry>,
+    ) -> Decision {
+        let sight = Some(before.sight_of(Coupon::clone(&after)));
+        let applied = Applied { outcome: Outcome::Accepted(after), sight };
+        Decision { applied, writes: Some(Writes { before, entry }) }
+    }
+
+    /// Writes it, if there is anything to write.
+    pub(super) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+        match (&self.writes, &self.applied.outcome) {
+            (Some(Writes { before, entry }), Outcome::Accepted(after)) => {
+                write(txn, before, after, entry.as_ref())
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn replayed(located: &Located) -> Decision {
@@ -170,13 +184,12 @@ pub(super) fn decide(
     let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
     let change = with_issued_until(change, &located.campaign);
     let after = match located.apply(&change) {
-        Outcome::Accepted(after) => *after,
+        Outcome::Accepted(after) => after,
         Outcome::Replayed => return Ok(Decision::replayed(&located)),
         Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
     };
-    if let Action::Extend { expires_at, .. } = change.action
-        && days::is_closing(txn, Day::shelf_of(expires_at))?
-    {
+    let day = shelf_after(&located, &after);
+    if day != located.day && days::is_closing(txn, day)? {
         return Ok(located.refused(Refusal::ShelfClosed));
     }
     let entry = match new_holder(&located.coupon, &after) {
@@ -199,17 +212,26 @@ fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
 }
 
 /// In a campaign with `valid_days` the expiry of an issue counts from it.
-pub(super) fn with_issued_until(change: &Change, campaign: &CampaignHere) -> Change {
-    let mut change = change.clone();
-    if let Action::Issue { expires_at, .. } = &mut change.action {
-        *expires_at = campaign.terms.issued_until(change.at);
-    }
-    change
+pub(super) fn with_issued_until<'a>(
+    change: &'a Change,
+    campaign: &CampaignHere,
+) -> Cow<'a, Change> {
+    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
+        return Cow::Borrowed(change);
+    };
+    let expires_at = campaign.terms.issued_until(change.at);
+    let (to, reference) = (to.clone(), reference.clone());
+    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
 }
 
-/// Writes what was decided: the row, its shelf, its directory entry, the claim and the counts.
-pub(super) fn write(txn: &Txn<'_>, writes: &Writes) -> rusqlite::Result<()> {
-    let Writes { before, after, entry } = writes;
+/// Writes `after` in place of `before`: the row, its shelf, its directory entry, the claim and
+/// the counts.
+pub(super) fn write(
+    txn: &Txn<'_>,
+    before: &Located,
+    after: &Coupon,
+    entry: Option<&NewEntry>,
+) -> rusqlite::Result<()> {
     let day = shelf_after(before, after);
     if let Some(entry) = entry {
         claims::enter(txn, before.campaign.number, entry, day, after.code())?;
@@ -255,8 +277,9 @@ pub(super) fn insert(
     txn.statement(
         "INSERT INTO coupon (shelf_day, code, campaign, batch, version, state, holder, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         events, created_at, modified_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         events, worn, created_at, modified_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+         ?18)",
     )?
     .execute(params![
         day.0,
@@ -274,6 +297,7 @@ pub(super) fn insert(
         order_ref(coupon),
         coupon.hold().map(rows::hold_to_json),
         rows::events_to_json(coupon.events()),
+        is_worn(coupon),
         genesis.created_at.0,
         coupon.modified_at().0,
     ])?;
@@ -289,14 +313,14 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
     let sql = match same_indexes {
         true => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, modified_at = ?8 \
-             WHERE shelf_day = ?9 AND code = ?10 AND version = ?11"
+             order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9 \
+             WHERE shelf_day = ?10 AND code = ?11 AND version = ?12"
         }
         false => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, modified_at = ?8, \
-             holder = ?12, expires_at = ?13 \
-             WHERE shelf_day = ?9 AND code = ?10 AND version = ?11"
+             order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9, \
+             holder = ?13, expires_at = ?14 \
+             WHERE shelf_day = ?10 AND code = ?11 AND version = ?12"
         }
     };
     let mut statement = txn.statement(sql)?;
@@ -308,6 +332,7 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         order_ref(after),
         after.hold().map(rows::hold_to_json),
         rows::events_to_json(after.events()),
+        is_worn(after),
         after.modified_at().0,
         before.day.0,
         after.code().as_str(),
@@ -324,6 +349,11 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         // Read and written in one transaction: nobody can have come in between.
         _ => Err(super::failure::damaged("version", "the row changed inside a transaction")),
     }
+}
+
+/// Whether it is not worth handing out again: issued once more, it could not be redeemed.
+pub(super) fn is_worn(coupon: &Coupon) -> bool {
+    coupon.events().len() + 2 > EVENTS_OPEN_MAX
 }
 
 fn redeemed_at(coupon: &Coupon) -> Option<Millis> {

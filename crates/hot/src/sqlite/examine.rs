@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use coupon::coupon::Coupon;
+use coupon::time::Millis;
 use rusqlite::Row;
 
-use super::coupons::located;
+use super::coupons::{is_worn, located};
 use super::rows;
 use super::txn::Txn;
 use crate::Finding;
+
+/// Columns that say once more what the events say.
+const SAID_TWICE: &str = "state, holder, expires_at, issued_at, redeemed_at, order_ref, worn";
 
 /// Faults named one by one; past it only their number is told.
 const NAMED_MAX: usize = 20;
@@ -33,8 +37,7 @@ fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 /// Each row against its events.
 fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     let columns = rows::coupon_columns!();
-    let sql =
-        format!("SELECT {columns}, state, holder, expires_at, redeemed_at, order_ref FROM coupon");
+    let sql = format!("SELECT {columns}, {SAID_TWICE} FROM coupon");
     let mut statement = txn.conn.prepare(&sql)?;
     let mut found = statement.query([])?;
     let (mut count, mut faults) = (0_u64, Vec::new());
@@ -54,20 +57,18 @@ fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 
 fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let redemption = coupon.redemption();
+    let number = |column: &str| -> rusqlite::Result<Option<String>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(|number| number.to_string()))
+    };
+    let at = |instant: Millis| instant.0.to_string();
     let columns = [
         ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().word().to_owned())),
         ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
-        (
-            "expires_at",
-            Some(row.get::<_, i64>("expires_at")?.to_string()),
-            Some(coupon.expires_at().0.to_string()),
-        ),
-        (
-            "redeemed_at",
-            row.get::<_, Option<i64>>("redeemed_at")?.map(|at| at.to_string()),
-            redemption.map(|it| it.at.0.to_string()),
-        ),
+        ("expires_at", number("expires_at")?, Some(at(coupon.expires_at()))),
+        ("issued_at", number("issued_at")?, coupon.issued_at().map(at)),
+        ("redeemed_at", number("redeemed_at")?, redemption.map(|it| at(it.at))),
         ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
+        ("worn", number("worn")?, Some(u8::from(is_worn(coupon)).to_string())),
     ];
     let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
     Ok(wrong
@@ -91,7 +92,8 @@ fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     }
     let mut statement = txn.statement(
         "SELECT number, campaign_id, issued, redeemed, void, stock, \
-         (SELECT coalesce(sum(count), 0) FROM batch WHERE campaign = number) FROM campaign",
+         (SELECT coalesce(sum(batch.count), 0) FROM batch \
+         WHERE batch.campaign = campaign.number) FROM campaign",
     )?;
     let mut rows = statement.query([])?;
     let (mut campaigns, mut faults) = (0_u64, Vec::new());

@@ -1,5 +1,7 @@
 //! From SQLite's error codes to what the caller may do.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rusqlite::ErrorCode;
 
 use crate::HotError;
@@ -30,5 +32,13 @@ pub(super) fn at_commit(error: rusqlite::Error) -> HotError {
 
 /// A row does not hold what this release wrote.
 pub(super) fn damaged(column: &str, why: impl std::fmt::Display) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnName(format!("{column}: {why}"))
+    // Of rusqlite's errors the one that prints nothing but what it is given.
+    rusqlite::Error::ToSqlConversionFailure(format!("{column}: {why}").into())
+}
+
+/// What `body` returns. Its panic is its caller's error: the thread and the connection that it
+/// ran on serve all others.
+pub(super) fn caught<T>(body: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|_| Err(damaged("a transaction", "it panicked, see the log")))
 }

@@ -10,7 +10,7 @@ use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, Claim};
-use super::coupons::{Located, Writes, insert, row_of, signed, write};
+use super::coupons::{Located, insert, row_of, signed, write};
 use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
@@ -134,7 +134,7 @@ impl Into<'_> {
         if located.coupon.holder() != after.holder() {
             self.claim(txn, &after, day)?;
         }
-        write(txn, &Writes { before: located, after: *after, entry: None })?;
+        write(txn, &located, &after, None)?;
         Ok(ImportOutcome::Imported)
     }
 

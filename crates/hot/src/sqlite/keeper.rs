@@ -138,8 +138,9 @@ impl Rounds {
         if self.long_codes.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let set = accounts::setting(&Txn::new(&self.conn), LONG_CODES)?.is_some();
-        self.long_codes.store(set, Ordering::Relaxed);
+        if accounts::setting(&Txn::new(&self.conn), LONG_CODES)?.is_some() {
+            self.long_codes.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

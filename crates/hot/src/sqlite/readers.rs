@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::failure::before_commit;
+use super::failure::{before_commit, caught};
 use super::schema::{OpenError, open_reader};
 use super::txn::Txn;
 use crate::HotError;
@@ -18,7 +18,7 @@ const READERS: usize = 8;
 
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     reads: AtomicU64,
 }
 
@@ -27,7 +27,7 @@ impl Readers {
         let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         Ok(Readers {
             idle: Arc::new(Mutex::new(idle)),
-            permits: Semaphore::new(READERS),
+            permits: Arc::new(Semaphore::new(READERS)),
             reads: AtomicU64::new(0),
         })
     }
@@ -40,9 +40,11 @@ impl Readers {
     {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let closed = |_| HotError::Unavailable("the store is closed".into());
-        let _permit = self.permits.acquire().await.map_err(closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         let idle = Arc::clone(&self.idle);
         let read = tokio::task::spawn_blocking(move || {
+            // Given back after the connection, also when the caller has gone away meanwhile.
+            let _permit = permit;
             let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             // There is one for each permit.
             let conn = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
@@ -63,7 +65,7 @@ fn on_snapshot<T>(
     body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
 ) -> Result<T, HotError> {
     let snapshot = conn.unchecked_transaction().map_err(before_commit)?;
-    let result = body(&Txn::new(&snapshot));
+    let result = caught(|| body(&Txn::new(&snapshot)));
     // Nothing was written; ending the snapshot lets the log be reset.
     drop(snapshot);
     result.map_err(before_commit)

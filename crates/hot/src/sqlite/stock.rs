@@ -2,7 +2,8 @@
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, MintedRun};
-use coupon::code::Code;
+use coupon::code::{Code, CodeText};
+use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::refusal::Refusal;
@@ -10,9 +11,7 @@ use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, Claim};
-use super::coupons::{
-    Decision, Located, Writes, row_of, signed, untouched_of, with_issued_until, write,
-};
+use super::coupons::{Decision, Located, Writes, row_of, signed, untouched_of, with_issued_until};
 use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
@@ -21,9 +20,6 @@ use crate::Applied;
 /// Serials that one transaction looks at before it lets others write: codes that were voided or
 /// issued by name lie in the way. Some 2 µs each.
 const SKIP_MAX: u64 = 1_000;
-
-/// Coupons with rows that one transaction tries: only one whose history is full is passed over.
-const TRIES_MAX: usize = 50;
 
 /// What came of one transaction of an issue.
 pub(super) enum Step {
@@ -48,6 +44,7 @@ impl Step {
 /// Runs one step and writes it; `None` asks to be called again.
 pub(super) fn step(
     txn: &Txn<'_>,
+    keys: &[CodeKey],
     decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step>,
 ) -> rusqlite::Result<Option<Applied>> {
     let (decision, cursor) = match decide(txn)? {
@@ -59,25 +56,31 @@ pub(super) fn step(
             .execute(params![cursor.batch, signed(cursor.next_offset)])?;
     }
     let Some(decision) = decision else { return Ok(None) };
-    if let Some(writes) = &decision.writes {
-        write(txn, writes)?;
-        keep_replacement(txn, writes)?;
-    }
+    decision.write(txn)?;
+    keep_replacement(txn, keys, &decision)?;
     Ok(Some(decision.applied))
 }
 
-fn keep_replacement(txn: &Txn<'_>, writes: &Writes) -> rusqlite::Result<()> {
-    match (replaced(writes.after.issue_ref()), writes.after.holder()) {
-        (Some(code), Some(user)) if writes.entry.is_some() => {
-            claims::keep_replacement(txn, &code, writes.before.campaign.number, user)
+fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rusqlite::Result<()> {
+    let (Some(Writes { before, entry: Some(_) }), Outcome::Accepted(after)) =
+        (&decision.writes, &decision.applied.outcome)
+    else {
+        return Ok(());
+    };
+    match (replaced(keys, after.issue_ref()), after.holder()) {
+        (Some(code), Some(user)) => {
+            claims::keep_replacement(txn, &code, before.campaign.number, user)
         }
         _ => Ok(()),
     }
 }
 
-/// The code that a reference `replaces:CODE` names.
-fn replaced(reference: Option<&IssueRef>) -> Option<Code> {
-    reference?.replaces()?.parse().ok()
+/// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a
+/// minted code or without it, it is one coupon.
+fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
+    let text: CodeText = reference?.replaces()?.parse().ok()?;
+    let minted = text.minted().filter(|code| keys.iter().any(|key| key.open(code).is_some()));
+    Some(minted.unwrap_or_else(|| text.foreign().clone()))
 }
 
 /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols, in one transaction.
@@ -96,11 +99,16 @@ pub(super) fn issue(
     if campaign.terms.handout == Handout::Bearer {
         return Ok(Step::decided(refused(Refusal::NotIssuable)));
     }
+    let replaces = replaced(keys, reference.as_ref());
+    if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
+        // It does not count towards the limit: it is for those who set the limit.
+        return Ok(Step::decided(refused(Refusal::NotIssuable)));
+    }
     let claim = Claim::read(txn, &campaign, to)?;
-    if let Some(decision) = said_before(txn, &campaign, &claim, to, reference.as_ref())? {
+    let said = said_before(txn, &claim, to, reference.as_ref(), replaces.as_ref())?;
+    if let Some(decision) = said {
         return Ok(Step::decided(decision));
     }
-    let replaces = replaced(reference.as_ref());
     let counted = claim.counted().filter(|held| Some(held.coupon.code()) != replaces.as_ref());
     let limit = campaign.terms.per_user_limit.map_or(usize::MAX, usize::from);
     if counted.count() >= limit {
@@ -109,16 +117,16 @@ pub(super) fn issue(
             None => refused(Refusal::LimitPerUser),
         }));
     }
-    hand_out(txn, keys, &campaign, claim, change, &|before, after| Ok((before, after)))
+    hand_out(txn, keys, &campaign, claim, change, &|_, issued| Ok(issued))
 }
 
 /// The answer to a reference that was used before.
 fn said_before(
     txn: &Txn<'_>,
-    campaign: &CampaignHere,
     claim: &Claim,
     to: &UserId,
     reference: Option<&IssueRef>,
+    replaces: Option<&Code>,
 ) -> rusqlite::Result<Option<Decision>> {
     let Some(reference) = reference else { return Ok(None) };
     if let Some(entry) = claim.entries.iter().find(|e| e.reference.as_ref() == Some(reference)) {
@@ -130,9 +138,9 @@ fn said_before(
             false => refused(Refusal::NameTaken),
         }));
     }
-    if let Some(code) = replaced(Some(reference))
-        && let Some((elsewhere, user)) = claims::replacement_of(txn, &code)?
-        && (elsewhere != campaign.terms.id || user != *to)
+    // Under the very same name the claim would have it.
+    if let Some(code) = replaces
+        && claims::replacement_of(txn, code)?.is_some()
     {
         return Ok(Some(refused(Refusal::NameTaken)));
     }
@@ -144,45 +152,37 @@ fn refused(refusal: Refusal) -> Decision {
     Decision { applied: Applied { outcome, sight: None }, writes: None }
 }
 
-/// Takes the next coupon of the stock and gives it; `then` is what else happens to it in the same
-/// transaction.
+/// What else happens to a coupon that is handed out, in the same transaction.
+type Then<'a> = &'a dyn Fn(&Located, Box<Coupon>) -> Result<Box<Coupon>, Box<Decision>>;
+
+/// Takes the next coupon of the stock and gives it.
 fn hand_out(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     campaign: &CampaignHere,
     claim: Claim,
     change: &Change,
-    then: &dyn Fn(
-        Located,
-        coupon::coupon::Coupon,
-    ) -> Result<(Located, coupon::coupon::Coupon), Decision>,
+    then: Then<'_>,
 ) -> rusqlite::Result<Step> {
     let change = with_issued_until(change, campaign);
-    let (mut offer, mut passed) = (Offer::of(campaign.clone(), change.at), 0);
-    loop {
-        let (located, cursor) = match offer.next(txn, keys, passed)? {
-            Next::Coupon(located, cursor) => (located, cursor),
-            Next::Again(cursor) => return Ok(Step::Again(cursor)),
-            Next::Nothing(refusal) => return Ok(Step::decided(refused(refusal))),
-        };
-        match located.apply(&change) {
-            Outcome::Accepted(after) => {
-                let reference = after.issue_ref().cloned();
-                return Ok(match then(*located, *after) {
-                    Ok((before, after)) => {
-                        let entry = Some(claim.entry(reference));
-                        let decision = Decision::accepted(before, after, entry);
-                        Step::Decided(Box::new(decision), cursor)
-                    }
-                    Err(decision) => Step::decided(decision),
-                });
-            }
-            // Given and taken back fourteen times: it stays where it is, the next one is tried.
-            Outcome::Refused(Refusal::HistoryFull) if passed < TRIES_MAX => passed += 1,
-            Outcome::Refused(refusal) => return Ok(Step::decided(refused(refusal))),
-            Outcome::Replayed => return Ok(Step::decided(Decision::replayed(&located))),
+    let (located, cursor) = match Offer::of(campaign.clone(), change.at).next(txn, keys)? {
+        Next::Coupon(located, cursor) => (located, cursor),
+        Next::Again(cursor) => return Ok(Step::Again(cursor)),
+        Next::Nothing(refusal) => return Ok(Step::decided(refused(refusal))),
+    };
+    let after = match located.apply(&change) {
+        Outcome::Accepted(after) => after,
+        Outcome::Replayed => return Ok(Step::decided(Decision::replayed(&located))),
+        Outcome::Refused(refusal) => return Ok(Step::decided(refused(refusal))),
+    };
+    let reference = after.issue_ref().cloned();
+    Ok(match then(&located, after) {
+        Ok(after) => {
+            let entry = Some(claim.entry(reference));
+            Step::Decided(Box::new(Decision::accepted(*located, after, entry)), cursor)
         }
-    }
+        Err(decision) => Step::Decided(decision, None),
+    })
 }
 
 enum Next {
@@ -212,14 +212,14 @@ impl Offer {
 
     /// The next coupon that is Available, in the order of the batches: what has rows first, since
     /// it came back or was imported, then the serials.
-    fn next(&mut self, txn: &Txn<'_>, keys: &[CodeKey], passed: usize) -> rusqlite::Result<Next> {
+    fn next(&mut self, txn: &Txn<'_>, keys: &[CodeKey]) -> rusqlite::Result<Next> {
         let (mut only_paused, mut only_expired) = (false, false);
         for batch in batches(txn, self.campaign.number)? {
             if batch.paused {
                 only_paused |= has_left(txn, &batch)?;
                 continue;
             }
-            if let Some(located) = with_row(txn, &batch, self.at, passed)? {
+            if let Some(located) = with_row(txn, &batch, self.at)? {
                 return Ok(Next::Coupon(Box::new(located), None));
             }
             let Some(run) = batch.run.filter(|run| batch.next_offset < run.count) else {
@@ -288,25 +288,20 @@ fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
     batches.collect()
 }
 
-/// Whether anything of the batch is Available, expired or not.
+/// Whether anything of the batch could be handed out, if it were not paused or expired.
 fn has_left(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
     let serials = batch.run.is_some_and(|run| batch.next_offset < run.count);
-    Ok(serials || with_row(txn, batch, Millis(i64::MIN), 0)?.is_some())
+    Ok(serials || with_row(txn, batch, Millis(i64::MIN))?.is_some())
 }
 
-fn with_row(
-    txn: &Txn<'_>,
-    batch: &OpenBatch,
-    at: Millis,
-    passed: usize,
-) -> rusqlite::Result<Option<Located>> {
+fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
     let found = txn
         .statement(
             "SELECT shelf_day, code FROM coupon \
-             WHERE batch = ?1 AND state = 'available' AND expires_at > ?2 \
-             ORDER BY expires_at, code LIMIT 1 OFFSET ?3",
+             WHERE batch = ?1 AND state = 'available' AND worn = 0 AND expires_at > ?2 \
+             ORDER BY expires_at, version, code LIMIT 1",
         )?
-        .query_row(params![batch.number, at.0, passed as i64], |row| {
+        .query_row(params![batch.number, at.0], |row| {
             Ok((Day(row.get(0)?), rows::parsed::<Code>(row, 1)?))
         })
         .optional()?;
@@ -374,19 +369,19 @@ pub(super) fn shared(
         ..change.clone()
     };
     hand_out(txn, keys, &campaign, claim, &issue, &|before, issued| {
-        let taken = Located { coupon: issued, ..before.clone() };
+        let taken = Located { coupon: *issued, ..before.clone() };
         match taken.apply(change) {
-            Outcome::Accepted(after) => Ok((before, *after)),
-            Outcome::Replayed => Err(Decision::replayed(&taken)),
+            Outcome::Accepted(after) => Ok(after),
+            Outcome::Replayed => Err(Box::new(Decision::replayed(&taken))),
             // Issued for nothing: the issue is not written either.
-            Outcome::Refused(refusal) => Err(refused(refusal)),
+            Outcome::Refused(refusal) => Err(Box::new(refused(refusal))),
         }
     })
 }
 
 fn applied(located: &Located, change: &Change) -> Decision {
     match located.apply(change) {
-        Outcome::Accepted(after) => Decision::accepted(located.clone(), *after, None),
+        Outcome::Accepted(after) => Decision::accepted(located.clone(), after, None),
         Outcome::Replayed => Decision::replayed(located),
         Outcome::Refused(refusal) => located.refused(refusal),
     }

@@ -142,9 +142,9 @@ impl<'a> Txn<'a> {
         *self.arrivals.borrow_mut().entry(batch).or_default() += count;
     }
 
-    /// Writes the counts; once, before the commit.
+    /// Writes the counts that have come together; before the commit, and before they are read.
     pub(super) fn flush(&self) -> rusqlite::Result<()> {
-        for (campaign, shift) in self.shifts.borrow().iter() {
+        for (campaign, shift) in self.shifts.take() {
             self.statement(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
                  redeemed = redeemed + ?4, void = void + ?5 WHERE number = ?1",
@@ -157,7 +157,7 @@ impl<'a> Txn<'a> {
                 shift.void
             ])?;
         }
-        for (batch, count) in self.arrivals.borrow().iter() {
+        for (batch, count) in self.arrivals.take() {
             self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?
                 .execute(params![batch, count])?;
         }

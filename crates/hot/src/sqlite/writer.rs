@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::failure::{at_commit, before_commit};
+use super::failure::{at_commit, before_commit, caught};
 use super::turnstile::Turnstile;
 use super::txn::Txn;
 use crate::HotError;
@@ -248,17 +248,14 @@ fn write_group(shared: &Shared, desk: &mut Desk, mut group: Vec<Box<dyn Job>>) {
             .into_iter()
             .for_each(|job| job.answer(Err(HotError::Unavailable(why.clone().into()))));
     }
-    let ended = commit_all(&desk.conn, &mut group);
-    match ended {
+    match commit_all(shared, &desk.conn, &mut group) {
         Ok(()) => {
-            shared.commits.fetch_add(1, Ordering::Relaxed);
-            shared.writes.fetch_add(group.len() as u64, Ordering::Relaxed);
             drop(entered);
             group.into_iter().for_each(|job| job.answer(Ok(())));
         }
         Err(Ended::JobFailed) if group.len() > 1 => {
             for mut job in group {
-                let ended = commit_all(&desk.conn, std::slice::from_mut(&mut job));
+                let ended = commit_all(shared, &desk.conn, std::slice::from_mut(&mut job));
                 job.answer(ended.map_err(Ended::into_error));
             }
         }
@@ -287,12 +284,13 @@ impl Ended {
     }
 }
 
-fn commit_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
     let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
     begun.map_err(|error| Ended::Failed(before_commit(error)))?;
     let alone = jobs.len() == 1;
     let txn = Txn::new(conn);
-    let ran = jobs.iter_mut().try_for_each(|job| job.run(&txn)).and_then(|()| txn.flush());
+    let ran =
+        jobs.iter_mut().try_for_each(|job| caught(|| job.run(&txn))).and_then(|()| txn.flush());
     if let Err(error) = ran {
         roll_back(conn);
         return Err(match alone {
@@ -304,6 +302,8 @@ fn commit_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended>
         roll_back(conn);
         Ended::Failed(at_commit(error))
     })?;
+    shared.commits.fetch_add(1, Ordering::Relaxed);
+    shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
 }
 

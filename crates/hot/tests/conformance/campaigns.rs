@@ -3,15 +3,16 @@
 use coupon::campaign::{Campaign, Handout, Tally};
 use coupon::imported::Standing;
 use coupon::refusal::Refusal;
+use futures::future::join_all;
 use hot::{CampaignPatch, MintOrder, Named, NewCampaign, Patched};
 
-use super::kit::{Kit, NOW, run_of};
+use super::kit::{Kit, NOW, reference, run_of};
 
 fn named(campaign: &Campaign, created_as: &str, first_batch: Option<MintOrder>) -> NewCampaign {
     NewCampaign { campaign: campaign.clone(), created_as: created_as.into(), first_batch }
 }
 
-pub async fn made_once(kit: &Kit) {
+pub(crate) async fn made_once(kit: &Kit) {
     let campaign = Campaign {
         metadata: Some(r#"{"worth":5}"#.into()),
         code_prefix: Some("SUMMER".parse().unwrap()),
@@ -37,7 +38,7 @@ pub async fn made_once(kit: &Kit) {
     assert_eq!(kit.hot.campaign(&kit.draft().id, NOW).await.unwrap(), None, "an unknown one");
 }
 
-pub async fn a_word_is_taken_once(kit: &Kit) {
+pub(crate) async fn a_word_is_taken_once(kit: &Kit) {
     let word = kit.code();
     let shared =
         || Campaign { shared_code: Some(word.clone()), handout: Handout::Shared, ..kit.draft() };
@@ -62,7 +63,7 @@ pub async fn a_word_is_taken_once(kit: &Kit) {
     assert_eq!(outcomes, [hot::ImportOutcome::CodeTaken], "and the word by no coupon");
 }
 
-pub async fn a_dead_one_has_no_stock(kit: &Kit) {
+pub(crate) async fn a_dead_one_has_no_stock(kit: &Kit) {
     let campaign = Campaign { expires_at: NOW, ..kit.draft() };
     let new = named(&campaign, "x", Some(kit.order_of(5)));
     let refused = kit.hot.create_campaign(new).await.unwrap();
@@ -75,7 +76,7 @@ pub async fn a_dead_one_has_no_stock(kit: &Kit) {
     assert!(matches!(early, Named::Created(_)), "a millisecond before it died");
 }
 
-pub async fn a_days_serials_run_out(kit: &Kit) {
+pub(crate) async fn a_days_serials_run_out(kit: &Kit) {
     let campaign = kit.draft();
     let all = coupon::minted::SERIALS_PER_DAY;
     let new = named(&campaign, "x", Some(kit.order_of(all + 1)));
@@ -89,7 +90,7 @@ pub async fn a_days_serials_run_out(kit: &Kit) {
     assert_eq!(more, Named::Refused(Refusal::SoldOut));
 }
 
-pub async fn listed_by_name(kit: &Kit) {
+pub(crate) async fn listed_by_name(kit: &Kit) {
     let mut ids = Vec::new();
     for _ in 0..5 {
         let campaign = kit.draft();
@@ -110,7 +111,7 @@ pub async fn listed_by_name(kit: &Kit) {
     assert_eq!(seen, ids, "each once");
 }
 
-pub async fn patched(kit: &Kit) {
+pub(crate) async fn patched(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(3), ..kit.draft() };
     let code = kit.stocked(&campaign, 2).await.remove(0);
     let patch = |patch| kit.hot.patch_campaign(&campaign.id, patch, NOW);
@@ -173,15 +174,18 @@ pub async fn patched(kit: &Kit) {
 }
 
 /// The counts of a patched campaign are those of the moment, with all that was written before.
-pub async fn a_patch_answers_with_exact_counts(kit: &Kit) {
+pub(crate) async fn a_patch_answers_with_exact_counts(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.stocked(&campaign, 200).await;
     let user = kit.user("user");
     let mut asks = Vec::new();
     for n in 0..40 {
-        let issue = kit.issue_at(NOW, &campaign.id, &user, super::kit::reference(&format!("{n}")));
-        asks.push(async {
-            issue.await;
+        let (campaign, user) = (&campaign, &user);
+        asks.push(async move {
+            // Some once, some twice, so that issues and patches are on their way together.
+            for turn in 0..1 + n % 2 {
+                kit.issue_at(NOW, &campaign.id, user, reference(&format!("{n}:{turn}"))).await;
+            }
             let patch = CampaignPatch { paused: Some(false), ..CampaignPatch::default() };
             match kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap() {
                 Patched::Done(row) => row.tally.issued,
@@ -189,7 +193,7 @@ pub async fn a_patch_answers_with_exact_counts(kit: &Kit) {
             }
         });
     }
-    let mut counts = super::all(asks).await;
+    let mut counts = join_all(asks).await;
     counts.sort_unstable();
     // The n-th of them to finish has at least n issues behind it.
     for (n, count) in counts.into_iter().enumerate() {

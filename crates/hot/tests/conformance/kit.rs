@@ -23,20 +23,20 @@ use hot::{
 use router::{Found, Router};
 
 /// The moment of every case: noon of 2026-11-20.
-pub const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
+pub(crate) const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 
-pub const MINUTE: i64 = 60_000;
+pub(crate) const MINUTE: i64 = 60_000;
 
 /// The secret bytes of the keys that mint in the cases; the first is the newest.
-pub const KEYS: [[u8; 16]; 2] = [*b"the suite's key.", *b"one from before."];
+pub(crate) const KEYS: [[u8; 16]; 2] = [*b"the suite's key.", *b"one from before."];
 
-pub fn keys() -> Vec<CodeKey> {
+pub(crate) fn keys() -> Vec<CodeKey> {
     KEYS.map(CodeKey::new).into()
 }
 
-pub struct Kit {
-    pub hot: Arc<dyn HotStore>,
-    pub router: Router,
+pub(crate) struct Kit {
+    pub(crate) hot: Arc<dyn HotStore>,
+    pub(crate) router: Router,
     run: String,
     next: AtomicU32,
     first_day: i32,
@@ -44,13 +44,13 @@ pub struct Kit {
 
 /// What came of a change, without the coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     Accepted,
     Replayed,
     Refused(Refusal),
 }
 
-pub fn said(applied: &Applied) -> Said {
+pub(crate) fn said(applied: &Applied) -> Said {
     match applied.outcome {
         Outcome::Accepted(_) => Said::Accepted,
         Outcome::Replayed => Said::Replayed,
@@ -59,52 +59,52 @@ pub fn said(applied: &Applied) -> Said {
 }
 
 /// The coupon of an answer that has one.
-pub fn of(applied: &Applied) -> &Coupon {
+pub(crate) fn of(applied: &Applied) -> &Coupon {
     &applied.sight.as_ref().expect("the answer has a coupon").coupon
 }
 
-pub fn order(text: &str) -> OrderRef {
+pub(crate) fn order(text: &str) -> OrderRef {
     text.parse().unwrap()
 }
 
-pub fn reference(text: &str) -> Option<IssueRef> {
+pub(crate) fn reference(text: &str) -> Option<IssueRef> {
     Some(text.parse().unwrap())
 }
 
-pub fn redeem(by: &UserId, at: &str) -> Action {
+pub(crate) fn redeem(by: &UserId, at: &str) -> Action {
     Action::Redeem { by: by.clone(), order: order(at) }
 }
 
-pub fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
+pub(crate) fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
     Action::Hold { by: by.clone(), order: order(at), until: NOW.plus_ms(minutes * MINUTE) }
 }
 
-pub fn release(at: &str) -> Action {
+pub(crate) fn release(at: &str) -> Action {
     Action::Release { order: order(at) }
 }
 
-pub fn cancel(at: &str) -> Action {
+pub(crate) fn cancel(at: &str) -> Action {
     Action::CancelRedemption { order: order(at), reason: "sent back".parse().ok() }
 }
 
-pub fn revoke(user: &UserId) -> Action {
+pub(crate) fn revoke(user: &UserId) -> Action {
     Action::Revoke { user: user.clone(), reason: None }
 }
 
-pub fn void() -> Action {
+pub(crate) fn void() -> Action {
     Action::Void { reason: "a misprint".parse().ok() }
 }
 
-pub fn extend(expires_at: Millis) -> Action {
+pub(crate) fn extend(expires_at: Millis) -> Action {
     Action::Extend { expires_at, zone: Zone::utc(), reason: None }
 }
 
-pub fn give(to: &UserId, name: Option<IssueRef>) -> Action {
+pub(crate) fn give(to: &UserId, name: Option<IssueRef>) -> Action {
     Action::Issue { to: to.clone(), reference: name, expires_at: None }
 }
 
 impl Kit {
-    pub fn new(hot: Arc<dyn HotStore>) -> Kit {
+    pub(crate) fn new(hot: Arc<dyn HotStore>) -> Kit {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let run = format!("{:X}", nanos as u64);
         Kit {
@@ -122,31 +122,31 @@ impl Kit {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub fn user(&self, name: &str) -> UserId {
+    pub(crate) fn user(&self, name: &str) -> UserId {
         format!("{name}:{}:{}", self.run, self.number()).parse().unwrap()
     }
 
-    pub fn users<const N: usize>(&self) -> [UserId; N] {
+    pub(crate) fn users<const N: usize>(&self) -> [UserId; N] {
         std::array::from_fn(|_| self.user("user"))
     }
 
-    pub fn batch_id(&self) -> BatchId {
+    pub(crate) fn batch_id(&self) -> BatchId {
         format!("batch-{}", self.number()).parse().unwrap()
     }
 
     /// A foreign code: shorter than a minted one, with a character that none of those has.
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         let run = &self.run[self.run.len().saturating_sub(8)..];
         format!("U{run}U{:X}", self.number()).parse().unwrap()
     }
 
     /// A day that no other case uses, nor the ten after it.
-    pub fn day(&self) -> Day {
+    pub(crate) fn day(&self) -> Day {
         Day(self.first_day + (self.number() as i32 * 11) % 4_000)
     }
 
     /// A campaign for a shop, limit 1, that works from yesterday to the end of a fresh day.
-    pub fn draft(&self) -> Campaign {
+    pub(crate) fn draft(&self) -> Campaign {
         let number = self.number();
         Campaign {
             id: format!("campaign-{}-{number}", self.run).parse().unwrap(),
@@ -169,11 +169,11 @@ impl Kit {
         }
     }
 
-    pub fn order_of(&self, count: u64) -> MintOrder {
+    pub(crate) fn order_of(&self, count: u64) -> MintOrder {
         MintOrder { id: self.batch_id(), count, key: self.router.keys()[0].id() }
     }
 
-    pub async fn create(&self, campaign: &Campaign) {
+    pub(crate) async fn create(&self, campaign: &Campaign) {
         let new = NewCampaign {
             campaign: campaign.clone(),
             created_as: "a request".into(),
@@ -183,7 +183,7 @@ impl Kit {
         assert!(matches!(made, Named::Created(_)), "{made:?}");
     }
 
-    pub async fn mint(&self, campaign: &Campaign, count: u64) -> Batch {
+    pub(crate) async fn mint(&self, campaign: &Campaign, count: u64) -> Batch {
         let order = self.order_of(count);
         match self.hot.mint(&campaign.id, order, NOW).await.unwrap() {
             Named::Created(batch) => batch,
@@ -192,48 +192,48 @@ impl Kit {
     }
 
     /// Makes the campaign with `stock` minted coupons; their codes.
-    pub async fn stocked(&self, campaign: &Campaign, stock: u64) -> Vec<Code> {
+    pub(crate) async fn stocked(&self, campaign: &Campaign, stock: u64) -> Vec<Code> {
         self.create(campaign).await;
         let batch = self.mint(campaign, stock).await;
         self.codes(&batch)
     }
 
-    pub fn codes(&self, batch: &Batch) -> Vec<Code> {
+    pub(crate) fn codes(&self, batch: &Batch) -> Vec<Code> {
         let run = run_of(batch);
         (0..run.count).map(|offset| self.code_at(&run, offset)).collect()
     }
 
-    pub fn code_at(&self, run: &MintedRun, offset: u64) -> Code {
+    pub(crate) fn code_at(&self, run: &MintedRun, offset: u64) -> Code {
         self.router.key(run.key).unwrap().mint(run.day, run.first + offset)
     }
 
-    pub async fn find(&self, code: &Code) -> Option<Found> {
+    pub(crate) async fn find(&self, code: &Code) -> Option<Found> {
         let text: CodeText = code.as_str().parse().unwrap();
         self.router.find(&text, self.hot.as_ref()).await.unwrap()
     }
 
-    pub async fn found(&self, code: &Code) -> Found {
+    pub(crate) async fn found(&self, code: &Code) -> Found {
         self.find(code).await.unwrap_or_else(|| panic!("{code} is found"))
     }
 
-    pub async fn see(&self, code: &Code) -> Option<Sight> {
+    pub(crate) async fn see(&self, code: &Code) -> Option<Sight> {
         match self.find(code).await? {
             Found::Coupon(address) => self.hot.read(&address).await.unwrap(),
             Found::Shared { .. } => panic!("{code} is a shared word"),
         }
     }
 
-    pub async fn coupon(&self, code: &Code) -> Coupon {
+    pub(crate) async fn coupon(&self, code: &Code) -> Coupon {
         self.see(code).await.unwrap_or_else(|| panic!("{code} is there")).coupon
     }
 
-    pub fn change(&self, action: Action, asker: Asker, at: Millis) -> Change {
+    pub(crate) fn change(&self, action: Action, asker: Asker, at: Millis) -> Change {
         let operation = OperationId(u128::from(self.number()) + 1);
         Change { action, asker, actor: Actor::new("shop:till-4"), operation, at }
     }
 
     /// Asks for a change as a shop, at `at`; the answer agrees with what is read afterwards.
-    pub async fn at(&self, at: Millis, code: &Code, action: Action) -> Applied {
+    pub(crate) async fn at(&self, at: Millis, code: &Code, action: Action) -> Applied {
         let found = self.found(code).await;
         let change = self.change(action, Asker::Shop, at);
         let rehearsed = self.hot.rehearse(&found, change.clone()).await.unwrap();
@@ -243,22 +243,22 @@ impl Kit {
         applied
     }
 
-    pub async fn ask(&self, code: &Code, action: Action) -> Applied {
+    pub(crate) async fn ask(&self, code: &Code, action: Action) -> Applied {
         self.at(NOW, code, action).await
     }
 
-    pub async fn said(&self, code: &Code, action: Action) -> Said {
+    pub(crate) async fn said(&self, code: &Code, action: Action) -> Said {
         said(&self.ask(code, action).await)
     }
 
     /// Asks for a change that is accepted; the coupon after it.
-    pub async fn done(&self, code: &Code, action: Action) -> Coupon {
+    pub(crate) async fn done(&self, code: &Code, action: Action) -> Coupon {
         let applied = self.ask(code, action.clone()).await;
         assert_eq!(said(&applied), Said::Accepted, "{action:?}");
         of(&applied).clone()
     }
 
-    pub async fn agrees(&self, applied: &Applied) {
+    pub(crate) async fn agrees(&self, applied: &Applied) {
         if let Outcome::Accepted(after) = &applied.outcome {
             assert_eq!(of(applied), after.as_ref());
         }
@@ -268,7 +268,7 @@ impl Kit {
         }
     }
 
-    pub async fn issue_at(
+    pub(crate) async fn issue_at(
         &self,
         at: Millis,
         campaign: &CampaignId,
@@ -279,28 +279,33 @@ impl Kit {
         self.hot.issue(campaign, change).await.unwrap()
     }
 
-    pub async fn issue(&self, campaign: &Campaign, to: &UserId, name: Option<IssueRef>) -> Applied {
+    pub(crate) async fn issue(
+        &self,
+        campaign: &Campaign,
+        to: &UserId,
+        name: Option<IssueRef>,
+    ) -> Applied {
         let applied = self.issue_at(NOW, &campaign.id, to, name).await;
         self.agrees(&applied).await;
         applied
     }
 
     /// Issues a coupon to `to`; its code.
-    pub async fn issued(&self, campaign: &Campaign, to: &UserId, name: &str) -> Code {
+    pub(crate) async fn issued(&self, campaign: &Campaign, to: &UserId, name: &str) -> Code {
         let applied = self.issue(campaign, to, reference(name)).await;
         assert_eq!(said(&applied), Said::Accepted);
         assert_eq!(of(&applied).holder(), Some(to));
         of(&applied).code().clone()
     }
 
-    pub async fn open_import(&self, campaign: &Campaign) -> BatchId {
+    pub(crate) async fn open_import(&self, campaign: &Campaign) -> BatchId {
         let id = self.batch_id();
         let opened = self.hot.open_import(&campaign.id, &id, NOW).await.unwrap();
         assert!(matches!(opened, Named::Created(_)), "{opened:?}");
         id
     }
 
-    pub fn line(&self, campaign: &Campaign, code: &Code, standing: Standing) -> ImportLine {
+    pub(crate) fn line(&self, campaign: &Campaign, code: &Code, standing: Standing) -> ImportLine {
         ImportLine {
             code: code.clone(),
             valid_from: campaign.valid_from,
@@ -309,12 +314,12 @@ impl Kit {
         }
     }
 
-    pub fn import_run(&self) -> ImportRun {
+    pub(crate) fn import_run(&self) -> ImportRun {
         let operation = OperationId(u128::from(self.number()) + 1);
         ImportRun { actor: Actor::new("admin:import"), operation, at: NOW }
     }
 
-    pub async fn import(
+    pub(crate) async fn import(
         &self,
         campaign: &Campaign,
         batch: &BatchId,
@@ -324,7 +329,7 @@ impl Kit {
     }
 
     /// Imports `count` available coupons of the campaign's dates; their codes.
-    pub async fn imported(&self, campaign: &Campaign, count: usize) -> Vec<Code> {
+    pub(crate) async fn imported(&self, campaign: &Campaign, count: usize) -> Vec<Code> {
         let batch = self.open_import(campaign).await;
         let codes: Vec<Code> = (0..count).map(|_| self.code()).collect();
         let line = |code| self.line(campaign, code, Standing::Available);
@@ -333,21 +338,26 @@ impl Kit {
         codes
     }
 
-    pub async fn tally(&self, campaign: &Campaign) -> Tally {
+    pub(crate) async fn tally(&self, campaign: &Campaign) -> Tally {
         self.hot.campaign(&campaign.id, NOW).await.unwrap().expect("the campaign is there").tally
     }
 
     /// Nothing in the store contradicts itself.
-    pub async fn is_sound(&self) {
+    pub(crate) async fn is_sound(&self) {
         for finding in self.hot.examine().await.unwrap() {
             assert!(matches!(finding, Finding::Sound(_)), "{finding:?}");
         }
     }
 }
 
-pub fn run_of(batch: &Batch) -> MintedRun {
+pub(crate) fn run_of(batch: &Batch) -> MintedRun {
     match batch.kind {
         BatchKind::Minted(run) => run,
         BatchKind::Imported => panic!("{batch:?} is minted"),
     }
+}
+
+/// To `days` days past the campaign's own end.
+pub(crate) fn extend_days(campaign: &Campaign, days: u16) -> Action {
+    extend(campaign.expires_at.plus_days(days))
 }

@@ -1,0 +1,124 @@
+//! What every [`hot::HotStore`] promises, as cases that know nothing of what is behind it.
+//!
+//! A store joins with one factory and one line at the end of this file. Each case runs on a store
+//! of its own, and then all of them on one, as they would on a cluster; after each the store has
+//! to find nothing wrong with itself.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+mod conformance {
+    pub(crate) mod accounts;
+    pub(crate) mod batches;
+    pub(crate) mod bearer;
+    pub(crate) mod campaigns;
+    pub(crate) mod changes;
+    pub(crate) mod imports;
+    pub(crate) mod issue;
+    pub(crate) mod kit;
+    pub(crate) mod lists;
+    pub(crate) mod shared;
+    pub(crate) mod whole;
+}
+
+use std::sync::Arc;
+
+use conformance::kit::{Kit, keys};
+use conformance::{
+    accounts, batches, bearer, campaigns, changes, imports, issue, lists, shared, whole,
+};
+use hot::HotStore;
+use hot::sqlite::{Options, SqliteHot};
+
+/// What a store needs while it is open.
+type Ground = Box<dyn std::any::Any + Send>;
+
+async fn open_sqlite() -> (Arc<dyn HotStore>, Ground) {
+    let folder = tempfile::tempdir().unwrap();
+    // Room for a machine that does other things besides.
+    let write_timeout = std::time::Duration::from_secs(60);
+    let options = Options { free_min_bytes: 0, write_timeout };
+    let hot = SqliteHot::open(folder.path(), Arc::new(keys()), options).unwrap();
+    (Arc::new(hot), Box::new(folder))
+}
+
+macro_rules! cases {
+    ($store:ident by $open:ident: $($module:ident { $($case:ident)* })*) => {
+        mod $store {
+            use super::*;
+
+            $(mod $module {
+                use super::*;
+
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let (hot, _ground) = $open().await;
+                    let kit = Arc::new(Kit::new(hot));
+                    super::super::$module::$case(&kit).await;
+                    kit.is_sound().await;
+                })*
+            })*
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn all_on_one_store() {
+                let (hot, _ground) = $open().await;
+                let kit = Arc::new(Kit::new(hot));
+                $($(super::$module::$case(&kit).await;)*)*
+                kit.is_sound().await;
+            }
+        }
+    };
+}
+
+macro_rules! conforms {
+    ($store:ident by $open:ident) => {
+        cases! { $store by $open:
+            campaigns {
+                made_once a_word_is_taken_once a_dead_one_has_no_stock a_days_serials_run_out
+                listed_by_name patched a_patch_answers_with_exact_counts
+            }
+            batches {
+                minted_once of_one_day_share_no_code ten_billion_at_once
+                untouched_coupons_are_there untouched_tells_what_is_left
+            }
+            changes {
+                a_whole_life versions_count_every_change a_hold_lapses_by_the_clock
+                a_user_asks_for_himself nothing_is_found_where_nothing_is
+                extended_and_found_again extended_late
+                an_imported_one_is_known_on_its_later_shelf a_full_history_gives_back
+                one_redemption a_named_code_keeps_the_limit terms_of_the_moment
+            }
+            issue {
+                one_each three_each a_spent_name_and_a_coupon_that_came_back
+                what_is_gone_is_skipped thousands_in_a_row_are_skipped paused_stock
+                the_issue_window imported_stock valid_days_count_from_the_issue
+                bearer_stock_is_not_issued replaced_once nobody_replaces_for_himself
+                a_worn_out_one_is_passed_over exactly_a_thousand_one_each
+                exactly_a_thousand_three_each taken_back_while_others_ask
+                a_cancelled_one_is_still_his
+            }
+            shared {
+                redeemed cancelled_behind_the_word held_behind_the_word three_each
+                a_coupon_he_has_is_taken_first nothing_is_issued_for_nothing
+                rehearsed_without_a_trace exactly_as_many_as_there_are
+                a_cancelled_word_after_a_revoke
+            }
+            bearer {
+                redeemed_from_paper put_into_a_wallet held_by_whoever_shows_it without_a_limit
+                the_limit_holds_at_once
+            }
+            imports {
+                arrived_and_again only_forward the_last_file_after_a_cut_over taken_codes
+                its_own_dates holders_count_and_are_not_refused long_codes_are_announced
+                rejected_lines
+            }
+            lists {
+                walked_in_both_orders each_filter_has_two_edges states_and_expiry
+                a_holder_sees_his_own pages_that_find_little behind_a_coupon_that_is_gone
+            }
+            accounts { made_once }
+            whole { writable counts_after_a_mixed_load readers_that_go_away one_of_each }
+        }
+    };
+}
+
+conforms!(sqlite by open_sqlite);

@@ -1,0 +1,282 @@
+//! Lists: every coupon that is asked for, once, in order, however small the pages are.
+
+use coupon::campaign::{Campaign, Handout};
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use coupon::imported::Standing;
+use coupon::time::{DAY_MS, Millis};
+use hot::{CouponFilter, ImportLine, ListOrder, ListPosition, ListQuery, ListScope, Sight, Span};
+
+use super::kit::{Kit, NOW, give, redeem, void};
+
+fn span(from: Millis, before: Millis) -> Span {
+    Span { from: Some(from), before: Some(before) }
+}
+
+fn ask(scope: ListScope, filter: CouponFilter) -> ListQuery {
+    ListQuery { scope, filter, order: ListOrder::Latest, after: None, limit: 1_000, now: NOW }
+}
+
+/// All pages of a query, each checked against its limit.
+async fn walk(kit: &Kit, query: &ListQuery) -> Vec<Sight> {
+    let (mut all, mut query, mut pages) = (Vec::new(), query.clone(), 0);
+    loop {
+        let page = kit.hot.list(query.clone()).await.unwrap();
+        assert!(page.coupons.len() <= query.limit);
+        all.extend(page.coupons);
+        pages += 1;
+        assert!(pages < 10_000, "the walk ends");
+        let Some(next) = page.next else { return all };
+        assert_ne!(Some(&next), query.after.as_ref(), "each page goes on");
+        query.after = Some(next);
+    }
+}
+
+async fn codes(kit: &Kit, query: &ListQuery) -> Vec<Code> {
+    walk(kit, query).await.into_iter().map(|sight| sight.coupon.code().clone()).collect()
+}
+
+/// Imports a coupon of the campaign that expires at `expires_at`.
+async fn one(kit: &Kit, campaign: &Campaign, expires_at: Millis, standing: Standing) -> Code {
+    let batch = kit.open_import(campaign).await;
+    let code = kit.code();
+    let line =
+        ImportLine { code: code.clone(), valid_from: campaign.valid_from, expires_at, standing };
+    kit.import(campaign, &batch, vec![line]).await;
+    code
+}
+
+pub(crate) async fn walked_in_both_orders(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
+    kit.create(&campaign).await;
+    let ann = kit.user("ann");
+    let held = || Standing::Issued { holder: ann.clone(), at: None };
+    let end = campaign.expires_at;
+    let mut want = Vec::new();
+    // Many that expire at the same instant, on three instants.
+    for n in 0..24 {
+        let expires_at = end.plus_ms([0, 1, -1][n % 3]);
+        want.push((expires_at, one(kit, &campaign, expires_at, held()).await));
+    }
+    want.sort();
+    let scopes = [
+        ListScope::Holder(ann.clone()),
+        ListScope::Campaign(campaign.id.clone()),
+        ListScope::Everybody,
+    ];
+    for scope in scopes {
+        let expires = span(end.plus_ms(-1), end.plus_ms(2));
+        let filter = CouponFilter { expires, ..CouponFilter::default() };
+        for limit in [1, 2, 3, 7, 23, 24, 25, 1_000] {
+            let soonest = ListQuery {
+                order: ListOrder::Soonest,
+                limit,
+                ..ask(scope.clone(), filter.clone())
+            };
+            let mut found: Vec<_> = walk(kit, &soonest).await;
+            for sight in &found {
+                assert_eq!(Some(sight), kit.see(sight.coupon.code()).await.as_ref());
+            }
+            let place = |sight: &Sight| (sight.coupon.expires_at(), sight.coupon.code().clone());
+            let soonest: Vec<_> = found.iter().map(place).collect();
+            assert_eq!(soonest, want, "{scope:?} by {limit}, soonest first");
+            let latest = ListQuery { limit, ..ask(scope.clone(), filter.clone()) };
+            found = walk(kit, &latest).await;
+            let latest: Vec<_> = found.iter().rev().map(place).collect();
+            assert_eq!(latest, want, "{scope:?} by {limit}, latest first");
+        }
+    }
+    let full = ListQuery { limit: 24, ..ask(ListScope::Holder(ann), CouponFilter::default()) };
+    let page = kit.hot.list(full).await.unwrap();
+    assert_eq!((page.coupons.len(), page.next), (24, None), "a full page may be the last");
+}
+
+pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let (ann, bob) = (kit.user("ann"), kit.user("bob"));
+    let spent = kit.code();
+    let at = NOW.plus_ms(-5_000);
+    let line = ImportLine {
+        code: spent.clone(),
+        valid_from: at.plus_ms(1),
+        expires_at: campaign.expires_at,
+        standing: Standing::Redeemed {
+            holder: Some(ann.clone()),
+            issued_at: Some(at.plus_ms(2)),
+            at: at.plus_ms(3),
+            order: None,
+        },
+    };
+    kit.import(&campaign, &batch, vec![line]).await;
+    // Was made at NOW, and is changed later.
+    let moved = one(kit, &campaign, campaign.expires_at.plus_ms(7), Standing::Available).await;
+    let later = NOW.plus_ms(9);
+    kit.at(later, &moved, give(&bob, None)).await;
+    type Set = fn(&mut CouponFilter, Span);
+    let rows: [(&str, &Code, Millis, Set); 6] = [
+        ("valid", &spent, at.plus_ms(1), |filter, span| filter.valid = span),
+        ("issued", &spent, at.plus_ms(2), |filter, span| filter.issued = span),
+        ("redeemed", &spent, at.plus_ms(3), |filter, span| filter.redeemed = span),
+        ("expires", &moved, campaign.expires_at.plus_ms(7), |filter, span| filter.expires = span),
+        ("created", &moved, NOW, |filter, span| filter.created = span),
+        ("modified", &moved, later, |filter, span| filter.modified = span),
+    ];
+    let scopes =
+        [ListScope::Campaign(campaign.id.clone()), ListScope::Holder(ann), ListScope::Holder(bob)];
+    for (name, code, instant, set) in rows {
+        let spans = [
+            ("from the instant on", Some(instant), None, true),
+            ("from a millisecond later", Some(instant.plus_ms(1)), None, false),
+            ("before it", None, Some(instant), false),
+            ("before a millisecond later", None, Some(instant.plus_ms(1)), true),
+            ("both", Some(instant), Some(instant.plus_ms(1)), true),
+            ("an empty span", Some(instant), Some(instant), false),
+        ];
+        for (edge, from, before, want) in spans {
+            let mut filter = CouponFilter::default();
+            set(&mut filter, Span { from, before });
+            let mut found = false;
+            for scope in &scopes {
+                found |= codes(kit, &ask(scope.clone(), filter.clone())).await.contains(code);
+            }
+            assert_eq!(found, want, "{name}: {edge}");
+        }
+    }
+    let filter =
+        CouponFilter { redeemed: span(Millis(0), campaign.expires_at), ..CouponFilter::default() };
+    let found = codes(kit, &ask(scopes[0].clone(), filter)).await;
+    assert_eq!(found, [spent], "what has no such instant lies in no span");
+}
+
+pub(crate) async fn states_and_expiry(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
+    let minted = kit.stocked(&campaign, 3).await;
+    let ann = kit.user("ann");
+    kit.done(&minted[0], give(&ann, None)).await;
+    kit.done(&minted[1], give(&ann, None)).await;
+    kit.done(&minted[1], redeem(&ann, "1")).await;
+    let dead = one(kit, &campaign, NOW, Standing::Available).await;
+    kit.done(&dead, void()).await;
+    let soon = one(kit, &campaign, NOW.plus_ms(1), Standing::Available).await;
+    let of = |filter| ask(ListScope::Campaign(campaign.id.clone()), filter);
+    let state = |state| CouponFilter { state: Some(state), ..CouponFilter::default() };
+    let expired = |expired| CouponFilter { expired: Some(expired), ..CouponFilter::default() };
+    let cases = [
+        ("available, with a row", state("available"), vec![&soon]),
+        ("issued", state("issued"), vec![&minted[0]]),
+        ("redeemed", state("redeemed"), vec![&minted[1]]),
+        ("void", state("void"), vec![&dead]),
+        ("expired", expired(true), vec![&dead]),
+        ("not expired", expired(false), vec![&soon, &minted[0], &minted[1]]),
+        ("all with rows", CouponFilter::default(), vec![&soon, &dead, &minted[0], &minted[1]]),
+    ];
+    for (name, filter, mut want) in cases {
+        let mut found = codes(kit, &of(filter)).await;
+        found.sort();
+        want.sort();
+        assert_eq!(found.iter().collect::<Vec<_>>(), want, "{name}");
+    }
+    let a_moment_later = ListQuery { now: NOW.plus_ms(1), ..of(expired(true)) };
+    assert_eq!(codes(kit, &a_moment_later).await.len(), 2, "the clock is the query's");
+    let empty = ask(ListScope::Campaign(kit.draft().id), CouponFilter::default());
+    assert_eq!(codes(kit, &empty).await, [], "an unknown campaign has none");
+}
+
+pub(crate) async fn a_holder_sees_his_own(kit: &Kit) {
+    let (one, two) = (kit.draft(), kit.draft());
+    kit.stocked(&one, 3).await;
+    kit.stocked(&two, 3).await;
+    let [ann, bob] = kit.users();
+    let first = kit.issued(&one, &ann, "r").await;
+    let second = kit.issued(&two, &ann, "r").await;
+    kit.issued(&one, &bob, "r").await;
+    let of = |user: &_, campaign: Option<CampaignId>| {
+        let filter = CouponFilter { campaign, ..CouponFilter::default() };
+        ask(ListScope::Holder(Clone::clone(user)), filter)
+    };
+    let mut both = codes(kit, &of(&ann, None)).await;
+    both.sort();
+    let mut want = [first.clone(), second];
+    want.sort();
+    assert_eq!(both, want);
+    let his = codes(kit, &of(&ann, Some(one.id.clone()))).await;
+    assert_eq!(his.iter().collect::<Vec<_>>(), [&first]);
+    kit.done(&first, super::kit::revoke(&ann)).await;
+    assert_eq!(codes(kit, &of(&ann, Some(one.id.clone()))).await, []);
+    let paper = Campaign { handout: Handout::Bearer, ..kit.draft() };
+    let code = kit.stocked(&paper, 1).await.remove(0);
+    kit.done(&code, redeem(&ann, "1")).await;
+    assert!(codes(kit, &of(&ann, None)).await.contains(&code), "who redeemed it holds it");
+}
+
+/// A page looks at a bounded number of rows: it may be short, and the walk is complete.
+pub(crate) async fn pages_that_find_little(kit: &Kit) {
+    const ALL: usize = 12_003;
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let end = campaign.expires_at;
+    let mut want = Vec::new();
+    let mut lines = Vec::new();
+    for n in 0..ALL {
+        let standing = if n % 1_000 == 2 { Standing::Void } else { Standing::Available };
+        let line = ImportLine {
+            code: kit.code(),
+            valid_from: campaign.valid_from,
+            expires_at: end.plus_ms(-((n / 100) as i64)),
+            standing,
+        };
+        if line.standing == Standing::Void {
+            want.push((line.expires_at, line.code.clone()));
+        }
+        lines.push(line);
+    }
+    for group in lines.chunks(3_000) {
+        kit.import(&campaign, &batch, group.to_vec()).await;
+    }
+    want.sort();
+    let filter = CouponFilter {
+        state: Some("void"),
+        expires: span(end.plus_ms(-DAY_MS), end.plus_ms(DAY_MS)),
+        ..CouponFilter::default()
+    };
+    for scope in [ListScope::Campaign(campaign.id.clone()), ListScope::Everybody] {
+        for order in [ListOrder::Latest, ListOrder::Soonest] {
+            for limit in [3, 1_000] {
+                let query = ListQuery { order, limit, ..ask(scope.clone(), filter.clone()) };
+                let mut found: Vec<_> = walk(kit, &query)
+                    .await
+                    .into_iter()
+                    .map(|sight| (sight.coupon.expires_at(), sight.coupon.code().clone()))
+                    .collect();
+                if order == ListOrder::Latest {
+                    found.reverse();
+                }
+                assert_eq!(found, want, "{scope:?} {order:?} by {limit}");
+            }
+        }
+    }
+    let all = ListQuery {
+        limit: 1_000,
+        ..ask(ListScope::Campaign(campaign.id), CouponFilter::default())
+    };
+    assert_eq!(codes(kit, &all).await.len(), ALL);
+}
+
+pub(crate) async fn behind_a_coupon_that_is_gone(kit: &Kit) {
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    kit.imported(&campaign, 4).await;
+    let query = ListQuery {
+        order: ListOrder::Soonest,
+        ..ask(ListScope::Campaign(campaign.id.clone()), CouponFilter::default())
+    };
+    let all = codes(kit, &query).await;
+    // It moves away between two pages; those behind its old place are still to come.
+    kit.done(&all[1], super::kit::extend_days(&campaign, 2)).await;
+    let after = Some(ListPosition { expires_at: campaign.expires_at, code: all[1].clone() });
+    let rest = codes(kit, &ListQuery { after, ..query }).await;
+    assert_eq!(rest, [all[2].clone(), all[3].clone(), all[1].clone()]);
+}
