@@ -204,6 +204,11 @@ impl Problem {
         self.code
     }
 
+    /// The fields that cannot be used.
+    pub fn faults(&self) -> &[Fault] {
+        &self.errors
+    }
+
     /// The document, once the request has its id.
     pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {

@@ -307,9 +307,10 @@ impl From<&RedemptionView> for RedemptionBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = CancelledRedemption)]
 pub struct CancelledBody {
-    pub(crate) redemption: RedemptionBody,
+    /// The redemption.
+    pub redemption: RedemptionBody,
     /// `expired` says whether it came back dead.
-    pub(crate) coupon: CouponBody,
+    pub coupon: CouponBody,
 }
 
 /// A coupon kept for one order.

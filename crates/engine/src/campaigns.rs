@@ -295,7 +295,8 @@ fn dates(draft: &CampaignDraft, valid_from: Millis, expires_at: Millis, now: Mil
     if expires_at <= now {
         faults.push(Fault::new("expires_at", "has passed"));
     }
-    if valid_from >= expires_at {
+    // Where it was left out it is now, and the expiry is to blame.
+    if draft.valid_from.is_some() && valid_from >= expires_at {
         faults.push(Fault::new("valid_from", "is not before the expiry"));
     }
     let days = FIRST_DAY.start()..=LAST_DAY.end();

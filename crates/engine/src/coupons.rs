@@ -275,10 +275,10 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         order: OrderRef,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
-        let sight = self.change_at(caller, text, Action::Release { order }).await?.into_inner();
-        Ok(self.view_of(&sight, self.sees_all(caller, &sight)))
+        let done = self.change_at(caller, text, Action::Release { order }).await?;
+        Ok(done.map(|sight| self.view_of(&sight, self.sees_all(caller, &sight))))
     }
 
     /// Spends a coupon for an order: once.
@@ -324,13 +324,13 @@ impl Engine {
         text: &CodeText,
         order: OrderRef,
         reason: Option<Reason>,
-    ) -> Result<(RedemptionView, CouponView), Failure> {
+    ) -> Result<Done<(RedemptionView, CouponView)>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let action = Action::CancelRedemption { order: order.clone(), reason };
         let done = self.change_at(caller, text, action).await?;
         let (Done::Created(sight) | Done::Same(sight)) = &done;
         let coupon = self.view_of(sight, self.sees_all(caller, sight));
-        Ok((self.redemptions(done, &order)?.into_inner(), coupon))
+        Ok(self.redemptions(done, &order)?.map(|redemption| (redemption, coupon)))
     }
 
     /// Takes a coupon back from its holder.
@@ -343,7 +343,7 @@ impl Engine {
         text: &CodeText,
         user: UserId,
         reason: Option<Reason>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<Done<CouponView>, Failure> {
         self.by_admin(caller, text, Action::Revoke { user, reason }).await
     }
 
@@ -356,7 +356,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         reason: Option<Reason>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<Done<CouponView>, Failure> {
         self.by_admin(caller, text, Action::Void { reason }).await
     }
 
@@ -370,7 +370,7 @@ impl Engine {
         text: &CodeText,
         expiry: Expiry,
         reason: Option<Reason>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let (expires_at, zone) = match expiry {
             Expiry::On(on, zone) => (on.end(&zone), zone),
@@ -401,10 +401,10 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         action: Action,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let sight = self.change_at(caller, text, action).await?.into_inner();
-        Ok(self.view_of(&sight, true))
+        let done = self.change_at(caller, text, action).await?;
+        Ok(done.map(|sight| self.view_of(&sight, true)))
     }
 
     /// Gives a named coupon to a user: into his wallet, where he shows a bearer code himself.

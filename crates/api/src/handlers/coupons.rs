@@ -130,7 +130,7 @@ pub(crate) async fn release(
     Json(body): Json<ReleaseBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
     let release = app.engine.release(&caller, &code, body.read()?);
-    let view = app.unless_guessing(&caller, None, release).await?;
+    let view = app.unless_guessing(&caller, None, release).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }
 
@@ -175,7 +175,8 @@ pub(crate) async fn cancel_redemption(
 ) -> Result<Answer<CancelledBody>, Problem> {
     let (order, reason) = body.read()?;
     let cancel = app.engine.cancel_redemption(&caller, &code, order, reason);
-    let (redemption, coupon) = app.unless_guessing(&caller, None, cancel).await?;
+    let done = app.unless_guessing(&caller, None, cancel).await?;
+    let (redemption, coupon) = done.into_inner();
     let redemption = RedemptionBody::from(&redemption);
     Ok(Answer(CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
 }
@@ -195,7 +196,7 @@ pub(crate) async fn revoke(
     Json(body): Json<RevokeBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
     let (user, reason) = body.read()?;
-    let view = app.engine.revoke(&caller, &code, user, reason).await?;
+    let view = app.engine.revoke(&caller, &code, user, reason).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }
 
@@ -213,7 +214,7 @@ pub(crate) async fn void(
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReasonBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
-    let view = app.engine.void(&caller, &code, body.read()?).await?;
+    let view = app.engine.void(&caller, &code, body.read()?).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }
 
@@ -232,6 +233,6 @@ pub(crate) async fn extend(
     Json(body): Json<ExtendBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
     let (expiry, reason) = body.read()?;
-    let view = app.engine.extend(&caller, &code, expiry, reason).await?;
+    let view = app.engine.extend(&caller, &code, expiry, reason).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }

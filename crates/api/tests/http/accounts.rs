@@ -1,0 +1,200 @@
+//! Signing up, in and out.
+
+use serde_json::json;
+
+use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Who};
+
+const PASSWORD: &str = "correct horse";
+
+async fn sign(service: &Service, where_to: &str, login: &str, password: &str) -> Answer {
+    let body = json!({"login_id": login, "password": password});
+    service.post(Nobody, &format!("/v1/{where_to}"), body).await
+}
+
+#[tokio::test]
+async fn up_in_and_out() {
+    let service = Service::new();
+    let up = sign(&service, "users", "ann@example.com", PASSWORD).await;
+    let id = up.is("201", "up").string("user_id");
+    assert!(id.starts_with("acc_"), "{id}");
+    let twice = sign(&service, "users", "ann@example.com", "another one").await;
+    twice.is("409 LOGIN_TAKEN", "taken");
+    let inside = sign(&service, "sessions", "ann@example.com", PASSWORD).await;
+    assert_eq!(inside.is("200", "in").string("user_id"), id);
+    for answer in [&up, &twice, &inside] {
+        let secret = answer.text.contains("argon2") || answer.text.contains(PASSWORD);
+        assert!(!secret, "no hash and no password: {}", answer.text);
+    }
+    let (up, token) = (up.string("token"), inside.string("token"));
+    service.campaign("c", json!({"handout": "self"})).await;
+    let me = Who::Token(&token);
+    let issued = service.post(me, "/v1/campaigns/c/issue", json!({})).await;
+    assert_eq!(issued.is("201", "for himself").string("holder"), id);
+
+    let other = sign(&service, "users", "bob@example.com", PASSWORD).await;
+    let (bob, bobs) = (other.string("user_id"), other.string("token"));
+    let gone = |who, id: &str| {
+        let (service, target) = (&service, format!("/v1/users/{id}"));
+        async move { service.delete(who, &target).await }
+    };
+    gone(Who::Token(&bobs), &id).await.is("404 NOT_FOUND", "bob removes ann");
+    gone(ANN, &id).await.is("404 NOT_FOUND", "a user of elsewhere");
+    gone(Nobody, &id).await.is("401 UNAUTHENTICATED", "nobody");
+    gone(Admin, "acc_nobody").await.is("404 NOT_FOUND", "no such account");
+    service.get(me, "/v1/coupons").await.is("200", "still there");
+    gone(me, &id).await.is("204", "himself");
+    for (name, token) in [("of sign-up", &up), ("of sign-in", &token)] {
+        let answer = service.get(Who::Token(token), "/v1/coupons").await;
+        answer.is("401 UNAUTHENTICATED", name);
+    }
+    gone(me, &id).await.is("401 UNAUTHENTICATED", "himself again");
+    gone(Admin, &id).await.is("404 NOT_FOUND", "an admin afterwards");
+    let wrong = sign(&service, "sessions", "ann@example.com", PASSWORD).await;
+    wrong.is("401 UNAUTHENTICATED", "the login is gone");
+    let again = sign(&service, "users", "ann@example.com", PASSWORD).await;
+    assert_ne!(again.is("201", "the login is free").string("user_id"), id, "somebody new");
+    gone(Admin, &bob).await.is("204", "an admin");
+    let service = service.reopened();
+    service.get(Who::Token(&token), "/v1/coupons").await.is("401 UNAUTHENTICATED", "restart");
+}
+
+#[tokio::test]
+async fn a_token_has_its_time() {
+    let service = Service::new();
+    let up = sign(&service, "users", "ann@example.com", PASSWORD).await;
+    let (token, expires_at) = (up.string("token"), up.string("expires_at"));
+    assert_eq!(expires_at, service.after(api::USER_TOKEN_TTL_MS));
+    service.set(&expires_at);
+    let cases = [("a millisecond early", -1, "200"), ("at its end", 1, "401 UNAUTHENTICATED")];
+    for (name, ms, want) in cases {
+        service.clock.pass(ms);
+        service.get(Who::Token(&token), "/v1/coupons").await.is(want, name);
+    }
+}
+
+#[tokio::test]
+async fn unknown_login_and_wrong_password_look_the_same() {
+    let service = Service::new();
+    sign(&service, "users", "ann@example.com", PASSWORD).await.is("201", "up");
+    let blind = |answer: &Answer| answer.text.replace(&answer.string("request_id"), "ID");
+    let wrong = sign(&service, "sessions", "ann@example.com", "wrong horse").await;
+    let want = blind(wrong.is("401 UNAUTHENTICATED", "a wrong password"));
+    let long = "x".repeat(129);
+    let cases = [
+        ("an unknown login", "nobody@example.com", PASSWORD),
+        ("a malformed login", "a b", PASSWORD),
+        ("a short password", "ann@example.com", "short"),
+        ("a long password", "ann@example.com", &long),
+        ("an empty password", "nobody@example.com", ""),
+    ];
+    for (name, login, password) in cases {
+        let answer = sign(&service, "sessions", login, password).await;
+        assert_eq!(blind(answer.is("401 UNAUTHENTICATED", name)), want, "{name}");
+        assert_eq!(answer.headers.len(), wrong.headers.len(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn sign_ins_are_limited() {
+    let service = Service::new();
+    for login in ["ann@example.com", "bob@example.com"] {
+        sign(&service, "users", login, PASSWORD).await.is("201", login);
+    }
+    for (name, login) in [("a login", "ann@example.com"), ("an unknown one", "eve@example.com")] {
+        for _ in 0..5 {
+            let answer = sign(&service, "sessions", login, "wrong horse").await;
+            answer.is("401 UNAUTHENTICATED", name);
+        }
+        let closed = sign(&service, "sessions", login, PASSWORD).await;
+        let wait = closed.is("429 TOO_MANY", name).header("retry-after").map(str::to_owned);
+        assert_eq!(wait, Some((api::SIGN_IN_WINDOW_MS / 1_000).to_string()), "{name}");
+    }
+    sign(&service, "sessions", "bob@example.com", PASSWORD).await.is("200", "another login");
+    service.clock.pass(api::SIGN_IN_WINDOW_MS - 1);
+    let early = sign(&service, "sessions", "ann@example.com", PASSWORD).await;
+    early.is("429 TOO_MANY", "a millisecond early");
+    service.clock.pass(1);
+    sign(&service, "sessions", "ann@example.com", PASSWORD)
+        .await
+        .is("200", "the window has passed");
+    // Success closes the window: four failures, success, four failures, success.
+    for _ in 0..2 {
+        for _ in 0..4 {
+            sign(&service, "sessions", "ann@example.com", "wrong horse").await;
+        }
+        sign(&service, "sessions", "ann@example.com", PASSWORD).await.is("200", "in between");
+    }
+}
+
+#[tokio::test]
+async fn logins_and_passwords_have_limits() {
+    let service = Service::new();
+    let long_login = "x".repeat(65);
+    let (fits, over) = ("p".repeat(128), "p".repeat(129));
+    let cases = [
+        ("64 characters", &long_login[..64], "12345678", "201", ""),
+        ("65 characters", &long_login, "12345678", "400 INVALID", "login_id"),
+        ("an empty login", "", "12345678", "400 INVALID", "login_id"),
+        ("a blank in the login", "a b", "12345678", "400 INVALID", "login_id"),
+        ("7 bytes", "seven", "1234567", "400 INVALID", "password"),
+        ("8 bytes", "eight", "12345678", "201", ""),
+        ("128 bytes", "long", &fits, "201", ""),
+        ("129 bytes", "longer", &over, "400 INVALID", "password"),
+    ];
+    for (name, login, password, want, field) in cases {
+        let answer = sign(&service, "users", login, password).await;
+        answer.is(want, name);
+        assert_eq!(answer.fields().join(" "), field, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_hash_is_in_any_answer() {
+    let service = Service::new();
+    let up = sign(&service, "users", "ann@example.com", PASSWORD).await;
+    let (id, token) = (up.string("user_id"), up.string("token"));
+    service.campaign("c", json!({"handout": "self"})).await;
+    let me = Who::Token(&token);
+    let code = service.post(me, "/v1/campaigns/c/issue", json!({})).await.string("code");
+    let targets = [
+        format!("/v1/users/{id}"),
+        "/v1/users".to_owned(),
+        "/v1/sessions".to_owned(),
+        format!("/v1/coupons/{code}"),
+        "/v1/coupons?campaign_id=c".to_owned(),
+        "/metrics".to_owned(),
+        "/readyz".to_owned(),
+    ];
+    for target in targets {
+        for who in [Nobody, me, Admin] {
+            let answer = service.send(who, Asked::new("GET", &target)).await;
+            assert!(!answer.text.contains("argon2"), "{target}");
+            let login = answer.text.contains("ann@example.com");
+            assert!(!login, "{target} tells the login: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_form_of_the_header() {
+    let service = Service::new();
+    let token = service.token(engine::Role::Admin, "root");
+    let cases = [
+        ("as it should be", format!("Bearer {token}"), 200),
+        ("lower case", format!("bearer {token}"), 200),
+        ("no scheme", token.clone(), 401),
+        ("another scheme", format!("Basic {token}"), 401),
+        ("empty", String::new(), 401),
+        ("no token", "Bearer".to_owned(), 401),
+        ("a blank token", "Bearer ".to_owned(), 401),
+        ("cut short", format!("Bearer {}", &token[..token.len() - 1]), 401),
+        ("without signature", format!("Bearer {}.", &token[..token.rfind('.').unwrap_or(0)]), 401),
+        ("too long", format!("Bearer {}", "A".repeat(10_000)), 401),
+    ];
+    for (name, value, want) in cases {
+        let asked = Asked::new("GET", "/v1/campaigns").header("authorization", value);
+        assert_eq!(service.send(Nobody, asked).await.status, want, "{name}");
+    }
+    let odd = Asked::new("GET", "/v1/campaigns").header("authorization", vec![b'B', 0xff, 0xfe]);
+    service.send(Nobody, odd).await.is("401 UNAUTHENTICATED", "no ASCII");
+}

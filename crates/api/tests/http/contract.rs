@@ -1,0 +1,263 @@
+//! What every answer owes its reader, whatever was asked: design section 10 as tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::service::Answer;
+
+/// Code, status and retry of every problem.
+pub(crate) const PROBLEMS: &[(&str, u16, &str)] = &[
+    ("INVALID", 400, "never"),
+    ("UNAUTHENTICATED", 401, "never"),
+    ("FORBIDDEN", 403, "never"),
+    ("NOT_FOUND", 404, "never"),
+    ("METHOD_NOT_ALLOWED", 405, "never"),
+    ("TIMEOUT", 408, "same"),
+    ("ALREADY_REDEEMED", 409, "never"),
+    ("ALREADY_ISSUED", 409, "never"),
+    ("NOT_ISSUED", 409, "never"),
+    ("EXPIRED", 409, "never"),
+    ("VOIDED", 409, "never"),
+    ("SOLD_OUT", 409, "never"),
+    ("LIMIT_PER_USER", 409, "never"),
+    ("CANCEL_CLOSED", 409, "never"),
+    ("REDEMPTION_CANCELLED", 409, "never"),
+    ("NOT_REDEEMED", 409, "never"),
+    ("NOT_LATER", 409, "never"),
+    ("SHELF_CLOSED", 409, "never"),
+    ("HISTORY_FULL", 409, "never"),
+    ("NOT_ISSUABLE", 409, "never"),
+    ("NAME_TAKEN", 409, "never"),
+    ("LOGIN_TAKEN", 409, "never"),
+    ("HELD", 409, "later"),
+    ("NOT_STARTED", 409, "later"),
+    ("ISSUE_CLOSED", 409, "later"),
+    ("PAUSED", 409, "later"),
+    ("TOO_LARGE", 413, "never"),
+    ("UNSUPPORTED_MEDIA_TYPE", 415, "never"),
+    ("UNPROCESSABLE", 422, "never"),
+    ("TOO_MANY", 429, "later"),
+    ("INTERNAL", 500, "same"),
+    ("OVERLOADED", 503, "later"),
+    ("STORE_FULL", 503, "later"),
+    ("STORE_UNAVAILABLE", 503, "later"),
+    ("OUTCOME_UNKNOWN", 503, "same"),
+];
+
+/// Those that say in seconds when to come back.
+const WITH_RETRY_AFTER: &[&str] = &["TOO_MANY", "OVERLOADED", "STORE_FULL", "STORE_UNAVAILABLE"];
+
+/// Those that tell a fresh moment of another kind, so the header may stand there too.
+const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
+
+const PROBLEM: &str = "type title status code detail hint retry retry_at coupon errors request_id";
+const COUPON: &str = "code campaign_id batch_id state expired paused holder valid_from expires_at \
+    expires_on time_zone held_until issued_at redeemed_at order_ref created_at modified_at \
+    version tier";
+const EVENT: &str = "sequence kind at actor reference";
+const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paused shared_code \
+    code_prefix valid_from expires_at expires_on time_zone valid_days issue_from issue_until \
+    per_user_limit cancel_days extend_days metadata created_at counted_at";
+const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
+    created_at";
+const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";
+const LIST: &str = "data next_cursor";
+
+/// What an answer looks like inside.
+enum Shape {
+    Fields(&'static str, &'static [(&'static str, Shape)]),
+    /// The fields, or null.
+    Maybe(&'static Shape),
+    Each(&'static Shape),
+    /// Not JSON of ours: CSV, or the figures of health.
+    Other,
+}
+
+use Shape::{Each, Fields, Maybe, Other};
+
+const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
+const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
+
+/// The shape of every operation's good answer.
+const SHAPES: &[(&str, Shape)] = &[
+    ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
+    ("list_coupons", Fields(LIST, &[("data", Each(&COUPON_SHAPE))])),
+    (
+        "check",
+        Fields(
+            "redeemable refusal coupon campaign",
+            &[("coupon", Maybe(&COUPON_SHAPE)), ("campaign", Maybe(&CAMPAIGN_SHAPE))],
+        ),
+    ),
+    ("hold", Fields("code order_ref until coupon", &[("coupon", COUPON_SHAPE)])),
+    ("release", COUPON_SHAPE),
+    ("redeem", Fields(REDEMPTION, &[])),
+    (
+        "cancel_redemption",
+        Fields(
+            "redemption coupon",
+            &[("redemption", Fields(REDEMPTION, &[])), ("coupon", COUPON_SHAPE)],
+        ),
+    ),
+    ("issue_coupon", COUPON_SHAPE),
+    ("revoke", COUPON_SHAPE),
+    ("void", COUPON_SHAPE),
+    ("extend", COUPON_SHAPE),
+    ("create_campaign", CAMPAIGN_SHAPE),
+    ("list_campaigns", Fields(LIST, &[("data", Each(&CAMPAIGN_SHAPE))])),
+    ("read_campaign", CAMPAIGN_SHAPE),
+    ("change_campaign", CAMPAIGN_SHAPE),
+    ("issue", COUPON_SHAPE),
+    ("create_batch", Fields(BATCH, &[])),
+    ("list_batches", Fields(LIST, &[("data", Each(&Fields(BATCH, &[])))])),
+    ("read_batch", Fields(BATCH, &[])),
+    ("change_batch", Fields(BATCH, &[])),
+    ("list_codes", Other),
+    ("create_user", Fields("user_id token expires_at", &[])),
+    ("create_session", Fields("user_id token expires_at", &[])),
+    ("delete_user", Other),
+    ("healthz", Other),
+    ("readyz", Other),
+];
+
+/// One operation of `/openapi.json`.
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Descriptions by status.
+    pub(crate) responses: BTreeMap<String, String>,
+}
+
+/// The document as `/openapi.json` serves it.
+pub(crate) static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::to_value(api::openapi::document()).expect("JSON"));
+
+pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let each = paths.iter().flat_map(|(path, item)| {
+        let item = item.as_object().expect("a path item");
+        item.iter().map(|(method, operation)| Operation {
+            id: operation["operationId"].as_str().unwrap_or_default().to_owned(),
+            method: method.to_uppercase(),
+            path: path.clone(),
+            responses: described(&operation["responses"]),
+        })
+    });
+    each.collect()
+});
+
+fn described(responses: &Value) -> BTreeMap<String, String> {
+    let text = |it: &Value| it["description"].as_str().unwrap_or_default().to_owned();
+    let responses = responses.as_object().into_iter().flatten();
+    responses.map(|(status, response)| (status.clone(), text(response))).collect()
+}
+
+fn stands_for(template: &str, path: &str) -> bool {
+    let (template, path) = (template.split('/'), path.split('/'));
+    template.clone().count() == path.clone().count()
+        && template
+            .zip(path)
+            .all(|(want, found)| want == found || (want.starts_with('{') && !found.is_empty()))
+}
+
+/// Holds an answer against the document and the design.
+pub(crate) fn check(method: &str, target: &str, answer: &Answer) {
+    let path = target.split('?').next().unwrap_or_default();
+    let on_path: Vec<&Operation> =
+        OPERATIONS.iter().filter(|operation| stands_for(&operation.path, path)).collect();
+    let asked = on_path.iter().find(|operation| operation.method == method).copied();
+    let context = format!("{method} {target} -> {} {}", answer.status, answer.text);
+    let context = context.chars().take(2_000).collect::<String>();
+    if answer.status >= 400 {
+        problem(answer, &context);
+        let code = answer.json["code"].as_str().unwrap_or_default();
+        if let Some(operation) = asked.or(on_path.first().copied()) {
+            let listed = operation.responses.get(&answer.status.to_string());
+            let listed = listed.is_some_and(|text| text.contains(&format!("`{code}`")));
+            assert!(listed, "{code} is not documented for {}: {context}", operation.id);
+        }
+        return;
+    }
+    let Some(operation) = asked else { return };
+    let documented = operation.responses.contains_key(&answer.status.to_string());
+    assert!(documented, "the status is not documented for {}: {context}", operation.id);
+    if answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+        let shape = SHAPES.iter().find(|(id, _)| *id == operation.id).map(|(_, shape)| shape);
+        let shape = shape.unwrap_or_else(|| panic!("{} has no shape here", operation.id));
+        fits(shape, &answer.json, &context);
+    }
+}
+
+fn fits(shape: &Shape, found: &Value, context: &str) {
+    match shape {
+        Fields(fields, inside) => {
+            has_exactly(&fields.replace("COUPON+", &format!("{COUPON} ")), found, context);
+            for (field, shape) in *inside {
+                fits(shape, &found[*field], context);
+            }
+        }
+        Maybe(shape) if !found.is_null() => fits(shape, found, context),
+        Each(shape) => {
+            let items = found.as_array().unwrap_or_else(|| panic!("no array: {context}"));
+            items.iter().for_each(|item| fits(shape, item, context));
+        }
+        Maybe(_) | Other => {}
+    }
+}
+
+fn has_exactly(fields: &str, found: &Value, context: &str) {
+    let want: BTreeSet<&str> = fields.split_whitespace().collect();
+    let found = found.as_object().unwrap_or_else(|| panic!("no object: {context}"));
+    let found: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(found, want, "{context}");
+}
+
+fn problem(answer: &Answer, context: &str) {
+    has_exactly(PROBLEM, &answer.json, context);
+    let it = &answer.json;
+    let code = it["code"].as_str().unwrap_or_default();
+    let row = PROBLEMS.iter().find(|(known, _, _)| *known == code);
+    let (_, status, retry) = row.unwrap_or_else(|| panic!("unknown code: {context}"));
+    assert_eq!(answer.status, *status, "{context}");
+    assert_eq!(it["status"], *status, "{context}");
+    assert_eq!(it["retry"], *retry, "{context}");
+    assert_eq!(it["type"], format!("/docs/problems/{code}"), "{context}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{context}");
+    for field in ["title", "detail"] {
+        assert!(it[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {context}");
+    }
+    let id = it["request_id"].as_str();
+    assert!(id.is_some_and(|id| !id.is_empty()), "{context}");
+    assert_eq!(answer.header("x-request-id"), id, "{context}");
+    let errors = it["errors"].as_array().unwrap_or_else(|| panic!("no errors: {context}"));
+    assert_eq!(!errors.is_empty(), code == "INVALID", "errors belong to INVALID: {context}");
+    errors.iter().for_each(|error| has_exactly("field detail", error, context));
+    let wait = answer.header("retry-after");
+    if WITH_RETRY_AFTER.contains(&code) {
+        let seconds = wait.and_then(|wait| wait.parse::<u32>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds >= 1), "Retry-After: {context}");
+    } else if !MAY_HAVE_RETRY_AFTER.contains(&code) {
+        assert_eq!(wait, None, "Retry-After: {context}");
+    }
+    let allowed = answer.header("allow").is_some_and(|methods| !methods.is_empty());
+    assert_eq!(allowed, answer.status == 405, "Allow: {context}");
+    if !it["coupon"].is_null() {
+        has_exactly(COUPON, &it["coupon"], context);
+    }
+    if it["retry"] != "later" {
+        assert!(it["retry_at"].is_null(), "a moment to try again at: {context}");
+    }
+}
+
+#[test]
+fn the_tables_here_are_whole() {
+    let ours: Vec<&str> = PROBLEMS.iter().map(|(code, _, _)| *code).collect();
+    let theirs: Vec<&str> = api::problem::Code::ALL.iter().map(|code| code.word()).collect();
+    assert_eq!(ours, theirs, "the codes");
+    let shaped: BTreeSet<&str> = SHAPES.iter().map(|(id, _)| *id).collect();
+    let operations: BTreeSet<&str> = OPERATIONS.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(shaped, operations, "the operations");
+}

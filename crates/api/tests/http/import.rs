@@ -1,0 +1,381 @@
+//! Importing over HTTP: every line is answered for.
+
+use axum::body::Body;
+use futures::stream::iter;
+use serde_json::{Value, json};
+
+use crate::service::{ANN, Admin, Answer, Asked, CODE_KEY, Service, Shop};
+
+async fn stocked() -> Service {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 0, "per_user_limit": 100})).await;
+    service
+}
+
+/// lines, imported, already_there, rejected
+fn counts(answer: &Answer) -> [i64; 4] {
+    let found = ["lines", "imported", "already_there", "rejected"]
+        .map(|field| answer.json[field].as_i64().unwrap_or(-1));
+    assert_eq!(found[0], found[1] + found[2] + found[3], "they add up: {}", answer.text);
+    found
+}
+
+/// The rejected lines as `line reason`.
+async fn rejects(service: &Service, batch: &str) -> Vec<String> {
+    let target = format!("/v1/campaigns/c/batches/{batch}");
+    let answer = service.send(Admin, Asked::new("GET", &target).header("accept", "text/csv")).await;
+    assert!(
+        answer.is("200", batch).header("content-type").is_some_and(|it| it.starts_with("text/csv"))
+    );
+    let mut lines = answer.text.lines();
+    assert_eq!(lines.next(), Some("line,text,reason,detail"));
+    let word = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let known = |cell: &&&str| {
+            cell.len() > 3 && cell.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '8')
+        };
+        let reason = cells.iter().skip(2).find(known);
+        format!("{} {}", cells[0], reason.unwrap_or(&"?"))
+    };
+    lines.map(word).collect()
+}
+
+#[tokio::test]
+async fn every_line_is_answered_for() {
+    let service = stocked().await;
+    let ours = coupon::minted::CodeKey::new(CODE_KEY).mint(coupon::time::Day(21_915), 7);
+    let long = "L".repeat(64);
+    let over = "L".repeat(65);
+    let file = format!(
+        "code,expires_at,state,user_id,redeemed_at,order_ref\n\
+         0001234,,,,,\n\
+         good-1,20271231,,,,\n\
+         good 2,2027-12-31,available,,,\n\
+         GOOD3,2027-06-01T00:00:00Z,issued,ann,,\n\
+         GOOD4,,redeemed,ann,2026-10-01,A-1\n\
+         GOOD5,,redeemed,,2026-10-01,\n\
+         GOOD6,,void,,,\n\
+         {long},,,,,\n\
+         {over},,,,,\n\
+         ABC,,,,,\n\
+         BAD!CODE,,,,,\n\
+         BADDATE,2027-02-30,,,,\n\
+         BADSTATE,,used,,,\n\
+         NOUSER,,issued,,,\n\
+         NOTIME,,redeemed,ann,,\n\
+         {ours},,,,,\n\
+         good1,20271231,,,,\n\
+         GOOD2,2028-01-01,,,,\n\
+         TOOMANY,,,,,,,,\n\
+         1.23E+15,,,,,\n"
+    );
+    let answer = service.import("c", "b", &file).await;
+    assert_eq!(counts(answer.is("201", "import")), [20, 8, 1, 11], "{}", answer.text);
+    assert_eq!(answer.json["count"], 8, "coupons of the batch");
+    let found = rejects(&service, "b").await;
+    let reasons: Vec<&str> = found.iter().filter_map(|it| it.split(' ').nth(1)).collect();
+    assert_eq!(found.len(), 11, "{found:?}");
+    assert!(!reasons.contains(&"?"), "{found:?}");
+    let numbers: Vec<&str> = found.iter().filter_map(|it| it.split(' ').next()).collect();
+    let want = ["10", "11", "12", "13", "14", "15", "16", "17", "19", "20", "21"];
+    assert_eq!(numbers, want, "the lines as an editor counts them");
+    assert!(found.contains(&"17 LOOKS_MINTED".to_owned()), "{found:?}");
+    assert!(found.contains(&"19 CODE_TAKEN".to_owned()), "{found:?}");
+
+    let cases = [
+        ("leading zeros stay", "0001234", "available", json!(null), "2028-01-01T00:00:00.000Z"),
+        ("a hyphen", "GOOD1", "available", json!(null), "2028-01-01T00:00:00.000Z"),
+        ("a blank", "good-2", "available", json!(null), "2028-01-01T00:00:00.000Z"),
+        ("an instant", "GOOD3", "issued", json!("ann"), "2027-06-01T00:00:00.000Z"),
+        ("redeemed", "GOOD4", "redeemed", json!("ann"), "2028-01-01T00:00:00.000Z"),
+        ("redeemed by nobody known", "GOOD5", "redeemed", json!(null), "2028-01-01T00:00:00.000Z"),
+        ("void", "GOOD6", "void", json!(null), "2028-01-01T00:00:00.000Z"),
+        ("64 characters", &long, "available", json!(null), "2028-01-01T00:00:00.000Z"),
+    ];
+    for (name, code, state, holder, expires_at) in cases {
+        let coupon = service.coupon(code).await;
+        assert_eq!(coupon["state"], state, "{name}");
+        assert_eq!(coupon["holder"], holder, "{name}");
+        assert_eq!(coupon["expires_at"], expires_at, "{name}");
+        assert_eq!(
+            (&coupon["batch_id"], &coupon["campaign_id"]),
+            (&json!("b"), &json!("c")),
+            "{name}"
+        );
+    }
+    assert_eq!(service.coupon("GOOD4").await["order_ref"], "A-1");
+    assert_eq!(service.coupon("GOOD5").await["order_ref"], "import:GOOD5");
+    let unknown = service.get(Admin, "/v1/coupons/1234").await;
+    unknown.is("404 NOT_FOUND", "without its zeros it is another code");
+    let campaign = service.get(Admin, "/v1/campaigns/c").await.json;
+    let tally = ["stock", "issued", "redeemed", "void"].map(|field| campaign[field].clone());
+    assert_eq!(tally, [json!(8), json!(1), json!(2), json!(1)]);
+    let replay = json!({"user_id": "ann", "order_ref": "A-1"});
+    let replay = service.post(Shop, "/v1/coupons/GOOD4/redeem", replay).await;
+    replay.is("200", "an order of the old system, sent again");
+}
+
+#[tokio::test]
+async fn the_same_file_twice_changes_nothing() {
+    let service = stocked().await;
+    let file = "code,state,user_id\nONE1,,\nTWO2,issued,ann\nTHREE3,,\n";
+    let first = service.import("c", "b", file).await;
+    assert_eq!(counts(first.is("201", "first")), [3, 3, 0, 0]);
+    let before = [service.coupon("ONE1").await, service.coupon("TWO2").await];
+    let again = service.import("c", "b", file).await;
+    assert_eq!(counts(again.is("200", "again")), [3, 0, 3, 0]);
+    service.does("redeem", "TWO2", "1").await.is("201", "used here meanwhile");
+    let used = service.coupon("TWO2").await;
+    let service = service.reopened();
+    let later = service.import("c", "b", file).await;
+    assert_eq!(counts(later.is("200", "after a redemption and a restart")), [3, 0, 3, 0]);
+    assert_eq!(service.coupon("ONE1").await, before[0]);
+    assert_eq!(service.coupon("TWO2").await, used, "compared with what was imported");
+    assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 3);
+    let other = service.import("c", "b2", file).await;
+    let [lines, imported, ..] = counts(other.is("201", "into another batch"));
+    assert_eq!((lines, imported), (3, 0), "nothing new: {}", other.text);
+}
+
+#[tokio::test]
+async fn a_file_moves_forward() {
+    let service = stocked().await;
+    let import = async |state: &str| {
+        let file = format!("code,state,user_id,redeemed_at\nMOVE1,{state}\n");
+        counts(
+            service
+                .import("c", "b", &file)
+                .await
+                .is(if state == ",," { "201" } else { "200" }, state),
+        )
+    };
+    let state = async || service.coupon("MOVE1").await["state"].clone();
+    let cases = [
+        ("available", ",,", [1, 1, 0, 0], "available"),
+        ("issued", "issued,ann,", [1, 1, 0, 0], "issued"),
+        ("issued again", "issued,ann,", [1, 0, 1, 0], "issued"),
+        ("redeemed", "redeemed,ann,2026-11-01", [1, 1, 0, 0], "redeemed"),
+        ("redeemed again", "redeemed,ann,2026-11-01", [1, 0, 1, 0], "redeemed"),
+    ];
+    for (name, line, want, now) in cases {
+        assert_eq!(import(line).await, want, "{name}");
+        assert_eq!(state().await, now, "{name}");
+    }
+    assert_eq!(state().await, "redeemed", "never backward");
+    let [_, imported, ..] = import("issued,ann,").await;
+    assert_eq!((imported, state().await), (0, json!("redeemed")), "an older file");
+    let kinds: Vec<Value> = service.coupon("MOVE1").await["events"]
+        .as_array()
+        .map(|events| events.iter().map(|event| event["kind"].clone()).collect())
+        .unwrap_or_default();
+    assert_eq!(kinds, ["issued", "redeemed"]);
+}
+
+#[tokio::test]
+async fn a_line_that_contradicts_what_happened_here() {
+    let service = stocked().await;
+    let first = "code\nMINE1\nMINE2\n";
+    service.import("c", "b", first).await.is("201", "import");
+    let code = service.post(Shop, "/v1/coupons/MINE1/issue", json!({"user_id": "bob"})).await;
+    code.is("201", "given out here");
+    let order = json!({"user_id": "bob", "order_ref": "1"});
+    service.post(Shop, "/v1/coupons/MINE1/redeem", order).await.is("201", "and used here");
+    let late = "code,state,user_id,redeemed_at\nMINE1,redeemed,ann,2026-11-01\nMINE2,void,,\n";
+    let answer = service.import("c", "b", late).await;
+    assert_eq!(counts(answer.is("200", "late")), [2, 1, 0, 1]);
+    assert_eq!(rejects(&service, "b").await, ["2 ALREADY_REDEEMED"]);
+    assert_eq!(service.coupon("MINE1").await["holder"], "bob", "who used it here stands");
+}
+
+#[tokio::test]
+async fn files_of_another_kind() {
+    let service = stocked().await;
+    let utf16: Vec<u8> = "code\nAAAA\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut marked = vec![0xff, 0xfe];
+    marked.extend(&utf16);
+    let cases: [(&str, Vec<u8>, &str); 10] = [
+        ("xlsx", b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml xl/workbook.xml".into(), "CSV"),
+        ("xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".into(), "CSV"),
+        ("zip", b"PK\x03\x04\x14\x00codes.csv".into(), "CSV"),
+        ("gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00".into(), "CSV"),
+        ("UTF-16 with a mark", marked, "UTF-8"),
+        ("UTF-16 without", utf16, "UTF-8"),
+        ("PDF", b"%PDF-1.7\n".into(), "CSV"),
+        ("Parquet", b"PAR1\x15\x04\x15".into(), "CSV"),
+        ("JSON", b"{\"code\": \"AAAA\"}\n".into(), "CSV"),
+        ("HTML", b"<!DOCTYPE html><html>".into(), "CSV"),
+    ];
+    for (name, bytes, hint) in cases {
+        let asked = Asked::new("POST", "/v1/campaigns/c/batches?batch_id=b").csv(bytes);
+        let answer = service.send(Admin, asked).await;
+        answer.is("415 UNSUPPORTED_MEDIA_TYPE", name);
+        assert!(answer.string("detail").contains(hint), "{name}: {}", answer.text);
+    }
+    let asked = Asked::new("POST", "/v1/campaigns/c/batches").typed("application/gzip", "x");
+    service.send(Admin, asked).await.is("415 UNSUPPORTED_MEDIA_TYPE", "by its type");
+    let target = "/v1/campaigns/c/batches/b";
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of them");
+}
+
+#[tokio::test]
+async fn headers() {
+    let service = stocked().await;
+    let cases = [
+        ("an unknown column", "code,colour\nAAAA1,red\n", "422 UNPROCESSABLE"),
+        ("a column twice", "code,code\nAAAA1,AAAA1\n", "422 UNPROCESSABLE"),
+        ("any order", "expires_at,code\n2027-12-31,AAAA2\n", "201"),
+        ("no header", "AAAA3,2026-11-01,2027-12-31\nAAAA4\n", "201"),
+        ("a mark and carriage returns", "\u{feff}code,expires_at\r\nAAAA5,20271231\r\n", "201"),
+        ("quotes", "\"code\",\"expires_at\"\n\"AAAA6\",\"2027-12-31\"\n", "201"),
+        ("no line end at the end", "code\nAAAA7", "201"),
+        ("a header alone", "code\n", "201"),
+    ];
+    for (nth, (name, file, want)) in cases.into_iter().enumerate() {
+        let answer = service.import("c", &format!("b{nth}"), file).await;
+        answer.is(want, name);
+        if want == "201" {
+            let [_, _, _, rejected] = counts(&answer);
+            assert_eq!(rejected, 0, "{name}: {}", answer.text);
+        } else {
+            assert!(answer.string("detail").contains("co"), "{name}: {}", answer.text);
+        }
+    }
+    for nth in 2..=7 {
+        service.coupon(&format!("AAAA{nth}")).await;
+    }
+    let first = service.coupon("AAAA3").await;
+    assert_eq!(first["valid_from"], "2026-11-01T00:00:00.000Z", "the first day");
+    assert_eq!(first["expires_at"], "2028-01-01T00:00:00.000Z", "the last day");
+    let empty = service.import("c", "empty", "").await;
+    assert!(empty.status < 500, "an empty file: {}", empty.text);
+    for who in [Shop, ANN] {
+        let asked = Asked::new("POST", "/v1/campaigns/c/batches").csv("code\nAAAA8\n");
+        service.send(who, asked).await.is("403 FORBIDDEN", "for an admin");
+    }
+    service.import("nowhere", "b", "code\nAAAA9\n").await.is("404 NOT_FOUND", "no campaign");
+    let again = service.get(Admin, "/v1/coupons/AAAA1").await;
+    again.is("404 NOT_FOUND", "nothing of a refused file");
+}
+
+#[tokio::test]
+async fn codes_are_taken_once() {
+    let service = stocked().await;
+    service.campaign("d", json!({})).await;
+    let terms = json!({"handout": "shared", "shared_code": "SUMMER"});
+    service.campaign("s", terms).await;
+    service.import("d", "b", "code\nELSEWHERE\n").await.is("201", "elsewhere");
+    let file = "code\nELSEWHERE\nSUMMER\nelse-where\nFREE1\n";
+    let answer = service.import("c", "b", file).await;
+    assert_eq!(counts(answer.is("201", "import")), [4, 1, 0, 3]);
+    let want = ["2 CODE_TAKEN", "3 CODE_TAKEN", "4 CODE_TAKEN"];
+    assert_eq!(rejects(&service, "b").await, want);
+    assert_eq!(service.coupon("ELSEWHERE").await["campaign_id"], "d");
+    let shared = json!({"handout": "shared", "shared_code": "free1", "expires_on": "2027-12-31"});
+    let answer = service.post(Admin, "/v1/campaigns", shared).await;
+    answer.is("409 NAME_TAKEN", "a word that is a coupon's code");
+}
+
+#[tokio::test]
+async fn expired_lines() {
+    let service = stocked().await;
+    let file = "code,valid_from,expires_at\nDEAD1,20260101,2026-11-10\nDEAD2,20200101,2020-01-31\n";
+    let answer = service.import("c", "b", file).await;
+    // No shelf is closed before its coupons are moved to cold.
+    assert_eq!(counts(answer.is("201", "import")), [2, 2, 0, 0], "{}", answer.text);
+    let coupon = service.coupon("DEAD1").await;
+    assert_eq!((&coupon["expired"], &coupon["expires_on"]), (&json!(true), &json!("2026-11-10")));
+    let later = json!({"expires_on": "2027-01-01", "reason": "goodwill"});
+    service.admin("extend", "DEAD1", later.clone()).await.is("200", "within extend_days");
+    service.admin("extend", "DEAD2", later).await.is("409 SHELF_CLOSED", "years past them");
+}
+
+#[tokio::test]
+async fn imported_stock_is_given_out_exactly_once() {
+    let service = stocked().await;
+    service.import("c", "b", "code,state\nGIVE1,\nGIVE2,void\nGIVE3,\n").await.is("201", "import");
+    let issue = async |user: &str| {
+        let body = json!({"user_id": user, "issue_ref": "r"});
+        service.post(Shop, "/v1/campaigns/c/issue", body).await
+    };
+    let mut codes = [issue("ann").await.string("code"), issue("bob").await.string("code")];
+    codes.sort();
+    assert_eq!(codes, ["GIVE1", "GIVE3"]);
+    issue("eve").await.is("409 SOLD_OUT", "a void one is not given out");
+    issue("ann").await.is("200", "ann again");
+}
+
+#[tokio::test]
+async fn imported_coupons_count_towards_the_limit() {
+    let service = Service::new();
+    service.campaign("c", json!({"per_user_limit": 2})).await;
+    let file = "code,state,user_id\nHAS1,issued,ann\nHAS2,issued,ann\nHAS3,issued,ann\n";
+    let answer = service.import("c", "b", file).await;
+    assert_eq!(counts(answer.is("201", "import")), [3, 3, 0, 0], "not refused by it");
+    let body = json!({"user_id": "ann", "issue_ref": "r"});
+    let issued = service.post(Shop, "/v1/campaigns/c/issue", body).await;
+    issued.is("409 LIMIT_PER_USER", "but counted");
+    assert_eq!(service.get(ANN, "/v1/coupons").await.data("code").len(), 3);
+}
+
+#[tokio::test]
+async fn long_codes_are_found() {
+    let service = stocked().await;
+    let codes = ["A".repeat(15), "B".repeat(16), "CU".repeat(10), "D".repeat(64)];
+    let missing = service.get(Admin, &format!("/v1/coupons/{}", codes[1])).await;
+    missing.is("404 NOT_FOUND", "before");
+    let file = format!("code\n{}\n", codes.join("\n"));
+    let answer = service.import("c", "b", &file).await;
+    assert_eq!(counts(answer.is("201", "import")), [4, 4, 0, 0]);
+    for code in &codes {
+        let hyphens: Vec<String> =
+            code.as_bytes().chunks(4).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        for spelt in [code.clone(), code.to_lowercase(), hyphens.join("-")] {
+            assert_eq!(service.coupon(&spelt).await["code"], json!(code), "{spelt}");
+        }
+    }
+    let service = service.reopened();
+    service.coupon(&codes[1]).await;
+}
+
+#[tokio::test]
+async fn in_pieces_and_broken_off() {
+    let service = stocked().await;
+    let file: String = (0..1_000).map(|nth| format!("PIECE{nth:04}\n")).collect();
+    let whole = || format!("code\n{file}");
+    let half = whole().len() / 2 + 3;
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = whole().as_bytes()[..half]
+        .chunks(7)
+        .map(|piece| Ok(piece.to_vec()))
+        .chain([Err(std::io::Error::other("the client is gone"))])
+        .collect();
+    let target = "/v1/campaigns/c/batches?batch_id=b";
+    let asked = Asked::new("POST", target).csv(Body::from_stream(iter(pieces)));
+    service.send(Admin, asked).await.is("408 TIMEOUT", "broken off");
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
+        whole().as_bytes().chunks(11).map(|piece| Ok(piece.to_vec())).collect();
+    let asked = Asked::new("POST", target).csv(Body::from_stream(iter(pieces)));
+    let answer = service.send(Admin, asked).await;
+    let [lines, imported, already_there, rejected] = counts(answer.is("200", "sent again"));
+    assert_eq!((lines, rejected), (1_000, 0));
+    assert!(imported > 0 && already_there > 0, "{}", answer.text);
+    assert_eq!(answer.json["count"], 1_000, "every coupon once");
+    assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 1_000);
+}
+
+#[tokio::test]
+async fn many_rejected_lines() {
+    let service = stocked().await;
+    let file: String = (0..2_500).map(|nth| format!("BAD!{nth}\n")).collect();
+    let answer = service.import("c", "b", &format!("code\n{file}")).await;
+    assert_eq!(counts(answer.is("201", "import")), [2_500, 0, 0, 2_500]);
+    let found = rejects(&service, "b").await;
+    assert_eq!(found.len(), 2_500, "all pages of the report");
+    assert_eq!((found[0].as_str(), found[2_499].as_str()), ("2 BAD_CODE", "2501 BAD_CODE"));
+    let json = service.get(Admin, "/v1/campaigns/c/batches/b").await;
+    assert_eq!(counts(json.is("200", "as JSON")), [2_500, 0, 0, 2_500]);
+    service.clock.pass(30 * 86_400_000 + 1);
+    let kept = engine::import::REJECTED_KEPT_DAYS;
+    let forgotten = service.engine.forget_rejected_lines(kept).await.expect("forgets");
+    assert_eq!((kept, forgotten), (30, 2_500));
+    assert_eq!(rejects(&service, "b").await.len(), 0);
+}

@@ -1,0 +1,249 @@
+//! Idempotent by name, for ever: campaign, batch, issue_ref, order_ref.
+
+use serde_json::{Value, json};
+
+use crate::service::{Admin, Answer, Service, Shop};
+
+/// Everything that can be said of a campaign.
+fn full() -> Value {
+    json!({
+        "campaign_id": "full", "name": "Spring", "stock": 3, "handout": "shop",
+        "code_prefix": "GOLD", "valid_from": "2026-11-21T00:00:00Z", "expires_on": "2026-12-24",
+        "time_zone": "Asia/Seoul", "valid_days": 10, "issue_from": "2026-11-20T00:00:00Z",
+        "issue_until": "2026-12-01T00:00:00Z", "per_user_limit": 2, "cancel_days": 3,
+        "extend_days": 4, "metadata": {"worth": {"amount": 5, "currency": "EUR"}},
+    })
+}
+
+async fn create(service: &Service, body: &Value) -> Answer {
+    service.post(Admin, "/v1/campaigns", body.clone()).await
+}
+
+#[tokio::test]
+async fn a_campaign_is_made_once() {
+    let service = Service::new();
+    let made = create(&service, &full()).await;
+    made.is("201", "made");
+    let again = create(&service, &full()).await;
+    assert_eq!(again.is("200", "again").json, made.json);
+    let others = [
+        ("name", json!("Autumn")),
+        ("stock", json!(4)),
+        ("handout", json!("self")),
+        ("code_prefix", json!("SILVER")),
+        ("valid_from", json!("2026-11-22T00:00:00Z")),
+        ("expires_on", json!("2026-12-25")),
+        ("time_zone", json!("Asia/Tokyo")),
+        ("valid_days", json!(11)),
+        ("issue_from", json!("2026-11-20T00:00:01Z")),
+        ("issue_until", json!("2026-12-01T00:00:01Z")),
+        ("per_user_limit", json!(3)),
+        ("cancel_days", json!(4)),
+        ("extend_days", json!(5)),
+        ("metadata", json!({"worth": {"amount": 6, "currency": "EUR"}})),
+    ];
+    for (field, value) in others {
+        let mut other = full();
+        other[field] = value;
+        create(&service, &other).await.is("409 NAME_TAKEN", field);
+        let Some(less) = other.as_object_mut() else { unreachable!() };
+        less.remove(field);
+        if field != "expires_on" {
+            create(&service, &other).await.is("409 NAME_TAKEN", &format!("without {field}"));
+        }
+    }
+    service.patch(Admin, "/v1/campaigns/full", json!({"name": "Changed"})).await;
+    create(&service, &full()).await.is("200", "after a change of name");
+    service.set("2030-01-01T00:00:00Z");
+    create(&service, &full()).await.is("200", "years after its expiry");
+    let service = service.reopened();
+    create(&service, &full()).await.is("200", "after a restart");
+    let mut other = full();
+    other["stock"] = json!(4);
+    create(&service, &other).await.is("409 NAME_TAKEN", "another after a restart");
+}
+
+#[tokio::test]
+async fn a_batch_is_made_once() {
+    let service = Service::new();
+    for id in ["c", "d"] {
+        service.campaign(id, json!({})).await;
+    }
+    let mint = async |service: &Service, campaign: &str, batch: &str, count: u64| {
+        let body = json!({"batch_id": batch, "count": count});
+        service.post(Admin, &format!("/v1/campaigns/{campaign}/batches"), body).await
+    };
+    let cases = [
+        ("made", "c", "b", 5, "201"),
+        ("the same again", "c", "b", 5, "200"),
+        ("another count", "c", "b", 6, "409 NAME_TAKEN"),
+        ("the name of the first stock", "c", "first", 6, "409 NAME_TAKEN"),
+        ("the first stock itself", "c", "first", 10, "200"),
+        ("the same name in another campaign", "d", "b", 7, "201"),
+    ];
+    for (name, campaign, batch, count, want) in cases {
+        mint(&service, campaign, batch, count).await.is(want, name);
+    }
+    service.import("c", "b", "code\nAAAA\n").await.is("409 NAME_TAKEN", "import into a minted one");
+    service.import("c", "i", "code\nAAAA\n").await.is("201", "an imported one");
+    mint(&service, "c", "i", 1).await.is("409 NAME_TAKEN", "mint into an imported one");
+    let stock = service.get(Admin, "/v1/campaigns/c").await.json["stock"].clone();
+    assert_eq!(stock, 16, "stock is the sum of batches");
+    service.set("2030-01-01T00:00:00Z");
+    let service = service.reopened();
+    mint(&service, "c", "b", 5).await.is("200", "after its expiry and a restart");
+    mint(&service, "c", "b", 6).await.is("409 NAME_TAKEN", "another after a restart");
+}
+
+async fn issue(service: &Service, user: &str, reference: Option<&str>) -> Answer {
+    let mut body = json!({"user_id": user});
+    if let Some(reference) = reference {
+        body["issue_ref"] = json!(reference);
+    }
+    service.post(Shop, "/v1/campaigns/c/issue", body).await
+}
+
+#[tokio::test]
+async fn an_issue_with_limit_one() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let first = issue(&service, "ann", None).await;
+    let cases = [
+        ("without a name again", None, "200"),
+        ("with a name", Some("r1"), "200"),
+        ("with another name", Some("r2"), "200"),
+    ];
+    let code = first.is("201", "the first").string("code");
+    for (name, reference, want) in cases {
+        let answer = issue(&service, "ann", reference).await;
+        assert_eq!(answer.is(want, name).string("code"), code, "{name}");
+    }
+    issue(&service, "bob", None).await.is("201", "another user");
+    let service = service.reopened();
+    assert_eq!(issue(&service, "ann", None).await.is("200", "restart").string("code"), code);
+}
+
+#[tokio::test]
+async fn an_issue_with_limit_three() {
+    let service = Service::new();
+    service.campaign("c", json!({"per_user_limit": 3})).await;
+    let missing = issue(&service, "ann", None).await;
+    assert_eq!(missing.is("400 INVALID", "no name").fields(), ["issue_ref"]);
+    let mut codes = Vec::new();
+    for nth in 1..=3 {
+        let answer = issue(&service, "ann", Some(&format!("r{nth}"))).await;
+        codes.push(answer.is("201", "within the limit").string("code"));
+    }
+    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "past the limit");
+    let again = issue(&service, "ann", Some("r2")).await;
+    assert_eq!(again.is("200", "a repeat at the limit").string("code"), codes[1]);
+    issue(&service, "bob", Some("r1")).await.is("201", "the same name for another user");
+
+    // A redeemed coupon counts; a revoked one gives its place back, and its name is spent.
+    service.does("redeem", &codes[0], "1").await.is("201", "redeem");
+    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "redeemed is still his");
+    service.admin("revoke", &codes[1], json!({"user_id": "ann"})).await.is("200", "revoke");
+    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "a spent name");
+    issue(&service, "ann", Some("r4")).await.is("201", "the place is free again");
+    issue(&service, "ann", Some("r5")).await.is("409 LIMIT_PER_USER", "and taken");
+    let service = service.reopened();
+    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "spent after a restart");
+    let again = issue(&service, "ann", Some("r1")).await;
+    assert_eq!(again.is("200", "after a restart").string("code"), codes[0]);
+}
+
+#[tokio::test]
+async fn a_revoke_spends_the_name_with_limit_one_too() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
+    service.admin("revoke", &code, json!({"user_id": "ann"})).await.is("200", "revoke");
+    issue(&service, "ann", Some("r1")).await.is("409 NAME_TAKEN", "spent");
+    issue(&service, "ann", Some("r2")).await.is("201", "a new name");
+}
+
+#[tokio::test]
+async fn a_replacement_is_given_once() {
+    let service = Service::new();
+    service.campaign("c", json!({"per_user_limit": 5})).await;
+    let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
+    let first = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
+    let bare = code.replace('-', "").to_lowercase();
+    let replacement = first.is("201", "the replacement").string("code");
+    let again = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
+    assert_eq!(again.is("200", "a repeat").string("code"), replacement);
+    let respelt = issue(&service, "ann", Some(&format!("replaces:{bare}"))).await;
+    respelt.is("409 NAME_TAKEN", "the same code written otherwise");
+    let other = issue(&service, "bob", Some(&format!("replaces:{code}"))).await;
+    other.is("409 NAME_TAKEN", "for another user");
+    let bad = issue(&service, "ann", Some("replaces:!")).await;
+    assert_eq!(bad.is("400 INVALID", "of no code").fields(), ["issue_ref"]);
+}
+
+#[tokio::test]
+async fn an_order_redeems_once() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    let first = service.does("redeem", &code, "1").await;
+    first.is("201", "the first");
+    service.clock.pass(5_000);
+    let again = service.does("redeem", &code, "1").await;
+    assert_eq!(again.is("200", "its repeat").json, first.json);
+    service.does("redeem", &code, "2").await.is("409 ALREADY_REDEEMED", "another order");
+    let bob = json!({"user_id": "bob", "order_ref": "1"});
+    let stranger = service.post(Shop, &format!("/v1/coupons/{code}/redeem"), bob).await;
+    stranger.is("404 NOT_FOUND", "the same order of another user");
+
+    service.cancel(Shop, &code, "2").await.is("409 NOT_REDEEMED", "cancel of another order");
+    let cancelled = service.cancel(Shop, &code, "1").await;
+    assert!(cancelled.is("200", "cancel").json["redemption"]["cancelled_at"].is_string());
+    assert_eq!(cancelled.json["coupon"]["state"], "issued");
+    assert_eq!(cancelled.json["coupon"]["expired"], false);
+    for what in ["redeem", "hold"] {
+        service.does(what, &code, "1").await.is("409 REDEMPTION_CANCELLED", what);
+    }
+    service.does("redeem", &code, "1-2").await.is("201", "the next attempt");
+    service.clock.pass(5_000);
+    let twice = service.cancel(Shop, &code, "1").await;
+    assert_eq!(
+        twice.is("200", "cancel again").json["redemption"],
+        cancelled.json["redemption"],
+        "a replay"
+    );
+    assert_eq!(twice.json["coupon"]["state"], "redeemed", "the newer redemption stands");
+    assert_eq!(twice.json["coupon"]["order_ref"], "1-2");
+    service.does("redeem", &code, "1").await.is("409 REDEMPTION_CANCELLED", "for ever");
+
+    service.set("2040-01-01T00:00:00Z");
+    let service = service.reopened();
+    let later = service.does("redeem", &code, "1-2").await;
+    assert_eq!(later.is("200", "13 years and a restart later").string("order_ref"), "1-2");
+    service.does("redeem", &code, "1").await.is("409 REDEMPTION_CANCELLED", "after a restart");
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_whatever_has_happened_since() {
+    for (limit, reference) in [(1, None), (1, Some("r1")), (3, Some("r1"))] {
+        let service = Service::new();
+        let window =
+            json!({"per_user_limit": limit, "issue_until": "2027-01-01T00:00:00Z", "stock": 1});
+        service.campaign("c", window).await;
+        let code = issue(&service, "ann", reference).await.is("201", "issue").string("code");
+        let again = async |name: &str| {
+            let answer = issue(&service, "ann", reference).await;
+            let name = format!("{name}, limit {limit}, {reference:?}");
+            assert_eq!(answer.is("200", &name).string("code"), code, "{name}");
+        };
+        again("sold out").await;
+        service.patch(Admin, "/v1/campaigns/c", json!({"paused": true})).await.is("200", "pause");
+        again("paused").await;
+        service.patch(Admin, "/v1/campaigns/c", json!({"paused": false})).await.is("200", "on");
+        service.does("redeem", &code, "1").await.is("201", "redeem");
+        again("redeemed").await;
+        service.set("2027-01-01T00:00:00Z");
+        again("past its window").await;
+        service.set("2029-01-01T00:00:00Z");
+        again("expired").await;
+    }
+}

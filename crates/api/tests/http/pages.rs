@@ -1,0 +1,169 @@
+//! The pages for people, and the document for programs.
+
+use serde_json::{Value, json};
+
+use crate::contract::{DOCUMENT, OPERATIONS, PROBLEMS};
+use crate::service::{Nobody, Service};
+
+#[tokio::test]
+async fn pages_need_nothing_from_outside() {
+    let service = Service::new();
+    let mut targets = vec!["/".to_owned(), "/docs".to_owned(), "/docs/problems".to_owned()];
+    targets.extend(PROBLEMS.iter().map(|(code, _, _)| format!("/docs/problems/{code}")));
+    for target in targets {
+        let page = service.get(Nobody, &target).await;
+        page.is("200", &target);
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'none'"), "{target}: {policy}");
+        let kind = page.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/html"), "{target}: {kind}");
+        for outside in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "<script", "@import"]
+        {
+            assert!(!page.text.contains(outside), "{target} has {outside}");
+        }
+        for link in page.text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if !path.is_empty() {
+                service.get(Nobody, path).await.is("200", &format!("{link} on {target}"));
+            }
+        }
+    }
+    let style = service.get(Nobody, "/docs/style.css").await;
+    assert!(!style.is("200", "style").text.contains("url("), "the style loads nothing");
+}
+
+#[tokio::test]
+async fn the_document_is_served_as_it_is() {
+    let service = Service::new();
+    let served = service.get(Nobody, "/openapi.json").await;
+    assert_eq!(served.is("200", "openapi").json, *DOCUMENT);
+    assert_eq!(served.header("content-type"), Some("application/json"));
+    let docs = service.get(Nobody, "/docs").await.text;
+    for operation in OPERATIONS.iter() {
+        let summary = operation_of(&operation.id)["summary"].as_str().unwrap_or("?").to_owned();
+        assert!(docs.contains(&summary), "{} is on /docs", operation.id);
+    }
+}
+
+fn operation_of(id: &str) -> &'static Value {
+    let items = DOCUMENT["paths"].as_object().into_iter().flatten();
+    let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
+    let mut operations = operations.map(|(_, operation)| operation);
+    operations.find(|operation| operation["operationId"] == id).expect("an operation")
+}
+
+#[tokio::test]
+async fn every_operation_is_described() {
+    let service = Service::new();
+    let tags: Vec<&str> = DOCUMENT["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|tag| tag["name"].as_str())
+        .collect();
+    let mut ids: Vec<&str> = OPERATIONS.iter().map(|it| it.id.as_str()).collect();
+    ids.sort_unstable();
+    let count = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "operationIds are unique");
+    for operation in OPERATIONS.iter() {
+        let (name, it) = (&operation.id, operation_of(&operation.id));
+        assert!(!name.is_empty(), "{} {}", operation.method, operation.path);
+        assert!(it["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name}: summary");
+        assert!(it["description"].as_str().is_some_and(|it| !it.is_empty()), "{name}: description");
+        let tagged = it["tags"].as_array().into_iter().flatten();
+        let tagged: Vec<&str> = tagged.filter_map(Value::as_str).collect();
+        assert!(!tagged.is_empty() && tagged.iter().all(|tag| tags.contains(tag)), "{name}: tag");
+        let statuses = || operation.responses.keys();
+        assert!(statuses().any(|status| status.starts_with('2')), "{name}: a good answer");
+        assert!(statuses().any(|status| status == "405"), "{name}: 405");
+        for (status, text) in &operation.responses {
+            assert!(!text.is_empty(), "{name} {status}: description");
+        }
+        let open = it["security"] == json!([{}]) || it["security"] == json!([]);
+        let sample = operation.path.replace("{code}", "AAAA").replace("{campaign_id}", "c");
+        let sample = sample.replace("{batch_id}", "b").replace("{user_id}", "u");
+        if operation.method == "GET" {
+            let answer = service.get(Nobody, &sample).await;
+            assert_eq!(open, answer.status == 200, "{name}: security");
+            assert_eq!(!open, statuses().any(|status| status == "401"), "{name}: 401");
+        }
+        let in_path: Vec<&str> =
+            operation.path.split('/').filter(|it| it.starts_with('{')).collect();
+        let parameters = it["parameters"].as_array().into_iter().flatten();
+        let declared = parameters.filter(|parameter| parameter["in"] == "path").count();
+        assert_eq!(declared, in_path.len(), "{name}: parameters of the path");
+        let body = ["POST", "PATCH"].contains(&operation.method.as_str());
+        assert_eq!(it["requestBody"].is_object(), body, "{name}: a body");
+    }
+}
+
+/// Whether a schema says what it is.
+fn typed(schema: &Value) -> bool {
+    ["type", "$ref", "oneOf", "anyOf", "allOf", "enum", "const"]
+        .iter()
+        .any(|key| !schema[*key].is_null())
+}
+
+#[test]
+fn every_property_has_a_type() {
+    let schemas = DOCUMENT["components"]["schemas"].as_object().expect("schemas");
+    let mut properties = 0;
+    for (name, schema) in schemas {
+        assert!(typed(schema), "{name}");
+        let inline = schema["allOf"].as_array().into_iter().flatten();
+        for part in inline.chain([schema]) {
+            for (field, property) in part["properties"].as_object().into_iter().flatten() {
+                properties += 1;
+                assert!(typed(property), "{name}.{field}: {property}");
+                if property["type"] == "array" {
+                    assert!(typed(&property["items"]), "{name}.{field}: items");
+                }
+            }
+        }
+    }
+    assert!(properties > 100, "{properties}");
+    for operation in OPERATIONS.iter() {
+        let parameters = operation_of(&operation.id)["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters {
+            assert!(typed(&parameter["schema"]), "{}: {parameter}", operation.id);
+        }
+    }
+    // Nothing refers to what is not there.
+    let text = DOCUMENT.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = name.split('"').next().unwrap_or_default();
+        assert!(schemas.contains_key(name), "{name} is referred to");
+    }
+}
+
+#[tokio::test]
+async fn health_and_figures() {
+    let service = Service::new();
+    assert_eq!(
+        service.get(Nobody, "/healthz").await.is("200", "healthz").json,
+        json!({"status": "ok"})
+    );
+    let ready = service.get(Nobody, "/readyz").await;
+    assert_eq!(ready.is("200", "readyz").json["ready"], true);
+    assert_eq!((&ready.json["writable"], &ready.json["reason"]), (&json!(true), &Value::Null));
+    let metrics = service.get(Nobody, "/metrics").await;
+    let kind = metrics.is("200", "metrics").header("content-type").unwrap_or_default();
+    assert!(kind.starts_with("text/plain"), "{kind}");
+    for name in [
+        "couponry_hot_reads_total",
+        "couponry_hot_writes_total",
+        "couponry_hot_commits_total",
+        "couponry_hot_writes_waiting",
+        "couponry_http_request_duration_seconds",
+        "couponry_build_info",
+    ] {
+        assert!(metrics.text.contains(name), "{name}");
+    }
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.coupon(&code).await;
+    let metrics = service.get(Nobody, "/metrics").await.text;
+    assert!(!metrics.contains(&code), "no code makes a time series");
+    assert!(metrics.contains("route=\"/v1/coupons/{code}\""), "its template does");
+}

@@ -1,0 +1,417 @@
+//! Every problem code, met over HTTP.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use api::problem::Code;
+use axum::body::Body;
+use futures::stream::{FuturesUnordered, StreamExt, iter};
+use hot::sqlite::Options;
+use serde_json::{Value, json};
+
+use crate::contract::PROBLEMS;
+use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Shop, options};
+
+/// Longest wait for a write in the tests of a store that does not take any.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// More than filling the queue takes on a slow machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Writes that wait before more are turned away (2,048), those that the writer has taken in hand
+/// (512), and a few.
+const CROWD: usize = 2_048 + 512 + 40;
+
+#[tokio::test]
+async fn each_code_is_met() {
+    let mut met = BTreeSet::new();
+    for code in Code::ALL {
+        let answer = Box::pin(provoked(*code)).await;
+        let want = format!("{} {}", code.status(), code.word());
+        answer.is(&want, code.word());
+        met.insert(code.word());
+    }
+    let designed: BTreeSet<&str> = PROBLEMS.iter().map(|(code, _, _)| *code).collect();
+    assert_eq!(met, designed);
+}
+
+/// Does what `code` is the answer to. A new code does not compile until it has a line here.
+async fn provoked(code: Code) -> Answer {
+    match code {
+        Code::Invalid => Service::new().post(Admin, "/v1/campaigns", json!({})).await,
+        Code::Unauthenticated => Service::new().get(Nobody, "/v1/coupons").await,
+        Code::Forbidden => Service::new().post(Shop, "/v1/campaigns", json!({})).await,
+        Code::NotFound => Service::new().get(ANN, "/v1/coupons/AAAA").await,
+        Code::MethodNotAllowed => Service::new().delete(Admin, "/v1/campaigns").await,
+        Code::Timeout => broken_off().await,
+        Code::AlreadyRedeemed => after_redeeming(json!({}), "redeem", "2").await,
+        Code::AlreadyIssued => issued_to_another().await,
+        Code::NotIssued => on_untouched(json!({})).await,
+        Code::Expired => at("2028-01-01T00:00:00Z", json!({})).await,
+        Code::Voided => after_void().await,
+        Code::SoldOut => issues_past(json!({"stock": 1}), &["ann", "bob"]).await,
+        Code::LimitPerUser => {
+            issues_past(json!({"per_user_limit": 2}), &["ann", "ann", "ann"]).await
+        }
+        Code::CancelClosed => {
+            after_redeeming(json!({"cancel_days": 0}), "cancel-redemption", "1").await
+        }
+        Code::RedemptionCancelled => order_of_a_cancelled_redemption().await,
+        Code::NotRedeemed => after_redeeming(json!({}), "cancel-redemption", "2").await,
+        Code::NotLater => extended("2027-12-31T23:59:59.999Z").await,
+        Code::ShelfClosed => extended_too_late().await,
+        Code::HistoryFull => history_full().await,
+        Code::NotIssuable => issues_past(json!({"handout": "bearer"}), &["ann"]).await,
+        Code::NameTaken => name_taken().await,
+        Code::LoginTaken => login_taken().await,
+        Code::Held => after_hold().await,
+        Code::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
+        Code::IssueClosed => {
+            issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
+        }
+        Code::Paused => paused().await,
+        Code::TooLarge => {
+            let body = vec![b' '; api::BODY_BYTES_MAX + 1];
+            let asked = Asked::new("POST", "/v1/campaigns").typed("application/json", body);
+            Service::new().send(Admin, asked).await
+        }
+        Code::UnsupportedMediaType => {
+            let asked = Asked::new("POST", "/v1/campaigns").typed("text/plain", "{}");
+            Service::new().send(Admin, asked).await
+        }
+        Code::Unprocessable => {
+            let service = Service::new();
+            service.campaign("c", json!({})).await;
+            service.import("c", "b", "code,colour\nAAAA,red\n").await
+        }
+        Code::TooMany => guessed().await,
+        Code::Internal => without_keys().await,
+        Code::Overloaded => overloaded().await,
+        Code::StoreFull => full().await,
+        Code::StoreUnavailable => no_turn().await,
+        Code::OutcomeUnknown => unknown().await,
+    }
+}
+
+async fn on_issued(terms: Value) -> Answer {
+    let service = Service::new();
+    service.campaign("c", terms).await;
+    let code = service.issued("c", "ann").await;
+    service.does("redeem", &code, "1").await
+}
+
+async fn on_untouched(terms: Value) -> Answer {
+    let service = Service::new();
+    service.campaign("c", terms).await;
+    let code = service.codes("c").await.remove(0);
+    service.does("redeem", &code, "1").await
+}
+
+async fn at(moment: &str, terms: Value) -> Answer {
+    let service = Service::new();
+    service.campaign("c", terms).await;
+    let code = service.issued("c", "ann").await;
+    service.set(moment);
+    service.does("redeem", &code, "1").await
+}
+
+async fn after_redeeming(terms: Value, what: &str, order: &str) -> Answer {
+    let service = Service::new();
+    service.campaign("c", terms).await;
+    let code = service.issued("c", "ann").await;
+    service.does("redeem", &code, "1").await.is("201", "the first");
+    match what {
+        "cancel-redemption" => service.cancel(Shop, &code, order).await,
+        what => service.does(what, &code, order).await,
+    }
+}
+
+async fn issued_to_another() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.admin("issue", &code, json!({"user_id": "bob"})).await
+}
+
+async fn after_void() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.admin("void", &code, json!({})).await.is("200", "void");
+    service.does("redeem", &code, "1").await
+}
+
+/// Issues to each in turn; the last answer.
+async fn issues_past(terms: Value, users: &[&str]) -> Answer {
+    let service = Service::new();
+    service.campaign("c", terms).await;
+    let mut last = None;
+    for (nth, user) in users.iter().enumerate() {
+        let body = json!({"user_id": user, "issue_ref": format!("r{nth}")});
+        last = Some(service.post(Shop, "/v1/campaigns/c/issue", body).await);
+    }
+    last.expect("at least one user")
+}
+
+async fn order_of_a_cancelled_redemption() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.does("redeem", &code, "1").await;
+    service.cancel(Shop, &code, "1").await.is("200", "cancel");
+    service.does("redeem", &code, "1").await
+}
+
+async fn extended(expires_at: &str) -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.admin("extend", &code, json!({"expires_at": expires_at})).await
+}
+
+async fn extended_too_late() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({"extend_days": 1})).await;
+    let code = service.issued("c", "ann").await;
+    service.set("2028-01-02T00:00:00Z");
+    service.admin("extend", &code, json!({"expires_at": "2029-01-01T00:00:00Z"})).await
+}
+
+/// Given out and taken back until there is no room for another event.
+async fn history_full() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 1})).await;
+    let code = service.codes("c").await.remove(0);
+    for _ in 0..40 {
+        let issued = service.admin("issue", &code, json!({"user_id": "ann"})).await;
+        if issued.status != 201 {
+            return issued;
+        }
+        service.admin("revoke", &code, json!({"user_id": "ann"})).await.is("200", "revoke");
+    }
+    panic!("80 events and still room")
+}
+
+async fn name_taken() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let body = json!({"campaign_id": "c", "stock": 11, "expires_at": "2028-01-01T00:00:00Z"});
+    service.post(Admin, "/v1/campaigns", body).await
+}
+
+async fn login_taken() -> Answer {
+    let service = Service::new();
+    let body = json!({"login_id": "ann@example.com", "password": "correct horse"});
+    service.post(Nobody, "/v1/users", body.clone()).await.is("201", "the first");
+    service.post(Nobody, "/v1/users", body).await
+}
+
+async fn after_hold() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.does("hold", &code, "1").await.is("201", "hold");
+    service.does("redeem", &code, "2").await
+}
+
+async fn paused() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    service.patch(Admin, "/v1/campaigns/c", json!({"paused": true})).await.is("200", "pause");
+    service.post(Shop, "/v1/campaigns/c/issue", json!({"user_id": "ann"})).await
+}
+
+async fn guessed() -> Answer {
+    let service = Service::new();
+    for _ in 0..api::GUESSES_MAX {
+        service.get(ANN, "/v1/coupons/AAAA").await.is("404 NOT_FOUND", "a guess");
+    }
+    service.get(ANN, "/v1/coupons/AAAA").await
+}
+
+/// A file that stops in the middle.
+async fn broken_off() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let pieces = [Ok("code\nAAAA\n"), Err(std::io::Error::other("the client is gone"))];
+    let body = Body::from_stream(iter(pieces));
+    service.send(Admin, Asked::new("POST", "/v1/campaigns/c/batches").csv(body)).await
+}
+
+/// A server that cannot mint, since it has no key.
+async fn without_keys() -> Answer {
+    let service = Service::with(options(), Vec::new);
+    let body = json!({"stock": 1, "expires_at": "2028-01-01T00:00:00Z"});
+    let answer = service.post(Admin, "/v1/campaigns", body).await;
+    assert_eq!(answer.json["detail"], "see the log of the server", "a fault of ours stays inside");
+    answer
+}
+
+/// More free space wanted than any disk has: writes are refused, reads go on.
+async fn full() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    let full = service.beside(Options { free_min_bytes: u64::MAX, ..options() });
+    let answer = full.does("redeem", &code, "1").await;
+    full.get(ANN, &format!("/v1/coupons/{code}")).await.is("200", "a read beside a full disk");
+    full.does("check", &code, "1").await.is("200", "a check beside a full disk");
+    let ready = full.get(Nobody, "/readyz").await;
+    assert_eq!((&ready.json["ready"], &ready.json["writable"]), (&json!(true), &json!(false)));
+    assert!(ready.json["reason"].is_string(), "{}", ready.text);
+    service.does("redeem", &code, "1").await.is("201", "once there is room");
+    answer
+}
+
+/// Another process writes and does not let go.
+async fn no_turn() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    let waiting = service.beside(Options { write_timeout: SHORT, ..options() });
+    let held = write_lock(&service);
+    let answer = waiting.does("redeem", &code, "1").await;
+    waiting.get(ANN, &format!("/v1/coupons/{code}")).await.is("200", "reads go on");
+    held.unlock().expect("an unlock");
+    let coupon = waiting.coupon(&code).await;
+    assert_eq!(coupon["state"], "issued", "what was refused did not happen");
+    waiting.does("redeem", &code, "1").await.is("201", "the same again");
+    answer
+}
+
+fn write_lock(service: &Service) -> std::fs::File {
+    let path = service.folder().join("hot.write");
+    let file = std::fs::File::options().write(true).open(path).expect("the lock file");
+    file.lock().expect("a lock");
+    file
+}
+
+/// More writers than fit into the queue, while nothing can be written.
+async fn overloaded() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let patient = service.beside(Options { write_timeout: LONG, ..options() });
+    let held = write_lock(&service);
+    let change = || patient.patch(Admin, "/v1/campaigns/c", json!({"name": "crowded"}));
+    let mut crowd: FuturesUnordered<_> = (0..CROWD).map(|_| change()).collect();
+    // Nobody else can be answered yet.
+    let first = crowd.next().await.expect("an answer");
+    held.unlock().expect("an unlock");
+    let rest: Vec<String> = crowd.map(|answer| answer.word()).collect().await;
+    let done = rest.iter().filter(|word| *word == "200").count();
+    assert!(done >= 2_048, "those in the queue were answered: {done}");
+    first
+}
+
+/// A commit that outlasts the caller's patience. How much that is depends on the machine, so it
+/// is tried with several.
+async fn unknown() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    for patience_ms in [1, 2, 4, 8, 16] {
+        let write_timeout = Duration::from_millis(patience_ms);
+        let hasty = service.beside(Options { write_timeout, ..options() });
+        for nth in 0..40 {
+            let line = |line| format!("UNSURE{patience_ms:02}X{nth:02}X{line:03}\n");
+            let lines: String = (0..200).map(line).collect();
+            let answer = hasty.import("c", "b", &lines).await;
+            if answer.word() == "503 OUTCOME_UNKNOWN" {
+                says_what_happened(&service, &lines).await;
+                return answer;
+            }
+            // Any other end is possible too; only never a wrong one.
+            let fine = ["200", "201", "503 STORE_UNAVAILABLE"].contains(&answer.word().as_str());
+            assert!(fine, "{}", answer.text);
+        }
+    }
+    panic!("200 hasty imports and each of them in time")
+}
+
+async fn says_what_happened(service: &Service, lines: &str) {
+    let again = service.import("c", "b", lines).await;
+    let found = ["imported", "already_there", "rejected"].map(|field| again.json[field].as_u64());
+    let [Some(imported), Some(already_there), Some(0)] = found else { panic!("{}", again.text) };
+    assert_eq!(imported + already_there, 200, "{}", again.text);
+}
+
+#[tokio::test]
+async fn a_problem_links_to_its_page() {
+    let service = Service::new();
+    for (code, _, _) in PROBLEMS {
+        let page = service.get(Nobody, &format!("/docs/problems/{code}")).await;
+        page.is("200", code);
+        assert!(page.text.contains(code), "{code} is on its page");
+    }
+    service.get(Nobody, "/docs/problems/NO_SUCH").await.is("404 NOT_FOUND", "no such code");
+}
+
+#[tokio::test]
+async fn later_comes_with_its_moment() {
+    let service = Service::new();
+    let window =
+        json!({"issue_from": "2026-12-01T00:00:00Z", "issue_until": "2026-12-02T00:00:00Z"});
+    let begins = json!({"valid_from": "2026-12-01T00:00:00Z"});
+    service.campaign("window", window).await;
+    service.campaign("begins", begins).await;
+    service.campaign("held", json!({})).await;
+    let (early, held) =
+        (service.issued("begins", "ann").await, service.issued("held", "ann").await);
+    service.does("hold", &held, "1").await.is("201", "hold");
+    let issue = || service.post(Shop, "/v1/campaigns/window/issue", json!({"user_id": "ann"}));
+    let before = issue().await;
+    service.set("2026-12-02T00:00:00Z");
+    let after = issue().await;
+    service.set(crate::service::NOON);
+    let cases = [
+        ("the window opens", before, "409 ISSUE_CLOSED", json!("2026-12-01T00:00:00.000Z")),
+        ("the window has closed", after, "409 ISSUE_CLOSED", Value::Null),
+        (
+            "the coupon begins to work",
+            service.does("redeem", &early, "1").await,
+            "409 NOT_STARTED",
+            json!("2026-12-01T00:00:00.000Z"),
+        ),
+        (
+            "the hold lapses",
+            service.does("redeem", &held, "2").await,
+            "409 HELD",
+            json!("2026-11-20T12:15:00.000Z"),
+        ),
+    ];
+    for (name, answer, want, retry_at) in cases {
+        answer.is(want, name);
+        assert_eq!(answer.json["retry_at"], retry_at, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_problem_shows_the_coupon_to_whom_it_belongs() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.does("redeem", &code, "1").await.is("201", "redeem");
+    let redeem = format!("/v1/coupons/{code}/redeem");
+    let his = service.post(ANN, &redeem, json!({"order_ref": "2"})).await;
+    assert_eq!(his.json["coupon"]["order_ref"], "1", "{}", his.text);
+    let hidden = service.post(crate::service::BOB, &redeem, json!({"order_ref": "2"})).await;
+    hidden.is("404 NOT_FOUND", "another's");
+    assert_eq!(hidden.json["coupon"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_request_may_bring_its_own_id() {
+    let service = Service::new();
+    let long = "x".repeat(65);
+    let cases = [
+        ("short and visible", "order-991/try-2", true),
+        ("64 characters", &long[..64], true),
+        ("65 characters", &long, false),
+        ("a blank", "a b", false),
+        ("empty", "", false),
+    ];
+    for (name, id, kept) in cases {
+        let asked = Asked::new("GET", "/v1/coupons/AAAA").header("x-request-id", id);
+        let answer = service.send(ANN, asked).await;
+        assert_eq!(answer.string("request_id") == id, kept, "{name}");
+    }
+}

@@ -1,0 +1,347 @@
+//! The whole service in this process, on a store of its own, under a clock that the test moves.
+//!
+//! Every answer that passes through [`Service::send`] is held against the contract (see
+//! [`crate::contract`]), whatever the test that asked for it is about.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use api::token::{LocalKey, LocalKeys, Outside, Tokens};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, header};
+use coupon::calendar::{format_instant, parse_instant};
+use coupon::minted::CodeKey;
+use coupon::time::Millis;
+use engine::{Engine, Role, SetClock};
+use hot::HotStore;
+use hot::sqlite::{Options, SqliteHot};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::contract;
+
+/// The moment at which every test begins: a Friday.
+pub(crate) const NOON: &str = "2026-11-20T12:00:00Z";
+
+/// The code key of every service here.
+pub(crate) const CODE_KEY: [u8; 16] = *b"sixteen bytes ok";
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
+const OTHER_SECRET: &[u8] = b"another one of thirty-two bytes!";
+const HOUR_MS: i64 = 3_600_000;
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who<'a> {
+    Nobody,
+    User(&'a str),
+    Shop,
+    Operator,
+    Admin,
+    /// An admin's token that has expired this second.
+    Expired,
+    /// An admin's token, signed with a key that is not this server's.
+    OtherKey,
+    Token(&'a str),
+}
+
+pub(crate) use Who::{Admin, Nobody, Operator, Shop};
+
+pub(crate) const ANN: Who<'static> = Who::User("ann");
+pub(crate) const BOB: Who<'static> = Who::User("bob");
+
+pub(crate) fn ms(instant: &str) -> Millis {
+    parse_instant(instant).expect("an instant")
+}
+
+pub(crate) struct Service {
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) engine: Arc<Engine>,
+    app: Router,
+    folder: Arc<TempDir>,
+}
+
+/// Options that do not look at how full the disk of the machine is.
+pub(crate) fn options() -> Options {
+    Options { free_min_bytes: 0, ..Options::default() }
+}
+
+fn tokens(secret: &[u8], outside: Option<Outside>) -> Tokens {
+    let key = LocalKey::active("k1", secret, 0).expect("a key");
+    Tokens::new(LocalKeys::new(vec![key]).expect("keys"), outside).expect("tokens")
+}
+
+pub(crate) fn code_keys() -> Vec<CodeKey> {
+    vec![CodeKey::new(CODE_KEY)]
+}
+
+impl Service {
+    pub(crate) fn new() -> Service {
+        Service::with(options(), code_keys)
+    }
+
+    pub(crate) fn with(options: Options, keys: impl Fn() -> Vec<CodeKey>) -> Service {
+        let folder = Arc::new(TempDir::new().expect("a folder"));
+        let clock = Arc::new(SetClock::at(ms(NOON)));
+        Service::over(folder, clock, options, &keys)
+    }
+
+    fn over(
+        folder: Arc<TempDir>,
+        clock: Arc<SetClock>,
+        options: Options,
+        keys: &impl Fn() -> Vec<CodeKey>,
+    ) -> Service {
+        let store = SqliteHot::open(folder.path(), Arc::new(keys()), options).expect("a store");
+        let store: Arc<dyn HotStore> = Arc::new(store);
+        let its = Arc::clone(&clock);
+        let engine = Arc::new(Engine::new(store, router::Router::new(keys()), its));
+        let app = api::app(Arc::clone(&engine), Arc::new(tokens(SECRET, None)));
+        Service { clock, engine, app, folder }
+    }
+
+    /// A second service on the same folder.
+    pub(crate) fn beside(&self, options: Options) -> Service {
+        let (folder, clock) = (Arc::clone(&self.folder), Arc::clone(&self.clock));
+        Service::over(folder, clock, options, &code_keys)
+    }
+
+    /// The same folder after a restart.
+    pub(crate) fn reopened(self) -> Service {
+        let Service { clock, engine, app, folder } = self;
+        drop((app, engine));
+        Service::over(folder, clock, options(), &code_keys)
+    }
+
+    /// The same service, which takes the tokens of an identity provider too.
+    pub(crate) fn accepting(self, outside: Outside) -> Service {
+        let tokens = Arc::new(tokens(SECRET, Some(outside)));
+        Service { app: api::app(Arc::clone(&self.engine), tokens), ..self }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.engine.now()
+    }
+
+    pub(crate) fn set(&self, instant: &str) {
+        self.clock.set(ms(instant));
+    }
+
+    /// The instant so many milliseconds from now, as it stands in answers.
+    pub(crate) fn after(&self, ms: i64) -> String {
+        format_instant(self.now().plus_ms(ms))
+    }
+
+    pub(crate) fn token(&self, role: Role, subject: &str) -> String {
+        self.minted(SECRET, role, subject, HOUR_MS, self.now().0)
+    }
+
+    fn minted(&self, secret: &[u8], role: Role, subject: &str, ttl: i64, now: i64) -> String {
+        tokens(secret, None).mint(subject, role, ttl, now).expect("a token").0
+    }
+
+    fn authorization(&self, who: Who<'_>) -> Option<String> {
+        let now = self.now().0;
+        let token = match who {
+            Who::Nobody => return None,
+            Who::User(name) => self.token(Role::User, name),
+            Who::Shop => self.token(Role::Shop, "till-7"),
+            Who::Operator => self.token(Role::Operator, "olga"),
+            Who::Admin => self.token(Role::Admin, "root"),
+            Who::Expired => {
+                let then = now / 1000 * 1000 - HOUR_MS;
+                self.minted(SECRET, Role::Admin, "root", HOUR_MS, then)
+            }
+            Who::OtherKey => self.minted(OTHER_SECRET, Role::Admin, "root", HOUR_MS, now),
+            Who::Token(token) => token.to_owned(),
+        };
+        Some(format!("Bearer {token}"))
+    }
+
+    /// One request as it is, its answer held against the contract.
+    pub(crate) async fn send(&self, who: Who<'_>, asked: Asked) -> Answer {
+        let mut request = Request::builder().method(asked.method).uri(&asked.target);
+        if let Some(value) = self.authorization(who) {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        for (name, value) in &asked.headers {
+            request = request.header(*name, value.as_slice());
+        }
+        let request = request.body(asked.body).expect("a request");
+        let Ok(response) = self.app.clone().oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        let answer = Answer {
+            status: parts.status.as_u16(),
+            json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        contract::check(asked.method, &asked.target, &answer);
+        answer
+    }
+
+    pub(crate) async fn get(&self, who: Who<'_>, target: &str) -> Answer {
+        self.send(who, Asked::new("GET", target)).await
+    }
+
+    pub(crate) async fn post(&self, who: Who<'_>, target: &str, body: Value) -> Answer {
+        self.send(who, Asked::new("POST", target).json(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, who: Who<'_>, target: &str, body: Value) -> Answer {
+        self.send(who, Asked::new("PATCH", target).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, who: Who<'_>, target: &str) -> Answer {
+        self.send(who, Asked::new("DELETE", target)).await
+    }
+
+    /// Makes a campaign: 10 coupons to the end of 2027, unless `terms` say otherwise.
+    pub(crate) async fn campaign(&self, id: &str, terms: Value) -> Answer {
+        let mut body = json!({"campaign_id": id, "stock": 10});
+        let dated = terms.get("expires_at").is_some() || terms.get("expires_on").is_some();
+        if !dated {
+            body["expires_at"] = json!("2028-01-01T00:00:00Z");
+        }
+        for (field, value) in terms.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        let answer = self.post(Admin, "/v1/campaigns", body).await;
+        answer.is("201", id);
+        answer
+    }
+
+    /// The code of a coupon newly issued to `user`.
+    pub(crate) async fn issued(&self, campaign: &str, user: &str) -> String {
+        let target = format!("/v1/campaigns/{campaign}/issue");
+        let answer = self.post(Shop, &target, json!({"user_id": user})).await;
+        answer.is("201", campaign).string("code")
+    }
+
+    /// What a shop does with a coupon of ann's: `redeem`, `hold`, `check`, with an order.
+    pub(crate) async fn does(&self, what: &str, code: &str, order: &str) -> Answer {
+        let body = json!({"user_id": "ann", "order_ref": order});
+        self.post(Shop, &format!("/v1/coupons/{code}/{what}"), body).await
+    }
+
+    pub(crate) async fn admin(&self, what: &str, code: &str, body: Value) -> Answer {
+        self.post(Admin, &format!("/v1/coupons/{code}/{what}"), body).await
+    }
+
+    /// The coupon as an admin sees it.
+    pub(crate) async fn coupon(&self, code: &str) -> Value {
+        self.get(Admin, &format!("/v1/coupons/{code}")).await.is("200", code).json.clone()
+    }
+
+    pub(crate) async fn cancel(&self, who: Who<'_>, code: &str, order: &str) -> Answer {
+        let body = json!({"order_ref": order});
+        self.post(who, &format!("/v1/coupons/{code}/cancel-redemption"), body).await
+    }
+
+    pub(crate) async fn release(&self, who: Who<'_>, code: &str, order: &str) -> Answer {
+        let body = json!({"order_ref": order});
+        self.post(who, &format!("/v1/coupons/{code}/release"), body).await
+    }
+
+    pub(crate) async fn import(&self, campaign: &str, batch: &str, file: &str) -> Answer {
+        let target = format!("/v1/campaigns/{campaign}/batches?batch_id={batch}");
+        self.send(Admin, Asked::new("POST", &target).csv(file.to_owned())).await
+    }
+
+    /// The printed codes of a campaign that nobody has touched.
+    pub(crate) async fn codes(&self, campaign: &str) -> Vec<String> {
+        let answer = self.get(Admin, &format!("/v1/campaigns/{campaign}/codes")).await;
+        let mut lines = answer.is("200", campaign).text.lines().map(str::to_owned);
+        assert_eq!(lines.next().as_deref(), Some("code"), "the header of {campaign}");
+        lines.collect()
+    }
+}
+
+/// One request.
+pub(crate) struct Asked {
+    method: &'static str,
+    target: String,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    body: Body,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &'static str, target: &str) -> Asked {
+        Asked { method, target: target.to_owned(), headers: Vec::new(), body: Body::empty() }
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Asked {
+        self.typed("application/json", body.to_string())
+    }
+
+    pub(crate) fn csv(self, body: impl Into<Body>) -> Asked {
+        self.typed("text/csv", body)
+    }
+
+    pub(crate) fn typed(self, kind: &str, body: impl Into<Body>) -> Asked {
+        let asked = self.header("content-type", kind);
+        Asked { body: body.into(), ..asked }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Asked {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    /// `201`, or `409 HELD`.
+    pub(crate) fn word(&self) -> String {
+        match self.json["code"].as_str().filter(|_| self.status >= 400) {
+            Some(code) => format!("{} {code}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+
+    /// The same answer, if it is `want`.
+    #[track_caller]
+    pub(crate) fn is(&self, want: &str, name: &str) -> &Answer {
+        assert_eq!(self.word(), want, "{name}: {}", self.text);
+        self
+    }
+
+    /// A field as text.
+    #[track_caller]
+    pub(crate) fn string(&self, field: &str) -> String {
+        let text = self.json[field].as_str().map(str::to_owned);
+        text.unwrap_or_else(|| panic!("no text in {field}: {}", self.text))
+    }
+
+    /// The fields that a problem names.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        let errors = self.json["errors"].as_array();
+        errors.into_iter().flatten().filter_map(|error| error["field"].as_str()).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The items of a list, by one field.
+    pub(crate) fn data(&self, field: &str) -> Vec<String> {
+        let data = self.json["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        data.iter().map(|item| item[field].as_str().unwrap_or("?").to_owned()).collect()
+    }
+}
