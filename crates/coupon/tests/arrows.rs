@@ -1,0 +1,99 @@
+//! Arrows between crates go one way, and each outside library stays where it belongs.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate, and the crates of ours that it may name.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("coupon", &[]),
+    ("router", &["coupon"]),
+    ("hot", &["coupon", "router"]),
+    ("engine", &["coupon", "router", "hot"]),
+    ("api", &["coupon", "engine"]),
+    ("couponry", &["coupon", "router", "hot", "engine", "api"]),
+];
+
+/// Libraries that one crate alone may name.
+const ALONE: [(&str, &str); 6] = [
+    ("rusqlite", "hot"),
+    ("axum", "api"),
+    ("jsonwebtoken", "api"),
+    ("hyper", "api"),
+    ("utoipa", "api"),
+    ("clap", "couponry"),
+];
+
+fn cargo(arguments: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).args(["--locked", "--offline"]);
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Each crate of the workspace and its direct dependencies by their real names, without those of
+/// its tests.
+fn dependencies() -> Vec<(String, BTreeSet<String>)> {
+    let metadata = cargo(&["metadata", "--no-deps", "--format-version=1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("a name").to_owned();
+    let of = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("dependencies");
+        let built = all.iter().filter(|dependency| dependency["kind"] != "dev");
+        (text(&package["name"]), built.map(|dependency| text(&dependency["name"])).collect())
+    };
+    metadata["packages"].as_array().expect("packages").iter().map(of).collect()
+}
+
+/// The names in a crate's tree of what it is built from.
+fn tree(package: &[&str]) -> BTreeSet<String> {
+    let mut arguments = vec!["tree", "-e", "normal", "--prefix", "none"];
+    arguments.extend(package);
+    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    cargo(&arguments).lines().map(name).collect()
+}
+
+#[test]
+fn arrows_go_one_way() {
+    let crates = dependencies();
+    let ours: BTreeSet<&str> = crates.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, found) in &crates {
+        let row = ARROWS.iter().find(|(given, _)| given == name);
+        let (_, may) = row.unwrap_or_else(|| panic!("{name} has no row in ARROWS: which way?"));
+        for other in found.iter().filter(|other| ours.contains(other.as_str())) {
+            assert!(may.contains(&other.as_str()), "{name} names {other}, it may name {may:?}");
+        }
+    }
+    assert_eq!(crates.len(), ARROWS.len(), "a crate is gone: {ours:?}");
+}
+
+#[test]
+fn libraries_stay_where_they_belong() {
+    let crates = dependencies();
+    for (library, home) in ALONE {
+        let found: Vec<&str> = crates
+            .iter()
+            .filter(|(_, named)| named.contains(library))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(found, [home], "{library}");
+    }
+}
+
+#[test]
+fn pure() {
+    let rows: [(&str, &[&str], &[&str]); 3] = [
+        ("coupon", &["-p", "coupon"], &["tokio", "serde", "serde_json", "rand", "libc"]),
+        ("router", &["-p", "router"], &["tokio", "serde", "rusqlite"]),
+        ("the workspace", &["--workspace"], &["aws-lc-sys", "aws-lc-rs", "openssl-sys"]),
+    ];
+    for (name, package, without) in rows {
+        let tree = tree(package);
+        assert!(tree.len() > 1, "{name}: an empty tree");
+        for library in without {
+            assert!(!tree.contains(*library), "{name} is built from {library}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The service from outside: the real binary, on a folder of its own, spoken to over sockets.
+//!
+//! Some suites need more than cargo (root for a small disk, `cc` for a disk that fails). Without
+//! it they say so in one line and pass; with `COUPONRY_REQUIRE_ENGINES=1` they fail.
+
+mod service {
+    mod client;
+    mod data;
+    mod shim;
+
+    mod cli;
+    mod codes;
+    mod commands;
+    mod disk;
+    mod docs;
+    mod exactly_n;
+    mod fault;
+    mod hostile;
+    mod import;
+    mod kept;
+    mod once;
+    mod readme;
+    mod shutdown;
+}

@@ -1,0 +1,203 @@
+//! The commands at work beside a running service: each sees what the other has done.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::data::{Data, Ran};
+
+fn made(data: &Data, arguments: &[&str]) -> Value {
+    let ran = data.run(arguments);
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{arguments:?}: {ran:?}"))
+}
+
+fn said(ran: &Ran) -> String {
+    format!("{}{}", ran.stdout, ran.stderr)
+}
+
+#[test]
+fn campaign() {
+    let data = Data::new();
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    let create =
+        ["campaign", "create", "--campaign-id", "c", "--stock", "5", "--expires-on", "2031-12-31"];
+    made(&data, &create);
+    let again = made(&data, &create);
+    let over_http = admin.get("/v1/campaigns/c").must(200).json();
+    for field in ["campaign_id", "stock", "expires_at", "created_at", "per_user_limit"] {
+        assert_eq!(over_http[field], again[field], "{field}");
+    }
+    let issue = |admin: &mut Client, user: &str| {
+        admin.post("/v1/campaigns/c/issue", &json!({"user_id": user}))
+    };
+    made(&data, &["campaign", "pause", "c"]);
+    issue(&mut admin, "ann").refused(409, "PAUSED");
+    made(&data, &["campaign", "resume", "c"]);
+    issue(&mut admin, "ann").must(201);
+    made(&data, &["campaign", "generate", "c", "--count", "7", "--batch", "more"]);
+    let shown = made(&data, &["campaign", "show", "c"]);
+    assert_eq!((&shown["stock"], &shown["issued"]), (&json!(12), &json!(1)), "{shown}");
+    let list = data.run(&["campaign", "list"]);
+    assert!(list.code == Some(0) && list.stdout.contains("\"c\""), "{list:?}");
+    let rows: [(&str, &[&str], i32, &str); 4] = [
+        ("another stock", &["create", "--id", "c", "--expires-on", "2031-12-31"], 1, "NAME_TAKEN"),
+        ("no expiry", &["create", "--id", "d"], 2, "expires"),
+        ("an unknown campaign", &["show", "nowhere"], 1, "NOT_FOUND"),
+        (
+            "a batch with another count",
+            &["generate", "c", "--count", "8", "--batch", "more"],
+            1,
+            "NAME_TAKEN",
+        ),
+    ];
+    for (name, arguments, code, word) in rows {
+        let arguments: Vec<&str> = ["campaign"].iter().chain(arguments).copied().collect();
+        let ran = data.run(&arguments);
+        assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
+        assert!(said(&ran).contains(word), "{name}: {ran:?}");
+    }
+    server.stop();
+}
+
+#[test]
+fn coupon() {
+    let data = Data::new();
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    let terms = json!({"campaign_id": "c", "stock": 10, "expires_on": "2031-12-31"});
+    admin.post("/v1/campaigns", &terms).must(201);
+    let issue = ["coupon", "issue", "--campaign", "c", "--user", "ann"];
+    let issued = made(&data, &issue);
+    assert_eq!(issued["code"], made(&data, &issue)["code"], "the same coupon again");
+    let code = issued["code"].as_str().expect("a code");
+    let hold = json!({"user_id": "ann", "order_ref": "990"});
+    admin.post(&format!("/v1/coupons/{code}/hold"), &hold).must(201);
+    let redeem = |order: &'static str| -> Vec<&'static str> {
+        vec!["redeem", "CODE", "--user", "ann", "--order", order]
+    };
+    // Name, call, exit code, what is said.
+    let rows = [
+        ("held over HTTP", redeem("991"), 1, "HELD"),
+        ("released", vec!["release", "CODE", "--order", "990"], 0, "\"held_until\":null"),
+        ("redeemed", redeem("991"), 0, "\"order_ref\":\"991\""),
+        ("a replay", redeem("991"), 0, "\"order_ref\":\"991\""),
+        ("another order", redeem("992"), 1, "ALREADY_REDEEMED"),
+        ("void", vec!["void", "CODE", "--reason", "x"], 1, "ALREADY_REDEEMED"),
+        ("given back", vec!["cancel-redemption", "CODE", "--order", "991"], 0, "cancelled_at"),
+        ("that order again", redeem("991"), 1, "REDEMPTION_CANCELLED"),
+        ("no later", vec!["extend", "CODE", "--expires-on", "2031-12-30"], 1, "NOT_LATER"),
+        ("later", vec!["extend", "CODE", "--expires-on", "2032-01-05"], 0, "2032-01-05"),
+        ("not his", vec!["revoke", "CODE", "--user", "bob"], 1, "NOT_ISSUED"),
+        ("taken back", vec!["revoke", "CODE", "--user", "ann"], 0, "\"available\""),
+        ("killed", vec!["void", "CODE", "--reason", "x"], 0, "\"void\""),
+        ("shown", vec!["show", "CODE"], 0, "\"voided\""),
+        ("no such coupon", vec!["show", "NOPE-0000"], 1, "NOT_FOUND"),
+    ];
+    for (name, arguments, exit, word) in rows {
+        let place = |word: &&'static str| if *word == "CODE" { code } else { *word };
+        let arguments: Vec<&str> =
+            ["coupon"].into_iter().chain(arguments.iter().map(place)).collect();
+        let ran = data.run(&arguments);
+        assert_eq!(ran.code, Some(exit), "{name}: {ran:?}");
+        assert!(said(&ran).contains(word), "{name}: want {word}, {ran:?}");
+    }
+    let read = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+    assert_eq!(read["state"], "void", "{read}");
+    server.stop();
+}
+
+#[test]
+fn many_codes() {
+    let data = Data::new();
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    let terms = json!({"campaign_id": "c", "stock": 10, "expires_on": "2031-12-31"});
+    admin.post("/v1/campaigns", &terms).must(201);
+    let codes = data.run(&["export", "codes", "--campaign", "c"]).stdout;
+    let over_http = admin.get("/v1/campaigns/c/codes").must(200).text();
+    assert_eq!(codes, over_http, "codes by command and over HTTP");
+    let codes: Vec<&str> = codes.lines().skip(1).collect();
+    let file = data.folder().join("codes.csv");
+    let path = file.to_str().expect("UTF-8");
+    // Name, the lines of the file, exit code, results.
+    let rows = [
+        ("all of them", vec![codes[0], codes[1]], 0, vec!["ok", "ok"]),
+        ("again", vec![codes[0], codes[1]], 0, vec!["replay", "replay"]),
+        ("partly", vec![codes[1], codes[2], "NOPE-0000"], 3, vec!["replay", "ok", "NOT_FOUND"]),
+        ("none", vec!["NOPE-0000"], 1, vec!["NOT_FOUND"]),
+    ];
+    for (name, lines, exit, results) in rows {
+        fs::write(&file, format!("code\n{}\n", lines.join("\n"))).expect("codes.csv");
+        let ran = data.run(&["coupon", "void", "--file", path, "--reason", "a bad print"]);
+        assert_eq!(ran.code, Some(exit), "{name}: {ran:?}");
+        let found: Vec<&str> =
+            ran.stdout.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+        assert_eq!(found, results, "{name}: {ran:?}");
+    }
+    let exported = data.run(&["export", "coupons", "--campaign", "c", "--format", "jsonl"]);
+    let lines: Vec<Value> =
+        exported.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 3, "{exported:?}");
+    assert!(lines.iter().all(|line| line["state"] == "void"), "{exported:?}");
+    let left = admin.get("/v1/campaigns/c/codes").must(200).text();
+    assert_eq!(left.lines().count(), 1 + 7, "{left}");
+    server.stop();
+}
+
+/// A new key signs and mints; a retired token key ends what it signed; codes stay good for ever.
+#[test]
+fn keys() {
+    let data = Data::new();
+    let server = data.serve();
+    let old = data.token("admin", "root");
+    let mut admin = server.client(&old);
+    let terms = |id: &str| json!({"campaign_id": id, "stock": 2, "expires_on": "2031-12-31"});
+    admin.post("/v1/campaigns", &terms("old")).must(201);
+    let code = admin.post("/v1/campaigns/old/issue", &json!({"user_id": "ann"})).must(201);
+    server.stop();
+    let ids = |kind: &str| -> Vec<String> {
+        let list = data.run(&["key", "list"]).stdout;
+        let rows = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.filter(|row| row.first() == Some(&kind)).map(|row| row[1].to_owned()).collect()
+    };
+    for kind in ["token", "code"] {
+        let before = ids(kind);
+        assert_eq!(before.len(), 1, "{kind}: {before:?}");
+        let last = data.run(&["key", "retire", &before[0]]);
+        assert_ne!(last.code, Some(0), "{kind}: the last one was retired: {last:?}");
+        assert_eq!(data.run(&["key", "add", "--kind", kind]).code, Some(0), "{kind}");
+        assert_eq!(data.run(&["key", "retire", &before[0]]).code, Some(0), "{kind}");
+        assert_eq!(ids(kind).len(), 2, "{kind}: a retired one stays in the list");
+    }
+    let server = data.serve();
+    server.client(&old).get("/v1/campaigns").must(401);
+    let mut admin = server.client(&data.token("admin", "root"));
+    admin.post("/v1/campaigns", &terms("new")).must(201);
+    let order = json!({"user_id": "ann", "order_ref": "991"});
+    admin.post(&format!("/v1/coupons/{}/redeem", code.field("code")), &order).must(201);
+    for id in ["old", "new"] {
+        admin.post(&format!("/v1/campaigns/{id}/issue"), &json!({"user_id": "bob"})).must(201);
+    }
+    server.stop();
+    // Without a key that some batch names there is no service.
+    let keys = data.path().join("keys");
+    let of_codes = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("code-");
+    let entries: Vec<fs::DirEntry> =
+        fs::read_dir(&keys).expect("keys").flatten().filter(of_codes).collect();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        let aside = data.folder().join("aside.key");
+        fs::rename(entry.path(), &aside).expect("moved");
+        let ran = data.run(&["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(ran.code, Some(1), "{:?}: {ran:?}", entry.path());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.trim_start_matches("code-").trim_end_matches(".key");
+        assert!(ran.stderr.contains(id), "{id} is not named: {ran:?}");
+        fs::rename(&aside, entry.path()).expect("moved back");
+    }
+    let doctor = data.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0), "{doctor:?}");
+}

@@ -1,0 +1,262 @@
+//! A data folder, and the binary at work on it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::client::Client;
+
+/// The binary under test.
+pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
+
+/// Far beyond any limit in these tests: a hang is a failure, not a wait.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time between two looks at something that reports itself in no other way.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Waits for `happened`, and fails loudly when it does not.
+pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Whether a suite may run that needs `what`, which is `there` or not.
+pub(super) fn may_run(suite: &str, what: &str, there: bool) -> bool {
+    if !there {
+        eprintln!("NOT RUN: {suite} needs {what}");
+        let required = std::env::var("COUPONRY_REQUIRE_ENGINES").is_ok_and(|it| it == "1");
+        assert!(!required, "{suite} needs {what}, and COUPONRY_REQUIRE_ENGINES=1");
+    }
+    there
+}
+
+/// Whether the long form of a test is wanted.
+pub(super) fn full() -> bool {
+    !cfg!(debug_assertions) || std::env::var("COUPONRY_FULL").is_ok_and(|it| it == "1")
+}
+
+/// A folder for one test; its `data` is the service's.
+pub(super) struct Data {
+    folder: PathBuf,
+    started: AtomicU32,
+    _temporary: Option<TempDir>,
+}
+
+impl Data {
+    pub(super) fn new() -> Data {
+        let temporary = TempDir::with_prefix("couponry-test-").expect("temporary folder");
+        let folder = temporary.path().to_owned();
+        Data { folder, started: AtomicU32::new(0), _temporary: Some(temporary) }
+    }
+
+    /// In a folder that somebody else removes.
+    pub(super) fn within(folder: &Path) -> Data {
+        Data { folder: folder.to_owned(), started: AtomicU32::new(0), _temporary: None }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Bytes of everything the service has put there.
+    pub(super) fn bytes(&self) -> u64 {
+        fn below(folder: &Path) -> u64 {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let size = |entry: std::fs::DirEntry| match entry.metadata() {
+                Ok(found) if found.is_dir() => below(&entry.path()),
+                Ok(found) => found.len(),
+                Err(_) => 0,
+            };
+            entries.map(size).sum()
+        }
+        below(&self.path())
+    }
+
+    /// A call of the binary on this folder, undisturbed by the settings of whoever runs the test.
+    pub(super) fn command<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new(COUPONRY);
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"COUPONRY_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(&self.folder).env("COUPONRY_DATA", self.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().expect("the binary runs");
+        Ran::from(output)
+    }
+
+    pub(super) fn token(&self, role: &str, user: &str) -> String {
+        let ran = self.run(&["token", "--role", role, "--user", user]);
+        assert_eq!(ran.code, Some(0), "token: {}", ran.stderr);
+        ran.stdout.trim().to_owned()
+    }
+
+    pub(super) fn serve(&self) -> Server {
+        self.serve_with(|_| {})
+    }
+
+    /// Starts the service and waits for its address.
+    pub(super) fn serve_with(&self, more: impl FnOnce(&mut Command)) -> Server {
+        let nth = self.started.fetch_add(1, Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("couponry-{}-{nth}.log", unique()));
+        let mut command = self.command(["serve", "--listen", "127.0.0.1:0"]);
+        more(&mut command);
+        command.stdout(Stdio::piped());
+        command.stderr(File::create(&log).expect("log file"));
+        let mut child = command.spawn().expect("the binary starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut server =
+            Server { child, address: ([0, 0, 0, 0], 0).into(), log, banner: String::new() };
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Nobody listens once the address is known; reading on keeps the pipe open.
+                let _ = tell.send(line);
+            }
+        });
+        loop {
+            let Ok(line) = told.recv_timeout(PATIENCE) else {
+                panic!("serve says no address; it said: {}{}", server.banner, server.log());
+            };
+            server.banner.push_str(&line);
+            server.banner.push('\n');
+            if let Some((_, address)) = line.split_once("http://") {
+                server.address = address.trim().parse().expect("an address in the banner");
+                break;
+            }
+        }
+        // Until then the token it names is not yet there.
+        while let Ok(line) = told.recv_timeout(Duration::from_secs(5)) {
+            server.banner.push_str(&line);
+            server.banner.push('\n');
+            if line.contains("TOKEN=") {
+                break;
+            }
+        }
+        server
+    }
+}
+
+/// A word that no other test of any process uses.
+pub(super) fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) code: Option<i32>,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A running service; it ends with this value.
+pub(super) struct Server {
+    child: Child,
+    pub(super) address: SocketAddr,
+    log: PathBuf,
+    pub(super) banner: String,
+}
+
+impl Server {
+    pub(super) fn client(&self, token: &str) -> Client {
+        Client::new(self.address, token)
+    }
+
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// `kill -9`, and the end of the process.
+    pub(super) fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// SIGTERM; does not wait.
+    pub(super) fn terminate(&self) {
+        kill_process(self.pid(), Signal::TERM).expect("SIGTERM");
+    }
+
+    /// Waits for the end of the process.
+    pub(super) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the end of serve", || {
+            status = self.child.try_wait().expect("wait");
+            status.is_some()
+        });
+        status.expect("waited for")
+    }
+
+    /// SIGTERM, and a good end.
+    pub(super) fn stop(mut self) {
+        self.terminate();
+        let status = self.ended();
+        assert!(status.success(), "serve ends with {status}: {}", self.log());
+    }
+
+    pub(super) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+
+    /// Most memory that was resident at a time, in bytes.
+    pub(super) fn resident_most(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("/proc of the service");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kib << 10
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of serve at {}\n{}", self.address, self.log());
+        }
+        let _ = std::fs::remove_file(&self.log);
+    }
+}

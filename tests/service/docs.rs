@@ -1,0 +1,131 @@
+//! What the documents name is there: commands, flags, files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::data::Data;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The README and everything under `docs/`: where, and the text.
+fn documents() -> Vec<(PathBuf, String)> {
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("docs").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|end| end == "md") {
+                found.push(path);
+            }
+        }
+    }
+    let mut paths = vec![root().join("README.md")];
+    below(&root().join("docs"), &mut paths);
+    paths.sort();
+    let text = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a document");
+        (path, text)
+    };
+    paths.into_iter().map(text).collect()
+}
+
+/// Calls of `couponry` in code: `` `couponry …` ``, and lines of code blocks.
+fn calls(text: &str) -> Vec<String> {
+    let mut calls = Vec::new();
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let starts = line.match_indices("couponry ").map(|(at, word)| (at, at + word.len()));
+            let is_call = |at: usize| at == 0 || " (/`".contains(&line[at - 1..at]);
+            let call = |(at, end): (usize, usize)| is_call(at).then(|| line[end..].to_owned());
+            calls.extend(starts.filter_map(call));
+        }
+    }
+    // Code in a sentence may go over the end of a line.
+    let sentences: String =
+        text.split("```").step_by(2).collect::<Vec<_>>().join("\n").replace('\n', " ");
+    let code = sentences.split('`').skip(1).step_by(2);
+    calls.extend(code.filter_map(|code| code.strip_prefix("couponry ")).map(str::to_owned));
+    calls
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+        && !text.starts_with('-')
+}
+
+/// The commands that a help names.
+pub(super) fn commands(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let rows = lines.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    rows.map(first).filter(|word| is_word(word) && word != "help").collect()
+}
+
+#[test]
+fn calls_in_text() {
+    let text =
+        "Run `couponry key\nadd --kind token`.\n```console\n$ T=$(couponry token --role a)\n```\n";
+    assert_eq!(calls(text), ["token --role a)", "key add --kind token"]);
+}
+
+#[test]
+fn commands_and_flags() {
+    let data = Data::new();
+    let mut named = 0;
+    for (path, text) in documents() {
+        for call in calls(&text) {
+            let words: Vec<&str> = call.split_whitespace().collect();
+            let commands_of = |words: &[&str]| {
+                let mut arguments = words.to_vec();
+                arguments.push("--help");
+                let ran = data.run(&arguments);
+                let told = format!("{}: `couponry {call}`: {}", path.display(), ran.stderr);
+                assert_eq!(ran.code, Some(0), "{told}");
+                ran.stdout
+            };
+            let mut help = commands_of(&[]);
+            let mut under: Vec<&str> = Vec::new();
+            for word in words {
+                let word = word.trim_matches(|c: char| ".,;:()\"'`".contains(c));
+                if let Some(flag) = word.strip_prefix("--") {
+                    let flag = flag.split(['=', '|']).next().unwrap_or_default();
+                    let told = format!("{}: `couponry {call}`: --{flag}", path.display());
+                    assert!(help.contains(&format!("--{flag}")), "{told} is not in --help");
+                } else if !commands(&help).is_empty() && word.split('|').all(is_word) {
+                    for one in word.split('|') {
+                        let told = format!("{}: `couponry {call}`", path.display());
+                        assert!(commands(&help).iter().any(|it| it == one), "{told}: no {one}");
+                    }
+                    under.push(word.split('|').next().unwrap_or_default());
+                    help = commands_of(&under);
+                }
+            }
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{named} calls in the documents");
+}
+
+#[test]
+fn files() {
+    for (path, text) in documents() {
+        let name = path.display();
+        for (at, _) in text.match_indices("schema/") {
+            let end = |c: char| !(c.is_ascii_alphanumeric() || "./-_".contains(c));
+            let file = text[at..].split(end).next().unwrap_or_default().trim_end_matches('.');
+            assert!(root().join(file).exists(), "{name}: {file} is not there");
+        }
+        for (at, _) in text.match_indices("](") {
+            let link = text[at + 2..].split([')', '#']).next().unwrap_or_default();
+            let elsewhere = link.is_empty() || link.starts_with('/') || link.contains(':');
+            let target = path.parent().expect("a folder").join(link);
+            assert!(elsewhere || target.exists(), "{name}: the link to {link} leads nowhere");
+        }
+    }
+}

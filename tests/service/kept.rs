@@ -1,0 +1,379 @@
+//! Kept: what was acknowledged survives `kill -9`, what was refused never happened, and what got
+//! no answer is one or the other, for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Client, Dice, Lost, at_once};
+use super::data::Data;
+
+const ROUNDS: u64 = 50;
+const CLIENTS: usize = 8;
+/// A round is killed after at most so many answers.
+const ANSWERS_MAX: u64 = 700;
+/// Coupons that all clients of a round fight for.
+const CONTENDED: usize = 6;
+const SEED: u64 = 20_261_120;
+
+/// Something that happens to a coupon: the kind of its event, and the reference.
+type Step = (&'static str, String);
+
+/// What a client knows of a coupon that only it touches.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    user: String,
+    /// What was acknowledged, in order.
+    happened: Vec<Step>,
+    /// What got no answer.
+    perhaps: Option<Step>,
+    /// The order that holds it, as far as was acknowledged.
+    held: Option<String>,
+    held_perhaps: bool,
+    refused: BTreeSet<String>,
+}
+
+impl Known {
+    fn state(&self) -> &'static str {
+        match self.happened.last().map(|step| step.0) {
+            Some("issued" | "redemption_cancelled" | "extended") => "issued",
+            Some("redeemed") => "redeemed",
+            Some("voided") => "void",
+            other => panic!("no such event: {other:?}"),
+        }
+    }
+}
+
+/// What all clients together know of a coupon that all of them want to redeem.
+#[derive(Debug, Default)]
+struct Contended {
+    won: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    perhaps: BTreeSet<String>,
+}
+
+/// What one client brings home from a round.
+#[derive(Default)]
+struct Brought {
+    known: BTreeMap<String, Known>,
+    /// An issue without an answer: user and issue_ref.
+    issue: Option<(String, String)>,
+}
+
+/// One client: a new coupon each few steps, and whatever the dice say done to it.
+struct Player<'a> {
+    client: Client,
+    dice: Dice,
+    name: String,
+    contended: &'a [(String, Mutex<Contended>)],
+    told: mpsc::Sender<()>,
+    brought: Brought,
+}
+
+/// What an answer means.
+enum Heard {
+    Done(Value),
+    Refused,
+    Unknown,
+}
+
+impl Player<'_> {
+    fn ask(&mut self, path: &str, body: &Value) -> Heard {
+        match self.client.try_call("POST", path, Some(body)) {
+            Ok(answer) => {
+                // The one who kills has heard enough.
+                let _ = self.told.send(());
+                match answer.status {
+                    200 | 201 => Heard::Done(answer.json()),
+                    409 => Heard::Refused,
+                    _ => panic!("{path} {body}: {}", answer.text()),
+                }
+            }
+            Err(Lost::NotSent(_) | Lost::NoAnswer(_)) => Heard::Unknown,
+        }
+    }
+
+    fn play(mut self) -> Brought {
+        for nth in 0_u64.. {
+            let (user, reference) = (self.name.clone(), format!("{}-{nth}", self.name));
+            let body = json!({"user_id": user, "issue_ref": reference});
+            let code = match self.ask("/v1/campaigns/kept/issue", &body) {
+                Heard::Done(coupon) => coupon["code"].as_str().expect("a code").to_owned(),
+                Heard::Refused => panic!("an issue was refused"),
+                Heard::Unknown => {
+                    self.brought.issue = Some((user, reference));
+                    return self.brought;
+                }
+            };
+            let happened = vec![("issued", reference)];
+            let known = Known { user, happened, ..Known::default() };
+            self.brought.known.insert(code.clone(), known);
+            for step in 0..self.dice.below(6) {
+                if !self.touch(&code, nth, step) || !self.fight(nth, step) {
+                    return self.brought;
+                }
+            }
+        }
+        unreachable!("a round ends with kill -9")
+    }
+
+    /// One change of a coupon of its own; `false` when the service is gone.
+    fn touch(&mut self, code: &str, nth: u64, step: u64) -> bool {
+        let mut known = self.brought.known[code].clone();
+        let name = format!("{nth}.{step}");
+        let order = format!("{}/{name}", self.name);
+        let live = match known.happened.last() {
+            Some(("redeemed", order)) => Some(order.clone()),
+            _ => None,
+        };
+        let (call, body, step): (&str, Value, Option<Step>) = match self.dice.below(8) {
+            0..=2 => {
+                let body = json!({"user_id": known.user, "order_ref": order});
+                ("redeem", body, Some(("redeemed", order.clone())))
+            }
+            3 => {
+                let body = json!({"user_id": known.user, "order_ref": order, "seconds": 86_400});
+                ("hold", body, None)
+            }
+            4 => {
+                let order = known.held.clone().unwrap_or(order.clone());
+                let body = json!({"user_id": known.user, "order_ref": order});
+                ("redeem", body, Some(("redeemed", order)))
+            }
+            5 | 6 => {
+                let order = live.clone().unwrap_or(order.clone());
+                let body = json!({"order_ref": order});
+                ("cancel-redemption", body, Some(("redemption_cancelled", order)))
+            }
+            _ => match self.dice.below(2) {
+                0 => ("void", json!({"reason": name}), Some(("voided", name))),
+                _ => {
+                    let body =
+                        json!({"expires_on": format!("2032-01-0{}", step + 1), "reason": name});
+                    ("extend", body, Some(("extended", name)))
+                }
+            },
+        };
+        let replay = step.as_ref().is_some_and(|(kind, order)| match *kind {
+            "redeemed" => live.as_ref() == Some(order),
+            "voided" => known.happened.last().is_some_and(|last| last.0 == "voided"),
+            _ => false,
+        });
+        let heard = self.ask(&format!("/v1/coupons/{code}/{call}"), &body);
+        let gone = matches!(heard, Heard::Unknown);
+        if let (Heard::Done(_), Some(held)) = (&heard, &known.held) {
+            let by = step.as_ref().map_or(&order, |step| &step.1);
+            assert_eq!(by, held, "{code} is held, and yet {call} {body} went through");
+        }
+        match (heard, step) {
+            (Heard::Done(_), None) => known.held = Some(order),
+            (Heard::Done(_), Some(_)) if replay => {}
+            (Heard::Done(_), Some(step)) => {
+                if step.0 != "redemption_cancelled" {
+                    known.held = None;
+                }
+                known.happened.push(step);
+            }
+            (Heard::Refused, Some((_, order))) => {
+                if !known.happened.iter().any(|step| step.1 == order) {
+                    known.refused.insert(order);
+                }
+            }
+            (Heard::Refused, None) => {
+                known.refused.insert(order);
+            }
+            (Heard::Unknown, None) => known.held_perhaps = true,
+            (Heard::Unknown, Some(step)) => {
+                known.held_perhaps = true;
+                known.perhaps = Some(step).filter(|_| !replay);
+            }
+        }
+        self.brought.known.insert(code.to_owned(), known);
+        !gone
+    }
+
+    /// Tries to redeem one of the coupons that everybody wants.
+    fn fight(&mut self, nth: u64, step: u64) -> bool {
+        let (code, contended) = &self.contended[self.dice.below(CONTENDED as u64) as usize];
+        let order = format!("{}/fight-{nth}.{step}", self.name);
+        let body = json!({"user_id": "crowd", "order_ref": order});
+        let heard = self.ask(&format!("/v1/coupons/{code}/redeem"), &body);
+        let mut contended = contended.lock().expect("lock");
+        match heard {
+            Heard::Done(_) => contended.won.insert(order),
+            Heard::Refused => contended.refused.insert(order),
+            Heard::Unknown => {
+                contended.perhaps.insert(order);
+                return false;
+            }
+        };
+        true
+    }
+}
+
+fn events(coupon: &Value) -> Vec<(String, String)> {
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let events = coupon["events"].as_array().expect("events");
+    events.iter().map(|event| (text(event, "kind"), text(event, "reference"))).collect()
+}
+
+fn same(events: &[(String, String)], steps: &[Step]) -> bool {
+    events.len() == steps.len()
+        && events.iter().zip(steps).all(|(event, step)| event.0 == step.0 && event.1 == step.1)
+}
+
+/// Looks a coupon up after the crash, and settles what was unknown of it.
+fn settle(admin: &mut Client, code: &str, known: &mut Known, round: u64) {
+    let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+    let found = events(&coupon);
+    let perhaps = known.perhaps.take();
+    let with: Vec<Step> = known.happened.iter().cloned().chain(perhaps).collect();
+    if same(&found, &with) {
+        known.happened = with;
+    }
+    let told = format!("round {round}: {code} has {found:?}, known is {known:?}");
+    assert!(same(&found, &known.happened), "{told}");
+    assert!(!found.iter().any(|event| known.refused.contains(&event.1)), "refused, yet {told}");
+    assert_eq!(coupon["state"], known.state(), "{told}");
+    if !known.held_perhaps && known.state() == "issued" {
+        let held = known.held.as_ref().map_or(Value::Null, |order| json!(order));
+        assert_eq!(coupon["order_ref"], held, "held, {told}");
+    }
+}
+
+/// State and last event of each, over the list: cheap enough to see all of them each time.
+fn check_all(admin: &mut Client, all: &BTreeMap<String, Known>, round: u64) {
+    let mut cursor = String::new();
+    let mut seen = 0;
+    loop {
+        let path = format!("/v1/coupons?campaign_id=kept&limit=1000{cursor}");
+        let page = admin.get(&path).must(200).json();
+        for coupon in page["data"].as_array().expect("data") {
+            let code = coupon["code"].as_str().expect("a code");
+            let Some(known) = all.get(code) else {
+                panic!("round {round}: nobody asked for {coupon}");
+            };
+            assert_eq!(coupon["state"], known.state(), "round {round}: {coupon}, {known:?}");
+            if let Some(("redeemed", order)) = known.happened.last() {
+                assert_eq!(coupon["order_ref"], order.as_str(), "round {round}: {coupon}");
+            }
+            seen += 1;
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, all.len(), "round {round}: acknowledged coupons");
+}
+
+#[test]
+fn kill_9_fifty_times() {
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let mut server = data.serve();
+    let terms = json!({"campaign_id": "kept", "stock": 1_000_000, "per_user_limit": 100,
+        "expires_on": "2031-12-31"});
+    let mut admin = server.client(&token);
+    admin.post("/v1/campaigns", &terms).must(201);
+    let mut all: BTreeMap<String, Known> = BTreeMap::new();
+    let mut dice = Dice(SEED);
+    let (mut answered, mut unknown) = (0, 0);
+    for round in 0..ROUNDS {
+        let contended = contended(&mut admin, round);
+        let (tell, told) = mpsc::channel();
+        let enough = dice.below(ANSWERS_MAX);
+        let moment = Duration::from_micros(dice.below(3_000));
+        let seeds: Vec<u64> = (0..CLIENTS).map(|_| dice.below(u64::MAX)).collect();
+        let (tell, address) = (Mutex::new(Some(tell)), server.address);
+        let server_of_round = Mutex::new(Some(server));
+        let waiting = Mutex::new(told);
+        let killed = AtomicBool::new(false);
+        let brought = at_once(CLIENTS + 1, |nth| {
+            let tell_mine = tell.lock().expect("lock").clone();
+            if nth == CLIENTS {
+                let told = waiting.lock().expect("lock");
+                for _ in 0..enough {
+                    told.recv().expect("clients at work");
+                }
+                // Not always the moment after an answer.
+                std::thread::sleep(moment);
+                killed.store(true, Ordering::SeqCst);
+                server_of_round.lock().expect("lock").take().expect("a server").kill();
+                return Brought::default();
+            }
+            let told = tell_mine.expect("a sender");
+            let name = format!("r{round}c{nth}");
+            let client = Client::new(address, &token);
+            let dice = Dice(seeds[nth]);
+            let brought = Brought::default();
+            let player = Player { client, dice, name, contended: &contended, told, brought };
+            let brought = player.play();
+            assert!(killed.load(Ordering::SeqCst), "an answer was lost before the kill");
+            brought
+        });
+        drop(tell.lock().expect("lock").take());
+        answered += waiting.lock().expect("lock").iter().count() as u64 + enough;
+        server = data.serve();
+        admin = server.client(&token);
+        for mut brought in brought {
+            if let Some((user, reference)) = brought.issue.take() {
+                unknown += 1;
+                let body = json!({"user_id": user, "issue_ref": reference});
+                let coupon = admin.post("/v1/campaigns/kept/issue", &body);
+                assert!(coupon.is_good(), "round {round}: repeated: {}", coupon.text());
+                let happened = vec![("issued", reference)];
+                let known = Known { user, happened, ..Known::default() };
+                brought.known.insert(coupon.field("code"), known);
+            }
+            for (code, known) in &mut brought.known {
+                unknown += u64::from(known.perhaps.is_some());
+                settle(&mut admin, code, known, round);
+                assert!(!all.contains_key(code), "round {round}: {code} was given out before");
+            }
+            all.append(&mut brought.known);
+        }
+        check_contended(&mut admin, contended, round);
+        check_all(&mut admin, &all, round);
+    }
+    eprintln!("{ROUNDS} kills: {answered} answers, {unknown} unknown, {} coupons", all.len());
+    assert!(answered > ROUNDS && unknown > 0, "the load was none");
+    for (code, known) in &mut all {
+        settle(&mut admin, code, known, ROUNDS);
+    }
+    server.kill();
+    let doctor = data.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0), "doctor: {}{}", doctor.stdout, doctor.stderr);
+}
+
+fn contended(admin: &mut Client, round: u64) -> Vec<(String, Mutex<Contended>)> {
+    let terms = json!({"campaign_id": format!("crowd-{round}"), "stock": CONTENDED,
+        "per_user_limit": 100, "expires_on": "2031-12-31"});
+    admin.post("/v1/campaigns", &terms).must(201);
+    (0..CONTENDED)
+        .map(|nth| {
+            let body = json!({"user_id": "crowd", "issue_ref": format!("{round}.{nth}")});
+            let path = format!("/v1/campaigns/crowd-{round}/issue");
+            (admin.post(&path, &body).must(201).field("code"), Mutex::default())
+        })
+        .collect()
+}
+
+fn check_contended(admin: &mut Client, all: Vec<(String, Mutex<Contended>)>, round: u64) {
+    for (code, known) in all {
+        let known = known.into_inner().expect("lock");
+        let found = events(&admin.get(&format!("/v1/coupons/{code}")).must(200).json());
+        let told = format!("round {round}: {code} has {found:?}, known is {known:?}");
+        let redeemed: Vec<&String> =
+            found.iter().filter(|event| event.0 == "redeemed").map(|event| &event.1).collect();
+        assert!(redeemed.len() <= 1 && known.won.len() <= 1, "twice: {told}");
+        assert!(!redeemed.iter().any(|order| known.refused.contains(*order)), "refused: {told}");
+        match known.won.first() {
+            Some(order) => assert_eq!(redeemed, [order], "acknowledged: {told}"),
+            None => assert!(redeemed.iter().all(|order| known.perhaps.contains(*order)), "{told}"),
+        }
+    }
+}
