@@ -329,6 +329,23 @@ pub(crate) async fn a_worn_out_one_is_passed_over(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("c")).await), SOLD_OUT);
 }
 
+/// Giving and taking back goes round: no coupon is worn out while others lie about.
+pub(crate) async fn wear_is_spread(kit: &Kit) {
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let codes = kit.imported(&campaign, 3).await;
+    for turn in 0..6 {
+        let user = kit.user("user");
+        let code = kit.issued(&campaign, &user, "r").await;
+        kit.done(&code, revoke(&user)).await;
+        if turn % 3 == 2 {
+            for code in &codes {
+                assert_eq!(kit.coupon(code).await.events().len(), 2 * (turn / 3 + 1));
+            }
+        }
+    }
+}
+
 /// Promise 3, with more demand than stock: each user asks each time twice at once.
 async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
     const STOCK: u64 = 1_000;
