@@ -73,8 +73,10 @@ CREATE TABLE day_plan (
 ) STRICT;
 
 -- A coupon that something has happened to, or that was imported. A minted code without a row is
--- available.
+-- available. Rows lie in the order in which they came, and so do the entries of one expiry in the
+-- indexes: only coupon_by_place is written at random places.
 CREATE TABLE coupon (
+    number          INTEGER PRIMARY KEY,
     shelf_day       INTEGER NOT NULL,
     code            TEXT NOT NULL,
     campaign        INTEGER NOT NULL,
@@ -98,16 +100,16 @@ CREATE TABLE coupon (
     -- Whether so much has happened to it that an issue and a redemption have no room any more.
     worn            INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
-    modified_at     INTEGER NOT NULL,
-    PRIMARY KEY (shelf_day, code)
-) STRICT, WITHOUT ROWID;
+    modified_at     INTEGER NOT NULL
+) STRICT;
 
-CREATE INDEX coupon_by_holder ON coupon (holder, expires_at, code) WHERE holder IS NOT NULL;
-CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at, code);
-CREATE INDEX coupon_by_expiry ON coupon (expires_at, code);
+CREATE UNIQUE INDEX coupon_by_place ON coupon (shelf_day, code);
+CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
+CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at);
+CREATE INDEX coupon_by_expiry ON coupon (expires_at);
 -- Stock that has rows: imported coupons, and what was revoked. Of those that expire together the
 -- one that has been changed least is first, so that none is worn out by giving and taking back.
-CREATE INDEX coupon_available ON coupon (batch, expires_at, version, code)
+CREATE INDEX coupon_available ON coupon (batch, expires_at, version)
     WHERE state = 'available' AND worn = 0;
 
 -- Foreign, shared and moved codes; a foreign code is never free a second time.
@@ -132,6 +134,8 @@ CREATE TABLE claim (
     shelf_day INTEGER NOT NULL,
     code      TEXT NOT NULL,
     ref       TEXT,
+    -- Which event of the coupon the entry is about: it stands while no later one gave it away.
+    issue     INTEGER,
     PRIMARY KEY (campaign, user_id, entry)
 ) STRICT, WITHOUT ROWID;
 
@@ -151,6 +155,8 @@ CREATE TABLE rejected_line (
     at     INTEGER NOT NULL,
     PRIMARY KEY (batch, line)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX rejected_line_by_age ON rejected_line (at);
 
 CREATE TABLE account (
     login_id      TEXT PRIMARY KEY,

@@ -8,10 +8,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use futures::FutureExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -52,6 +56,10 @@ const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
 /// Pause after a failed accept. Out of file descriptors, accept fails at once and again: without
 /// a pause that is a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// At shutdown, how long connections are still listened to. A request that was sent before may lie
+/// unread in the kernel; hyper's own graceful end closes its connection as an idle one.
+const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// How long to wait for connections that were cut off: they end at their next await.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -99,20 +107,29 @@ pub async fn serve(
     let http = http(&limits);
     let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
     let live = GracefulShutdown::new();
+    let closing = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
+    let take = |tasks: &mut JoinSet<()>, (stream, peer, slot)| {
+        let (http, app, closing) = (http.clone(), app.clone(), Arc::clone(&closing));
+        tasks.spawn(connection(http, app, stream, peer, live.watcher(), slot, closing));
+    };
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
             Some(ended) = tasks.join_next() => log_panic(ended),
-            accepted = accept(&listener, &slots) => {
-                let (stream, peer, slot) = accepted;
-                tasks.spawn(connection(http.clone(), app.clone(), stream, peer, live.watcher(), slot));
-            }
+            accepted = accept(&listener, &slots) => take(&mut tasks, accepted),
         }
     }
+    // Those that the kernel has let in already.
+    while let Some(accepted) = accept(&listener, &slots).now_or_never() {
+        take(&mut tasks, accepted);
+    }
     drop(listener);
+    closing.store(true, Ordering::Relaxed);
+    let last_call = LAST_CALL.min(limits.drain);
+    tokio::time::sleep(last_call).await;
     tracing::info!(%local, connections = tasks.len(), "closing: no new connections");
     Ok(drain(live, tasks, limits.drain).await)
 }
@@ -167,13 +184,21 @@ async fn connection(
     peer: SocketAddr,
     watcher: Watcher,
     slot: OwnedSemaphorePermit,
+    closing: Arc<AtomicBool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY not set");
     }
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().oneshot(request)
+        let (app, closing) = (app.clone(), Arc::clone(&closing));
+        async move {
+            let mut answer = app.oneshot(request).await;
+            if let (true, Ok(answer)) = (closing.load(Ordering::Relaxed), &mut answer) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        }
     });
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
     if let Err(error) = served {

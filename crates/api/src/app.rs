@@ -30,6 +30,9 @@ pub const GUESSES_MAX: u32 = 20;
 /// The window in which unknown codes are counted.
 pub const GUESS_WINDOW_MS: i64 = 10 * 60 * 1_000;
 
+/// Requests about codes that one user may have under way: a check-out has a handful.
+pub const ASKING_MAX: u32 = 256;
+
 /// Users, and logins, that are counted at a time; some 10 MB.
 const COUNTED_MAX: usize = 100_000;
 
@@ -45,6 +48,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) sign_ins: Throttle,
     guesses: Throttle,
+    asking: Throttle,
 }
 
 /// The service over `engine`, for callers with `tokens`.
@@ -55,6 +59,7 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
         passwords: Passwords::new(),
         sign_ins: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
         guesses: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
+        asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
     });
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::with_problems(document);
@@ -94,11 +99,35 @@ impl App {
         if let Some(wait) = self.guesses.blocked(user, now) {
             return Err(Problem::too_many("too many unknown codes for this user", wait));
         }
+        // Guesses side by side are all asked before the first is counted, so there may not be many.
+        let _asking = Asking::begin(&self.asking, user, now)?;
         let done = work.await;
         if let Err(Failure::Refused { refusal: Refusal::NotFound, .. }) = &done {
             self.guesses.count(user, now);
         }
         Ok(done?)
+    }
+}
+
+/// One request about a code, under way; also one whose client has gone.
+struct Asking<'a> {
+    asking: &'a Throttle,
+    user: &'a str,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(asking: &'a Throttle, user: &'a str, now: i64) -> Result<Asking<'a>, Problem> {
+        if asking.blocked(user, now).is_some() {
+            return Err(Problem::too_many("too many requests at once for this user", 1_000));
+        }
+        asking.count(user, now);
+        Ok(Asking { asking, user })
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.asking.take_back(self.user);
     }
 }
 

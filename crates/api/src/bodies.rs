@@ -195,9 +195,10 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     issue_until: Option<Option<String>>,
-    /// Only upwards, to 100 at most.
-    #[schema(minimum = 1, maximum = 100)]
-    per_user_limit: Option<u16>,
+    /// Only upwards, to 100 at most; null for none, only with handout bearer.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
+    per_user_limit: Option<Option<u16>>,
 }
 
 impl CampaignChanges {

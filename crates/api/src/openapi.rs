@@ -106,7 +106,7 @@ const BODY: &[Code] = &[Invalid, Timeout, TooLarge, UnsupportedMediaType];
 /// Whatever is asked about a coupon by its code.
 const CODE: &[Code] = &[NotFound, TooMany];
 
-/// Which problems an operation can answer with. A test meets each of them, and no other.
+/// Which problems an operation can answer with. Every answer that a test meets is looked up here.
 pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
     let groups: &[&[Code]] = match operation {
         "read_coupon" => &[&[Invalid], TOKEN, CODE, READ],
@@ -155,7 +155,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             WRITE,
             &[AlreadyRedeemed, Voided, Held, NotLater, ShelfClosed, HistoryFull],
         ],
-        "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ShelfClosed]],
+        "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ShelfClosed, SoldOut]],
         "change_campaign" => &[BODY, TOKEN, &[NotFound], WRITE],
         "list_campaigns" => &[&[Invalid], TOKEN, READ],
         "read_campaign" => &[TOKEN, &[NotFound], READ],

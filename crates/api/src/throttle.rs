@@ -76,6 +76,17 @@ impl Throttle {
         }
     }
 
+    /// One less for `key`: what was counted did not deserve it.
+    pub fn take_back(&self, key: &str) {
+        let hash = self.hasher.hash_one(key);
+        let mut state = self.lock();
+        match state.windows.get_mut(&hash) {
+            Some(window) if window.count > 1 => window.count -= 1,
+            Some(_) => state.forget(hash),
+            None => {}
+        }
+    }
+
     /// Closes the window of `key`: its owner has proved himself.
     pub fn forget(&self, key: &str) {
         let hash = self.hasher.hash_one(key);

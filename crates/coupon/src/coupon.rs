@@ -410,14 +410,23 @@ impl Coupon {
         self.hold.as_ref().filter(|hold| now < hold.until)
     }
 
+    /// Which of its events, from 1, gave it to its present holder; none where it was redeemed
+    /// without having been issued.
+    pub fn issue_sequence(&self) -> Option<usize> {
+        self.holder()?;
+        let last = self
+            .events
+            .iter()
+            .rposition(|event| matches!(event.deed, Deed::Issued { .. } | Deed::Revoked { .. }))?;
+        // Whoever has it since a revoke was never issued it.
+        matches!(self.events[last].deed, Deed::Issued { .. }).then_some(last + 1)
+    }
+
     /// The `issue_ref` under which its present holder got it.
     pub fn issue_ref(&self) -> Option<&IssueRef> {
-        self.holder()?;
-        self.events.iter().rev().find_map(|event| match &event.deed {
-            Deed::Issued { reference, .. } => Some(reference.as_ref()),
-            // Whoever has it since then was never issued it.
-            Deed::Revoked { .. } => Some(None),
+        match &self.events[self.issue_sequence()? - 1].deed {
+            Deed::Issued { reference, .. } => reference.as_ref(),
             _ => None,
-        })?
+        }
     }
 }

@@ -51,6 +51,10 @@ fn check(
     if !(1..=max).contains(&found) {
         return Err(BadName::Length { found, max });
     }
+    if let "." | ".." = text {
+        // A client takes these out of a path before it sends it: nobody could ask for the name.
+        return Err(BadName::Character { found: '.', at: 0, want });
+    }
     match text.chars().enumerate().find(|(_, c)| !accepted(*c)) {
         Some((at, found)) => Err(BadName::Character { found, at, want }),
         None => Ok(()),
@@ -205,6 +209,7 @@ mod tests {
             ("a user with a space", "a b".parse::<UserId>().is_ok(), false),
             ("a user outside ASCII", "ä".parse::<UserId>().is_ok(), false),
             ("a campaign with a slash", "a/b".parse::<CampaignId>().is_ok(), false),
+            ("a campaign that is a dot", ".".parse::<CampaignId>().is_ok(), false),
             ("a campaign of ours", "cmp_018f-x".parse::<CampaignId>().is_ok(), true),
             ("an order with a slash", "991/2".parse::<OrderRef>().is_ok(), true),
             ("a reason with spaces", "sent twice".parse::<Reason>().is_ok(), true),

@@ -62,7 +62,10 @@ fn only_one(data: &Path) -> Result<File, Sorry> {
     }
     let wrote = file.set_len(0).and_then(|()| file.rewind());
     let wrote = wrote.and_then(|()| writeln!(file, "{}", std::process::id()));
-    wrote.map_err(Sorry::because(cannot()))?;
+    if let Err(error) = wrote {
+        // The lock holds all the same; on a full disk the service can still read.
+        tracing::warn!(error = %error, "serve.lock does not name this process");
+    }
     Ok(file)
 }
 

@@ -193,7 +193,7 @@ impl Engine {
         caller.must_be(&[Role::Admin])?;
         let mut faults = Vec::new();
         faults.extend(patch.name.as_ref().and_then(|name| bad_name(name)));
-        let limit = patch.per_user_limit.map(u64::from);
+        let limit = patch.per_user_limit.flatten().map(u64::from);
         faults.extend(range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()));
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
         if !faults.is_empty() {
@@ -270,9 +270,26 @@ fn normal_form(draft: &CampaignDraft) -> String {
         "per_user_limit": draft.per_user_limit.unwrap_or(Some(1)),
         "cancel_days": draft.cancel_days,
         "extend_days": draft.extend_days,
-        "metadata": draft.metadata,
+        "metadata": draft.metadata.as_deref().map(sorted),
     })
     .to_string()
+}
+
+/// A JSON text with the members of every object in order: two clients may write one object in two
+/// ways.
+fn sorted(text: &str) -> String {
+    fn sort(value: Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.into_iter().collect();
+                members.sort_by(|(a, _), (b, _)| a.cmp(b));
+                members.into_iter().map(|(name, value)| (name, sort(value))).collect()
+            }
+            Value::Array(values) => values.into_iter().map(sort).collect(),
+            plain => plain,
+        }
+    }
+    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value| sort(value).to_string())
 }
 
 fn limits(draft: &CampaignDraft) -> Vec<Fault> {

@@ -152,6 +152,10 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
     ) -> Result<CouponView, Failure> {
+        if caller.role == Role::User && user.is_some() {
+            // It would tell him whether another holds a bearer code that he shows.
+            return Err(Failure::invalid("user_id", "a user asks for himself: leave it out"));
+        }
         let sight = match self.find(text).await? {
             Found::Coupon(address) => self.hot.read(&address).await?,
             Found::Shared { campaign } => self.newest_of(caller, user.clone(), campaign).await?,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use coupon::campaign::{Batch, Campaign, ImportCounts};
 use coupon::code::{CodeText, MINTED_LEN};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
-use coupon::imported::ImportRun;
+use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use futures::{Stream, StreamExt};
@@ -87,7 +87,12 @@ impl Engine {
                 }
             }
             match file.next().await {
-                Some(chunk) => lines.push(&chunk?),
+                Some(Ok(chunk)) => lines.push(&chunk),
+                Some(Err(broken)) => {
+                    // What arrived whole is imported and counted; the rest comes with a repeat.
+                    import.finish().await?;
+                    return Err(broken);
+                }
                 None => break,
             }
         }
@@ -161,6 +166,12 @@ impl Import<'_> {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));
         }
+        if let Standing::Redeemed { at, .. } = &record.standing
+            && *at > self.run.at
+        {
+            // It would keep the days in which it can be cancelled open.
+            return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));
+        }
         Ok(ImportLine {
             code: record.code,
             valid_from: record.valid_from,
@@ -180,6 +191,8 @@ impl Import<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
+        // A long file takes hours: what it changes, it changes now.
+        self.run.at = self.engine.now();
         let good = std::mem::take(&mut self.good);
         if !good.is_empty() {
             if good.iter().any(|(_, line)| line.code.as_str().len() >= MINTED_LEN) {

@@ -36,6 +36,7 @@ use coupon::imported::ImportRun;
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::{Day, Millis};
 use router::{Address, Directory, Entry, Found, Owner};
+use tokio::sync::OnceCell;
 
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, Finding, Gauge, HotError, HotStore, ImportLine,
@@ -45,7 +46,7 @@ use crate::{
 use keeper::Keeper;
 use readers::Readers;
 pub use schema::OpenError;
-use stock::Step;
+use stock::{Step, Supply};
 use turnstile::Turnstile;
 use txn::Txn;
 use writer::{Desk, Writer};
@@ -85,6 +86,8 @@ pub struct SqliteHot {
     keeper: Keeper,
     readers: Readers,
     keys: Arc<Vec<CodeKey>>,
+    /// Whether this process has announced long codes.
+    announced: OnceCell<()>,
     folder: PathBuf,
     options: Options,
 }
@@ -114,6 +117,7 @@ impl SqliteHot {
             keeper: Keeper::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
             keys,
+            announced: OnceCell::new(),
             folder: folder.to_owned(),
             options,
         })
@@ -211,8 +215,21 @@ impl HotStore for SqliteHot {
         batch: &BatchId,
         now: Millis,
     ) -> Result<Named<Batch>, HotError> {
-        let (campaign, batch) = (campaign.clone(), batch.clone());
-        self.writer.run(move |txn| campaigns::open_import(txn, &campaign, &batch, now)).await
+        let named = {
+            let (campaign, batch) = (campaign.clone(), batch.clone());
+            self.writer.run(move |txn| campaigns::open_import(txn, &campaign, &batch, now)).await?
+        };
+        // A file of ten million bad lines may have left as many: not all in one transaction.
+        let mut left = matches!(named, Named::Same(_));
+        while left {
+            let (campaign, batch) = (campaign.clone(), batch.clone());
+            let forget = move |txn: &Txn<'_>| match batch_number(txn, &campaign, &batch)? {
+                Some(number) => import::forget_rejected_of(txn, number, FORGET_MAX),
+                None => Ok(0),
+            };
+            left = self.writer.run(forget).await? > 0;
+        }
+        Ok(named)
     }
 
     async fn import(
@@ -310,14 +327,15 @@ impl HotStore for SqliteHot {
     }
 
     async fn announce_long_codes(&self) -> Result<(), HotError> {
-        if self.has_long_codes().await? {
-            return Ok(());
-        }
-        self.writer.run(move |txn| accounts::set(txn, keeper::LONG_CODES, "yes")).await?;
-        // Until then another process may refuse such a code without a read.
-        tokio::time::sleep(keeper::SETTINGS_KNOWN).await;
-        self.keeper.long_codes.store(true, Ordering::Relaxed);
-        Ok(())
+        let announce = || async {
+            self.writer.run(|txn| accounts::set(txn, keeper::LONG_CODES, "yes")).await?;
+            // Until then another process may refuse such a code without a read. Also where the
+            // setting stood already: whoever wrote it may still be waiting.
+            tokio::time::sleep(keeper::SETTINGS_KNOWN).await;
+            self.keeper.long_codes.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        self.announced.get_or_try_init(announce).await.copied()
     }
 
     async fn keys_in_use(&self) -> Result<Vec<KeyId>, HotError> {
@@ -355,7 +373,10 @@ impl HotStore for SqliteHot {
             }
             Found::Shared { campaign } => {
                 let keys = Arc::clone(&self.keys);
-                self.hand_out(move |txn| stock::shared(txn, &keys, &campaign, &change)).await
+                self.hand_out(move |txn| {
+                    stock::shared(txn, &Supply::for_writing(&keys), &campaign, &change)
+                })
+                .await
             }
         }
     }
@@ -365,20 +386,18 @@ impl HotStore for SqliteHot {
         self.readers
             .run(move |txn| match &found {
                 Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
-                Found::Shared { campaign } => match stock::shared(txn, &keys, campaign, &change)? {
-                    Step::Decided(decision, _) => Ok(decision.applied),
-                    // A thousand serials in the way and more behind them: there is stock to try.
-                    Step::Again(_) => {
-                        Ok(Applied { outcome: coupon::apply::Outcome::Replayed, sight: None })
-                    }
-                },
+                Found::Shared { campaign } => {
+                    let supply = Supply::for_rehearsal(&keys);
+                    Ok(stock::shared(txn, &supply, campaign, &change)?.into_decision().applied)
+                }
             })
             .await
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError> {
         let (campaign, keys) = (campaign.clone(), Arc::clone(&self.keys));
-        self.hand_out(move |txn| stock::issue(txn, &keys, &campaign, &change)).await
+        self.hand_out(move |txn| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change))
+            .await
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError> {

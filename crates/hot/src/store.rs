@@ -95,8 +95,8 @@ pub struct CampaignPatch {
     pub issue_from: Option<Option<Millis>>,
     /// New end of the issue window, or none.
     pub issue_until: Option<Option<Millis>>,
-    /// New limit; only upwards.
-    pub per_user_limit: Option<u16>,
+    /// New limit; only upwards. `Some(None)`, no limit, is for bearer campaigns alone.
+    pub per_user_limit: Option<Option<u16>>,
 }
 
 /// What came of a [`CampaignPatch`].
@@ -222,8 +222,8 @@ pub enum ListOrder {
 pub struct ListPosition {
     /// The last coupon's expiry.
     pub expires_at: Millis,
-    /// Its code.
-    pub code: Code,
+    /// What the store tells coupons of one expiry apart by. Its own business.
+    pub tie: u64,
 }
 
 /// One page of a list.

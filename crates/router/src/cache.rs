@@ -13,10 +13,12 @@ use crate::Owner;
 /// read again. 100,000 runs take some 20 MB.
 pub const REMEMBERED_MAX: usize = 100_000;
 
+/// By day and first serial: serials of one day overlap in no two runs.
+type Runs = BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    /// By day and first serial: serials of one day overlap in no two runs.
-    runs: RwLock<BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>>,
+    runs: RwLock<Runs>,
     bits: RwLock<HashMap<Day, u8>>,
 }
 

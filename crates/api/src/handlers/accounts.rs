@@ -62,6 +62,8 @@ pub(crate) async fn create_session(
 ) -> Result<Answer<SessionBody>, Problem> {
     has_accounts(&app)?;
     let wrong = || unauthenticated("the login_id or the password is wrong".into());
+    // What can be no password costs nothing to refuse, so it is not counted either.
+    let password = Password::new(body.password).map_err(|_| wrong())?;
     let now = app.engine.now().0;
     if let Some(wait) = app.sign_ins.blocked(&body.login_id, now) {
         return Err(Problem::too_many("too many failed sign-ins under this login_id", wait));
@@ -73,9 +75,13 @@ pub(crate) async fn create_session(
         Some(login) => app.engine.account_of_login(login).await?,
         None => None,
     };
-    let password = Password::new(body.password).map_err(|_| wrong())?;
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
-    let right = app.passwords.verify(password, hash).await?;
+    let right = app.passwords.verify(password, hash).await;
+    if right.is_err() {
+        // A busy server is not the caller's mistake.
+        app.sign_ins.take_back(&body.login_id);
+    }
+    let right = right?;
     match account {
         Some(account) if right => {
             app.sign_ins.forget(&body.login_id);

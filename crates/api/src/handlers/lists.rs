@@ -159,11 +159,11 @@ fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
 fn position(query: &str, text: &str) -> Result<ListPosition, Problem> {
     let words = cursor::position(query, text)?;
     let position = match words.as_slice() {
-        [at, code] => at.parse().ok().map(Millis).zip(code.parse().ok()),
+        [at, tie] => at.parse().ok().map(Millis).zip(tie.parse().ok()),
         _ => None,
     };
     let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
-    position.map(|(expires_at, code)| ListPosition { expires_at, code }).ok_or_else(other)
+    position.map(|(expires_at, tie)| ListPosition { expires_at, tie }).ok_or_else(other)
 }
 
 /// List coupons
@@ -183,8 +183,8 @@ pub(crate) async fn list_coupons(
 ) -> Result<Answer<List<CouponBody>>, Problem> {
     let query = params.query(&caller);
     let page = app.engine.list(&caller, params.read(&query)?).await?;
-    let next_cursor = page
-        .next
-        .map(|next| cursor::cursor(&query, &[&next.expires_at.0.to_string(), next.code.as_str()]));
+    let next_cursor = page.next.map(|next| {
+        cursor::cursor(&query, &[&next.expires_at.0.to_string(), &next.tie.to_string()])
+    });
     Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
 }

@@ -471,8 +471,10 @@ impl Row<'_> {
         let zone = &defaults.zone;
         let valid_from = self.first_instant(Column::ValidFrom, zone)?;
         let expires_at = self.instant(Column::ExpiresAt, |date| date.end(zone))?;
-        let valid_from = valid_from.unwrap_or(defaults.valid_from);
         let expires_at = expires_at.unwrap_or(defaults.expires_at);
+        // A line of the past in a campaign of today: it worked once, up to its expiry.
+        let began = defaults.valid_from.min(expires_at.plus_ms(-1));
+        let valid_from = valid_from.unwrap_or(began);
         if valid_from >= expires_at {
             let relation = "before";
             return Err(self.order_of(Column::ValidFrom, Column::ExpiresAt, relation));

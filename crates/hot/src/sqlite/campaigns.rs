@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign};
+use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::KeyId;
@@ -129,10 +129,15 @@ pub(super) fn patch(
     let mut campaign = Campaign::clone(&here.terms);
     if let Some(limit) = patch.per_user_limit {
         let present = campaign.per_user_limit;
-        if present.is_none_or(|present| limit < present) {
+        let raised = match (present, limit) {
+            (Some(present), Some(limit)) => limit >= present,
+            (None, Some(_)) => false,
+            (_, None) => campaign.handout == Handout::Bearer,
+        };
+        if !raised {
             return Ok(Patched::LimitNotRaised { present });
         }
-        campaign.per_user_limit = Some(limit);
+        campaign.per_user_limit = limit;
     }
     campaign.name = patch.name.clone().unwrap_or(campaign.name);
     campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
@@ -259,11 +264,6 @@ pub(super) fn open_import(
         if batch.kind != BatchKind::Imported {
             return Ok(Named::Refused(Refusal::NameTaken));
         }
-        txn.statement(
-            "DELETE FROM rejected_line WHERE batch = \
-             (SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2)",
-        )?
-        .execute(params![here.number, id.as_str()])?;
         return Ok(Named::Same(batch));
     }
     if batches_of(txn, here.number)? >= BATCHES_MAX {

@@ -4,7 +4,10 @@
 //! its coupon names the user, in any state, and has not been replaced; its reference is spent for
 //! ever.
 
+use std::collections::HashSet;
+
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::time::Day;
 use rusqlite::{OptionalExtension, params};
@@ -14,10 +17,24 @@ use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 
+/// Most entries of one user in a campaign that take one more name for a coupon he has: each was a
+/// request of its own.
+const NAMES_MAX: usize = 200;
+
 /// One entry, and its coupon as it is now.
 pub(super) struct Entry {
     pub(super) reference: Option<IssueRef>,
+    issue: Option<usize>,
     pub(super) located: Located,
+}
+
+impl Entry {
+    /// Whether the user still has what this entry is about: not taken back since, nor taken back
+    /// and given again.
+    pub(super) fn stands(&self, user: &UserId) -> bool {
+        let coupon = &self.located.coupon;
+        coupon.holder() == Some(user) && coupon.issue_sequence() == self.issue
+    }
 }
 
 /// Everything a user was given in a campaign.
@@ -44,21 +61,22 @@ impl Claim {
         user: &UserId,
     ) -> rusqlite::Result<Claim> {
         let mut statement = txn.statement(
-            "SELECT entry, shelf_day, code, ref FROM claim \
+            "SELECT entry, shelf_day, code, ref, issue FROM claim \
              WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry",
         )?;
         let found = statement.query_map(params![campaign.number, user.as_str()], |row| {
             let reference: Option<String> = row.get(3)?;
             let code: Code = rows::parsed(row, 2)?;
-            Ok((row.get::<_, i64>(0)?, Day(row.get(1)?), code, reference))
+            let issue = row.get::<_, Option<u8>>(4)?.map(usize::from);
+            Ok((row.get::<_, i64>(0)?, Day(row.get(1)?), code, reference, issue))
         })?;
         let (mut next, mut entries) = (0, Vec::new());
         for entry in found {
-            let (number, day, code, reference) = entry?;
+            let (number, day, code, reference, issue) = entry?;
             next = number + 1;
             let reference = reference.as_deref().map(IssueRef::stored);
             let located = wherever(txn, day, &code)?;
-            entries.extend(located.map(|located| Entry { reference, located }));
+            entries.extend(located.map(|located| Entry { reference, issue, located }));
         }
         let counted = counted(txn, &entries, user)?;
         let limit = campaign.terms.per_user_limit;
@@ -80,20 +98,41 @@ impl Claim {
         (self.limit == Some(1)).then(|| self.counted().next_back())?
     }
 
+    /// Whether one more name for what the user has may be kept.
+    pub(super) fn has_room(&self) -> bool {
+        self.entries.len() < NAMES_MAX
+    }
+
     /// The next entry of this claim.
-    pub(super) fn entry(self, reference: Option<IssueRef>) -> NewEntry {
-        NewEntry { user: self.user, entry: self.next, reference }
+    pub(super) fn entry(&self, reference: Option<IssueRef>) -> NewEntry {
+        NewEntry { user: self.user.clone(), entry: self.next, reference }
+    }
+}
+
+impl NewEntry {
+    /// An entry without a name, behind all there are. Reads none of them.
+    pub(super) fn behind_all(
+        txn: &Txn<'_>,
+        campaign: i64,
+        user: &UserId,
+    ) -> rusqlite::Result<NewEntry> {
+        let entry = txn
+            .statement(
+                "SELECT coalesce(max(entry) + 1, 0) FROM claim \
+                 WHERE campaign = ?1 AND user_id = ?2",
+            )?
+            .query_row(params![campaign, user.as_str()], |row| row.get(0))?;
+        Ok(NewEntry { user: user.clone(), entry, reference: None })
     }
 }
 
 fn counted(txn: &Txn<'_>, entries: &[Entry], user: &UserId) -> rusqlite::Result<Vec<usize>> {
-    let mut counted: Vec<usize> = Vec::new();
+    let (mut counted, mut seen) = (Vec::new(), HashSet::new());
     for (at, entry) in entries.iter().enumerate() {
         let coupon = &entry.located.coupon;
         // Given, taken back and given again: two entries, one coupon.
-        let twice =
-            counted.iter().any(|seen| entries[*seen].located.coupon.code() == coupon.code());
-        if coupon.holder() == Some(user) && !twice && !is_replaced(txn, coupon.code())? {
+        let first = seen.insert(coupon.code());
+        if first && coupon.holder() == Some(user) && !is_replaced(txn, coupon.code())? {
             counted.push(at);
         }
     }
@@ -143,19 +182,20 @@ pub(super) fn enter(
     campaign: i64,
     entry: &NewEntry,
     day: Day,
-    code: &Code,
+    coupon: &Coupon,
 ) -> rusqlite::Result<()> {
     txn.statement(
-        "INSERT INTO claim (campaign, user_id, entry, shelf_day, code, ref) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO claim (campaign, user_id, entry, shelf_day, code, ref, issue) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         campaign,
         entry.user.as_str(),
         entry.entry,
         day.0,
-        code.as_str(),
+        coupon.code().as_str(),
         entry.reference.as_ref().map(IssueRef::as_str),
+        coupon.issue_sequence().map(|sequence| sequence as i64),
     ])?;
     Ok(())
 }

@@ -192,6 +192,12 @@ pub(super) fn decide(
     if day != located.day && days::is_closing(txn, day)? {
         return Ok(located.refused(Refusal::ShelfClosed));
     }
+    if let (Action::Hold { by, .. }, None) = (&change.action, located.coupon.holder())
+        && Claim::read(txn, &located.campaign, by)?.is_full()
+    {
+        // A bearer code: what could not be redeemed after the payment is not held for it.
+        return Ok(located.refused(Refusal::LimitPerUser));
+    }
     let entry = match new_holder(&located.coupon, &after) {
         None => None,
         // Without a limit there is nothing to count.
@@ -234,7 +240,7 @@ pub(super) fn write(
 ) -> rusqlite::Result<()> {
     let day = shelf_after(before, after);
     if let Some(entry) = entry {
-        claims::enter(txn, before.campaign.number, entry, day, after.code())?;
+        claims::enter(txn, before.campaign.number, entry, day, after)?;
     }
     txn.count_change(before.campaign.number, before.coupon.state(), after.state());
     if day != before.day {

@@ -128,7 +128,7 @@ fn entries(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 
 /// Holders against their claims.
 fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
-    let missing = "SELECT coupon.code FROM coupon JOIN campaign ON number = coupon.campaign \
+    let missing = "SELECT coupon.code FROM coupon JOIN campaign ON campaign.number = coupon.campaign \
                    WHERE holder IS NOT NULL AND per_user_limit IS NOT NULL AND NOT EXISTS \
                    (SELECT 1 FROM claim WHERE claim.campaign = coupon.campaign \
                    AND claim.user_id = holder AND claim.code = coupon.code) LIMIT 100";

@@ -9,7 +9,7 @@ use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
-use super::claims::{self, Claim};
+use super::claims::{self, NewEntry};
 use super::coupons::{Located, insert, row_of, signed, write};
 use super::days;
 use super::rows;
@@ -140,9 +140,14 @@ impl Into<'_> {
 
     /// An imported holder counts towards his limit and is not refused by it.
     fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
-        let Some(user) = coupon.holder() else { return Ok(()) };
-        let entry = Claim::read(txn, &self.campaign, user)?.entry(None);
-        claims::enter(txn, self.campaign.number, &entry, day, coupon.code())
+        match coupon.holder() {
+            // Without a limit there is nothing to count.
+            Some(user) if self.campaign.terms.per_user_limit.is_some() => {
+                let entry = NewEntry::behind_all(txn, self.campaign.number, user)?;
+                claims::enter(txn, self.campaign.number, &entry, day, coupon)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -209,7 +214,20 @@ pub(super) fn rejected(
     lines.collect()
 }
 
-/// Forgets up to `limit` lines kept before `before`.
+/// Forgets up to `limit` rejected lines of a batch; how many.
+pub(super) fn forget_rejected_of(
+    txn: &Txn<'_>,
+    batch: i64,
+    limit: usize,
+) -> rusqlite::Result<usize> {
+    txn.statement(
+        "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
+         (SELECT line FROM rejected_line WHERE batch = ?1 LIMIT ?2)",
+    )?
+    .execute(params![batch, limit as i64])
+}
+
+/// Forgets up to `limit` lines kept before `before`; how many.
 pub(super) fn forget_rejected(
     txn: &Txn<'_>,
     before: Millis,

@@ -98,11 +98,13 @@ impl Rounds {
         let mut round = 0_u32;
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PASS_EVERY) {
             round = round.wrapping_add(1);
-            let kept = self.pass().and_then(|()| match round.is_multiple_of(SETTINGS_EVERY) {
-                true => self.look_at_settings(),
-                false => Ok(()),
-            });
-            if let Err(error) = kept {
+            // Before the pass, which may have to wait or fail where the disk is full.
+            if round.is_multiple_of(SETTINGS_EVERY)
+                && let Err(error) = self.look_at_settings()
+            {
+                tracing::warn!(error = %error, "the settings could not be read");
+            }
+            if let Err(error) = self.pass() {
                 // The log stays as it is and the next round tries again.
                 tracing::warn!(error = %error, "a checkpoint failed");
             }

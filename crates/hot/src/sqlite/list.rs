@@ -3,7 +3,7 @@
 use coupon::time::Millis;
 use rusqlite::{Row, ToSql};
 
-use super::coupons::located;
+use super::coupons::{located, signed};
 use super::rows;
 use super::txn::Txn;
 use crate::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Span};
@@ -53,37 +53,44 @@ fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, 
         }
         ListScope::Everybody => {}
     }
-    if let Some(from) = query.filter.expires.from {
+    // A bound that the position implies would be taken for the beginning of the scan in its place.
+    let (behind_from, behind_before) = match (&query.after, query.order) {
+        (Some(_), ListOrder::Soonest) => (true, false),
+        (Some(_), ListOrder::Latest) => (false, true),
+        (None, _) => (false, false),
+    };
+    if let Some(from) = query.filter.expires.from.filter(|_| !behind_from) {
         wheres.push("expires_at >= ?");
         values.push(Box::new(from.0));
     }
-    if let Some(before) = query.filter.expires.before {
+    if let Some(before) = query.filter.expires.before.filter(|_| !behind_before) {
         wheres.push("expires_at < ?");
         values.push(Box::new(before.0));
     }
     if let Some(after) = &query.after {
         wheres.push(match query.order {
-            ListOrder::Latest => "(expires_at, code) < (?, ?)",
-            ListOrder::Soonest => "(expires_at, code) > (?, ?)",
+            ListOrder::Latest => "(expires_at, number) < (?, ?)",
+            ListOrder::Soonest => "(expires_at, number) > (?, ?)",
         });
         values.push(Box::new(after.expires_at.0));
-        values.push(Box::new(after.code.to_string()));
+        values.push(Box::new(signed(after.tie)));
     }
     let wheres = if wheres.is_empty() { "1".into() } else { wheres.join(" AND ") };
     let order = match query.order {
-        ListOrder::Latest => "expires_at DESC, code DESC",
-        ListOrder::Soonest => "expires_at, code",
+        ListOrder::Latest => "expires_at DESC, number DESC",
+        ListOrder::Soonest => "expires_at, number",
     };
     let columns = rows::coupon_columns!();
     let sql = format!(
-        "SELECT {columns}, expires_at, state, issued_at, redeemed_at FROM coupon \
+        "SELECT {columns}, number, expires_at, state, issued_at, redeemed_at FROM coupon \
          WHERE {wheres} ORDER BY {order}"
     );
     Ok(Some((sql, values)))
 }
 
 fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
-    Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), code: rows::parsed(row, 1)? })
+    let tie = row.get::<_, i64>("number")?.unsigned_abs();
+    Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
 }
 
 fn matching(txn: &Txn<'_>, row: &Row<'_>, query: &ListQuery) -> rusqlite::Result<Option<Sight>> {

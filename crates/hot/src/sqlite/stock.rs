@@ -3,14 +3,14 @@
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, MintedRun};
 use coupon::code::{Code, CodeText};
-use coupon::coupon::Coupon;
+use coupon::coupon::{Coupon, State};
 use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
-use super::claims::{self, Claim};
+use super::claims::{self, Claim, NewEntry};
 use super::coupons::{Decision, Located, Writes, row_of, signed, untouched_of, with_issued_until};
 use super::days;
 use super::rows;
@@ -21,12 +21,37 @@ use crate::Applied;
 /// issued by name lie in the way. Some 2 µs each.
 const SKIP_MAX: u64 = 1_000;
 
+/// Serials that a rehearsal looks at: it holds nobody up but has one answer to give.
+const REHEARSED_SKIP_MAX: u64 = 100_000;
+
 /// What came of one transaction of an issue.
 pub(super) enum Step {
     /// An answer, and what to write for it.
     Decided(Box<Decision>, Option<Cursor>),
+    /// One more name for the coupon that a user has.
+    Named(Box<Located>, NewEntry),
     /// Many serials in the way; the cursor has moved on, ask again.
     Again(Cursor),
+}
+
+/// What stock is taken from, and how far one transaction goes for it.
+pub(super) struct Supply<'a> {
+    /// They mint the codes of serials.
+    keys: &'a [CodeKey],
+    skip_max: u64,
+    rehearses: bool,
+}
+
+impl Supply<'_> {
+    /// For a transaction that may be followed by another.
+    pub(super) fn for_writing(keys: &[CodeKey]) -> Supply<'_> {
+        Supply { keys, skip_max: SKIP_MAX, rehearses: false }
+    }
+
+    /// For a look that writes nothing, so that it has to go all the way by itself.
+    pub(super) fn for_rehearsal(keys: &[CodeKey]) -> Supply<'_> {
+        Supply { keys, skip_max: REHEARSED_SKIP_MAX, rehearses: true }
+    }
 }
 
 /// How far a batch's serials have been offered.
@@ -39,6 +64,16 @@ impl Step {
     fn decided(decision: Decision) -> Step {
         Step::Decided(Box::new(decision), None)
     }
+
+    /// The answer, for one who writes nothing.
+    pub(super) fn into_decision(self) -> Decision {
+        match self {
+            Step::Decided(decision, _) => *decision,
+            Step::Named(located, _) => Decision::replayed(&located),
+            // Of a rehearsal there is none: it goes all the way at once.
+            Step::Again(_) => refused(Refusal::SoldOut),
+        }
+    }
 }
 
 /// Runs one step and writes it; `None` asks to be called again.
@@ -50,6 +85,11 @@ pub(super) fn step(
     let (decision, cursor) = match decide(txn)? {
         Step::Decided(decision, cursor) => (Some(decision), cursor),
         Step::Again(cursor) => (None, Some(cursor)),
+        Step::Named(located, entry) => {
+            let Located { coupon, campaign, day, .. } = &*located;
+            claims::enter(txn, campaign.number, &entry, *day, coupon)?;
+            (Some(Box::new(Decision::replayed(&located))), None)
+        }
     };
     if let Some(cursor) = cursor {
         txn.statement("UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1")?
@@ -86,7 +126,7 @@ fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
 /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols, in one transaction.
 pub(super) fn issue(
     txn: &Txn<'_>,
-    keys: &[CodeKey],
+    supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
@@ -99,7 +139,7 @@ pub(super) fn issue(
     if campaign.terms.handout == Handout::Bearer {
         return Ok(Step::decided(refused(Refusal::NotIssuable)));
     }
-    let replaces = replaced(keys, reference.as_ref());
+    let replaces = replaced(supply.keys, reference.as_ref());
     if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
         // It does not count towards the limit: it is for those who set the limit.
         return Ok(Step::decided(refused(Refusal::NotIssuable)));
@@ -109,15 +149,38 @@ pub(super) fn issue(
     if let Some(decision) = said {
         return Ok(Step::decided(decision));
     }
+    if let Some(code) = &replaces
+        && let Some(decision) = not_to_be_replaced(&claim, code, change.at)
+    {
+        return Ok(Step::decided(decision));
+    }
     let counted = claim.counted().filter(|held| Some(held.coupon.code()) != replaces.as_ref());
     let limit = campaign.terms.per_user_limit.map_or(usize::MAX, usize::from);
-    if counted.count() >= limit {
-        return Ok(Step::decided(match claim.only_one() {
-            Some(located) => Decision::replayed(located),
-            None => refused(Refusal::LimitPerUser),
-        }));
+    if counted.count() < limit {
+        return hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued));
     }
-    hand_out(txn, keys, &campaign, claim, change, &|_, issued| Ok(issued))
+    match claim.only_one() {
+        None => Ok(Step::decided(refused(Refusal::LimitPerUser))),
+        Some(located) => {
+            // The name is answered for by this coupon from now on, also when the limit is raised.
+            if let Some(reference) = reference
+                && claim.has_room()
+            {
+                let entry = claim.entry(Some(reference.clone()));
+                return Ok(Step::Named(Box::new(located.clone()), entry));
+            }
+            Ok(Step::decided(Decision::replayed(located)))
+        }
+    }
+}
+
+/// Only what is of no use to its holder any more is replaced: a coupon that still works is given
+/// again as it is, and of somebody else's nothing is said.
+fn not_to_be_replaced(claim: &Claim, code: &Code, at: Millis) -> Option<Decision> {
+    let his = claim.counted().find(|located| located.coupon.code() == code);
+    let Some(located) = his else { return Some(Decision::not_found()) };
+    let works = matches!(located.coupon.state(), State::Issued { .. });
+    (works && !located.coupon.is_expired(at)).then(|| Decision::replayed(located))
 }
 
 /// The answer to a reference that was used before.
@@ -130,9 +193,7 @@ fn said_before(
 ) -> rusqlite::Result<Option<Decision>> {
     let Some(reference) = reference else { return Ok(None) };
     if let Some(entry) = claim.entries.iter().find(|e| e.reference.as_ref() == Some(reference)) {
-        let coupon = &entry.located.coupon;
-        let stands = coupon.holder() == Some(to) && coupon.issue_ref() == Some(reference);
-        return Ok(Some(match stands {
+        return Ok(Some(match entry.stands(to) {
             true => Decision::replayed(&entry.located),
             // Taken back since: the place under the limit is free, the name is spent.
             false => refused(Refusal::NameTaken),
@@ -158,14 +219,15 @@ type Then<'a> = &'a dyn Fn(&Located, Box<Coupon>) -> Result<Box<Coupon>, Box<Dec
 /// Takes the next coupon of the stock and gives it.
 fn hand_out(
     txn: &Txn<'_>,
-    keys: &[CodeKey],
+    supply: &Supply<'_>,
     campaign: &CampaignHere,
     claim: Claim,
     change: &Change,
     then: Then<'_>,
 ) -> rusqlite::Result<Step> {
     let change = with_issued_until(change, campaign);
-    let (located, cursor) = match Offer::of(campaign.clone(), change.at).next(txn, keys)? {
+    let mut offer = Offer { supply, campaign, at: change.at, looked_at: 0 };
+    let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
         Next::Again(cursor) => return Ok(Step::Again(cursor)),
         Next::Nothing(refusal) => return Ok(Step::decided(refused(refusal))),
@@ -192,8 +254,9 @@ enum Next {
 }
 
 /// What a campaign can offer at a moment.
-struct Offer {
-    campaign: CampaignHere,
+struct Offer<'a> {
+    supply: &'a Supply<'a>,
+    campaign: &'a CampaignHere,
     at: Millis,
     looked_at: u64,
 }
@@ -205,14 +268,10 @@ struct OpenBatch {
     next_offset: u64,
 }
 
-impl Offer {
-    fn of(campaign: CampaignHere, at: Millis) -> Offer {
-        Offer { campaign, at, looked_at: 0 }
-    }
-
+impl Offer<'_> {
     /// The next coupon that is Available, in the order of the batches: what has rows first, since
     /// it came back or was imported, then the serials.
-    fn next(&mut self, txn: &Txn<'_>, keys: &[CodeKey]) -> rusqlite::Result<Next> {
+    fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
         let (mut only_paused, mut only_expired) = (false, false);
         for batch in batches(txn, self.campaign.number)? {
             if batch.paused {
@@ -230,7 +289,7 @@ impl Offer {
                 only_expired = true;
                 continue;
             }
-            match self.next_serial(txn, keys, &batch, run)? {
+            match self.next_serial(txn, &batch, run)? {
                 Some(next) => return Ok(next),
                 None => continue,
             }
@@ -245,11 +304,10 @@ impl Offer {
     fn next_serial(
         &mut self,
         txn: &Txn<'_>,
-        keys: &[CodeKey],
         batch: &OpenBatch,
         run: MintedRun,
     ) -> rusqlite::Result<Option<Next>> {
-        let key = key_of(keys, run.key)?;
+        let key = key_of(self.supply.keys, run.key)?;
         for offset in batch.next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
             let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
@@ -259,8 +317,9 @@ impl Offer {
                 return Ok(Some(Next::Coupon(Box::new(located), Some(cursor))));
             }
             self.looked_at += 1;
-            if self.looked_at >= SKIP_MAX {
-                return Ok(Some(Next::Again(cursor)));
+            // At the end too: the next one need not walk there again.
+            if self.looked_at >= self.supply.skip_max || offset + 1 == run.count {
+                return Ok((!self.supply.rehearses).then_some(Next::Again(cursor)));
             }
         }
         Ok(None)
@@ -299,7 +358,7 @@ fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Op
         .statement(
             "SELECT shelf_day, code FROM coupon \
              WHERE batch = ?1 AND state = 'available' AND worn = 0 AND expires_at > ?2 \
-             ORDER BY expires_at, version, code LIMIT 1",
+             ORDER BY expires_at, version LIMIT 1",
         )?
         .query_row(params![batch.number, at.0], |row| {
             Ok((Day(row.get(0)?), rows::parsed::<Code>(row, 1)?))
@@ -328,7 +387,7 @@ fn key_of(keys: &[CodeKey], id: KeyId) -> rusqlite::Result<&CodeKey> {
 /// hold issue him one if he has none that they can take.
 pub(super) fn shared(
     txn: &Txn<'_>,
-    keys: &[CodeKey],
+    supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
@@ -368,7 +427,7 @@ pub(super) fn shared(
         },
         ..change.clone()
     };
-    hand_out(txn, keys, &campaign, claim, &issue, &|before, issued| {
+    hand_out(txn, supply, &campaign, claim, &issue, &|before, issued| {
         let taken = Located { coupon: *issued, ..before.clone() };
         match taken.apply(change) {
             Outcome::Accepted(after) => Ok(after),

@@ -1,7 +1,7 @@
 //! The one writer: a thread that commits a group of waiting changes with one sync.
 //!
 //! *Job*: one caller's transaction body; it may be run more than once, since a group in which one
-//! job fails is rolled back and its jobs are run again one by one. A caller is answered after the
+//! job fails is rolled back and run again without it. A caller is answered after the
 //! commit is durable, never before. *Gathering*: before a group begins, the writer waits at most
 //! [`GATHER`] for as many jobs as the last group had, since those callers are about to ask again;
 //! without it groups alternate between one job and all others.
@@ -248,63 +248,64 @@ fn write_group(shared: &Shared, desk: &mut Desk, mut group: Vec<Box<dyn Job>>) {
             .into_iter()
             .for_each(|job| job.answer(Err(HotError::Unavailable(why.clone().into()))));
     }
-    match commit_all(shared, &desk.conn, &mut group) {
-        Ok(()) => {
-            drop(entered);
-            group.into_iter().for_each(|job| job.answer(Ok(())));
-        }
-        Err(Ended::JobFailed) if group.len() > 1 => {
-            for mut job in group {
-                let ended = commit_all(shared, &desk.conn, std::slice::from_mut(&mut job));
-                job.answer(ended.map_err(Ended::into_error));
+    // Each round sends at least one job away.
+    while !group.is_empty() {
+        match commit_all(shared, &desk.conn, &mut group) {
+            Ok(()) => {
+                drop(entered);
+                return group.into_iter().for_each(|job| job.answer(Ok(())));
             }
-        }
-        Err(ended) => {
-            let error = ended.into_error();
-            tracing::error!(error = %error, jobs = group.len(), "a commit failed");
-            group.into_iter().for_each(|job| job.answer(Err(again(&error))));
+            // All was rolled back; the others are run again without it.
+            Err(Ended::Job { at, error }) => {
+                tracing::error!(error = %error, "a transaction failed");
+                group.remove(at).answer(Err(error));
+            }
+            Err(Ended::All(error)) => {
+                tracing::error!(error = %error, jobs = group.len(), "a commit failed");
+                return group.into_iter().for_each(|job| job.answer(Err(again(&error))));
+            }
         }
     }
 }
 
-/// How a group did not end well.
+/// How a group did not end well. All of it was rolled back.
 enum Ended {
-    /// A statement failed, and the group was rolled back. Kept apart from `Failed` only while the
-    /// group can be tried one by one.
-    JobFailed,
-    Failed(HotError),
+    /// One job cannot be done; it says nothing about the others.
+    Job { at: usize, error: HotError },
+    /// Nobody's job can be done at the moment.
+    All(HotError),
 }
 
 impl Ended {
-    fn into_error(self) -> HotError {
-        match self {
-            Ended::JobFailed => HotError::Unavailable("a statement failed".into()),
-            Ended::Failed(error) => error,
+    fn of_job(at: usize, error: rusqlite::Error) -> Ended {
+        match before_commit(error) {
+            error @ HotError::Damaged(_) => Ended::Job { at, error },
+            error => Ended::All(error),
         }
     }
 }
 
 fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
     let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-    begun.map_err(|error| Ended::Failed(before_commit(error)))?;
-    let alone = jobs.len() == 1;
-    let txn = Txn::new(conn);
-    let ran =
-        jobs.iter_mut().try_for_each(|job| caught(|| job.run(&txn))).and_then(|()| txn.flush());
-    if let Err(error) = ran {
+    begun.map_err(|error| Ended::All(before_commit(error)))?;
+    let ended = run_all(conn, jobs);
+    if ended.is_err() {
         roll_back(conn);
-        return Err(match alone {
-            true => Ended::Failed(before_commit(error)),
-            false => Ended::JobFailed,
-        });
+        return ended;
     }
-    conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(|error| {
-        roll_back(conn);
-        Ended::Failed(at_commit(error))
-    })?;
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
+}
+
+fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+    let txn = Txn::new(conn);
+    for (at, job) in jobs.iter_mut().enumerate() {
+        caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
+    }
+    txn.flush().map_err(|error| Ended::All(before_commit(error)))?;
+    let committed = conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    committed.map(drop).map_err(|error| Ended::All(at_commit(error)))
 }
 
 fn roll_back(conn: &Connection) {
@@ -327,6 +328,9 @@ fn again(error: &HotError) -> HotError {
     }
 }
 
+/// With less nothing can be committed, whatever was set: the pages of one small group.
+const FREE_LEAST: u64 = 64 << 10;
+
 /// Whether there is room to write, and if not, a sentence that says so.
 pub(super) fn free_space(folder: &Path, free_min: u64) -> Result<(), String> {
     let stat = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
@@ -334,7 +338,7 @@ pub(super) fn free_space(folder: &Path, free_min: u64) -> Result<(), String> {
         return Err(format!("{} is mounted read-only", folder.display()));
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < free_min {
+    if free < free_min.max(FREE_LEAST) {
         let mib = |bytes: u64| bytes >> 20;
         return Err(format!(
             "{} has {} MiB free, couponry writes from {} MiB on",

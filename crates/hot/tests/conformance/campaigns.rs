@@ -120,7 +120,7 @@ pub(crate) async fn patched(kit: &Kit) {
     let refused = [
         (
             "the limit downwards",
-            CampaignPatch { per_user_limit: Some(2), ..nothing() },
+            CampaignPatch { per_user_limit: Some(Some(2)), ..nothing() },
             Patched::LimitNotRaised { present: Some(3) },
         ),
         (
@@ -151,7 +151,7 @@ pub(crate) async fn patched(kit: &Kit) {
         metadata: Some(None),
         paused: Some(true),
         issue_from: Some(None),
-        per_user_limit: Some(3),
+        per_user_limit: Some(Some(3)),
         ..nothing()
     };
     let Patched::Done(row) = patch(rest).await.unwrap() else { panic!() };
@@ -168,7 +168,7 @@ pub(crate) async fn patched(kit: &Kit) {
 
     let free = Campaign { handout: Handout::Bearer, per_user_limit: None, ..kit.draft() };
     kit.create(&free).await;
-    let limit = CampaignPatch { per_user_limit: Some(100), ..nothing() };
+    let limit = CampaignPatch { per_user_limit: Some(Some(100)), ..nothing() };
     let present = kit.hot.patch_campaign(&free.id, limit, NOW).await.unwrap();
     assert_eq!(present, Patched::LimitNotRaised { present: None }, "no limit is the highest");
 }

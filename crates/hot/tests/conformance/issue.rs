@@ -57,7 +57,7 @@ pub(crate) async fn three_each(kit: &Kit) {
     kit.done(&first, redeem(&ann, "1")).await;
     let again = kit.issue(&campaign, &ann, reference("a")).await;
     assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &first), "a spent one too");
-    let patch = CampaignPatch { per_user_limit: Some(4), ..CampaignPatch::default() };
+    let patch = CampaignPatch { per_user_limit: Some(Some(4)), ..CampaignPatch::default() };
     kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap();
     kit.issued(&campaign, &ann, "d").await;
     let fifth = kit.issue(&campaign, &ann, reference("e")).await;
@@ -258,6 +258,11 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     let [ann, bob] = kit.users();
     let old = kit.issued(&campaign, &ann, "a").await;
     let name = reference(&format!("replaces:{old}"));
+    let still_good = kit.issue(&campaign, &ann, name.clone()).await;
+    assert_eq!((said(&still_good), of(&still_good).code()), (Said::Replayed, &old));
+    let not_his = kit.issue(&campaign, &bob, name.clone()).await;
+    assert_eq!(said(&not_his), Said::Refused(Refusal::NotFound));
+    kit.done(&old, void()).await;
     let replacement = kit.issue(&campaign, &ann, name.clone()).await;
     assert_eq!(said(&replacement), Said::Accepted, "not refused by the limit");
     let new = of(&replacement).code().clone();
@@ -288,6 +293,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     // The printed form names the same coupon the first time, too.
     let chained = kit.issued(&campaign, &bob, "b").await;
     let printed = reference(&format!("replaces:{}", chained.printed(Some("SALE"))));
+    kit.done(&chained, void()).await;
     let replacement = kit.issue(&campaign, &bob, printed).await;
     assert_eq!(said(&replacement), Said::Accepted);
 }
