@@ -95,7 +95,9 @@ pub(crate) async fn read_campaign(
 /// Issue a coupon of a campaign
 ///
 /// The answer is final: 201 with the coupon, 200 with the one that this request or, with a limit
-/// of 1, any other got before. `SOLD_OUT` is said only when none is left. For shop and admin, and
+/// of 1, any other got before. `SOLD_OUT` is said only when none is left. With the `issue_ref`
+/// `replaces:CODE` a user's coupon that is void, redeemed or expired is replaced, once, beside the
+/// limit; one that still works is answered as it is. For shop and admin, and
 /// for users in campaigns with handout self.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",

@@ -163,10 +163,32 @@ async fn a_revoke_spends_the_name_with_limit_one_too() {
 }
 
 #[tokio::test]
+async fn a_second_name_for_the_one_coupon_stands() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
+    let second = issue(&service, "ann", Some("r2")).await;
+    assert_eq!(second.is("200", "the one there is").string("code"), code);
+    service.patch(Admin, "/v1/campaigns/c", json!({"per_user_limit": 2})).await.is("200", "raised");
+    let again = issue(&service, "ann", Some("r2")).await;
+    assert_eq!(again.is("200", "for ever").string("code"), code);
+    issue(&service, "ann", Some("r3")).await.is("201", "another name, another coupon");
+    service.admin("revoke", &code, json!({"user_id": "ann"})).await.is("200", "revoke");
+    for name in ["r1", "r2"] {
+        issue(&service, "ann", Some(name)).await.is("409 NAME_TAKEN", name);
+    }
+}
+
+#[tokio::test]
 async fn a_replacement_is_given_once() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 5})).await;
     let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
+    let good = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
+    assert_eq!(good.is("200", "it still works").string("code"), code);
+    let his = issue(&service, "bob", Some(&format!("replaces:{code}"))).await;
+    his.is("404 NOT_FOUND", "somebody else's");
+    service.admin("void", &code, json!({})).await.is("200", "void");
     let first = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
     let bare = code.replace('-', "").to_lowercase();
     let replacement = first.is("201", "the replacement").string("code");

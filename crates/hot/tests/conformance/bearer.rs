@@ -23,6 +23,8 @@ pub(crate) async fn redeemed_from_paper(kit: &Kit) {
     kit.done(&codes[1], redeem(&ann, "2")).await;
     assert_eq!(kit.said(&codes[2], redeem(&ann, "3")).await, limit, "a third counts");
     assert_eq!(kit.said(&codes[2], give(&ann, None)).await, limit, "in the wallet, too");
+    let held = kit.said(&codes[2], hold(&ann, "3", 5)).await;
+    assert_eq!(held, limit, "what could not be redeemed after the payment is not held for it");
     assert_eq!(kit.said(&codes[0], redeem(&ann, "1")).await, Said::Replayed);
     let other = kit.said(&codes[0], redeem(&bob, "9")).await;
     assert_eq!(other, Said::Refused(Refusal::AlreadyRedeemed));
