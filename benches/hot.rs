@@ -174,17 +174,15 @@ fn copy_rows(folder: &Path, codes: &[Code], users: &[UserId], sample: &str) -> R
     for (name, _) in &indexes {
         conn.execute_batch(&format!("DROP INDEX {name}"))?;
     }
-    conn.execute_batch("CREATE TEMP TABLE sample AS SELECT * FROM coupon")?;
+    conn.execute_batch("CREATE TEMP TABLE sample AS SELECT * FROM coupon; DELETE FROM coupon")?;
     let mut copy = conn.prepare(
-        "INSERT OR IGNORE INTO coupon SELECT shelf_day, ?1, campaign, batch, version, state, ?2, \
+        "INSERT INTO coupon SELECT NULL, shelf_day, ?1, campaign, batch, version, state, ?2, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
          replace(events, ?3, ?2), worn, created_at, modified_at FROM sample",
     )?;
-    // In the order of the key: the table grows at its end.
-    let mut order: Vec<usize> = (0..codes.len()).collect();
-    order.sort_unstable_by(|a, b| codes[*a].cmp(&codes[*b]));
-    for at in order {
-        copy.execute(params![codes[at].as_str(), users[at].as_str(), sample])?;
+    // In the order of the serials, in which they are issued.
+    for (code, user) in codes.iter().zip(users) {
+        copy.execute(params![code.as_str(), user.as_str(), sample])?;
     }
     drop(copy);
     for (_, sql) in &indexes {

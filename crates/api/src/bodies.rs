@@ -297,6 +297,13 @@ impl UserBody {
     }
 }
 
+fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, OrderRef), Problem> {
+    let mut reading = Reading::default();
+    let user = reading.may("user_id", user);
+    let order = reading.must("order_ref", Some(order));
+    reading.done(order.map(|order| (user, order)))
+}
+
 /// Who redeems, and for which order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -311,10 +318,7 @@ pub struct OrderBody {
 
 impl OrderBody {
     pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
-        let mut reading = Reading::default();
-        let user = reading.may("user_id", self.user_id.as_deref());
-        let order = reading.must("order_ref", Some(&self.order_ref));
-        reading.done(order.map(|order| (user, order)))
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
     }
 }
 
@@ -335,10 +339,7 @@ pub struct HoldRequest {
 
 impl HoldRequest {
     pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
-        let mut reading = Reading::default();
-        let user = reading.may("user_id", self.user_id.as_deref());
-        let order = reading.must("order_ref", Some(&self.order_ref));
-        reading.done(order.map(|order| (user, order)))
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
     }
 }
 

@@ -144,23 +144,6 @@ pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// One row of CSV, with its line end.
-pub(crate) fn csv_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
-    let mut row = cells.into_iter().map(csv_cell).collect::<Vec<_>>().join(",");
-    row.push('\n');
-    row
-}
-
-/// A cell that no spreadsheet takes for a formula: those that begin like one get an apostrophe in
-/// front, as OWASP advises.
-fn csv_cell(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    match text.contains([',', '"', '\n', '\r', '\t']) || text.trim() != text {
-        true => format!("\"{guard}{}\"", text.replace('"', "\"\"")),
-        false => format!("{guard}{text}"),
-    }
-}
-
 /// A field of an answer as a cell: null is empty.
 pub(crate) fn cell_text(value: &Value) -> String {
     match value {
@@ -209,30 +192,6 @@ pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cells() {
-        let cases = [
-            ("plain", "ABC", "ABC"),
-            ("empty", "", ""),
-            ("a comma", "a,b", "\"a,b\""),
-            ("quotes", "a\"b", "\"a\"\"b\""),
-            ("a line end", "a\nb", "\"a\nb\""),
-            ("a formula", "=1+1", "'=1+1"),
-            ("a formula with a comma", "=A(1,2)", "\"'=A(1,2)\""),
-            ("plus", "+49", "'+49"),
-            ("minus", "-1", "'-1"),
-            ("at", "@SUM", "'@SUM"),
-            ("a tab", "\t=1", "\"'\t=1\""),
-            ("a carriage return", "\r=1", "\"'\r=1\""),
-            ("a sign within", "a=b", "a=b"),
-            ("spaces around", " a ", "\" a \""),
-        ];
-        for (name, text, want) in cases {
-            assert_eq!(csv_cell(text), want, "{name}");
-        }
-        assert_eq!(csv_row(["a", "", "-"]), "a,,'-\n");
-    }
 
     #[test]
     fn numbers() {

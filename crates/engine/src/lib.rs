@@ -10,6 +10,7 @@ mod caller;
 mod campaigns;
 mod clock;
 mod coupons;
+pub mod csv;
 mod export;
 mod failure;
 pub mod import;

@@ -190,7 +190,7 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn header(&mut self, columns: &[&str]) -> Result<(), Sorry> {
         match self.format {
-            Format::Csv => self.out.put(&output::csv_row(columns.iter().copied())),
+            Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
             Format::Jsonl => Ok(()),
         }
     }
@@ -297,7 +297,7 @@ fn row(view: &CouponView, format: Format) -> Result<String, Sorry> {
             let fields = serde_json::to_value(&body).map_err(bad)?;
             let cell = |name| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
             let cells = COLUMNS.map(cell);
-            Ok(output::csv_row(cells.iter().map(String::as_str)))
+            Ok(engine::csv::row(cells.iter().map(String::as_str)))
         }
     }
 }

@@ -109,7 +109,7 @@ async fn write_group(
     for row in join_all(deeds).await {
         let Row { code, result, detail } = row?;
         counts.add(result);
-        out.put(&output::csv_row([code.as_str(), result, detail.as_str()]))?;
+        out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
     }
     out.flush()
 }
