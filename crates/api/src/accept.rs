@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 /// Most connections at a time. With a full buffer each that is 256 MiB at worst; further ones wait
@@ -53,6 +55,10 @@ pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
 
+/// Longest pause of a client that is being answered. Whoever asks and never reads would keep his
+/// place for ever; a download over a bad line makes progress in less.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Pause after a failed accept. Out of file descriptors, accept fails at once and again: without
 /// a pause that is a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -71,13 +77,20 @@ pub struct Limits {
     pub connections_max: usize,
     /// See [`HEADER_TIMEOUT`].
     pub header_timeout: Duration,
+    /// See [`WRITE_TIMEOUT`].
+    pub write_timeout: Duration,
     /// See [`DRAIN`].
     pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { connections_max: CONNECTIONS_MAX, header_timeout: HEADER_TIMEOUT, drain: DRAIN }
+        Limits {
+            connections_max: CONNECTIONS_MAX,
+            header_timeout: HEADER_TIMEOUT,
+            write_timeout: WRITE_TIMEOUT,
+            drain: DRAIN,
+        }
     }
 }
 
@@ -110,6 +123,7 @@ pub async fn serve(
     let closing = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot)| {
+        let stream = impatient(stream, limits.write_timeout);
         let (http, app, closing) = (http.clone(), app.clone(), Arc::clone(&closing));
         tasks.spawn(connection(http, app, stream, peer, live.watcher(), slot, closing));
     };
@@ -177,18 +191,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// A stream whose writes fail when its reader takes nothing for so long.
+type Impatient = Pin<Box<TimeoutStream<TcpStream>>>;
+
+fn impatient(stream: TcpStream, write_timeout: Duration) -> Impatient {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY not set");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    Box::pin(stream)
+}
+
 async fn connection(
     http: Builder,
     app: Router,
-    stream: TcpStream,
+    stream: Impatient,
     peer: SocketAddr,
     watcher: Watcher,
     slot: OwnedSemaphorePermit,
     closing: Arc<AtomicBool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY not set");
-    }
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let (app, closing) = (app.clone(), Arc::clone(&closing));
@@ -279,6 +302,8 @@ mod tests {
                             peer.to_string()
                         }),
                     )
+                    // More than any socket buffer holds.
+                    .route("/long", get(|| async { vec![b'x'; 64 << 20] }))
                     .route(
                         "/wait",
                         get(move || async move {
@@ -362,6 +387,19 @@ mod tests {
             assert!(waited >= SHORT - Duration::from_millis(50), "after {sent:?}: {waited:?}");
             assert!(waited < PATIENCE / 2, "after {sent:?}: {waited:?}");
         }
+    }
+
+    #[test]
+    fn who_asks_and_never_reads_is_cut_off() {
+        let few = Limits { connections_max: 1, write_timeout: SHORT, ..Limits::default() };
+        let server = Server::start(few);
+        let mut deaf = server.connect();
+        deaf.write_all(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        // There is one place, and the deaf one has it.
+        let mut next = server.connect();
+        let answer = ask(&mut next, "GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        drop(deaf);
     }
 
     #[test]

@@ -254,7 +254,9 @@ fn hint(code: Code) -> Option<&'static str> {
         Code::RedemptionCancelled => "name the next attempt to pay anew, for instance 991-2",
         Code::ShelfClosed => "issue a replacement with issue_ref replaces:CODE",
         Code::NotIssuable => "bearer codes are printed and given out; see GET …/codes",
-        Code::LimitPerUser => "raise per_user_limit, or revoke one of the user's coupons",
+        Code::LimitPerUser => {
+            "an admin can raise per_user_limit, or revoke one of the user's coupons"
+        }
         Code::OutcomeUnknown => {
             "send exactly the same request again; the answer says what happened"
         }
