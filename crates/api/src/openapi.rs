@@ -26,7 +26,6 @@ use crate::problem::{Code, ProblemBody};
             and `retry`. A write may also be answered 503 OUTCOME_UNKNOWN: repeat it.\n\n\
             Instants are RFC 3339 in UTC; an `expires_at` is exclusive. Unknown fields and \
             parameters are refused by name. Lists go on at `next_cursor`.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
         (name = "coupons", description = "What happens to one coupon."),
