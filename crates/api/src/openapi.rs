@@ -51,6 +51,8 @@ impl Modify for Bearer {
             .description(Some("A token with `iss`, `aud`, `sub`, `exp` and `role`."))
             .build();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        // Taken from the manifest, which names none.
+        document.info.license = None;
     }
 }
 
