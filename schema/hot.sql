@@ -141,9 +141,10 @@ CREATE TABLE claim (
 
 -- Coupons issued with issue_ref replaces:CODE.
 CREATE TABLE replacement (
-    replaced  TEXT PRIMARY KEY,
-    campaign  INTEGER NOT NULL,
-    user_id   TEXT NOT NULL
+    replaced TEXT PRIMARY KEY,
+    user_id  TEXT NOT NULL,
+    -- Which event of the replaced coupon had given it to the user.
+    issue    INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rejected_line (

@@ -3,7 +3,7 @@
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
 //! connection has [`Limits::header_timeout`] to send a whole header, the first and every later
 //! one, so an idle one is closed too; and at shutdown [`Limits::drain`] to finish. Slow *bodies*
-//! are the router's (tower-http's `TimeoutLayer`).
+//! are the extractors' (`extract::BODY_TIMEOUT`).
 
 use std::io;
 use std::net::SocketAddr;

@@ -221,11 +221,8 @@ impl Problem {
             retry: self.code.retry().word(),
             retry_at: self.retry_at.map(format_instant),
             coupon: self.coupon.clone(),
-            errors: self
-                .errors
-                .iter()
-                .map(|fault| ErrorBody { field: fault.field.clone(), detail: fault.detail.clone() })
-                .collect(),
+            errors: (!self.errors.is_empty())
+                .then(|| self.errors.iter().map(ErrorBody::from).collect()),
             request_id: request_id.to_owned(),
         }
     }
@@ -349,8 +346,9 @@ pub struct ProblemBody {
     /// The coupon, where the caller may see it.
     #[schema(required)]
     coupon: Option<Box<CouponBody>>,
-    /// Fields that cannot be used.
-    errors: Vec<ErrorBody>,
+    /// Fields that cannot be used, with INVALID.
+    #[schema(required)]
+    errors: Option<Vec<ErrorBody>>,
     /// Names this request in the log; also in the header `x-request-id`.
     request_id: String,
 }
@@ -363,4 +361,10 @@ pub struct ErrorBody {
     field: String,
     /// What was found and what is wanted.
     detail: String,
+}
+
+impl From<&Fault> for ErrorBody {
+    fn from(fault: &Fault) -> ErrorBody {
+        ErrorBody { field: fault.field.clone(), detail: fault.detail.clone() }
+    }
 }

@@ -200,7 +200,7 @@ impl Engine {
     ) -> Result<CheckView, Failure> {
         let by = caller.acts_for(user)?;
         let found = self.find(text).await?;
-        let change = self.change(caller, Action::Redeem { by, order });
+        let change = self.change(caller, Action::Redeem { by: by.clone(), order });
         let applied = self.hot.rehearse(&found, change).await?;
         let refusal = match applied.outcome {
             Outcome::Accepted(_) | Outcome::Replayed => None,
@@ -212,7 +212,7 @@ impl Engine {
         // The rehearsal shows the coupon as it would be; the answer shows it as it is.
         let sight = match (&found, &applied.sight) {
             (Found::Coupon(address), _) => self.hot.read(address).await?,
-            (Found::Shared { .. }, Some(sight)) => self.as_it_is(sight).await?,
+            (Found::Shared { .. }, Some(sight)) => self.as_it_is(sight, &by).await?,
             (Found::Shared { .. }, None) => None,
         };
         let id = match &found {
@@ -225,7 +225,9 @@ impl Engine {
         Ok(CheckView { refusal, coupon, campaign: Some(campaign) })
     }
 
-    async fn as_it_is(&self, sight: &Sight) -> Result<Option<Sight>, Failure> {
+    /// The coupon of a rehearsal behind a shared word, before the rehearsal: the user's own, or
+    /// none where it came from the stock.
+    async fn as_it_is(&self, sight: &Sight, by: &UserId) -> Result<Option<Sight>, Failure> {
         let text: CodeText = sight
             .coupon
             .code()
@@ -234,8 +236,7 @@ impl Engine {
             .map_err(|_| Failure::refused(Refusal::NotFound))?;
         let Found::Coupon(address) = self.find(&text).await? else { return Ok(None) };
         let sight = self.hot.read(&address).await?;
-        // An untouched one is no coupon of his: the rehearsal took it from the stock.
-        Ok(sight.filter(|sight| sight.coupon.version() > 0))
+        Ok(sight.filter(|sight| sight.coupon.holder() == Some(by)))
     }
 
     /// Keeps a coupon for one order.

@@ -167,7 +167,7 @@ impl Import<'_> {
             return Err(("LOOKS_MINTED", detail.to_owned()));
         }
         if let Standing::Redeemed { at, .. } = &record.standing
-            && *at > self.run.at
+            && *at > self.engine.now()
         {
             // It would keep the days in which it can be cancelled open.
             return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));

@@ -219,12 +219,13 @@ impl HotStore for SqliteHot {
             let (campaign, batch) = (campaign.clone(), batch.clone());
             self.writer.run(move |txn| campaigns::open_import(txn, &campaign, &batch, now)).await?
         };
-        // A file of ten million bad lines may have left as many: not all in one transaction.
+        // A file of ten million bad lines may have left as many: not all in one transaction. What
+        // an import beside this one keeps from now on stays.
         let mut left = matches!(named, Named::Same(_));
         while left {
             let (campaign, batch) = (campaign.clone(), batch.clone());
             let forget = move |txn: &Txn<'_>| match batch_number(txn, &campaign, &batch)? {
-                Some(number) => import::forget_rejected_of(txn, number, FORGET_MAX),
+                Some(number) => import::forget_rejected_of(txn, number, now, FORGET_MAX),
                 None => Ok(0),
             };
             left = self.writer.run(forget).await? > 0;

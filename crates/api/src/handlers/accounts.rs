@@ -72,9 +72,13 @@ pub(crate) async fn create_session(
     app.sign_ins.count(&body.login_id, now);
     let login = body.login_id.parse::<UserId>().ok();
     let account = match &login {
-        Some(login) => app.engine.account_of_login(login).await?,
-        None => None,
+        Some(login) => app.engine.account_of_login(login).await,
+        None => Ok(None),
     };
+    if account.is_err() {
+        app.sign_ins.take_back(&body.login_id);
+    }
+    let account = account?;
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
     let right = app.passwords.verify(password, hash).await;
     if right.is_err() {

@@ -6,20 +6,23 @@
 
 use std::collections::HashSet;
 
+use coupon::campaign::PER_USER_LIMIT_MAX;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::coupons::{Located, row_of};
 use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 
-/// Most entries of one user in a campaign that take one more name for a coupon he has: each was a
-/// request of its own.
-const NAMES_MAX: usize = 200;
+/// Most entries of one user in a campaign that are looked at, the newest first: ten times the
+/// largest limit. An import may bring more; whoever has so many has reached any limit.
+const ENTRIES_MAX: usize = 1_000;
+
+const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
 
 /// One entry, and its coupon as it is now.
 pub(super) struct Entry {
@@ -42,6 +45,8 @@ pub(super) struct Claim {
     user: UserId,
     limit: Option<u16>,
     next: i64,
+    /// Whether there are more entries than are looked at.
+    overflows: bool,
     pub(super) entries: Vec<Entry>,
     /// Indexes of entries that count, one a coupon, oldest first.
     counted: Vec<usize>,
@@ -62,30 +67,39 @@ impl Claim {
     ) -> rusqlite::Result<Claim> {
         let mut statement = txn.statement(
             "SELECT entry, shelf_day, code, ref, issue FROM claim \
-             WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry",
+             WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
         )?;
-        let found = statement.query_map(params![campaign.number, user.as_str()], |row| {
+        let asked = params![campaign.number, user.as_str(), ENTRIES_MAX as i64];
+        let found = statement.query_map(asked, |row| {
             let reference: Option<String> = row.get(3)?;
             let code: Code = rows::parsed(row, 2)?;
             let issue = row.get::<_, Option<u8>>(4)?.map(usize::from);
             Ok((row.get::<_, i64>(0)?, Day(row.get(1)?), code, reference, issue))
         })?;
-        let (mut next, mut entries) = (0, Vec::new());
+        let (mut next, mut looked_at, mut entries) = (0, 0, Vec::new());
         for entry in found {
             let (number, day, code, reference, issue) = entry?;
-            next = number + 1;
+            (next, looked_at) = (next.max(number + 1), looked_at + 1);
             let reference = reference.as_deref().map(IssueRef::stored);
             let located = wherever(txn, day, &code)?;
             entries.extend(located.map(|located| Entry { reference, issue, located }));
         }
+        entries.reverse();
         let counted = counted(txn, &entries, user)?;
         let limit = campaign.terms.per_user_limit;
-        Ok(Claim { user: user.clone(), limit, next, entries, counted })
+        let overflows = looked_at >= ENTRIES_MAX;
+        Ok(Claim { user: user.clone(), limit, next, overflows, entries, counted })
     }
 
     /// Whether the user may have no more.
     pub(super) fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.counted.len() >= usize::from(limit))
+        self.is_full_beside(None)
+    }
+
+    /// Whether the user may have no more when the coupon `code` does not count.
+    pub(super) fn is_full_beside(&self, code: Option<&Code>) -> bool {
+        let counted = self.counted().filter(|held| Some(held.coupon.code()) != code).count();
+        self.limit.is_some_and(|limit| self.overflows || counted >= usize::from(limit))
     }
 
     /// The coupons that count, oldest first.
@@ -100,7 +114,7 @@ impl Claim {
 
     /// Whether one more name for what the user has may be kept.
     pub(super) fn has_room(&self) -> bool {
-        self.entries.len() < NAMES_MAX
+        !self.overflows
     }
 
     /// The next entry of this claim.
@@ -132,39 +146,38 @@ fn counted(txn: &Txn<'_>, entries: &[Entry], user: &UserId) -> rusqlite::Result<
         let coupon = &entry.located.coupon;
         // Given, taken back and given again: two entries, one coupon.
         let first = seen.insert(coupon.code());
-        if first && coupon.holder() == Some(user) && !is_replaced(txn, coupon.code())? {
+        if first && coupon.holder() == Some(user) && !is_replaced(txn, coupon, user)? {
             counted.push(at);
         }
     }
     Ok(counted)
 }
 
-fn is_replaced(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<bool> {
-    Ok(replacement_of(txn, code)?.is_some())
+/// Whether the user got another coupon in place of this one, as he has it now: given to him once
+/// more, it counts again.
+fn is_replaced(txn: &Txn<'_>, coupon: &Coupon, user: &UserId) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM replacement WHERE replaced = ?1 AND user_id = ?2 AND issue IS ?3")?
+        .exists(params![coupon.code().as_str(), user.as_str(), issue_of(coupon)])
 }
 
-/// Who got a coupon in place of `code`, and in which campaign.
-pub(super) fn replacement_of(
-    txn: &Txn<'_>,
-    code: &Code,
-) -> rusqlite::Result<Option<(CampaignId, UserId)>> {
-    let found = txn
-        .statement("SELECT campaign, user_id FROM replacement WHERE replaced = ?1")?
-        .query_row([code.as_str()], |row| Ok((row.get(0)?, rows::parsed(row, 1)?)))
-        .optional()?;
-    let Some((number, user)) = found else { return Ok(None) };
-    Ok(Some((txn.campaign_at(number)?.terms.id.clone(), user)))
+/// Whether anybody got a coupon in place of `code`.
+pub(super) fn has_replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM replacement WHERE replaced = ?1")?.exists([code.as_str()])
 }
 
 pub(super) fn keep_replacement(
     txn: &Txn<'_>,
-    replaced: &Code,
-    campaign: i64,
+    replaced: &Coupon,
     user: &UserId,
 ) -> rusqlite::Result<()> {
-    txn.statement("INSERT INTO replacement (replaced, campaign, user_id) VALUES (?1, ?2, ?3)")?
-        .execute(params![replaced.as_str(), campaign, user.as_str()])?;
+    txn.statement("INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)")?
+        .execute(params![replaced.code().as_str(), user.as_str(), issue_of(replaced)])?;
     Ok(())
+}
+
+/// At most 32.
+fn issue_of(coupon: &Coupon) -> Option<i64> {
+    coupon.issue_sequence().map(|sequence| sequence as i64)
 }
 
 fn wherever(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
@@ -195,7 +208,7 @@ pub(super) fn enter(
         day.0,
         coupon.code().as_str(),
         entry.reference.as_ref().map(IssueRef::as_str),
-        coupon.issue_sequence().map(|sequence| sequence as i64),
+        issue_of(coupon),
     ])?;
     Ok(())
 }

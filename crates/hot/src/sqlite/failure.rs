@@ -12,12 +12,17 @@ pub(super) fn before_commit(error: rusqlite::Error) -> HotError {
         Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
             HotError::Full(error.to_string())
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            HotError::Damaged(error.to_string())
-        }
-        Some(_) => HotError::Unavailable(Box::new(error)),
-        // Not SQLite's word but ours about a row: a column that does not decode.
-        None => HotError::Damaged(error.to_string()),
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::OutOfMemory
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::SchemaChanged,
+        ) => HotError::Unavailable(Box::new(error)),
+        // A row that is not what it should be, said by SQLite or, without a code, by us.
+        Some(_) | None => HotError::Damaged(error.to_string()),
     }
 }
 

@@ -214,17 +214,18 @@ pub(super) fn rejected(
     lines.collect()
 }
 
-/// Forgets up to `limit` rejected lines of a batch; how many.
+/// Forgets up to `limit` lines of a batch that were kept before `before`; how many.
 pub(super) fn forget_rejected_of(
     txn: &Txn<'_>,
     batch: i64,
+    before: Millis,
     limit: usize,
 ) -> rusqlite::Result<usize> {
     txn.statement(
         "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
-         (SELECT line FROM rejected_line WHERE batch = ?1 LIMIT ?2)",
+         (SELECT line FROM rejected_line WHERE batch = ?1 AND at < ?2 LIMIT ?3)",
     )?
-    .execute(params![batch, limit as i64])
+    .execute(params![batch, before.0, limit as i64])
 }
 
 /// Forgets up to `limit` lines kept before `before`; how many.

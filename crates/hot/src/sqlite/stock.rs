@@ -5,13 +5,17 @@ use coupon::campaign::{Handout, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
-use coupon::minted::{CodeKey, KeyId};
+use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use router::{Address, Place};
 use rusqlite::{OptionalExtension, params};
 
+use super::campaigns;
 use super::claims::{self, Claim, NewEntry};
-use super::coupons::{Decision, Located, Writes, row_of, signed, untouched_of, with_issued_until};
+use super::coupons::{
+    Decision, Located, Writes, locate, row_of, signed, untouched_of, with_issued_until,
+};
 use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
@@ -102,16 +106,17 @@ pub(super) fn step(
 }
 
 fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rusqlite::Result<()> {
-    let (Some(Writes { before, entry: Some(_) }), Outcome::Accepted(after)) =
+    let (Some(Writes { entry: Some(_), .. }), Outcome::Accepted(after)) =
         (&decision.writes, &decision.applied.outcome)
     else {
         return Ok(());
     };
-    match (replaced(keys, after.issue_ref()), after.holder()) {
-        (Some(code), Some(user)) => {
-            claims::keep_replacement(txn, &code, before.campaign.number, user)
-        }
-        _ => Ok(()),
+    let (Some(code), Some(user)) = (replaced(keys, after.issue_ref()), after.holder()) else {
+        return Ok(());
+    };
+    match anywhere(txn, keys, &code)? {
+        Some(replaced) => claims::keep_replacement(txn, &replaced.coupon, user),
+        None => Ok(()),
     }
 }
 
@@ -149,38 +154,62 @@ pub(super) fn issue(
     if let Some(decision) = said {
         return Ok(Step::decided(decision));
     }
-    if let Some(code) = &replaces
-        && let Some(decision) = not_to_be_replaced(&claim, code, change.at)
-    {
-        return Ok(Step::decided(decision));
+    if let Some(code) = &replaces {
+        let replaced = anywhere(txn, supply.keys, code)?;
+        if let Some(decision) = not_to_be_replaced(replaced.as_ref(), to, change.at) {
+            return Ok(Step::decided(decision));
+        }
     }
-    let counted = claim.counted().filter(|held| Some(held.coupon.code()) != replaces.as_ref());
-    let limit = campaign.terms.per_user_limit.map_or(usize::MAX, usize::from);
-    if counted.count() < limit {
+    if !claim.is_full_beside(replaces.as_ref()) {
         return hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued));
     }
-    match claim.only_one() {
-        None => Ok(Step::decided(refused(Refusal::LimitPerUser))),
-        Some(located) => {
-            // The name is answered for by this coupon from now on, also when the limit is raised.
-            if let Some(reference) = reference
-                && claim.has_room()
-            {
-                let entry = claim.entry(Some(reference.clone()));
-                return Ok(Step::Named(Box::new(located.clone()), entry));
-            }
-            Ok(Step::decided(Decision::replayed(located)))
+    let Some(located) = claim.only_one().filter(|_| replaces.is_none() && claim.has_room()) else {
+        return Ok(Step::decided(refused(Refusal::LimitPerUser)));
+    };
+    Ok(match reference {
+        // The name is answered for by this coupon from now on, also when the limit is raised.
+        Some(reference) => {
+            let entry = claim.entry(Some(reference.clone()));
+            Step::Named(Box::new(located.clone()), entry)
         }
+        None => Step::decided(Decision::replayed(located)),
+    })
+}
+
+/// The coupon of a code, of whatever campaign and wherever it lies.
+fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Option<Located>> {
+    for key in keys {
+        let Some(minted) = key.open(code) else { continue };
+        let run = campaigns::run_of(txn, key.id(), minted.day, minted.serial)?;
+        if let Some((owner, _)) = run {
+            let place = Place { day: minted.day, bucket: 0 };
+            return locate(txn, &Address { code: code.clone(), place, owner, minted: true });
+        }
+    }
+    match days::of_moved(txn, code)? {
+        Some(day) => row_of(txn, day, code),
+        None => Ok(None),
     }
 }
 
-/// Only what is of no use to its holder any more is replaced: a coupon that still works is given
-/// again as it is, and of somebody else's nothing is said.
-fn not_to_be_replaced(claim: &Claim, code: &Code, at: Millis) -> Option<Decision> {
-    let his = claim.counted().find(|located| located.coupon.code() == code);
-    let Some(located) = his else { return Some(Decision::not_found()) };
-    let works = matches!(located.coupon.state(), State::Issued { .. });
-    (works && !located.coupon.is_expired(at)).then(|| Decision::replayed(located))
+/// Only what nothing can bring back to its holder is replaced: one that still works is given again
+/// as it is, one that an admin can extend or whose redemption can be cancelled is refused by what
+/// stands in the way, and of somebody else's nothing is said.
+fn not_to_be_replaced(replaced: Option<&Located>, to: &UserId, at: Millis) -> Option<Decision> {
+    let Some(located) = replaced.filter(|located| located.coupon.holder() == Some(to)) else {
+        return Some(Decision::not_found());
+    };
+    let (coupon, terms) = (&located.coupon, &located.campaign.terms);
+    match coupon.state() {
+        State::Issued { .. } if !coupon.is_expired(at) => Some(Decision::replayed(located)),
+        State::Issued { .. } if at < coupon.expires_at().plus_days(terms.extend_days) => {
+            Some(located.refused(Refusal::Expired))
+        }
+        State::Redeemed { redemption, .. } if at < redemption.at.plus_days(terms.cancel_days) => {
+            Some(located.refused(Refusal::AlreadyRedeemed))
+        }
+        _ => None,
+    }
 }
 
 /// The answer to a reference that was used before.
@@ -201,7 +230,7 @@ fn said_before(
     }
     // Under the very same name the claim would have it.
     if let Some(code) = replaces
-        && claims::replacement_of(txn, code)?.is_some()
+        && claims::has_replacement(txn, code)?
     {
         return Ok(Some(refused(Refusal::NameTaken)));
     }
@@ -268,21 +297,35 @@ struct OpenBatch {
     next_offset: u64,
 }
 
+impl OpenBatch {
+    fn has_serials(&self) -> bool {
+        self.run.is_some_and(|run| self.next_offset < run.count)
+    }
+}
+
 impl Offer<'_> {
+    /// Whether anything of the batch could be handed out, if it were not paused.
+    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+        let serials = batch.has_serials() && self.at < self.campaign.terms.expires_at;
+        Ok(serials || with_row(txn, batch, self.at)?.is_some())
+    }
+
     /// The next coupon that is Available, in the order of the batches: what has rows first, since
     /// it came back or was imported, then the serials.
     fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
         let (mut only_paused, mut only_expired) = (false, false);
         for batch in batches(txn, self.campaign.number)? {
             if batch.paused {
-                only_paused |= has_left(txn, &batch)?;
+                let left = self.has_left(txn, &batch)?;
+                only_paused |= left;
+                only_expired |= !left && has_any(txn, &batch)?;
                 continue;
             }
             if let Some(located) = with_row(txn, &batch, self.at)? {
                 return Ok(Next::Coupon(Box::new(located), None));
             }
             let Some(run) = batch.run.filter(|run| batch.next_offset < run.count) else {
-                only_expired |= has_left(txn, &batch)?;
+                only_expired |= has_any(txn, &batch)?;
                 continue;
             };
             if self.at >= self.campaign.terms.expires_at {
@@ -307,7 +350,11 @@ impl Offer<'_> {
         batch: &OpenBatch,
         run: MintedRun,
     ) -> rusqlite::Result<Option<Next>> {
-        let key = key_of(self.supply.keys, run.key)?;
+        let Some(key) = self.supply.keys.iter().find(|key| key.id() == run.key) else {
+            // Minted beside this process with a key that it has not read: after a restart it has.
+            tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
+            return Ok(Some(Next::Nothing(Refusal::Paused)));
+        };
         for offset in batch.next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
             let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
@@ -347,10 +394,9 @@ fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
     batches.collect()
 }
 
-/// Whether anything of the batch could be handed out, if it were not paused or expired.
-fn has_left(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
-    let serials = batch.run.is_some_and(|run| batch.next_offset < run.count);
-    Ok(serials || with_row(txn, batch, Millis(i64::MIN))?.is_some())
+/// Whether anything of the batch is left, expired or not.
+fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+    Ok(batch.has_serials() || with_row(txn, batch, Millis(i64::MIN))?.is_some())
 }
 
 fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
@@ -376,11 +422,6 @@ pub(super) fn has_row(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<
         .statement("SELECT 1 FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
         .exists(params![day.0, code.as_str()])?;
     Ok(home || days::of_moved(txn, code)?.is_some())
-}
-
-fn key_of(keys: &[CodeKey], id: KeyId) -> rusqlite::Result<&CodeKey> {
-    let missing = || super::failure::damaged("key_id", format!("there is no code key {id}"));
-    keys.iter().find(|key| key.id() == id).ok_or_else(missing)
 }
 
 /// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and
