@@ -91,7 +91,8 @@ macro_rules! conforms {
                 one_each three_each a_spent_name_and_a_coupon_that_came_back
                 what_is_gone_is_skipped thousands_in_a_row_are_skipped paused_stock
                 the_issue_window imported_stock valid_days_count_from_the_issue
-                bearer_stock_is_not_issued replaced_once nobody_replaces_for_himself
+                bearer_stock_is_not_issued replaced_once replaced_when_nothing_else_helps
+                nobody_replaces_for_himself
                 a_worn_out_one_is_passed_over wear_is_spread exactly_a_thousand_one_each
                 exactly_a_thousand_three_each taken_back_while_others_ask
                 a_cancelled_one_is_still_his

@@ -298,6 +298,40 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     assert_eq!(said(&replacement), Said::Accepted);
 }
 
+/// What can still be extended, or whose redemption can still be cancelled, is not replaced; after
+/// that it is, out of any campaign that runs.
+pub(crate) async fn replaced_when_nothing_else_helps(kit: &Kit) {
+    let over = kit.draft();
+    kit.stocked(&over, 2).await;
+    let running = Campaign { expires_at: over.expires_at.plus_days(200), ..kit.draft() };
+    kit.stocked(&running, 5).await;
+    let [ann, bob] = kit.users();
+    let dead = kit.issued(&over, &ann, "a").await;
+    let spent = kit.issued(&over, &bob, "b").await;
+    let last = over.expires_at.plus_ms(-1);
+    assert_eq!(said(&kit.at(last, &spent, redeem(&bob, "1")).await), Said::Accepted);
+    let closed = over.expires_at.plus_days(over.extend_days);
+    let cases = [
+        ("it works", &ann, &dead, last, Said::Replayed),
+        ("it can be extended", &ann, &dead, closed.plus_ms(-1), Said::Refused(Refusal::Expired)),
+        ("somebody else's", &bob, &dead, closed, Said::Refused(Refusal::NotFound)),
+        ("nothing helps", &ann, &dead, closed, Said::Accepted),
+        (
+            "it can be cancelled",
+            &bob,
+            &spent,
+            last.plus_days(over.cancel_days).plus_ms(-1),
+            Said::Refused(Refusal::AlreadyRedeemed),
+        ),
+        ("it cannot", &bob, &spent, last.plus_days(over.cancel_days), Said::Accepted),
+    ];
+    for (name, user, code, at, want) in cases {
+        let reference = reference(&format!("replaces:{code}"));
+        let answer = kit.issue_at(at, &running.id, user, reference).await;
+        assert_eq!(said(&answer), want, "{name}");
+    }
+}
+
 pub(crate) async fn nobody_replaces_for_himself(kit: &Kit) {
     let campaign = Campaign { handout: Handout::SelfService, ..kit.draft() };
     kit.stocked(&campaign, 9).await;
