@@ -67,6 +67,12 @@ impl Code {
         &self.0
     }
 
+    /// Whether it is long enough to be a minted code, so that a foreign code of that length has to
+    /// be looked for although no key opens it.
+    pub fn is_long(&self) -> bool {
+        self.0.len() >= MINTED_LEN
+    }
+
     /// A minted code as it is printed, `PREFIX-7K2M-9QXD-4TRB-H0VE`.
     ///
     /// A prefix of at most `FOREIGN_LEN_MAX - MINTED_LEN` characters is read back by
@@ -155,10 +161,16 @@ impl CodeText {
         Some(Code::minted(&last))
     }
 
-    /// Whether the text is long enough to be a minted code, so that a foreign code of that
-    /// length has to be looked for although no key opens it.
+    /// See [`Code::is_long`].
     pub fn is_long(&self) -> bool {
-        self.0.as_str().len() >= MINTED_LEN
+        self.0.is_long()
+    }
+}
+
+impl From<Code> for CodeText {
+    /// A code that was read before is a text like any other.
+    fn from(code: Code) -> CodeText {
+        CodeText(code)
     }
 }
 

@@ -7,7 +7,7 @@ use coupon::campaign::{
     CAMPAIGN_NAME_LEN_MAX, Campaign, Handout, METADATA_LEN_MAX, OPEN_DAYS_DEFAULT, OPEN_DAYS_MAX,
     PER_USER_LIMIT_MAX, Prefix, STOCK_MAX, Tally, VALID_DAYS_MAX,
 };
-use coupon::code::{CodeText, MINTED_LEN};
+use coupon::code::{Code, CodeText};
 use coupon::ids::CampaignId;
 use coupon::minted::{FIRST_DAY, LAST_DAY};
 use coupon::refusal::Refusal;
@@ -98,7 +98,7 @@ impl Engine {
         }
         let stock = draft.stock.unwrap_or(0);
         let campaign = self.campaign_of(draft, now)?;
-        if campaign.shared_code.as_ref().is_some_and(|code| code.as_str().len() >= MINTED_LEN) {
+        if campaign.shared_code.as_ref().is_some_and(Code::is_long) {
             self.hot.announce_long_codes().await?;
         }
         let first_batch = match stock {

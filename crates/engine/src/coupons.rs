@@ -228,12 +228,7 @@ impl Engine {
     /// The coupon of a rehearsal behind a shared word, before the rehearsal: the user's own, or
     /// none where it came from the stock.
     async fn as_it_is(&self, sight: &Sight, by: &UserId) -> Result<Option<Sight>, Failure> {
-        let text: CodeText = sight
-            .coupon
-            .code()
-            .as_str()
-            .parse()
-            .map_err(|_| Failure::refused(Refusal::NotFound))?;
+        let text = CodeText::from(sight.coupon.code().clone());
         let Found::Coupon(address) = self.find(&text).await? else { return Ok(None) };
         let sight = self.hot.read(&address).await?;
         Ok(sight.filter(|sight| sight.coupon.holder() == Some(by)))

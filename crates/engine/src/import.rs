@@ -5,7 +5,7 @@ pub mod record;
 
 use bytes::Bytes;
 use coupon::campaign::{Batch, Campaign, ImportCounts};
-use coupon::code::{CodeText, MINTED_LEN};
+use coupon::code::CodeText;
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
@@ -161,8 +161,7 @@ impl Import<'_> {
         let header = self.header.as_ref().ok_or(("HEADER", "there is no header".to_owned()))?;
         let parsed = line.text().and_then(|text| header.parse(text, &self.defaults));
         let record: Record = parsed.map_err(|error| (error.word(), error.to_string()))?;
-        let text: Result<CodeText, _> = record.code.as_str().parse();
-        if text.is_ok_and(|text| self.engine.router.looks_minted(&text)) {
+        if self.engine.router.looks_minted(&CodeText::from(record.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));
         }
@@ -195,7 +194,7 @@ impl Import<'_> {
         self.run.at = self.engine.now();
         let good = std::mem::take(&mut self.good);
         if !good.is_empty() {
-            if good.iter().any(|(_, line)| line.code.as_str().len() >= MINTED_LEN) {
+            if good.iter().any(|(_, line)| line.code.is_long()) {
                 self.engine.hot.announce_long_codes().await?;
             }
             let records = good.iter().map(|(_, line)| line.clone()).collect();

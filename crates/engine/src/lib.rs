@@ -21,7 +21,7 @@ use std::sync::{Arc, RwLock};
 
 use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
-use coupon::code::{Code, CodeText, MINTED_LEN};
+use coupon::code::{Code, CodeText};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -92,9 +92,7 @@ impl Engine {
     /// The code as people read it: a minted one in groups of four, behind its campaign's prefix.
     pub fn printed(&self, code: &Code, prefix: Option<&str>) -> String {
         // No foreign code opens: an import rejects such a line.
-        let minted = code.as_str().len() == MINTED_LEN
-            && self.router.keys().iter().any(|key| key.open(code).is_some());
-        if minted { code.printed(prefix) } else { code.to_string() }
+        if self.router.opens(code) { code.printed(prefix) } else { code.to_string() }
     }
 
     fn printed_of(&self, sight: &Sight) -> String {

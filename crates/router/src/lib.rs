@@ -124,9 +124,14 @@ impl Router {
         self.keys.iter().find(|key| key.id() == id)
     }
 
+    /// Whether `code` opens under one of the keys.
+    pub fn opens(&self, code: &Code) -> bool {
+        self.keys.iter().any(|key| key.open(code).is_some())
+    }
+
     /// Whether `text` opens under one of the keys: no foreign code may look like that.
     pub fn looks_minted(&self, text: &CodeText) -> bool {
-        text.minted().is_some_and(|code| self.keys.iter().any(|key| key.open(&code).is_some()))
+        text.minted().is_some_and(|code| self.opens(&code))
     }
 
     /// What `text` stands for, or `None` when it can be nothing.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use coupon::code::CodeText;
 use coupon::ids::BatchId;
 use engine::import::{ImportAsk, record};
-use engine::{Caller, CodesAsk, Failure, PAGE_DEFAULT, RejectedLine};
+use engine::{Caller, CodesAsk, Failure, RejectedLine};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,9 +18,8 @@ use utoipa::IntoParams;
 use super::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{BatchChanges, NewBatch, Reading};
-use crate::cursor;
 use crate::extract::{BatchInPath, CampaignInPath, Json, Params, Who, is_type};
-use crate::handlers::lists::Page;
+use crate::handlers::lists::{Page, named_page};
 use crate::problem::{Code, Problem};
 use crate::views::{BatchBody, List};
 
@@ -116,11 +115,8 @@ pub(crate) async fn list_batches(
 ) -> Result<Answer<List<BatchBody>>, Problem> {
     let query = format!("batches of {campaign}");
     let (after, limit) = page.read::<BatchId>(&query)?;
-    let limit = limit.unwrap_or(PAGE_DEFAULT);
     let batches = app.engine.batches(&caller, &campaign, after, limit).await?;
-    let last = batches.last().filter(|_| batches.len() == limit);
-    let next_cursor = last.map(|batch| cursor::cursor(&query, &[batch.id.as_str()]));
-    Ok(Answer(List { data: batches.iter().map(BatchBody::from).collect(), next_cursor }))
+    Ok(Answer(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
 }
 
 /// Read a batch

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::ids::CampaignId;
-use engine::PAGE_DEFAULT;
 
 use super::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueBody, NewCampaign};
-use crate::cursor;
 use crate::extract::{CampaignInPath, Json, Params, Who};
-use crate::handlers::lists::Page;
+use crate::handlers::lists::{Page, named_page};
 use crate::problem::Problem;
 use crate::views::{CampaignBody, CouponBody, List};
 
@@ -68,11 +66,8 @@ pub(crate) async fn list_campaigns(
 ) -> Result<Answer<List<CampaignBody>>, Problem> {
     const QUERY: &str = "campaigns";
     let (after, limit) = page.read::<CampaignId>(QUERY)?;
-    let limit = limit.unwrap_or(PAGE_DEFAULT);
     let views = app.engine.campaigns(&caller, after, limit).await?;
-    let last = views.last().filter(|_| views.len() == limit);
-    let next_cursor = last.map(|view| cursor::cursor(QUERY, &[view.campaign.id.as_str()]));
-    Ok(Answer(List { data: views.iter().map(CampaignBody::from).collect(), next_cursor }))
+    Ok(Answer(named_page(QUERY, &views, limit, |view| view.campaign.id.as_str())))
 }
 
 /// Read a campaign

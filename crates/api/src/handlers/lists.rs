@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::time::Millis;
-use engine::{CouponFilter, Fault, ListAsk, ListOrder, ListPosition, PAGE_MAX, Span};
+use engine::{CouponFilter, Fault, ListAsk, ListOrder, ListPosition, PAGE_DEFAULT, PAGE_MAX, Span};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -33,7 +33,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Behind what, and at most how many.
-    pub(crate) fn read<T>(&self, query: &str) -> Result<(Option<T>, Option<usize>), Problem>
+    pub(crate) fn read<T>(&self, query: &str) -> Result<(Option<T>, usize), Problem>
     where
         T: FromStr,
         T::Err: Display,
@@ -50,8 +50,23 @@ impl Page {
         if limit.is_some_and(|limit| !(1..=PAGE_MAX).contains(&limit)) {
             reading.fault("limit", format!("is not 1 to {PAGE_MAX}"));
         }
-        reading.done(Some((after, limit)))
+        reading.done(Some((after, limit.unwrap_or(PAGE_DEFAULT))))
     }
+}
+
+/// One page of things that are named, behind which the next begins.
+pub(crate) fn named_page<T, B>(
+    query: &str,
+    items: &[T],
+    limit: usize,
+    name: impl Fn(&T) -> &str,
+) -> List<B>
+where
+    B: for<'a> From<&'a T>,
+{
+    let last = items.last().filter(|_| items.len() == limit);
+    let next_cursor = last.map(|last| cursor::cursor(query, &[name(last)]));
+    List { data: items.iter().map(B::from).collect(), next_cursor }
 }
 
 /// Which coupons.

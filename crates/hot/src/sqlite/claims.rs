@@ -13,8 +13,7 @@ use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use rusqlite::params;
 
-use super::coupons::{Located, row_of};
-use super::days;
+use super::coupons::{Located, stored};
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 
@@ -81,7 +80,7 @@ impl Claim {
             let (number, day, code, reference, issue) = entry?;
             (next, looked_at) = (next.max(number + 1), looked_at + 1);
             let reference = reference.as_deref().map(IssueRef::stored);
-            let located = wherever(txn, day, &code)?;
+            let located = stored(txn, day, &code)?;
             entries.extend(located.map(|located| Entry { reference, issue, located }));
         }
         entries.reverse();
@@ -178,16 +177,6 @@ pub(super) fn keep_replacement(
 /// At most 32.
 fn issue_of(coupon: &Coupon) -> Option<i64> {
     coupon.issue_sequence().map(|sequence| sequence as i64)
-}
-
-fn wherever(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
-    if let Some(located) = row_of(txn, day, code)? {
-        return Ok(Some(located));
-    }
-    match days::of_moved(txn, code)? {
-        Some(moved) => row_of(txn, moved, code),
-        None => Ok(None),
-    }
 }
 
 pub(super) fn enter(

@@ -72,7 +72,12 @@ pub(super) struct Writes {
 
 impl Decision {
     pub(super) fn not_found() -> Decision {
-        let outcome = Outcome::Refused(Refusal::NotFound);
+        Decision::refused(Refusal::NotFound)
+    }
+
+    /// Refused where there is no coupon to show.
+    pub(super) fn refused(refusal: Refusal) -> Decision {
+        let outcome = Outcome::Refused(refusal);
         Decision { applied: Applied { outcome, sight: None }, writes: None }
     }
 
@@ -105,18 +110,20 @@ impl Decision {
 
 /// The coupon at `address`, wherever it is by now.
 pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
-    if let Some(located) = row_of(txn, address.place.day, &address.code)? {
+    match stored(txn, address.place.day, &address.code)? {
+        None if address.minted => untouched(txn, &address.code, &address.owner, address.place.day),
+        found => Ok(found),
+    }
+}
+
+/// The coupon with a row on the shelf `day`, or on the later one that an extension moved it to.
+pub(super) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    if let Some(located) = row_of(txn, day, code)? {
         return Ok(Some(located));
     }
-    if let Some(day) = days::of_moved(txn, &address.code)?
-        && day != address.place.day
-        && let Some(located) = row_of(txn, day, &address.code)?
-    {
-        return Ok(Some(located));
-    }
-    match address.minted {
-        true => untouched(txn, &address.code, &address.owner, address.place.day),
-        false => Ok(None),
+    match days::of_moved(txn, code)?.filter(|moved| *moved != day) {
+        Some(moved) => row_of(txn, moved, code),
+        None => Ok(None),
     }
 }
 
@@ -192,22 +199,22 @@ pub(super) fn decide(
     if day != located.day && days::is_closing(txn, day)? {
         return Ok(located.refused(Refusal::ShelfClosed));
     }
-    if let (Action::Hold { by, .. }, None) = (&change.action, located.coupon.holder())
-        && Claim::read(txn, &located.campaign, by)?.is_full()
-    {
+    let new_holder = new_holder(&located.coupon, &after);
+    let needs_place = match &change.action {
         // A bearer code: what could not be redeemed after the payment is not held for it.
-        return Ok(located.refused(Refusal::LimitPerUser));
-    }
-    let entry = match new_holder(&located.coupon, &after) {
+        Action::Hold { by, .. } if located.coupon.holder().is_none() => Some(by),
+        _ => new_holder,
+    };
+    // Without a limit there is nothing to count.
+    let counts = located.campaign.terms.per_user_limit.is_some();
+    let entry = match needs_place.filter(|_| counts) {
         None => None,
-        // Without a limit there is nothing to count.
-        Some(_) if located.campaign.terms.per_user_limit.is_none() => None,
         Some(user) => {
             let claim = Claim::read(txn, &located.campaign, user)?;
             if claim.is_full() {
                 return Ok(located.refused(Refusal::LimitPerUser));
             }
-            Some(claim.entry(after.issue_ref().cloned()))
+            new_holder.map(|_| claim.entry(after.issue_ref().cloned()))
         }
     };
     Ok(Decision::accepted(located, after, entry))

@@ -75,7 +75,7 @@ impl Step {
             Step::Decided(decision, _) => *decision,
             Step::Named(located, _) => Decision::replayed(&located),
             // Of a rehearsal there is none: it goes all the way at once.
-            Step::Again(_) => refused(Refusal::SoldOut),
+            Step::Again(_) => Decision::refused(Refusal::SoldOut),
         }
     }
 }
@@ -142,12 +142,12 @@ pub(super) fn issue(
         return Ok(Step::decided(Decision::not_found()));
     };
     if campaign.terms.handout == Handout::Bearer {
-        return Ok(Step::decided(refused(Refusal::NotIssuable)));
+        return Ok(Step::decided(Decision::refused(Refusal::NotIssuable)));
     }
     let replaces = replaced(supply.keys, reference.as_ref());
     if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
         // It does not count towards the limit: it is for those who set the limit.
-        return Ok(Step::decided(refused(Refusal::NotIssuable)));
+        return Ok(Step::decided(Decision::refused(Refusal::NotIssuable)));
     }
     let claim = Claim::read(txn, &campaign, to)?;
     let said = said_before(txn, &claim, to, reference.as_ref(), replaces.as_ref())?;
@@ -164,7 +164,7 @@ pub(super) fn issue(
         return hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued));
     }
     let Some(located) = claim.only_one().filter(|_| replaces.is_none() && claim.has_room()) else {
-        return Ok(Step::decided(refused(Refusal::LimitPerUser)));
+        return Ok(Step::decided(Decision::refused(Refusal::LimitPerUser)));
     };
     Ok(match reference {
         // The name is answered for by this coupon from now on, also when the limit is raised.
@@ -225,21 +225,16 @@ fn said_before(
         return Ok(Some(match entry.stands(to) {
             true => Decision::replayed(&entry.located),
             // Taken back since: the place under the limit is free, the name is spent.
-            false => refused(Refusal::NameTaken),
+            false => Decision::refused(Refusal::NameTaken),
         }));
     }
     // Under the very same name the claim would have it.
     if let Some(code) = replaces
         && claims::has_replacement(txn, code)?
     {
-        return Ok(Some(refused(Refusal::NameTaken)));
+        return Ok(Some(Decision::refused(Refusal::NameTaken)));
     }
     Ok(None)
-}
-
-fn refused(refusal: Refusal) -> Decision {
-    let outcome = Outcome::Refused(refusal);
-    Decision { applied: Applied { outcome, sight: None }, writes: None }
 }
 
 /// What else happens to a coupon that is handed out, in the same transaction.
@@ -259,12 +254,12 @@ fn hand_out(
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
         Next::Again(cursor) => return Ok(Step::Again(cursor)),
-        Next::Nothing(refusal) => return Ok(Step::decided(refused(refusal))),
+        Next::Nothing(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
     };
     let after = match located.apply(&change) {
         Outcome::Accepted(after) => after,
         Outcome::Replayed => return Ok(Step::decided(Decision::replayed(&located))),
-        Outcome::Refused(refusal) => return Ok(Step::decided(refused(refusal))),
+        Outcome::Refused(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
     };
     let reference = after.issue_ref().cloned();
     Ok(match then(&located, after) {
@@ -298,15 +293,16 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn has_serials(&self) -> bool {
-        self.run.is_some_and(|run| self.next_offset < run.count)
+    /// The run, while there are serials left in it.
+    fn open_run(&self) -> Option<MintedRun> {
+        self.run.filter(|run| self.next_offset < run.count)
     }
 }
 
 impl Offer<'_> {
     /// Whether anything of the batch could be handed out, if it were not paused.
     fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
-        let serials = batch.has_serials() && self.at < self.campaign.terms.expires_at;
+        let serials = batch.open_run().is_some() && self.at < self.campaign.terms.expires_at;
         Ok(serials || with_row(txn, batch, self.at)?.is_some())
     }
 
@@ -324,7 +320,7 @@ impl Offer<'_> {
             if let Some(located) = with_row(txn, &batch, self.at)? {
                 return Ok(Next::Coupon(Box::new(located), None));
             }
-            let Some(run) = batch.run.filter(|run| batch.next_offset < run.count) else {
+            let Some(run) = batch.open_run() else {
                 only_expired |= has_any(txn, &batch)?;
                 continue;
             };
@@ -396,7 +392,7 @@ fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
 
 /// Whether anything of the batch is left, expired or not.
 fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
-    Ok(batch.has_serials() || with_row(txn, batch, Millis(i64::MIN))?.is_some())
+    Ok(batch.open_run().is_some() || with_row(txn, batch, Millis(i64::MIN))?.is_some())
 }
 
 fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
@@ -457,7 +453,7 @@ pub(super) fn shared(
     }
     if claim.is_full() {
         let one = claim.only_one().is_some();
-        let limit = refused(Refusal::LimitPerUser);
+        let limit = Decision::refused(Refusal::LimitPerUser);
         return Ok(Step::decided(no.filter(|_| one).unwrap_or(limit)));
     }
     let issue = Change {
@@ -474,7 +470,7 @@ pub(super) fn shared(
             Outcome::Accepted(after) => Ok(after),
             Outcome::Replayed => Err(Box::new(Decision::replayed(&taken))),
             // Issued for nothing: the issue is not written either.
-            Outcome::Refused(refusal) => Err(Box::new(refused(refusal))),
+            Outcome::Refused(refusal) => Err(Box::new(Decision::refused(refusal))),
         }
     })
 }
