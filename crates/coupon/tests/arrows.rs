@@ -6,18 +6,23 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
-    ("engine", &["coupon", "router", "hot"]),
+    ("cold", &["coupon"]),
+    ("compactor", &["coupon", "hot", "cold"]),
+    ("engine", &["coupon", "router", "hot", "cold"]),
     ("api", &["coupon", "engine"]),
-    ("couponry", &["coupon", "router", "hot", "engine", "api"]),
+    ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "api"]),
 ];
 
 /// Libraries that one crate alone may name.
-const ALONE: [(&str, &str); 6] = [
+const ALONE: [(&str, &str); 9] = [
     ("rusqlite", "hot"),
+    ("delta_kernel", "cold"),
+    ("parquet", "cold"),
+    ("object_store", "cold"),
     ("axum", "api"),
     ("jsonwebtoken", "api"),
     ("hyper", "api"),

@@ -1,0 +1,1 @@
+//! Finished coupons: Delta and Parquet on an object store.

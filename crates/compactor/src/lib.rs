@@ -1,0 +1,1 @@
+//! Moves finished coupons from hot to cold.
