@@ -34,7 +34,11 @@ CREATE TABLE campaign (
     stock          INTEGER NOT NULL,
     issued         INTEGER NOT NULL,
     redeemed       INTEGER NOT NULL,
-    void           INTEGER NOT NULL
+    void           INTEGER NOT NULL,
+    -- Of those, so many have been moved to cold and have no row here any more.
+    cold_issued    INTEGER NOT NULL DEFAULT 0,
+    cold_redeemed  INTEGER NOT NULL DEFAULT 0,
+    cold_void      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE batch (
@@ -69,7 +73,14 @@ CREATE TABLE day_plan (
     seal_after  INTEGER NOT NULL,
     closing     INTEGER NOT NULL,
     -- One counter for all campaigns, so that no two batches mint one code.
-    next_serial INTEGER NOT NULL
+    next_serial INTEGER NOT NULL,
+    -- Once sealed nothing on the shelf changes any more: a coupon without a row is looked up in
+    -- cold. It stays for ever.
+    sealed      INTEGER NOT NULL DEFAULT 0,
+    -- The last unit of this shelf that was copied to cold and whose rows were removed here.
+    unit        INTEGER NOT NULL DEFAULT 0,
+    -- Whether it was sealed and every row of it has been removed.
+    emptied     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A coupon that something has happened to, or that was imported. A minted code without a row is
@@ -111,11 +122,24 @@ CREATE INDEX coupon_by_expiry ON coupon (expires_at);
 -- one that has been changed least is first, so that none is worn out by giving and taking back.
 CREATE INDEX coupon_available ON coupon (batch, expires_at, version)
     WHERE state = 'available' AND worn = 0;
+-- What no rule can change any more and can be moved to cold.
+CREATE INDEX coupon_closed ON coupon (shelf_day, campaign, redeemed_at, modified_at)
+    WHERE state IN ('redeemed', 'void');
+
+-- In place of a coupon that was moved to cold while its shelf is open: nobody can write to it any
+-- more, and who reads it is sent to cold.
+CREATE TABLE stub (
+    shelf_day INTEGER NOT NULL,
+    code      TEXT NOT NULL,
+    -- The version that lies in cold.
+    version   INTEGER NOT NULL,
+    PRIMARY KEY (shelf_day, code)
+) STRICT, WITHOUT ROWID;
 
 -- Foreign, shared and moved codes; a foreign code is never free a second time.
 CREATE TABLE directory (
     code       TEXT PRIMARY KEY,
-    -- coupon or shared.
+    -- coupon, shared, or gone: archived, of a campaign that a restored store does not know.
     kind       TEXT NOT NULL,
     campaign   INTEGER NOT NULL,
     batch      INTEGER,

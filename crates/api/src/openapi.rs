@@ -89,11 +89,11 @@ pub fn document() -> Document {
 }
 
 use Code::{
-    AlreadyIssued, AlreadyRedeemed, CancelClosed, Expired, Forbidden, Held, HistoryFull, Internal,
-    Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed, NameTaken, NotFound,
-    NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown, Overloaded, Paused,
-    RedemptionCancelled, ShelfClosed, SoldOut, StoreFull, StoreUnavailable, Timeout, TooLarge,
-    TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType, Voided,
+    AlreadyIssued, AlreadyRedeemed, CancelClosed, ColdUnavailable, Expired, Forbidden, Held,
+    HistoryFull, Internal, Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed,
+    NameTaken, NotFound, NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown,
+    Overloaded, Paused, RedemptionCancelled, ShelfClosed, SoldOut, StoreFull, StoreUnavailable,
+    Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType, Voided,
 };
 
 /// Whatever reads the store.
@@ -104,14 +104,16 @@ const WRITE: &[Code] = &[Overloaded, StoreFull, StoreUnavailable, OutcomeUnknown
 const TOKEN: &[Code] = &[Unauthenticated, Forbidden];
 /// Whatever takes a JSON body.
 const BODY: &[Code] = &[Invalid, Timeout, TooLarge, UnsupportedMediaType];
-/// Whatever is asked about a coupon by its code.
-const CODE: &[Code] = &[NotFound, TooMany];
+/// Whatever may be about an archived coupon.
+const COLD: &[Code] = &[NotFound, ColdUnavailable];
+/// Whatever is asked about a coupon by a code that may be guessed.
+const CODE: &[Code] = &[NotFound, ColdUnavailable, TooMany];
 
 /// Which problems an operation can answer with. Every answer that a test meets is looked up here.
 pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
     let groups: &[&[Code]] = match operation {
         "read_coupon" => &[&[Invalid], TOKEN, CODE, READ],
-        "list_coupons" => &[&[Invalid, NotFound], TOKEN, READ],
+        "list_coupons" => &[&[Invalid], COLD, TOKEN, READ],
         "check" => &[BODY, TOKEN, CODE, READ],
         "hold" => &[
             BODY,
@@ -129,7 +131,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             &[NotIssued, AlreadyIssued, AlreadyRedeemed, RedemptionCancelled, Voided, Held],
             &[NotStarted, Expired, Paused, HistoryFull, SoldOut, LimitPerUser, IssueClosed],
         ],
-        "release" => &[BODY, TOKEN, CODE, WRITE, &[AlreadyRedeemed, Voided]],
+        "release" => &[BODY, TOKEN, CODE, WRITE, &[AlreadyRedeemed, Voided, ShelfClosed]],
         "cancel_redemption" => {
             &[BODY, TOKEN, CODE, WRITE, &[NotRedeemed, CancelClosed, Voided, HistoryFull]]
         }
@@ -144,15 +146,15 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
         "revoke" => &[
             BODY,
             TOKEN,
-            &[NotFound],
+            COLD,
             WRITE,
-            &[NotIssued, AlreadyRedeemed, Voided, Held, HistoryFull],
+            &[NotIssued, AlreadyRedeemed, Voided, Held, ShelfClosed, HistoryFull],
         ],
-        "void" => &[BODY, TOKEN, &[NotFound], WRITE, &[AlreadyRedeemed, Held, HistoryFull]],
+        "void" => &[BODY, TOKEN, COLD, WRITE, &[AlreadyRedeemed, Held, ShelfClosed, HistoryFull]],
         "extend" => &[
             BODY,
             TOKEN,
-            &[NotFound],
+            COLD,
             WRITE,
             &[AlreadyRedeemed, Voided, Held, NotLater, ShelfClosed, HistoryFull],
         ],
@@ -163,21 +165,21 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
         "issue" => &[
             BODY,
             TOKEN,
-            &[NotFound],
+            COLD,
             WRITE,
             &[SoldOut, LimitPerUser, NotIssuable, NameTaken, Expired, Paused, IssueClosed],
         ],
         "create_batch" => &[
             BODY,
             TOKEN,
-            &[NotFound],
+            COLD,
             WRITE,
             &[NameTaken, Expired, ShelfClosed, SoldOut, HistoryFull, Unprocessable],
         ],
         "list_batches" => &[&[Invalid, NotFound], TOKEN, READ],
         "read_batch" => &[&[NotFound], TOKEN, READ],
         "change_batch" => &[BODY, TOKEN, &[NotFound], WRITE],
-        "list_codes" => &[&[Invalid, NotFound], TOKEN, READ],
+        "list_codes" => &[&[Invalid], COLD, TOKEN, READ],
         "create_user" => &[BODY, &[Forbidden, LoginTaken, TooMany], WRITE],
         "create_session" => &[BODY, &[Unauthenticated, Forbidden, TooMany], READ],
         "delete_user" => &[TOKEN, &[NotFound], WRITE],

@@ -121,6 +121,8 @@ codes! {
     StoreFull "STORE_FULL" 503 Later "The store cannot be written"
     /// The store does not answer.
     StoreUnavailable "STORE_UNAVAILABLE" 503 Later "The store is unavailable"
+    /// What is asked for was archived, and the archive does not answer.
+    ColdUnavailable "COLD_UNAVAILABLE" 503 Later "The archive is unavailable"
     /// It may have happened.
     OutcomeUnknown "OUTCOME_UNKNOWN" 503 Same "It is not known whether it happened"
 }
@@ -170,6 +172,8 @@ impl Problem {
         let retry_after = match code {
             Code::Overloaded => Some(Duration::from_secs(1)),
             Code::StoreUnavailable | Code::OutcomeUnknown => Some(Duration::from_secs(2)),
+            // Somebody has to look after it.
+            Code::ColdUnavailable => Some(Duration::from_secs(30)),
             Code::StoreFull => Some(Duration::from_secs(30)),
             _ => None,
         };
@@ -293,6 +297,7 @@ impl From<HotError> for Problem {
             HotError::Overloaded { .. } => Code::Overloaded,
             HotError::Full(_) => Code::StoreFull,
             HotError::Unknown(_) => Code::OutcomeUnknown,
+            HotError::Cold(_) => Code::ColdUnavailable,
             HotError::Damaged(_) => Code::Internal,
         };
         match code {

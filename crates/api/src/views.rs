@@ -4,7 +4,7 @@ use coupon::calendar::format_instant;
 use coupon::campaign::{Batch, BatchKind};
 use coupon::coupon::{Event, Redemption};
 use coupon::time::Millis;
-use engine::{CampaignView, CheckView, CouponView, HoldView, RedemptionView};
+use engine::{CampaignView, CheckView, CouponView, HoldView, RedemptionView, Tier};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -87,7 +87,10 @@ impl From<&CouponView> for CouponBody {
             created_at: format_instant(coupon.genesis().created_at),
             modified_at: format_instant(coupon.modified_at()),
             version: coupon.version(),
-            tier: "hot",
+            tier: match view.tier {
+                Tier::Hot => "hot",
+                Tier::Cold => "cold",
+            },
         }
     }
 }

@@ -1,1 +1,242 @@
 //! Moves finished coupons from hot to cold.
+//!
+//! Two passes. *Closed* copies what no rule can change any more, shelf by shelf, and leaves a stub;
+//! *Expired* seals a whole shelf whose time is over, copies it, and empties it. Both work in
+//! *units*: what is moved from one shelf by one commit. The order is always copy, check, publish,
+//! remove, and every step may be repeated: a unit that was killed anywhere is finished by whoever
+//! runs next, and any number of compactors may run at the same time. Which of them has made a unit
+//! is decided by its commit alone.
+
+mod closed;
+mod expired;
+mod finish;
+mod merge;
+mod plan;
+mod report;
+mod standing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cold::{ColdError, ColdStore};
+use coupon::time::{Day, Millis};
+use hot::{ColdMark, HotError, Shelves};
+
+pub use plan::{Pass, Work};
+pub use report::{Progress, Report, ShelfReport, Watch};
+pub use standing::{Misfit, standing};
+
+/// A unit of the Closed pass is made when so many wait on a shelf: a file must be worth its keep.
+pub const CLOSED_ENOUGH: u64 = 100_000;
+
+/// Or when one of them has waited so long.
+pub const CLOSED_WAIT_DAYS: u16 = 30;
+
+/// Most coupons of one Closed unit; their codes are held in memory, some 50 MB.
+pub const CLOSED_UNIT_MAX: usize = 1_000_000;
+
+/// The commit that would give a shelf more files than this merges them: a look-up touches at most
+/// so many footers.
+pub const SHELF_FILES_MAX: usize = 8;
+
+/// Coupons read from hot at a time.
+const CHUNK: usize = 16_384;
+
+/// How often one unit is begun anew because somebody else was faster.
+const RACES_MAX: usize = 64;
+
+/// How often a write that found no turn is repeated, with twice the pause each time.
+const TURNS_MAX: u32 = 8;
+
+/// First of those pauses.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
+
+/// What can be set about a compactor.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// See [`CLOSED_ENOUGH`].
+    pub closed_enough: u64,
+    /// See [`CLOSED_WAIT_DAYS`].
+    pub closed_wait_days: u16,
+    /// See [`CLOSED_UNIT_MAX`].
+    pub closed_unit_max: usize,
+    /// See [`SHELF_FILES_MAX`].
+    pub shelf_files_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            closed_enough: CLOSED_ENOUGH,
+            closed_wait_days: CLOSED_WAIT_DAYS,
+            closed_unit_max: CLOSED_UNIT_MAX,
+            shelf_files_max: SHELF_FILES_MAX,
+        }
+    }
+}
+
+/// When closed coupons are worth a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// When enough of them wait, or one has waited long.
+    WhenWorthwhile,
+    /// All of them, at once.
+    Now,
+}
+
+/// Why a compaction stopped. What was done until then stays done, and nothing was removed from hot
+/// that is not in cold.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// The hot store did not do its part.
+    #[error(transparent)]
+    Hot(#[from] HotError),
+    /// The cold tier did not do its part.
+    #[error(transparent)]
+    Cold(#[from] ColdError),
+    /// The two do not belong together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// A stub stands for a coupon that cold does not have.
+    #[error("shelf {day}: {code} was moved to cold and is not there; its stub stays")]
+    StubAlone {
+        /// The shelf.
+        day: Day,
+        /// The code.
+        code: String,
+    },
+    /// What was read back is not what was written.
+    #[error("shelf {day}: {file} does not hold what was written to it; nothing was removed")]
+    NotAsWritten {
+        /// The shelf.
+        day: Day,
+        /// The file.
+        file: String,
+    },
+    /// Others were faster, again and again.
+    #[error("shelf {day}: somebody else commits to it all the time; run it again")]
+    Overtaken {
+        /// The shelf.
+        day: Day,
+    },
+}
+
+/// Moves coupons from one hot store to one cold tier.
+pub struct Compactor {
+    hot: Arc<dyn Shelves>,
+    cold: Arc<ColdStore>,
+    settings: Settings,
+    watch: Watch,
+}
+
+impl Compactor {
+    /// A compactor; `watch` is told how it goes on, from any task.
+    pub fn new(
+        hot: Arc<dyn Shelves>,
+        cold: Arc<ColdStore>,
+        settings: Settings,
+        watch: Watch,
+    ) -> Compactor {
+        Compactor { hot, cold, settings, watch }
+    }
+
+    /// What [`Compactor::run`] would do now; nothing is written.
+    ///
+    /// # Errors
+    /// Those of both stores.
+    pub async fn plan(&self, now: Millis, closed: Closed) -> Result<Vec<Work>, CompactError> {
+        standing(&*self.hot, &self.cold).await?;
+        let shelves = self.hot.shelves().await?;
+        let units = match self.cold.version().await? {
+            Some(_) => self.cold.shelves().await?,
+            None => Vec::new(),
+        };
+        let enough = match closed {
+            Closed::Now => u64::MAX >> 1,
+            Closed::WhenWorthwhile => self.settings.closed_enough,
+        };
+        let waiting = self.hot.closed(now, enough).await?;
+        Ok(plan::plan(&plan::Seen { now, closed, shelves, units, waiting }, &self.settings))
+    }
+
+    /// Does all that there is to do now, shelf by shelf. A shelf that cannot be done is reported
+    /// and the others are done all the same.
+    ///
+    /// # Errors
+    /// What concerns all shelves: a store that does not answer, a hot store and a cold tier that
+    /// do not belong together.
+    pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
+        let works = self.plan(now, closed).await?;
+        let mut report = Report::default();
+        for work in works {
+            (self.watch)(Progress::Begins(work));
+            let done = match work.pass {
+                Pass::Finish => self.finish(work.day).await,
+                Pass::Closed => self.closed_pass(work.day, now).await,
+                Pass::Expired => self.expired_pass(work.day, now).await,
+            };
+            match done {
+                Ok(done) => report.shelves.push(done),
+                Err(error) if concerns_all(&error) => return Err(error),
+                Err(error) => {
+                    tracing::error!(day = %work.day, error = %error, "a shelf was not moved");
+                    report.failed.push((work, error));
+                }
+            }
+        }
+        if self.hot.cold_mark().await?.begun.is_some() {
+            self.cold.checkpoint().await?;
+            report.swept = self.cold.sweep(now).await?;
+        }
+        while self.patiently(|| self.hot.shrink()).await? {}
+        Ok(report)
+    }
+
+    /// The tables are there, and the hot store knows that it takes part in them.
+    async fn make_tables(&self) -> Result<(), CompactError> {
+        if self.hot.cold_mark().await?.begun.is_none() {
+            self.begins(0).await?;
+            self.cold.create().await?;
+        }
+        Ok(())
+    }
+
+    /// Before a version is committed the hot store knows of it, so that a cold tier which has a
+    /// later one can only mean that the hot store was restored from a backup.
+    async fn begins(&self, version: u64) -> Result<(), CompactError> {
+        let mark = ColdMark { begun: Some(version), committed: None };
+        Ok(self.patiently(|| self.hot.raise_cold_mark(mark)).await?)
+    }
+
+    async fn has_committed(&self, version: u64) -> Result<(), CompactError> {
+        let mark = ColdMark { begun: Some(version), committed: Some(version) };
+        Ok(self.patiently(|| self.hot.raise_cold_mark(mark)).await?)
+    }
+
+    /// A write to hot steps back behind those of customers.
+    async fn patiently<T, F>(&self, write: impl Fn() -> F) -> Result<T, HotError>
+    where
+        F: Future<Output = Result<T, HotError>>,
+    {
+        let mut pause = TURN_PAUSE;
+        for _ in 1..TURNS_MAX {
+            match write().await {
+                Err(HotError::Overloaded { .. } | HotError::Unavailable(_)) => {}
+                ended => return ended,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        write().await
+    }
+}
+
+fn concerns_all(error: &CompactError) -> bool {
+    match error {
+        CompactError::Hot(_) | CompactError::Misfit(_) => true,
+        CompactError::Cold(error) => matches!(error, ColdError::Unavailable { .. }),
+        CompactError::StubAlone { .. }
+        | CompactError::NotAsWritten { .. }
+        | CompactError::Overtaken { .. } => false,
+    }
+}

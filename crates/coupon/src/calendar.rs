@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, civil};
 
-use crate::time::{DAY_MS, Millis};
+use crate::time::{DAY_MS, Day, Millis};
 
 /// Longest name of a zone looked up, in bytes; twice the longest name that there is.
 pub const ZONE_LEN_MAX: usize = 64;
@@ -245,6 +245,13 @@ impl fmt::Display for Date {
 impl fmt::Debug for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Day {
+    /// `2026-12-31`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Date::of(self.start(), &Zone::utc()).fmt(f)
     }
 }
 

@@ -42,6 +42,11 @@ impl Standing {
         self.rank() > other.rank()
     }
 
+    /// Whether a line of this standing says nothing new where `was` has been imported.
+    pub fn adds_nothing_to(&self, was: &Standing) -> bool {
+        self.rank() < was.rank() || self.agrees_with(was)
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Standing::Available => 0,
@@ -109,7 +114,7 @@ pub fn arrive(genesis: Genesis, standing: &Standing, run: &ImportRun) -> Coupon 
 
 /// What `line` does to `coupon`, whose code was last imported as `was`.
 pub fn advance(coupon: &Coupon, was: &Standing, line: &Standing, run: &ImportRun) -> Advance {
-    if line.rank() < was.rank() || line.agrees_with(was) {
+    if line.adds_nothing_to(was) {
         return Advance::AlreadyThere;
     }
     if line.rank() == was.rank() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::span::Every;
 
 /// The store for coupons that are worth money exactly once.
 #[derive(Parser)]
@@ -32,6 +33,25 @@ pub(crate) struct SettingFlags {
     /// Hot store: sqlite [default: sqlite]
     #[arg(long, global = true, env = "COUPONRY_HOT", value_name = "STORE", hide_env_values = true)]
     pub(crate) hot: Option<String>,
+    /// Cold tier: a folder [default: DATA/cold]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_COLD",
+        value_name = "PLACE",
+        hide_env_values = true
+    )]
+    pub(crate) cold: Option<String>,
+    /// Time between two compactions by `serve`: 15m, 1h, 1d; 0 for never [default: 1h]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_COMPACT_EVERY",
+        value_name = "TIME",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) compact_every: Option<Every>,
     /// Address that `serve` listens on [default: 127.0.0.1:8080]
     #[arg(
         long,
@@ -150,6 +170,9 @@ Examples:
     Coupon(commands::coupon::CouponAsk),
     Import(commands::import::ImportFlags),
     Export(commands::export::ExportAsk),
+    Compact(commands::compact::CompactAsk),
+    Backup(commands::backup::BackupAsk),
+    Restore(commands::restore::RestoreAsk),
     Token(commands::token::TokenAsk),
     Key(commands::key::KeyAsk),
     /// Look for what is wrong with the data, the keys and the machine

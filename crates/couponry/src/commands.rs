@@ -1,6 +1,8 @@
 //! The commands beside `serve`, one module each.
 
+pub(crate) mod backup;
 pub(crate) mod campaign;
+pub(crate) mod compact;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod coupon;
@@ -10,4 +12,5 @@ pub(crate) mod healthcheck;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod openapi;
+pub(crate) mod restore;
 pub(crate) mod token;

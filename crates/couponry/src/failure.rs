@@ -123,6 +123,7 @@ impl From<HotError> for Sorry {
             HotError::Unavailable(_) | HotError::Overloaded { .. } => "try again later",
             HotError::Full(_) => "nothing more was written",
             HotError::Unknown(_) => "run the command again, and it says what happened",
+            HotError::Cold(_) => "nothing was changed; `couponry doctor` looks at the cold tier",
             HotError::Damaged(_) => "`couponry doctor` looks at all of it",
         };
         Sorry::new(error.to_string()).and(next)

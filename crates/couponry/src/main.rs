@@ -3,13 +3,16 @@
 
 mod cli;
 mod commands;
+mod compaction;
 mod failure;
+mod files;
 mod keys;
 mod open;
 mod output;
 mod progress;
 mod serve;
 mod settings;
+mod span;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,9 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
         Command::Coupon(ask) => commands::coupon::run(&settings, ask).await,
         Command::Import(flags) => commands::import::run(&settings, flags).await,
         Command::Export(ask) => commands::export::run(&settings, ask).await,
+        Command::Compact(ask) => commands::compact::run(&settings, ask).await,
+        Command::Backup(ask) => commands::backup::run(&settings, ask).await,
+        Command::Restore(ask) => commands::restore::run(&settings, ask).await,
         Command::Token(ask) => commands::token::run(&settings, ask),
         Command::Key(ask) => commands::key::run(&settings, ask),
         Command::Doctor => commands::doctor::run(&settings).await,
@@ -64,7 +70,10 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
 /// Logs go to standard error: people read them on a terminal, machines elsewhere.
 fn start_log(settings: &Settings) -> Result<(), Sorry> {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log.value)
+    // The kernel logs as an error what is none, such as a table that is not made yet; what matters
+    // comes back from it and is logged by us.
+    let filter = format!("delta_kernel=off,{}", settings.log.value);
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| Sorry::wrong_call(format!("log: {error}")))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = match settings.log_format.value.as_str() {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use api::jwks::Jwks;
 use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
+use cold::ColdStore;
+use compactor::{CompactError, Misfit, standing};
 use coupon::minted::{CodeKey, KeyId};
-use engine::{Caller, Engine, Role, SystemClock};
+use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::HotStore;
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use router::Router;
@@ -67,7 +69,9 @@ pub(crate) fn no_data(data: &Path) -> Sorry {
 /// # Errors
 /// A folder that cannot be used; a batch whose key is missing.
 pub(crate) async fn engine(settings: &Settings, keys: &Keys) -> Result<Engine, Sorry> {
-    let store = store(settings, keys)?;
+    let cold = cold(settings);
+    let store = store(settings, keys, &cold)?;
+    belong_together(&store, &cold).await?;
     if let Some(id) = missing_keys(&store, keys).await?.first() {
         return Err(Sorry::new(format!(
             "a batch was minted with code key {id}, which is not in {}: put code-{id}.key back \
@@ -75,19 +79,50 @@ pub(crate) async fn engine(settings: &Settings, keys: &Keys) -> Result<Engine, S
             settings.data.value.join("keys").display()
         )));
     }
-    Ok(engine_over(store, keys))
+    Ok(engine_over(store, cold, keys))
 }
 
 /// The engine over a store that is open already.
-pub(crate) fn engine_over(store: SqliteHot, keys: &Keys) -> Engine {
-    Engine::new(Arc::new(store), Router::new(keys.code_keys()), Arc::new(SystemClock))
+pub(crate) fn engine_over(store: SqliteHot, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
+    Engine::new(Arc::new(store), cold, Router::new(keys.code_keys()), Arc::new(SystemClock))
+}
+
+/// The cold tier. It is not looked at before something is asked of it: while it is away, what is
+/// hot goes on.
+pub(crate) fn cold(settings: &Settings) -> Arc<ColdStore> {
+    Arc::new(ColdStore::on_folder(&settings.cold.value, cold::Options::default()))
+}
+
+/// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
+/// only says so.
+async fn belong_together(store: &SqliteHot, cold: &ColdStore) -> Result<(), Sorry> {
+    match standing(store, cold).await {
+        Ok(()) => Ok(()),
+        Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
+            Err(Sorry::new(misfit.to_string()))
+        }
+        Err(CompactError::Hot(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                error = %error,
+                "the cold tier is not as it should be: what was archived cannot be looked up"
+            );
+            Ok(())
+        }
+    }
 }
 
 /// The hot store in the data folder.
-pub(crate) fn store(settings: &Settings, keys: &Keys) -> Result<SqliteHot, Sorry> {
+pub(crate) fn store(
+    settings: &Settings,
+    keys: &Keys,
+    cold: &Arc<ColdStore>,
+) -> Result<SqliteHot, Sorry> {
     let options =
         Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
-    let store = SqliteHot::open(&settings.data.value, Arc::new(keys.code_keys()), options);
+    let archive = Arc::new(ColdArchive(Arc::clone(cold)));
+    let keys = Arc::new(keys.code_keys());
+    let store = SqliteHot::open(&settings.data.value, keys, archive, options);
     store.map_err(|error| Sorry::new(error.to_string()))
 }
 

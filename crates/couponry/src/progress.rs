@@ -25,6 +25,12 @@ pub(crate) enum Work {
     Export(&'static str),
     /// Coupons are changed; `done` of those `seen` were not refused.
     Change,
+    /// Coupons go to cold; `done` of those `seen`, first copied, then removed.
+    Compact,
+    /// The store is copied.
+    BackUp,
+    /// Archived coupons are compared; `done` of those `seen` took the place of older ones.
+    Adopt,
     /// The store is looked through.
     Examine,
 }
@@ -122,6 +128,9 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
             let refused = thousands(seen.saturating_sub(done));
             format!("{seen_text} codes, {refused} of them refused, {}/s", rate(seen))
         }
+        Work::Compact => format!("{done_text} of {seen_text} coupons of this day"),
+        Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
+        Work::Adopt => format!("{seen_text} archived coupons read, {done_text} put in place"),
         Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
     }
 }

@@ -12,6 +12,7 @@ use engine::import::REJECTED_KEPT_DAYS;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::compaction;
 use crate::failure::{Ended, Sorry};
 use crate::keys::{Keys, Kind};
 use crate::open;
@@ -33,9 +34,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
     banner(settings, &keys, &engine, &listener).await?;
     let tidying = tokio::spawn(tidy(Arc::clone(&engine)));
+    let compacting = compaction::from_time_to_time(settings.clone(), Arc::clone(&engine));
+    let compacting = tokio::spawn(compacting);
     let app = api::app(engine, tokens);
     let served = accept::serve(listener, app, Limits::default(), stop).await;
     tidying.abort();
+    // It goes on where it stopped.
+    compacting.abort();
     let drained = served.map_err(Sorry::because("the service stopped"))?;
     match drained.cut_off {
         0 => tracing::info!("stopped, every request answered"),
@@ -45,7 +50,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
 }
 
 /// Two services on one folder would each hold what the other does not know of.
-fn only_one(data: &Path) -> Result<File, Sorry> {
+pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
     let path = data.join("serve.lock");
     let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
@@ -77,6 +82,7 @@ async fn banner(
 ) -> Result<(), Sorry> {
     let address = listener.local_addr().map_err(Sorry::because("no address"))?;
     let data = std::path::absolute(&settings.data.value).unwrap_or(settings.data.value.clone());
+    let cold = std::path::absolute(&settings.cold.value).unwrap_or(settings.cold.value.clone());
     let write = match durable_write(engine).await {
         Ok(took) => format!("one durable write takes {:.2} ms", took.as_secs_f64() * 1e3),
         Err(error) => format!("not writable now: {error}"),
@@ -89,11 +95,17 @@ async fn banner(
          \n  API page   http://{address}/docs\
          \n  data       {data}: on disk, kept over restarts\
          \n  hot store  SQLite; {write}\
+         \n  cold tier  {cold}: {compacts}\
          \n  keys       {keys_folder}: {codes} for codes, {tokens} for tokens; back them up\
          \n\nAn admin token, good for an hour:\n\
          \n  TOKEN=$({program} token --role admin --data {data})\n",
         version = env!("CARGO_PKG_VERSION"),
         data = data.display(),
+        cold = cold.display(),
+        compacts = match settings.compact_every.value.every {
+            Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
+            None => "`couponry compact` moves finished coupons there".into(),
+        },
         keys_folder = data.join("keys").display(),
         codes = count(Kind::Code),
         tokens = count(Kind::Token),

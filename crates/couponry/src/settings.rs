@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::cli::SettingFlags;
 use crate::failure::Sorry;
+use crate::span::Every;
 
 /// The file looked for where none is named.
 const FILE: &str = "couponry.toml";
@@ -42,6 +43,8 @@ struct File {
     data: Option<PathBuf>,
     listen: Option<String>,
     hot: Option<String>,
+    cold: Option<String>,
+    compact_every: Option<Every>,
     free_min_mib: Option<u64>,
     log: Option<String>,
     log_format: Option<String>,
@@ -58,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) data: Setting<PathBuf>,
     pub(crate) listen: Setting<String>,
     pub(crate) hot: Setting<String>,
+    pub(crate) cold: Setting<PathBuf>,
+    pub(crate) compact_every: Setting<Every>,
     pub(crate) free_min_mib: Setting<u64>,
     pub(crate) log: Setting<String>,
     pub(crate) log_format: Setting<String>,
@@ -76,8 +81,12 @@ impl Settings {
     pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, Sorry> {
         let (path, file) = read(flags.config.as_deref())?;
         let from = From { path: &path };
+        let data = from.either(&flags.data, file.data, "./couponry-data".into());
+        let beside = data.value.join("cold").display().to_string();
         let settings = Settings {
-            data: from.either(&flags.data, file.data, "./couponry-data".into()),
+            cold: folder(from.either(&flags.cold, file.cold, beside))?,
+            compact_every: from.either(&flags.compact_every, file.compact_every, Every::hour()),
+            data,
             listen: from.either(&flags.listen, file.listen, "127.0.0.1:8080".into()),
             hot: from.either(&flags.hot, file.hot, "sqlite".into()),
             free_min_mib: from.either(
@@ -120,6 +129,8 @@ impl Settings {
             line("data", &self.data, |it| it.display().to_string()),
             line("listen", &self.listen, text),
             line("hot", &self.hot, text),
+            line("cold", &self.cold, |it| it.display().to_string()),
+            line("compact_every", &self.compact_every, Every::to_string),
             line("free_min_mib", &self.free_min_mib, u64::to_string),
             line("log", &self.log, text),
             line("log_format", &self.log_format, text),
@@ -131,6 +142,17 @@ impl Settings {
             }),
             line("identity_jwks", &self.identity_jwks, maybe),
         ]
+    }
+}
+
+/// The folder of the cold tier.
+fn folder(cold: Setting<String>) -> Result<Setting<PathBuf>, Sorry> {
+    match cold.value.split_once("://") {
+        None => Ok(Setting { value: cold.value.into(), origin: cold.origin }),
+        Some(_) => Err(Sorry::wrong_call(format!(
+            "cold is {:?} ({}): this release knows folders",
+            cold.value, cold.origin
+        ))),
     }
 }
 

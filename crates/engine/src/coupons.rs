@@ -8,11 +8,12 @@ use coupon::coupon::{Coupon, Redemption};
 use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{Applied, CouponFilter, ListOrder, ListQuery, ListScope, Sight};
+use hot::{Applied, CouponFilter, ListOrder, ListScope, Sight, Tier};
 use router::Found;
 
 use crate::campaigns::{CampaignView, range};
 use crate::failure::{Done, Failure, Fault};
+use crate::pages::PageQuery;
 use crate::{Caller, Engine, Role};
 
 /// How long a hold lasts where the caller does not say: a check-out.
@@ -38,6 +39,8 @@ pub struct CouponView {
     pub held_until: Option<Millis>,
     /// The order of its live redemption, or of the hold of the moment.
     pub order: Option<OrderRef>,
+    /// Where it lies.
+    pub tier: Tier,
     /// Whether holder, order and history are shown: not to one who merely shows a bearer code.
     pub in_full: bool,
 }
@@ -106,6 +109,7 @@ impl Engine {
             paused: sight.campaign.paused || sight.batch_paused,
             held_until: hold.map(|hold| hold.until),
             order: order.or(hold.map(|hold| &hold.order)).cloned(),
+            tier: sight.tier,
             in_full,
         }
     }
@@ -176,15 +180,14 @@ impl Engine {
             Role::Shop | Role::Operator | Role::Admin => user,
         };
         let Some(holder) = holder else { return Ok(None) };
-        let query = ListQuery {
+        let query = PageQuery {
             scope: ListScope::Holder(holder),
             filter: CouponFilter { campaign: Some(campaign), ..CouponFilter::default() },
             order: ListOrder::Latest,
             after: None,
             limit: 1,
-            now: self.now(),
         };
-        Ok(self.hot.list(query).await?.coupons.pop())
+        Ok(self.page(query).await?.sights.pop())
     }
 
     /// What redeem would answer; nothing is written.

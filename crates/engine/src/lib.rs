@@ -5,6 +5,7 @@
 //! Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
 
 mod accounts;
+mod archive;
 mod batches;
 mod caller;
 mod campaigns;
@@ -15,20 +16,23 @@ mod export;
 mod failure;
 pub mod import;
 mod lists;
+mod pages;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+use cold::ColdStore;
 use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
 use coupon::code::{Code, CodeText};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{Gauge, HotStore, Sight};
+use hot::{Gauge, HotStore, Shelves, Sight};
 use router::{Found, REMEMBERED_MAX, Router};
 
 pub use accounts::ACCOUNT_PREFIX;
+pub use archive::ColdArchive;
 pub use batches::BatchAsk;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
@@ -39,13 +43,15 @@ pub use coupons::{
 pub use export::CodesAsk;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use hot::{
-    CampaignPatch, CouponFilter, Finding, HotError, ListOrder, ListPosition, RejectedLine, Span,
+    CampaignPatch, CouponFilter, Finding, HotError, ListOrder, RejectedLine, Span, Tier,
 };
 pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use pages::{Position, Tie};
 
 /// Everything couponry does with coupons.
 pub struct Engine {
     hot: Arc<dyn HotStore>,
+    cold: Arc<ColdStore>,
     router: Router,
     clock: Arc<dyn Clock>,
     /// How the coupons of a campaign are handed out never changes, so it is remembered.
@@ -53,9 +59,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over a hot store; `router` holds the code keys, the newest last.
-    pub fn new(hot: Arc<dyn HotStore>, router: Router, clock: Arc<dyn Clock>) -> Engine {
-        Engine { hot, router, clock, handouts: RwLock::default() }
+    /// An engine over a hot store and the cold tier that it was opened with; `router` holds the
+    /// code keys, the newest last.
+    pub fn new(
+        hot: Arc<dyn HotStore>,
+        cold: Arc<ColdStore>,
+        router: Router,
+        clock: Arc<dyn Clock>,
+    ) -> Engine {
+        Engine { hot, cold, router, clock, handouts: RwLock::default() }
     }
 
     /// The moment.
@@ -87,6 +99,16 @@ impl Engine {
     /// The store behind it, for the commands that look after it.
     pub fn hot(&self) -> &dyn HotStore {
         self.hot.as_ref()
+    }
+
+    /// The same as the compactor sees it.
+    pub fn shelves(&self) -> Arc<dyn Shelves> {
+        Arc::clone(&self.hot) as Arc<dyn Shelves>
+    }
+
+    /// The cold tier behind it, for the same commands.
+    pub fn cold(&self) -> &Arc<ColdStore> {
+        &self.cold
     }
 
     /// The code as people read it: a minted one in groups of four, behind its campaign's prefix.

@@ -3,11 +3,12 @@
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::DAY_MS;
-use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Span};
+use hot::{CouponFilter, ListOrder, ListScope, Span};
 
 use crate::campaigns::range;
 use crate::coupons::CouponView;
 use crate::failure::{Failure, Fault};
+use crate::pages::{PageQuery, Position};
 use crate::{Caller, Engine, Role};
 
 /// Items of a page where the caller does not say.
@@ -33,7 +34,7 @@ pub struct ListAsk {
     /// In which order.
     pub order: ListOrder,
     /// Behind what.
-    pub after: Option<ListPosition>,
+    pub after: Option<Position>,
     /// At most so many; [`PAGE_DEFAULT`].
     pub limit: Option<u64>,
 }
@@ -44,7 +45,7 @@ pub struct ListView {
     /// The coupons.
     pub coupons: Vec<CouponView>,
     /// Where the next page begins.
-    pub next: Option<ListPosition>,
+    pub next: Option<Position>,
 }
 
 impl Engine {
@@ -76,10 +77,9 @@ impl Engine {
             self.handout(id).await?;
         }
         let limit = ask.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
-        let query =
-            ListQuery { scope, filter, order: ask.order, after: ask.after, limit, now: self.now() };
-        let page = self.hot.list(query).await?;
-        let coupons = page.coupons.iter().filter_map(|sight| self.view(caller, sight)).collect();
+        let query = PageQuery { scope, filter, order: ask.order, after: ask.after, limit };
+        let page = self.page(query).await?;
+        let coupons = page.sights.iter().filter_map(|sight| self.view(caller, sight)).collect();
         Ok(ListView { coupons, next: page.next })
     }
 }

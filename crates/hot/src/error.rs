@@ -20,6 +20,9 @@ pub enum HotError {
     /// The write may or may not have happened; repeat it with the same names.
     #[error("the outcome of the write is unknown: {0}")]
     Unknown(#[source] Box<dyn Error + Send + Sync>),
+    /// What is asked for lies in cold, and cold does not answer; nothing was written.
+    #[error("the cold tier is unavailable: {0}")]
+    Cold(#[source] Box<dyn Error + Send + Sync>),
     /// What was read is not what was written; a person has to look.
     #[error("the hot store is damaged: {0}")]
     Damaged(String),

@@ -5,13 +5,17 @@
 //! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster.
 //! This is the only crate that knows rusqlite.
 
+mod archive;
 mod error;
+mod shelves;
 pub mod sqlite;
 mod store;
 
+pub use archive::{Archive, NoArchive};
 pub use error::HotError;
+pub use shelves::{Adopted, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves};
 pub use store::{
     Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
     ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
-    MintOrder, Named, NewCampaign, Patched, RejectedLine, Sight, Span,
+    MintOrder, Named, NewCampaign, Patched, RejectedLine, Sight, Span, Tier,
 };

@@ -5,6 +5,9 @@
 //! one transaction to the next.
 
 mod accounts;
+mod adopt;
+mod backup;
+mod beyond;
 mod campaigns;
 mod claims;
 mod coupons;
@@ -17,6 +20,7 @@ mod list;
 mod readers;
 mod rows;
 mod schema;
+mod shelves;
 mod stock;
 mod turnstile;
 mod txn;
@@ -31,6 +35,7 @@ use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::{Batch, ImportCounts, MintedRun};
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::{CodeKey, KeyId};
@@ -39,10 +44,11 @@ use router::{Address, Directory, Entry, Found, Owner};
 use tokio::sync::OnceCell;
 
 use crate::{
-    Account, Applied, CampaignPatch, CampaignRow, Finding, Gauge, HotError, HotStore, ImportLine,
-    ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine,
-    Sight,
+    Account, Adopted, Applied, Archive, CampaignPatch, CampaignRow, ClosedShelf, ColdMark,
+    Emptying, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept, ListQuery,
+    ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan, Shelves, Sight,
 };
+use beyond::{Asked, Told, asking};
 use keeper::Keeper;
 use readers::Readers;
 pub use schema::OpenError;
@@ -86,6 +92,7 @@ pub struct SqliteHot {
     keeper: Keeper,
     readers: Readers,
     keys: Arc<Vec<CodeKey>>,
+    archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
     announced: OnceCell<()>,
     folder: PathBuf,
@@ -93,13 +100,15 @@ pub struct SqliteHot {
 }
 
 impl SqliteHot {
-    /// Opens the store in `folder`, or makes it there. `keys` mint its codes.
+    /// Opens the store in `folder`, or makes it there. `keys` mint its codes; what was moved to
+    /// cold is asked of `archive`.
     ///
     /// # Errors
     /// [`OpenError`]; a store of a newer release is refused by name of that release.
     pub fn open(
         folder: &Path,
         keys: Arc<Vec<CodeKey>>,
+        archive: Arc<dyn Archive>,
         options: Options,
     ) -> Result<SqliteHot, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
@@ -117,20 +126,65 @@ impl SqliteHot {
             keeper: Keeper::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
             keys,
+            archive,
             announced: OnceCell::new(),
             folder: folder.to_owned(),
             options,
         })
     }
 
+    /// Copies the whole store, as it is at one moment after the call, to a new file at `to`, while
+    /// others read and write it. Durable before it returns.
+    ///
+    /// # Errors
+    /// `Unavailable`; then there is no file that anybody could take for a copy.
+    pub async fn back_up(&self, to: &Path) -> Result<(), HotError> {
+        let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
+        copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)
+    }
+
+    /// Runs `body` in a transaction that writes, as often as it takes to tell it what lies in cold.
+    async fn write<T: Send + 'static>(
+        &self,
+        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
+    ) -> Result<T, HotError> {
+        let (body, mut told) = (Arc::new(body), Arc::new(Told::default()));
+        loop {
+            let (body, here) = (Arc::clone(&body), Arc::clone(&told));
+            let asked = self.writer.run(move |txn| asking(txn, &here, body.as_ref()));
+            match asked.await? {
+                Asked::Is(result) => return Ok(result),
+                Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
+            }
+        }
+    }
+
+    /// The same on a snapshot.
+    async fn look<T: Send + 'static>(
+        &self,
+        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
+    ) -> Result<T, HotError> {
+        let (body, mut told) = (Arc::new(body), Arc::new(Told::default()));
+        loop {
+            let (body, here) = (Arc::clone(&body), Arc::clone(&told));
+            let asked = self.readers.run(move |txn| asking(txn, &here, body.as_ref()));
+            match asked.await? {
+                Asked::Is(result) => return Ok(result),
+                Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
+            }
+        }
+    }
+
     /// Issues in as many transactions as it takes to get past serials that are in the way.
     async fn hand_out(
         &self,
-        decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Clone + Send + 'static,
+        decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
     ) -> Result<Applied, HotError> {
+        let decide = Arc::new(decide);
         loop {
-            let (keys, decide) = (Arc::clone(&self.keys), decide.clone());
-            let step = self.writer.run(move |txn| stock::step(txn, &keys, &decide));
+            let (keys, decide) = (Arc::clone(&self.keys), Arc::clone(&decide));
+            let step = self.write(move |txn| stock::step(txn, &keys, decide.as_ref()));
             if let Some(applied) = step.await? {
                 return Ok(applied);
             }
@@ -240,10 +294,29 @@ impl HotStore for SqliteHot {
         lines: Vec<ImportLine>,
         run: ImportRun,
     ) -> Result<Vec<ImportOutcome>, HotError> {
-        let (campaign, batch) = (campaign.clone(), batch.clone());
-        let imported =
-            self.writer.run(move |txn| import::lines(txn, &campaign, &batch, &lines, &run)).await?;
-        imported.ok_or_else(|| HotError::Damaged("the batch of an import is gone".into()))
+        let mut outcomes = vec![ImportOutcome::AlreadyThere; lines.len()];
+        let mut left: Arc<Vec<_>> = Arc::new(lines.into_iter().enumerate().collect());
+        let mut told = Arc::new(Told::default());
+        while !left.is_empty() {
+            let (campaign, batch, run) = (campaign.clone(), batch.clone(), run.clone());
+            let (lines, here) = (Arc::clone(&left), Arc::clone(&told));
+            let imported = self.writer.run(move |txn| {
+                let txn = txn.knowing(&here);
+                Ok((import::lines(&txn, &campaign, &batch, &lines, &run)?, txn.wanted()))
+            });
+            let (imported, wanted) = imported.await?;
+            let gone = || HotError::Damaged("the batch of an import is gone".into());
+            let mut in_cold = Vec::new();
+            for ((at, line), outcome) in left.iter().zip(imported.ok_or_else(gone)?) {
+                match outcome {
+                    Some(outcome) => outcomes[*at] = outcome,
+                    None => in_cold.push((*at, line.clone())),
+                }
+            }
+            left = Arc::new(in_cold);
+            told = Arc::new(told.and(wanted, &*self.archive).await?);
+        }
+        Ok(outcomes)
     }
 
     async fn keep_rejected(
@@ -345,32 +418,27 @@ impl HotStore for SqliteHot {
 
     async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError> {
         let address = address.clone();
-        self.readers
-            .run(move |txn| Ok(coupons::locate(txn, &address)?.map(|located| located.sight())))
+        self.look(move |txn| Ok(coupons::locate(txn, &address)?.map(|located| located.sight())))
             .await
     }
 
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError> {
-        self.readers
-            .run(move |txn| {
-                codes
-                    .iter()
-                    .map(|code| stock::has_row(txn, run.day, code).map(|has| !has))
-                    .collect()
-            })
-            .await
+        self.look(move |txn| {
+            let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
+            Ok(beyond::all(touched)?.into_iter().map(|touched| !touched).collect())
+        })
+        .await
     }
 
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
         match found.clone() {
             Found::Coupon(address) => {
-                self.writer
-                    .run(move |txn| {
-                        let decision = coupons::decide(txn, &address, &change)?;
-                        decision.write(txn)?;
-                        Ok(decision.applied)
-                    })
-                    .await
+                self.write(move |txn| {
+                    let decision = coupons::decide(txn, &address, &change)?;
+                    decision.write(txn)?;
+                    Ok(decision.applied)
+                })
+                .await
             }
             Found::Shared { campaign } => {
                 let keys = Arc::clone(&self.keys);
@@ -384,15 +452,14 @@ impl HotStore for SqliteHot {
 
     async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
         let (found, keys) = (found.clone(), Arc::clone(&self.keys));
-        self.readers
-            .run(move |txn| match &found {
-                Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
-                Found::Shared { campaign } => {
-                    let supply = Supply::for_rehearsal(&keys);
-                    Ok(stock::shared(txn, &supply, campaign, &change)?.into_decision().applied)
-                }
-            })
-            .await
+        self.look(move |txn| match &found {
+            Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
+            Found::Shared { campaign } => {
+                let supply = Supply::for_rehearsal(&keys);
+                Ok(stock::shared(txn, &supply, campaign, &change)?.into_decision().applied)
+            }
+        })
+        .await
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError> {
@@ -439,6 +506,100 @@ impl HotStore for SqliteHot {
     fn gauge(&self) -> Gauge {
         let (writes, commits) = self.writer.counts();
         Gauge { reads: self.readers.count(), writes, commits, waiting: self.writer.waiting() }
+    }
+}
+
+#[async_trait]
+impl Shelves for SqliteHot {
+    async fn shelves(&self) -> Result<Vec<ShelfPlan>, HotError> {
+        self.readers.run(shelves::plans).await
+    }
+
+    async fn shelf(&self, day: Day) -> Result<Option<ShelfPlan>, HotError> {
+        self.readers.run(move |txn| shelves::plan_of(txn, day)).await
+    }
+
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedShelf>, HotError> {
+        self.readers.run(move |txn| shelves::closed(txn, now, enough)).await
+    }
+
+    async fn count(&self, day: Day) -> Result<u64, HotError> {
+        self.readers.run(move |txn| shelves::count(txn, day)).await
+    }
+
+    async fn closed_codes(
+        &self,
+        day: Day,
+        now: Millis,
+        limit: usize,
+    ) -> Result<Vec<Code>, HotError> {
+        self.readers.run(move |txn| shelves::closed_codes(txn, day, now, limit)).await
+    }
+
+    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError> {
+        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes)).await
+    }
+
+    async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError> {
+        let mut retired = 0;
+        for some in copied.chunks(shelves::RETIRE_MAX) {
+            let some = some.to_vec();
+            retired += self.writer.run(move |txn| shelves::retire(txn, day, &some)).await?;
+        }
+        Ok(retired)
+    }
+
+    async fn seal(&self, day: Day, now: Millis) -> Result<bool, HotError> {
+        self.writer.run(move |txn| shelves::seal(txn, day, now)).await
+    }
+
+    async fn kept(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, HotError> {
+        self.readers.run(move |txn| shelves::kept(txn, day, after.as_ref(), limit)).await
+    }
+
+    async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>, HotError> {
+        self.writer.run(move |txn| shelves::remove(txn, day, &so_far)).await
+    }
+
+    async fn finish_unit(&self, day: Day, unit: u64, emptied: bool) -> Result<(), HotError> {
+        self.writer.run(move |txn| shelves::finish(txn, day, unit, emptied)).await
+    }
+
+    async fn shrink(&self) -> Result<bool, HotError> {
+        if !self.readers.run(shelves::has_room_to_give).await? {
+            return Ok(false);
+        }
+        self.writer.run(shelves::give_room_back).await?;
+        Ok(true)
+    }
+
+    async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted, HotError> {
+        let mut all = Adopted::default();
+        for some in coupons.chunks(adopt::ADOPT_MAX) {
+            let (keys, some) = (Arc::clone(&self.keys), some.to_vec());
+            let here = self.writer.run(move |txn| adopt::coupons(txn, &keys, day, &some)).await?;
+            all.adopted += here.adopted;
+            all.known += here.known;
+            all.strangers += here.strangers;
+        }
+        Ok(all)
+    }
+
+    async fn pass_over_serials(&self) -> Result<(), HotError> {
+        self.writer.run(adopt::pass_over_serials).await
+    }
+
+    async fn cold_mark(&self) -> Result<ColdMark, HotError> {
+        self.readers.run(shelves::cold_mark).await
+    }
+
+    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<(), HotError> {
+        self.writer.run(move |txn| shelves::raise_cold_mark(txn, &mark)).await
     }
 }
 

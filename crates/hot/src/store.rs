@@ -14,7 +14,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
-use crate::HotError;
+use crate::{HotError, Shelves};
 
 /// The result of a write that is named by its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,15 @@ pub struct CampaignRow {
     pub created_as: String,
 }
 
+/// Where a coupon lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Here, and it may still change.
+    Hot,
+    /// In cold, and it is final.
+    Cold,
+}
+
 /// A coupon with what an answer about it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
@@ -49,6 +58,8 @@ pub struct Sight {
     pub campaign: Arc<Campaign>,
     /// Whether its batch is paused.
     pub batch_paused: bool,
+    /// Where it lies.
+    pub tier: Tier,
 }
 
 /// What came of a change, and the coupon as it stands after it.
@@ -248,6 +259,8 @@ pub struct ListQuery {
 pub struct ListedPage {
     /// The coupons.
     pub coupons: Vec<Sight>,
+    /// Where each of them stands in the list.
+    pub positions: Vec<ListPosition>,
     /// `None` at the end. A page may be short, even empty, and have a next: a store looks at a
     /// bounded number of rows for each.
     pub next: Option<ListPosition>,
@@ -281,7 +294,7 @@ pub struct Gauge {
 /// # Errors
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
-pub trait HotStore: Directory<Error = HotError> + 'static {
+pub trait HotStore: Directory<Error = HotError> + Shelves {
     /// Makes a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 
@@ -387,11 +400,12 @@ pub trait HotStore: Directory<Error = HotError> + 'static {
     /// Every key that some batch names.
     async fn keys_in_use(&self) -> Result<Vec<KeyId>, HotError>;
 
-    /// One coupon, wherever an extension has moved it. A minted code without a row is an
-    /// untouched coupon.
+    /// One coupon, wherever an extension or the compactor has moved it. A minted code of which
+    /// nothing is known anywhere is an untouched coupon.
     async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError>;
 
-    /// Which of `codes`, all of `run`, nothing has happened to; same order, same length.
+    /// Which of `codes`, all of `run`, nothing has happened to; same order, same length. On a
+    /// sealed shelf that is looked up in cold.
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError>;
 
     /// Applies `change` to the coupon that was found, at most once. Whoever becomes a holder by
@@ -406,7 +420,8 @@ pub trait HotStore: Directory<Error = HotError> + 'static {
     /// request's reference, keeps the user's limit, and says sold out only when it is true.
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError>;
 
-    /// One page of coupons that have rows. Looks at a bounded number of rows.
+    /// One page of coupons that have rows here; what lies in cold is not among them. Looks at a
+    /// bounded number of rows.
     async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError>;
 
     /// Makes an account; `false` when the login is taken.
@@ -433,6 +448,25 @@ pub trait HotStore: Directory<Error = HotError> + 'static {
 
     /// Figures since the process began.
     fn gauge(&self) -> Gauge;
+}
+
+impl CouponFilter {
+    /// Whether a coupon is left in.
+    pub fn holds(&self, coupon: &Coupon, now: Millis) -> bool {
+        let redeemed_at = coupon.redemption().map(|redemption| redemption.at);
+        let spans = [
+            (&self.valid, Some(coupon.genesis().valid_from)),
+            (&self.expires, Some(coupon.expires_at())),
+            (&self.issued, coupon.issued_at()),
+            (&self.redeemed, redeemed_at),
+            (&self.created, Some(coupon.genesis().created_at)),
+            (&self.modified, Some(coupon.modified_at())),
+        ];
+        spans.into_iter().all(|(span, at)| span.holds(at))
+            && self.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+            && self.state.is_none_or(|state| state == coupon.state().word())
+            && self.expired.is_none_or(|expired| expired == coupon.is_expired(now))
+    }
 }
 
 impl Span {

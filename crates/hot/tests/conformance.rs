@@ -8,6 +8,7 @@
 
 mod conformance {
     pub(crate) mod accounts;
+    pub(crate) mod archived;
     pub(crate) mod batches;
     pub(crate) mod bearer;
     pub(crate) mod campaigns;
@@ -16,15 +17,18 @@ mod conformance {
     pub(crate) mod issue;
     pub(crate) mod kit;
     pub(crate) mod lists;
+    pub(crate) mod restored;
     pub(crate) mod shared;
+    pub(crate) mod shelves;
     pub(crate) mod whole;
 }
 
 use std::sync::Arc;
 
-use conformance::kit::{Kit, keys};
+use conformance::kit::{Kit, MemoryArchive, keys};
 use conformance::{
-    accounts, batches, bearer, campaigns, changes, imports, issue, lists, shared, whole,
+    accounts, archived, batches, bearer, campaigns, changes, imports, issue, lists, restored,
+    shared, shelves, whole,
 };
 use hot::HotStore;
 use hot::sqlite::{Options, SqliteHot};
@@ -32,12 +36,12 @@ use hot::sqlite::{Options, SqliteHot};
 /// What a store needs while it is open.
 type Ground = Box<dyn std::any::Any + Send>;
 
-async fn open_sqlite() -> (Arc<dyn HotStore>, Ground) {
+async fn open_sqlite(archive: Arc<MemoryArchive>) -> (Arc<dyn HotStore>, Ground) {
     let folder = tempfile::tempdir().unwrap();
     // Room for a machine that does other things besides.
     let write_timeout = std::time::Duration::from_secs(60);
     let options = Options { free_min_bytes: 0, write_timeout };
-    let hot = SqliteHot::open(folder.path(), Arc::new(keys()), options).unwrap();
+    let hot = SqliteHot::open(folder.path(), Arc::new(keys()), archive, options).unwrap();
     (Arc::new(hot), Box::new(folder))
 }
 
@@ -51,8 +55,9 @@ macro_rules! cases {
 
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $case() {
-                    let (hot, _ground) = $open().await;
-                    let kit = Arc::new(Kit::new(hot));
+                    let archive = Arc::new(MemoryArchive::default());
+                    let (hot, _ground) = $open(Arc::clone(&archive)).await;
+                    let kit = Arc::new(Kit::new(hot, archive));
                     super::super::$module::$case(&kit).await;
                     kit.is_sound().await;
                 })*
@@ -60,8 +65,9 @@ macro_rules! cases {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn all_on_one_store() {
-                let (hot, _ground) = $open().await;
-                let kit = Arc::new(Kit::new(hot));
+                let archive = Arc::new(MemoryArchive::default());
+                let (hot, _ground) = $open(Arc::clone(&archive)).await;
+                let kit = Arc::new(Kit::new(hot, archive));
                 $($(super::$module::$case(&kit).await;)*)*
                 kit.is_sound().await;
             }
@@ -117,6 +123,26 @@ macro_rules! conforms {
                 a_holder_sees_his_own pages_that_find_little behind_a_coupon_that_is_gone
             }
             accounts { made_once }
+            shelves {
+                closed_from_one_millisecond_on cancelled_ones_are_not_closed
+                closed_ones_are_counted coupons_are_read_by_code retired_in_just_this_version
+                a_stub_lets_no_late_write_through many_are_retired_at_once
+                sealed_when_its_time_is_over nothing_comes_to_a_sealed_shelf a_day_without_a_plan
+                kept_in_pages emptied_alone emptied_in_several_units units_are_written_down
+                cold_marks_only_rise
+            }
+            archived {
+                closed_ones_answer_as_before sealed_ones_answer_as_before read_where_it_lies
+                what_cold_does_not_answer_is_an_error nobody_had_it untouched_is_asked_of_cold
+                found_on_its_later_shelf the_one_he_had the_three_he_had behind_a_shared_word
+                replaced_out_of_cold bearer_codes imported_again imported_beside_others
+                one_redemption_while_it_moves limits_hold_while_they_move
+            }
+            restored {
+                nothing_is_spent_again limits_are_kept foreign_codes_are_never_free
+                found_where_it_was_moved replaced_once what_was_replaced_does_not_count
+                serials_are_passed_over
+            }
             whole { writable counts_after_a_mixed_load readers_that_go_away one_of_each }
         }
     };

@@ -5,6 +5,10 @@
 #[path = "conformance/kit.rs"]
 #[expect(dead_code, reason = "the kit serves the conformance suite; here some of it is enough")]
 mod kit;
+#[path = "sqlite/shrink.rs"]
+mod shrink;
+#[path = "sqlite/upgrade.rs"]
+mod upgrade;
 
 use std::fs::File;
 use std::path::Path;
@@ -22,7 +26,10 @@ use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
 use hot::{Finding, HotError, ImportOutcome, Named, NewCampaign};
-use kit::{Kit, NOW, Said, extend, extend_days, give, of, redeem, reference, revoke, said, void};
+use kit::{
+    Kit, MemoryArchive, NOW, Said, extend, extend_days, give, of, redeem, reference, revoke, said,
+    void,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -36,11 +43,21 @@ fn options() -> Options {
 }
 
 fn open(folder: &Path, options: Options) -> Result<SqliteHot, OpenError> {
-    SqliteHot::open(folder, Arc::new(kit::keys()), options)
+    open_beside(folder, Arc::default(), options)
+}
+
+fn open_beside(
+    folder: &Path,
+    archive: Arc<MemoryArchive>,
+    options: Options,
+) -> Result<SqliteHot, OpenError> {
+    SqliteHot::open(folder, Arc::new(kit::keys()), archive, options)
 }
 
 fn kit_in(folder: &Path, options: Options) -> Kit {
-    Kit::new(Arc::new(open(folder, options).unwrap()))
+    let archive = Arc::<MemoryArchive>::default();
+    let hot = open_beside(folder, Arc::clone(&archive), options).unwrap();
+    Kit::new(Arc::new(hot), archive)
 }
 
 fn raw(folder: &Path) -> Connection {
@@ -81,12 +98,12 @@ fn a_newer_file_is_refused_by_name() {
     drop(open(folder.path(), options()).unwrap());
     let conn = raw(folder.path());
     conn.execute("UPDATE setting SET value = '7.4.1' WHERE name = 'written_by'", []).unwrap();
-    conn.pragma_update(None, "user_version", 2).unwrap();
+    conn.pragma_update(None, "user_version", 9).unwrap();
     let refused = open(folder.path(), options()).err().unwrap();
-    let newer = matches!(&refused, OpenError::Newer { found: 2, needs } if needs == "7.4.1");
+    let newer = matches!(&refused, OpenError::Newer { found: 9, needs } if needs == "7.4.1");
     assert!(newer && refused.to_string().contains("couponry 7.4.1 or later"), "{refused}");
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2, "it stays as it is");
+    assert_eq!(version, 9, "it stays as it is");
 }
 
 #[test]
@@ -126,17 +143,23 @@ async fn what_was_changed_behind_its_back_is_found() {
         "UPDATE campaign SET redeemed = redeemed + 1",
         "UPDATE campaign SET stock = stock + 1",
         "UPDATE batch SET count = count - 1",
+        "UPDATE campaign SET cold_redeemed = cold_redeemed + 1",
+        "UPDATE campaign SET cold_void = cold_void - 1",
+        "DELETE FROM stub",
     ];
     for tamper in tampers {
         let folder = tempdir();
         let kit = kit_in(folder.path(), options());
         let campaign = kit.draft();
         let codes = kit.stocked(&campaign, 3).await;
-        kit.imported(&campaign, 1).await;
+        let imported = kit.imported(&campaign, 2).await;
         let ann = kit.user("ann");
         kit.done(&codes[0], give(&ann, None)).await;
         kit.done(&codes[0], redeem(&ann, "1")).await;
         kit.done(&codes[1], void()).await;
+        kit.done(&imported[0], void()).await;
+        let retired = kit.hot.retire(campaign.shelf(), vec![(imported[0].clone(), 2)]).await;
+        assert_eq!(retired.unwrap(), 1);
         kit.is_sound().await;
         let changed = raw(folder.path()).execute(tamper, []).unwrap();
         assert!(changed > 0, "{tamper}");
@@ -192,7 +215,7 @@ async fn nothing_comes_to_a_closing_shelf() {
     kit.done(&code, give(&ann, None)).await;
     let short = kit.coupon(&code).await.expires_at();
     let later = short.plus_days(1);
-    let plan = "INSERT INTO day_plan VALUES (?1, 12, 0, 1, 0)";
+    let plan = "INSERT INTO day_plan VALUES (?1, 12, 0, 1, 0, 0, 0, 0)";
     raw(folder.path()).execute(plan, [coupon::time::Day::shelf_of(later).0]).unwrap();
     kit.done(&code, extend(later)).await;
     kit.is_sound().await;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::time::Millis;
-use engine::{CouponFilter, Fault, ListAsk, ListOrder, ListPosition, PAGE_DEFAULT, PAGE_MAX, Span};
+use engine::{
+    CouponFilter, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position, Span, Tie,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -171,14 +173,25 @@ fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
     known
 }
 
-fn position(query: &str, text: &str) -> Result<ListPosition, Problem> {
+fn position(query: &str, text: &str) -> Result<Position, Problem> {
     let words = cursor::position(query, text)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let position = match words.as_slice() {
-        [at, tie] => at.parse().ok().map(Millis).zip(tie.parse().ok()),
+        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(Tie::Hot)),
+        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
         _ => None,
     };
     let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
-    position.map(|(expires_at, tie)| ListPosition { expires_at, tie }).ok_or_else(other)
+    let position = position.map(|(at, tie)| Position { expires_at: Millis(at), tie });
+    position.ok_or_else(other)
+}
+
+fn cursor_behind(query: &str, position: &Position) -> String {
+    let (tier, tie) = match &position.tie {
+        Tie::Hot(number) => ("hot", number.to_string()),
+        Tie::Cold(code) => ("cold", code.to_string()),
+    };
+    cursor::cursor(query, &[&position.expires_at.0.to_string(), tier, &tie])
 }
 
 /// List coupons
@@ -198,8 +211,6 @@ pub(crate) async fn list_coupons(
 ) -> Result<Answer<List<CouponBody>>, Problem> {
     let query = params.query(&caller);
     let page = app.engine.list(&caller, params.read(&query)?).await?;
-    let next_cursor = page.next.map(|next| {
-        cursor::cursor(&query, &[&next.expires_at.0.to_string(), &next.tie.to_string()])
-    });
+    let next_cursor = page.next.map(|next| cursor_behind(&query, &next));
     Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
 }

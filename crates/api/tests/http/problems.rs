@@ -89,6 +89,7 @@ async fn provoked(code: Code) -> Answer {
         Code::Overloaded => overloaded().await,
         Code::StoreFull => full().await,
         Code::StoreUnavailable => no_turn().await,
+        Code::ColdUnavailable => archived_away().await,
         Code::OutcomeUnknown => unknown().await,
     }
 }
@@ -124,6 +125,18 @@ async fn after_redeeming(terms: Value, what: &str, order: &str) -> Answer {
         "cancel-redemption" => service.cancel(Shop, &code, order).await,
         what => service.does(what, &code, order).await,
     }
+}
+
+async fn archived_away() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({"cancel_days": 0})).await;
+    let code = service.issued("c", "ann").await;
+    service.does("redeem", &code, "1").await.is("201", "redeemed");
+    service.compact().await;
+    service.does("redeem", &code, "1").await.is("200", "a replay out of cold");
+    std::fs::remove_dir_all(service.folder().join("cold")).expect("it is there");
+    let service = service.reopened();
+    service.does("redeem", &code, "1").await
 }
 
 async fn issued_to_another() -> Answer {

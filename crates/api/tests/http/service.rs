@@ -10,10 +10,11 @@ use api::token::{LocalKey, LocalKeys, Outside, Tokens};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
+use compactor::{Closed, Compactor};
 use coupon::calendar::{format_instant, parse_instant};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
-use engine::{Engine, Role, SetClock};
+use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
 use hot::sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
@@ -95,10 +96,15 @@ impl Service {
         options: Options,
         keys: &impl Fn() -> Vec<CodeKey>,
     ) -> Service {
-        let store = SqliteHot::open(folder.path(), Arc::new(keys()), options).expect("a store");
+        let cold =
+            cold::ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
+        let cold = Arc::new(cold);
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let store = SqliteHot::open(folder.path(), Arc::new(keys()), archive, options);
+        let store = store.expect("a store");
         let store: Arc<dyn HotStore> = Arc::new(store);
         let its = Arc::clone(&clock);
-        let engine = Arc::new(Engine::new(store, router::Router::new(keys()), its));
+        let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
         let app = api::app(Arc::clone(&engine), Arc::new(tokens(SECRET, None)));
         Service { clock, engine, app, folder }
     }
@@ -120,6 +126,15 @@ impl Service {
     pub(crate) fn accepting(self, outside: Outside) -> Service {
         let tokens = Arc::new(tokens(SECRET, Some(outside)));
         Service { app: api::app(Arc::clone(&self.engine), tokens), ..self }
+    }
+
+    /// Moves to cold whatever may go there at the moment.
+    pub(crate) async fn compact(&self) {
+        let (hot, cold) = (self.engine.shelves(), Arc::clone(self.engine.cold()));
+        let settings = compactor::Settings::default();
+        let compactor = Compactor::new(hot, cold, settings, Arc::new(|_| {}));
+        let report = compactor.run(self.now(), Closed::Now).await.expect("a compaction");
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -212,7 +212,8 @@ fn identity(settings: &Settings, keys: &Keys) -> Verdict {
 }
 
 async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
-    let store = match open::store(settings, keys) {
+    let cold = open::cold(settings);
+    let store = match open::store(settings, keys, &cold) {
         Ok(store) => store,
         Err(sorry) => return report.add("hot store", Verdict::Fail(sorry.to_string())),
     };
@@ -228,7 +229,7 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
         Err(sorry) => Verdict::Fail(sorry.to_string()),
     };
     report.add("batches", missing)?;
-    let engine = open::engine_over(store, keys);
+    let engine = open::engine_over(store, cold, keys);
     report.add("writes", writes(&engine).await)?;
     let progress = Progress::new(Work::Examine, None, false);
     let findings = progress.during(engine.hot().examine()).await;

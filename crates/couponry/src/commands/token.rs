@@ -10,6 +10,7 @@ use engine::Role;
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
 use crate::settings::Settings;
+use crate::span::milliseconds;
 use crate::{open, output};
 
 /// Print a token for the HTTP interface
@@ -31,7 +32,7 @@ pub(crate) struct TokenAsk {
     #[arg(long, value_name = "ID")]
     user: Option<UserId>,
     /// How long it is good for: 90s, 15m, 1h, 30d; 366d at most
-    #[arg(long, default_value = "1h", value_parser = milliseconds, value_name = "TIME")]
+    #[arg(long, default_value = "1h", value_parser = ttl, value_name = "TIME")]
     ttl: i64,
 }
 
@@ -53,19 +54,9 @@ pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
     Ok(Ended::Done)
 }
 
-/// `90s`, `15m`, `1h` or `30d` in milliseconds.
-fn milliseconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("is {text:?}, want a number and s, m, h or d, such as 1h");
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let unit = match unit {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    let ms = number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)?;
+/// A time for which a token may be good.
+fn ttl(text: &str) -> Result<i64, String> {
+    let ms = milliseconds(text)?;
     // Refused here, before a data folder is made for it.
     match ms <= TTL_MS_MAX {
         true => Ok(ms),
@@ -80,19 +71,13 @@ mod tests {
     #[test]
     fn times() {
         let cases = [
-            ("seconds", "90s", Some(90_000)),
-            ("days", "30d", Some(30 * 86_400_000)),
+            ("an hour", "1h", Some(3_600_000)),
             ("the most", "366d", Some(TTL_MS_MAX)),
             ("more than that", "367d", None),
-            ("no unit", "90", None),
-            ("no number", "h", None),
-            ("nothing", "", None),
-            ("zero", "0h", None),
-            ("negative", "-1h", None),
-            ("not ASCII", "1ä", None),
+            ("no time at all", "h", None),
         ];
         for (name, text, want) in cases {
-            assert_eq!(milliseconds(text).ok(), want, "{name}");
+            assert_eq!(ttl(text).ok(), want, "{name}");
         }
     }
 }

@@ -380,7 +380,9 @@ pub(super) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
             ))
         })
         .optional()?;
-    let Some((kind, campaign, batch, day)) = found else { return Ok(None) };
+    let Some((kind, campaign, batch, day)) = found.filter(|(kind, ..)| kind != "gone") else {
+        return Ok(None);
+    };
     let campaign = txn.campaign_at(campaign)?.terms.id.clone();
     match (kind.as_str(), batch, day) {
         ("shared", _, _) => Ok(Some(Entry::Shared { campaign })),

@@ -13,6 +13,7 @@ use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use rusqlite::params;
 
+use super::beyond;
 use super::coupons::{Located, stored};
 use super::rows;
 use super::txn::{CampaignHere, Txn};
@@ -75,18 +76,17 @@ impl Claim {
             let issue = row.get::<_, Option<u8>>(4)?.map(usize::from);
             Ok((row.get::<_, i64>(0)?, Day(row.get(1)?), code, reference, issue))
         })?;
-        let (mut next, mut looked_at, mut entries) = (0, 0, Vec::new());
-        for entry in found {
-            let (number, day, code, reference, issue) = entry?;
-            (next, looked_at) = (next.max(number + 1), looked_at + 1);
+        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        let next = found.first().map_or(0, |(newest, ..)| newest + 1);
+        let overflows = found.len() >= ENTRIES_MAX;
+        let entries = found.into_iter().rev().map(|(_, day, code, reference, issue)| {
             let reference = reference.as_deref().map(IssueRef::stored);
             let located = stored(txn, day, &code)?;
-            entries.extend(located.map(|located| Entry { reference, issue, located }));
-        }
-        entries.reverse();
+            Ok(located.map(|located| Entry { reference, issue, located }))
+        });
+        let entries: Vec<Entry> = beyond::all(entries)?.into_iter().flatten().collect();
         let counted = counted(txn, &entries, user)?;
         let limit = campaign.terms.per_user_limit;
-        let overflows = looked_at >= ENTRIES_MAX;
         Ok(Claim { user: user.clone(), limit, next, overflows, entries, counted })
     }
 
@@ -123,6 +123,11 @@ impl Claim {
 }
 
 impl NewEntry {
+    /// The same under the name of a request.
+    pub(super) fn named(self, reference: Option<IssueRef>) -> NewEntry {
+        NewEntry { reference, ..self }
+    }
+
     /// An entry without a name, behind all there are. Reads none of them.
     pub(super) fn behind_all(
         txn: &Txn<'_>,

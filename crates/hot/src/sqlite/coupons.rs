@@ -17,9 +17,10 @@ use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, Claim, NewEntry};
 use super::days;
+use super::failure::Elsewhere;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use crate::{Applied, Sight};
+use crate::{Applied, Sight, Tier};
 
 /// A coupon and where it lies.
 #[derive(Clone)]
@@ -30,6 +31,9 @@ pub(super) struct Located {
     pub(super) batch_paused: bool,
     /// Its shelf.
     pub(super) day: Day,
+    pub(super) tier: Tier,
+    /// Whether its shelf is sealed, or it lies in cold: nothing changes it any more.
+    pub(super) frozen: bool,
 }
 
 impl Located {
@@ -42,12 +46,19 @@ impl Located {
             coupon,
             campaign: Arc::clone(&self.campaign.terms),
             batch_paused: self.batch_paused,
+            tier: self.tier,
         }
     }
 
     /// One machine has one clock: no bound.
     pub(super) fn apply(&self, change: &Change) -> Outcome {
-        coupon::apply(&self.coupon, change, &self.campaign.terms.terms(self.batch_paused, 0))
+        let terms = self.campaign.terms.terms(self.batch_paused, 0);
+        match coupon::apply(&self.coupon, change, &terms) {
+            Outcome::Accepted(_) if self.frozen => {
+                Outcome::Refused(refused_by_seal(&change.action))
+            }
+            outcome => outcome,
+        }
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> Decision {
@@ -116,14 +127,56 @@ pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Optio
     }
 }
 
-/// The coupon with a row on the shelf `day`, or on the later one that an extension moved it to.
+/// The coupon that is known on the shelf `day`, or on the later one that an extension moved it to.
 pub(super) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     if let Some(located) = row_of(txn, day, code)? {
         return Ok(Some(located));
     }
     match days::of_moved(txn, code)?.filter(|moved| *moved != day) {
-        Some(moved) => row_of(txn, moved, code),
-        None => Ok(None),
+        Some(moved) => on_shelf(txn, moved, code),
+        None => archived(txn, day, code),
+    }
+}
+
+/// The coupon that is known on the shelf `day`, wherever its row is.
+pub(super) fn on_shelf(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    match row_of(txn, day, code)? {
+        Some(located) => Ok(Some(located)),
+        None => archived(txn, day, code),
+    }
+}
+
+/// The coupon in cold, behind a stub or a seal: looked up after its row was found to be missing.
+fn archived(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    let stub = days::has_stub(txn, day, code)?;
+    if !stub && !txn.is_sealed(day)? {
+        return Ok(None);
+    }
+    let Some(coupon) = txn.in_cold((day, code.clone()))? else {
+        return match stub {
+            // Never "there is no such coupon": it was there when the stub was written.
+            true => Err(Elsewhere::Missing(code.to_string()).into()),
+            false => Ok(None),
+        };
+    };
+    let genesis = coupon.genesis();
+    let gone = || super::failure::damaged("campaign", format!("{} is gone", genesis.campaign));
+    let campaign = txn.campaign(&genesis.campaign)?.ok_or_else(gone)?;
+    let batch = txn.batch_number(campaign.number, &genesis.batch)?.ok_or_else(gone)?;
+    let batch_paused = txn.batch_at(batch)?.paused;
+    let coupon = coupon.clone();
+    Ok(Some(Located { coupon, campaign, batch, batch_paused, day, tier: Tier::Cold, frozen: true }))
+}
+
+/// What is said of a change that the rules admit and the seal does not.
+fn refused_by_seal(action: &Action) -> Refusal {
+    match action {
+        Action::Issue { .. } | Action::Redeem { .. } | Action::Hold { .. } => Refusal::Expired,
+        Action::CancelRedemption { .. } => Refusal::CancelClosed,
+        Action::Release { .. }
+        | Action::Revoke { .. }
+        | Action::Void { .. }
+        | Action::Extend { .. } => Refusal::ShelfClosed,
     }
 }
 
@@ -147,7 +200,9 @@ pub(super) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<L
     let batch = txn.batch_at(batch_number)?;
     let day = row.day;
     let coupon = row.into_coupon(&campaign, &batch);
-    Ok(Located { coupon, campaign, batch: batch_number, batch_paused: batch.paused, day })
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
+    let (batch, tier) = (batch_number, Tier::Hot);
+    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen })
 }
 
 /// A minted coupon that has no row.
@@ -179,7 +234,9 @@ pub(super) fn untouched_of(
         zone: campaign.terms.zone.clone(),
         created_at: batch.created_at,
     });
-    Ok(Located { coupon, campaign, batch: number, batch_paused: batch.paused, day })
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
+    let (batch, tier) = (number, Tier::Hot);
+    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen })
 }
 
 /// What `change` does to the coupon at `address`.

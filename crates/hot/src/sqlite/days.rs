@@ -6,6 +6,7 @@ use coupon::time::Day;
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{OptionalExtension, params};
 
+use super::adopt::SERIAL_FLOOR;
 use super::coupons::Located;
 use super::txn::Txn;
 
@@ -27,11 +28,12 @@ pub(super) fn enter(
     let seal_after = day.end().plus_days(open_days).plus_ms(GRACE_MS);
     txn.statement(
         "INSERT INTO day_plan (day, bucket_bits, seal_after, closing, next_serial) \
-         VALUES (?1, ?2, ?3, 0, 0) \
+         VALUES (?1, ?2, ?3, 0, coalesce( \
+         (SELECT CAST(value AS INTEGER) FROM setting WHERE name = ?4), 0)) \
          ON CONFLICT (day) DO UPDATE SET seal_after = excluded.seal_after \
          WHERE seal_after < excluded.seal_after AND closing = 0",
     )?
-    .execute(params![day.0, BUCKET_BITS_DEFAULT, seal_after.0])?;
+    .execute(params![day.0, BUCKET_BITS_DEFAULT, seal_after.0, SERIAL_FLOOR])?;
     Ok(if is_closing(txn, day)? { Err(Closing) } else { Ok(()) })
 }
 
@@ -64,6 +66,12 @@ pub(super) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> rusqlite::Res
     txn.statement("UPDATE day_plan SET next_serial = ?2 WHERE day = ?1")?
         .execute(params![day.0, super::coupons::signed(next)])?;
     Ok(Some(first))
+}
+
+/// Whether a coupon of this shelf was moved to cold before the shelf was sealed.
+pub(super) fn has_stub(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM stub WHERE shelf_day = ?1 AND code = ?2")?
+        .exists(params![day.0, code.as_str()])
 }
 
 /// The shelf that the directory names for a coupon's code.

@@ -91,7 +91,8 @@ fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
         counted.entry(row.get(0)?).or_default()[at] = row.get(2)?;
     }
     let mut statement = txn.statement(
-        "SELECT number, campaign_id, issued, redeemed, void, stock, \
+        "SELECT number, campaign_id, issued - cold_issued, redeemed - cold_redeemed, \
+         void - cold_void, stock, \
          (SELECT coalesce(sum(batch.count), 0) FROM batch \
          WHERE batch.campaign = campaign.number) FROM campaign",
     )?;
@@ -119,7 +120,11 @@ fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 fn entries(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     let missing = "SELECT directory.code FROM directory LEFT JOIN coupon \
                    ON coupon.shelf_day = directory.shelf_day AND coupon.code = directory.code \
-                   WHERE directory.kind = 'coupon' AND coupon.code IS NULL LIMIT 100";
+                   WHERE directory.kind = 'coupon' AND coupon.code IS NULL AND NOT EXISTS \
+                   (SELECT 1 FROM stub WHERE stub.shelf_day = directory.shelf_day \
+                   AND stub.code = directory.code) AND NOT EXISTS \
+                   (SELECT 1 FROM day_plan WHERE day = directory.shelf_day AND sealed = 1) \
+                   LIMIT 100";
     let mut statement = txn.statement(missing)?;
     let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
     let codes = codes.collect::<rusqlite::Result<Vec<_>>>()?;

@@ -6,8 +6,36 @@ use rusqlite::ErrorCode;
 
 use crate::HotError;
 
+/// Why a job cannot go on with what stands here.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Elsewhere {
+    /// What it needs lies in cold and has not been fetched yet.
+    #[error("a coupon lies in cold")]
+    Wanted,
+    /// It should lie in cold, and does not.
+    #[error("{0} was moved to cold and is not there")]
+    Missing(String),
+}
+
+impl From<Elsewhere> for rusqlite::Error {
+    fn from(why: Elsewhere) -> rusqlite::Error {
+        rusqlite::Error::ToSqlConversionFailure(Box::new(why))
+    }
+}
+
+/// Whether an error says that something lies elsewhere.
+pub(super) fn elsewhere(error: &rusqlite::Error) -> Option<&Elsewhere> {
+    match error {
+        rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
+        _ => None,
+    }
+}
+
 /// A statement before the commit failed: nothing of its transaction was written.
 pub(super) fn before_commit(error: rusqlite::Error) -> HotError {
+    if let Some(why) = elsewhere(&error) {
+        return HotError::Cold(why.to_string().into());
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
             HotError::Full(error.to_string())

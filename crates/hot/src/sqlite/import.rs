@@ -10,11 +10,12 @@ use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, NewEntry};
-use super::coupons::{Located, insert, row_of, signed, write};
+use super::coupons::{Located, insert, on_shelf, signed, write};
 use super::days;
+use super::failure::{Elsewhere, elsewhere};
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use crate::{ImportLine, ImportOutcome, RejectedLine};
+use crate::{ImportLine, ImportOutcome, RejectedLine, Tier};
 
 /// What the directory says of a code, as an import reads it.
 struct Known {
@@ -30,18 +31,28 @@ struct ImportedAs {
     standing: Standing,
 }
 
+/// What came of lines that have places in the file; of one whose coupon lies in cold nothing, and
+/// it is asked for. `None` when the batch is gone.
 pub(super) fn lines(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     batch: &BatchId,
-    lines: &[ImportLine],
+    lines: &[Placed],
     run: &ImportRun,
-) -> rusqlite::Result<Option<Vec<ImportOutcome>>> {
+) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
     let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
     let Some(batch) = txn.batch_number(campaign.number, batch)? else { return Ok(None) };
     let into = Into { campaign, batch, run };
-    lines.iter().map(|line| into.line(txn, line)).collect::<rusqlite::Result<Vec<_>>>().map(Some)
+    let outcomes = lines.iter().map(|(_, line)| match into.line(txn, line) {
+        // Said before this line has written anything.
+        Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
+        outcome => outcome.map(Some),
+    });
+    outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
 }
+
+/// A line and its place among those that came with it.
+pub(super) type Placed = (usize, ImportLine);
 
 struct Into<'a> {
     campaign: CampaignHere,
@@ -100,6 +111,8 @@ impl Into<'_> {
             batch: self.batch,
             batch_paused: batch.paused,
             day,
+            tier: Tier::Hot,
+            frozen: false,
         };
         insert(txn, &located, &located.coupon, day)?;
         txn.count_arrivals(self.campaign.number, self.batch, 1);
@@ -115,12 +128,20 @@ impl Into<'_> {
         was: &Standing,
         day: Day,
     ) -> rusqlite::Result<ImportOutcome> {
-        let Some(located) = row_of(txn, day, &line.code)? else {
+        if line.standing.adds_nothing_to(was) {
+            // Most lines of a file that is sent again: the coupon need not be looked at.
+            return Ok(ImportOutcome::AlreadyThere);
+        }
+        let Some(located) = on_shelf(txn, day, &line.code)? else {
             return Err(super::failure::damaged("directory", "an entry without its coupon"));
         };
         let advanced = advance(&located.coupon, was, &line.standing, self.run);
-        if let Advance::Contradicts(refusal) = advanced {
-            return Ok(ImportOutcome::Refused(refusal));
+        match &advanced {
+            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal.clone())),
+            Advance::Forward(_) if located.frozen => {
+                return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+            }
+            Advance::Forward(_) | Advance::AlreadyThere => {}
         }
         // Also where the coupon got there by itself: the same line must say nothing new again,
         // whatever becomes of the coupon in between.

@@ -13,25 +13,26 @@ const SCAN_MAX: usize = 5_000;
 
 pub(super) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
     let Some((sql, values)) = select(txn, query)? else {
-        return Ok(ListedPage { coupons: Vec::new(), next: None });
+        return Ok(ListedPage { coupons: Vec::new(), positions: Vec::new(), next: None });
     };
     let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
     let mut statement = txn.statement(&sql)?;
     let mut found = statement.query(&*values)?;
-    let (mut coupons, mut looked_at) = (Vec::new(), 0);
+    let (mut coupons, mut positions, mut looked_at) = (Vec::new(), Vec::new(), 0);
     while let Some(row) = found.next()? {
         looked_at += 1;
         let position = position(row)?;
         if let Some(sight) = matching(txn, row, query)? {
             coupons.push(sight);
+            positions.push(position.clone());
         }
         if coupons.len() == query.limit || looked_at == SCAN_MAX {
             // One more row says whether there is a next page.
             let next = found.next()?.is_some().then_some(position);
-            return Ok(ListedPage { coupons, next });
+            return Ok(ListedPage { coupons, positions, next });
         }
     }
-    Ok(ListedPage { coupons, next: None })
+    Ok(ListedPage { coupons, positions, next: None })
 }
 
 type Value = Box<dyn ToSql>;

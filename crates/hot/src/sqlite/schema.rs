@@ -9,7 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const SCHEMA: &str = include_str!("../../../../schema/hot.sql");
 
 /// Raised by a release that changes the schema; an older release refuses a higher one.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
+
+/// From version 1, before there was a cold tier.
+const FROM_1: &str = include_str!("../../../../schema/hot-1-to-2.sql");
 
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
@@ -67,8 +70,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     if id != APPLICATION_ID && tables > 0 {
         return Err(OpenError::Foreign(path.display().to_string()));
     }
+    if tables == 0 {
+        // Only before the first table: what the compactor removes goes back to the disk.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    migrate(&conn)?;
+    migrate(&conn, path)?;
     Ok(conn)
 }
 
@@ -90,11 +97,17 @@ fn settle(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "mmap_size", 0)
 }
 
-fn migrate(conn: &Connection) -> Result<(), OpenError> {
+fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    if version()? == 1 {
+        keep_copy(conn, path, 1)?;
+        // Outside of any transaction, and before the version is raised, so that it is not forgotten.
+        conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")?;
+    }
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let result = match found {
+    let result = match version()? {
         0 => create(conn).map_err(OpenError::from),
+        1 => upgrade(conn, FROM_1).map_err(OpenError::from),
         SCHEMA_VERSION => Ok(()),
         found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
     };
@@ -109,6 +122,29 @@ fn create(conn: &Connection) -> rusqlite::Result<()> {
         [env!("CARGO_PKG_VERSION")],
     )?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
+
+/// Beside the store, before it is upgraded: `hot.db.schema-1`. A copy that is there already was not
+/// finished, or its upgrade was not.
+fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
+    let copy = path.with_file_name(format!("{}.schema-{version}", super::FILE_NAME));
+    let failed = |source| OpenError::File { folder: copy.display().to_string(), source };
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    let synced = std::fs::File::open(&copy).and_then(|file| file.sync_all());
+    synced.map_err(failed)
+}
+
+fn upgrade(conn: &Connection, steps: &str) -> rusqlite::Result<()> {
+    conn.execute_batch(steps)?;
+    conn.execute(
+        "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
     conn.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 

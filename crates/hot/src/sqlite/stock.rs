@@ -14,7 +14,7 @@ use rusqlite::{OptionalExtension, params};
 use super::campaigns;
 use super::claims::{self, Claim, NewEntry};
 use super::coupons::{
-    Decision, Located, Writes, locate, row_of, signed, untouched_of, with_issued_until,
+    Decision, Located, Writes, locate, on_shelf, signed, untouched_of, with_issued_until,
 };
 use super::days;
 use super::rows;
@@ -187,7 +187,7 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
         }
     }
     match days::of_moved(txn, code)? {
-        Some(day) => row_of(txn, day, code),
+        Some(day) => on_shelf(txn, day, code),
         None => Ok(None),
     }
 }
@@ -354,7 +354,7 @@ impl Offer<'_> {
         for offset in batch.next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
             let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
-            if !has_row(txn, run.day, &code)? {
+            if !is_touched(txn, run.day, &code)? {
                 let campaign = self.campaign.clone();
                 let located = untouched_of(txn, code, campaign, batch.number, run.day)?;
                 return Ok(Some(Next::Coupon(Box::new(located), Some(cursor))));
@@ -407,17 +407,27 @@ fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Op
         })
         .optional()?;
     match found {
-        Some((day, code)) => row_of(txn, day, &code),
+        Some((day, code)) => on_shelf(txn, day, &code),
         None => Ok(None),
     }
 }
 
-/// Whether something has happened to a minted code: a row at home, or one on a later shelf.
-pub(super) fn has_row(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+/// Whether something has happened to a minted code of an open shelf: a row or a stub at home, or a
+/// later shelf.
+pub(super) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     let home = txn
         .statement("SELECT 1 FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
         .exists(params![day.0, code.as_str()])?;
-    Ok(home || days::of_moved(txn, code)?.is_some())
+    Ok(home || days::has_stub(txn, day, code)? || days::of_moved(txn, code)?.is_some())
+}
+
+/// Whether something has happened to a minted code, on whatever shelf: a sealed one is empty, so
+/// that cold knows.
+pub(super) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    if is_touched(txn, day, code)? {
+        return Ok(true);
+    }
+    Ok(txn.is_sealed(day)? && txn.in_cold((day, code.clone()))?.is_some())
 }
 
 /// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and

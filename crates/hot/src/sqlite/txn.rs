@@ -6,14 +6,17 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use coupon::campaign::Campaign;
-use coupon::coupon::State;
+use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::beyond::{Spot, Told};
+use super::failure::Elsewhere;
 use super::rows;
 
 /// A campaign and its number in this file.
@@ -37,26 +40,58 @@ struct Shift {
     issued: i64,
     redeemed: i64,
     void: i64,
+    cold_issued: i64,
+    cold_redeemed: i64,
+    cold_void: i64,
 }
 
 pub(super) struct Txn<'a> {
     pub(super) conn: &'a Connection,
+    /// Of the whole transaction, whichever job it is that looks.
+    seen: Rc<Seen>,
+    /// What this job was told of cold.
+    told: Option<&'a Told>,
+    wanted: RefCell<Vec<Spot>>,
+}
+
+#[derive(Default)]
+struct Seen {
     campaigns: RefCell<HashMap<i64, CampaignHere>>,
     numbers: RefCell<HashMap<CampaignId, i64>>,
     batches: RefCell<HashMap<i64, BatchHere>>,
+    sealed: RefCell<HashMap<Day, bool>>,
     shifts: RefCell<BTreeMap<i64, Shift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
 }
 
 impl<'a> Txn<'a> {
     pub(super) fn new(conn: &'a Connection) -> Txn<'a> {
+        Txn { conn, seen: Rc::default(), told: None, wanted: RefCell::default() }
+    }
+
+    /// The same transaction for a job that was told something of cold.
+    pub(super) fn knowing<'b>(&'b self, told: &'b Told) -> Txn<'b> {
         Txn {
-            conn,
-            campaigns: RefCell::default(),
-            numbers: RefCell::default(),
-            batches: RefCell::default(),
-            shifts: RefCell::default(),
-            arrivals: RefCell::default(),
+            conn: self.conn,
+            seen: Rc::clone(&self.seen),
+            told: Some(told),
+            wanted: RefCell::default(),
+        }
+    }
+
+    /// What this job could not do without.
+    pub(super) fn wanted(&self) -> Vec<Spot> {
+        self.wanted.take()
+    }
+
+    /// The coupon in cold, or the error that asks for it.
+    pub(super) fn in_cold(&self, spot: Spot) -> rusqlite::Result<Option<&'a Coupon>> {
+        match self.told.and_then(|told| told.coupon(&spot)) {
+            Some(found) => Ok(found),
+            None => {
+                self.wanted.borrow_mut().push(spot);
+                Err(Elsewhere::Wanted.into())
+            }
         }
     }
 
@@ -65,7 +100,7 @@ impl<'a> Txn<'a> {
     }
 
     pub(super) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
-        let known = self.numbers.borrow().get(id).copied();
+        let known = self.seen.numbers.borrow().get(id).copied();
         let number = match known {
             Some(number) => Some(number),
             None => self
@@ -74,23 +109,23 @@ impl<'a> Txn<'a> {
                 .optional()?,
         };
         let Some(number) = number else { return Ok(None) };
-        self.numbers.borrow_mut().insert(id.clone(), number);
+        self.seen.numbers.borrow_mut().insert(id.clone(), number);
         self.campaign_at(number).map(Some)
     }
 
     pub(super) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
-        if let Some(campaign) = self.campaigns.borrow().get(&number) {
+        if let Some(campaign) = self.seen.campaigns.borrow().get(&number) {
             return Ok(campaign.clone());
         }
         let sql = concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE number = ?1");
         let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
         let campaign = CampaignHere { number, terms: Arc::new(terms) };
-        self.campaigns.borrow_mut().insert(number, campaign.clone());
+        self.seen.campaigns.borrow_mut().insert(number, campaign.clone());
         Ok(campaign)
     }
 
     pub(super) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
-        if let Some(batch) = self.batches.borrow().get(&number) {
+        if let Some(batch) = self.seen.batches.borrow().get(&number) {
             return Ok(batch.clone());
         }
         let batch = self
@@ -102,7 +137,7 @@ impl<'a> Txn<'a> {
                     created_at: Millis(row.get(2)?),
                 })
             })?;
-        self.batches.borrow_mut().insert(number, batch.clone());
+        self.seen.batches.borrow_mut().insert(number, batch.clone());
         Ok(batch)
     }
 
@@ -116,15 +151,34 @@ impl<'a> Txn<'a> {
             .optional()
     }
 
+    /// Whether nothing on the shelf can change any more.
+    pub(super) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
+        if let Some(sealed) = self.seen.sealed.borrow().get(&day) {
+            return Ok(*sealed);
+        }
+        let sealed = self
+            .statement("SELECT sealed FROM day_plan WHERE day = ?1")?
+            .query_row([day.0], |row| row.get(0))
+            .optional()?;
+        let sealed = sealed.unwrap_or(false);
+        self.seen.sealed.borrow_mut().insert(day, sealed);
+        Ok(sealed)
+    }
+
+    /// After a seal, so that the jobs behind it see it.
+    pub(super) fn forget_seals(&self) {
+        self.seen.sealed.borrow_mut().clear();
+    }
+
     /// After a write to the terms, so that the jobs behind it see them.
     pub(super) fn forget_terms(&self) {
-        self.campaigns.borrow_mut().clear();
-        self.batches.borrow_mut().clear();
+        self.seen.campaigns.borrow_mut().clear();
+        self.seen.batches.borrow_mut().clear();
     }
 
     /// A coupon of `campaign` goes from one state to another.
     pub(super) fn count_change(&self, campaign: i64, from: &State, to: &State) {
-        let mut shifts = self.shifts.borrow_mut();
+        let mut shifts = self.seen.shifts.borrow_mut();
         let shift = shifts.entry(campaign).or_default();
         for (state, by) in [(from, -1), (to, 1)] {
             match state {
@@ -136,28 +190,46 @@ impl<'a> Txn<'a> {
         }
     }
 
+    /// A coupon of `campaign` in this state lies in cold from now on.
+    pub(super) fn count_moved(&self, campaign: i64, state: &str) {
+        let mut shifts = self.seen.shifts.borrow_mut();
+        let shift = shifts.entry(campaign).or_default();
+        match state {
+            "issued" => shift.cold_issued += 1,
+            "redeemed" => shift.cold_redeemed += 1,
+            "void" => shift.cold_void += 1,
+            // What is available is not counted: it is what is left of the stock.
+            _ => {}
+        }
+    }
+
     /// `count` coupons come into `batch`.
     pub(super) fn count_arrivals(&self, campaign: i64, batch: i64, count: i64) {
-        self.shifts.borrow_mut().entry(campaign).or_default().stock += count;
-        *self.arrivals.borrow_mut().entry(batch).or_default() += count;
+        self.seen.shifts.borrow_mut().entry(campaign).or_default().stock += count;
+        *self.seen.arrivals.borrow_mut().entry(batch).or_default() += count;
     }
 
     /// Writes the counts that have come together; before the commit, and before they are read.
     pub(super) fn flush(&self) -> rusqlite::Result<()> {
-        for (campaign, shift) in self.shifts.take() {
+        for (campaign, shift) in self.seen.shifts.take() {
             self.statement(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
-                 redeemed = redeemed + ?4, void = void + ?5 WHERE number = ?1",
+                 redeemed = redeemed + ?4, void = void + ?5, cold_issued = cold_issued + ?6, \
+                 cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8 \
+                 WHERE number = ?1",
             )?
             .execute(params![
                 campaign,
                 shift.stock,
                 shift.issued,
                 shift.redeemed,
-                shift.void
+                shift.void,
+                shift.cold_issued,
+                shift.cold_redeemed,
+                shift.cold_void
             ])?;
         }
-        for (batch, count) in self.arrivals.take() {
+        for (batch, count) in self.seen.arrivals.take() {
             self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?
                 .execute(params![batch, count])?;
         }

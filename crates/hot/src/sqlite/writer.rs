@@ -279,7 +279,7 @@ enum Ended {
 impl Ended {
     fn of_job(at: usize, error: rusqlite::Error) -> Ended {
         match before_commit(error) {
-            error @ HotError::Damaged(_) => Ended::Job { at, error },
+            error @ (HotError::Damaged(_) | HotError::Cold(_)) => Ended::Job { at, error },
             error => Ended::All(error),
         }
     }
@@ -324,6 +324,7 @@ fn again(error: &HotError) -> HotError {
         HotError::Overloaded { waiting } => HotError::Overloaded { waiting: *waiting },
         HotError::Full(why) => HotError::Full(why.clone()),
         HotError::Unknown(_) => HotError::Unknown(text.into()),
+        HotError::Cold(_) => HotError::Cold(text.into()),
         HotError::Damaged(why) => HotError::Damaged(why.clone()),
     }
 }

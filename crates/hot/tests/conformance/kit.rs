@@ -3,10 +3,13 @@
 //! A case makes its own campaigns, users, codes and expiry days, so one store can serve all of
 //! them, in any order and at the same time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
 use coupon::campaign::{Batch, BatchKind, Campaign, Handout, MintedRun, Tally};
@@ -18,7 +21,8 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{
-    Applied, Finding, HotStore, ImportLine, ImportOutcome, MintOrder, Named, NewCampaign, Sight,
+    Applied, Archive, Emptying, Finding, HotStore, ImportLine, ImportOutcome, Kept, MintOrder,
+    Named, NewCampaign, Sight,
 };
 use router::{Found, Router};
 
@@ -36,10 +40,77 @@ pub(crate) fn keys() -> Vec<CodeKey> {
 
 pub(crate) struct Kit {
     pub(crate) hot: Arc<dyn HotStore>,
+    /// What `hot` asks of cold, and where the kit puts what it archives.
+    pub(crate) archive: Arc<MemoryArchive>,
     pub(crate) router: Router,
     run: String,
     next: AtomicU32,
     first_day: i32,
+    next_day: AtomicU32,
+}
+
+/// A cold tier in memory, which can be out of order and remembers how often it was asked.
+#[derive(Default)]
+pub(crate) struct MemoryArchive {
+    coupons: Mutex<HashMap<(Day, Code), Coupon>>,
+    is_out: AtomicBool,
+    calls: AtomicUsize,
+    codes: AtomicUsize,
+}
+
+#[async_trait]
+impl Archive for MemoryArchive {
+    async fn coupons(
+        &self,
+        day: Day,
+        codes: &[Code],
+    ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.codes.fetch_add(codes.len(), Ordering::Relaxed);
+        if self.is_out.load(Ordering::Relaxed) {
+            return Err("the archive is out of order".into());
+        }
+        Ok(codes.iter().map(|code| self.coupon(day, code)).collect())
+    }
+}
+
+impl MemoryArchive {
+    /// Keeps a copy without its hold, which has lapsed; of two versions the higher one stays.
+    pub(crate) fn keep(&self, day: Day, coupon: &Coupon) {
+        let (genesis, events) = (coupon.genesis().clone(), coupon.events().to_vec());
+        let copy = Coupon::of(genesis, events, None, coupon.version(), coupon.modified_at());
+        let mut coupons = self.coupons.lock().unwrap();
+        let here = coupons.entry((day, coupon.code().clone())).or_insert_with(|| copy.clone());
+        if here.version() < copy.version() {
+            *here = copy;
+        } else if here.version() == copy.version() {
+            assert_eq!(here, &copy, "what lies in cold is final");
+        }
+    }
+
+    pub(crate) fn coupon(&self, day: Day, code: &Code) -> Option<Coupon> {
+        self.coupons.lock().unwrap().get(&(day, code.clone())).cloned()
+    }
+
+    /// Loses a coupon, as no cold tier may.
+    pub(crate) fn lose(&self, day: Day, code: &Code) -> Coupon {
+        self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("it was there")
+    }
+
+    /// From now on it does not answer.
+    pub(crate) fn goes_out(&self) {
+        self.is_out.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it answers.
+    pub(crate) fn comes_back(&self) {
+        self.is_out.store(false, Ordering::Relaxed);
+    }
+
+    /// How often it was asked since this was called last, and for how many codes in all.
+    pub(crate) fn asked(&self) -> (usize, usize) {
+        (self.calls.swap(0, Ordering::Relaxed), self.codes.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// What came of a change, without the coupon.
@@ -104,17 +175,19 @@ pub(crate) fn give(to: &UserId, name: Option<IssueRef>) -> Action {
 }
 
 impl Kit {
-    pub(crate) fn new(hot: Arc<dyn HotStore>) -> Kit {
+    pub(crate) fn new(hot: Arc<dyn HotStore>, archive: Arc<MemoryArchive>) -> Kit {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let run = format!("{:X}", nanos as u64);
         Kit {
             hot,
+            archive,
             router: Router::new(keys()),
             run,
             next: AtomicU32::new(0),
             // From 2027 on, eight thousand days to choose from: what an earlier run has left in
             // the same store lies elsewhere.
             first_day: 20_850 + (nanos / 1_000 % 8_000) as i32,
+            next_day: AtomicU32::new(0),
         }
     }
 
@@ -140,9 +213,9 @@ impl Kit {
         format!("U{run}U{:X}", self.number()).parse().unwrap()
     }
 
-    /// A day that no other case uses, nor the ten after it.
+    /// A day that no other case uses, nor the ten after it: some of them are sealed.
     pub(crate) fn day(&self) -> Day {
-        Day(self.first_day + (self.number() as i32 * 11) % 4_000)
+        Day(self.first_day + self.next_day.fetch_add(1, Ordering::Relaxed) as i32 * 11)
     }
 
     /// A campaign for a shop, limit 1, that works from yesterday to the end of a fresh day.
@@ -340,6 +413,63 @@ impl Kit {
 
     pub(crate) async fn tally(&self, campaign: &Campaign) -> Tally {
         self.hot.campaign(&campaign.id, NOW).await.unwrap().expect("the campaign is there").tally
+    }
+
+    /// The first instant at which a shelf may be sealed.
+    pub(crate) async fn time_to_seal(&self, day: Day) -> Millis {
+        self.hot.shelf(day).await.unwrap().expect("the day has a plan").seal_after.plus_ms(1)
+    }
+
+    /// What the compactor does with closed coupons, a few at a time; how many it was.
+    pub(crate) async fn archive_closed(&self, day: Day, now: Millis) -> u64 {
+        let mut retired = 0;
+        loop {
+            let codes = self.hot.closed_codes(day, now, 7).await.unwrap();
+            if codes.is_empty() {
+                return retired;
+            }
+            let coupons = self.hot.coupons_of(day, codes).await.unwrap();
+            coupons.iter().for_each(|coupon| self.archive.keep(day, coupon));
+            let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
+            let some = self.hot.retire(day, copied).await.unwrap();
+            assert_eq!(some, coupons.len() as u64, "what is closed does not change any more");
+            retired += some;
+        }
+    }
+
+    /// What the compactor does with a shelf whose time is over; how many rows and stubs it had.
+    pub(crate) async fn archive_shelf(&self, day: Day, now: Millis) -> u64 {
+        assert!(self.hot.seal(day, now).await.unwrap(), "its time is over");
+        self.copy_kept(day, 3).await;
+        let mut emptying = Emptying::default();
+        while let Some(further) = self.hot.remove_kept(day, emptying.clone()).await.unwrap() {
+            emptying = further;
+        }
+        let unit = self.hot.shelf(day).await.unwrap().expect("the day has a plan").unit + 1;
+        self.hot.finish_unit(day, unit, true).await.unwrap();
+        emptying.removed
+    }
+
+    /// Copies a sealed shelf page by page; the codes in the order in which they came.
+    pub(crate) async fn copy_kept(&self, day: Day, page: usize) -> Vec<Code> {
+        let mut codes: Vec<Code> = Vec::new();
+        loop {
+            let kept = self.hot.kept(day, codes.last().cloned(), page).await.unwrap();
+            assert!(kept.len() <= page);
+            if kept.is_empty() {
+                return codes;
+            }
+            for kept in kept {
+                match &kept {
+                    Kept::Coupon(coupon) => self.archive.keep(day, coupon),
+                    Kept::Stub { code, version } => {
+                        let copied = self.archive.coupon(day, code).expect("a stub has its coupon");
+                        assert_eq!(copied.version(), *version);
+                    }
+                }
+                codes.push(kept.code().clone());
+            }
+        }
     }
 
     /// Nothing in the store contradicts itself.

@@ -1,0 +1,69 @@
+//! The smallest and largest values of a file, as its entry in the log has them.
+
+use coupon::calendar::parse_instant;
+use coupon::time::Millis;
+use serde_json::Value;
+
+/// What can be said about the rows of a file, or of a row group, without reading it. A bound
+/// that is missing rules nothing out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) code: Option<(String, String)>,
+    pub(crate) campaign: Option<(String, String)>,
+    pub(crate) holder: Option<(String, String)>,
+    pub(crate) expires_at: Option<(Millis, Millis)>,
+    pub(crate) modified_at: Option<(Millis, Millis)>,
+}
+
+impl Bounds {
+    /// Rows and bounds out of the text in an add action; `None` where it does not count the rows.
+    pub(crate) fn from_stats(text: &str) -> Option<(u64, Bounds)> {
+        let stats: Value = serde_json::from_str(text).ok()?;
+        let rows = stats["numRecords"].as_u64()?;
+        let ends = |column: &str| {
+            let end = |side: &str| stats[side][column].as_str().map(str::to_owned);
+            Some((end("minValues")?, end("maxValues")?))
+        };
+        let instants = |column: &str| {
+            let (from, to) = ends(column)?;
+            Some((parse_instant(&from).ok()?, parse_instant(&to).ok()?))
+        };
+        let bounds = Bounds {
+            code: ends("code"),
+            campaign: ends("campaign_id"),
+            holder: ends("holder"),
+            expires_at: instants("expires_at"),
+            modified_at: instants("modified_at"),
+        };
+        Some((rows, bounds))
+    }
+}
+
+/// Whether `value` may lie within `ends`.
+pub(crate) fn may_hold(ends: Option<&(String, String)>, value: &str) -> bool {
+    ends.is_none_or(|(from, to)| from.as_str() <= value && value <= to.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_are_read() {
+        let text = r#"{"numRecords":2,"minValues":{"code":"AAAA","expires_at":"2026-12-31T00:00:00.001Z"},
+            "maxValues":{"code":"BBBB","expires_at":"2026-12-31T00:00:00.002Z"}}"#;
+        let (rows, bounds) = Bounds::from_stats(text).unwrap();
+        assert_eq!(rows, 2);
+        let cases =
+            [("AAA9", false), ("AAAA", true), ("ABAB", true), ("BBBB", true), ("BBBC", false)];
+        for (code, want) in cases {
+            assert_eq!(may_hold(bounds.code.as_ref(), code), want, "{code}");
+        }
+        let (from, to) = bounds.expires_at.unwrap();
+        assert_eq!(to.0 - from.0, 1);
+        assert_eq!(bounds.campaign, None);
+        assert!(may_hold(bounds.campaign.as_ref(), "any"));
+        assert_eq!(Bounds::from_stats("{}"), None);
+        assert_eq!(Bounds::from_stats("x"), None);
+    }
+}

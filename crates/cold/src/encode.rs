@@ -1,0 +1,141 @@
+//! From coupons to rows: the only place that fills the columns of `coupons`.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Int64Builder, ListArray, RecordBatch, StringArray, StringBuilder, StructArray,
+    TimestampMicrosecondBuilder,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::error::ArrowError;
+use coupon::coupon::{Coupon, Deed, Event};
+use coupon::ids::{IssueRef, Reason, UserId};
+use coupon::time::Millis;
+
+use crate::schema;
+
+/// Microseconds of one of our milliseconds; Delta knows no coarser instants.
+pub(crate) const MICROS: i64 = 1000;
+
+/// One batch of rows, in the order of the columns of a file.
+pub(crate) fn batch(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
+    let text = |of: fn(&Coupon) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(coupons.iter().map(of)))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        text(|coupon| coupon.code().as_str()),
+        text(|coupon| coupon.genesis().campaign.as_str()),
+        text(|coupon| coupon.genesis().batch.as_str()),
+        text(|coupon| coupon.state().word()),
+        versions(coupons),
+        optional_text(coupons.iter().map(|coupon| coupon.holder().map(UserId::as_str))),
+        instants(coupons.iter().map(|coupon| Some(coupon.genesis().valid_from))),
+        instants(coupons.iter().map(|coupon| Some(coupon.expires_at()))),
+        instants(coupons.iter().map(|coupon| Some(coupon.genesis().expires_at))),
+        text(|coupon| coupon.zone().name()),
+        text(|coupon| coupon.genesis().zone.name()),
+        instants(coupons.iter().map(Coupon::issued_at)),
+        instants(coupons.iter().map(|coupon| coupon.redemption().map(|it| it.at))),
+        optional_text(coupons.iter().map(|coupon| coupon.redemption().map(|it| it.order.as_str()))),
+        instants(coupons.iter().map(|coupon| Some(coupon.genesis().created_at))),
+        instants(coupons.iter().map(|coupon| Some(coupon.modified_at()))),
+        events(coupons)?,
+    ];
+    RecordBatch::try_new(schema::coupons_arrow(), columns)
+}
+
+pub(crate) fn optional_text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+pub(crate) fn instants(values: impl Iterator<Item = Option<Millis>>) -> ArrayRef {
+    let mut column = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+    for value in values {
+        column.append_option(value.map(|at| at.0.saturating_mul(MICROS)));
+    }
+    Arc::new(column.finish())
+}
+
+fn versions(coupons: &[Coupon]) -> ArrayRef {
+    longs(coupons.iter().map(|coupon| coupon.version().cast_signed()))
+}
+
+pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
+    let mut column = Int64Builder::new();
+    for value in values {
+        column.append_value(value);
+    }
+    Arc::new(column.finish())
+}
+
+fn events(coupons: &[Coupon]) -> Result<ArrayRef, ArrowError> {
+    let lengths = OffsetBuffer::from_lengths(coupons.iter().map(|coupon| coupon.events().len()));
+    let events: Vec<&Event> = coupons.iter().flat_map(Coupon::events).collect();
+    let all = || events.iter().copied();
+    let mut operations = StringBuilder::new();
+    for event in all() {
+        operations.append_value(format!("{:032x}", event.operation.0));
+    }
+    let sequence = coupons.iter().flat_map(|coupon| (1..).zip(coupon.events()).map(|(at, _)| at));
+    let columns: Vec<ArrayRef> = vec![
+        longs(sequence),
+        Arc::new(StringArray::from_iter_values(all().map(Event::kind))),
+        instants(all().map(|event| Some(event.at))),
+        Arc::new(StringArray::from_iter_values(all().map(|event| event.actor.as_str()))),
+        Arc::new(operations.finish()),
+        optional_text(all().map(|event| Details::of(event).user)),
+        optional_text(all().map(|event| Details::of(event).reference)),
+        optional_text(all().map(|event| Details::of(event).reason)),
+        instants(all().map(|event| Details::of(event).expires_at)),
+        optional_text(all().map(|event| Details::of(event).zone)),
+    ];
+    let events = StructArray::try_new(schema::event_fields(), columns, None)?;
+    Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
+}
+
+fn why(reason: &Option<Reason>) -> Option<&str> {
+    reason.as_ref().map(Reason::as_str)
+}
+
+/// What a deed says beside its kind; what a kind does not have is left out.
+#[derive(Default)]
+struct Details<'a> {
+    user: Option<&'a str>,
+    reference: Option<&'a str>,
+    reason: Option<&'a str>,
+    expires_at: Option<Millis>,
+    zone: Option<&'a str>,
+}
+
+impl Details<'_> {
+    fn of(event: &Event) -> Details<'_> {
+        match &event.deed {
+            Deed::Issued { to, reference, expires_at } => Details {
+                user: Some(to.as_str()),
+                reference: reference.as_ref().map(IssueRef::as_str),
+                expires_at: *expires_at,
+                ..Details::default()
+            },
+            Deed::Redeemed { by, order } => Details {
+                user: by.as_ref().map(UserId::as_str),
+                reference: Some(order.as_str()),
+                ..Details::default()
+            },
+            Deed::RedemptionCancelled { order, reason } => Details {
+                reference: Some(order.as_str()),
+                reason: why(reason),
+                ..Details::default()
+            },
+            Deed::Revoked { from, reason } => {
+                Details { user: Some(from.as_str()), reason: why(reason), ..Details::default() }
+            }
+            Deed::Voided { reason } => Details { reason: why(reason), ..Details::default() },
+            Deed::Extended { expires_at, zone, reason } => Details {
+                reason: why(reason),
+                expires_at: Some(*expires_at),
+                zone: Some(zone.name()),
+                ..Details::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Reading Parquet files: the footer once, then each row group as one range.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes};
+use coupon::time::Millis;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
+
+use crate::bounds::Bounds;
+use crate::encode::MICROS;
+use crate::error::ColdError;
+use crate::log::LiveFile;
+use crate::place::Place;
+
+/// Bytes of a footer beside its row groups, rounded up.
+const FOOTER_BYTES: u64 = 16 << 10;
+
+/// Bytes of a row group in the footer, rounded up, so that one read gets the whole footer.
+const FOOTER_GROUP_BYTES: u64 = 4 << 10;
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// It is not there, which is no fault if a merge has replaced it.
+    Gone,
+    Cold(ColdError),
+}
+
+impl From<ColdError> for ReadError {
+    fn from(error: ColdError) -> ReadError {
+        ReadError::Cold(error)
+    }
+}
+
+/// A row group as the footer has it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) rows: u64,
+    pub(crate) bounds: Bounds,
+    /// Where all of its column chunks lie.
+    span: Range<u64>,
+}
+
+/// What the end of a file says about the rest of it.
+#[derive(Debug)]
+pub(crate) struct Footer {
+    metadata: ArrowReaderMetadata,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// The files of one store, with the footers that were used last.
+#[derive(Debug)]
+pub(crate) struct Files {
+    place: Place,
+    footers: Mutex<Footers>,
+}
+
+#[derive(Debug)]
+struct Footers {
+    max: usize,
+    /// Counts the uses: the footer with the lowest one goes first.
+    clock: u64,
+    kept: HashMap<Path, (u64, Arc<Footer>)>,
+}
+
+impl Files {
+    pub(crate) fn new(place: &Place, footers_max: usize) -> Files {
+        let footers = Footers { max: footers_max, clock: 0, kept: HashMap::new() };
+        Files { place: place.clone(), footers: Mutex::new(footers) }
+    }
+
+    /// The footer of a file, from memory if it was read before.
+    pub(crate) async fn footer(
+        &self,
+        object: &Path,
+        file: &LiveFile,
+    ) -> Result<Arc<Footer>, ReadError> {
+        if let Some(footer) = self.kept(object) {
+            return Ok(footer);
+        }
+        let footer = Arc::new(self.read_footer(object, file).await?);
+        self.keep(object, &footer);
+        Ok(footer)
+    }
+
+    /// Reads the footer whether it is remembered or not.
+    pub(crate) async fn read_footer(
+        &self,
+        object: &Path,
+        file: &LiveFile,
+    ) -> Result<Footer, ReadError> {
+        let mut tail = FOOTER_BYTES + file.groups * FOOTER_GROUP_BYTES;
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
+        loop {
+            tail = tail.min(file.bytes);
+            let bytes = self.range(object, file, file.bytes - tail..file.bytes).await?;
+            match reader.try_parse_sized(&bytes, file.bytes) {
+                Ok(()) => break,
+                Err(ParquetError::NeedMoreData(more)) if tail < file.bytes => tail = more as u64,
+                Err(error) => return Err(self.place.damaged(object, error).into()),
+            }
+        }
+        let footer = reader.finish().and_then(|metadata| {
+            let groups = metadata.row_groups().iter().map(|it| group(it, file.bytes));
+            let groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
+            let options = ArrowReaderOptions::new();
+            let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
+            Ok(Footer { metadata, groups })
+        });
+        Ok(footer.map_err(|error| self.place.damaged(object, error))?)
+    }
+
+    /// One row group, as one read.
+    pub(crate) async fn group(
+        &self,
+        object: &Path,
+        file: &LiveFile,
+        footer: &Footer,
+        at: usize,
+    ) -> Result<GroupBytes, ReadError> {
+        let span = footer.groups[at].span.clone();
+        let start = span.start;
+        let bytes = self.range(object, file, span).await?;
+        let span = Span { start, bytes, file_bytes: file.bytes };
+        Ok(GroupBytes { metadata: footer.metadata.clone(), at, span })
+    }
+
+    async fn range(
+        &self,
+        object: &Path,
+        file: &LiveFile,
+        range: Range<u64>,
+    ) -> Result<Bytes, ReadError> {
+        let want = range.end.saturating_sub(range.start);
+        let read = self.place.store.get_range(object, range).await;
+        match read {
+            Ok(bytes) if bytes.len() as u64 == want => return Ok(bytes),
+            Err(object_store::Error::NotFound { .. }) => return Err(ReadError::Gone),
+            Ok(_) | Err(_) => {}
+        }
+        // A store says in its own way that a range lies behind the end.
+        let Some(found) = self.place.size(object).await? else { return Err(ReadError::Gone) };
+        if found != file.bytes {
+            let what = format!("it has {found} bytes, want {}", file.bytes);
+            return Err(self.place.damaged(object, what).into());
+        }
+        Err(match read {
+            Err(error) => self.place.failed(&format!("reading {object}"), error),
+            Ok(bytes) => {
+                let what = format!("{} bytes came of {object}, want {want}", bytes.len());
+                self.place.unavailable(what)
+            }
+        }
+        .into())
+    }
+
+    fn kept(&self, object: &Path) -> Option<Arc<Footer>> {
+        let mut footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
+        footers.clock += 1;
+        let clock = footers.clock;
+        let (used, footer) = footers.kept.get_mut(object)?;
+        *used = clock;
+        Some(Arc::clone(footer))
+    }
+
+    fn keep(&self, object: &Path, footer: &Arc<Footer>) {
+        let mut footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
+        footers.clock += 1;
+        let clock = footers.clock;
+        footers.kept.insert(object.clone(), (clock, Arc::clone(footer)));
+        while footers.kept.len() > footers.max {
+            let oldest = footers.kept.iter().min_by_key(|(_, (used, _))| *used);
+            let Some(oldest) = oldest.map(|(object, _)| object.clone()) else { break };
+            footers.kept.remove(&oldest);
+        }
+    }
+}
+
+/// The bytes of one row group, to be decoded on a thread that may block.
+#[derive(Debug)]
+pub(crate) struct GroupBytes {
+    metadata: ArrowReaderMetadata,
+    at: usize,
+    span: Span,
+}
+
+impl GroupBytes {
+    /// Decodes the columns named, or all of them, of the rows selected, or all of them.
+    pub(crate) fn decode(
+        &self,
+        columns: Option<&[&str]>,
+        selected: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> ParquetResult<ParquetRecordBatchReader> {
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.span.clone(),
+            self.metadata.clone(),
+        )
+        .with_row_groups(vec![self.at])
+        .with_batch_size(batch_rows);
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        if let Some(selected) = selected {
+            builder = builder.with_row_selection(selected);
+        }
+        builder.build()
+    }
+}
+
+/// A part of a file that was read, in the place that it has in the file.
+#[derive(Clone, Debug)]
+struct Span {
+    start: u64,
+    bytes: Bytes,
+    file_bytes: u64,
+}
+
+impl Span {
+    fn from(&self, start: u64) -> ParquetResult<Bytes> {
+        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        match at.filter(|at| *at <= self.bytes.len()) {
+            Some(at) => Ok(self.bytes.slice(at..)),
+            None => Err(ParquetError::EOF(format!("{start} lies outside of its row group"))),
+        }
+    }
+}
+
+impl Length for Span {
+    fn len(&self) -> u64 {
+        self.file_bytes
+    }
+}
+
+impl ChunkReader for Span {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF(format!("a page at {start} ends behind its row group")));
+        }
+        Ok(bytes.slice(..length))
+    }
+}
+
+fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
+    let mut span = file_bytes..0;
+    for column in group.columns() {
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let end = start.saturating_add(column.compressed_size().max(0));
+        span.start = span.start.min(u64::try_from(start).unwrap_or(file_bytes));
+        span.end = span.end.max(u64::try_from(end).unwrap_or(u64::MAX));
+    }
+    if span.start >= span.end || span.end > file_bytes {
+        return Err(ParquetError::EOF(format!("a row group lies at {span:?} of {file_bytes}")));
+    }
+    let statistics = |name: &str| {
+        let column = group.columns().iter().find(|column| column.column_path().string() == name);
+        column.and_then(|column| column.statistics())
+    };
+    let bounds = Bounds {
+        code: text_ends(statistics("code")),
+        campaign: text_ends(statistics("campaign_id")),
+        holder: text_ends(statistics("holder")),
+        expires_at: instant_ends(statistics("expires_at")),
+        modified_at: instant_ends(statistics("modified_at")),
+    };
+    Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span })
+}
+
+fn text_ends(statistics: Option<&Statistics>) -> Option<(String, String)> {
+    let end = |bytes: Option<&[u8]>| String::from_utf8(bytes?.to_vec()).ok();
+    let statistics = statistics?;
+    Some((end(statistics.min_bytes_opt())?, end(statistics.max_bytes_opt())?))
+}
+
+fn instant_ends(statistics: Option<&Statistics>) -> Option<(Millis, Millis)> {
+    let Statistics::Int64(values) = statistics? else { return None };
+    let instant = |micros: Option<&i64>| micros.map(|micros| Millis(micros.div_euclid(MICROS)));
+    Some((instant(values.min_opt())?, instant(values.max_opt())?))
+}

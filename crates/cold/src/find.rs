@@ -1,0 +1,190 @@
+//! Looking coupons up by code: one partition, and of each file one row group a code at most.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use parquet::arrow::arrow_reader::RowSelection;
+use tokio::task::spawn_blocking;
+
+use crate::cursor::{BATCH_ROWS, undecodable};
+use crate::decode;
+use crate::error::ColdError;
+use crate::files::{Footer, GroupBytes, ReadError};
+use crate::log::LiveFile;
+use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
+
+/// Row groups that are read at once: each is 1 to 2 MB.
+const READS_MAX: usize = 8;
+
+/// The coupons found so far. Of two copies of a code the higher version is the coupon.
+type Found = BTreeMap<Code, Coupon>;
+
+impl ColdStore {
+    /// The coupons of `codes` on one shelf, one answer a code, in the order asked.
+    ///
+    /// A hit may come from what is remembered, since cold is final; a miss counts at a version
+    /// that was looked up after the call began. Reads one range for each row group that may hold
+    /// one of the codes, and the footer of each file that is not remembered.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>, ColdError> {
+        let Inner { coupons, .. } = &*self.inner;
+        let ticket = coupons.ticket();
+        let mut missing: Vec<Code> = codes.to_vec();
+        missing.sort_unstable();
+        missing.dedup();
+        let mut found = Found::new();
+        let (mut known, mut is_fresh) = match coupons.remembered() {
+            Some(known) => (known, false),
+            None => (coupons.since(ticket).await?, true),
+        };
+        let mut seen: Vec<Arc<LiveFile>> = Vec::new();
+        for _ in 0..READ_TRIES_MAX {
+            let files: Vec<Arc<LiveFile>> =
+                known.files(day).iter().filter(|file| !seen.contains(file)).cloned().collect();
+            match self.look(&files, &missing).await {
+                Ok(hits) => {
+                    missing.retain(|code| !hits.contains_key(code));
+                    found.extend(hits);
+                    if missing.is_empty() || is_fresh {
+                        return Ok(codes.iter().map(|code| found.get(code).cloned()).collect());
+                    }
+                    seen.extend(files);
+                    known = coupons.since(ticket).await?;
+                }
+                Err(Missed { error: ReadError::Cold(error), .. }) => return Err(error),
+                Err(Missed { error: ReadError::Gone, file }) => {
+                    known = coupons.newest().await?;
+                    if known.is_live(day, &file.path) {
+                        return Err(self.unread(&ColdFile { live: file }, ReadError::Gone).await);
+                    }
+                }
+            }
+            is_fresh = true;
+        }
+        Err(self.inner.place.unavailable("the shelf is being merged again and again"))
+    }
+
+    /// Which of `codes`, in ascending order, the files hold.
+    async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
+        let Inner { place, coupons, files: reader, .. } = &*self.inner;
+        let mut reads: Vec<Read> = Vec::new();
+        for file in files {
+            if within(codes, file.bounds.code.as_ref()).is_empty() {
+                continue;
+            }
+            let object = coupons.object(&file.path);
+            let footer = reader.footer(&object, file).await.map_err(|error| missed(file, error))?;
+            for (at, group) in footer.groups.iter().enumerate() {
+                let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
+                if !wanted.is_empty() {
+                    let (file, footer) = (Arc::clone(file), Arc::clone(&footer));
+                    reads.push(Read { file, footer, at, wanted });
+                }
+            }
+        }
+        let found = reads.into_iter().map(|read| async move {
+            let Read { file, footer, at, wanted } = read;
+            let object = coupons.object(&file.path);
+            let fail = |error: ReadError| missed(&file, error);
+            let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
+            let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
+            decoded
+                .map_err(|error| fail(undecodable(place, &object, error).into()))?
+                .map_err(|error| fail(place.damaged(&object, error).into()))
+        });
+        let mut found = stream::iter(found).buffer_unordered(READS_MAX);
+        let mut newest = Found::new();
+        while let Some(coupons) = found.try_next().await? {
+            for coupon in coupons {
+                let held = newest.get(coupon.code());
+                if held.is_none_or(|held| held.version() < coupon.version()) {
+                    newest.insert(coupon.code().clone(), coupon);
+                }
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// Those of `codes`, in ascending order, that may lie between the ends.
+fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] {
+    let Some((from, to)) = ends else { return codes };
+    let first = codes.partition_point(|code| code.as_str() < from.as_str());
+    let behind = codes.partition_point(|code| code.as_str() <= to.as_str());
+    &codes[first..behind.max(first)]
+}
+
+/// One row group and the codes that it may hold.
+struct Read {
+    file: Arc<LiveFile>,
+    footer: Arc<Footer>,
+    at: usize,
+    wanted: Vec<Code>,
+}
+
+struct Missed {
+    file: Arc<LiveFile>,
+    error: ReadError,
+}
+
+fn missed(file: &Arc<LiveFile>, error: ReadError) -> Missed {
+    Missed { file: Arc::clone(file), error }
+}
+
+/// The coupons of `wanted`, in ascending order, that the row group holds. The codes are decoded
+/// first, then the other columns of the rows that are wanted.
+fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
+    let mut rows: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut at = 0;
+    let codes = group.decode(Some(&["code"]), None, BATCH_ROWS).map_err(|it| it.to_string())?;
+    let mut left = wanted;
+    for batch in codes {
+        let batch = batch.map_err(|error| error.to_string())?;
+        left = matches(&batch, left, at, &mut rows)?;
+        at += batch.num_rows();
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
+    let mut found = Vec::new();
+    let rows = group.decode(None, Some(selected), BATCH_ROWS).map_err(|it| it.to_string())?;
+    for batch in rows {
+        let batch = batch.map_err(|error| error.to_string())?;
+        found.extend(decode::coupons(&batch).map_err(|error| error.to_string())?);
+    }
+    Ok(found)
+}
+
+/// Adds the rows of `batch` that are wanted, its first row being `at`; both ascend. Returns the
+/// codes that lie behind it.
+fn matches<'a>(
+    batch: &RecordBatch,
+    mut wanted: &'a [Code],
+    at: usize,
+    rows: &mut Vec<std::ops::Range<usize>>,
+) -> Result<&'a [Code], String> {
+    let codes = batch.column_by_name("code").and_then(|column| column.as_string_opt::<i32>());
+    let codes = codes.ok_or("it has no column code")?;
+    for row in 0..codes.len() {
+        let code = codes.value(row);
+        while let [first, rest @ ..] = wanted
+            && first.as_str() < code
+        {
+            wanted = rest;
+        }
+        match wanted {
+            [first, ..] if first.as_str() == code => rows.push(at + row..at + row + 1),
+            [] => break,
+            _ => {}
+        }
+    }
+    Ok(wanted)
+}

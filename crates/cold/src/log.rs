@@ -1,0 +1,623 @@
+//! The Delta log of one table: the only place that calls `delta_kernel`.
+//!
+//! What was read last is remembered as [`Known`]: the live files and how far each shelf has come,
+//! at one version. Whoever needs the newest takes a ticket, and a look that began after the
+//! ticket was taken is good enough, whoever it was made for: concurrent looks are one look.
+//!
+//! The kernel's calls block, so each runs on a thread that may; and a checkpoint waits for ever
+//! on an executor of one thread, so the kernel has a small runtime of its own.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use arrow::array::{Array, AsArray, RecordBatch, StructArray};
+use arrow::datatypes::Int64Type;
+use coupon::time::{Day, Millis};
+use delta_kernel::committer::FileSystemCommitter;
+use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
+use delta_kernel::engine_data::FilteredEngineData;
+use delta_kernel::expressions::Scalar;
+use delta_kernel::schema::{DataType, StructField, StructType};
+use delta_kernel::snapshot::{Snapshot, SnapshotRef};
+use delta_kernel::transaction::create_table::create_table;
+use delta_kernel::transaction::data_layout::DataLayout;
+use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
+use delta_kernel::{FileMeta, KernelError, KernelResult};
+use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
+use delta_kernel_default_engine::parquet::DataFileMetadata;
+use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use tokio::task::spawn_blocking;
+
+use crate::bounds::Bounds;
+use crate::error::ColdError;
+use crate::names::{self, Origin};
+use crate::place::Place;
+use crate::schema::TableSchema;
+
+/// Who wrote a commit, for its `commitInfo`.
+const WRITER: &str = concat!("couponry/", env!("CARGO_PKG_VERSION"));
+
+/// Threads that wait for the store on the kernel's behalf; it needs two at the least.
+const KERNEL_THREADS: usize = 2;
+
+/// How often a commit that lost to commits of other shelves begins again. Each time one of them
+/// got through, so this many would have to be made while one is written.
+const COMMIT_TRIES_MAX: usize = 64;
+
+/// How often a log that seemed empty is read again. Once is enough for a table that was being
+/// made; twice means that somebody keeps removing it.
+const LOAD_TRIES_MAX: usize = 3;
+
+static KERNEL_EXECUTOR: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(|| {
+    let executor = TokioMultiThreadExecutor::new_owned_runtime(Some(KERNEL_THREADS), None)
+        .expect("two threads can be started");
+    Arc::new(executor)
+});
+
+type Engine = DefaultEngine<TokioMultiThreadExecutor>;
+
+/// One file of a table, as the log has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LiveFile {
+    /// Within the table.
+    pub(crate) path: String,
+    pub(crate) origin: Origin,
+    pub(crate) rows: u64,
+    /// Row groups, as ours are cut: how large its footer is.
+    pub(crate) groups: u64,
+    pub(crate) bytes: u64,
+    pub(crate) bounds: Bounds,
+}
+
+impl LiveFile {
+    /// By unit, then by code.
+    fn order(&self) -> impl Ord {
+        let from = self.bounds.code.as_ref().map(|(from, _)| from.as_str());
+        (self.origin.unit, from, self.path.as_str())
+    }
+}
+
+/// A table at one version.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) version: u64,
+    /// The last committed unit of each day that has one.
+    pub(crate) units: BTreeMap<Day, u64>,
+    /// The live files, by the day they were written for.
+    pub(crate) files: BTreeMap<Day, Vec<Arc<LiveFile>>>,
+    snapshot: SnapshotRef,
+}
+
+impl Known {
+    pub(crate) fn unit(&self, day: Day) -> u64 {
+        self.units.get(&day).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn files(&self, day: Day) -> &[Arc<LiveFile>] {
+        self.files.get(&day).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<LiveFile>> {
+        self.files.values().flatten()
+    }
+
+    pub(crate) fn is_live(&self, day: Day, path: &str) -> bool {
+        self.files(day).iter().any(|file| file.path == path)
+    }
+}
+
+/// A file that is written and waits for its commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// Within the table.
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) written_at: Millis,
+    /// What the log says about its columns.
+    pub(crate) stats: StructArray,
+}
+
+/// What a commit does to the partition of a day.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) day: Day,
+    /// The number that must be the last one for the commit to go through.
+    pub(crate) after: u64,
+    pub(crate) unit: u64,
+    pub(crate) added: Vec<Written>,
+    /// Paths, each of which must be live for the commit to go through.
+    pub(crate) removed: HashSet<String>,
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Done { version: u64 },
+    Taken { unit: u64 },
+    Moved { version: u64 },
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    known: Option<Arc<Known>>,
+    /// The look that `known` comes from.
+    look: u64,
+}
+
+/// The right to an answer that is not older than the ticket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    place: Place,
+    schema: &'static TableSchema,
+    engine: Arc<Engine>,
+    memory: RwLock<Memory>,
+    looking: tokio::sync::Mutex<()>,
+    looks: AtomicU64,
+}
+
+impl Table {
+    pub(crate) fn new(place: &Place, schema: &'static TableSchema) -> Table {
+        let engine = DefaultEngineBuilder::new(Arc::clone(&place.store))
+            .with_task_executor(Arc::clone(&KERNEL_EXECUTOR))
+            .build();
+        Table {
+            place: place.clone(),
+            schema,
+            engine: Arc::new(engine),
+            memory: RwLock::default(),
+            looking: tokio::sync::Mutex::default(),
+            looks: AtomicU64::new(0),
+        }
+    }
+
+    /// A file of the table as an object of the store.
+    pub(crate) fn object(&self, path: &str) -> Path {
+        Path::from(format!("{}/{path}", self.schema.name))
+    }
+
+    pub(crate) fn folder(&self) -> Path {
+        Path::from(self.schema.name)
+    }
+
+    pub(crate) fn log_folder(&self) -> Path {
+        self.object("_delta_log")
+    }
+
+    pub(crate) fn entry(&self, version: u64) -> Path {
+        self.object(&format!("_delta_log/{version:020}.json"))
+    }
+
+    fn url(&self) -> String {
+        // The kernel wants a URL and hands its path to the store; the scheme is nobody's.
+        format!("memory:///{}/", self.schema.name)
+    }
+
+    /// What is remembered, if anything.
+    pub(crate) fn remembered(&self) -> Option<Arc<Known>> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner).known.clone()
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(self.looks.load(Ordering::SeqCst))
+    }
+
+    /// The newest version, looked up now.
+    pub(crate) async fn newest(&self) -> Result<Arc<Known>, ColdError> {
+        self.since(self.ticket()).await
+    }
+
+    /// A version that was the newest one after `ticket` was taken.
+    pub(crate) async fn since(&self, ticket: Ticket) -> Result<Arc<Known>, ColdError> {
+        self.look(ticket).await?.ok_or_else(|| {
+            self.place.unavailable(format!("there is no table {}", self.schema.name))
+        })
+    }
+
+    /// Like [`Table::newest`]; `None` where there is no table.
+    pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<Known>>, ColdError> {
+        self.look(self.ticket()).await
+    }
+
+    async fn look(&self, ticket: Ticket) -> Result<Option<Arc<Known>>, ColdError> {
+        let _one_at_a_time = self.looking.lock().await;
+        {
+            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+            if memory.look > ticket.0 {
+                return Ok(memory.known.clone());
+            }
+        }
+        let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+        let known = match self.remembered() {
+            Some(known) if self.is_newest(known.version).await? => Some(known),
+            known => self.load(known).await?,
+        };
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        *memory = Memory { known: known.clone(), look };
+        Ok(known)
+    }
+
+    /// Versions follow each other without a gap, so two looks by name save listing the log.
+    async fn is_newest(&self, version: u64) -> Result<bool, ColdError> {
+        let (this, next) = (self.entry(version), self.entry(version + 1));
+        let (this, next) = futures::try_join!(self.place.size(&this), self.place.size(&next))?;
+        Ok(this.is_some() && next.is_none())
+    }
+
+    async fn load(&self, known: Option<Arc<Known>>) -> Result<Option<Arc<Known>>, ColdError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_load(known.clone()).await? {
+                Ok(known) => return Ok(Some(Arc::new(known))),
+                Err(Unread::Foreign(path)) => {
+                    let what = "it is not named as a file of ours";
+                    return Err(self.place.damaged(self.object(&path), what));
+                }
+                Err(Unread::Stats(path)) => {
+                    let what = "its entry in the log has no counts";
+                    return Err(self.place.damaged(self.object(&path), what));
+                }
+                Err(Unread::Kernel(_)) if self.is_absent().await? => return Ok(None),
+                // It was made between the two looks.
+                Err(Unread::Kernel(KernelError::EmptyLog)) if tries < LOAD_TRIES_MAX => {}
+                Err(Unread::Kernel(error)) => {
+                    return Err(self.failed("reading the log", error).await);
+                }
+            }
+        }
+    }
+
+    async fn try_load(
+        &self,
+        known: Option<Arc<Known>>,
+    ) -> Result<Result<Known, Unread>, ColdError> {
+        let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
+        self.blocking(move || {
+            let newer = known.and_then(|known| {
+                let builder = Snapshot::builder_from(Arc::clone(&known.snapshot));
+                // A log that does not go on from there is read from its beginning.
+                builder.build(engine.as_ref()).ok()
+            });
+            let snapshot = match newer {
+                Some(snapshot) => snapshot,
+                None => Snapshot::builder_for(url).build(engine.as_ref())?,
+            };
+            read(&engine, schema, snapshot)
+        })
+        .await
+    }
+
+    /// Whether there is no log at all.
+    async fn is_absent(&self) -> Result<bool, ColdError> {
+        let folder = self.log_folder();
+        match self.place.store.list(Some(&folder)).try_next().await {
+            Ok(first) => Ok(first.is_none()),
+            Err(object_store::Error::NotFound { .. }) => Ok(true),
+            // A local folder that is gone cannot even be listed.
+            Err(_) if self.place.folder.as_ref().is_some_and(|local| local.is_gone()) => Ok(true),
+            Err(error) => Err(self.place.failed(&format!("listing {folder}"), error)),
+        }
+    }
+
+    /// Makes the table if there is none.
+    pub(crate) async fn create(&self) -> Result<(), ColdError> {
+        if self.newest_if_any().await?.is_some() {
+            return self.place.settle(&self.log_folder()).await;
+        }
+        let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
+        let made = self
+            .blocking(move || {
+                create_table(url, schema.delta().into(), WRITER, false)
+                    .with_data_layout(DataLayout::partitioned([schema.partition()]))
+                    .build(engine.as_ref(), Box::new(FileSystemCommitter::new()))?
+                    .commit(engine.as_ref())
+                    .map(|_| ())
+            })
+            .await?;
+        // Whoever made it: it has to be there now.
+        match (self.newest_if_any().await?, made) {
+            (Some(_), _) => self.place.settle(&self.log_folder()).await,
+            (None, Err(error)) => Err(self.failed("making the table", error).await),
+            (None, Ok(())) => Err(self.place.unavailable("the table that was made is gone")),
+        }
+    }
+
+    /// Commits `change` on the newest version that allows it, as the version `up_to` at the latest.
+    /// Losing is an outcome.
+    pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Ended, ColdError> {
+        let change = Arc::new(change);
+        for _ in 0..COMMIT_TRIES_MAX {
+            let known = self.newest().await?;
+            if let Some(ended) = self.ended(&known, &change) {
+                // Another process may have been killed between the name and its sync.
+                self.place.settle(&self.log_folder()).await?;
+                return Ok(ended);
+            }
+            if known.version >= up_to {
+                return Ok(Ended::Moved { version: known.version });
+            }
+            let (engine, on, what) =
+                (Arc::clone(&self.engine), Arc::clone(&known), Arc::clone(&change));
+            let schema = self.schema;
+            let tried = self.blocking(move || attempt(&engine, schema, &on, &what)).await?;
+            match tried {
+                Ok(Some(version)) => return Ok(Ended::Done { version }),
+                Ok(None) => {}
+                // The answer may have been lost on the way: look before saying so.
+                Err(error) => {
+                    let known = self.newest().await?;
+                    if self.ended(&known, &change).is_none() {
+                        return Err(self.failed("committing", error).await);
+                    }
+                }
+            }
+        }
+        Err(self.place.unavailable(format!("{COMMIT_TRIES_MAX} commits came in between")))
+    }
+
+    /// How `change` ended, if it has.
+    fn ended(&self, known: &Known, change: &Change) -> Option<Ended> {
+        let unit = known.unit(change.day);
+        let is_live = |path: &str| known.is_live(change.day, path);
+        let is_ours = |file: &Written| is_live(&file.path);
+        if !change.added.is_empty() && change.added.iter().all(is_ours) {
+            return Some(Ended::Done { version: known.version });
+        }
+        let is_open = unit == change.after
+            && change.unit > unit
+            && change.removed.iter().all(|path| is_live(path));
+        (!is_open).then_some(Ended::Taken { unit })
+    }
+
+    /// Writes a checkpoint of the newest version if the last one is `every` versions old.
+    pub(crate) async fn checkpoint(&self, every: u64) -> Result<(), ColdError> {
+        let known = self.newest().await?;
+        if known.version < self.last_checkpoint().await?.saturating_add(every) {
+            return Ok(());
+        }
+        let engine = Arc::clone(&self.engine);
+        let file = self.object(&format!("_delta_log/{:020}.checkpoint.parquet", known.version));
+        let written = self
+            .blocking(move || known.snapshot.checkpoint(engine.as_ref(), None).map(|_| ()))
+            .await?;
+        match written {
+            Ok(()) => Ok(()),
+            // Somebody else has written it meanwhile.
+            Err(_) if self.place.size(&file).await?.is_some() => Ok(()),
+            Err(error) => Err(self.failed("writing a checkpoint", error).await),
+        }
+    }
+
+    /// The version that `_last_checkpoint` names; 0 where it names none.
+    async fn last_checkpoint(&self) -> Result<u64, ColdError> {
+        let hint = self.object("_delta_log/_last_checkpoint");
+        let Some(text) = self.place.whole(&hint).await? else { return Ok(0) };
+        // A hint that cannot be read is written anew.
+        let hint: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        Ok(hint.and_then(|hint| hint["version"].as_u64()).unwrap_or(0))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ColdError> {
+        spawn_blocking(work).await.map_err(|error| self.place.stopped(error))
+    }
+
+    /// What the kernel's error means. It names no file, so the log is read for the broken one.
+    async fn failed(&self, what: &str, error: KernelError) -> ColdError {
+        let error = match store_error(error) {
+            Ok(error) => return self.place.failed(what, error),
+            Err(error) => error,
+        };
+        match self.broken_entry().await {
+            Ok(Some((entry, fault))) => self.place.damaged(entry, fault),
+            Ok(None) => self.place.damaged(self.log_folder(), error),
+            Err(other) => other,
+        }
+    }
+
+    /// The first entry of the log that does not read as JSON lines, and why.
+    pub(crate) async fn broken_entry(&self) -> Result<Option<(Path, String)>, ColdError> {
+        for (entry, _) in self.entries().await? {
+            let text = self.place.whole(&entry).await?.unwrap_or_default();
+            if let Err(fault) = actions(&text) {
+                return Ok(Some((entry, fault)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The commits in the log and when each was written.
+    pub(crate) async fn entries(&self) -> Result<Vec<(Path, Millis)>, ColdError> {
+        let found = self.place.list(&self.log_folder()).await?;
+        let commits = found.into_iter().filter(|meta| {
+            meta.location.filename().and_then(|name| name.strip_suffix(".json")).is_some_and(
+                |version| version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit()),
+            )
+        });
+        Ok(commits
+            .map(|meta| (meta.location, Millis(meta.last_modified.timestamp_millis())))
+            .collect())
+    }
+}
+
+/// The actions of one commit.
+pub(crate) fn actions(entry: &[u8]) -> Result<Vec<serde_json::Value>, String> {
+    let lines = entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let actions: Result<Vec<_>, _> = lines.map(serde_json::from_slice).collect();
+    match actions {
+        Ok(actions) if actions.is_empty() => Err("it has no action".to_owned()),
+        Ok(actions) => Ok(actions),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Why a snapshot could not be taken in.
+enum Unread {
+    Kernel(KernelError),
+    Foreign(String),
+    Stats(String),
+}
+
+impl From<KernelError> for Unread {
+    fn from(error: KernelError) -> Unread {
+        Unread::Kernel(error)
+    }
+}
+
+fn read(engine: &Engine, schema: &TableSchema, snapshot: SnapshotRef) -> Result<Known, Unread> {
+    let mut files: BTreeMap<Day, Vec<Arc<LiveFile>>> = BTreeMap::new();
+    let scan = Arc::clone(&snapshot).scan_builder().build()?;
+    for batch in scan.scan_metadata(engine)? {
+        let batch = batch?.scan_files.apply_selection_vector()?.try_into_record_batch()?;
+        for file in live_files(schema, &batch)? {
+            files.entry(file.origin.day).or_default().push(Arc::new(file));
+        }
+    }
+    for files in files.values_mut() {
+        files.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+    }
+    let units = units(engine, &snapshot)?;
+    Ok(Known { version: snapshot.version(), units, files, snapshot })
+}
+
+fn live_files(schema: &TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>, Unread> {
+    let missing = || KernelError::generic("the scan has no path, size and stats");
+    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let paths = text("path").ok_or_else(missing)?;
+    let stats = text("stats").ok_or_else(missing)?;
+    let sizes = batch.column_by_name("size").ok_or_else(missing)?;
+    let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
+    let file = |row: usize| {
+        let path = paths.value(row).to_owned();
+        let origin = names::origin(&path).ok_or_else(|| Unread::Foreign(path.clone()))?;
+        let counted = stats.is_valid(row).then(|| Bounds::from_stats(stats.value(row))).flatten();
+        let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
+        let groups = rows.div_ceil(schema.group_rows as u64);
+        Ok(LiveFile { path, origin, rows, groups, bytes: sizes.value(row).unsigned_abs(), bounds })
+    };
+    (0..batch.num_rows()).map(file).collect()
+}
+
+/// The last transaction of every shelf: one pass over the log, newest first.
+fn units(engine: &Engine, snapshot: &Snapshot) -> KernelResult<BTreeMap<Day, u64>> {
+    let txn = StructType::try_new([
+        StructField::nullable("appId", DataType::STRING),
+        StructField::nullable("version", DataType::LONG),
+    ])?;
+    let action = StructType::try_new([StructField::nullable("txn", txn)])?;
+    let mut units = BTreeMap::new();
+    for batch in snapshot.log_segment().read_actions(engine, Arc::new(action))? {
+        let batch = batch?.actions.try_into_record_batch()?;
+        let missing = || KernelError::generic("the log has no column txn");
+        let txn = batch.column_by_name("txn").and_then(|column| column.as_struct_opt());
+        let txn = txn.ok_or_else(missing)?;
+        let ids = txn.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>());
+        let ids = ids.ok_or_else(missing)?;
+        let versions = txn.column_by_name("version").ok_or_else(missing)?;
+        let versions = versions.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
+        for row in (0..txn.len()).filter(|row| txn.is_valid(*row) && ids.is_valid(*row)) {
+            if let Some(day) = names::day_of_shelf_id(ids.value(row)) {
+                // Numbers only rise, so the highest is the last.
+                let unit: &mut u64 = units.entry(day).or_default();
+                *unit = (*unit).max(versions.value(row).unsigned_abs());
+            }
+        }
+    }
+    Ok(units)
+}
+
+/// One try to commit on `known`; `None` if another commit has taken the next version.
+fn attempt(
+    engine: &Engine,
+    schema: &TableSchema,
+    known: &Known,
+    change: &Change,
+) -> KernelResult<Option<u64>> {
+    let mut transaction = Arc::clone(&known.snapshot)
+        .update_table(UpdateTableOperation::Write, WRITER, true)
+        .build(engine, Box::new(FileSystemCommitter::new()))?
+        .with_transaction_id(names::shelf_id(change.day), change.unit.cast_signed());
+    let partition = match schema.partition() {
+        "month" => Scalar::String(names::month(change.day)),
+        _ => Scalar::Date(change.day.0),
+    };
+    let context = transaction
+        .write_state()?
+        .write_context_builder()
+        .with_partition_values(HashMap::from([(schema.partition().to_owned(), partition)]))
+        .build()?;
+    for file in &change.added {
+        let url = context.table_root_dir().join(&file.path)?;
+        let meta = FileMeta::new(url, file.written_at.0, file.bytes);
+        let add = DataFileMetadata::new(meta, file.stats.clone());
+        transaction.add_files(build_add_file_metadata(add, &context)?);
+    }
+    if !change.removed.is_empty() {
+        let scan = Arc::clone(&known.snapshot).scan_builder().build()?;
+        for batch in scan.scan_metadata(engine)? {
+            if let Some(removed) = narrowed(batch?.scan_files, &change.removed)? {
+                transaction.remove_files(removed);
+            }
+        }
+    }
+    Ok(match transaction.commit(engine)? {
+        CommitResult::Committed(committed) => Some(committed.commit_version()),
+        CommitResult::Conflicted(_) => None,
+        CommitResult::Retryable(retryable) => return Err(retryable.error),
+    })
+}
+
+/// The rows of `files` that are to be removed, if there are any.
+fn narrowed(
+    files: FilteredEngineData,
+    removed: &HashSet<String>,
+) -> KernelResult<Option<FilteredEngineData>> {
+    let (data, mut selected) = files.into_parts();
+    let batch = data.try_into_record_batch()?;
+    let paths = batch.column_by_name("path").and_then(|column| column.as_string_opt::<i32>());
+    let paths = paths.ok_or_else(|| KernelError::generic("the scan has no path"))?;
+    selected.resize(batch.num_rows(), true);
+    for (row, selected) in selected.iter_mut().enumerate() {
+        *selected = *selected && paths.is_valid(row) && removed.contains(paths.value(row));
+    }
+    if !selected.contains(&true) {
+        return Ok(None);
+    }
+    let data = Box::new(ArrowEngineData::new(batch));
+    FilteredEngineData::try_new(data, selected).map(Some)
+}
+
+/// The store's own error, where the kernel's is one or comes from one.
+fn store_error(error: KernelError) -> Result<object_store::Error, KernelError> {
+    match error {
+        KernelError::ObjectStore(error) => Ok(error),
+        KernelError::Backtraced { source, .. } => store_error(*source),
+        error if comes_from_store(&error) => {
+            Ok(object_store::Error::Generic { store: "kernel", source: Box::new(error) })
+        }
+        other => Err(other),
+    }
+}
+
+fn comes_from_store(error: &KernelError) -> bool {
+    if let KernelError::IOError(_) | KernelError::JoinFailure(_) = error {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<object_store::Error>() || error.is::<std::io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

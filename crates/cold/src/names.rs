@@ -1,0 +1,111 @@
+//! Names of files and folders: the only place where a day, a month or a unit becomes part of one.
+//!
+//! A file's name says which unit of which day wrote it, so that a sweep can tell whether its
+//! writer may still commit it without opening it.
+
+use coupon::calendar::{Date, Zone};
+use coupon::time::Day;
+use uuid::Uuid;
+
+/// Digits of a unit's number in a name, so that names ascend as units do.
+const UNIT_DIGITS: usize = 10;
+
+/// Which unit of which day wrote a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) day: Day,
+    pub(crate) unit: u64,
+}
+
+/// `2026-12-31`.
+pub(crate) fn iso(day: Day) -> String {
+    Date::of(day.start(), &Zone::utc()).to_string()
+}
+
+/// The day that [`iso`] wrote.
+pub(crate) fn day_from_iso(text: &str) -> Option<Day> {
+    let date: Date = text.parse().ok()?;
+    let day = date.first_instant(&Zone::utc()).day();
+    (iso(day) == text).then_some(day)
+}
+
+/// `2026-12`: the month of a day.
+pub(crate) fn month(day: Day) -> String {
+    let mut text = iso(day);
+    text.truncate(text.len() - "-31".len());
+    text
+}
+
+/// The transaction id under which every commit to the partition of a day goes.
+pub(crate) fn shelf_id(day: Day) -> String {
+    format!("shelf/{}", iso(day))
+}
+
+/// The day of a [`shelf_id`].
+pub(crate) fn day_of_shelf_id(id: &str) -> Option<Day> {
+    day_from_iso(id.strip_prefix("shelf/")?)
+}
+
+/// A new file of `coupons`: `shelf_day=2026-12-31/0000000001-….parquet`.
+pub(crate) fn coupons_file(day: Day, unit: u64) -> String {
+    let (day, id) = (iso(day), Uuid::new_v4());
+    format!("shelf_day={day}/{unit:0UNIT_DIGITS$}-{id}.parquet")
+}
+
+/// A new file of `coupons_by_holder`: `month=2026-12/2026-12-31-0000000001-….parquet`.
+pub(crate) fn by_holder_file(day: Day, unit: u64) -> String {
+    let (month, day, id) = (month(day), iso(day), Uuid::new_v4());
+    format!("month={month}/{day}-{unit:0UNIT_DIGITS$}-{id}.parquet")
+}
+
+/// Who wrote the file, if it is named as one of ours, in either table.
+pub(crate) fn origin(path: &str) -> Option<Origin> {
+    let (folder, name) = path.split_once('/')?;
+    let (day, rest) = match folder.strip_prefix("shelf_day=") {
+        Some(day) => (day, name),
+        None => {
+            let month_here = folder.strip_prefix("month=")?;
+            let (day, rest) = name.split_at_checked(month_here.len() + "-31".len())?;
+            (day.strip_prefix(month_here).map(|_| day)?, rest.strip_prefix('-')?)
+        }
+    };
+    let (unit, id) = rest.strip_suffix(".parquet")?.split_once('-')?;
+    if unit.len() != UNIT_DIGITS || Uuid::try_parse(id).is_err() {
+        return None;
+    }
+    Some(Origin { day: day_from_iso(day)?, unit: unit.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_back() {
+        let day = day_from_iso("2026-12-31").unwrap();
+        assert_eq!(month(day), "2026-12");
+        for unit in [1, 9_999_999_999] {
+            assert_eq!(origin(&coupons_file(day, unit)), Some(Origin { day, unit }));
+            assert_eq!(origin(&by_holder_file(day, unit)), Some(Origin { day, unit }));
+        }
+        assert_eq!(day_of_shelf_id(&shelf_id(day)), Some(day));
+    }
+
+    #[test]
+    fn other_names_are_not_ours() {
+        let id = "00000000-0000-4000-8000-000000000000";
+        let cases = [
+            ("another writer's", "shelf_day=2026-12-31/part-00000.parquet".to_owned()),
+            ("no unit", format!("shelf_day=2026-12-31/{id}.parquet")),
+            ("a short unit", format!("shelf_day=2026-12-31/1-{id}.parquet")),
+            ("no such day", format!("shelf_day=2026-02-30/0000000001-{id}.parquet")),
+            ("a day of another month", format!("month=2026-12/2026-11-30-0000000001-{id}.parquet")),
+            ("the log", "_delta_log/00000000000000000000.json".to_owned()),
+            ("no folder", format!("0000000001-{id}.parquet")),
+            ("a name outside ASCII", "month=2026-12/ääääääääääää".to_owned()),
+        ];
+        for (name, path) in cases {
+            assert_eq!(origin(&path), None, "{name}");
+        }
+    }
+}

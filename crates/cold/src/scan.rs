@@ -1,0 +1,231 @@
+//! Reading many coupons: what cannot match is ruled out by the statistics of files and row
+//! groups, and the rest is read one shelf after the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
+use coupon::time::{Day, Millis};
+
+use crate::bounds::{Bounds, may_hold};
+use crate::cursor::{BATCH_ROWS, Cursor, Reading};
+use crate::decode;
+use crate::error::ColdError;
+use crate::files::{Footer, ReadError};
+use crate::log::{Known, LiveFile};
+use crate::store::{ColdFile, ColdStore, Inner};
+
+/// Which coupons are wanted; what is not set rules nothing out.
+#[derive(Clone, Debug, Default)]
+pub struct ScanFilter {
+    /// Of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// That expire at this instant or later.
+    pub expires_from: Option<Millis>,
+    /// That expire before this instant.
+    pub expires_before: Option<Millis>,
+    /// That were changed at this instant or later.
+    pub modified_from: Option<Millis>,
+    /// On the shelves of these days, both included.
+    pub days: Option<(Day, Day)>,
+    /// Refuse before reading if more rows than that cannot be ruled out.
+    pub rows_max: Option<u64>,
+}
+
+impl ScanFilter {
+    fn has_day(&self, day: Day) -> bool {
+        self.days.is_none_or(|(from, to)| from <= day && day <= to)
+    }
+
+    fn takes(&self, coupon: &Coupon) -> bool {
+        self.campaign.as_ref().is_none_or(|campaign| *campaign == coupon.genesis().campaign)
+            && self.expires_from.is_none_or(|from| from <= coupon.expires_at())
+            && self.expires_before.is_none_or(|before| coupon.expires_at() < before)
+            && self.modified_from.is_none_or(|from| from <= coupon.modified_at())
+    }
+
+    /// Whether a row within `bounds` may match in what no later version of it takes back: the
+    /// campaign never changes, and the time of the last change only rises.
+    fn may_take(&self, bounds: &Bounds) -> bool {
+        let campaign = self.campaign.as_ref();
+        campaign.is_none_or(|campaign| may_hold(bounds.campaign.as_ref(), campaign.as_str()))
+            && self.modified_from.zip(bounds.modified_at).is_none_or(|(from, (_, to))| from <= to)
+    }
+
+    /// Whether a row within `bounds` may match in its expiry. A later version may have another
+    /// one, so this rules out rows only where there is one version.
+    fn may_expire(&self, bounds: &Bounds) -> bool {
+        let Some((first, last)) = bounds.expires_at else { return true };
+        self.expires_from.is_none_or(|from| from <= last)
+            && self.expires_before.is_none_or(|before| first < before)
+    }
+}
+
+impl ColdStore {
+    /// The coupons that `filter` takes, at one version that is looked up now, in no promised
+    /// order; of two copies of a code on one shelf the newer one. Memory for one row group of
+    /// each file of a shelf.
+    ///
+    /// # Errors
+    /// [`ColdError::TooMuch`], known from the footers alone; [`ColdError::Unavailable`], also
+    /// where there is no table; [`ColdError::Damaged`].
+    pub async fn scan(&self, filter: ScanFilter) -> Result<Scan, ColdError> {
+        let known = self.inner.coupons.newest().await?;
+        let days = known.files.keys().copied().filter(|day| filter.has_day(*day)).collect();
+        let scan = Scan { store: self.clone(), filter, known, days, shelf: None };
+        if let Some(max) = scan.filter.rows_max {
+            let rows = scan.rows().await?;
+            if rows > max {
+                return Err(ColdError::TooMuch { rows, max });
+            }
+        }
+        Ok(scan)
+    }
+}
+
+/// A scan on its way.
+pub struct Scan {
+    store: ColdStore,
+    filter: ScanFilter,
+    known: Arc<Known>,
+    /// Shelves that are still to be read.
+    days: VecDeque<Day>,
+    shelf: Option<Merge>,
+}
+
+impl Scan {
+    /// The next coupons with their shelves, at most 8,192 and all of one shelf; `None` behind the
+    /// last one.
+    ///
+    /// # Errors
+    /// As [`ColdStore::scan`].
+    pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
+        loop {
+            let mut shelf = match self.shelf.take() {
+                Some(shelf) => shelf,
+                None => match self.days.pop_front() {
+                    Some(day) => self.open(day).await?,
+                    None => return Ok(None),
+                },
+            };
+            let mut taken = Vec::new();
+            while let Some(coupon) = shelf.next(&self.store).await? {
+                if self.filter.takes(&coupon) {
+                    taken.push((shelf.day, coupon));
+                }
+                if taken.len() == BATCH_ROWS {
+                    self.shelf = Some(shelf);
+                    return Ok(Some(taken));
+                }
+            }
+            if !taken.is_empty() {
+                return Ok(Some(taken));
+            }
+        }
+    }
+
+    /// Rows that cannot be ruled out.
+    async fn rows(&self) -> Result<u64, ColdError> {
+        let mut rows = 0;
+        for day in &self.days {
+            for part in self.parts(*day).await? {
+                rows += part.groups.iter().map(|at| part.footer.groups[*at].rows).sum::<u64>();
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The row groups of a shelf that cannot be ruled out.
+    async fn parts(&self, day: Day) -> Result<Vec<Part>, ColdError> {
+        let files = self.known.files(day);
+        let mut parts = Vec::new();
+        let mut some_expire = false;
+        for file in files.iter().filter(|file| self.filter.may_take(&file.bounds)) {
+            let object = self.store.inner.coupons.object(&file.path);
+            let footer = match self.store.inner.files.footer(&object, file).await {
+                Ok(footer) => footer,
+                Err(error) => return Err(unread(&self.store, file, error).await),
+            };
+            let bounds = |at: &usize| &footer.groups[*at].bounds;
+            let mut groups: VecDeque<usize> =
+                (0..footer.groups.len()).filter(|at| self.filter.may_take(bounds(at))).collect();
+            some_expire |= groups.iter().any(|at| self.filter.may_expire(bounds(at)));
+            if files.len() == 1 {
+                groups.retain(|at| self.filter.may_expire(bounds(at)));
+            }
+            parts.push(Part { file: Arc::clone(file), footer, groups });
+        }
+        parts.retain(|part| some_expire && !part.groups.is_empty());
+        Ok(parts)
+    }
+
+    async fn open(&self, day: Day) -> Result<Merge, ColdError> {
+        let Inner { place, coupons, files, .. } = &*self.store.inner;
+        let heads = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
+            let (object, reading) = (coupons.object(&file.path), Reading::all(decode::coupons));
+            let cursor = Cursor::new(place, files, object, &file, footer, reading, groups);
+            Head { file, cursor, rows: VecDeque::new() }
+        });
+        Ok(Merge { day, heads: heads.collect() })
+    }
+}
+
+/// What is read of one file.
+struct Part {
+    file: Arc<LiveFile>,
+    footer: Arc<Footer>,
+    groups: VecDeque<usize>,
+}
+
+/// The files of one shelf, read side by side in the order of the codes.
+struct Merge {
+    day: Day,
+    heads: Vec<Head>,
+}
+
+struct Head {
+    file: Arc<LiveFile>,
+    cursor: Cursor<Coupon>,
+    rows: VecDeque<Coupon>,
+}
+
+impl Merge {
+    /// The coupon with the next code, in its newest version.
+    async fn next(&mut self, store: &ColdStore) -> Result<Option<Coupon>, ColdError> {
+        self.fill(store).await?;
+        let codes = self.heads.iter().filter_map(|head| head.rows.front().map(Coupon::code));
+        let Some(code) = codes.min().cloned() else { return Ok(None) };
+        let copies = self.heads.iter_mut().filter_map(|head| head.take(&code));
+        Ok(copies.max_by_key(Coupon::version))
+    }
+
+    async fn fill(&mut self, store: &ColdStore) -> Result<(), ColdError> {
+        let mut at = 0;
+        while let Some(head) = self.heads.get_mut(at) {
+            if head.rows.is_empty() {
+                match head.cursor.next().await {
+                    Ok(Some(rows)) => head.rows = rows.into(),
+                    Ok(None) => {
+                        self.heads.swap_remove(at);
+                        continue;
+                    }
+                    Err(error) => return Err(unread(store, &head.file, error).await),
+                }
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Head {
+    fn take(&mut self, code: &Code) -> Option<Coupon> {
+        self.rows.pop_front_if(|coupon| coupon.code() == code)
+    }
+}
+
+async fn unread(store: &ColdStore, file: &Arc<LiveFile>, error: ReadError) -> ColdError {
+    store.unread(&ColdFile { live: Arc::clone(file) }, error).await
+}

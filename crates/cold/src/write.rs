@@ -1,0 +1,225 @@
+//! Writing the files of a unit: encoding goes on while the caller reads the next rows.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::bounds::Bounds;
+use crate::error::ColdError;
+use crate::log::{LiveFile, Written};
+use crate::names::Origin;
+use crate::place::Place;
+use crate::upload::Upload;
+use crate::{encode, names, schema};
+
+/// Chunks that wait for the encoder. Enough to hide one slow read, and no more memory than that.
+const CHUNKS_MAX: usize = 4;
+
+/// A file that is written and in no commit yet.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    pub(crate) day: Day,
+    pub(crate) unit: u64,
+    pub(crate) written: Written,
+}
+
+impl NewFile {
+    /// Its name within the table `coupons`.
+    pub fn path(&self) -> &str {
+        &self.written.path
+    }
+
+    /// The shelf it was written for.
+    pub fn day(&self) -> Day {
+        self.day
+    }
+
+    /// The unit it was written for.
+    pub fn unit(&self) -> u64 {
+        self.unit
+    }
+
+    /// Its coupons.
+    pub fn rows(&self) -> u64 {
+        self.written.rows
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.written.bytes
+    }
+
+    /// As it will be once it is committed.
+    pub(crate) fn as_live(&self) -> LiveFile {
+        LiveFile {
+            path: self.written.path.clone(),
+            origin: Origin { day: self.day, unit: self.unit },
+            rows: self.written.rows,
+            groups: self.written.rows.div_ceil(schema::COUPONS.group_rows as u64),
+            bytes: self.written.bytes,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+enum Order {
+    Rows(Vec<Coupon>),
+    /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
+    End,
+}
+
+/// Takes the coupons of one unit in ascending order of their codes.
+///
+/// Dropped before [`ShelfWriter::finish`], it leaves no file of its own that is not removed by
+/// a later sweep.
+#[derive(Debug)]
+pub struct ShelfWriter {
+    place: Place,
+    orders: Option<mpsc::Sender<Order>>,
+    encoder: Option<JoinHandle<Result<Vec<NewFile>, ColdError>>>,
+    last: Option<Code>,
+}
+
+impl ShelfWriter {
+    pub(crate) fn new(place: &Place, day: Day, unit: u64, file_rows_max: u64) -> ShelfWriter {
+        let (orders, received) = mpsc::channel(CHUNKS_MAX);
+        let mut encoder = Encoder {
+            place: place.clone(),
+            runtime: Handle::current(),
+            day,
+            unit,
+            file_rows_max: file_rows_max.max(1),
+            open: None,
+            files: Vec::new(),
+        };
+        let encoder = spawn_blocking(move || {
+            let outcome = encoder.run(received);
+            if let Some(open) = encoder.open.take() {
+                open.abandon();
+            }
+            outcome.map(|()| encoder.files)
+        });
+        ShelfWriter {
+            place: place.clone(),
+            orders: Some(orders),
+            encoder: Some(encoder),
+            last: None,
+        }
+    }
+
+    /// Takes the next coupons. Waits only while the encoder is several chunks behind.
+    ///
+    /// # Errors
+    /// [`ColdError::Order`] if a code is not above the one before it; nothing can be written
+    /// after that. Otherwise what went wrong with an earlier chunk.
+    pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {
+        if let Err(error) = self.check_order(&coupons) {
+            self.orders = None;
+            return Err(error);
+        }
+        self.send(Order::Rows(coupons)).await
+    }
+
+    /// Ends the unit's files, none if there were no coupons. They are safe on disk, and in no
+    /// commit yet.
+    ///
+    /// # Errors
+    /// What went wrong with any chunk.
+    pub async fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
+        self.send(Order::End).await?;
+        self.outcome().await
+    }
+
+    fn check_order(&mut self, coupons: &[Coupon]) -> Result<(), ColdError> {
+        let mut last = self.last.as_ref();
+        for coupon in coupons {
+            if let Some(last) = last.filter(|last| *last >= coupon.code()) {
+                return Err(ColdError::Order { last: last.clone(), found: coupon.code().clone() });
+            }
+            last = Some(coupon.code());
+        }
+        self.last = last.cloned();
+        Ok(())
+    }
+
+    async fn send(&mut self, order: Order) -> Result<(), ColdError> {
+        let Some(orders) = &self.orders else {
+            return Err(self.place.unavailable("the writer has been given up"));
+        };
+        if orders.send(order).await.is_err() {
+            // The encoder leaves only with an error before it has seen the end.
+            self.orders = None;
+            return self.outcome().await.map(|_| ());
+        }
+        Ok(())
+    }
+
+    async fn outcome(&mut self) -> Result<Vec<NewFile>, ColdError> {
+        match self.encoder.take() {
+            Some(encoder) => encoder.await.map_err(|error| self.place.stopped(error))?,
+            None => Err(self.place.unavailable("the writer has been given up")),
+        }
+    }
+}
+
+struct Encoder {
+    place: Place,
+    runtime: Handle,
+    day: Day,
+    unit: u64,
+    file_rows_max: u64,
+    open: Option<Upload>,
+    files: Vec<NewFile>,
+}
+
+impl Encoder {
+    fn run(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), ColdError> {
+        loop {
+            match orders.blocking_recv() {
+                Some(Order::Rows(coupons)) => self.take(&coupons)?,
+                Some(Order::End) => return self.close(),
+                None => return Err(self.place.unavailable("the writer was dropped")),
+            }
+        }
+    }
+
+    fn take(&mut self, mut coupons: &[Coupon]) -> Result<(), ColdError> {
+        while !coupons.is_empty() {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => self.begin()?,
+            };
+            let room = usize::try_from(self.file_rows_max - open.rows()).unwrap_or(usize::MAX);
+            let (now, later) = coupons.split_at(room.min(coupons.len()));
+            let batch = encode::batch(now).map_err(|error| {
+                self.place.unavailable(format!("coupons do not make a row: {error}"))
+            })?;
+            let wrote = open.write(&batch);
+            let is_full = open.rows() >= self.file_rows_max;
+            self.open = Some(open);
+            wrote?;
+            if is_full {
+                self.close()?;
+            }
+            coupons = later;
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<Upload, ColdError> {
+        let path = names::coupons_file(self.day, self.unit);
+        let columns = schema::coupons_arrow();
+        Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path)
+    }
+
+    fn close(&mut self) -> Result<(), ColdError> {
+        if let Some(open) = self.open.take() {
+            let written = open.finish()?;
+            self.files.push(NewFile { day: self.day, unit: self.unit, written });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! The cold store through its public boundary: on folders, and on a store that counts.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+mod tables {
+    mod commit;
+    mod damage;
+    mod find;
+    mod holders;
+    mod sample;
+    mod scan;
+    mod schema;
+    mod stores;
+    mod sweep;
+}

@@ -1,0 +1,139 @@
+//! What is not as it was written is named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cold::{ColdError, ColdStore, Finding};
+use coupon::time::Millis;
+use tempfile::TempDir;
+
+use super::sample::{DAY, NEXT, codes, committed, many, merged, options, spent, store};
+
+/// One shelf of two files in each table.
+async fn ground() -> (TempDir, ColdStore) {
+    let (disk, store) = store().await;
+    committed(&store, DAY, many(1_500, DAY)).await;
+    committed(&store, NEXT, vec![spent("AAAA", NEXT, "ann")]).await;
+    store.commit_holders(NEXT, 1).await.unwrap();
+    (disk, store)
+}
+
+type Harm = fn(&Path);
+
+fn faults(findings: &[Finding]) -> Vec<&str> {
+    let faults = findings.iter().filter_map(|finding| match finding {
+        Finding::Fault(text) => Some(text.as_str()),
+        Finding::Sound(_) => None,
+    });
+    faults.collect()
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 0xFF;
+    fs::write(file, bytes).unwrap();
+}
+
+fn cut(file: &Path, to: usize) {
+    let bytes = fs::read(file).unwrap();
+    fs::write(file, &bytes[..to]).unwrap();
+}
+
+#[tokio::test]
+async fn a_sound_store_has_no_fault() {
+    let (_disk, store) = ground().await;
+    let findings = store.examine().await.unwrap();
+    let want = [
+        Finding::Sound("coupons: version 2, 3 files, 1501 rows".into()),
+        Finding::Sound("coupons_by_holder: version 1, 1 files, 1 rows".into()),
+    ];
+    assert_eq!(findings, want);
+}
+
+#[tokio::test]
+async fn a_broken_data_file_is_named() {
+    let cases: [(&str, Harm, &str); 6] = [
+        ("missing", |file| fs::remove_file(file).unwrap(), "missing"),
+        ("empty", |file| cut(file, 0), "it has 0 bytes"),
+        ("cut short", |file| cut(file, 2_000), "it has 2000 bytes"),
+        (
+            "longer",
+            |file| fs::write(file, [fs::read(file).unwrap(), vec![0]].concat()).unwrap(),
+            "bytes",
+        ),
+        ("its end overwritten", |file| flip(file, fs::read(file).unwrap().len() - 1), ""),
+        ("a page overwritten", |file| flip(file, 40), ""),
+    ];
+    for (name, harm, what) in cases {
+        let (disk, store) = ground().await;
+        let path = store.shelf(DAY).await.unwrap().files[0].path().to_owned();
+        let file: PathBuf = disk.path().join("coupons").join(&path);
+        harm(&file);
+        let fresh = ColdStore::on_folder(disk.path(), options());
+        for store in [&store, &fresh] {
+            if name == "longer" {
+                continue;
+            }
+            match store.find(DAY, &codes(&many(1, DAY))).await {
+                Err(ColdError::Damaged { file, what: found, .. }) => {
+                    assert_eq!(file, format!("coupons/{path}"), "{name}");
+                    assert!(found.contains(what), "{name}: {found}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let findings = fresh.examine().await.unwrap();
+        let faults = faults(&findings);
+        assert_eq!(faults.len(), 1, "{name}: {findings:?}");
+        assert!(faults[0].starts_with(&format!("coupons/{path}: ")), "{name}: {faults:?}");
+        assert!(faults[0].contains(what), "{name}: {faults:?}");
+        let found = fresh.find(NEXT, &["AAAA".parse().unwrap()]).await.unwrap();
+        assert!(found[0].is_some(), "{name}: the other files are read");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_log_entry_is_named() {
+    let entry = "coupons/_delta_log/00000000000000000002.json";
+    let cases: [(&str, Harm); 3] = [
+        ("cut in the middle of an action", |file| cut(file, 300)),
+        ("empty", |file| cut(file, 0)),
+        ("no JSON", |file| fs::write(file, "{\"add\": nothing}").unwrap()),
+    ];
+    for (name, harm) in cases {
+        let (disk, _) = ground().await;
+        harm(&disk.path().join(entry));
+        let store = ColdStore::on_folder(disk.path(), options());
+        if name != "empty" {
+            let found = store.find(DAY, &codes(&many(1, DAY))).await;
+            match found {
+                Err(ColdError::Damaged { file, .. }) => assert_eq!(file, entry, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let findings = store.examine().await.unwrap();
+        assert!(faults(&findings).iter().any(|it| it.contains(entry)), "{name}: {findings:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_log_is_named() {
+    let (disk, _) = ground().await;
+    fs::remove_file(disk.path().join("coupons/_delta_log/00000000000000000001.json")).unwrap();
+    let store = ColdStore::on_folder(disk.path(), options());
+    match store.shelf(DAY).await {
+        Err(ColdError::Damaged { file, .. }) => assert_eq!(file, "coupons/_delta_log"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&store.examine().await.unwrap()[0], Finding::Fault(_)));
+}
+
+#[tokio::test]
+async fn a_file_that_was_merged_away_is_no_damage() {
+    let (_disk, store) = ground().await;
+    let old = store.shelf(DAY).await.unwrap().files[0].clone();
+    merged(&store, DAY, many(3, DAY)).await;
+    store.sweep(Millis(i64::MAX)).await.unwrap();
+    let rows = store.rows(&old).await;
+    assert!(matches!(rows.err(), Some(ColdError::Unavailable { .. })));
+}

@@ -1,0 +1,130 @@
+//! The side table: a person's coupons.
+
+use cold::{ColdError, ColdStore, HolderEntry, Options};
+use coupon::coupon::Deed;
+use coupon::ids::UserId;
+use coupon::time::{DAY_MS, Millis};
+use futures::future::join_all;
+use tempfile::TempDir;
+
+use super::sample::{
+    DAY, NEXT, after, committed, issued, many, merged, options, redeemed, spent, store, untouched,
+};
+
+async fn of(store: &ColdStore, holder: &str) -> Vec<String> {
+    let holder: UserId = holder.parse().unwrap();
+    let entries = store.of_holder(&holder).await.unwrap();
+    entries.iter().map(|entry| entry.code.to_string()).collect()
+}
+
+/// Parquet files of the side table on disk.
+fn files(disk: &TempDir) -> usize {
+    let months = std::fs::read_dir(disk.path().join("coupons_by_holder")).unwrap();
+    let months = months.map(|month| month.unwrap().path()).filter(|it| !it.ends_with("_delta_log"));
+    months.map(|month| std::fs::read_dir(month).unwrap().count()).sum()
+}
+
+#[tokio::test]
+async fn a_person_finds_what_was_held() {
+    let (_disk, store) = store().await;
+    let void = after("DDDD", DAY, vec![issued("ann"), Deed::Voided { reason: None }]);
+    let brief = Deed::Issued {
+        to: "ann".parse().unwrap(),
+        reference: None,
+        expires_at: Some(NEXT.end().plus_ms(-3 * DAY_MS)),
+    };
+    let unsaid = Deed::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    committed(
+        &store,
+        DAY,
+        vec![
+            untouched("AAAA", DAY),
+            spent("BBBB", DAY, "ann"),
+            spent("CCCC", DAY, "bob"),
+            void.clone(),
+            after("EEEE", DAY, vec![unsaid]),
+        ],
+    )
+    .await;
+    committed(&store, NEXT, vec![spent("AAAA", NEXT, "ann"), after("BBBB", NEXT, vec![brief])])
+        .await;
+    assert_eq!(of(&store, "ann").await, Vec::<String>::new(), "the side table lags behind");
+    store.commit_holders(DAY, 1).await.unwrap();
+    assert_eq!(of(&store, "ann").await, ["BBBB", "DDDD"]);
+    store.commit_holders(NEXT, 1).await.unwrap();
+    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB", "DDDD", "BBBB"], "latest expiry first");
+    assert_eq!(of(&store, "bob").await, ["CCCC"]);
+    assert_eq!(of(&store, "an").await, Vec::<String>::new());
+    let entries = store.of_holder(&"ann".parse().unwrap()).await.unwrap();
+    let want = HolderEntry {
+        code: "DDDD".parse().unwrap(),
+        day: DAY,
+        expires_at: DAY.end(),
+        state: "void",
+        version: void.version(),
+    };
+    assert_eq!(entries[2], want);
+}
+
+#[tokio::test]
+async fn the_side_table_follows_the_shelf() {
+    let (disk, store) = store().await;
+    let missing = store.commit_holders(DAY, 1).await;
+    assert!(matches!(missing, Err(ColdError::Unavailable { .. })), "{missing:?}");
+    committed(&store, DAY, vec![spent("AAAA", DAY, "ann")]).await;
+    committed(&store, DAY, vec![spent("BBBB", DAY, "ann")]).await;
+    committed(&store, DAY, many(3, DAY)).await;
+    store.commit_holders(DAY, 2).await.unwrap();
+    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB"], "a unit that was left out comes too");
+    assert_eq!(files(&disk), 2);
+    for unit in 1..=3 {
+        store.commit_holders(DAY, unit).await.unwrap();
+    }
+    assert_eq!(files(&disk), 2, "what is there is not written again");
+    merged(&store, DAY, vec![spent("AAAA", DAY, "ann"), spent("CCCC", DAY, "ann")]).await;
+    store.commit_holders(DAY, 4).await.unwrap();
+    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"], "what was merged away is gone");
+    assert_eq!(store.sweep(Millis(i64::MAX)).await.unwrap().files, 3 + 2);
+    assert_eq!(files(&disk), 1);
+    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_make_one_side_table() {
+    let disk = TempDir::new().unwrap();
+    let stores: Vec<ColdStore> =
+        (0..4).map(|_| ColdStore::on_folder(disk.path(), options())).collect();
+    stores[0].create().await.unwrap();
+    committed(&stores[0], DAY, vec![spent("AAAA", DAY, "ann")]).await;
+    committed(&stores[0], DAY, vec![spent("BBBB", DAY, "ann")]).await;
+    let writers =
+        stores.iter().enumerate().map(|(nth, it)| it.commit_holders(DAY, 1 + nth as u64 % 2));
+    for ended in join_all(writers).await {
+        ended.unwrap();
+    }
+    assert_eq!(of(&stores[3], "ann").await, ["AAAA", "BBBB"]);
+    stores[0].sweep(Millis(i64::MAX)).await.unwrap();
+    assert_eq!(files(&disk), 2);
+}
+
+#[tokio::test]
+async fn a_unit_that_does_not_fit_is_cut_by_holder() {
+    let (disk, _) = store().await;
+    let options = Options { holder_rows_max: 300, ..options() };
+    let store = ColdStore::on_folder(disk.path(), options);
+    let coupons = (0..2_000).map(|nth| {
+        let code = format!("C{nth:06}");
+        match nth % 3 {
+            // One person has more than fits.
+            0 => spent(&code, DAY, "many"),
+            _ => after(&code, DAY, vec![issued(&format!("u{:03}", nth % 500)), redeemed("x", "o")]),
+        }
+    });
+    committed(&store, DAY, coupons.collect()).await;
+    store.commit_holders(DAY, 1).await.unwrap();
+    assert_eq!(of(&store, "many").await.len(), 667);
+    assert_eq!(of(&store, "x").await.len(), 1_333);
+    assert_eq!(of(&store, "u001").await, Vec::<String>::new(), "x redeemed them");
+    let findings = store.examine().await.unwrap();
+    assert!(findings.iter().all(|it| matches!(it, cold::Finding::Sound(_))), "{findings:?}");
+}

@@ -1,0 +1,161 @@
+//! Coupons to write, and folders to write them to.
+
+use cold::{ColdStore, Committed, NewFile, Options, ScanFilter, Shelf};
+use coupon::calendar::Zone;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::ids::{Actor, IssueRef, OperationId};
+use coupon::time::{DAY_MS, Day, Millis};
+use tempfile::TempDir;
+
+/// 2026-12-31, the last day of its month.
+pub(crate) const DAY: Day = Day(20_818);
+pub(crate) const NEXT: Day = Day(20_819);
+pub(crate) const MADE: Millis = Millis(1_760_000_000_123);
+
+pub(crate) fn options() -> Options {
+    Options { file_rows_max: 1_000, ..Options::default() }
+}
+
+/// A fresh folder with both tables in it.
+pub(crate) async fn store() -> (TempDir, ColdStore) {
+    let disk = TempDir::new().unwrap();
+    let store = ColdStore::on_folder(disk.path(), options());
+    store.create().await.unwrap();
+    (disk, store)
+}
+
+pub(crate) fn genesis(code: &str, day: Day) -> Genesis {
+    Genesis {
+        code: code.parse().unwrap(),
+        campaign: "cmp_1".parse().unwrap(),
+        batch: "b1".parse().unwrap(),
+        valid_from: MADE,
+        expires_at: day.end(),
+        zone: "Asia/Seoul".parse().unwrap(),
+        created_at: MADE,
+    }
+}
+
+pub(crate) fn untouched(code: &str, day: Day) -> Coupon {
+    Coupon::untouched(genesis(code, day))
+}
+
+pub(crate) fn event(nth: i64, deed: Deed) -> Event {
+    Event {
+        at: MADE.plus_ms(nth * DAY_MS + 7),
+        actor: Actor::new("shop:checkout-7"),
+        operation: OperationId(
+            0x0191_0000_0000_7000_8000_0000_0000_0000 + nth.unsigned_abs() as u128,
+        ),
+        deed,
+    }
+}
+
+pub(crate) fn issued(to: &str) -> Deed {
+    Deed::Issued {
+        to: to.parse().unwrap(),
+        reference: Some(IssueRef::stored("req-1")),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn redeemed(by: &str, order: &str) -> Deed {
+    Deed::Redeemed { by: Some(by.parse().unwrap()), order: order.parse().unwrap() }
+}
+
+/// A coupon to which `deeds` have happened, a day apart.
+pub(crate) fn after(code: &str, day: Day, deeds: Vec<Deed>) -> Coupon {
+    let version = deeds.len() as u64;
+    let events: Vec<Event> = (1..).zip(deeds).map(|(nth, deed)| event(nth, deed)).collect();
+    let modified_at = events.last().map_or(MADE, |event| event.at);
+    Coupon::of(genesis(code, day), events, None, version, modified_at)
+}
+
+/// A coupon that `holder` redeemed.
+pub(crate) fn spent(code: &str, day: Day, holder: &str) -> Coupon {
+    after(code, day, vec![issued(holder), redeemed(holder, &format!("order-{code}"))])
+}
+
+/// A coupon of every kind of event and state, in ascending order of the codes.
+pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
+    let why = || Some("sent twice, 보상".parse().unwrap());
+    let cancelled = |reason| Deed::RedemptionCancelled { order: "o-1".parse().unwrap(), reason };
+    let revoked = |reason| Deed::Revoked { from: "ann".parse().unwrap(), reason };
+    let extended =
+        |reason| Deed::Extended { expires_at: day.end().plus_ms(-5), zone: Zone::utc(), reason };
+    let for_days = Deed::Issued {
+        to: "ann".parse().unwrap(),
+        reference: None,
+        expires_at: Some(day.end().plus_ms(-DAY_MS)),
+    };
+    let bare = Deed::Redeemed { by: None, order: "o-2".parse().unwrap() };
+    vec![
+        untouched("AA00", day),
+        after("AA01", day, vec![issued("ann")]),
+        after("AA02", day, vec![for_days.clone()]),
+        after("AA03", day, vec![issued("ann"), redeemed("ann", "o-1")]),
+        after("AA04", day, vec![bare]),
+        after("AA05", day, vec![issued("ann"), redeemed("ann", "o-1"), cancelled(None)]),
+        after("AA06", day, vec![issued("ann"), redeemed("ann", "o-1"), cancelled(why())]),
+        after("AA07", day, vec![issued("ann"), revoked(None)]),
+        after("AA08", day, vec![for_days, revoked(why())]),
+        after("AA09", day, vec![Deed::Voided { reason: None }]),
+        after("AA10", day, vec![issued("ann"), Deed::Voided { reason: why() }]),
+        after("AA11", day, vec![extended(None)]),
+        after("AA12", day, vec![issued("ann"), extended(why())]),
+    ]
+}
+
+pub(crate) async fn written(
+    store: &ColdStore,
+    day: Day,
+    unit: u64,
+    coupons: Vec<Coupon>,
+) -> Vec<NewFile> {
+    let mut writer = store.writer(day, unit).await.unwrap();
+    writer.push(coupons).await.unwrap();
+    writer.finish().await.unwrap()
+}
+
+pub(crate) fn codes(coupons: &[Coupon]) -> Vec<Code> {
+    coupons.iter().map(|coupon| coupon.code().clone()).collect()
+}
+
+/// Untouched coupons `C0000`, `C0001` and so on, in ascending order of their codes.
+pub(crate) fn many(count: usize, day: Day) -> Vec<Coupon> {
+    (0..count).map(|nth| untouched(&format!("C{nth:06}"), day)).collect()
+}
+
+/// Everything that a store has, in the order of shelves and codes.
+pub(crate) async fn everything(store: &ColdStore) -> Vec<(Day, Coupon)> {
+    scanned(store, ScanFilter::default()).await
+}
+
+pub(crate) async fn scanned(store: &ColdStore, filter: ScanFilter) -> Vec<(Day, Coupon)> {
+    let mut scan = store.scan(filter).await.unwrap();
+    let mut found = Vec::new();
+    while let Some(coupons) = scan.next().await.unwrap() {
+        found.extend(coupons);
+    }
+    found.sort_by(|a, b| (a.0, a.1.code()).cmp(&(b.0, b.1.code())));
+    found
+}
+
+/// Replaces every file of a shelf by files with `coupons` in them.
+pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
+    let on = store.shelf(day).await.unwrap();
+    let files = written(store, day, on.unit + 1, coupons).await;
+    let ended = store.commit(&on, on.unit + 1, &files, &on.files).await.unwrap();
+    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    store.shelf(day).await.unwrap()
+}
+
+/// Writes and commits the next unit of a shelf, and says what the shelf has then.
+pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
+    let on = store.shelf(day).await.unwrap();
+    let files = written(store, day, on.unit + 1, coupons).await;
+    let ended = store.commit(&on, on.unit + 1, &files, &[]).await.unwrap();
+    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    store.shelf(day).await.unwrap()
+}

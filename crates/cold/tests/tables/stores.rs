@@ -1,0 +1,133 @@
+//! Object stores in memory that say what was read, or lose answers.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// A store in memory with a diary.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    inner: InMemory,
+    reads: Mutex<Vec<String>>,
+    lists: Mutex<usize>,
+    loses_answers: AtomicBool,
+}
+
+impl Watched {
+    pub(crate) fn new() -> Arc<Watched> {
+        Arc::new(Watched::default())
+    }
+
+    /// The objects that were read since the last call, once for each range.
+    pub(crate) fn reads(&self) -> Vec<String> {
+        std::mem::take(&mut *self.reads.lock().unwrap())
+    }
+
+    /// Those of them that are Parquet files of the table `coupons`.
+    pub(crate) fn coupon_reads(&self) -> Vec<String> {
+        let mut reads = self.reads();
+        reads.retain(|read| read.starts_with("coupons/shelf_day="));
+        reads
+    }
+
+    /// How often the store was listed since the last call.
+    pub(crate) fn lists(&self) -> usize {
+        std::mem::take(&mut *self.lists.lock().unwrap())
+    }
+
+    /// From now on a commit arrives, and its answer does not.
+    pub(crate) fn lose_answers(&self) {
+        self.loses_answers.store(true, Ordering::SeqCst);
+    }
+
+    fn wrote_down(&self, location: &Path, times: usize) {
+        let mut reads = self.reads.lock().unwrap();
+        reads.extend((0..times).map(|_| location.to_string()));
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Watched {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let put = self.inner.put_opts(location, payload, opts).await?;
+        if self.loses_answers.load(Ordering::SeqCst) {
+            return Err(Error::Generic { store: "Watched", source: "connection reset".into() });
+        }
+        Ok(put)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if !options.head {
+            self.wrote_down(location, 1);
+        }
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(
+        &self,
+        location: &Path,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<bytes::Bytes>> {
+        self.wrote_down(location, ranges.len());
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        *self.lists.lock().unwrap() += 1;
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        *self.lists.lock().unwrap() += 1;
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        *self.lists.lock().unwrap() += 1;
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

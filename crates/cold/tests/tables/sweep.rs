@@ -1,0 +1,69 @@
+//! Which files a sweep removes.
+
+use cold::{ColdStore, Options, Swept};
+use coupon::time::Millis;
+use tempfile::TempDir;
+
+use super::sample::{DAY, NEXT, committed, everything, many, merged, options, store, written};
+
+/// The clock of the machine that the files were just written on.
+fn now() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+fn exists(disk: &TempDir, path: &str) -> bool {
+    disk.path().join("coupons").join(path).exists()
+}
+
+#[tokio::test]
+async fn only_what_nobody_can_commit_or_read() {
+    let (disk, store) = store().await;
+    let lost = written(&store, DAY, 1, many(2, DAY)).await;
+    let replaced = committed(&store, DAY, many(3, DAY)).await.files[0].path().to_owned();
+    let live = merged(&store, DAY, many(4, DAY)).await.files[0].path().to_owned();
+    let coming = written(&store, DAY, 3, many(5, DAY)).await;
+    let other_shelf = written(&store, NEXT, 1, many(6, NEXT)).await;
+    let foreign = "shelf_day=2026-12-31/part-00000.parquet";
+    std::fs::write(disk.path().join("coupons").join(foreign), "not ours").unwrap();
+
+    let retention = i64::try_from(Options::default().retention.as_millis()).unwrap();
+    let cases = [
+        ("within the retention", now(), 1, [true, true, true, true, true, false]),
+        (
+            "just before its end",
+            now().plus_ms(retention - 60_000),
+            0,
+            [true, true, true, true, true, false],
+        ),
+        ("after it", now().plus_ms(retention + 60_000), 1, [false, true, true, true, true, false]),
+        ("long after", Millis(i64::MAX), 0, [false, true, true, true, true, false]),
+    ];
+    for (name, now, count, want) in cases {
+        let Swept { files, bytes } = store.sweep(now).await.unwrap();
+        assert_eq!((files, bytes > 0), (count, count > 0), "{name}");
+        let kept = [
+            replaced.as_str(),
+            live.as_str(),
+            coming[0].path(),
+            other_shelf[0].path(),
+            foreign,
+            lost[0].path(),
+        ];
+        assert_eq!(kept.map(|path| exists(&disk, path)), want, "{name}");
+    }
+    let on = store.shelf(DAY).await.unwrap();
+    store.commit(&on, 3, &coming, &on.files).await.unwrap();
+    assert_eq!(everything(&store).await.len(), 5, "what may still come was left alone");
+}
+
+#[tokio::test]
+async fn a_reader_of_the_old_version_is_not_disturbed_within_the_retention() {
+    let (disk, store) = store().await;
+    let before = committed(&store, DAY, many(1_500, DAY)).await;
+    let reader = ColdStore::on_folder(disk.path(), options());
+    let mut rows = reader.rows(&before.files[0]).await.unwrap();
+    merged(&store, DAY, many(3, DAY)).await;
+    store.sweep(now()).await.unwrap();
+    assert_eq!(rows.next().await.unwrap().map(|rows| rows.len()), Some(1_000));
+}

@@ -1,0 +1,81 @@
+//! What a compaction tells while it runs and when it has ended.
+
+use std::sync::Arc;
+
+use cold::Swept;
+use coupon::time::Day;
+
+use crate::CompactError;
+use crate::finish::Unit;
+use crate::plan::{Pass, Work};
+
+/// Something that has happened in a compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A shelf is begun.
+    Begins(Work),
+    /// So many coupons of `total` were copied.
+    Copied {
+        /// So far.
+        rows: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// The unit is committed: from now on cold has it.
+    Committed {
+        /// The shelf.
+        day: Day,
+        /// Its number.
+        unit: u64,
+    },
+    /// So many rows of `total` were removed from hot.
+    Removed {
+        /// So far.
+        rows: u64,
+        /// Of so many.
+        total: u64,
+    },
+}
+
+/// Who is told.
+pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What was done with one shelf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShelfReport {
+    /// The shelf.
+    pub day: Day,
+    /// What was done.
+    pub pass: Pass,
+    /// Coupons that were copied from hot.
+    pub copied: u64,
+    /// Rows of the files written, what was merged included.
+    pub rows: u64,
+    /// Bytes of the files written.
+    pub bytes: u64,
+    /// Rows that hot no longer has; a stub is not counted as one that it has.
+    pub removed: u64,
+}
+
+impl ShelfReport {
+    pub(crate) fn new(day: Day, pass: Pass) -> ShelfReport {
+        ShelfReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
+    }
+
+    pub(crate) fn add(&mut self, unit: &Unit) {
+        self.copied += unit.copied;
+        self.rows += unit.files.iter().map(|file| file.rows()).sum::<u64>();
+        self.bytes += unit.files.iter().map(|file| file.bytes()).sum::<u64>();
+    }
+}
+
+/// What a compaction has done.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Shelf by shelf.
+    pub shelves: Vec<ShelfReport>,
+    /// Shelves that could not be done, and why.
+    pub failed: Vec<(Work, CompactError)>,
+    /// What was swept away afterwards.
+    pub swept: Swept,
+}

@@ -1,0 +1,85 @@
+//! `couponry backup`: the hot store and the keys, as they are at one moment.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hot::sqlite::FILE_NAME;
+
+use crate::failure::{Ended, Sorry};
+use crate::keys::Keys;
+use crate::output::{self, thousands};
+use crate::progress::{Progress, Work};
+use crate::settings::Settings;
+use crate::{files, open};
+
+/// Copy the data to a new folder, beside a running `serve`
+///
+/// The folder then has the hot store, as it was at one moment after the start of this command, and
+/// the keys; it appears when it is complete. Everything acknowledged before is in it. Without the
+/// keys the codes are worth nothing, and who has them can make codes: keep it as you keep money.
+///
+/// The cold tier is not in it: its files never change, so copy or mirror that folder as it is, at
+/// any time later than this backup. `couponry restore` brings the two together.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 copied, 1 failed, 2 wrong call.
+
+Example:
+  couponry backup /backup/couponry-$(date +%F)")]
+pub(crate) struct BackupAsk {
+    /// The folder to make; it must not exist
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, Sorry> {
+    let data = &settings.data.value;
+    open::must_be_there(data)?;
+    let to = &ask.folder;
+    if to.exists() {
+        return Err(Sorry::new(format!("{} is there already: name a new folder", to.display())));
+    }
+    let part = with_part(to);
+    if part.exists() {
+        // Of a backup that was killed; nothing else is called so.
+        let cannot = format!("cannot remove {}", part.display());
+        fs::remove_dir_all(&part).map_err(Sorry::because(cannot))?;
+    }
+    files::private_folder(&part)?;
+    let keys = Keys::load(data)?;
+    let store = open::store(settings, &keys, &open::cold(settings))?;
+    let progress = Progress::new(Work::BackUp, None, false);
+    progress.during(store.back_up(&part.join(FILE_NAME))).await?;
+    drop(progress);
+    // After the store: a batch in the copy was minted with a key that is there by now.
+    for folder in files::BESIDE_THE_STORE {
+        files::copy_folder(&data.join(folder), &part.join(folder))?;
+    }
+    publish(&part, to)?;
+    let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
+    output::say(&format!(
+        "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
+        to.display(),
+        thousands(bytes),
+        settings.cold.value.display()
+    ))?;
+    Ok(Ended::Done)
+}
+
+fn with_part(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn publish(part: &Path, to: &Path) -> Result<(), Sorry> {
+    let cannot = format!("cannot make {}", to.display());
+    let parent = match to.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::rename(part, to)
+        .and_then(|()| File::open(parent)?.sync_all())
+        .map_err(Sorry::because(cannot))
+}

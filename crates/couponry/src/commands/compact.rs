@@ -1,0 +1,132 @@
+//! `couponry compact`: finished coupons from hot to cold.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use compactor::{Closed, Pass, Progress as Step, Report, ShelfReport, Work as Planned};
+
+use crate::compaction::{self, Alone};
+use crate::failure::{Ended, Sorry};
+use crate::open::{self, Missing};
+use crate::output::{self, Side, thousands};
+use crate::progress::{Progress, Work};
+use crate::settings::Settings;
+
+/// Move finished coupons to the cold tier
+///
+/// Two kinds are finished: what was redeemed and can no longer be cancelled, or is void (moved
+/// when 100,000 of one expiry day wait, or one has waited 30 days); and every coupon of a day whose
+/// time is over, which is the day's end and the longer of the campaigns' cancel_days and
+/// extend_days. They stay readable as before, by every call.
+///
+/// Runs beside `serve`, which does the same by itself every --compact-every. Stopped anywhere, it
+/// goes on where it was with the next run: nothing is removed before it was written, synced and
+/// read back.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved.
+
+Examples:
+  couponry compact --dry-run
+  couponry compact --closed-now")]
+pub(crate) struct CompactAsk {
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Move redeemed and void coupons at once, however few there are
+    #[arg(long)]
+    closed_now: bool,
+}
+
+pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, Sorry> {
+    let engine = open::for_command(settings, Missing::Say).await?;
+    let closed = if ask.closed_now { Closed::Now } else { Closed::WhenWorthwhile };
+    if ask.dry_run {
+        let compactor = compaction::compactor(&engine, Arc::new(|_| {}));
+        let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
+        return planned(&works);
+    }
+    let _alone = match Alone::try_take(settings)? {
+        Some(alone) => alone,
+        None => {
+            output::note("another compaction is running: this one waits for it");
+            Alone::take(settings).await?
+        }
+    };
+    let progress = Arc::new(Progress::new(Work::Compact, None, false));
+    let told = Arc::clone(&progress);
+    let compactor = compaction::compactor(
+        &engine,
+        Arc::new(move |step| match step {
+            Step::Begins(_) | Step::Committed { .. } => {}
+            Step::Copied { rows, total } | Step::Removed { rows, total } => told.set(rows, total),
+        }),
+    );
+    let begun = Instant::now();
+    let report = progress.during(compactor.run(engine.now(), closed)).await;
+    drop((compactor, progress));
+    said(&report.map_err(compaction::sorry)?, begun)
+}
+
+fn planned(works: &[Planned]) -> Result<Ended, Sorry> {
+    if works.is_empty() {
+        output::say("nothing to do: no day is over, and too few closed coupons wait")?;
+        return Ok(Ended::Done);
+    }
+    let mut rows = vec![["DAY", "WHAT", "CLOSED"].map(String::from).to_vec()];
+    rows.extend(works.iter().map(|work| {
+        vec![work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
+    }));
+    output::say(output::table(&[Side::Left, Side::Left, Side::Right], &rows).trim_end())?;
+    Ok(Ended::Done)
+}
+
+fn would(pass: Pass) -> &'static str {
+    match pass {
+        Pass::Finish => "finish what an earlier run has begun",
+        Pass::Closed => "move closed coupons",
+        Pass::Expired => "seal it, move all of it",
+    }
+}
+
+fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
+    let seconds = begun.elapsed().as_secs_f64();
+    if !report.shelves.is_empty() {
+        output::say(table(&report.shelves).trim_end())?;
+    }
+    for (work, error) in &report.failed {
+        output::note(&format!("{}: {error}", work.day));
+    }
+    let sum = |of: fn(&ShelfReport) -> u64| report.shelves.iter().map(of).sum::<u64>();
+    let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));
+    let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
+    output::say(&format!(
+        "{} coupons moved to cold, {} bytes ({each:.1} a coupon), in {seconds:.1} s; {} files \
+         swept away",
+        thousands(copied),
+        thousands(bytes),
+        thousands(report.swept.files),
+    ))?;
+    Ok(if report.failed.is_empty() { Ended::Done } else { Ended::Partly })
+}
+
+fn table(shelves: &[ShelfReport]) -> String {
+    let heads = ["DAY", "PASS", "COPIED", "BYTES", "REMOVED"];
+    let mut rows = vec![heads.map(String::from).to_vec()];
+    rows.extend(shelves.iter().map(|shelf| {
+        let pass = match shelf.pass {
+            Pass::Finish => "finish",
+            Pass::Closed => "closed",
+            Pass::Expired => "expired",
+        };
+        vec![
+            shelf.day.to_string(),
+            pass.to_owned(),
+            thousands(shelf.copied),
+            thousands(shelf.bytes),
+            thousands(shelf.removed),
+        ]
+    }));
+    output::table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right], &rows)
+}

@@ -1,0 +1,154 @@
+//! `couponry restore`: a backup becomes the data again, together with the cold tier of today.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cold::ColdStore;
+use compactor::{CompactError, Misfit, standing};
+use coupon::calendar::format_instant;
+use engine::{Clock, SystemClock};
+use hot::sqlite::{FILE_NAME, SqliteHot};
+use hot::{Adopted, ColdMark, Shelves};
+
+use crate::failure::{Ended, Sorry};
+use crate::keys::Keys;
+use crate::output::{self, thousands};
+use crate::progress::{Progress, Work};
+use crate::settings::Settings;
+use crate::{compaction, files, open, serve};
+
+/// Files of a hot store: what SQLite keeps beside it goes with it.
+const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
+
+/// Put a backup in the place of the data
+///
+/// Then compares it with the cold tier: what was archived after the backup was made takes the place
+/// of what the backup says of the same coupons, so that no archived redemption can be spent again.
+/// Codes minted after the backup are never minted again. `serve` must not run meanwhile.
+///
+/// Without DIR only the second step is done, for a hot store that was put back by other means.
+/// Stopped half way, it is run again.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 restored, 1 failed, 2 wrong call, 3 some archived coupons are of campaigns that the
+backup does not have: they cannot be found until it is restored from a later one.
+
+Examples:
+  couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
+  couponry restore")]
+pub(crate) struct RestoreAsk {
+    /// The folder that `couponry backup` made
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Move data that is there aside, to DATA/replaced-INSTANT
+    #[arg(long, requires = "folder")]
+    replace: bool,
+}
+
+pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, Sorry> {
+    let data = &settings.data.value;
+    if let Some(from) = &ask.folder {
+        if !from.join(FILE_NAME).exists() {
+            let found = format!("there is no {FILE_NAME} in {}", from.display());
+            return Err(Sorry::new(format!("{found}: name a folder that `couponry backup` made")));
+        }
+        if data.join(FILE_NAME).exists() && !ask.replace {
+            return Err(Sorry::new(format!(
+                "there is data in {}: --replace moves it aside, or name another --data",
+                data.display()
+            )));
+        }
+        files::private_folder(data)?;
+    }
+    if ask.folder.is_none() {
+        open::must_be_there(data)?;
+    }
+    let _only = serve::only_one(data)?;
+    if let Some(from) = &ask.folder {
+        put_back(data, from)?;
+    }
+    let keys = Keys::load(data)?;
+    let cold = open::cold(settings);
+    let store = open::store(settings, &keys, &cold)?;
+    if ask.folder.is_some() {
+        store.pass_over_serials().await?;
+    }
+    match standing(&store, &cold).await {
+        Ok(()) => {
+            output::say("the hot store knows of everything in the cold tier")?;
+            Ok(Ended::Done)
+        }
+        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => {
+            let adopted = adopt(&store, &cold).await?;
+            let mark = ColdMark { begun: Some(found), committed: Some(found) };
+            store.raise_cold_mark(mark).await?;
+            said(&adopted)
+        }
+        Err(error) => Err(compaction::sorry(error)),
+    }
+}
+
+/// The old data aside, the copy in its place: the store last, so that a folder with a store has
+/// its keys.
+fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
+    let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
+    let names = STORE_FILES.iter().chain(&files::BESIDE_THE_STORE);
+    for name in names.filter(|name| data.join(name).exists()) {
+        files::private_folder(&aside)?;
+        let cannot = format!("cannot move {name} to {}", aside.display());
+        fs::rename(data.join(name), aside.join(name)).map_err(Sorry::because(cannot))?;
+    }
+    for folder in files::BESIDE_THE_STORE {
+        files::copy_folder(&from.join(folder), &data.join(folder))?;
+    }
+    let part = data.join("hot.db.part");
+    files::copy_file(&from.join(FILE_NAME), &part)?;
+    let cannot = format!("cannot put {FILE_NAME} into {}", data.display());
+    fs::rename(&part, data.join(FILE_NAME)).map_err(Sorry::because(cannot))?;
+    files::sync_folder(data)
+}
+
+/// Everything in cold takes the place of what the store says of it.
+async fn adopt(store: &SqliteHot, cold: &ColdStore) -> Result<Adopted, Sorry> {
+    let progress = Progress::new(Work::Adopt, None, false);
+    progress
+        .during(async {
+            let away = |error: cold::ColdError| Sorry::new(error.to_string());
+            let mut all = Adopted::default();
+            for shelf in cold.shelves().await.map_err(away)? {
+                for file in &shelf.files {
+                    let mut rows = cold.rows(file).await.map_err(away)?;
+                    while let Some(coupons) = rows.next().await.map_err(away)? {
+                        let here = store.adopt(shelf.day, coupons).await?;
+                        all.adopted += here.adopted;
+                        all.known += here.known;
+                        all.strangers += here.strangers;
+                        let seen = all.adopted + all.known + all.strangers;
+                        progress.set(all.adopted, seen);
+                    }
+                }
+            }
+            Ok(all)
+        })
+        .await
+}
+
+fn said(adopted: &Adopted) -> Result<Ended, Sorry> {
+    output::say(&format!(
+        "{} archived coupons took the place of older ones, {} were known",
+        thousands(adopted.adopted),
+        thousands(adopted.known)
+    ))?;
+    match adopted.strangers {
+        0 => Ok(Ended::Done),
+        strangers => {
+            output::note(&format!(
+                "{} archived coupons are of campaigns made after the backup: their history stays \
+                 in the cold tier, but their codes cannot be found here",
+                thousands(strangers)
+            ));
+            Ok(Ended::Partly)
+        }
+    }
+}

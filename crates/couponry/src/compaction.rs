@@ -1,0 +1,97 @@
+//! One compaction, for the command and for `serve`'s own clock.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watch};
+use engine::Engine;
+
+use crate::failure::Sorry;
+use crate::settings::Settings;
+
+/// `serve` looks for work so soon after its start, or sooner where it is told to look more often:
+/// who restarts it every day still has it done.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
+
+/// A compactor over the engine's two stores.
+pub(crate) fn compactor(engine: &Engine, watch: Watch) -> Compactor {
+    Compactor::new(engine.shelves(), Arc::clone(engine.cold()), Rules::default(), watch)
+}
+
+/// Held by one compaction at a time. Two would do no harm; they would do the same work twice.
+pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it lives")] File);
+
+impl Alone {
+    /// Takes the lock if nobody has it.
+    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, Sorry> {
+        let file = lock_file(settings)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Alone(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(Sorry::because("cannot lock compact.lock")(error))
+            }
+        }
+    }
+
+    /// Waits for it.
+    pub(crate) async fn take(settings: &Settings) -> Result<Alone, Sorry> {
+        let file = lock_file(settings)?;
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        let file = locked.map_err(|panic| Sorry::new(panic.to_string()))?;
+        file.map(Alone).map_err(Sorry::because("cannot lock compact.lock"))
+    }
+}
+
+fn lock_file(settings: &Settings) -> Result<File, Sorry> {
+    let path = settings.data.value.join("compact.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    file.map_err(Sorry::because(format!("cannot open {}", path.display())))
+}
+
+/// Compacts as often as the settings say, until it is dropped.
+pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
+    let Some(every) = settings.compact_every.value.every else { return };
+    tokio::time::sleep(every.min(FIRST_AFTER)).await;
+    loop {
+        match Alone::try_take(&settings) {
+            Ok(Some(_alone)) => {
+                let compactor = compactor(&engine, Arc::new(|_| {}));
+                log(compactor.run(engine.now(), Closed::WhenWorthwhile).await);
+            }
+            Ok(None) => tracing::info!("another compaction is running: this one is left out"),
+            Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+fn log(ended: Result<Report, CompactError>) {
+    match ended {
+        Ok(report) => {
+            for shelf in &report.shelves {
+                tracing::info!(
+                    day = %shelf.day, pass = ?shelf.pass, copied = shelf.copied,
+                    bytes = shelf.bytes, removed = shelf.removed, "compacted a shelf"
+                );
+            }
+        }
+        Err(error) => tracing::error!(error = %error, "the compaction stopped; nothing is lost"),
+    }
+}
+
+/// What there is to say about an error that stopped a compaction.
+pub(crate) fn sorry(error: CompactError) -> Sorry {
+    let next = match &error {
+        CompactError::Hot(_) | CompactError::Overtaken { .. } => {
+            "run it again: it goes on where it stopped"
+        }
+        CompactError::Cold(_) => "nothing was removed from hot; `couponry doctor` looks at it",
+        CompactError::Misfit(_) => "nothing was changed",
+        CompactError::StubAlone { .. } | CompactError::NotAsWritten { .. } => {
+            "nothing was removed from hot; `couponry doctor` looks at it"
+        }
+    };
+    Sorry::new(error.to_string()).and(next)
+}

@@ -1,0 +1,308 @@
+//! Pages of coupons over both tiers.
+//!
+//! Hot is read first and cold after it, so that what is moved in between is in one of them at
+//! least; of two versions of a code the higher is the coupon. Within one expiry the coupons of hot
+//! come before those of cold: whoever is moved between two pages may be seen on both, but is never
+//! left out.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use cold::ScanFilter;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::UserId;
+use coupon::time::{Day, Millis};
+use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Tier};
+
+use crate::Engine;
+use crate::failure::Failure;
+
+/// Archived coupons that one page of a campaign or of an expiry span looks at, by the statistics
+/// of their files: some seconds. A person's coupons have a table of their own.
+pub(crate) const ARCHIVED_MAX: u64 = 10_000_000;
+
+/// Archived coupons of a person that are looked up at a time.
+const LOOKED_UP: usize = 64;
+
+/// Where a page ended: the next one begins behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The last coupon's expiry.
+    pub expires_at: Millis,
+    /// What tells coupons of one expiry apart.
+    pub tie: Tie,
+}
+
+/// Among coupons of one expiry: those of hot, then those of cold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tie {
+    /// By the hot store's own number.
+    Hot(u64),
+    /// By code.
+    Cold(Code),
+}
+
+/// One page that is wanted.
+pub(crate) struct PageQuery {
+    pub(crate) scope: ListScope,
+    pub(crate) filter: CouponFilter,
+    pub(crate) order: ListOrder,
+    pub(crate) after: Option<Position>,
+    pub(crate) limit: usize,
+}
+
+/// One page.
+pub(crate) struct Page {
+    pub(crate) sights: Vec<Sight>,
+    pub(crate) next: Option<Position>,
+}
+
+impl Position {
+    /// Which of two comes first in a list.
+    fn order(&self, other: &Position, order: ListOrder) -> Ordering {
+        let by_expiry = match order {
+            ListOrder::Soonest => self.expires_at.cmp(&other.expires_at),
+            ListOrder::Latest => other.expires_at.cmp(&self.expires_at),
+        };
+        by_expiry.then_with(|| match (&self.tie, &other.tie, order) {
+            (Tie::Hot(one), Tie::Hot(other), ListOrder::Latest) => other.cmp(one),
+            (one, other, _) => one.cmp(other),
+        })
+    }
+
+    /// The position in hot behind which everything lies that is behind this one.
+    fn in_hot(&self, order: ListOrder) -> ListPosition {
+        let tie = match (&self.tie, order) {
+            (Tie::Hot(tie), _) => *tie,
+            // All of hot's coupons with this expiry have been seen.
+            (Tie::Cold(_), ListOrder::Soonest) => u64::MAX >> 1,
+            (Tie::Cold(_), ListOrder::Latest) => 0,
+        };
+        ListPosition { expires_at: self.expires_at, tie }
+    }
+}
+
+impl From<&ListPosition> for Position {
+    fn from(position: &ListPosition) -> Position {
+        Position { expires_at: position.expires_at, tie: Tie::Hot(position.tie) }
+    }
+}
+
+/// A coupon of cold and its place in the list: the greatest is the last of them.
+struct Archived {
+    position: Position,
+    order: ListOrder,
+    coupon: Coupon,
+}
+
+impl PartialEq for Archived {
+    fn eq(&self, other: &Archived) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Archived {}
+
+impl PartialOrd for Archived {
+    fn partial_cmp(&self, other: &Archived) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Archived {
+    fn cmp(&self, other: &Archived) -> Ordering {
+        self.position.order(&other.position, self.order)
+    }
+}
+
+impl Engine {
+    /// One page over both tiers.
+    pub(crate) async fn page(&self, query: PageQuery) -> Result<Page, Failure> {
+        let now = self.now();
+        let hot = self
+            .hot
+            .list(ListQuery {
+                scope: query.scope.clone(),
+                filter: query.filter.clone(),
+                order: query.order,
+                after: query.after.as_ref().map(|after| after.in_hot(query.order)),
+                limit: query.limit,
+                now,
+            })
+            .await?;
+        let cold = match self.hot.cold_mark().await?.begun {
+            Some(_) => self.archived(&query, now).await?,
+            None => Vec::new(),
+        };
+        let (mut sights, mut next) = (Vec::with_capacity(query.limit), None);
+        let mut cold = self.sights(cold).await?.into_iter().peekable();
+        let end = hot.next.as_ref().map(Position::from);
+        for (position, sight) in newest(hot, &mut cold, query.order, end.as_ref()) {
+            if sights.len() == query.limit {
+                return Ok(Page { sights, next });
+            }
+            sights.push(sight);
+            next = Some(position);
+        }
+        // Short, and yet not the end: a store looks at a bounded number of rows for each page.
+        let next = end.or(cold.peek().and(next));
+        Ok(Page { sights, next })
+    }
+
+    /// The first coupons of cold behind the position, one more than fit.
+    async fn archived(&self, query: &PageQuery, now: Millis) -> Result<Vec<Archived>, Failure> {
+        match &query.scope {
+            ListScope::Holder(holder) => self.archived_of(holder, query, now).await,
+            ListScope::Campaign(campaign) => {
+                let filter = ScanFilter { campaign: Some(campaign.clone()), ..scan(query) };
+                self.archived_by(filter, query, now).await
+            }
+            ListScope::Everybody => self.archived_by(scan(query), query, now).await,
+        }
+    }
+
+    /// A person's: the side table has them in one place, and each is looked up by its code.
+    async fn archived_of(
+        &self,
+        holder: &UserId,
+        query: &PageQuery,
+        now: Millis,
+    ) -> Result<Vec<Archived>, Failure> {
+        let mut entries = self.cold.of_holder(holder).await?;
+        entries.retain(|entry| {
+            let position = archived_at(entry.expires_at, &entry.code);
+            query.filter.expires.holds(Some(entry.expires_at)) && is_behind(&position, query)
+        });
+        entries.sort_by(|one, other| {
+            let [one, other] = [one, other].map(|it| archived_at(it.expires_at, &it.code));
+            one.order(&other, query.order)
+        });
+        let mut found = Vec::new();
+        for some in entries.chunks(LOOKED_UP) {
+            let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+            for entry in some {
+                by_day.entry(entry.day).or_default().push(entry.code.clone());
+            }
+            let mut here = Vec::new();
+            for (day, codes) in by_day {
+                here.extend(self.cold.find(day, &codes).await?.into_iter().flatten());
+            }
+            let wanted = here.into_iter().filter(|coupon| {
+                coupon.holder() == Some(holder) && query.filter.holds(coupon, now)
+            });
+            found.extend(wanted.map(|coupon| archived(coupon, query.order)));
+            if found.len() > query.limit {
+                break;
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The first of all that a scan finds.
+    async fn archived_by(
+        &self,
+        filter: ScanFilter,
+        query: &PageQuery,
+        now: Millis,
+    ) -> Result<Vec<Archived>, Failure> {
+        let mut scan = self.cold.scan(filter).await?;
+        let mut first: BinaryHeap<Archived> = BinaryHeap::new();
+        while let Some(chunk) = scan.next().await? {
+            for (_, coupon) in chunk {
+                let position = archived_at(coupon.expires_at(), coupon.code());
+                if !is_behind(&position, query) || !query.filter.holds(&coupon, now) {
+                    continue;
+                }
+                first.push(archived(coupon, query.order));
+                if first.len() > query.limit + 1 {
+                    first.pop();
+                }
+            }
+        }
+        Ok(first.into_sorted_vec())
+    }
+
+    /// What an answer about archived coupons needs besides.
+    async fn sights(&self, archived: Vec<Archived>) -> Result<Vec<(Position, Sight)>, Failure> {
+        let mut known = HashMap::new();
+        let mut sights = Vec::with_capacity(archived.len());
+        for Archived { position, coupon, .. } in archived {
+            let genesis = coupon.genesis();
+            let key = (genesis.campaign.clone(), genesis.batch.clone());
+            if !known.contains_key(&key) {
+                let campaign = self.hot.campaign(&key.0, self.now()).await?;
+                let batch = self.hot.batch(&key.0, &key.1).await?;
+                let both = campaign.map(|row| row.campaign).zip(batch.map(|batch| batch.paused));
+                known.insert(key.clone(), both);
+            }
+            // Of a campaign that a restored hot store does not know there is nothing to show.
+            if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
+                sights.push((position, Sight { coupon, campaign, batch_paused, tier: Tier::Cold }));
+            }
+        }
+        Ok(sights)
+    }
+}
+
+fn archived_at(expires_at: Millis, code: &Code) -> Position {
+    Position { expires_at, tie: Tie::Cold(code.clone()) }
+}
+
+fn archived(coupon: Coupon, order: ListOrder) -> Archived {
+    Archived { position: archived_at(coupon.expires_at(), coupon.code()), order, coupon }
+}
+
+fn is_behind(position: &Position, query: &PageQuery) -> bool {
+    query.after.as_ref().is_none_or(|after| position.order(after, query.order) == Ordering::Greater)
+}
+
+fn scan(query: &PageQuery) -> ScanFilter {
+    // What lies before the position need not be read.
+    let (mut from, mut before) = (query.filter.expires.from, query.filter.expires.before);
+    if let Some(after) = &query.after {
+        match query.order {
+            ListOrder::Soonest => from = from.max(Some(after.expires_at)),
+            ListOrder::Latest => {
+                let end = after.expires_at.plus_ms(1);
+                before = Some(before.map_or(end, |before| before.min(end)));
+            }
+        }
+    }
+    ScanFilter {
+        expires_from: from,
+        expires_before: before,
+        rows_max: Some(ARCHIVED_MAX),
+        ..ScanFilter::default()
+    }
+}
+
+/// Both in one order, each code once; of cold nothing that lies behind `end`, where hot has not
+/// been looked at yet.
+fn newest(
+    hot: ListedPage,
+    cold: &mut std::iter::Peekable<std::vec::IntoIter<(Position, Sight)>>,
+    order: ListOrder,
+    end: Option<&Position>,
+) -> Vec<(Position, Sight)> {
+    let mut all: Vec<(Position, Sight)> =
+        hot.positions.iter().map(Position::from).zip(hot.coupons).collect();
+    let within = |position: &Position| end.is_none_or(|end| position.order(end, order).is_le());
+    while let Some(archived) = cold.next_if(|(position, _)| within(position)) {
+        all.push(archived);
+    }
+    all.sort_by(|one, other| one.0.order(&other.0, order));
+    let mut newest: HashMap<Code, u64> = HashMap::new();
+    for (_, sight) in &all {
+        let version = newest.entry(sight.coupon.code().clone()).or_default();
+        *version = sight.coupon.version().max(*version);
+    }
+    // The first of two that are the same is that of hot.
+    all.retain(|(_, sight)| {
+        let code = sight.coupon.code();
+        let is_newest = newest.get(code) == Some(&sight.coupon.version());
+        is_newest && newest.remove(code).is_some()
+    });
+    all
+}

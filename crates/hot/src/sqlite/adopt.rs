@@ -1,0 +1,203 @@
+//! After a restore: what cold has newer than this store takes the place of what stands here.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
+use coupon::ids::UserId;
+use coupon::imported::Standing;
+use coupon::minted::CodeKey;
+use coupon::time::Day;
+use rusqlite::params;
+
+use super::accounts;
+use super::claims::{self, NewEntry};
+use super::coupons::{row_of, signed};
+use super::days;
+use super::rows;
+use super::txn::{CampaignHere, Txn};
+use crate::Adopted;
+
+/// Coupons adopted in one unit of writing.
+pub(super) const ADOPT_MAX: usize = 200;
+
+/// Serials that are passed over on every day: far more than are minted between two backups, and a
+/// day has room for sixty such gaps.
+const SERIAL_GAP: i64 = 1 << 34;
+
+/// The setting from which the serials of a new day begin.
+pub(super) const SERIAL_FLOOR: &str = "serial_floor";
+
+pub(super) fn coupons(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    day: Day,
+    coupons: &[Coupon],
+) -> rusqlite::Result<Adopted> {
+    let mut adopted = Adopted::default();
+    for coupon in coupons {
+        let code = coupon.code();
+        if days::has_stub(txn, day, code)? || is_gone_already(txn, day, code)? {
+            adopted.known += 1;
+            continue;
+        }
+        let genesis = coupon.genesis();
+        let campaign = txn.campaign(&genesis.campaign)?;
+        let batch = match &campaign {
+            Some(campaign) => txn.batch_number(campaign.number, &genesis.batch)?,
+            None => None,
+        };
+        match campaign.zip(batch) {
+            Some((campaign, batch)) => {
+                one(txn, keys, day, coupon, &campaign, batch)?;
+                adopted.adopted += 1;
+            }
+            None => {
+                stranger(txn, keys, code)?;
+                adopted.strangers += 1;
+            }
+        }
+    }
+    Ok(adopted)
+}
+
+/// On a sealed shelf without a row: it was moved before the backup was made.
+fn is_gone_already(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    Ok(txn.is_sealed(day)? && row_of(txn, day, code)?.is_none())
+}
+
+fn one(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    day: Day,
+    coupon: &Coupon,
+    campaign: &CampaignHere,
+    batch: i64,
+) -> rusqlite::Result<()> {
+    let (code, home) = (coupon.code(), home(keys, coupon.code()));
+    // A day that is closing has a plan, which is all that is needed here.
+    let _ = days::enter(txn, day, &campaign.terms)?;
+    let moved = days::of_moved(txn, code)?;
+    let mut before = None;
+    for shelf in [Some(day), moved, home].into_iter().flatten() {
+        if let Some(located) = row_of(txn, shelf, code)? {
+            txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+                .execute(params![shelf.0, code.as_str()])?;
+            before = Some(located.coupon);
+        }
+    }
+    if before.is_none() && home.is_none() && moved.is_none() {
+        txn.count_arrivals(campaign.number, batch, 1);
+    }
+    let was = before.as_ref().map_or(&State::Available, Coupon::state);
+    txn.count_change(campaign.number, was, coupon.state());
+    txn.count_moved(campaign.number, coupon.state().word());
+    if !txn.is_sealed(day)? {
+        txn.statement("INSERT INTO stub (shelf_day, code, version) VALUES (?1, ?2, ?3)")?
+            .execute(params![day.0, code.as_str(), signed(coupon.version())])?;
+    }
+    if home != Some(day) {
+        enter_in_directory(txn, coupon, campaign.number, batch, day, home.is_none())?;
+    }
+    claim(txn, coupon, campaign.number, &campaign.terms, day)
+}
+
+/// The shelf inside a minted code.
+fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
+    keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
+}
+
+fn enter_in_directory(
+    txn: &Txn<'_>,
+    coupon: &Coupon,
+    campaign: i64,
+    batch: i64,
+    day: Day,
+    foreign: bool,
+) -> rusqlite::Result<()> {
+    let genesis = coupon.genesis();
+    let standing = foreign.then(|| rows::standing_to_json(&standing(coupon)));
+    txn.statement(
+        "INSERT INTO directory \
+         (code, kind, campaign, batch, shelf_day, valid_from, expires_at, standing) \
+         VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (code) DO UPDATE SET shelf_day = excluded.shelf_day",
+    )?
+    .execute(params![
+        coupon.code().as_str(),
+        campaign,
+        batch,
+        day.0,
+        foreign.then_some(genesis.valid_from.0),
+        foreign.then_some(genesis.expires_at.0),
+        standing,
+    ])?;
+    Ok(())
+}
+
+/// What a line would have to say for the coupon to be as it is: no later line moves it forward.
+fn standing(coupon: &Coupon) -> Standing {
+    match coupon.state() {
+        State::Available => Standing::Available,
+        State::Issued { holder } => {
+            Standing::Issued { holder: holder.clone(), at: coupon.issued_at() }
+        }
+        State::Redeemed { redemption, .. } => Standing::Redeemed {
+            holder: redemption.by.clone(),
+            issued_at: coupon.issued_at(),
+            at: redemption.at,
+            order: Some(redemption.order.clone()),
+        },
+        State::Void { .. } => Standing::Void,
+    }
+}
+
+/// Its holder has it, and what he asked for it by is spent.
+fn claim(
+    txn: &Txn<'_>,
+    coupon: &Coupon,
+    campaign: i64,
+    terms: &Campaign,
+    day: Day,
+) -> rusqlite::Result<()> {
+    if let Some(replaced) = coupon.issue_ref().and_then(|reference| reference.replaces()) {
+        txn.statement(
+            "INSERT INTO replacement (replaced, user_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![replaced, coupon.holder().map(UserId::as_str)])?;
+    }
+    let Some(holder) = coupon.holder().filter(|_| terms.per_user_limit.is_some()) else {
+        return Ok(());
+    };
+    let has = txn
+        .statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
+        .exists(params![campaign, holder.as_str(), coupon.code().as_str()])?;
+    if has {
+        return Ok(());
+    }
+    let entry = NewEntry::behind_all(txn, campaign, holder)?.named(coupon.issue_ref().cloned());
+    claims::enter(txn, campaign, &entry, day, coupon)
+}
+
+/// A code of a campaign that this store does not know. Nobody can find it, and if it is foreign
+/// nobody can import it as new either.
+fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
+    if home(keys, code).is_none() {
+        txn.statement(
+            "INSERT INTO directory (code, kind, campaign) VALUES (?1, 'gone', 0) \
+             ON CONFLICT (code) DO NOTHING",
+        )?
+        .execute([code.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Codes minted after the backup was made, which this store knows nothing of, are never minted
+/// again for somebody else.
+pub(super) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
+    let floor = accounts::setting(txn, SERIAL_FLOOR)?;
+    let floor = floor.map_or(Ok(0), |text| text.parse::<i64>());
+    let floor = floor.map_err(|why| super::failure::damaged(SERIAL_FLOOR, why))?;
+    accounts::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
+    txn.statement("UPDATE day_plan SET next_serial = next_serial + ?1")?.execute([SERIAL_GAP])?;
+    Ok(())
+}

@@ -1,0 +1,418 @@
+//! Shelves as they are emptied into cold: what is closed, stubs, seals, and room given back.
+
+use std::cmp::Ordering;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::accounts;
+use super::coupons::{located, row_of, signed};
+use super::rows;
+use super::txn::Txn;
+use crate::{ClosedShelf, ColdMark, Emptying, Kept, ListPosition, ShelfPlan};
+
+/// Coupons that one unit of writing turns into stubs: some 5 ms, so that nobody waits for it.
+pub(super) const RETIRE_MAX: usize = 200;
+
+/// Rows that one unit of writing looks at and removes.
+const REMOVE_MAX: i64 = 400;
+
+/// Stubs that one unit of writing removes; they stand in one tree alone.
+const REMOVE_STUBS_MAX: i64 = 2_000;
+
+/// Pages that one unit of writing gives back to the disk.
+const SHRINK_PAGES: i64 = 100;
+
+/// Free pages that are kept for what is to come, at the least: 16 MiB.
+const FREE_PAGES_KEPT: i64 = 4_096;
+
+const BEGUN: &str = "cold_begun";
+const COMMITTED: &str = "cold_committed";
+
+macro_rules! plan_columns {
+    () => {
+        "day, seal_after, sealed, unit, emptied"
+    };
+}
+
+fn plan(row: &Row<'_>) -> rusqlite::Result<ShelfPlan> {
+    Ok(ShelfPlan {
+        day: Day(row.get(0)?),
+        seal_after: Millis(row.get(1)?),
+        sealed: row.get(2)?,
+        unit: row.get::<_, i64>(3)?.unsigned_abs(),
+        emptied: row.get(4)?,
+    })
+}
+
+pub(super) fn plans(txn: &Txn<'_>) -> rusqlite::Result<Vec<ShelfPlan>> {
+    let sql = concat!("SELECT ", plan_columns!(), " FROM day_plan WHERE emptied = 0 ORDER BY day");
+    txn.statement(sql)?.query_map([], plan)?.collect()
+}
+
+pub(super) fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<ShelfPlan>> {
+    let sql = concat!("SELECT ", plan_columns!(), " FROM day_plan WHERE day = ?1");
+    txn.statement(sql)?.query_row([day.0], plan).optional()
+}
+
+/// The closed coupons of one campaign on one shelf: those without a redemption, then those whose
+/// redemption is old enough. Two ranges of one index.
+struct ClosedRange {
+    day: Day,
+    campaign: i64,
+    /// Redeemed then or before.
+    until: Millis,
+    /// How long after its redemption a coupon is closed.
+    cancel_ms: i64,
+}
+
+/// The ranges behind the shelf and the campaign given, in order.
+fn next_range(
+    txn: &Txn<'_>,
+    after: (Day, i64),
+    now: Millis,
+) -> rusqlite::Result<Option<ClosedRange>> {
+    let found = txn
+        .statement(
+            "SELECT shelf_day, campaign FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND (shelf_day, campaign) > (?1, ?2) \
+             ORDER BY shelf_day, campaign LIMIT 1",
+        )?
+        .query_row(params![after.0.0, after.1], |row| Ok((Day(row.get(0)?), row.get(1)?)))
+        .optional()?;
+    let Some((day, campaign)) = found else { return Ok(None) };
+    let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
+    let cancel_ms = Millis(0).plus_days(cancel_days).0;
+    Ok(Some(ClosedRange { day, campaign, until: now.plus_ms(-cancel_ms), cancel_ms }))
+}
+
+impl ClosedRange {
+    fn count(&self, txn: &Txn<'_>, enough: u64) -> rusqlite::Result<u64> {
+        let counted: i64 = txn
+            .statement(
+                "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at IS NULL UNION ALL \
+                 SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at <= ?3 LIMIT ?4)",
+            )?
+            .query_row(params![self.day.0, self.campaign, self.until.0, signed(enough)], |row| {
+                row.get(0)
+            })?;
+        Ok(counted.unsigned_abs())
+    }
+
+    /// Since when the first of them has been closed. Nulls, the void ones, come first.
+    fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
+        let first = |sql: &str| -> rusqlite::Result<Option<i64>> {
+            let mut statement = txn.statement(sql)?;
+            statement.query_row(params![self.day.0, self.campaign], |row| row.get(0)).optional()
+        };
+        let void = first(
+            "SELECT modified_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL ORDER BY modified_at LIMIT 1",
+        )?;
+        let redeemed = first(
+            "SELECT redeemed_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NOT NULL ORDER BY redeemed_at LIMIT 1",
+        )?;
+        let redeemed = redeemed.filter(|at| *at <= self.until.0).map(|at| at + self.cancel_ms);
+        Ok(void.into_iter().chain(redeemed).min().map(Millis))
+    }
+
+    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
+        let left = limit.saturating_sub(codes.len());
+        let mut statement = txn.statement(
+            "SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL UNION ALL \
+             SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND shelf_day = ?1 AND campaign = ?2 \
+             AND redeemed_at <= ?3 LIMIT ?4",
+        )?;
+        let asked = params![self.day.0, self.campaign, self.until.0, left as i64];
+        for code in statement.query_map(asked, |row| rows::parsed::<Code>(row, 0))? {
+            codes.push(code?);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn closed(
+    txn: &Txn<'_>,
+    now: Millis,
+    enough: u64,
+) -> rusqlite::Result<Vec<ClosedShelf>> {
+    let mut shelves: Vec<ClosedShelf> = Vec::new();
+    let mut after = (Day(i32::MIN), i64::MIN);
+    while let Some(range) = next_range(txn, after, now)? {
+        after = (range.day, range.campaign);
+        if txn.is_sealed(range.day)? {
+            continue;
+        }
+        let Some(since) = range.since(txn)? else { continue };
+        match shelves.last_mut().filter(|shelf| shelf.day == range.day) {
+            Some(shelf) => {
+                shelf.since = shelf.since.min(since);
+                if shelf.waiting < enough {
+                    shelf.waiting += range.count(txn, enough - shelf.waiting)?;
+                }
+            }
+            None => {
+                let waiting = range.count(txn, enough)?;
+                shelves.push(ClosedShelf { day: range.day, waiting, since });
+            }
+        }
+    }
+    Ok(shelves)
+}
+
+pub(super) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
+    let count = |sql: &str| -> rusqlite::Result<i64> {
+        txn.statement(sql)?.query_row([day.0], |row| row.get(0))
+    };
+    let rows =
+        count("SELECT count(*) FROM coupon INDEXED BY coupon_by_place WHERE shelf_day = ?1")?;
+    Ok((rows + count("SELECT count(*) FROM stub WHERE shelf_day = ?1")?).unsigned_abs())
+}
+
+pub(super) fn closed_codes(
+    txn: &Txn<'_>,
+    day: Day,
+    now: Millis,
+    limit: usize,
+) -> rusqlite::Result<Vec<Code>> {
+    let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
+    while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
+        after = (range.day, range.campaign);
+        range.codes(txn, &mut codes, limit)?;
+    }
+    codes.sort_unstable();
+    Ok(codes)
+}
+
+pub(super) fn coupons_of(txn: &Txn<'_>, day: Day, codes: &[Code]) -> rusqlite::Result<Vec<Coupon>> {
+    let found = codes.iter().filter_map(|code| row_of(txn, day, code).transpose());
+    found.map(|located| located.map(|it| it.coupon)).collect()
+}
+
+pub(super) fn retire(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
+    let mut retired = 0;
+    for (code, version) in copied {
+        let removed = txn
+            .statement(
+                "DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2 AND version = ?3 \
+                 RETURNING campaign, state",
+            )?
+            .query_row(params![day.0, code.as_str(), signed(*version)], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()?;
+        let Some((campaign, state)) = removed else { continue };
+        txn.statement("INSERT INTO stub (shelf_day, code, version) VALUES (?1, ?2, ?3)")?
+            .execute(params![day.0, code.as_str(), signed(*version)])?;
+        txn.count_moved(campaign, &state);
+        retired += 1;
+    }
+    Ok(retired)
+}
+
+pub(super) fn seal(txn: &Txn<'_>, day: Day, now: Millis) -> rusqlite::Result<bool> {
+    txn.statement(
+        "UPDATE day_plan SET closing = 1, sealed = 1 \
+         WHERE day = ?1 AND seal_after < ?2 AND sealed = 0",
+    )?
+    .execute(params![day.0, now.0])?;
+    txn.forget_seals();
+    txn.is_sealed(day)
+}
+
+pub(super) fn kept(
+    txn: &Txn<'_>,
+    day: Day,
+    after: Option<&Code>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Kept>> {
+    let mut numbers = numbers_behind(txn, day, after, limit)?;
+    let mut stubs = stubs_behind(txn, day, after, limit)?;
+    // Of both together no more than `limit`, so that nothing is left out in between.
+    if numbers.len() + stubs.len() > limit {
+        let mut codes: Vec<&Code> = numbers
+            .iter()
+            .map(|(code, _)| code)
+            .chain(stubs.iter().map(|(code, _)| code))
+            .collect();
+        codes.sort_unstable();
+        let last = codes[limit - 1].clone();
+        numbers.retain(|(code, _)| *code <= last);
+        stubs.retain(|(code, _)| *code <= last);
+    }
+    // In the order in which they lie, not in that of their codes, which is as good as random: a
+    // page of the table is read once for all of its rows.
+    numbers.sort_unstable_by_key(|(_, number)| *number);
+    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
+    let mut statement = txn.statement(sql)?;
+    let mut kept = Vec::with_capacity(numbers.len() + stubs.len());
+    for (_, number) in numbers {
+        let row = statement.query_row([number], rows::coupon_row)?;
+        kept.push(Kept::Coupon(Box::new(located(txn, row)?.coupon)));
+    }
+    kept.extend(stubs.into_iter().map(|(code, version)| Kept::Stub { code, version }));
+    kept.sort_unstable_by(|one, other| one.code().cmp(other.code()));
+    Ok(kept)
+}
+
+fn numbers_behind(
+    txn: &Txn<'_>,
+    day: Day,
+    after: Option<&Code>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Code, i64)>> {
+    let mut statement = txn.statement(
+        "SELECT code, number FROM coupon INDEXED BY coupon_by_place \
+         WHERE shelf_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
+    )?;
+    let asked = params![day.0, after.map_or("", Code::as_str), limit as i64];
+    statement.query_map(asked, |row| Ok((rows::parsed(row, 0)?, row.get(1)?)))?.collect()
+}
+
+fn stubs_behind(
+    txn: &Txn<'_>,
+    day: Day,
+    after: Option<&Code>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Code, u64)>> {
+    let mut statement = txn.statement(
+        "SELECT code, version FROM stub WHERE shelf_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
+    )?;
+    let asked = params![day.0, after.map_or("", Code::as_str), limit as i64];
+    let stubs = statement.query_map(asked, |row| {
+        Ok((rows::parsed(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+    })?;
+    stubs.collect()
+}
+
+/// One unit of removing; `None` when there is nothing left.
+///
+/// First in the order of the expiry, which is the order in which rows and most index entries lie:
+/// in any other, each row would touch five pages of its own. Then what expires on another day than
+/// that of its shelf, then the stubs.
+pub(super) fn remove(
+    txn: &Txn<'_>,
+    day: Day,
+    so_far: &Emptying,
+) -> rusqlite::Result<Option<Emptying>> {
+    if !txn.is_sealed(day)? {
+        return Err(super::failure::damaged("sealed", "a shelf is emptied that is not sealed"));
+    }
+    if !so_far.walked {
+        return remove_by_expiry(txn, day, so_far).map(Some);
+    }
+    let mut statement = txn.statement(
+        "SELECT number, campaign, state FROM coupon INDEXED BY coupon_by_place \
+         WHERE shelf_day = ?1 LIMIT ?2",
+    )?;
+    let left = statement.query_map(params![day.0, REMOVE_MAX], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+    })?;
+    let left = left.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut removed = left.len() as u64;
+    for (number, campaign, state) in left {
+        remove_row(txn, number, campaign, &state)?;
+    }
+    if removed == 0 {
+        removed = txn
+            .statement(
+                "DELETE FROM stub WHERE shelf_day = ?1 AND code IN \
+                 (SELECT code FROM stub WHERE shelf_day = ?1 LIMIT ?2)",
+            )?
+            .execute(params![day.0, REMOVE_STUBS_MAX])? as u64;
+    }
+    Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
+}
+
+fn remove_by_expiry(txn: &Txn<'_>, day: Day, so_far: &Emptying) -> rusqlite::Result<Emptying> {
+    let from = so_far.after.clone().unwrap_or(ListPosition {
+        // Expiries are exclusive: midnight belongs to the day before.
+        expires_at: Day(day.0 - 1).end(),
+        tie: u64::MAX >> 1,
+    });
+    let mut statement = txn.statement(
+        "SELECT number, campaign, state, shelf_day, expires_at FROM coupon \
+         INDEXED BY coupon_by_expiry \
+         WHERE (expires_at, number) > (?1, ?2) AND expires_at <= ?3 \
+         ORDER BY expires_at, number LIMIT ?4",
+    )?;
+    let asked = params![from.expires_at.0, signed(from.tie), day.end().0, REMOVE_MAX];
+    let found = statement.query_map(asked, |row| {
+        let at = ListPosition {
+            expires_at: Millis(row.get(4)?),
+            tie: row.get::<_, i64>(0)?.unsigned_abs(),
+        };
+        Ok((at, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, Day(row.get(3)?)))
+    })?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut after = so_far.clone();
+    after.walked = found.is_empty();
+    for (at, campaign, state, shelf) in found {
+        if shelf == day {
+            remove_row(txn, signed(at.tie), campaign, &state)?;
+            after.removed += 1;
+        }
+        after.after = Some(at);
+    }
+    Ok(after)
+}
+
+fn remove_row(txn: &Txn<'_>, number: i64, campaign: i64, state: &str) -> rusqlite::Result<()> {
+    txn.statement("DELETE FROM coupon WHERE number = ?1")?.execute([number])?;
+    txn.count_moved(campaign, state);
+    Ok(())
+}
+
+pub(super) fn finish(txn: &Txn<'_>, day: Day, unit: u64, emptied: bool) -> rusqlite::Result<()> {
+    txn.statement(
+        "UPDATE day_plan SET unit = max(unit, ?2), emptied = max(emptied, ?3) WHERE day = ?1",
+    )?
+    .execute(params![day.0, signed(unit), emptied])?;
+    Ok(())
+}
+
+/// Whether there is so much free space that it is worth giving back: a quarter of the file.
+pub(super) fn has_room_to_give(txn: &Txn<'_>) -> rusqlite::Result<bool> {
+    let number = |pragma: &str| txn.conn.pragma_query_value(None, pragma, |row| row.get(0));
+    let (free, pages): (i64, i64) = (number("freelist_count")?, number("page_count")?);
+    Ok(free > FREE_PAGES_KEPT && free > pages / 4)
+}
+
+pub(super) fn give_room_back(txn: &Txn<'_>) -> rusqlite::Result<()> {
+    let mut statement = txn.conn.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+pub(super) fn cold_mark(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
+    let version = |name: &str| -> rusqlite::Result<Option<u64>> {
+        let text = accounts::setting(txn, name)?;
+        text.map(|text| text.parse().map_err(|why| super::failure::damaged(name, why))).transpose()
+    };
+    Ok(ColdMark { begun: version(BEGUN)?, committed: version(COMMITTED)? })
+}
+
+pub(super) fn raise_cold_mark(txn: &Txn<'_>, mark: &ColdMark) -> rusqlite::Result<()> {
+    let here = cold_mark(txn)?;
+    for (name, here, new) in
+        [(BEGUN, here.begun, mark.begun), (COMMITTED, here.committed, mark.committed)]
+    {
+        if let Some(new) = new.filter(|new| here.cmp(&Some(*new)) == Ordering::Less) {
+            accounts::set(txn, name, &new.to_string())?;
+        }
+    }
+    Ok(())
+}

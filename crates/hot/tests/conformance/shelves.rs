@@ -1,0 +1,535 @@
+//! Shelves as the compactor works on them: what is closed, stubs, seals, emptying.
+
+use coupon::apply::Asker;
+use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::code::Code;
+use coupon::coupon::State;
+use coupon::imported::Standing;
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use hot::{
+    ClosedShelf, ColdMark, Emptying, HotError, ImportLine, ImportOutcome, Kept, Named, NewCampaign,
+    ShelfPlan, Tier,
+};
+
+use super::kit::{
+    Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke,
+    said, void,
+};
+
+/// One millisecond, before and at: nothing, and something.
+const EDGE: [i64; 2] = [-1, 0];
+
+/// What is closed on one shelf.
+async fn closed(kit: &Kit, day: Day, now: Millis, enough: u64) -> Option<ClosedShelf> {
+    let shelves = kit.hot.closed(now, enough).await.unwrap();
+    assert!(shelves.is_sorted_by_key(|shelf| shelf.day), "by day");
+    let mut here = shelves.into_iter().filter(|shelf| shelf.day == day);
+    let shelf = here.next();
+    assert_eq!(here.next(), None, "a shelf once");
+    shelf
+}
+
+pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
+    let (at, ann) = (NOW.plus_ms(5), kit.user("ann"));
+    let spent = |at| Standing::Redeemed { holder: None, issued_at: None, at, order: None };
+    for cancel_days in [0, 1, 30, 366] {
+        let campaign = Campaign { cancel_days, per_user_limit: Some(9), ..kit.draft() };
+        let code = kit.stocked(&campaign, 2).await.remove(0);
+        let (day, over) = (campaign.shelf(), at.plus_days(cancel_days));
+        kit.done(&code, give(&ann, None)).await;
+        kit.imported(&campaign, 1).await;
+        assert_eq!(closed(kit, day, over, 9).await, None, "issued, available");
+        assert_eq!(said(&kit.at(at, &code, redeem(&ann, "1")).await), Said::Accepted);
+        for edge in EDGE {
+            let now = over.plus_ms(edge);
+            let want = (edge == 0).then_some(ClosedShelf { day, waiting: 1, since: over });
+            assert_eq!(closed(kit, day, now, 9).await, want, "{cancel_days} days, {edge} ms");
+            let codes = kit.hot.closed_codes(day, now, 9).await.unwrap();
+            assert_eq!(codes.contains(&code), edge == 0, "{cancel_days} days, {edge} ms");
+            // What is closed is what the rules do not let go any more.
+            if edge == 0 || cancel_days == 0 {
+                let cancelled = kit.at(now, &code, cancel("1")).await;
+                assert_eq!(said(&cancelled), Said::Refused(Refusal::CancelClosed));
+            }
+        }
+        // Cancelled and redeemed again it is the last redemption that counts, of an import its own.
+        let batch = kit.open_import(&campaign).await;
+        let line = kit.line(&campaign, &kit.code(), spent(at.plus_ms(-3)));
+        kit.import(&campaign, &batch, vec![line]).await;
+        let want = ClosedShelf { day, waiting: 2, since: over.plus_ms(-3) };
+        assert_eq!(closed(kit, day, over, 9).await, Some(want));
+    }
+}
+
+pub(crate) async fn cancelled_ones_are_not_closed(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 2, ..kit.draft() };
+    let code = kit.stocked(&campaign, 1).await.remove(0);
+    let ann = kit.user("ann");
+    let day = campaign.shelf();
+    kit.done(&code, give(&ann, None)).await;
+    kit.done(&code, redeem(&ann, "1")).await;
+    kit.done(&code, cancel("1")).await;
+    assert_eq!(closed(kit, day, NOW.plus_days(2), 9).await, None);
+    let again = NOW.plus_days(1);
+    assert_eq!(said(&kit.at(again, &code, redeem(&ann, "2")).await), Said::Accepted);
+    assert_eq!(closed(kit, day, NOW.plus_days(2), 9).await, None);
+    let since = again.plus_days(2);
+    assert_eq!(closed(kit, day, since, 9).await, Some(ClosedShelf { day, waiting: 1, since }));
+}
+
+pub(crate) async fn closed_ones_are_counted(kit: &Kit) {
+    let first = Campaign { cancel_days: 2, handout: Handout::Bearer, ..kit.draft() };
+    let first = Campaign { per_user_limit: None, ..first };
+    let second = Campaign { id: kit.draft().id, cancel_days: 0, ..first.clone() };
+    let third = Campaign { expires_at: first.expires_at, ..kit.draft() };
+    let (day, ann) = (first.shelf(), kit.user("ann"));
+    let ours = kit.stocked(&first, 4).await;
+    let theirs = kit.stocked(&second, 3).await;
+    let dead = kit.stocked(&third, 3).await;
+    let mut moments = (1..).map(|n| NOW.plus_ms(n));
+    for code in ours.iter().chain(&theirs) {
+        let at = moments.next().unwrap();
+        assert_eq!(said(&kit.at(at, code, redeem(&ann, "1")).await), Said::Accepted);
+    }
+    let shelf = |waiting, since| Some(ClosedShelf { day, waiting, since: NOW.plus_ms(since) });
+    let two_days = 2 * coupon::time::DAY_MS;
+    let soon = NOW.plus_ms(100);
+    assert_eq!(closed(kit, day, NOW.plus_ms(6), 99).await, shelf(2, 5), "those without a window");
+    assert_eq!(closed(kit, day, soon, 99).await, shelf(3, 5));
+    let turn = NOW.plus_ms(two_days + 2);
+    assert_eq!(closed(kit, day, turn, 99).await, shelf(5, 5), "two of the first, and the three");
+    assert_eq!(closed(kit, day, turn.plus_days(1), 99).await, shelf(7, 5));
+    for (n, code) in dead.iter().take(2).enumerate() {
+        let at = NOW.plus_ms(4 - n as i64);
+        assert_eq!(said(&kit.at(at, code, void()).await), Said::Accepted);
+    }
+    assert_eq!(closed(kit, day, soon, 99).await, shelf(5, 3), "void ones at once");
+    for (enough, want) in [(1, 1), (2, 2), (4, 4), (5, 5), (6, 5)] {
+        assert_eq!(closed(kit, day, soon, enough).await, shelf(want, 3), "enough are {enough}");
+    }
+
+    let mut want: Vec<Code> = theirs.iter().chain(&dead[..2]).cloned().collect();
+    want.sort();
+    let codes = kit.hot.closed_codes(day, soon, 99).await.unwrap();
+    assert_eq!(codes, want, "of all campaigns, in order");
+    for limit in 1..=5 {
+        let some = kit.hot.closed_codes(day, soon, limit).await.unwrap();
+        assert_eq!(some.len(), limit);
+        assert!(some.is_sorted() && some.iter().all(|code| want.contains(code)));
+    }
+    assert_eq!(kit.archive_closed(day, soon).await, 5);
+    assert_eq!(closed(kit, day, soon, 99).await, None, "what was moved waits no more");
+    assert_eq!(closed(kit, day, turn, 99).await, shelf(2, two_days + 1));
+
+    let late = kit.time_to_seal(day).await;
+    assert!(closed(kit, day, late, 99).await.is_some());
+    assert!(kit.hot.seal(day, late).await.unwrap());
+    assert_eq!(closed(kit, day, late, 99).await, None, "a sealed one is moved as a whole");
+}
+
+pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
+    let mut codes = kit.stocked(&campaign, 4).await;
+    let moved = codes.pop().unwrap();
+    let ann = kit.user("ann");
+    for code in &codes[..2] {
+        kit.done(code, give(&ann, None)).await;
+    }
+    kit.done(&moved, extend(campaign.expires_at.plus_days(1))).await;
+    let mut asked = vec![codes[0].clone(), codes[1].clone(), codes[2].clone(), moved.clone()];
+    asked.push(kit.code());
+    asked.sort();
+    let coupons = kit.hot.coupons_of(campaign.shelf(), asked.clone()).await.unwrap();
+    let mut want: Vec<&Code> = codes[..2].iter().collect();
+    want.sort();
+    assert_eq!(coupons.iter().map(|it| it.code()).collect::<Vec<_>>(), want, "those with a row");
+    for coupon in coupons {
+        assert_eq!(kit.coupon(coupon.code()).await, coupon);
+    }
+}
+
+pub(crate) async fn retired_in_just_this_version(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
+    let codes = kit.stocked(&campaign, 4).await;
+    let ann = kit.user("ann");
+    for code in &codes[..3] {
+        kit.done(code, give(&ann, None)).await;
+        kit.done(code, redeem(&ann, "1")).await;
+    }
+    let day = campaign.shelf();
+    // Copied, and then cancelled: the copy is not what it is now.
+    for code in &codes[..3] {
+        kit.archive.keep(day, &kit.coupon(code).await);
+    }
+    kit.done(&codes[0], cancel("1")).await;
+    let tally = kit.tally(&campaign).await;
+    let copied = vec![
+        (codes[0].clone(), 2),
+        (codes[1].clone(), 1),
+        (codes[1].clone(), 3),
+        (codes[2].clone(), 2),
+        (codes[3].clone(), 0),
+        (kit.code(), 1),
+    ];
+    assert_eq!(kit.hot.retire(day, copied.clone()).await.unwrap(), 1);
+    assert_eq!(kit.hot.retire(Day(day.0 + 1), vec![(codes[1].clone(), 2)]).await.unwrap(), 0);
+    assert_eq!(kit.hot.retire(day, Vec::new()).await.unwrap(), 0);
+    let tiers = [Tier::Hot, Tier::Hot, Tier::Cold, Tier::Hot];
+    for (code, tier) in codes.iter().zip(tiers) {
+        assert_eq!(kit.see(code).await.unwrap().tier, tier, "{code}");
+    }
+    assert_eq!(kit.hot.retire(day, copied).await.unwrap(), 0, "once");
+    assert_eq!(kit.tally(&campaign).await, tally);
+    kit.is_sound().await;
+    // What stayed goes on; what went is final.
+    kit.done(&codes[0], redeem(&ann, "2")).await;
+    kit.done(&codes[1], cancel("1")).await;
+    kit.done(&codes[3], void()).await;
+    assert_eq!(kit.said(&codes[2], cancel("1")).await, Said::Refused(Refusal::CancelClosed));
+}
+
+/// A late write and a stub want the same coupon: one of them wins, and is not undone.
+pub(crate) async fn a_stub_lets_no_late_write_through(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
+    let codes = kit.stocked(&campaign, 60).await;
+    let (day, ann) = (campaign.shelf(), kit.user("ann"));
+    for code in &codes {
+        kit.done(code, give(&ann, None)).await;
+        let coupon = kit.done(code, redeem(&ann, "1")).await;
+        kit.archive.keep(day, &coupon);
+    }
+    let mut both = [0, 0];
+    for code in &codes {
+        let found = kit.found(code).await;
+        let change = kit.change(cancel("1"), Asker::Shop, NOW);
+        let retire = kit.hot.retire(day, vec![(code.clone(), 2)]);
+        let (cancelled, retired) = tokio::join!(kit.hot.apply(&found, change), retire);
+        let (cancelled, retired) = (said(&cancelled.unwrap()), retired.unwrap());
+        let sight = kit.see(code).await.unwrap();
+        match retired {
+            0 => {
+                assert_eq!(cancelled, Said::Accepted);
+                assert_eq!((sight.tier, sight.coupon.version()), (Tier::Hot, 3));
+            }
+            _ => {
+                assert_eq!(cancelled, Said::Refused(Refusal::CancelClosed));
+                assert_eq!((sight.tier, sight.coupon.version()), (Tier::Cold, 2));
+            }
+        }
+        both[retired as usize] += 1;
+    }
+    let want = Tally { stock: 60, issued: both[0], redeemed: both[1], void: 0 };
+    assert_eq!(kit.tally(&campaign).await, want);
+}
+
+pub(crate) async fn many_are_retired_at_once(kit: &Kit) {
+    const MANY: usize = 450;
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let (batch, day) = (kit.open_import(&campaign).await, campaign.shelf());
+    let codes: Vec<Code> = (0..MANY).map(|_| kit.code()).collect();
+    let line = |code| kit.line(&campaign, code, Standing::Void);
+    kit.import(&campaign, &batch, codes.iter().map(line).collect()).await;
+    let closed = kit.hot.closed_codes(day, NOW, 1_000).await.unwrap();
+    assert_eq!(closed.len(), MANY);
+    let coupons = kit.hot.coupons_of(day, closed).await.unwrap();
+    coupons.iter().for_each(|coupon| kit.archive.keep(day, coupon));
+    let copied: Vec<_> = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
+    assert_eq!(kit.hot.retire(day, copied.clone()).await.unwrap(), MANY as u64);
+    assert_eq!(kit.hot.retire(day, copied).await.unwrap(), 0);
+    kit.is_sound().await;
+    kit.archive.asked();
+    assert_eq!(kit.coupon(&codes[MANY - 1]).await.state(), &State::Void { holder: None });
+    assert_eq!(kit.archive.asked(), (1, 1));
+}
+
+pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 3, extend_days: 7, ..kit.draft() };
+    let codes = kit.stocked(&campaign, 3).await;
+    let [ann, bob] = kit.users();
+    let day = campaign.shelf();
+    let over = day.end().plus_days(7).plus_ms(15 * MINUTE);
+    let plan = ShelfPlan { day, seal_after: over, sealed: false, unit: 0, emptied: false };
+    assert_eq!(kit.hot.shelf(day).await.unwrap(), Some(plan));
+    // Another campaign needs it for longer; a third, for less, does not shorten that.
+    for (extend_days, longer) in [(9, 2), (0, 2)] {
+        let other = Campaign { extend_days, expires_at: campaign.expires_at, ..kit.draft() };
+        kit.create(&Campaign { cancel_days: 0, ..other }).await;
+        let plan = ShelfPlan { seal_after: over.plus_days(longer), ..plan };
+        assert_eq!(kit.hot.shelf(day).await.unwrap(), Some(plan));
+    }
+    let over = over.plus_days(2);
+    kit.done(&codes[0], give(&ann, None)).await;
+    kit.done(&codes[0], hold(&ann, "1", 5)).await;
+    let last = codes[1].clone();
+    for early in [NOW, over.plus_ms(-1), over] {
+        assert!(!kit.hot.seal(day, early).await.unwrap());
+        assert!(!kit.hot.shelf(day).await.unwrap().unwrap().sealed);
+    }
+    kit.done(&last, void()).await;
+    for _ in 0..2 {
+        assert!(kit.hot.seal(day, over.plus_ms(1)).await.unwrap());
+    }
+    assert!(kit.hot.seal(day, NOW).await.unwrap(), "a seal stays, whatever the clock says");
+    let sealed = ShelfPlan { seal_after: over, sealed: true, ..plan };
+    assert_eq!(kit.hot.shelf(day).await.unwrap(), Some(sealed));
+    assert!(kit.hot.shelves().await.unwrap().contains(&sealed));
+
+    // Nothing on it changes, also where its row is still there.
+    let (refused, closed) = (Said::Refused, Refusal::ShelfClosed);
+    let cases = [
+        ("redeemed", &codes[0], redeem(&ann, "1"), refused(Refusal::Expired)),
+        ("held for longer", &codes[0], hold(&ann, "1", 9), refused(Refusal::Expired)),
+        ("released", &codes[0], release("1"), refused(closed)),
+        ("a minted one given", &codes[2], give(&bob, None), refused(Refusal::Expired)),
+        ("past his limit, too", &codes[2], give(&ann, None), refused(Refusal::Expired)),
+        ("a minted one killed", &codes[2], void(), refused(closed)),
+        ("extended away", &codes[2], extend(day.end().plus_days(1)), refused(closed)),
+        ("a dead one killed", &last, void(), Said::Replayed),
+    ];
+    for (name, code, action, want) in cases {
+        let before = kit.see(code).await;
+        assert_eq!(kit.said(code, action).await, want, "{name}");
+        assert_eq!(kit.see(code).await, before, "{name}");
+    }
+}
+
+pub(crate) async fn nothing_comes_to_a_sealed_shelf(kit: &Kit) {
+    let sealed = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
+    kit.stocked(&sealed, 1).await;
+    let day = sealed.shelf();
+    // Its own shelf is the one before.
+    let early = Campaign { expires_at: day.start(), ..kit.draft() };
+    let code = kit.stocked(&early, 1).await.remove(0);
+    let batch = kit.open_import(&early).await;
+    assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
+    let before = kit.hot.shelf(day).await.unwrap();
+    for emptied in [false, true] {
+        if emptied {
+            kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+        }
+        let line = kit.line(&early, &kit.code(), Standing::Available);
+        let line = ImportLine { expires_at: sealed.expires_at, ..line };
+        let imported = kit.import(&early, &batch, vec![line.clone()]).await;
+        assert_eq!(imported, [ImportOutcome::Refused(Refusal::ShelfClosed)]);
+        assert_eq!(kit.find(&line.code).await, None, "and has won no entry");
+        let closed = Said::Refused(Refusal::ShelfClosed);
+        assert_eq!(kit.said(&code, extend(sealed.expires_at)).await, closed);
+        assert_eq!(kit.said(&code, extend(day.start().plus_ms(1))).await, closed, "its first ms");
+        let mint = kit.hot.mint(&sealed.id, kit.order_of(1), NOW).await.unwrap();
+        assert_eq!(mint, Named::Refused(Refusal::ShelfClosed));
+        let new = Campaign { expires_at: sealed.expires_at, ..kit.draft() };
+        let new = NewCampaign { campaign: new, created_as: String::new(), first_batch: None };
+        let new = kit.hot.create_campaign(new).await.unwrap();
+        assert_eq!(new, Named::Refused(Refusal::ShelfClosed));
+    }
+    let after = kit.hot.shelf(day).await.unwrap();
+    assert_eq!(after, before.map(|plan| ShelfPlan { unit: 1, emptied: true, ..plan }));
+    kit.done(&code, extend(day.end().plus_days(1))).await;
+}
+
+pub(crate) async fn a_day_without_a_plan(kit: &Kit) {
+    let day = Day(kit.draft().shelf().0 + 1);
+    assert_eq!(kit.hot.shelf(day).await.unwrap(), None);
+    assert!(!kit.hot.seal(day, day.end().plus_days(9_999)).await.unwrap());
+    assert_eq!(kit.hot.shelf(day).await.unwrap(), None, "it has none now either");
+    assert_eq!(kit.hot.kept(day, None, 9).await.unwrap(), []);
+    assert_eq!(kit.hot.count(day).await.unwrap(), 0);
+    assert_eq!(kit.hot.closed_codes(day, NOW, 9).await.unwrap(), [] as [Code; 0]);
+    assert!(kit.hot.shelves().await.unwrap().iter().all(|plan| plan.day != day));
+}
+
+pub(crate) async fn kept_in_pages(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 0, per_user_limit: Some(99), ..kit.draft() };
+    let minted = kit.stocked(&campaign, 9).await;
+    let mut codes = kit.imported(&campaign, 5).await;
+    let (day, ann) = (campaign.shelf(), kit.user("ann"));
+    for code in &minted[..7] {
+        kit.done(code, give(&ann, None)).await;
+    }
+    // Of each kind some among the others.
+    let closed = [&minted[0], &minted[3], &minted[5], &codes[1], &codes[4]].map(Code::clone);
+    for code in &closed {
+        match kit.coupon(code).await.holder() {
+            Some(_) => kit.done(code, redeem(&ann, "1")).await,
+            None => kit.done(code, void()).await,
+        };
+    }
+    assert_eq!(kit.archive_closed(day, NOW).await, closed.len() as u64);
+    assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
+    codes.extend(minted[..7].iter().cloned());
+    codes.sort();
+    let mut want = Vec::new();
+    for code in &codes {
+        let coupon = kit.coupon(code).await;
+        want.push(match closed.contains(code) {
+            true => Kept::Stub { code: code.clone(), version: coupon.version() },
+            false => Kept::Coupon(Box::new(coupon)),
+        });
+    }
+    assert_eq!(kit.hot.count(day).await.unwrap(), want.len() as u64);
+    for page in 1..=codes.len() + 1 {
+        let mut kept: Vec<Kept> = Vec::new();
+        loop {
+            let after = kept.last().map(|it| it.code().clone());
+            let some = kit.hot.kept(day, after, page).await.unwrap();
+            if some.is_empty() {
+                break;
+            }
+            assert!(some.len() <= page);
+            kept.extend(some);
+        }
+        assert_eq!(kept, want, "pages of {page}");
+    }
+}
+
+/// What lies on other shelves stays, whatever its expiry; and what lies on this one goes.
+pub(crate) async fn emptied_alone(kit: &Kit) {
+    let ann = kit.user("ann");
+    let here = Campaign { cancel_days: 0, per_user_limit: Some(99), ..kit.draft() };
+    let minted = kit.stocked(&here, 4).await;
+    let imported = kit.imported(&here, 2).await;
+    let day = here.shelf();
+    for code in [&minted[0], &minted[1], &minted[2], &imported[1]] {
+        kit.done(code, give(&ann, None)).await;
+    }
+    kit.done(&minted[1], redeem(&ann, "1")).await;
+    kit.done(&minted[2], void()).await;
+    kit.done(&imported[1], redeem(&ann, "1")).await;
+    // On this shelf, and expired long before it.
+    let short = Campaign { valid_days: Some(1), expires_at: here.expires_at, ..kit.draft() };
+    kit.stocked(&short, 2).await;
+    let early = kit.issued(&short, &ann, "a").await;
+    // On other shelves, and expiring on this day, at its first and its last instant.
+    let later = Campaign { expires_at: here.expires_at.plus_days(2), ..kit.draft() };
+    let later = Campaign { valid_days: Some(1), per_user_limit: Some(9), ..later };
+    kit.stocked(&later, 4).await;
+    let mut others = Vec::new();
+    for (name, at) in [("b", day.start().plus_ms(-1)), ("c", day.start()), ("d", NOW)] {
+        let issued = kit.issue_at(at, &later.id, &ann, reference(name)).await;
+        others.push(of(&issued).code().clone());
+    }
+    assert_eq!(kit.coupon(&others[0]).await.expires_at(), day.end());
+    let before_it = Campaign { expires_at: day.start(), ..kit.draft() };
+    kit.create(&before_it).await;
+    others.extend(kit.imported(&before_it, 1).await);
+    let moved = kit.imported(&before_it, 1).await.remove(0);
+    kit.done(&moved, extend(day.end().plus_ms(1))).await;
+    others.push(moved);
+    let mut before = Vec::new();
+    for code in &others {
+        before.push(kit.see(code).await.unwrap());
+    }
+    let campaigns = [&here, &short, &later, &before_it];
+    let tallies = async || {
+        let mut tallies = Vec::new();
+        for campaign in campaigns {
+            tallies.push(kit.tally(campaign).await);
+        }
+        tallies
+    };
+    let counted = tallies().await;
+
+    assert_eq!(kit.archive_closed(day, NOW).await, 3);
+    assert_eq!(tallies().await, counted);
+    let late = kit.time_to_seal(day).await;
+    let damaged = kit.hot.remove_kept(day, Emptying::default()).await;
+    assert!(matches!(damaged, Err(HotError::Damaged(_))), "it is not sealed: {damaged:?}");
+    // Two rows, three stubs, and the one that expired before.
+    assert_eq!(kit.archive_shelf(day, late).await, 6);
+    assert_eq!(kit.hot.count(day).await.unwrap(), 0);
+    assert_eq!(tallies().await, counted);
+    for (code, before) in others.iter().zip(before) {
+        assert_eq!(kit.see(code).await, Some(before), "{code} lies elsewhere");
+    }
+    assert_eq!(kit.see(&early).await.unwrap().tier, Tier::Cold);
+    kit.is_sound().await;
+    let mut again = Emptying::default();
+    while let Some(further) = kit.hot.remove_kept(day, again.clone()).await.unwrap() {
+        again = further;
+    }
+    assert_eq!(again.removed, 0, "nothing is left");
+    kit.done(&others[0], redeem(&ann, "9")).await;
+    kit.done(&others[0], cancel("9")).await;
+    kit.done(&others[0], revoke(&ann)).await;
+}
+
+/// More than one unit of writing takes, and begun anew in the middle by somebody who knows nothing
+/// of what was removed.
+pub(crate) async fn emptied_in_several_units(kit: &Kit) {
+    const ROWS: usize = 1_000;
+    const STUBS: usize = 2_100;
+    let campaign = Campaign { cancel_days: 0, ..kit.draft() };
+    kit.create(&campaign).await;
+    let (batch, day) = (kit.open_import(&campaign).await, campaign.shelf());
+    let lines = (0..ROWS + STUBS).map(|n| {
+        let standing = if n < ROWS { Standing::Available } else { Standing::Void };
+        kit.line(&campaign, &kit.code(), standing)
+    });
+    kit.import(&campaign, &batch, lines.collect()).await;
+    let closed = kit.hot.closed_codes(day, NOW, STUBS).await.unwrap();
+    let copied = closed.into_iter().map(|code| (code, 1)).collect();
+    assert_eq!(kit.hot.retire(day, copied).await.unwrap(), STUBS as u64);
+    let tally = Tally { stock: (ROWS + STUBS) as u64, void: STUBS as u64, ..Tally::default() };
+    assert_eq!(kit.tally(&campaign).await, tally);
+    assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
+    let all = kit.hot.count(day).await.unwrap();
+    assert_eq!(all, (ROWS + STUBS) as u64);
+    let first = kit.hot.remove_kept(day, Emptying::default()).await.unwrap().unwrap();
+    assert!((1..all / 2).contains(&first.removed), "a bounded number: {first:?}");
+    let mut emptying = Emptying::default();
+    let mut most = 0;
+    while let Some(further) = kit.hot.remove_kept(day, emptying.clone()).await.unwrap() {
+        most = most.max(further.removed - emptying.removed);
+        emptying = further;
+    }
+    assert_eq!(first.removed + emptying.removed, all, "each once");
+    assert!(most < all, "never all at once: {most}");
+    assert_eq!(kit.hot.kept(day, None, 9).await.unwrap(), []);
+    assert_eq!(kit.tally(&campaign).await, tally);
+}
+
+pub(crate) async fn units_are_written_down(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
+    kit.stocked(&campaign, 1).await;
+    let day = campaign.shelf();
+    let is_listed = async || {
+        let shelves = kit.hot.shelves().await.unwrap();
+        assert!(shelves.is_sorted_by_key(|plan| plan.day), "by day");
+        shelves.iter().any(|plan| plan.day == day)
+    };
+    let steps = [
+        ("the first", 1, false, 1, false),
+        ("the same again", 1, false, 1, false),
+        ("the third", 3, false, 3, false),
+        ("one before it, late", 2, false, 3, false),
+        ("the last", 4, true, 4, true),
+        ("what was emptied stays empty", 4, false, 4, true),
+    ];
+    for (name, unit, all, want, emptied) in steps {
+        kit.hot.finish_unit(day, unit, all).await.unwrap();
+        let plan = kit.hot.shelf(day).await.unwrap().unwrap();
+        assert_eq!((plan.unit, plan.emptied), (want, emptied), "{name}");
+        assert_eq!(is_listed().await, !emptied, "{name}");
+    }
+}
+
+pub(crate) async fn cold_marks_only_rise(kit: &Kit) {
+    let mark = |begun, committed| ColdMark { begun, committed };
+    let here = kit.hot.cold_mark().await.unwrap();
+    let base = here.begun.max(here.committed).map_or(0, |mark| mark + 1);
+    let steps = [
+        ("nothing", mark(None, None), here),
+        ("the first", mark(Some(base), None), mark(Some(base), here.committed)),
+        ("committed", mark(None, Some(base)), mark(Some(base), Some(base))),
+        ("a later one", mark(Some(base + 10), None), mark(Some(base + 10), Some(base))),
+        ("an earlier one", mark(Some(base + 9), Some(base)), mark(Some(base + 10), Some(base))),
+        ("both", mark(Some(base + 11), Some(base + 11)), mark(Some(base + 11), Some(base + 11))),
+        ("nothing again", mark(None, None), mark(Some(base + 11), Some(base + 11))),
+    ];
+    for (name, raised, want) in steps {
+        kit.hot.raise_cold_mark(raised).await.unwrap();
+        assert_eq!(kit.hot.cold_mark().await.unwrap(), want, "{name}");
+    }
+}
