@@ -8,6 +8,7 @@
 //! is decided by its commit alone.
 
 mod closed;
+mod examine;
 mod expired;
 mod finish;
 mod merge;
@@ -22,6 +23,7 @@ use cold::{ColdError, ColdStore};
 use coupon::time::{Day, Millis};
 use hot::{ColdMark, HotError, Shelves};
 
+pub use examine::examine;
 pub use plan::{Pass, Work};
 pub use report::{Progress, Report, ShelfReport, Watch};
 pub use standing::{Misfit, standing};

@@ -140,6 +140,15 @@ pub trait Shelves: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Kept>, HotError>;
 
+    /// The stubs of a shelf behind `after`, with the versions that lie in cold, in the order of
+    /// codes, at most `limit`.
+    async fn stubs(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<(Code, u64)>, HotError>;
+
     /// Removes a bounded number of rows and stubs of a sealed shelf, behind what a call before it
     /// has removed; `None` when there is nothing left. Only for a shelf whose content was read
     /// back from cold.

@@ -562,6 +562,15 @@ impl Shelves for SqliteHot {
         self.readers.run(move |txn| shelves::kept(txn, day, after.as_ref(), limit)).await
     }
 
+    async fn stubs(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<(Code, u64)>, HotError> {
+        self.readers.run(move |txn| shelves::stubs(txn, day, after.as_ref(), limit)).await
+    }
+
     async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>, HotError> {
         self.writer.run(move |txn| shelves::remove(txn, day, &so_far)).await
     }

@@ -128,7 +128,7 @@ async fn after_redeeming(terms: Value, what: &str, order: &str) -> Answer {
 }
 
 async fn archived_away() -> Answer {
-    let service = Service::new();
+    let service = Service::new().by_hand();
     service.campaign("c", json!({"cancel_days": 0})).await;
     let code = service.issued("c", "ann").await;
     service.does("redeem", &code, "1").await.is("201", "redeemed");

@@ -1,7 +1,9 @@
 //! The whole service in this process, on a store of its own, under a clock that the test moves.
 //!
 //! Every answer that passes through [`Service::send`] is held against the contract (see
-//! [`crate::contract`]), whatever the test that asked for it is about.
+//! [`crate::contract`]), whatever the test that asked for it is about. Where [`crate::ARCHIVED`]
+//! says so, what is finished is moved to cold before each request, also before those of a test that
+//! has never heard of cold.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use hot::sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use tower::ServiceExt;
 
 use crate::contract;
@@ -63,6 +66,24 @@ pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
     app: Router,
     folder: Arc<TempDir>,
+    archiving: Archiving,
+}
+
+/// When coupons are moved to cold.
+enum Archiving {
+    /// By [`Service::compact`] alone.
+    ByHand,
+    /// Before each request. Of many requests at once one moves, and the others go on beside it.
+    Always(Mutex<()>),
+}
+
+impl Archiving {
+    fn of_these_tests() -> Archiving {
+        match crate::ARCHIVED {
+            true => Archiving::Always(Mutex::default()),
+            false => Archiving::ByHand,
+        }
+    }
 }
 
 /// Options that do not look at how full the disk of the machine is.
@@ -106,7 +127,12 @@ impl Service {
         let its = Arc::clone(&clock);
         let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
         let app = api::app(Arc::clone(&engine), Arc::new(tokens(SECRET, None)));
-        Service { clock, engine, app, folder }
+        Service { clock, engine, app, folder, archiving: Archiving::of_these_tests() }
+    }
+
+    /// The same service, whose coupons stay where they are until the test moves them.
+    pub(crate) fn by_hand(self) -> Service {
+        Service { archiving: Archiving::ByHand, ..self }
     }
 
     /// A second service on the same folder.
@@ -117,9 +143,9 @@ impl Service {
 
     /// The same folder after a restart.
     pub(crate) fn reopened(self) -> Service {
-        let Service { clock, engine, app, folder } = self;
+        let Service { clock, engine, app, folder, archiving } = self;
         drop((app, engine));
-        Service::over(folder, clock, options(), &code_keys)
+        Service { archiving, ..Service::over(folder, clock, options(), &code_keys) }
     }
 
     /// The same service, which takes the tokens of an identity provider too.
@@ -130,11 +156,22 @@ impl Service {
 
     /// Moves to cold whatever may go there at the moment.
     pub(crate) async fn compact(&self) {
-        let (hot, cold) = (self.engine.shelves(), Arc::clone(self.engine.cold()));
-        let settings = compactor::Settings::default();
-        let compactor = Compactor::new(hot, cold, settings, Arc::new(|_| {}));
-        let report = compactor.run(self.now(), Closed::Now).await.expect("a compaction");
+        let report = self.compactor().run(self.now(), Closed::Now).await.expect("a compaction");
         assert!(report.failed.is_empty(), "{:?}", report.failed);
+    }
+
+    pub(crate) fn compactor(&self) -> Compactor {
+        let (hot, cold) = (self.engine.shelves(), Arc::clone(self.engine.cold()));
+        Compactor::new(hot, cold, compactor::Settings::default(), Arc::new(|_| {}))
+    }
+
+    async fn archive_what_is_finished(&self) {
+        let Archiving::Always(turn) = &self.archiving else { return };
+        let Ok(_turn) = turn.try_lock() else { return };
+        let works = self.compactor().plan(self.now(), Closed::Now).await.expect("a plan");
+        if !works.is_empty() {
+            self.compact().await;
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -182,6 +219,7 @@ impl Service {
 
     /// One request as it is, its answer held against the contract.
     pub(crate) async fn send(&self, who: Who<'_>, asked: Asked) -> Answer {
+        self.archive_what_is_finished().await;
         let mut request = Request::builder().method(asked.method).uri(&asked.target);
         if let Some(value) = self.authorization(who) {
             request = request.header(header::AUTHORIZATION, value);

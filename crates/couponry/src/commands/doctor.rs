@@ -237,6 +237,35 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
     match findings {
         Ok(findings) => findings.into_iter().try_for_each(|it| report.add("hot store", found(it))),
         Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
+    }?;
+    cold_tier(&engine, report).await
+}
+
+/// The files of the cold tier, and whether the two stores say the same.
+async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
+    const ABOUT: &str = "cold tier";
+    let progress = Progress::new(Work::Examine, None, false);
+    let both = progress.during(compactor::examine(engine.hot(), engine.cold())).await;
+    match both {
+        Ok(findings) => findings.into_iter().try_for_each(|it| report.add(ABOUT, found(it)))?,
+        Err(error) => report.add(ABOUT, Verdict::Fail(error.to_string()))?,
+    }
+    match engine.hot().cold_mark().await {
+        Ok(mark) if mark.begun.is_none() => return Ok(()),
+        Ok(_) => {}
+        Err(error) => return report.add(ABOUT, Verdict::Fail(error.to_string())),
+    }
+    let files = progress.during(engine.cold().examine()).await;
+    drop(progress);
+    match files {
+        Ok(findings) => findings.into_iter().try_for_each(|it| {
+            let verdict = match it {
+                cold::Finding::Sound(text) => Verdict::Ok(text),
+                cold::Finding::Fault(text) => Verdict::Fail(text),
+            };
+            report.add(ABOUT, verdict)
+        }),
+        Err(error) => report.add(ABOUT, Verdict::Fail(error.to_string())),
     }
 }
 

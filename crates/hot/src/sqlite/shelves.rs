@@ -239,7 +239,7 @@ pub(super) fn kept(
     limit: usize,
 ) -> rusqlite::Result<Vec<Kept>> {
     let mut numbers = numbers_behind(txn, day, after, limit)?;
-    let mut stubs = stubs_behind(txn, day, after, limit)?;
+    let mut stubs = stubs(txn, day, after, limit)?;
     // Of both together no more than `limit`, so that nothing is left out in between.
     if numbers.len() + stubs.len() > limit {
         let mut codes: Vec<&Code> = numbers
@@ -281,7 +281,7 @@ fn numbers_behind(
     statement.query_map(asked, |row| Ok((rows::parsed(row, 0)?, row.get(1)?)))?.collect()
 }
 
-fn stubs_behind(
+pub(super) fn stubs(
     txn: &Txn<'_>,
     day: Day,
     after: Option<&Code>,

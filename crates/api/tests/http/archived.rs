@@ -1,0 +1,1 @@
+//! What lies in cold answers as it did in hot.

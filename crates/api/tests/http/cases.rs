@@ -1,0 +1,21 @@
+//! All cases. [`crate::ARCHIVED`] says where their coupons lie.
+
+mod accounts;
+mod archived;
+mod bad_input;
+pub(crate) mod contract;
+mod guesser;
+mod handout;
+mod history;
+mod hold;
+mod identity;
+mod import;
+mod lists;
+mod names;
+mod outside;
+mod pages;
+mod pause;
+mod problems;
+mod races;
+pub(crate) mod service;
+mod time;
