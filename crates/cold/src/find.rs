@@ -34,6 +34,20 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
     pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>, ColdError> {
+        self.find_with(day, 0, codes).await
+    }
+
+    /// The same by a caller who knows that the shelf has had a commit with the number `unit`: a
+    /// miss at a version without it is no miss, an entry of the log is lost.
+    ///
+    /// # Errors
+    /// As [`ColdStore::find`].
+    pub async fn find_with(
+        &self,
+        day: Day,
+        unit: u64,
+        codes: &[Code],
+    ) -> Result<Vec<Option<Coupon>>, ColdError> {
         let Inner { coupons, .. } = &*self.inner;
         let ticket = coupons.ticket();
         let mut missing: Vec<Code> = codes.to_vec();
@@ -52,6 +66,9 @@ impl ColdStore {
                 Ok(hits) => {
                     missing.retain(|code| !hits.contains_key(code));
                     found.extend(hits);
+                    if is_fresh && !missing.is_empty() && known.unit(day) < unit {
+                        return Err(self.lost(day, known.unit(day), unit));
+                    }
                     if missing.is_empty() || is_fresh {
                         return Ok(codes.iter().map(|code| found.get(code).cloned()).collect());
                     }
@@ -69,6 +86,15 @@ impl ColdStore {
             is_fresh = true;
         }
         Err(self.inner.place.unavailable("the shelf is being merged again and again"))
+    }
+
+    /// What it means that a shelf has had fewer commits than somebody has seen.
+    pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
+        let Inner { place, coupons, .. } = &*self.inner;
+        let what = format!(
+            "shelf {day} is at unit {found} there, unit {seen} was committed: an entry of the log is lost or cut"
+        );
+        place.damaged(coupons.log_folder(), what)
     }
 
     /// Which of `codes`, in ascending order, the files hold.

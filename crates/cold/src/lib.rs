@@ -31,7 +31,7 @@ mod write;
 pub use error::ColdError;
 pub use examine::Finding;
 pub use holders::HolderEntry;
-pub use scan::{Scan, ScanFilter};
+pub use scan::{Scan, ScanFilter, ShelfRows};
 pub use store::{ColdFile, ColdStore, Committed, Keys, Options, Rows, Shelf};
 pub use sweep::Swept;
 pub use write::{NewFile, ShelfWriter};

@@ -15,7 +15,7 @@ use crate::decode;
 use crate::error::ColdError;
 use crate::files::{Footer, ReadError};
 use crate::log::{Known, LiveFile};
-use crate::store::{ColdFile, ColdStore, Inner};
+use crate::store::{ColdFile, ColdStore, Inner, Shelf};
 
 /// Which coupons are wanted; what is not set rules nothing out.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +82,72 @@ impl ColdStore {
             }
         }
         Ok(scan)
+    }
+}
+
+impl ColdStore {
+    /// The coupons of one shelf behind `after`, in the order of their codes, each in its newest
+    /// version. Memory for one row group of each file.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn shelf_rows(
+        &self,
+        shelf: &Shelf,
+        after: Option<&Code>,
+    ) -> Result<ShelfRows, ColdError> {
+        let Inner { place, coupons, files, .. } = &*self.inner;
+        let mut heads = Vec::with_capacity(shelf.files.len());
+        for ColdFile { live: file } in &shelf.files {
+            let object = coupons.object(&file.path);
+            let footer = match files.footer(&object, file).await {
+                Ok(footer) => footer,
+                Err(error) => return Err(unread(self, file, error).await),
+            };
+            let is_behind = |at: &usize| match (&footer.groups[*at].bounds.code, after) {
+                (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
+                (None, _) | (_, None) => true,
+            };
+            let groups = (0..footer.groups.len()).filter(is_behind).collect();
+            let reading = Reading::all(decode::coupons);
+            let cursor = Cursor::new(place, files, object, file, footer, reading, groups);
+            heads.push(Head { file: Arc::clone(file), cursor, rows: VecDeque::new() });
+        }
+        let merge = Merge { day: shelf.day, heads };
+        Ok(ShelfRows { store: self.clone(), merge, after: after.cloned() })
+    }
+}
+
+/// The coupons of one shelf, in order.
+pub struct ShelfRows {
+    store: ColdStore,
+    merge: Merge,
+    after: Option<Code>,
+}
+
+impl ShelfRows {
+    /// The next coupons whose codes are not behind `last`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn up_to(
+        &mut self,
+        last: Option<&Code>,
+        limit: usize,
+    ) -> Result<Vec<Coupon>, ColdError> {
+        let mut taken = Vec::new();
+        while taken.len() < limit {
+            let Some(code) = self.merge.next_code(&self.store).await? else { break };
+            if last.is_some_and(|last| code > *last) {
+                break;
+            }
+            let Some(coupon) = self.merge.next(&self.store).await? else { break };
+            // A row group begins before what was asked for.
+            if self.after.as_ref().is_none_or(|after| coupon.code() > after) {
+                taken.push(coupon);
+            }
+        }
+        Ok(taken)
     }
 }
 
@@ -192,11 +258,16 @@ struct Head {
 }
 
 impl Merge {
-    /// The coupon with the next code, in its newest version.
-    async fn next(&mut self, store: &ColdStore) -> Result<Option<Coupon>, ColdError> {
+    /// The next code.
+    async fn next_code(&mut self, store: &ColdStore) -> Result<Option<Code>, ColdError> {
         self.fill(store).await?;
         let codes = self.heads.iter().filter_map(|head| head.rows.front().map(Coupon::code));
-        let Some(code) = codes.min().cloned() else { return Ok(None) };
+        Ok(codes.min().cloned())
+    }
+
+    /// The coupon with the next code, in its newest version.
+    async fn next(&mut self, store: &ColdStore) -> Result<Option<Coupon>, ColdError> {
+        let Some(code) = self.next_code(store).await? else { return Ok(None) };
         let copies = self.heads.iter_mut().filter_map(|head| head.take(&code));
         Ok(copies.max_by_key(Coupon::version))
     }

@@ -234,6 +234,19 @@ impl ColdStore {
         Ok(days.into_iter().map(|day| shelf_of(&known, day)).collect())
     }
 
+    /// Compares the shelves' last commits with those that the caller has seen; the version at which
+    /// all of them are there.
+    ///
+    /// # Errors
+    /// [`ColdError::Damaged`] where one is missing; those of [`ColdStore::shelf`].
+    pub async fn has_units(&self, seen: &[(Day, u64)]) -> Result<u64, ColdError> {
+        let known = self.inner.coupons.newest().await?;
+        match seen.iter().find(|(day, unit)| known.unit(*day) < *unit) {
+            Some((day, unit)) => Err(self.lost(*day, known.unit(*day), *unit)),
+            None => Ok(known.version),
+        }
+    }
+
     /// The newest version, with names that stay: a writer may have been killed between naming a
     /// commit and syncing the folder, and what is done about hot rows relies on it.
     async fn settled(&self) -> Result<Arc<Known>, ColdError> {

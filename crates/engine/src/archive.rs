@@ -20,9 +20,10 @@ impl Archive for ColdArchive {
     async fn coupons(
         &self,
         day: Day,
+        unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        self.0.find(day, codes).await.map_err(Into::into)
+        self.0.find_with(day, unit, codes).await.map_err(Into::into)
     }
 }
 

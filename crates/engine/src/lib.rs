@@ -17,8 +17,10 @@ mod failure;
 pub mod import;
 mod lists;
 mod pages;
+mod walk;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use cold::ColdStore;
@@ -47,6 +49,7 @@ pub use hot::{
 };
 pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use pages::{Position, Tie};
+pub use walk::Walk;
 
 /// Everything couponry does with coupons.
 pub struct Engine {
@@ -56,6 +59,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     /// How the coupons of a campaign are handed out never changes, so it is remembered.
     handouts: RwLock<HashMap<CampaignId, Handout>>,
+    /// The version of the cold tier that was last compared with hot, plus one.
+    compared: AtomicU64,
 }
 
 impl Engine {
@@ -67,7 +72,8 @@ impl Engine {
         router: Router,
         clock: Arc<dyn Clock>,
     ) -> Engine {
-        Engine { hot, cold, router, clock, handouts: RwLock::default() }
+        let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
+        Engine { hot, cold, router, clock, handouts, compared }
     }
 
     /// The moment.
@@ -120,6 +126,19 @@ impl Engine {
     fn printed_of(&self, sight: &Sight) -> String {
         let prefix = sight.campaign.code_prefix.as_ref();
         self.printed(sight.coupon.code(), prefix.map(|prefix| prefix.as_str()))
+    }
+
+    /// Whether anything was ever moved to cold. If so, cold has to have all of it: a list must not
+    /// leave out what a damaged log no longer names.
+    async fn has_cold(&self) -> Result<bool, Failure> {
+        let Some(begun) = self.hot.cold_mark().await?.begun else { return Ok(false) };
+        // What is committed never changes, so that each version is compared once.
+        if self.compared.load(Ordering::Relaxed) <= begun {
+            let units = self.hot.units().await?;
+            let version = self.cold.has_units(&units).await?;
+            self.compared.store(version + 1, Ordering::Relaxed);
+        }
+        Ok(true)
     }
 
     async fn find(&self, text: &CodeText) -> Result<Found, Failure> {

@@ -131,9 +131,9 @@ impl Engine {
                 now,
             })
             .await?;
-        let cold = match self.hot.cold_mark().await?.begun {
-            Some(_) => self.archived(&query, now).await?,
-            None => Vec::new(),
+        let cold = match self.has_cold().await? {
+            true => self.archived(&query, now).await?,
+            false => Vec::new(),
         };
         let (mut sights, mut next) = (Vec::with_capacity(query.limit), None);
         let mut cold = self.sights(cold).await?.into_iter().peekable();
@@ -224,11 +224,23 @@ impl Engine {
         Ok(first.into_sorted_vec())
     }
 
-    /// What an answer about archived coupons needs besides.
+    /// Archived coupons with what an answer about them needs besides.
     async fn sights(&self, archived: Vec<Archived>) -> Result<Vec<(Position, Sight)>, Failure> {
+        let coupons = archived.into_iter().map(|archived| (archived.coupon, Tier::Cold)).collect();
+        let sights = self.sights_of(coupons).await?;
+        let position = |sight: &Sight| archived_at(sight.coupon.expires_at(), sight.coupon.code());
+        Ok(sights.into_iter().map(|sight| (position(&sight), sight)).collect())
+    }
+
+    /// Coupons with their terms. Of a campaign that a restored hot store does not know there is
+    /// nothing to show.
+    pub(crate) async fn sights_of(
+        &self,
+        coupons: Vec<(Coupon, Tier)>,
+    ) -> Result<Vec<Sight>, Failure> {
         let mut known = HashMap::new();
-        let mut sights = Vec::with_capacity(archived.len());
-        for Archived { position, coupon, .. } in archived {
+        let mut sights = Vec::with_capacity(coupons.len());
+        for (coupon, tier) in coupons {
             let genesis = coupon.genesis();
             let key = (genesis.campaign.clone(), genesis.batch.clone());
             if !known.contains_key(&key) {
@@ -237,9 +249,8 @@ impl Engine {
                 let both = campaign.map(|row| row.campaign).zip(batch.map(|batch| batch.paused));
                 known.insert(key.clone(), both);
             }
-            // Of a campaign that a restored hot store does not know there is nothing to show.
             if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
-                sights.push((position, Sight { coupon, campaign, batch_paused, tier: Tier::Cold }));
+                sights.push(Sight { coupon, campaign, batch_paused, tier });
             }
         }
         Ok(sights)

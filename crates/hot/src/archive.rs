@@ -11,13 +11,15 @@ use coupon::time::Day;
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
     /// The coupons of `codes` on the shelf `day`, as many answers in the same order. That there
-    /// is none is said of a state that was looked up after the call.
+    /// is none is said of a state that was looked up after the call, and that has the unit `unit`
+    /// of the shelf.
     ///
     /// # Errors
     /// Why the cold tier does not answer.
     async fn coupons(
         &self,
         day: Day,
+        unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>>;
 }
@@ -31,6 +33,7 @@ impl Archive for NoArchive {
     async fn coupons(
         &self,
         _day: Day,
+        _unit: u64,
         _codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
         Err("no cold tier is set up".into())

@@ -106,6 +106,9 @@ pub trait Shelves: Send + Sync + 'static {
     /// The plan of one shelf.
     async fn shelf(&self, day: Day) -> Result<Option<ShelfPlan>, HotError>;
 
+    /// Every shelf of which something was moved, and the last unit that was.
+    async fn units(&self) -> Result<Vec<(Day, u64)>, HotError>;
+
     /// Shelves that are not sealed and have closed coupons, by day; none is counted past
     /// `enough`.
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedShelf>, HotError>;

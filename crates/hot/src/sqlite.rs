@@ -519,6 +519,10 @@ impl Shelves for SqliteHot {
         self.readers.run(move |txn| shelves::plan_of(txn, day)).await
     }
 
+    async fn units(&self) -> Result<Vec<(Day, u64)>, HotError> {
+        self.readers.run(shelves::units).await
+    }
+
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedShelf>, HotError> {
         self.readers.run(move |txn| shelves::closed(txn, now, enough)).await
     }

@@ -1,7 +1,6 @@
 //! All cases. [`crate::ARCHIVED`] says where their coupons lie.
 
 mod accounts;
-mod archived;
 mod bad_input;
 pub(crate) mod contract;
 mod guesser;

@@ -21,6 +21,9 @@ const ROUNDS_MAX: usize = 16;
 /// A code on a shelf.
 pub(super) type Spot = (Day, Code);
 
+/// What a job needs: a code, on a shelf that has had so many units.
+pub(super) type Wanted = (Spot, u64);
+
 /// What a job was told of cold.
 #[derive(Default)]
 pub(super) struct Told {
@@ -33,7 +36,7 @@ pub(super) enum Asked<T> {
     /// With a result.
     Is(T),
     /// Without one, and without having written: it needs these.
-    Needs(Vec<Spot>),
+    Needs(Vec<Wanted>),
 }
 
 /// Runs `body` with what it was told. It must not have written anything when it asks.
@@ -75,19 +78,19 @@ impl Told {
     /// The same, and what `archive` says of `wanted`.
     pub(super) async fn and(
         &self,
-        wanted: Vec<Spot>,
+        wanted: Vec<Wanted>,
         archive: &dyn Archive,
     ) -> Result<Told, HotError> {
         if self.rounds == ROUNDS_MAX {
             return Err(HotError::Damaged("a job asks cold for ever".into()));
         }
-        let mut by_day: HashMap<Day, Vec<Code>> = HashMap::new();
-        for (day, code) in wanted {
-            by_day.entry(day).or_default().push(code);
+        let mut by_day: HashMap<(Day, u64), Vec<Code>> = HashMap::new();
+        for ((day, code), unit) in wanted {
+            by_day.entry((day, unit)).or_default().push(code);
         }
         let mut coupons = self.coupons.clone();
-        for (day, codes) in by_day {
-            let found = archive.coupons(day, &codes).await.map_err(HotError::Cold)?;
+        for ((day, unit), codes) in by_day {
+            let found = archive.coupons(day, unit, &codes).await.map_err(HotError::Cold)?;
             coupons.extend(codes.into_iter().map(|code| (day, code)).zip(found));
         }
         Ok(Told { coupons, rounds: self.rounds + 1 })

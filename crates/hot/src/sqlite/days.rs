@@ -68,6 +68,15 @@ pub(super) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> rusqlite::Res
     Ok(Some(first))
 }
 
+/// The last unit of a shelf that was moved to cold and removed here.
+pub(super) fn unit(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
+    let unit = txn
+        .statement("SELECT unit FROM day_plan WHERE day = ?1")?
+        .query_row([day.0], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(unit.unwrap_or(0).unsigned_abs())
+}
+
 /// Whether a coupon of this shelf was moved to cold before the shelf was sealed.
 pub(super) fn has_stub(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     txn.statement("SELECT 1 FROM stub WHERE shelf_day = ?1 AND code = ?2")?

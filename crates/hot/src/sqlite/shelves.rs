@@ -57,6 +57,13 @@ pub(super) fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<ShelfP
     txn.statement(sql)?.query_row([day.0], plan).optional()
 }
 
+pub(super) fn units(txn: &Txn<'_>) -> rusqlite::Result<Vec<(Day, u64)>> {
+    let mut statement = txn.statement("SELECT day, unit FROM day_plan WHERE unit > 0")?;
+    let units = statement
+        .query_map([], |row| Ok((Day(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs())))?;
+    units.collect()
+}
+
 /// The closed coupons of one campaign on one shelf: those without a redemption, then those whose
 /// redemption is old enough. Two ranges of one index.
 struct ClosedRange {

@@ -15,7 +15,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::beyond::{Spot, Told};
+use super::beyond::{Spot, Told, Wanted};
 use super::failure::Elsewhere;
 use super::rows;
 
@@ -51,7 +51,7 @@ pub(super) struct Txn<'a> {
     seen: Rc<Seen>,
     /// What this job was told of cold.
     told: Option<&'a Told>,
-    wanted: RefCell<Vec<Spot>>,
+    wanted: RefCell<Vec<Wanted>>,
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl<'a> Txn<'a> {
     }
 
     /// What this job could not do without.
-    pub(super) fn wanted(&self) -> Vec<Spot> {
+    pub(super) fn wanted(&self) -> Vec<Wanted> {
         self.wanted.take()
     }
 
@@ -89,7 +89,8 @@ impl<'a> Txn<'a> {
         match self.told.and_then(|told| told.coupon(&spot)) {
             Some(found) => Ok(found),
             None => {
-                self.wanted.borrow_mut().push(spot);
+                let unit = super::days::unit(self, spot.0)?;
+                self.wanted.borrow_mut().push((spot, unit));
                 Err(Elsewhere::Wanted.into())
             }
         }

@@ -595,20 +595,23 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     kit.stocked(&over, 9).await;
     let running = Campaign { expires_at: over.expires_at.plus_days(5), ..kit.draft() };
     kit.stocked(&running, 9).await;
-    let users: [UserId; 3] = kit.users();
+    let foreign = kit.imported(&over, 1).await.remove(0);
+    let users: [UserId; 4] = kit.users();
     let bob = kit.user("bob");
     let [dead, spent, expired] = {
         let mut codes = Vec::new();
-        for user in &users {
+        kit.done(&foreign, give(&users[3], None)).await;
+        for user in &users[..3] {
             codes.push(kit.issued(&over, user, "a").await);
         }
         <[Code; 3]>::try_from(codes).unwrap()
     };
     kit.done(&dead, void()).await;
+    kit.done(&foreign, void()).await;
     kit.done(&spent, redeem(&users[1], "1")).await;
     let day = over.shelf();
     let late = kit.time_to_seal(day).await;
-    assert_eq!(kit.archive_closed(day, NOW.plus_days(1)).await, 2);
+    assert_eq!(kit.archive_closed(day, NOW.plus_days(1)).await, 3);
     let ask = async |user: &UserId, code: &Code, at: Millis| {
         let name = reference(&format!("replaces:{code}"));
         kit.issue_at(at, &running.id, user, name).await
@@ -621,6 +624,8 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
         ("a dead one", &users[0], &dead, NOW, Said::Accepted),
         ("once", &users[0], &dead, NOW, Said::Replayed),
         ("not for another", &bob, &dead, NOW, refused(Refusal::NameTaken)),
+        ("a foreign one", &users[3], &foreign, NOW, Said::Accepted),
+        ("once", &users[3], &foreign, NOW, Said::Replayed),
         ("it cannot", &users[1], &spent, NOW.plus_days(1), Said::Accepted),
         ("once", &users[1], &spent, NOW.plus_days(1), Said::Replayed),
     ];
@@ -640,7 +645,7 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     assert_eq!(said(&first), Said::Accepted, "nothing can bring it back");
     let again = ask(&users[2], &expired, late).await;
     assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
-    assert_eq!(kit.tally(&running).await, Tally { stock: 9, issued: 3, ..Tally::default() });
+    assert_eq!(kit.tally(&running).await, Tally { stock: 9, issued: 4, ..Tally::default() });
 }
 
 pub(crate) async fn bearer_codes(kit: &Kit) {

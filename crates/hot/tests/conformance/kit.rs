@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,6 +53,10 @@ pub(crate) struct Kit {
 #[derive(Default)]
 pub(crate) struct MemoryArchive {
     coupons: Mutex<HashMap<(Day, Code), Coupon>>,
+    /// The last unit of each shelf.
+    units: Mutex<HashMap<Day, u64>>,
+    /// The last unit that was asked for.
+    unit: AtomicU64,
     is_out: AtomicBool,
     calls: AtomicUsize,
     codes: AtomicUsize,
@@ -63,8 +67,10 @@ impl Archive for MemoryArchive {
     async fn coupons(
         &self,
         day: Day,
+        unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
+        self.unit.store(unit, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.codes.fetch_add(codes.len(), Ordering::Relaxed);
         if self.is_out.load(Ordering::Relaxed) {
@@ -95,6 +101,19 @@ impl MemoryArchive {
     /// Loses a coupon, as no cold tier may.
     pub(crate) fn lose(&self, day: Day, code: &Code) -> Coupon {
         self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("it was there")
+    }
+
+    /// Which unit of a shelf was asked for last.
+    pub(crate) fn unit_asked(&self) -> u64 {
+        self.unit.load(Ordering::Relaxed)
+    }
+
+    /// One more unit of a shelf is whole; its number.
+    fn commit(&self, day: Day) -> u64 {
+        let mut units = self.units.lock().unwrap();
+        let unit = units.entry(day).or_default();
+        *unit += 1;
+        *unit
     }
 
     /// From now on it does not answer.
@@ -430,10 +449,12 @@ impl Kit {
             }
             let coupons = self.hot.coupons_of(day, codes).await.unwrap();
             coupons.iter().for_each(|coupon| self.archive.keep(day, coupon));
+            let unit = self.archive.commit(day);
             let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
             let some = self.hot.retire(day, copied).await.unwrap();
             assert_eq!(some, coupons.len() as u64, "what is closed does not change any more");
             retired += some;
+            self.hot.finish_unit(day, unit, false).await.unwrap();
         }
     }
 
@@ -441,11 +462,11 @@ impl Kit {
     pub(crate) async fn archive_shelf(&self, day: Day, now: Millis) -> u64 {
         assert!(self.hot.seal(day, now).await.unwrap(), "its time is over");
         self.copy_kept(day, 3).await;
+        let unit = self.archive.commit(day);
         let mut emptying = Emptying::default();
         while let Some(further) = self.hot.remove_kept(day, emptying.clone()).await.unwrap() {
             emptying = further;
         }
-        let unit = self.hot.shelf(day).await.unwrap().expect("the day has a plan").unit + 1;
         self.hot.finish_unit(day, unit, true).await.unwrap();
         emptying.removed
     }

@@ -7,10 +7,12 @@ use coupon::coupon::State;
 use coupon::imported::Standing;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use futures::future::join_all;
 use hot::{
     ClosedShelf, ColdMark, Emptying, HotError, ImportLine, ImportOutcome, Kept, Named, NewCampaign,
     ShelfPlan, Tier,
 };
+use router::Found;
 
 use super::kit::{
     Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke,
@@ -295,6 +297,46 @@ pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
     }
 }
 
+/// Between writes that may be part of one commit with it, a seal is a seal.
+pub(crate) async fn sealed_among_other_writes(kit: &Kit) {
+    const EACH: usize = 12;
+    for _ in 0..5 {
+        let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
+        let codes = kit.stocked(&campaign, 2 * EACH as u64).await;
+        let day = campaign.shelf();
+        let late = kit.time_to_seal(day).await;
+        let mut addresses = Vec::new();
+        for code in &codes {
+            addresses.push(kit.found(code).await);
+        }
+        let kill = async |found: &Found| {
+            let change = kit.change(void(), Asker::Shop, late);
+            said(&kit.hot.apply(found, change).await.unwrap())
+        };
+        let (before, sealed, after) = tokio::join!(
+            join_all(addresses[..EACH].iter().map(&kill)),
+            kit.hot.seal(day, late),
+            join_all(addresses[EACH..].iter().map(&kill)),
+        );
+        assert!(sealed.unwrap(), "it says so, too");
+        let mut accepted = 0;
+        for (code, said) in codes.iter().zip(before.into_iter().chain(after)) {
+            let version = match said {
+                Said::Accepted => 1,
+                other => {
+                    assert_eq!(other, Said::Refused(Refusal::ShelfClosed));
+                    0
+                }
+            };
+            assert_eq!(kit.coupon(code).await.version(), version, "{code}: {said:?}");
+            accepted += version;
+        }
+        assert_eq!(kit.hot.count(day).await.unwrap(), accepted);
+        assert_eq!(kit.tally(&campaign).await.void, accepted);
+        assert_ne!(kill(&addresses[0]).await, Said::Accepted);
+    }
+}
+
 pub(crate) async fn nothing_comes_to_a_sealed_shelf(kit: &Kit) {
     let sealed = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.stocked(&sealed, 1).await;
@@ -335,6 +377,7 @@ pub(crate) async fn a_day_without_a_plan(kit: &Kit) {
     assert!(!kit.hot.seal(day, day.end().plus_days(9_999)).await.unwrap());
     assert_eq!(kit.hot.shelf(day).await.unwrap(), None, "it has none now either");
     assert_eq!(kit.hot.kept(day, None, 9).await.unwrap(), []);
+    assert_eq!(kit.hot.stubs(day, None, 9).await.unwrap(), []);
     assert_eq!(kit.hot.count(day).await.unwrap(), 0);
     assert_eq!(kit.hot.closed_codes(day, NOW, 9).await.unwrap(), [] as [Code; 0]);
     assert!(kit.hot.shelves().await.unwrap().iter().all(|plan| plan.day != day));
@@ -369,6 +412,13 @@ pub(crate) async fn kept_in_pages(kit: &Kit) {
         });
     }
     assert_eq!(kit.hot.count(day).await.unwrap(), want.len() as u64);
+    let want_stubs: Vec<(Code, u64)> = want
+        .iter()
+        .filter_map(|kept| match kept {
+            Kept::Stub { code, version } => Some((code.clone(), *version)),
+            Kept::Coupon(_) => None,
+        })
+        .collect();
     for page in 1..=codes.len() + 1 {
         let mut kept: Vec<Kept> = Vec::new();
         loop {
@@ -381,6 +431,17 @@ pub(crate) async fn kept_in_pages(kit: &Kit) {
             kept.extend(some);
         }
         assert_eq!(kept, want, "pages of {page}");
+        let mut stubs: Vec<(Code, u64)> = Vec::new();
+        loop {
+            let after = stubs.last().map(|(code, _)| code.clone());
+            let some = kit.hot.stubs(day, after, page).await.unwrap();
+            if some.is_empty() {
+                break;
+            }
+            assert!(some.len() <= page);
+            stubs.extend(some);
+        }
+        assert_eq!(stubs, want_stubs, "pages of {page}");
     }
 }
 
@@ -499,6 +560,11 @@ pub(crate) async fn units_are_written_down(kit: &Kit) {
         assert!(shelves.is_sorted_by_key(|plan| plan.day), "by day");
         shelves.iter().any(|plan| plan.day == day)
     };
+    let unit_of = async || {
+        let units = kit.hot.units().await.unwrap();
+        units.into_iter().find(|(shelf, _)| *shelf == day).map(|(_, unit)| unit)
+    };
+    assert_eq!(unit_of().await, None, "nothing was moved");
     let steps = [
         ("the first", 1, false, 1, false),
         ("the same again", 1, false, 1, false),
@@ -512,6 +578,28 @@ pub(crate) async fn units_are_written_down(kit: &Kit) {
         let plan = kit.hot.shelf(day).await.unwrap().unwrap();
         assert_eq!((plan.unit, plan.emptied), (want, emptied), "{name}");
         assert_eq!(is_listed().await, !emptied, "{name}");
+        assert_eq!(unit_of().await, Some(want), "{name}");
+    }
+}
+
+/// Cold is asked in no state that is older than what is known here to have been moved.
+pub(crate) async fn cold_is_asked_for_the_last_unit(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
+    let codes = kit.stocked(&campaign, 3).await;
+    let day = campaign.shelf();
+    let ask = async |code: &Code| {
+        kit.coupon(code).await;
+        kit.archive.unit_asked()
+    };
+    kit.done(&codes[0], void()).await;
+    kit.archive_closed(day, NOW).await;
+    assert_eq!(ask(&codes[0]).await, 1);
+    kit.done(&codes[1], void()).await;
+    kit.archive_closed(day, NOW).await;
+    assert_eq!((ask(&codes[0]).await, ask(&codes[1]).await), (2, 2), "by all that lie there");
+    kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+    for code in &codes {
+        assert_eq!(ask(code).await, 3, "also where there may be nothing");
     }
 }
 

@@ -101,7 +101,7 @@ async fn what_was_removed_goes_back_to_the_disk() {
         let after = pages(&conn);
         assert!((0..=PAGES_A_CALL).contains(&(before - after)), "{before} to {after}");
         before = after;
-        assert!(calls < full, "it has an end");
+        assert!(calls < full / 50, "and not page by page");
     }
     over.store(true, Ordering::Release);
     for reader in readers {

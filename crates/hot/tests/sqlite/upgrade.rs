@@ -56,7 +56,7 @@ fn old_store(folder: &Path) -> Old {
     conn.pragma_update(None, "user_version", 1).unwrap();
     let (from, end) = (NOW.0 - DAY_MS, DAY.end().0);
     conn.execute_batch(&format!(
-        "INSERT INTO setting VALUES ('written_by', '0.1.0');
+        "INSERT INTO setting VALUES ('written_by', '0.0.9');
          INSERT INTO campaign VALUES (1, 'spring', 'Spring', 'shop', NULL, NULL, {from}, {end}, \
          'UTC', NULL, NULL, NULL, 1, 30, 30, 0, NULL, {from}, 'a request', 4, 1, 2, 0);
          INSERT INTO batch VALUES (1, 1, 'first', '{key}', {day}, 0, 2, 3, 0, NULL, 0, 0, 0, 0, \

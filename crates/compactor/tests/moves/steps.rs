@@ -1,0 +1,228 @@
+//! At every step of both passes, before and after each call of a store: the process stops, the call
+//! fails, or the compactor freezes and another overtakes it. Whoever runs next finishes.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use compactor::Closed;
+use coupon::time::Millis;
+use tempfile::TempDir;
+
+use super::stores::{Act, Frozen, Steps, counted};
+use super::world::{Cast, Census, Ground, World, copied, now, prepared};
+
+/// Tells this test, run as a child, in which folder and at which step it has to stop.
+const STOP: &str = "COUPONRY_TEST_STOP";
+
+/// Steps of each pass that there must be at least.
+const STEPS_MIN: usize = 12;
+
+/// `SIGABRT`.
+const ABORTED: i32 = 6;
+
+/// A place that is prepared once.
+struct Stage {
+    disk: TempDir,
+    cast: Cast,
+    before: Census,
+    now: Millis,
+}
+
+impl Stage {
+    async fn set(ground: Ground, bulk: usize) -> Arc<Stage> {
+        let (disk, cast) = prepared(ground, bulk).await;
+        let before = World::open(disk.path()).census(&cast).await;
+        assert!(before.touched.len() > 20 + bulk && before.read.len() > 20);
+        Arc::new(Stage { disk, cast, before, now: now() })
+    }
+
+    fn copied(&self) -> (TempDir, World) {
+        let disk = copied(self.disk.path());
+        let world = World::open(disk.path());
+        (disk, world)
+    }
+
+    async fn shows(&self, world: &World, name: &str) {
+        world.shows(&self.before, &self.cast, name).await;
+    }
+
+    /// A compaction that nobody disturbs ends it.
+    async fn ends(&self, world: &World, name: &str) {
+        world.compacts(self.now).await;
+        world.is_settled(self.now, &self.before, &self.cast, name).await;
+    }
+}
+
+/// Which steps there were, by pass, and that they are enough.
+fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
+    let mut passes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (pass, _) in steps {
+        *passes.entry(pass).or_default() += 1;
+    }
+    println!("{test}, {ground:?}: {} steps: {passes:?}", steps.len());
+    for ((pass, kind), count) in counted(steps) {
+        println!("  {count:4} {pass}: {kind}");
+    }
+    let kinds: Vec<String> = counted(steps).into_keys().map(|(pass, it)| format!("{pass}: {it}")).collect();
+    for pass in ["Closed", "Expired"] {
+        assert!(passes[pass] >= STEPS_MIN, "{pass}");
+        for kind in [
+            "after raise begun",
+            "after complete coupons file",
+            "after put coupons log",
+            "after raise committed",
+            "after complete by_holder file",
+            "after put by_holder log",
+            "after finish_unit",
+        ] {
+            let want = format!("{pass}: {kind}");
+            assert!(kinds.contains(&want), "no step {want}");
+        }
+    }
+    for want in ["Closed: after retire", "Expired: after seal", "Expired: after remove_kept"] {
+        assert!(kinds.iter().any(|it| it == want), "no step {want}");
+    }
+}
+
+/// As the child: compacts, and stops in the middle of it.
+async fn stops(asked: &str) {
+    let (nth, folder) = asked.split_once(' ').unwrap();
+    let world = World::open(Path::new(folder));
+    let steps = Steps::nth(nth.parse().unwrap(), Act::Stop);
+    steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+}
+
+/// Runs the child; the step at which it stopped, none if it came to its end.
+async fn stopped(nth: u64, folder: PathBuf) -> Option<(String, String)> {
+    let test = "moves::steps::stopped_at_each_step";
+    let run = move || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(STOP, format!("{nth} {}", folder.display()))
+            .output()
+            .unwrap()
+    };
+    let ended = tokio::task::spawn_blocking(run).await.unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    if ended.status.success() {
+        assert!(said.contains("1 passed"), "{said}");
+        return None;
+    }
+    assert_eq!(ended.status.signal(), Some(ABORTED), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+    let at = said.lines().find_map(|line| line.strip_prefix("STOPPED ")).unwrap();
+    at.split_once(' ').map(|(pass, kind)| (pass.to_owned(), kind.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_at_each_step() {
+    if let Ok(asked) = std::env::var(STOP) {
+        return stops(&asked).await;
+    }
+    for ground in [Ground::Fresh, Ground::Merge] {
+        let stage = Stage::set(ground, 450).await;
+        let points = each(&stage, stopped_once).await;
+        tell("stopped", ground, &points);
+    }
+}
+
+async fn stopped_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
+    let disk = copied(stage.disk.path());
+    let at = stopped(nth, disk.path().to_owned()).await?;
+    let name = format!("stopped at {nth}, {at:?}");
+    let world = World::open(disk.path());
+    stage.shows(&world, &name).await;
+    stage.ends(&world, &name).await;
+    Some(at)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_at_each_step() {
+    for ground in [Ground::Fresh, Ground::Merge] {
+        let stage = Stage::set(ground, 0).await;
+        let points = each(&stage, failed_once).await;
+        tell("failed", ground, &points);
+    }
+}
+
+async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
+    let (_disk, world) = stage.copied();
+    let steps = Steps::nth(nth, Act::Fail);
+    let ended = steps.compactor(&world).run(stage.now, Closed::Now).await;
+    let at = steps.taken().get(nth as usize - 1)?.clone();
+    let name = format!("failed at {nth}, {at:?}: {ended:?}");
+    stage.shows(&world, &name).await;
+    stage.ends(&world, &name).await;
+    Some(at)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overtaken_at_each_step() {
+    for ground in [Ground::Fresh, Ground::Merge] {
+        let stage = Stage::set(ground, 0).await;
+        let points = each(&stage, overtaken_once).await;
+        tell("overtaken", ground, &points);
+    }
+}
+
+/// One freezes, another does all there is to do, the first one goes on.
+async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
+    let (_disk, world) = stage.copied();
+    let frozen = Frozen::new();
+    let steps = Steps::nth(nth, Act::Freeze(Arc::clone(&frozen)));
+    let compactor = steps.compactor(&world);
+    let now = stage.now;
+    let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+    tokio::select! {
+        () = frozen.arrives() => {}
+        // There is no such step.
+        ended = &mut slow => {
+            ended.unwrap().unwrap();
+            return None;
+        }
+    }
+    let at = steps.taken().get(nth as usize - 1)?.clone();
+    let name = format!("frozen at {nth}, {at:?}");
+    world.compacts(now).await;
+    stage.shows(&world, &name).await;
+    frozen.thaws();
+    let ended = slow.await.unwrap();
+    let name = format!("{name}: {ended:?}");
+    if !matches!(&ended, Ok(report) if report.failed.is_empty()) {
+        println!("  {name}");
+    }
+    stage.shows(&world, &name).await;
+    stage.ends(&world, &name).await;
+    Some(at)
+}
+
+/// Tries step after step, two at a time, until there is no such step.
+async fn each<F>(
+    stage: &Arc<Stage>,
+    once: impl Fn(Arc<Stage>, u64) -> F + Send + Sync + 'static,
+) -> Vec<(String, String)>
+where
+    F: Future<Output = Option<(String, String)>> + Send + 'static,
+{
+    let points = Arc::new(Mutex::new(Vec::new()));
+    let (once, next) = (Arc::new(once), Arc::new(std::sync::atomic::AtomicU64::new(1)));
+    let lanes = (0..2).map(|_| {
+        let (stage, once) = (Arc::clone(stage), Arc::clone(&once));
+        let (next, points) = (Arc::clone(&next), Arc::clone(&points));
+        tokio::spawn(async move {
+            loop {
+                let nth = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                match once(Arc::clone(&stage), nth).await {
+                    Some(point) => points.lock().unwrap().push(point),
+                    None => return,
+                }
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+    Arc::try_unwrap(points).unwrap().into_inner().unwrap()
+}

@@ -1,0 +1,505 @@
+//! Both stores with a step before each call and, where something is written, one behind it. At one
+//! of the steps something happens: the process stops, the call fails, the caller waits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cold::ColdStore;
+use compactor::{Compactor, Progress, Watch};
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use hot::{Adopted, ClosedShelf, ColdMark, Emptying, HotError, Kept, ShelfPlan, Shelves};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+use tokio::sync::{Notify, Semaphore};
+
+use super::world::{SETTINGS, World, cold_folder, cold_options};
+
+/// Codes of one `retire`: the store divides more of them, too, and so shows its steps.
+const RETIRED_AT_ONCE: usize = 3;
+
+/// What happens at the step that was chosen.
+pub(crate) enum Act {
+    /// Nothing, ever.
+    Nothing,
+    /// The process stops.
+    Stop,
+    /// The call fails.
+    Fail,
+    /// Whoever calls waits until he may go on.
+    Freeze(Arc<Frozen>),
+    /// Something is done beside it, with the step's name.
+    Beside(Box<dyn Fn(&str) + Send + Sync>),
+}
+
+/// A caller that has come to its step, and waits.
+pub(crate) struct Frozen {
+    arrived: Notify,
+    may_go_on: Semaphore,
+}
+
+impl Frozen {
+    pub(crate) fn new() -> Arc<Frozen> {
+        Arc::new(Frozen { arrived: Notify::new(), may_go_on: Semaphore::new(0) })
+    }
+
+    pub(crate) async fn arrives(&self) {
+        self.arrived.notified().await;
+    }
+
+    pub(crate) fn thaws(&self) {
+        self.may_go_on.close();
+    }
+}
+
+type When = Box<dyn Fn(u64, &str) -> bool + Send + Sync>;
+
+/// All steps of one compaction.
+pub(crate) struct Steps {
+    count: AtomicU64,
+    when: When,
+    act: Act,
+    /// What the compactor is at.
+    pass: Mutex<String>,
+    taken: Mutex<Vec<(String, String)>>,
+}
+
+impl Steps {
+    pub(crate) fn new(
+        when: impl Fn(u64, &str) -> bool + Send + Sync + 'static,
+        act: Act,
+    ) -> Arc<Steps> {
+        Arc::new(Steps {
+            count: AtomicU64::new(0),
+            when: Box::new(when),
+            act,
+            pass: Mutex::new("Begin".into()),
+            taken: Mutex::default(),
+        })
+    }
+
+    /// At the step of this number, from 1.
+    pub(crate) fn nth(nth: u64, act: Act) -> Arc<Steps> {
+        Steps::new(move |count, _| count == nth, act)
+    }
+
+    /// At the first step whose name begins so.
+    pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
+        let seen = AtomicU64::new(0);
+        let first =
+            move |_: u64, step: &str| step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0;
+        Steps::new(first, act)
+    }
+
+    /// A compactor of `world` that goes through these steps.
+    pub(crate) fn compactor(self: &Arc<Steps>, world: &World) -> Compactor {
+        std::fs::create_dir_all(cold_folder(&world.at)).unwrap();
+        let folder = LocalFileSystem::new_with_prefix(cold_folder(&world.at)).unwrap();
+        let store = Arc::new(Stepped { inner: Arc::new(folder), steps: Arc::clone(self) });
+        let cold = Arc::new(ColdStore::with_store(store, "stepped", cold_options()));
+        let hot = Arc::new(SteppedHot { inner: world.hot.clone(), steps: Arc::clone(self) });
+        let steps = Arc::clone(self);
+        let watch: Watch = Arc::new(move |progress| {
+            if let Progress::Begins(work) = progress {
+                *steps.pass.lock().unwrap() = format!("{:?}", work.pass);
+            }
+        });
+        Compactor::new(hot, cold, SETTINGS, watch)
+    }
+
+    /// What was done at which step, with the pass in front.
+    pub(crate) fn taken(&self) -> Vec<(String, String)> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// Whether to go on.
+    async fn step(&self, name: &str) -> bool {
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let pass = self.pass.lock().unwrap().clone();
+        let named = (pass, kind(name));
+        self.taken.lock().unwrap().push(named.clone());
+        if !(self.when)(count, name) {
+            return true;
+        }
+        match &self.act {
+            Act::Nothing => true,
+            Act::Stop => {
+                println!("\nSTOPPED {} {}", named.0, named.1);
+                std::process::abort();
+            }
+            Act::Fail => false,
+            Act::Freeze(frozen) => {
+                frozen.arrived.notify_one();
+                // Only ever closed.
+                let _ = frozen.may_go_on.acquire().await;
+                true
+            }
+            Act::Beside(beside) => {
+                beside(name);
+                true
+            }
+        }
+    }
+
+    async fn before(&self, call: &str) -> Result<()> {
+        self.goes_on(&format!("before {call}")).await
+    }
+
+    async fn after(&self, call: &str) -> Result<()> {
+        self.goes_on(&format!("after {call}")).await
+    }
+
+    async fn goes_on(&self, name: &str) -> Result<()> {
+        match self.step(name).await {
+            true => Ok(()),
+            false => Err(Error::Generic { store: "Stepped", source: name.into() }),
+        }
+    }
+}
+
+/// How often each kind of step was taken in each pass.
+pub(crate) fn counted(taken: &[(String, String)]) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    for step in taken {
+        *counts.entry(step.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// A step's name without what is in it by chance.
+fn kind(name: &str) -> String {
+    let table = if name.contains("coupons_by_holder") { "by_holder" } else { "coupons" };
+    let (call, object) = name.split_once('/').unwrap_or((name, ""));
+    let call = call.trim_end_matches("coupons_by_holder").trim_end_matches("coupons");
+    match object {
+        "" => call.to_owned(),
+        log if log.contains("_delta_log") => format!("{call}{table} log"),
+        _ => format!("{call}{table} file"),
+    }
+}
+
+/// A folder, through steps. Every call is the folder's own.
+#[derive(Clone)]
+struct Stepped {
+    inner: Arc<dyn ObjectStore>,
+    steps: Arc<Steps>,
+}
+
+impl fmt::Debug for Stepped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl fmt::Display for Stepped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stepped")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Stepped {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let call = format!("put {location}");
+        self.steps.before(&call).await?;
+        let put = self.inner.put_opts(location, payload, opts).await?;
+        self.steps.after(&call).await?;
+        Ok(put)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let call = format!("begin {location}");
+        self.steps.before(&call).await?;
+        let inner = self.inner.put_multipart_opts(location, opts).await?;
+        self.steps.after(&call).await?;
+        Ok(Box::new(SteppedUpload {
+            inner,
+            steps: Arc::clone(&self.steps),
+            name: location.to_string(),
+        }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let call = if options.head { "head" } else { "get" };
+        self.steps.before(&format!("{call} {location}")).await?;
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.steps.before(&format!("get {location}")).await?;
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let this = self.clone();
+        let deleted = locations.then(move |location| {
+            let this = this.clone();
+            async move {
+                let location = location?;
+                let call = format!("delete {location}");
+                this.steps.before(&call).await?;
+                let one = futures::stream::once(futures::future::ready(Ok(location.clone())));
+                let mut deleted = this.inner.delete_stream(one.boxed());
+                while let Some(deleted) = deleted.next().await {
+                    deleted?;
+                }
+                this.steps.after(&call).await?;
+                Ok(location)
+            }
+        });
+        deleted.boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix.cloned(), None)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix.cloned(), Some(offset.clone()))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.steps.before("list").await?;
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+impl Stepped {
+    /// In the order of the names, as the log is read.
+    fn listed(
+        &self,
+        prefix: Option<Path>,
+        offset: Option<Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let this = self.clone();
+        let listed = async move {
+            if let Err(error) = this.steps.before("list").await {
+                return vec![Err(error)];
+            }
+            let found = match &offset {
+                Some(offset) => this.inner.list_with_offset(prefix.as_ref(), offset),
+                None => this.inner.list(prefix.as_ref()),
+            };
+            let mut found: Vec<Result<ObjectMeta>> = found.collect().await;
+            found.sort_by_key(|meta| meta.as_ref().ok().map(|meta| meta.location.clone()));
+            found
+        };
+        futures::stream::once(listed).flat_map(futures::stream::iter).boxed()
+    }
+}
+
+#[derive(Debug)]
+struct SteppedUpload {
+    inner: Box<dyn MultipartUpload>,
+    steps: Arc<Steps>,
+    name: String,
+}
+
+impl fmt::Debug for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Steps")
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for SteppedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (steps, call) = (Arc::clone(&self.steps), format!("part {}", self.name));
+        let part = self.inner.put_part(data);
+        Box::pin(async move {
+            steps.before(&call).await?;
+            part.await?;
+            steps.after(&call).await
+        })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let call = format!("complete {}", self.name);
+        self.steps.before(&call).await?;
+        let put = self.inner.complete().await?;
+        self.steps.after(&call).await?;
+        Ok(put)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.inner.abort().await
+    }
+}
+
+/// A hot store, through steps.
+struct SteppedHot {
+    inner: Arc<dyn Shelves>,
+    steps: Arc<Steps>,
+}
+
+impl SteppedHot {
+    async fn reads(&self, call: &str) -> std::result::Result<(), HotError> {
+        match self.steps.step(&format!("before {call}")).await {
+            true => Ok(()),
+            false => Err(HotError::Unavailable("stepped".into())),
+        }
+    }
+
+    async fn writes<T>(
+        &self,
+        call: &str,
+        write: impl Future<Output = std::result::Result<T, HotError>>,
+    ) -> std::result::Result<T, HotError> {
+        self.reads(call).await?;
+        let written = write.await?;
+        match self.steps.step(&format!("after {call}")).await {
+            true => Ok(written),
+            false => Err(HotError::Unknown("stepped".into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Shelves for SteppedHot {
+    async fn shelves(&self) -> std::result::Result<Vec<ShelfPlan>, HotError> {
+        self.reads("shelves").await?;
+        self.inner.shelves().await
+    }
+
+    async fn shelf(&self, day: Day) -> std::result::Result<Option<ShelfPlan>, HotError> {
+        self.reads("shelf").await?;
+        self.inner.shelf(day).await
+    }
+
+    async fn closed(
+        &self,
+        now: Millis,
+        enough: u64,
+    ) -> std::result::Result<Vec<ClosedShelf>, HotError> {
+        self.reads("closed").await?;
+        self.inner.closed(now, enough).await
+    }
+
+    async fn count(&self, day: Day) -> std::result::Result<u64, HotError> {
+        self.reads("count").await?;
+        self.inner.count(day).await
+    }
+
+    async fn closed_codes(
+        &self,
+        day: Day,
+        now: Millis,
+        limit: usize,
+    ) -> std::result::Result<Vec<Code>, HotError> {
+        self.reads("closed_codes").await?;
+        self.inner.closed_codes(day, now, limit).await
+    }
+
+    async fn coupons_of(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+    ) -> std::result::Result<Vec<Coupon>, HotError> {
+        self.reads("coupons_of").await?;
+        self.inner.coupons_of(day, codes).await
+    }
+
+    async fn retire(
+        &self,
+        day: Day,
+        copied: Vec<(Code, u64)>,
+    ) -> std::result::Result<u64, HotError> {
+        let mut retired = 0;
+        for some in copied.chunks(RETIRED_AT_ONCE) {
+            retired += self.writes("retire", self.inner.retire(day, some.to_vec())).await?;
+        }
+        Ok(retired)
+    }
+
+    async fn seal(&self, day: Day, now: Millis) -> std::result::Result<bool, HotError> {
+        self.writes("seal", self.inner.seal(day, now)).await
+    }
+
+    async fn kept(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> std::result::Result<Vec<Kept>, HotError> {
+        self.reads("kept").await?;
+        self.inner.kept(day, after, limit).await
+    }
+
+    async fn remove_kept(
+        &self,
+        day: Day,
+        so_far: Emptying,
+    ) -> std::result::Result<Option<Emptying>, HotError> {
+        self.writes("remove_kept", self.inner.remove_kept(day, so_far)).await
+    }
+
+    async fn finish_unit(
+        &self,
+        day: Day,
+        unit: u64,
+        emptied: bool,
+    ) -> std::result::Result<(), HotError> {
+        self.writes("finish_unit", self.inner.finish_unit(day, unit, emptied)).await
+    }
+
+    async fn shrink(&self) -> std::result::Result<bool, HotError> {
+        self.writes("shrink", self.inner.shrink()).await
+    }
+
+    async fn adopt(
+        &self,
+        day: Day,
+        coupons: Vec<Coupon>,
+    ) -> std::result::Result<Adopted, HotError> {
+        self.inner.adopt(day, coupons).await
+    }
+
+    async fn pass_over_serials(&self) -> std::result::Result<(), HotError> {
+        self.inner.pass_over_serials().await
+    }
+
+    async fn cold_mark(&self) -> std::result::Result<ColdMark, HotError> {
+        self.reads("cold_mark").await?;
+        self.inner.cold_mark().await
+    }
+
+    async fn raise_cold_mark(&self, mark: ColdMark) -> std::result::Result<(), HotError> {
+        let call = match mark.committed {
+            None => "raise begun",
+            Some(_) => "raise committed",
+        };
+        self.writes(call, self.inner.raise_cold_mark(mark)).await
+    }
+}

@@ -1,0 +1,650 @@
+//! A hot store and a cold tier in one folder, and coupons of every kind in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cold::{ColdStore, ScanFilter};
+use compactor::{Closed, Compactor, Report, Settings, Watch};
+use coupon::apply::{Action, Asker, Change, Outcome};
+use coupon::calendar::Zone;
+use coupon::campaign::{Batch, BatchKind, Campaign, Handout, Tally};
+use coupon::code::{Code, CodeText};
+use coupon::coupon::Coupon;
+use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
+use coupon::imported::{ImportRun, Standing};
+use coupon::minted::CodeKey;
+use coupon::refusal::Refusal;
+use coupon::time::{DAY_MS, Day, Millis};
+use engine::ColdArchive;
+use hot::sqlite::SqliteHot;
+use hot::{
+    Applied, CouponFilter, HotStore, ImportLine, ImportOutcome, ListOrder, ListQuery, ListScope,
+    MintOrder, Named, NewCampaign, Shelves, Sight, Tier,
+};
+use router::{Found, Router};
+use tempfile::TempDir;
+
+/// A compaction that merges as soon as a shelf has two files.
+pub(crate) const SETTINGS: Settings = Settings {
+    closed_enough: compactor::CLOSED_ENOUGH,
+    closed_wait_days: compactor::CLOSED_WAIT_DAYS,
+    closed_unit_max: compactor::CLOSED_UNIT_MAX,
+    shelf_files_max: 2,
+};
+
+/// The moment of a compaction: the clock of the machine that writes the files, and a little more,
+/// so that what a merge has replaced goes at once and what others are writing stays.
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Millis(i64::try_from(since.as_millis()).unwrap() + 60 * 60 * 1000)
+}
+
+pub(crate) fn today() -> Day {
+    now().day()
+}
+
+/// Noon of the day that many days before today.
+pub(crate) fn ago(days: i32) -> Millis {
+    Day(today().0 - days).start().plus_ms(DAY_MS / 2)
+}
+
+pub(crate) fn keys() -> Vec<CodeKey> {
+    vec![CodeKey::new(*b"the tests' key..")]
+}
+
+pub(crate) fn hot_folder(at: &Path) -> PathBuf {
+    at.join("hot")
+}
+
+pub(crate) fn cold_folder(at: &Path) -> PathBuf {
+    at.join("cold")
+}
+
+pub(crate) fn cold_options() -> cold::Options {
+    cold::Options { retention: Duration::ZERO, ..cold::Options::default() }
+}
+
+pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
+    Arc::new(ColdStore::on_folder(&cold_folder(at), cold_options()))
+}
+
+pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
+    let options = hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let archive = Arc::new(ColdArchive(Arc::clone(cold)));
+    Arc::new(SqliteHot::open(&hot_folder(at), Arc::new(keys()), archive, options).unwrap())
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// A copy of a whole place, to be spoilt.
+pub(crate) fn copied(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    copy(from, to.path());
+    to
+}
+
+/// Every file under a folder with its bytes.
+pub(crate) fn files(under: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(under) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+/// Parquet files of both tables that no commit has, by the log alone.
+pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
+    let (mut there, mut live) = (BTreeSet::new(), BTreeSet::new());
+    for table in ["coupons", "coupons_by_holder"].map(|name| cold_folder(at).join(name)) {
+        for (path, bytes) in files(&table) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let in_log = path.parent().unwrap().ends_with("_delta_log");
+            if !in_log && name.contains(".parquet") {
+                there.insert(path);
+            } else if in_log && name.ends_with(".json") && name.len() == 25 {
+                for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    let action: serde_json::Value = serde_json::from_slice(line).unwrap();
+                    if let Some(added) = action["add"]["path"].as_str() {
+                        live.insert(table.join(added));
+                    }
+                    if let Some(removed) = action["remove"]["path"].as_str() {
+                        live.remove(&table.join(removed));
+                    }
+                }
+            }
+        }
+    }
+    assert!(live.is_subset(&there), "a live file is missing: {live:?} in {there:?}");
+    there.difference(&live).cloned().collect()
+}
+
+pub(crate) fn silent() -> Watch {
+    Arc::new(|_| {})
+}
+
+pub(crate) fn user(name: &str) -> UserId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn order(text: &str) -> OrderRef {
+    text.parse().unwrap()
+}
+
+pub(crate) fn give(to: &str) -> Action {
+    Action::Issue { to: user(to), reference: None, expires_at: None }
+}
+
+pub(crate) fn redeem(by: &str, at: &str) -> Action {
+    Action::Redeem { by: user(by), order: order(at) }
+}
+
+pub(crate) fn cancel(at: &str) -> Action {
+    Action::CancelRedemption { order: order(at), reason: None }
+}
+
+pub(crate) fn void() -> Action {
+    Action::Void { reason: "a misprint".parse().ok() }
+}
+
+/// What came of a change, without the coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Accepted,
+    Replayed,
+    Refused(Refusal),
+}
+
+pub(crate) fn said(applied: &Applied) -> Said {
+    match applied.outcome {
+        Outcome::Accepted(_) => Said::Accepted,
+        Outcome::Replayed => Said::Replayed,
+        Outcome::Refused(refusal) => Said::Refused(refusal),
+    }
+}
+
+/// Without its hold: a lapsed one does not go to cold.
+pub(crate) fn lasting(coupon: &Coupon) -> Coupon {
+    let (genesis, events) = (coupon.genesis().clone(), coupon.events().to_vec());
+    Coupon::of(genesis, events, None, coupon.version(), coupon.modified_at())
+}
+
+/// Who is asked for in a test: codes, and the campaigns they belong to.
+#[derive(Clone, Default)]
+pub(crate) struct Cast {
+    pub(crate) codes: Vec<Code>,
+    pub(crate) campaigns: Vec<CampaignId>,
+}
+
+/// One copy of a coupon.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lying {
+    pub(crate) tier: Tier,
+    pub(crate) day: Day,
+    pub(crate) coupon: Coupon,
+}
+
+/// What everybody may see: it is the same before, during and after a compaction.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Census {
+    /// What is read under each code of the cast.
+    pub(crate) read: BTreeMap<Code, Option<Coupon>>,
+    /// Every coupon that something has happened to, in its newest version.
+    pub(crate) touched: BTreeMap<Code, Coupon>,
+    pub(crate) tallies: Vec<Tally>,
+}
+
+/// One place, opened.
+pub(crate) struct World {
+    pub(crate) at: PathBuf,
+    pub(crate) hot: Arc<SqliteHot>,
+    pub(crate) cold: Arc<ColdStore>,
+    pub(crate) router: Router,
+    next: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn open(at: &Path) -> World {
+        let cold = cold_at(at);
+        World {
+            at: at.to_owned(),
+            hot: hot_at(at, &cold),
+            cold,
+            router: Router::new(keys()),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn compactor(&self) -> Compactor {
+        self.compactor_of(SETTINGS)
+    }
+
+    pub(crate) fn compactor_of(&self, settings: Settings) -> Compactor {
+        let hot: Arc<dyn Shelves> = self.hot.clone();
+        Compactor::new(hot, Arc::clone(&self.cold), settings, silent())
+    }
+
+    /// A compaction in which nothing goes wrong.
+    pub(crate) async fn compacts(&self, now: Millis) -> Report {
+        let report = self.compactor().run(now, Closed::Now).await.unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+        report
+    }
+
+    /// A campaign whose coupons expire with `shelf`, valid since 200 days before that.
+    pub(crate) fn draft(&self, name: &str, shelf: Day) -> Campaign {
+        Campaign {
+            id: name.parse().unwrap(),
+            name: "A campaign".into(),
+            handout: Handout::Shop,
+            shared_code: None,
+            code_prefix: None,
+            valid_from: Day(shelf.0 - 400).start(),
+            expires_at: shelf.end(),
+            zone: Zone::utc(),
+            valid_days: None,
+            issue_from: None,
+            issue_until: None,
+            per_user_limit: Some(100),
+            cancel_days: 30,
+            extend_days: 30,
+            paused: false,
+            metadata: None,
+            created_at: Day(shelf.0 - 400).start(),
+        }
+    }
+
+    pub(crate) async fn campaign(&self, name: &str, shelf: Day) -> Campaign {
+        let campaign = self.draft(name, shelf);
+        self.create(&campaign).await;
+        campaign
+    }
+
+    pub(crate) async fn create(&self, campaign: &Campaign) {
+        let new = NewCampaign {
+            campaign: campaign.clone(),
+            created_as: "a request".into(),
+            first_batch: None,
+        };
+        let made = self.hot.create_campaign(new).await.unwrap();
+        assert!(matches!(made, Named::Created(_)), "{made:?}");
+    }
+
+    /// Mints `count` coupons; their codes.
+    pub(crate) async fn minted(&self, campaign: &Campaign, name: &str, count: u64) -> Vec<Code> {
+        let key = self.router.keys()[0].id();
+        let order = MintOrder { id: name.parse().unwrap(), count, key };
+        let at = campaign.created_at;
+        match self.hot.mint(&campaign.id, order, at).await.unwrap() {
+            Named::Created(Batch { kind: BatchKind::Minted(run), .. }) => {
+                let key = self.router.key(run.key).unwrap();
+                (0..run.count).map(|nth| key.mint(run.day, run.first + nth)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Imports one coupon of the campaign's dates for each standing; their codes begin with
+    /// `word`, which no two imports share.
+    pub(crate) async fn imported(
+        &self,
+        campaign: &Campaign,
+        word: &str,
+        standings: Vec<Standing>,
+    ) -> Vec<Code> {
+        let batch: BatchId = word.parse().unwrap();
+        self.hot.open_import(&campaign.id, &batch, campaign.created_at).await.unwrap();
+        let line = |(nth, standing): (usize, Standing)| self.line(campaign, word, nth, standing);
+        let lines: Vec<ImportLine> = standings.into_iter().enumerate().map(line).collect();
+        for group in lines.chunks(1_000) {
+            let outcomes = self.import(campaign, &batch, group.to_vec()).await;
+            assert!(outcomes.iter().all(|it| *it == ImportOutcome::Imported), "{outcomes:?}");
+        }
+        lines.into_iter().map(|line| line.code).collect()
+    }
+
+    pub(crate) fn line(
+        &self,
+        campaign: &Campaign,
+        word: &str,
+        nth: usize,
+        standing: Standing,
+    ) -> ImportLine {
+        ImportLine {
+            // `U` is in no minted code.
+            code: format!("U{word}{nth:06}").parse().unwrap(),
+            valid_from: campaign.valid_from,
+            expires_at: campaign.expires_at,
+            standing,
+        }
+    }
+
+    pub(crate) async fn import(
+        &self,
+        campaign: &Campaign,
+        batch: &BatchId,
+        lines: Vec<ImportLine>,
+    ) -> Vec<ImportOutcome> {
+        let run = ImportRun {
+            actor: Actor::new("admin:import"),
+            operation: OperationId(u128::from(self.number())),
+            at: campaign.created_at,
+        };
+        self.hot.import(&campaign.id, batch, lines, run).await.unwrap()
+    }
+
+    pub(crate) async fn find(&self, code: &Code) -> Option<Found> {
+        let text: CodeText = code.as_str().parse().unwrap();
+        self.router.find(&text, self.hot.as_ref()).await.unwrap()
+    }
+
+    pub(crate) async fn see(&self, code: &Code) -> Option<Sight> {
+        match self.find(code).await? {
+            Found::Coupon(address) => self.hot.read(&address).await.unwrap(),
+            Found::Shared { .. } => panic!("{code} is a shared word"),
+        }
+    }
+
+    pub(crate) fn change(&self, action: Action, at: Millis) -> Change {
+        let operation = OperationId(u128::from(self.number()));
+        Change { action, asker: Asker::Shop, actor: Actor::new("shop:till-4"), operation, at }
+    }
+
+    pub(crate) async fn ask(&self, code: &Code, action: Action, at: Millis) -> Said {
+        let found = self.find(code).await.unwrap_or_else(|| panic!("{code} is found"));
+        said(&self.hot.apply(&found, self.change(action, at)).await.unwrap())
+    }
+
+    /// Something that is accepted.
+    pub(crate) async fn done(&self, code: &Code, action: Action, at: Millis) {
+        let said = self.ask(code, action.clone(), at).await;
+        assert_eq!(said, Said::Accepted, "{code}: {action:?}");
+    }
+
+    pub(crate) async fn issue(
+        &self,
+        campaign: &CampaignId,
+        to: &str,
+        name: &str,
+        at: Millis,
+    ) -> Applied {
+        let reference: IssueRef = name.parse().unwrap();
+        let action =
+            Action::Issue { to: user(to), reference: Some(reference), expires_at: None };
+        self.hot.issue(campaign, self.change(action, at)).await.unwrap()
+    }
+
+    /// A coupon of each kind, some minted and some imported: of those that were redeemed, most at
+    /// `past`, one at `recent`. Their codes.
+    pub(crate) async fn one_of_each(
+        &self,
+        campaign: &Campaign,
+        word: &str,
+        past: Millis,
+        recent: Millis,
+    ) -> Vec<Code> {
+        let later = Action::Extend {
+            expires_at: campaign.expires_at.plus_days(3),
+            zone: Zone::utc(),
+            reason: None,
+        };
+        let hold =
+            Action::Hold { by: user("ann"), order: order("h"), until: past.plus_ms(60_000) };
+        let revoke = Action::Revoke { user: user("ann"), reason: None };
+        let stories: [(&str, Vec<Action>); 10] = [
+            ("untouched", vec![]),
+            ("issued", vec![give("ann")]),
+            ("was held", vec![give("ann"), hold]),
+            ("redeemed", vec![give("ann"), redeem("ann", "1")]),
+            (
+                "redeemed once more",
+                vec![give("ann"), redeem("ann", "1"), cancel("1"), redeem("ann", "2")],
+            ),
+            ("void", vec![void()]),
+            ("void, in a wallet", vec![give("ann"), void()]),
+            ("taken back", vec![give("ann"), revoke]),
+            ("moved", vec![give("ann"), later.clone()]),
+            ("redeemed a short while ago", vec![give("bob")]),
+        ];
+        let codes = self.minted(campaign, word, stories.len() as u64).await;
+        for ((_, story), code) in stories.iter().zip(&codes) {
+            for action in story {
+                self.done(code, action.clone(), past).await;
+            }
+        }
+        self.done(&codes[9], redeem("bob", "9"), recent).await;
+        let imported = vec![
+            Standing::Available,
+            Standing::Issued { holder: user("cay"), at: None },
+            spent(past, "1"),
+            Standing::Void,
+            Standing::Available,
+        ];
+        let foreign = self.imported(campaign, &format!("{word}F"), imported).await;
+        self.done(&foreign[4], later, past).await;
+        codes.into_iter().chain(foreign).collect()
+    }
+
+    /// Every copy of every coupon that something has happened to.
+    pub(crate) async fn lying(&self) -> BTreeMap<Code, Vec<Lying>> {
+        let mut found: BTreeMap<Code, Vec<Lying>> = BTreeMap::new();
+        for coupon in self.rows().await {
+            // What a row was moved to is not said in a list; where its coupon expires is.
+            let day = Day::shelf_of(coupon.lasts_until());
+            let lying = Lying { tier: Tier::Hot, day, coupon: lasting(&coupon) };
+            found.entry(coupon.code().clone()).or_default().push(lying);
+        }
+        // Cold after hot: what is moved in between is seen twice, not never.
+        if self.cold.version().await.unwrap().is_some() {
+            let mut scan = self.cold.scan(ScanFilter::default()).await.unwrap();
+            while let Some(coupons) = scan.next().await.unwrap() {
+                for (day, coupon) in coupons {
+                    let lying = Lying { tier: Tier::Cold, day, coupon };
+                    found.entry(lying.coupon.code().clone()).or_default().push(lying);
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) async fn rows(&self) -> Vec<Coupon> {
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let query = ListQuery {
+                scope: ListScope::Everybody,
+                filter: CouponFilter::default(),
+                order: ListOrder::Soonest,
+                after,
+                limit: 1_000,
+                now: now(),
+            };
+            let page = self.hot.list(query).await.unwrap();
+            rows.extend(page.coupons.into_iter().map(|sight| sight.coupon));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return rows,
+            }
+        }
+    }
+
+    pub(crate) async fn tally(&self, campaign: &CampaignId) -> Tally {
+        self.hot.campaign(campaign, now()).await.unwrap().expect("the campaign is there").tally
+    }
+
+    pub(crate) async fn census(&self, cast: &Cast) -> Census {
+        self.census_of(&self.lying().await, cast).await
+    }
+
+    async fn census_of(&self, lying: &BTreeMap<Code, Vec<Lying>>, cast: &Cast) -> Census {
+        let newest = |copies: &Vec<Lying>| {
+            copies.iter().map(|it| &it.coupon).max_by_key(|it| it.version()).unwrap().clone()
+        };
+        let touched = lying.iter().map(|(code, copies)| (code.clone(), newest(copies))).collect();
+        let mut read = BTreeMap::new();
+        for code in &cast.codes {
+            let sight = self.see(code).await;
+            read.insert(code.clone(), sight.map(|sight| lasting(&sight.coupon)));
+        }
+        let mut tallies = Vec::new();
+        for campaign in &cast.campaigns {
+            tallies.push(self.tally(campaign).await);
+        }
+        Census { read, touched, tallies }
+    }
+
+    /// Everybody sees what was there `before`.
+    pub(crate) async fn shows(&self, before: &Census, cast: &Cast, name: &str) {
+        let lying = self.lying().await;
+        self.shows_of(&lying, before, cast, name).await;
+    }
+
+    async fn shows_of(
+        &self,
+        lying: &BTreeMap<Code, Vec<Lying>>,
+        before: &Census,
+        cast: &Cast,
+        name: &str,
+    ) {
+        let Census { read, touched, tallies } = self.census_of(lying, cast).await;
+        same(&read, &before.read, name);
+        same(&touched, &before.touched, name);
+        assert_eq!(tallies, before.tallies, "{name}: the counts");
+    }
+
+    /// Everybody sees what was there `before`, and there is nothing left to do: each coupon is in
+    /// one place, no file is in no commit, and another compaction finds nothing.
+    pub(crate) async fn is_settled(&self, now: Millis, before: &Census, cast: &Cast, name: &str) {
+        let lying = self.lying().await;
+        self.shows_of(&lying, before, cast, name).await;
+        for (code, copies) in &lying {
+            assert_eq!(copies.len(), 1, "{name}: {code} is there twice: {copies:?}");
+        }
+        let orphans = orphans(&self.at);
+        assert!(orphans.is_empty(), "{name}: in no commit: {orphans:?}");
+        self.is_sound(name).await;
+        let version = self.cold.version().await.unwrap();
+        let mark = self.hot.cold_mark().await.unwrap();
+        assert_eq!(mark.committed, version, "{name}: hot knows what it took part in: {mark:?}");
+        let works = self.compactor().plan(now, Closed::Now).await.unwrap();
+        assert!(works.is_empty(), "{name}: still to do: {works:?}");
+        let report = self.compacts(now).await;
+        assert_eq!(report.swept.files, 0, "{name}");
+        assert_eq!(self.cold.version().await.unwrap(), version, "{name}");
+    }
+
+    /// Neither store finds fault with itself.
+    pub(crate) async fn is_sound(&self, name: &str) {
+        for finding in self.hot.examine().await.unwrap() {
+            assert!(matches!(finding, hot::Finding::Sound(_)), "{name}: {finding:?}");
+        }
+        if self.cold.version().await.unwrap().is_some() {
+            for finding in self.cold.examine().await.unwrap() {
+                assert!(matches!(finding, cold::Finding::Sound(_)), "{name}: {finding:?}");
+            }
+        }
+    }
+}
+
+/// Like `assert_eq`, naming the codes that differ and no others.
+fn same<T: PartialEq + std::fmt::Debug>(
+    found: &BTreeMap<Code, T>,
+    want: &BTreeMap<Code, T>,
+    name: &str,
+) {
+    for (code, want) in want {
+        assert_eq!(found.get(code), Some(want), "{name}: {code}");
+    }
+    let more: Vec<&Code> = found.keys().filter(|code| !want.contains_key(*code)).collect();
+    assert!(more.is_empty(), "{name}: nobody knew of {more:?}");
+}
+
+pub(crate) fn spent(at: Millis, by: &str) -> Standing {
+    Standing::Redeemed { holder: Some(user("dan")), issued_at: None, at, order: Some(order(by)) }
+}
+
+/// The shelf of [`prepared`] that is still open.
+pub(crate) fn open_shelf() -> Day {
+    Day(today().0 + 100)
+}
+
+/// Its shelf that is over.
+pub(crate) fn over_shelf() -> Day {
+    Day(today().0 - 100)
+}
+
+/// What lies in cold of [`prepared`] already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Nothing: there is no cold tier.
+    Fresh,
+    /// So many files of each shelf as a merge needs.
+    Merge,
+}
+
+/// A place with both passes to do: coupons of each kind on a shelf that is open and on one that is
+/// over, `bulk` more on the latter, and a shelf that is over and has no row at all.
+pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
+    let disk = tempfile::tempdir().unwrap();
+    let world = World::open(disk.path());
+    let open = world.campaign("open", open_shelf()).await;
+    let over = world.campaign("over", over_shelf()).await;
+    let empty = world.campaign("empty", Day(over_shelf().0 - 9)).await;
+    let stubs = world.campaign("stubs", Day(over_shelf().0 - 19)).await;
+    let mut cast = Cast::default();
+    cast.campaigns.extend([&open, &over, &empty, &stubs].map(|it| it.id.clone()));
+    cast.codes.extend(world.minted(&empty, "E", 3).await);
+    let rounds = match ground {
+        Ground::Fresh => 1,
+        Ground::Merge => 3,
+    };
+    for round in 1..=rounds {
+        let word = |prefix: &str| format!("{prefix}{round}");
+        cast.codes.extend(world.one_of_each(&open, &word("A"), ago(60), ago(5)).await);
+        cast.codes.extend(world.one_of_each(&over, &word("B"), ago(180), ago(101)).await);
+        if round == 1 {
+            // All of them are closed when the shelf is moved for the first time.
+            let closed = vec![spent(ago(200), "1"), Standing::Void];
+            cast.codes.extend(world.imported(&stubs, "S", closed).await);
+        }
+        if round < rounds {
+            // When all shelves were open.
+            world.compacts(ago(130)).await;
+        }
+    }
+    if ground == Ground::Merge {
+        let units = world.cold.shelves().await.unwrap();
+        let files: Vec<usize> = units.iter().map(|shelf| shelf.files.len()).collect();
+        assert_eq!(files, [1, 2, 2], "stubs alone, and two shelves that are about to be merged");
+    }
+    let standing = |nth: usize| match nth % 4 {
+        0 => Standing::Available,
+        1 => Standing::Issued { holder: user(&format!("u{nth}")), at: None },
+        2 => spent(ago(120), "7"),
+        _ => Standing::Void,
+    };
+    let more = world.imported(&over, "BULK", (0..bulk).map(standing).collect()).await;
+    cast.codes.extend(more.into_iter().step_by(50));
+    (disk, cast)
+}
