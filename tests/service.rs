@@ -6,6 +6,7 @@
 mod service {
     mod client;
     mod data;
+    mod finished;
     mod shim;
 
     mod cli;
@@ -21,4 +22,5 @@ mod service {
     mod once;
     mod readme;
     mod shutdown;
+    mod synced;
 }

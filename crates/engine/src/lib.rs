@@ -14,6 +14,7 @@ mod coupons;
 pub mod csv;
 mod export;
 mod failure;
+mod history;
 pub mod import;
 mod lists;
 mod pages;
@@ -44,6 +45,9 @@ pub use coupons::{
 };
 pub use export::CodesAsk;
 pub use failure::{BadFile, Done, Failure, Fault};
+pub use history::{
+    Coupons, CouponsAsk, DayOf, RedemptionEntry, Redemptions, RedemptionsAsk, Sifted,
+};
 pub use hot::{
     CampaignPatch, CouponFilter, Finding, HotError, ListOrder, RejectedLine, Span, Tier,
 };
@@ -132,6 +136,10 @@ impl Engine {
     /// leave out what a damaged log no longer names.
     async fn has_cold(&self) -> Result<bool, Failure> {
         let Some(begun) = self.hot.cold_mark().await?.begun else { return Ok(false) };
+        if begun == 0 {
+            // The version that makes the tables, or is about to: there is nothing in them.
+            return Ok(false);
+        }
         // What is committed never changes, so that each version is compared once.
         if self.compared.load(Ordering::Relaxed) <= begun {
             let units = self.hot.units().await?;

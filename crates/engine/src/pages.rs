@@ -3,7 +3,7 @@
 //! Hot is read first and cold after it, so that what is moved in between is in one of them at
 //! least; of two versions of a code the higher is the coupon. Within one expiry the coupons of hot
 //! come before those of cold: whoever is moved between two pages may be seen on both, but is never
-//! left out.
+//! left out. What was copied and not removed yet is listed where hot has it, and there alone.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -13,7 +13,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
-use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Tier};
+use hot::{
+    CouponFilter, HotError, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Tier,
+};
 
 use crate::Engine;
 use crate::failure::Failure;
@@ -93,7 +95,26 @@ impl From<&ListPosition> for Position {
 struct Archived {
     position: Position,
     order: ListOrder,
+    day: Day,
     coupon: Coupon,
+}
+
+/// What cold has for a page.
+#[derive(Default)]
+struct ArchivedPage {
+    coupons: Vec<Archived>,
+    /// How far it was looked, where more lies behind that.
+    next: Option<Position>,
+}
+
+impl ArchivedPage {
+    /// The first of what was found: one more than fit says that there is more.
+    fn of(mut found: Vec<Archived>, limit: usize) -> ArchivedPage {
+        let is_more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| is_more).map(|last| last.position.clone());
+        ArchivedPage { coupons: found, next }
+    }
 }
 
 impl PartialEq for Archived {
@@ -133,12 +154,14 @@ impl Engine {
             .await?;
         let cold = match self.has_cold().await? {
             true => self.archived(&query, now).await?,
-            false => Vec::new(),
+            false => ArchivedPage::default(),
         };
+        // Behind it one of the two has not been looked at yet.
+        let ends = [hot.next.as_ref().map(Position::from), cold.next];
+        let end = ends.into_iter().flatten().min_by(|one, other| one.order(other, query.order));
+        let cold = self.sights(self.not_in_hot(cold.coupons).await?).await?;
         let (mut sights, mut next) = (Vec::with_capacity(query.limit), None);
-        let mut cold = self.sights(cold).await?.into_iter().peekable();
-        let end = hot.next.as_ref().map(Position::from);
-        for (position, sight) in newest(hot, &mut cold, query.order, end.as_ref()) {
+        for (position, sight) in newest(hot, cold, query.order, end.as_ref()) {
             if sights.len() == query.limit {
                 return Ok(Page { sights, next });
             }
@@ -146,12 +169,11 @@ impl Engine {
             next = Some(position);
         }
         // Short, and yet not the end: a store looks at a bounded number of rows for each page.
-        let next = end.or(cold.peek().and(next));
-        Ok(Page { sights, next })
+        Ok(Page { sights, next: end })
     }
 
-    /// The first coupons of cold behind the position, one more than fit.
-    async fn archived(&self, query: &PageQuery, now: Millis) -> Result<Vec<Archived>, Failure> {
+    /// The first coupons of cold behind the position.
+    async fn archived(&self, query: &PageQuery, now: Millis) -> Result<ArchivedPage, Failure> {
         match &query.scope {
             ListScope::Holder(holder) => self.archived_of(holder, query, now).await,
             ListScope::Campaign(campaign) => {
@@ -168,7 +190,7 @@ impl Engine {
         holder: &UserId,
         query: &PageQuery,
         now: Millis,
-    ) -> Result<Vec<Archived>, Failure> {
+    ) -> Result<ArchivedPage, Failure> {
         let mut entries = self.cold.of_holder(holder).await?;
         entries.retain(|entry| {
             let position = archived_at(entry.expires_at, &entry.code);
@@ -186,18 +208,21 @@ impl Engine {
             }
             let mut here = Vec::new();
             for (day, codes) in by_day {
-                here.extend(self.cold.find(day, &codes).await?.into_iter().flatten());
+                let coupons = self.cold.find(day, &codes).await?;
+                for (code, coupon) in codes.iter().zip(coupons) {
+                    here.push((day, coupon.ok_or_else(|| not_there(day, code))?));
+                }
             }
-            let wanted = here.into_iter().filter(|coupon| {
+            let wanted = here.into_iter().filter(|(_, coupon)| {
                 coupon.holder() == Some(holder) && query.filter.holds(coupon, now)
             });
-            found.extend(wanted.map(|coupon| archived(coupon, query.order)));
+            found.extend(wanted.map(|(day, coupon)| archived(day, coupon, query.order)));
             if found.len() > query.limit {
                 break;
             }
         }
         found.sort();
-        Ok(found)
+        Ok(ArchivedPage::of(found, query.limit))
     }
 
     /// The first of all that a scan finds.
@@ -206,22 +231,40 @@ impl Engine {
         filter: ScanFilter,
         query: &PageQuery,
         now: Millis,
-    ) -> Result<Vec<Archived>, Failure> {
+    ) -> Result<ArchivedPage, Failure> {
         let mut scan = self.cold.scan(filter).await?;
         let mut first: BinaryHeap<Archived> = BinaryHeap::new();
         while let Some(chunk) = scan.next().await? {
-            for (_, coupon) in chunk {
+            for (day, coupon) in chunk {
                 let position = archived_at(coupon.expires_at(), coupon.code());
                 if !is_behind(&position, query) || !query.filter.holds(&coupon, now) {
                     continue;
                 }
-                first.push(archived(coupon, query.order));
+                first.push(archived(day, coupon, query.order));
                 if first.len() > query.limit + 1 {
                     first.pop();
                 }
             }
         }
-        Ok(first.into_sorted_vec())
+        Ok(ArchivedPage::of(first.into_sorted_vec(), query.limit))
+    }
+
+    /// Without those whose rows were not removed yet: hot's pages have them, in another place.
+    async fn not_in_hot(&self, mut archived: Vec<Archived>) -> Result<Vec<Archived>, Failure> {
+        let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+        for Archived { day, coupon, .. } in &archived {
+            by_day.entry(*day).or_default().push(coupon.code().clone());
+        }
+        let mut versions: HashMap<Code, u64> = HashMap::new();
+        for (day, mut codes) in by_day {
+            codes.sort_unstable();
+            let rows = self.hot.coupons_of(day, codes).await?;
+            versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
+        }
+        archived.retain(|Archived { coupon, .. }| {
+            versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
+        });
+        Ok(archived)
     }
 
     /// Archived coupons with what an answer about them needs besides.
@@ -261,8 +304,14 @@ fn archived_at(expires_at: Millis, code: &Code) -> Position {
     Position { expires_at, tie: Tie::Cold(code.clone()) }
 }
 
-fn archived(coupon: Coupon, order: ListOrder) -> Archived {
-    Archived { position: archived_at(coupon.expires_at(), coupon.code()), order, coupon }
+fn archived(day: Day, coupon: Coupon, order: ListOrder) -> Archived {
+    Archived { position: archived_at(coupon.expires_at(), coupon.code()), order, day, coupon }
+}
+
+/// The side table is made of the shelves, so that what is in the one is in the other.
+fn not_there(day: Day, code: &Code) -> Failure {
+    let why = format!("{code} is somebody's and is not on its shelf {day}");
+    Failure::Store(HotError::Cold(why.into()))
 }
 
 fn is_behind(position: &Position, query: &PageQuery) -> bool {
@@ -289,20 +338,16 @@ fn scan(query: &PageQuery) -> ScanFilter {
     }
 }
 
-/// Both in one order, each code once; of cold nothing that lies behind `end`, where hot has not
-/// been looked at yet.
+/// Both in one order up to `end`, each code once.
 fn newest(
     hot: ListedPage,
-    cold: &mut std::iter::Peekable<std::vec::IntoIter<(Position, Sight)>>,
+    cold: Vec<(Position, Sight)>,
     order: ListOrder,
     end: Option<&Position>,
 ) -> Vec<(Position, Sight)> {
     let mut all: Vec<(Position, Sight)> =
-        hot.positions.iter().map(Position::from).zip(hot.coupons).collect();
-    let within = |position: &Position| end.is_none_or(|end| position.order(end, order).is_le());
-    while let Some(archived) = cold.next_if(|(position, _)| within(position)) {
-        all.push(archived);
-    }
+        hot.positions.iter().map(Position::from).zip(hot.coupons).chain(cold).collect();
+    all.retain(|(position, _)| end.is_none_or(|end| position.order(end, order).is_le()));
     all.sort_by(|one, other| one.0.order(&other.0, order));
     let mut newest: HashMap<Code, u64> = HashMap::new();
     for (_, sight) in &all {

@@ -5,6 +5,9 @@
 //! version looked up after it: what was moved in between is in the second, what was not is in the
 //! first, and of two versions of a code the higher is the coupon. Memory for one chunk of hot and
 //! one row group of each file.
+//!
+//! A coupon that is extended goes to a later shelf, so it is never missed; but where the walk has
+//! passed the earlier one before, it comes a second time, in a later version.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,94 +24,181 @@ use crate::failure::Failure;
 /// Coupons read, and handed out, at a time.
 const CHUNK: usize = 4_096;
 
+/// How often one chunk is begun again because a merge has replaced what was being read, and a sweep
+/// removed it. Merges of one shelf are days apart.
+const TRIES_MAX: usize = 3;
+
 /// A walk on its way.
 pub struct Walk {
     engine: Arc<Engine>,
-    days: VecDeque<Day>,
+    /// The first day that is still to come, and the last one.
+    next: Day,
+    last: Day,
     shelf: Option<ShelfWalk>,
+    chunk: usize,
+    strangers: u64,
+}
+
+/// Some coupons of a walk.
+pub(crate) struct Stretch {
+    /// Those that were wanted.
+    pub(crate) sights: Vec<Sight>,
+    /// How many were looked at.
+    pub(crate) looked_at: u64,
 }
 
 /// Where a walk stands on one shelf.
 struct ShelfWalk {
     day: Day,
+    chunk: usize,
+    /// The last code handed out.
     after: Option<Code>,
     kept: VecDeque<Kept>,
     hot_ended: bool,
-    cold: Option<ColdSide>,
-}
-
-struct ColdSide {
+    /// The shelf's unit when cold was looked at last.
     unit: u64,
-    rows: ShelfRows,
+    cold: Option<ShelfRows>,
 }
 
 impl Engine {
     /// Begins a walk over the shelves from `from` on.
-    ///
-    /// # Errors
-    /// Those of both stores.
-    pub async fn walk(self: Arc<Engine>, from: Option<Day>) -> Result<Walk, Failure> {
-        // Hot first: a shelf that comes into being later has nothing that is asked for.
-        let mut days: Vec<Day> = self.hot.shelves().await?.iter().map(|shelf| shelf.day).collect();
-        if self.has_cold().await? {
-            days.extend(self.cold.shelves().await?.iter().map(|shelf| shelf.day));
-        }
-        days.retain(|day| from.is_none_or(|from| *day >= from));
-        days.sort_unstable();
-        days.dedup();
-        Ok(Walk { engine: self, days: days.into(), shelf: None })
+    pub fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
+        self.walk_by(CHUNK, from)
+    }
+
+    fn walk_by(self: Arc<Engine>, chunk: usize, from: Option<Day>) -> Walk {
+        let (next, last) = (from.unwrap_or(Day(i32::MIN)), Day(i32::MAX));
+        Walk { engine: self, next, last, shelf: None, chunk, strangers: 0 }
     }
 }
 
 impl Walk {
-    /// Some coupons more; `None` behind the last one.
+    /// The same walk, over the shelves up to `last` only.
+    pub fn up_to(self, last: Option<Day>) -> Walk {
+        Walk { last: last.unwrap_or(self.last), ..self }
+    }
+
+    /// Some coupons more, perhaps none; `None` behind the last one.
     ///
     /// # Errors
-    /// Those of both stores; a coupon that should be in cold and is not.
+    /// Those of both stores; a coupon that should be in cold and is not. The walk is over then.
     pub async fn next(&mut self) -> Result<Option<Vec<Sight>>, Failure> {
+        Ok(self.next_of(|_| true).await?.map(|stretch| stretch.sights))
+    }
+
+    /// The same, of those that are `wanted` alone.
+    ///
+    /// # Errors
+    /// As [`Walk::next`].
+    pub(crate) async fn next_of(
+        &mut self,
+        wanted: impl Fn(&Coupon) -> bool,
+    ) -> Result<Option<Stretch>, Failure> {
         loop {
             if self.shelf.is_none() {
-                let Some(day) = self.days.pop_front() else { return Ok(None) };
-                self.shelf = Some(ShelfWalk::begin(day));
+                let Some(day) = self.next_day().await? else { return Ok(None) };
+                self.shelf = Some(ShelfWalk::begin(day, self.chunk));
             }
             let Some(shelf) = &mut self.shelf else { return Ok(None) };
             match shelf.next(&self.engine).await? {
-                Some(coupons) if coupons.is_empty() => {}
-                Some(coupons) => return Ok(Some(self.engine.sights_of(coupons).await?)),
-                None => self.shelf = None,
+                Some(coupons) => return self.stretch(coupons, wanted).await.map(Some),
+                None => {
+                    // No coupon expires at the end of the range of days.
+                    self.next = Day(shelf.day.0.saturating_add(1));
+                    self.shelf = None;
+                }
             }
         }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Coupons so far of campaigns that a restored hot store does not know: they are left out.
+    pub fn strangers(&self) -> u64 {
+        self.strangers
+    }
+
+    /// The shelf behind the last one, looked up now: an extension may have brought a coupon to a
+    /// day that there was not when the walk began.
+    async fn next_day(&self) -> Result<Option<Day>, Failure> {
+        let days = self.next..=self.last;
+        // Hot first: a shelf that is emptied in between is in cold.
+        let hot = self.engine.hot.shelves().await?.into_iter().map(|shelf| shelf.day);
+        let hot = hot.filter(|day| days.contains(day)).min();
+        let cold = match self.engine.has_cold().await? {
+            true => self.engine.cold.shelves().await?,
+            false => Vec::new(),
+        };
+        let cold = cold.into_iter().map(|shelf| shelf.day).filter(|day| days.contains(day)).min();
+        Ok(hot.into_iter().chain(cold).min())
+    }
+
+    async fn stretch(
+        &mut self,
+        coupons: Vec<(Coupon, Tier)>,
+        wanted: impl Fn(&Coupon) -> bool,
+    ) -> Result<Stretch, Failure> {
+        let looked_at = coupons.len() as u64;
+        let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
+        let found = coupons.len();
+        let sights = self.engine.sights_of(coupons).await?;
+        self.strangers += (found - sights.len()) as u64;
+        Ok(Stretch { sights, looked_at })
     }
 }
 
 impl ShelfWalk {
-    fn begin(day: Day) -> ShelfWalk {
-        ShelfWalk { day, after: None, kept: VecDeque::new(), hot_ended: false, cold: None }
+    fn begin(day: Day, chunk: usize) -> ShelfWalk {
+        let (after, kept) = (None, VecDeque::new());
+        ShelfWalk { day, chunk, after, kept, hot_ended: false, unit: 0, cold: None }
     }
 
     /// Some coupons more, perhaps none; `None` at the end of the shelf.
     async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
+        for _ in 1..TRIES_MAX {
+            match self.some(engine).await {
+                Err(_) if self.was_merged(engine).await => self.go_back(),
+                ended => return ended,
+            }
+        }
+        self.some(engine).await
+    }
+
+    /// Whether the shelf has moved on since its files were opened: what took their place has the
+    /// same coupons.
+    async fn was_merged(&self, engine: &Engine) -> bool {
+        engine.cold.shelf(self.day).await.is_ok_and(|shelf| shelf.unit > self.unit)
+    }
+
+    /// To what was handed out last.
+    fn go_back(&mut self) {
+        *self = ShelfWalk { after: self.after.take(), ..ShelfWalk::begin(self.day, self.chunk) };
+    }
+
+    async fn some(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
         if self.kept.is_empty() && !self.hot_ended {
-            let kept = engine.hot.kept(self.day, self.after.clone(), CHUNK).await?;
-            self.hot_ended = kept.len() < CHUNK;
+            let kept = engine.hot.kept(self.day, self.after.clone(), self.chunk).await?;
+            self.hot_ended = kept.len() < self.chunk;
             self.kept = kept.into();
             self.look_at_cold(engine).await?;
         }
         let last = self.kept.back().map(|kept| kept.code().clone());
         let cold = match &mut self.cold {
-            Some(side) => side.rows.up_to(last.as_ref(), CHUNK).await?,
+            Some(rows) => rows.up_to(last.as_ref(), self.chunk).await?,
             None => Vec::new(),
         };
         if cold.is_empty() && self.kept.is_empty() {
             return Ok(None);
         }
         // A full chunk of cold may end before hot's does.
-        let up_to = match cold.len() == CHUNK {
+        let up_to = match cold.len() == self.chunk {
             true => cold.last().map(|coupon| coupon.code().clone()),
             false => last,
         };
         let merged = self.merged(cold, up_to.as_ref())?;
-        self.after = up_to;
+        self.after = merged.last().map(|(coupon, _)| coupon.code().clone());
         Ok(Some(merged))
     }
 
@@ -118,9 +208,9 @@ impl ShelfWalk {
             return Ok(());
         }
         let shelf = engine.cold.shelf(self.day).await?;
-        if self.cold.as_ref().is_none_or(|side| side.unit != shelf.unit) {
-            let rows = engine.cold.shelf_rows(&shelf, self.after.as_ref()).await?;
-            self.cold = Some(ColdSide { unit: shelf.unit, rows });
+        if self.cold.is_none() || self.unit != shelf.unit {
+            self.unit = shelf.unit;
+            self.cold = Some(engine.cold.shelf_rows(&shelf, self.after.as_ref()).await?);
         }
         Ok(())
     }
@@ -163,3 +253,6 @@ fn newer(kept: Kept, archived: Option<Coupon>) -> Result<(Coupon, Tier), Failure
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

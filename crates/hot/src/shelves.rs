@@ -17,7 +17,7 @@ use crate::{HotError, ListPosition};
 pub struct ShelfPlan {
     /// Its day.
     pub day: Day,
-    /// It may be sealed from then on.
+    /// It may be sealed after this instant.
     pub seal_after: Millis,
     /// Whether nothing on it can change any more.
     pub sealed: bool,

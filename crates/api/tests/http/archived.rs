@@ -295,13 +295,14 @@ async fn handed_out_over_cold() {
 }
 
 #[tokio::test]
-async fn a_shared_word_names_the_same_coupon_after_the_move() {
+async fn a_shared_word_names_the_newest_coupon_after_the_move_too() {
     let service = Service::new().by_hand();
     let terms = json!({
         "handout": "shared", "shared_code": "MANY", "per_user_limit": 6, "cancel_days": 0,
     });
     service.campaign("s", terms).await;
     for order in ["1", "2", "3", "4", "5", "6"] {
+        service.clock.pass(1_000);
         service.does("redeem", "MANY", order).await.is("201", order);
     }
     unchanged_by_the_move(&service, &[Ask::get(ANN, "/v1/coupons/MANY")]).await;

@@ -1,1 +1,353 @@
-//! to come
+//! What is wrong with a shelf stops that shelf, what is wrong with a store stops all, and in
+//! neither case does hot lose anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cold::ColdError;
+use compactor::{Closed, CompactError, Misfit, Report};
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::{ColdMark, Shelves};
+use tempfile::TempDir;
+
+use super::stores::{Act, Frozen, Steps};
+use super::world::{
+    Ground, Said, World, ago, cancel, cold_folder, copied, copy, files, give, hot_folder, now,
+    open_shelf, over_shelf, prepared, redeem, void,
+};
+
+/// What stands in hot, shelf by shelf.
+#[derive(Debug, PartialEq)]
+struct Standing {
+    rows: Vec<Coupon>,
+    counts: Vec<(Day, u64)>,
+    committed: Option<u64>,
+}
+
+async fn standing(world: &World) -> Standing {
+    let mut counts = Vec::new();
+    for shelf in world.hot.shelves().await.unwrap() {
+        counts.push((shelf.day, world.hot.count(shelf.day).await.unwrap()));
+    }
+    let ColdMark { committed, .. } = world.hot.cold_mark().await.unwrap();
+    Standing { rows: world.rows().await, counts, committed }
+}
+
+async fn count(world: &World, day: Day) -> u64 {
+    world.hot.count(day).await.unwrap()
+}
+
+/// The one shelf that could not be moved, and why.
+fn failed(report: Report) -> (Day, CompactError) {
+    let [(work, error)] = <[_; 1]>::try_from(report.failed).unwrap();
+    (work.day, error)
+}
+
+fn flip(file: &Path, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 0xFF;
+    fs::write(file, bytes).unwrap();
+}
+
+fn parquet_of(world: &World, day: Day) -> Vec<PathBuf> {
+    let folder = coupon::calendar::Date::of(day.start(), &coupon::calendar::Zone::utc());
+    let folder = cold_folder(&world.at).join(format!("coupons/shelf_day={folder}"));
+    files(&folder).into_keys().collect()
+}
+
+/// A stub that stands for nothing: its coupon was never copied.
+async fn never_copied(world: &World) -> Code {
+    let campaign = world.campaign("alone", over_shelf()).await;
+    let code = world.minted(&campaign, "alone", 1).await.remove(0);
+    world.done(&code, void(), ago(180)).await;
+    world.hot.retire(over_shelf(), vec![(code.clone(), 1)]).await.unwrap();
+    code
+}
+
+/// Its coupon was changed after it was copied, by a clock that was behind.
+async fn copied_in_an_older_version(world: &World) -> Code {
+    let campaign = world.campaign("alone", over_shelf()).await;
+    let code = world.minted(&campaign, "alone", 1).await.remove(0);
+    world.done(&code, give("ann"), ago(180)).await;
+    world.done(&code, redeem("ann", "1"), ago(180)).await;
+    let frozen = Frozen::new();
+    let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
+    let compactor = steps.compactor(world);
+    let slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
+    frozen.arrives().await;
+    world.done(&code, cancel("1"), ago(180)).await;
+    frozen.thaws();
+    slow.await.unwrap().unwrap();
+    world.done(&code, redeem("ann", "2"), ago(180)).await;
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 4, "the late write is there");
+    world.hot.retire(over_shelf(), vec![(code.clone(), 4)]).await.unwrap();
+    code
+}
+
+#[tokio::test]
+async fn a_stub_alone_stops_its_shelf() {
+    for (name, ground) in [
+        ("where there is no cold tier", Ground::Fresh),
+        ("where the shelf has files", Ground::Merge),
+        ("in an older version", Ground::Fresh),
+    ] {
+        let (disk, _) = prepared(ground, 0).await;
+        let world = World::open(disk.path());
+        let code = match name {
+            "in an older version" => copied_in_an_older_version(&world).await,
+            _ => never_copied(&world).await,
+        };
+        let others = [Day(over_shelf().0 - 19), Day(over_shelf().0 + 3)];
+        let (before, unit) = (count(&world, over_shelf()).await, unit(&world).await);
+        let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+        assert_eq!(report.failed.len(), 1, "{name}: {report:?}");
+        for day in others {
+            assert!(report.shelves.iter().any(|shelf| shelf.day == day), "{name}: {report:?}");
+            assert_eq!(count(&world, day).await, 0, "{name}: the others are moved");
+        }
+        match failed(report) {
+            (day, CompactError::StubAlone { day: same, code: found }) => {
+                assert_eq!((day, same, found), (over_shelf(), over_shelf(), code.to_string()), "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        assert_eq!(count(&world, over_shelf()).await, before, "{name}: nothing was removed");
+        assert_eq!(self::unit(&world).await, unit, "{name}: nothing was committed");
+    }
+}
+
+async fn unit(world: &World) -> u64 {
+    match world.cold.version().await.unwrap() {
+        Some(_) => world.cold.shelf(over_shelf()).await.unwrap().unit,
+        None => 0,
+    }
+}
+
+/// A file of the shelf that is about to be merged.
+#[tokio::test]
+async fn a_damaged_file_stops_its_shelf() {
+    let harms: [(&str, fn(&Path)); 4] = [
+        ("missing", |file| fs::remove_file(file).unwrap()),
+        ("cut", |file| fs::write(file, &fs::read(file).unwrap()[..99]).unwrap()),
+        ("its end overwritten", |file| flip(file, |len| len - 1)),
+        ("its first page overwritten", |file| flip(file, |_| 40)),
+    ];
+    let (disk, _) = prepared(Ground::Merge, 0).await;
+    for (name, harm) in harms {
+        let disk = copied(disk.path());
+        let world = World::open(disk.path());
+        let (before, unit) = (count(&world, over_shelf()).await, unit(&world).await);
+        harm(&parquet_of(&world, over_shelf())[0]);
+        let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+        let done: Vec<Day> = report.shelves.iter().map(|shelf| shelf.day).collect();
+        assert!(done.contains(&open_shelf()), "{name}: the others are moved: {done:?}");
+        match failed(report) {
+            (day, CompactError::Cold(ColdError::Damaged { .. })) => assert_eq!(day, over_shelf()),
+            other => panic!("{name}: {other:?}"),
+        }
+        assert_eq!(count(&world, over_shelf()).await, before, "{name}: nothing was removed");
+        assert_eq!(self::unit(&world).await, unit, "{name}: nothing was committed");
+    }
+}
+
+/// A disk that loses a bit of what was just written.
+#[tokio::test]
+async fn what_is_read_back_wrong_is_not_committed() {
+    let places: [(&str, fn(usize) -> usize); 4] = [
+        ("in the first page", |_| 40),
+        ("in the footer", |len| len - 40),
+        ("in its length", |len| len - 6),
+        ("at the end", |len| len - 1),
+    ];
+    for ground in [Ground::Fresh, Ground::Merge] {
+        let (disk, cast) = prepared(ground, 0).await;
+        for (name, place) in places {
+            let disk = copied(disk.path());
+            let world = World::open(disk.path());
+            let before = world.census(&cast).await;
+            let stood = world.rows().await.len();
+            let folder = cold_folder(&world.at);
+            let steps = Steps::new(
+                |_, step| step.starts_with("after complete coupons/"),
+                Act::Beside(Box::new(move |step| {
+                    let file = step.strip_prefix("after complete ").unwrap();
+                    flip(&folder.join(file), place);
+                })),
+            );
+            let report = steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+            assert!(!report.failed.is_empty(), "{name}");
+            for (work, error) in &report.failed {
+                assert!(
+                    matches!(
+                        error,
+                        CompactError::NotAsWritten { .. }
+                            | CompactError::Cold(ColdError::Damaged { .. })
+                    ),
+                    "{name}: {work:?}: {error}"
+                );
+            }
+            let retired: u64 = report.shelves.iter().map(|shelf| shelf.removed).sum();
+            // A shelf that lies in one file already needs none to be written.
+            let without = if ground == Ground::Merge { 2 } else { 0 };
+            assert_eq!(retired, without, "{name}: {report:?}");
+            assert_eq!(world.rows().await.len(), stood, "{name}: nothing was removed");
+            world.shows(&before, &cast, name).await;
+            let now = now();
+            world.compacts(now).await;
+            world.is_settled(now, &before, &cast, name).await;
+        }
+    }
+}
+
+/// Where in a written file a flipped bit is noticed: everywhere, or the row is lost with it.
+#[tokio::test]
+async fn no_bit_is_lost_on_the_way() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    let mut unseen = Vec::new();
+    for part in 0..24_usize {
+        let disk = copied(disk.path());
+        let world = World::open(disk.path());
+        let before = world.census(&cast).await;
+        let folder = cold_folder(&world.at);
+        let steps = Steps::named(
+            "after complete coupons/",
+            Act::Beside(Box::new(move |step| {
+                let file = step.strip_prefix("after complete ").unwrap();
+                flip(&folder.join(file), |len| len * part / 24);
+            })),
+        );
+        let report = steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+        let noticed = !report.failed.is_empty();
+        let findings = world.cold.examine().await.unwrap();
+        let sound = findings.iter().all(|it| matches!(it, cold::Finding::Sound(_)));
+        let lying = if sound { Some(world.lying().await) } else { None };
+        let right = lying.is_some_and(|lying| {
+            before.touched.iter().all(|(code, want)| {
+                lying.get(code).is_some_and(|copies| copies.iter().any(|it| it.coupon == *want))
+            })
+        });
+        if !noticed && !right {
+            unseen.push(part);
+        }
+    }
+    assert!(unseen.is_empty(), "committed although it is damaged, in 24ths of the file: {unseen:?}");
+}
+
+type Spoil = fn(&Path, &TempDir);
+
+/// Hot and cold of different times.
+#[tokio::test]
+async fn a_misfit_stops_everything() {
+    let (disk, cast) = prepared(Ground::Merge, 0).await;
+    let (early, late) = (copied(disk.path()), copied(disk.path()));
+    World::open(late.path()).compacts(now()).await;
+    let cases: [(&str, Spoil, fn(&Misfit) -> bool); 4] = [
+        (
+            "cold is gone",
+            |at, _| fs::remove_dir_all(cold_folder(at)).unwrap(),
+            |misfit| matches!(misfit, Misfit::ColdGone { committed: 5, .. }),
+        ),
+        (
+            "cold is gone, its folder is not",
+            |at, _| {
+                fs::remove_dir_all(cold_folder(at)).unwrap();
+                fs::create_dir(cold_folder(at)).unwrap();
+            },
+            |misfit| matches!(misfit, Misfit::ColdGone { committed: 5, .. }),
+        ),
+        (
+            "hot is an older copy",
+            |at, late| {
+                fs::remove_dir_all(cold_folder(at)).unwrap();
+                copy(&cold_folder(late.path()), &cold_folder(at));
+            },
+            |misfit| matches!(misfit, Misfit::HotOlder { begun: Some(5), .. }),
+        ),
+        (
+            "cold is an older copy",
+            |at, late| {
+                fs::remove_dir_all(hot_folder(at)).unwrap();
+                copy(&hot_folder(late.path()), &hot_folder(at));
+            },
+            |misfit| matches!(misfit, Misfit::ColdOlder { found: 5, .. }),
+        ),
+    ];
+    for (name, spoil, want) in cases {
+        let disk = copied(early.path());
+        spoil(disk.path(), &late);
+        let world = World::open(disk.path());
+        let (before, lay) = (standing(&world).await, files(&cold_folder(disk.path())));
+        let compactor = world.compactor();
+        for call in ["run", "plan"] {
+            let ended = match call {
+                "run" => compactor.run(now(), Closed::Now).await.map(drop),
+                _ => compactor.plan(now(), Closed::Now).await.map(drop),
+            };
+            match ended {
+                Err(CompactError::Misfit(misfit)) => assert!(want(&misfit), "{name}: {misfit:?}"),
+                other => panic!("{name}, {call}: {other:?}"),
+            }
+        }
+        assert_eq!(standing(&world).await, before, "{name}: hot is as it was");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{name}: cold is as it was");
+    }
+    assert!(!cast.codes.is_empty());
+}
+
+/// A unit that was committed, and its compactor killed before hot was told: the next run empties
+/// hot, and from then on a cold tier that is gone has to be noticed.
+#[tokio::test]
+async fn a_cold_tier_that_others_committed_to_is_missed() {
+    let disk = tempfile::tempdir().unwrap();
+    let world = World::open(disk.path());
+    let campaign = world.campaign("one", open_shelf()).await;
+    let code = world.minted(&campaign, "one", 1).await.remove(0);
+    world.done(&code, void(), ago(60)).await;
+    let frozen = Frozen::new();
+    let steps = Steps::named("before raise committed", Act::Freeze(Arc::clone(&frozen)));
+    let compactor = steps.compactor(&world);
+    let killed = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    frozen.arrives().await;
+    killed.abort();
+    assert!(killed.await.is_err());
+    world.compacts(now()).await;
+    let version = world.cold.version().await.unwrap();
+    assert_eq!(world.hot.cold_mark().await.unwrap().committed, version);
+    fs::remove_dir_all(cold_folder(&world.at)).unwrap();
+    let world = World::open(disk.path());
+    let ended = world.compactor().run(now(), Closed::Now).await;
+    assert!(matches!(ended, Err(CompactError::Misfit(Misfit::ColdGone { .. }))), "{ended:?}");
+}
+
+/// A write that comes between the copy and the stub wins: the copy is what is out of date.
+#[tokio::test]
+async fn a_late_write_is_not_retired() {
+    let (disk, mut cast) = prepared(Ground::Fresh, 0).await;
+    let world = World::open(disk.path());
+    let campaign = world.campaign("late", open_shelf()).await;
+    let code = world.minted(&campaign, "late", 1).await.remove(0);
+    cast.codes.push(code.clone());
+    let past: Millis = ago(60);
+    world.done(&code, give("ann"), past).await;
+    world.done(&code, redeem("ann", "1"), past).await;
+    let frozen = Frozen::new();
+    let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
+    let compactor = steps.compactor(&world);
+    let slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    frozen.arrives().await;
+    // By the clock of a server that is behind.
+    world.done(&code, cancel("1"), past).await;
+    frozen.thaws();
+    let report = slow.await.unwrap().unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 3, "what was done stays done");
+    assert_eq!(world.ask(&code, redeem("ann", "2"), past).await, Said::Accepted);
+    let before = world.census(&cast).await;
+    let later = open_shelf().end().plus_days(40);
+    world.compacts(later).await;
+    world.is_settled(later, &before, &cast, "moved at last").await;
+}

@@ -1,1 +1,112 @@
-//! to come
+//! What a plan leaves alone, and which shelves the Expired pass leaves alone.
+
+use std::sync::Arc;
+
+use compactor::{Closed, Pass, Work};
+use coupon::campaign::Campaign;
+use coupon::time::Day;
+use hot::Shelves;
+
+use super::stores::{Act, Frozen, Steps};
+use super::world::{Ground, World, cold_folder, files, now, open_shelf, over_shelf, prepared};
+
+#[tokio::test]
+async fn a_plan_writes_nothing() {
+    let over = over_shelf().0;
+    let cases = [
+        (Ground::Fresh, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
+        (Ground::Merge, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
+        (Ground::Merge, Closed::WhenWorthwhile, vec![over - 19, over - 9, over, over + 3, over + 200]),
+    ];
+    for (ground, closed, days) in cases {
+        let (disk, cast) = prepared(ground, 0).await;
+        let world = World::open(disk.path());
+        let lay = files(&cold_folder(disk.path()));
+        let census = world.census(&cast).await;
+        let stood = (world.rows().await, world.hot.shelves().await.unwrap());
+        let mark = world.hot.cold_mark().await.unwrap();
+        let works = world.compactor().plan(now(), closed).await.unwrap();
+        let again = world.compactor().plan(now(), closed).await.unwrap();
+        assert_eq!(works, again);
+        let planned: Vec<(Day, Pass)> = works.iter().map(|work| (work.day, work.pass)).collect();
+        let pass = |day: &Day| if *day == open_shelf() { Pass::Closed } else { Pass::Expired };
+        let want: Vec<(Day, Pass)> = days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
+        assert_eq!(planned, want, "{ground:?}, {closed:?}");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold is as it was");
+        assert_eq!((world.rows().await, world.hot.shelves().await.unwrap()), stood, "{ground:?}");
+        assert_eq!(world.hot.cold_mark().await.unwrap(), mark, "{ground:?}");
+        assert_eq!(world.census(&cast).await, census, "{ground:?}");
+    }
+}
+
+/// Somebody keeps a shelf open for longer, between the plan and the seal.
+#[tokio::test]
+async fn a_shelf_that_was_put_off_is_left_alone() {
+    for ground in [Ground::Fresh, Ground::Merge] {
+        let (disk, mut cast) = prepared(ground, 0).await;
+        let world = World::open(disk.path());
+        let frozen = Frozen::new();
+        // The first shelves to be sealed are not those.
+        let seals = std::sync::atomic::AtomicU64::new(0);
+        let third = move |_: u64, step: &str| {
+            step == "before seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2
+        };
+        let steps = Steps::new(third, Act::Freeze(Arc::clone(&frozen)));
+        let compactor = steps.compactor(&world);
+        let now = now();
+        let run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+        frozen.arrives().await;
+        let before = world.rows().await;
+        let unit = unit(&world, over_shelf()).await;
+        let longer = Campaign { cancel_days: 366, ..world.draft("longer", over_shelf()) };
+        world.create(&longer).await;
+        cast.codes.extend(world.minted(&longer, "longer", 1).await);
+        frozen.thaws();
+        let report = run.await.unwrap().unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        let shelf = report.shelves.iter().find(|shelf| shelf.day == over_shelf()).unwrap();
+        assert_eq!((shelf.copied, shelf.rows, shelf.removed), (0, 0, 0), "{ground:?}");
+        let plan = world.hot.shelf(over_shelf()).await.unwrap().unwrap();
+        assert!(!plan.sealed && !plan.emptied, "{ground:?}: {plan:?}");
+        assert_eq!(self::unit(&world, over_shelf()).await, unit, "{ground:?}");
+        let on_it = |it: &&coupon::coupon::Coupon| Day::shelf_of(it.lasts_until()) == over_shelf();
+        let after = world.rows().await;
+        let (was, is): (Vec<_>, Vec<_>) =
+            (before.iter().filter(on_it).collect(), after.iter().filter(on_it).collect());
+        assert!(!was.is_empty());
+        assert_eq!(is, was, "{ground:?}");
+    }
+}
+
+async fn unit(world: &World, day: Day) -> u64 {
+    match world.cold.version().await.unwrap() {
+        Some(_) => world.cold.shelf(day).await.unwrap().unit,
+        None => 0,
+    }
+}
+
+/// Without closed coupons to move, what is on an open shelf stays there.
+#[tokio::test]
+async fn an_open_shelf_is_not_touched() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    let world = World::open(disk.path());
+    let census = world.census(&cast).await;
+    let is_open = |it: &coupon::coupon::Coupon| Day::shelf_of(it.lasts_until()) >= open_shelf();
+    let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
+    // Closed for 30 days: one day more and they are worth a unit.
+    let settings = compactor::Settings { closed_wait_days: 3_000, ..super::world::SETTINGS };
+    let report =
+        world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert!(report.shelves.iter().all(|shelf| shelf.pass == Pass::Expired), "{report:?}");
+    let after: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
+    assert!(before.len() > 10);
+    assert_eq!(after, before);
+    for day in [open_shelf(), Day(open_shelf().0 + 3)] {
+        assert_eq!(unit(&world, day).await, 0);
+        assert!(!world.hot.shelf(day).await.unwrap().unwrap().sealed);
+    }
+    world.shows(&census, &cast, "after the Expired pass").await;
+    let left: Vec<Work> = world.compactor().plan(now(), Closed::Now).await.unwrap();
+    assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_shelf()]);
+}

@@ -66,7 +66,8 @@ fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
     for ((pass, kind), count) in counted(steps) {
         println!("  {count:4} {pass}: {kind}");
     }
-    let kinds: Vec<String> = counted(steps).into_keys().map(|(pass, it)| format!("{pass}: {it}")).collect();
+    let kinds: Vec<String> =
+        counted(steps).into_keys().map(|(pass, it)| format!("{pass}: {it}")).collect();
     for pass in ["Closed", "Expired"] {
         assert!(passes[pass] >= STEPS_MIN, "{pass}");
         for kind in [
@@ -111,7 +112,12 @@ async fn stopped(nth: u64, folder: PathBuf) -> Option<(String, String)> {
         assert!(said.contains("1 passed"), "{said}");
         return None;
     }
-    assert_eq!(ended.status.signal(), Some(ABORTED), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(
+        ended.status.signal(),
+        Some(ABORTED),
+        "{said}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
     let at = said.lines().find_map(|line| line.strip_prefix("STOPPED ")).unwrap();
     at.split_once(' ').map(|(pass, kind)| (pass.to_owned(), kind.to_owned()))
 }

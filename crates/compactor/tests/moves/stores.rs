@@ -32,8 +32,6 @@ const RETIRED_AT_ONCE: usize = 3;
 
 /// What happens at the step that was chosen.
 pub(crate) enum Act {
-    /// Nothing, ever.
-    Nothing,
     /// The process stops.
     Stop,
     /// The call fails.
@@ -98,8 +96,9 @@ impl Steps {
     /// At the first step whose name begins so.
     pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
         let seen = AtomicU64::new(0);
-        let first =
-            move |_: u64, step: &str| step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0;
+        let first = move |_: u64, step: &str| {
+            step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0
+        };
         Steps::new(first, act)
     }
 
@@ -134,7 +133,6 @@ impl Steps {
             return true;
         }
         match &self.act {
-            Act::Nothing => true,
             Act::Stop => {
                 println!("\nSTOPPED {} {}", named.0, named.1);
                 std::process::abort();
@@ -396,6 +394,21 @@ impl Shelves for SteppedHot {
     async fn shelf(&self, day: Day) -> std::result::Result<Option<ShelfPlan>, HotError> {
         self.reads("shelf").await?;
         self.inner.shelf(day).await
+    }
+
+    async fn units(&self) -> std::result::Result<Vec<(Day, u64)>, HotError> {
+        self.reads("units").await?;
+        self.inner.units().await
+    }
+
+    async fn stubs(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> std::result::Result<Vec<(Code, u64)>, HotError> {
+        self.reads("stubs").await?;
+        self.inner.stubs(day, after, limit).await
     }
 
     async fn closed(

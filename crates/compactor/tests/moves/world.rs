@@ -73,7 +73,8 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options = hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let options =
+        hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), Arc::new(keys()), archive, options).unwrap())
 }
@@ -391,8 +392,7 @@ impl World {
         at: Millis,
     ) -> Applied {
         let reference: IssueRef = name.parse().unwrap();
-        let action =
-            Action::Issue { to: user(to), reference: Some(reference), expires_at: None };
+        let action = Action::Issue { to: user(to), reference: Some(reference), expires_at: None };
         self.hot.issue(campaign, self.change(action, at)).await.unwrap()
     }
 
@@ -410,8 +410,7 @@ impl World {
             zone: Zone::utc(),
             reason: None,
         };
-        let hold =
-            Action::Hold { by: user("ann"), order: order("h"), until: past.plus_ms(60_000) };
+        let hold = Action::Hold { by: user("ann"), order: order("h"), until: past.plus_ms(60_000) };
         let revoke = Action::Revoke { user: user("ann"), reason: None };
         let stories: [(&str, Vec<Action>); 10] = [
             ("untouched", vec![]),

@@ -14,6 +14,7 @@ use super::claims::{self, NewEntry};
 use super::coupons::{row_of, signed};
 use super::days;
 use super::rows;
+use super::stock;
 use super::txn::{CampaignHere, Txn};
 use crate::Adopted;
 
@@ -36,7 +37,7 @@ pub(super) fn coupons(
     let mut adopted = Adopted::default();
     for coupon in coupons {
         let code = coupon.code();
-        if days::has_stub(txn, day, code)? || is_gone_already(txn, day, code)? {
+        if days::stub(txn, day, code)?.is_some() || is_gone_already(txn, day, code)? {
             adopted.known += 1;
             continue;
         }
@@ -98,7 +99,7 @@ fn one(
     if home != Some(day) {
         enter_in_directory(txn, coupon, campaign.number, batch, day, home.is_none())?;
     }
-    claim(txn, coupon, campaign.number, &campaign.terms, day)
+    claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
 }
 
 /// The shelf inside a minted code.
@@ -145,7 +146,9 @@ fn standing(coupon: &Coupon) -> Standing {
             holder: redemption.by.clone(),
             issued_at: coupon.issued_at(),
             at: redemption.at,
-            order: Some(redemption.order.clone()),
+            // A line that named no order has got this one.
+            order: Some(redemption.order.clone())
+                .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
         },
         State::Void { .. } => Standing::Void,
     }
@@ -154,16 +157,22 @@ fn standing(coupon: &Coupon) -> Standing {
 /// Its holder has it, and what he asked for it by is spent.
 fn claim(
     txn: &Txn<'_>,
+    keys: &[CodeKey],
     coupon: &Coupon,
     campaign: i64,
     terms: &Campaign,
     day: Day,
 ) -> rusqlite::Result<()> {
-    if let Some(replaced) = coupon.issue_ref().and_then(|reference| reference.replaces()) {
+    if let Some(replaced) = stock::replaced(keys, coupon.issue_ref()) {
         txn.statement(
-            "INSERT INTO replacement (replaced, user_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO NOTHING",
         )?
-        .execute(params![replaced, coupon.holder().map(UserId::as_str)])?;
+        .execute(params![
+            replaced.as_str(),
+            coupon.holder().map(UserId::as_str),
+            claims::ANY_ISSUE
+        ])?;
     }
     let Some(holder) = coupon.holder().filter(|_| terms.per_user_limit.is_some()) else {
         return Ok(());

@@ -22,6 +22,9 @@ use super::txn::{CampaignHere, Txn};
 /// largest limit. An import may bring more; whoever has so many has reached any limit.
 const ENTRIES_MAX: usize = 1_000;
 
+/// In place of the event of a replaced coupon that a restore knows nothing more of: it was final.
+pub(super) const ANY_ISSUE: i64 = -1;
+
 const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
 
 /// One entry, and its coupon as it is now.
@@ -160,8 +163,11 @@ fn counted(txn: &Txn<'_>, entries: &[Entry], user: &UserId) -> rusqlite::Result<
 /// Whether the user got another coupon in place of this one, as he has it now: given to him once
 /// more, it counts again.
 fn is_replaced(txn: &Txn<'_>, coupon: &Coupon, user: &UserId) -> rusqlite::Result<bool> {
-    txn.statement("SELECT 1 FROM replacement WHERE replaced = ?1 AND user_id = ?2 AND issue IS ?3")?
-        .exists(params![coupon.code().as_str(), user.as_str(), issue_of(coupon)])
+    txn.statement(
+        "SELECT 1 FROM replacement \
+         WHERE replaced = ?1 AND user_id = ?2 AND (issue IS ?3 OR issue = ?4)",
+    )?
+    .exists(params![coupon.code().as_str(), user.as_str(), issue_of(coupon), ANY_ISSUE])
 }
 
 /// Whether anybody got a coupon in place of `code`.

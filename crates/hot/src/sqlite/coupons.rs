@@ -132,31 +132,49 @@ pub(super) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
     if let Some(located) = row_of(txn, day, code)? {
         return Ok(Some(located));
     }
-    match days::of_moved(txn, code)?.filter(|moved| *moved != day) {
-        Some(moved) => on_shelf(txn, moved, code),
-        None => archived(txn, day, code),
+    match days::of_moved(txn, code)? {
+        Some(entered) if entered == day => archived(txn, day, code, Promise::Entry),
+        Some(entered) => on_shelf(txn, entered, code),
+        None => archived(txn, day, code, Promise::None),
     }
 }
 
-/// The coupon that is known on the shelf `day`, wherever its row is.
+/// The coupon that the directory says is on the shelf `day`, wherever its row is.
 pub(super) fn on_shelf(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     match row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
-        None => archived(txn, day, code),
+        None => archived(txn, day, code, Promise::Entry),
     }
 }
 
+/// What is known of a coupon without a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// A minted code may be one that nobody has touched.
+    None,
+    /// The directory names its shelf: there was a coupon.
+    Entry,
+}
+
 /// The coupon in cold, behind a stub or a seal: looked up after its row was found to be missing.
-fn archived(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
-    let stub = days::has_stub(txn, day, code)?;
-    if !stub && !txn.is_sealed(day)? {
+fn archived(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+    promise: Promise,
+) -> rusqlite::Result<Option<Located>> {
+    let stub = days::stub(txn, day, code)?;
+    if stub.is_none() && !txn.is_sealed(day)? {
         return Ok(None);
     }
-    let Some(coupon) = txn.in_cold((day, code.clone()))? else {
-        return match stub {
-            // Never "there is no such coupon": it was there when the stub was written.
-            true => Err(Elsewhere::Missing(code.to_string()).into()),
-            false => Ok(None),
+    let found = txn.in_cold((day, code.clone()))?;
+    let Some(coupon) = found.filter(|coupon| coupon.version() >= stub.unwrap_or(0)) else {
+        return match (stub, promise) {
+            (None, Promise::None) => Ok(None),
+            // Never "there is no such coupon": it was there when hot let it go.
+            (Some(_), _) | (None, Promise::Entry) => {
+                Err(Elsewhere::Missing(code.to_string()).into())
+            }
         };
     };
     let genesis = coupon.genesis();

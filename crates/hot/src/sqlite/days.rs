@@ -77,10 +77,13 @@ pub(super) fn unit(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
     Ok(unit.unwrap_or(0).unsigned_abs())
 }
 
-/// Whether a coupon of this shelf was moved to cold before the shelf was sealed.
-pub(super) fn has_stub(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
-    txn.statement("SELECT 1 FROM stub WHERE shelf_day = ?1 AND code = ?2")?
-        .exists(params![day.0, code.as_str()])
+/// The version of a coupon of this shelf that was moved to cold before the shelf was sealed.
+pub(super) fn stub(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<u64>> {
+    let version = txn
+        .statement("SELECT version FROM stub WHERE shelf_day = ?1 AND code = ?2")?
+        .query_row(params![day.0, code.as_str()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(version.map(i64::unsigned_abs))
 }
 
 /// The shelf that the directory names for a coupon's code.

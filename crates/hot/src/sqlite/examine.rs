@@ -140,7 +140,19 @@ fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     let mut statement = txn.statement(missing)?;
     let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
     let codes = codes.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(finding("every holder stands in a claim", &codes))
+    let mut faults = codes;
+    let lost = "SELECT claim.code FROM claim WHERE NOT EXISTS \
+                (SELECT 1 FROM coupon WHERE coupon.shelf_day = claim.shelf_day \
+                AND coupon.code = claim.code) AND NOT EXISTS \
+                (SELECT 1 FROM stub WHERE stub.shelf_day = claim.shelf_day \
+                AND stub.code = claim.code) AND NOT EXISTS \
+                (SELECT 1 FROM directory WHERE directory.code = claim.code) AND NOT EXISTS \
+                (SELECT 1 FROM day_plan WHERE day = claim.shelf_day AND sealed = 1) LIMIT 100";
+    let mut statement = txn.statement(lost)?;
+    for code in statement.query_map([], |row| row.get::<_, String>(0))? {
+        faults.push(format!("{} is nowhere", code?));
+    }
+    Ok(finding("every holder stands in a claim, and what is claimed is there", &faults))
 }
 
 fn finding(sound: &str, faults: &[String]) -> Finding {

@@ -135,8 +135,9 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
         Ok(()) | Err(_) => {}
     }
     conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
-    let synced = std::fs::File::open(&copy).and_then(|file| file.sync_all());
-    synced.map_err(failed)
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
+    let folder = copy.parent().filter(|folder| *folder != Path::new(""));
+    sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
 }
 
 fn upgrade(conn: &Connection, steps: &str) -> rusqlite::Result<()> {

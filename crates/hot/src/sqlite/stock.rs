@@ -122,7 +122,7 @@ fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rus
 
 /// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a
 /// minted code or without it, it is one coupon.
-fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
+pub(super) fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
     let text: CodeText = reference?.replaces()?.parse().ok()?;
     let minted = text.minted().filter(|code| keys.iter().any(|key| key.open(code).is_some()));
     Some(minted.unwrap_or_else(|| text.foreign().clone()))
@@ -418,7 +418,7 @@ pub(super) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Resu
     let home = txn
         .statement("SELECT 1 FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
         .exists(params![day.0, code.as_str()])?;
-    Ok(home || days::has_stub(txn, day, code)? || days::of_moved(txn, code)?.is_some())
+    Ok(home || days::stub(txn, day, code)?.is_some() || days::of_moved(txn, code)?.is_some())
 }
 
 /// Whether something has happened to a minted code, on whatever shelf: a sealed one is empty, so

@@ -1,0 +1,421 @@
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cold::ColdStore;
+use compactor::{Closed, Compactor, Progress, Settings};
+use coupon::calendar::Zone;
+use coupon::code::CodeText;
+use coupon::coupon::{Coupon, Genesis};
+use coupon::imported::{ImportRun, Standing, arrive};
+use coupon::ids::{Actor, OperationId};
+use coupon::minted::CodeKey;
+use coupon::time::Millis;
+use futures::stream;
+use hot::sqlite::SqliteHot;
+use hot::{ColdMark, HotStore, Shelves};
+use router::Router;
+use tempfile::TempDir;
+
+use super::*;
+use crate::import::ImportAsk;
+use crate::{CampaignDraft, Caller, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock};
+
+/// A walk reads each of the shelves below in ten chunks or so.
+const SMALL: usize = 40;
+
+/// Coupons of the shelf that is over: hot removes them in several units of writing.
+const OVER: usize = 450;
+
+/// Coupons of the shelf that is open.
+const OPEN: usize = 90;
+
+fn admin() -> Caller {
+    Caller { role: Role::Admin, subject: "cli".parse().unwrap() }
+}
+
+/// The clock of the machine that writes the files, and a little more, so that what a merge has
+/// replaced is swept away at once.
+fn now() -> Millis {
+    SystemClock.now().plus_ms(3_600_000)
+}
+
+/// Noon of the day that many days before today.
+fn ago(days: i32) -> Millis {
+    Day(now().day().0 - days).start().plus_ms(43_200_000)
+}
+
+struct World {
+    engine: Arc<Engine>,
+    hot: Arc<SqliteHot>,
+    cold: Arc<ColdStore>,
+    clock: Arc<SetClock>,
+}
+
+impl World {
+    fn open(at: &Path) -> World {
+        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
+        let options =
+            hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+        let keys = || vec![CodeKey::new(*b"the tests' key..")];
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let hot = SqliteHot::open(&at.join("hot"), Arc::new(keys()), archive, options);
+        let (hot, clock) = (Arc::new(hot.unwrap()), Arc::new(SetClock::at(now())));
+        let engine = Engine::new(
+            Arc::clone(&hot) as Arc<dyn HotStore>,
+            Arc::clone(&cold),
+            Router::new(keys()),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        World { engine: Arc::new(engine), hot, cold, clock }
+    }
+
+    async fn campaign(&self, id: &str, stock: u64, shelf: Day) {
+        let draft = CampaignDraft {
+            id: id.parse().ok(),
+            stock: Some(stock),
+            valid_from: Some(ago(400)),
+            expires_at: Some(shelf.end()),
+            cancel_days: Some(0),
+            per_user_limit: Some(Some(100)),
+            ..CampaignDraft::default()
+        };
+        self.engine.create_campaign(&admin(), draft).await.unwrap();
+    }
+
+    async fn import(&self, campaign: &str, file: String) {
+        let ask = ImportAsk { campaign: campaign.parse().unwrap(), batch: "old".parse().ok() };
+        let file = stream::iter([Ok::<_, String>(Bytes::from(file))]);
+        let done = self.engine.import(&admin(), ask, file, |_| {}).await.unwrap().into_inner();
+        assert_eq!(done.import.rejected, 0, "{:?}", done.import);
+    }
+
+    /// Of the shelf `day`: what finishes at once and what does not, in turn.
+    async fn coupons(&self, campaign: &str, round: usize, count: usize, day: Day) {
+        let at = |instant: Millis| coupon::calendar::format_instant(instant);
+        let mut file = "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref\n".to_owned();
+        for nth in 0..count {
+            let code = format!("U{}{round}{nth:05}", campaign.to_uppercase());
+            let (from, end) = (at(ago(500)), at(day.end()));
+            let rest = match nth % 4 {
+                0 => ",,,".to_owned(),
+                1 => format!("issued,u{nth},,"),
+                2 => format!("redeemed,u{nth},{},{nth}", at(ago(200))),
+                _ => "void,,,".to_owned(),
+            };
+            file.push_str(&format!("{code},{from},{end},{rest}\n"));
+        }
+        self.import(campaign, file).await;
+    }
+
+    fn compactor(&self, watch: compactor::Watch) -> Compactor {
+        let settings = Settings { shelf_files_max: 2, ..Settings::default() };
+        Compactor::new(self.hot.clone(), Arc::clone(&self.cold), settings, watch)
+    }
+
+    async fn compact(&self, at: Millis) {
+        let report = self.compactor(Arc::new(|_| {})).run(at, Closed::Now).await.unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+    }
+
+    /// What is read of each coupon by its code, one after the other.
+    async fn by_code(&self, codes: impl IntoIterator<Item = &Code>) -> BTreeMap<Code, Coupon> {
+        let mut read = BTreeMap::new();
+        for code in codes {
+            let text = CodeText::from(code.clone());
+            let view = self.engine.coupon(&admin(), &text, None).await.unwrap();
+            read.insert(code.clone(), view.coupon);
+        }
+        read
+    }
+}
+
+/// A compaction in a thread of its own that waits before each step.
+struct Stepped {
+    go: Option<Sender<()>>,
+    at: Receiver<Progress>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Stepped {
+    fn begin(world: &World) -> Stepped {
+        let (go, may) = channel::<()>();
+        let (tell, at) = channel();
+        let may = std::sync::Mutex::new(may);
+        let compactor = world.compactor(Arc::new(move |step| {
+            // Nobody waits any more once the test lets it run to its end.
+            let _ = tell.send(step);
+            let _ = may.lock().unwrap().recv();
+        }));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            let report = runtime.block_on(compactor.run(now(), Closed::Now)).unwrap();
+            assert!(report.failed.is_empty(), "{:?}", report.failed);
+        });
+        let _ = at.recv();
+        Stepped { go: Some(go), at, thread: Some(thread) }
+    }
+
+    /// Lets it go on until its next step; whether there was one.
+    fn step(&mut self) -> bool {
+        let go = self.go.as_ref().unwrap();
+        go.send(()).is_ok() && self.at.recv().is_ok()
+    }
+
+    /// Lets it run to its end.
+    fn end(mut self) {
+        self.go = None;
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// What a walk has brought, and between which calls.
+#[derive(Default)]
+struct Seen(Vec<Coupon>);
+
+impl Seen {
+    async fn next(&mut self, walk: &mut Walk) -> bool {
+        let Some(sights) = walk.next().await.unwrap() else { return false };
+        assert!(sights.len() <= 2 * SMALL, "{} coupons at a time", sights.len());
+        self.0.extend(sights.into_iter().map(|sight| sight.coupon));
+        true
+    }
+
+    async fn rest(&mut self, walk: &mut Walk) {
+        while self.next(walk).await {}
+    }
+
+    /// Each once, in its order, as it was.
+    fn is(&self, want: &BTreeMap<Code, Coupon>, name: &str) {
+        let at = |coupon: &Coupon| (Day::shelf_of(coupon.lasts_until()), coupon.code().clone());
+        for pair in self.0.windows(2) {
+            assert!(at(&pair[0]) < at(&pair[1]), "{name}: {:?}", [at(&pair[0]), at(&pair[1])]);
+        }
+        for coupon in &self.0 {
+            assert_eq!(want.get(coupon.code()), Some(coupon), "{name}");
+        }
+        let seen: std::collections::BTreeSet<&Code> = self.0.iter().map(Coupon::code).collect();
+        let missed: Vec<&Code> = want.keys().filter(|code| !seen.contains(code)).collect();
+        assert!(missed.is_empty(), "{name}: missed {} such as {:?}", missed.len(), missed.first());
+    }
+}
+
+/// Two shelves with every kind of coupon: one that is over, one that is open. With `ground` each
+/// has two files and stubs already, so that what comes next is a merge.
+async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
+    let world = World::open(at);
+    let (over, open) = (Day(now().day().0 - 100), Day(now().day().0 + 100));
+    world.campaign("c", 20, open).await;
+    for round in 0..if ground { 3 } else { 1 } {
+        world.coupons("c", 2 * round, OVER, over).await;
+        world.coupons("c", 2 * round + 1, OPEN, open).await;
+        if ground && round < 2 {
+            // When both shelves were open.
+            world.compact(ago(90)).await;
+        }
+    }
+    let user = |nth: usize| format!("m{nth}").parse().ok();
+    for nth in 0..20 {
+        let name = format!("r{nth}").parse().ok();
+        let issued = world.engine.issue(&admin(), &"c".parse().unwrap(), user(nth), name);
+        let code: CodeText = issued.await.unwrap().into_inner().code.parse().unwrap();
+        if nth % 2 == 0 {
+            let order = format!("o{nth}").parse().unwrap();
+            world.engine.redeem(&admin(), &code, user(nth), order).await.unwrap();
+        }
+    }
+    // A moment later they are past their time for cancelling.
+    let mut seen = Seen::default();
+    seen.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
+    assert_eq!(seen.0.len(), if ground { 3 } else { 1 } * (OVER + OPEN) + 20);
+    let want = world.by_code(seen.0.iter().map(Coupon::code)).await;
+    seen.is(&want, "before");
+    want
+}
+
+/// A compaction that begins behind each chunk of a walk and ends before the next one.
+#[tokio::test]
+async fn beside_a_whole_compaction() {
+    for ground in [false, true] {
+        let template = TempDir::new().unwrap();
+        let want = prepared(template.path(), ground).await;
+        for calls in 0.. {
+            let folder = TempDir::new().unwrap();
+            copy(template.path(), folder.path());
+            let world = World::open(folder.path());
+            let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
+            let (mut seen, mut over) = (Seen::default(), false);
+            for _ in 0..calls {
+                over |= !seen.next(&mut walk).await;
+            }
+            world.compact(now()).await;
+            seen.rest(&mut walk).await;
+            seen.is(&want, &format!("ground {ground}, after {calls} calls"));
+            if over {
+                let mut again = Seen::default();
+                again.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
+                again.is(&want, "after it");
+                let left = world.hot.shelves().await.unwrap();
+                assert_eq!(left.len(), 1, "the shelf that was over is emptied: {left:?}");
+                break;
+            }
+        }
+    }
+}
+
+/// A step of the one, a step of the other: from each step of the compaction, and behind some
+/// chunks of the walk.
+#[tokio::test]
+async fn beside_a_compaction_step_by_step() {
+    for ground in [false, true] {
+        let template = TempDir::new().unwrap();
+        let want = prepared(template.path(), ground).await;
+        let mut steps_made = Vec::new();
+        // Calls before the compaction begins, its steps before the walk goes on, and calls between
+        // two of the further ones.
+        for calls in [0, 1, 3] {
+            for before in 0..=4 {
+                for between in [1, 3] {
+                    let name = format!("ground {ground}, {calls}, {before}, {between}");
+                    let folder = TempDir::new().unwrap();
+                    copy(template.path(), folder.path());
+                    let world = World::open(folder.path());
+                    let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
+                    let mut seen = Seen::default();
+                    for _ in 0..calls {
+                        seen.next(&mut walk).await;
+                    }
+                    let mut compaction = Stepped::begin(&world);
+                    let mut steps = (0..before).filter(|_| compaction.step()).count();
+                    loop {
+                        let mut more = true;
+                        for _ in 0..between {
+                            more = more && seen.next(&mut walk).await;
+                        }
+                        if !more {
+                            break;
+                        }
+                        steps += usize::from(compaction.step());
+                    }
+                    compaction.end();
+                    seen.is(&want, &name);
+                    steps_made.push(steps);
+                }
+            }
+        }
+        assert!(steps_made.iter().any(|steps| *steps > 8), "{steps_made:?}");
+    }
+}
+
+/// While the first compaction of all is about to make the tables.
+#[tokio::test]
+async fn before_there_are_tables() {
+    let folder = TempDir::new().unwrap();
+    let want = prepared(folder.path(), false).await;
+    let world = World::open(folder.path());
+    world.hot.raise_cold_mark(ColdMark { begun: Some(0), committed: None }).await.unwrap();
+    let mut seen = Seen::default();
+    seen.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
+    seen.is(&want, "no table yet");
+}
+
+/// An extension takes a coupon to a later shelf, which may be a new one.
+#[tokio::test]
+async fn extended_meanwhile() {
+    // Which of the coupons, and how often it is seen.
+    for (name, nth, want) in [("ahead of the walk", OPEN - 2, 1), ("behind it", 0, 2)] {
+        let folder = TempDir::new().unwrap();
+        let world = World::open(folder.path());
+        let open = Day(now().day().0 + 100);
+        world.campaign("c", 0, open).await;
+        world.coupons("c", 0, OPEN, open).await;
+        let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
+        let mut seen = Seen::default();
+        seen.next(&mut walk).await;
+        let code: CodeText = format!("UC0{:05}", nth / 4 * 4).parse().unwrap();
+        let expiry = Expiry::At(open.end().plus_days(3));
+        world.engine.extend(&admin(), &code, expiry, None).await.unwrap();
+        seen.rest(&mut walk).await;
+        let copies: Vec<u64> = seen
+            .0
+            .iter()
+            .filter(|coupon| CodeText::from(coupon.code().clone()) == code)
+            .map(Coupon::version)
+            .collect();
+        assert_eq!(copies.len(), want, "{name}: {copies:?}");
+        assert_eq!(copies.last(), Some(&2), "{name}: the newest version comes last");
+        assert_eq!(seen.0.len(), OPEN + want - 1, "{name}");
+    }
+}
+
+/// A file that is merged away and swept while it is read: what took its place is read on.
+#[tokio::test]
+async fn swept_meanwhile() {
+    // More than one row group, so that one is still to be read.
+    const ROWS: usize = 70_000;
+    let folder = TempDir::new().unwrap();
+    let world = World::open(folder.path());
+    let day = Day(now().day().0 - 100);
+    world.campaign("c", 0, Day(now().day().0 + 100)).await;
+    world.import("c", "code\nUNUSED01\n".to_owned()).await;
+    world.hot.raise_cold_mark(ColdMark { begun: Some(9), committed: None }).await.unwrap();
+    world.cold.create().await.unwrap();
+    let run = ImportRun { actor: Actor::new("admin:cli"), operation: OperationId(7), at: ago(300) };
+    let coupon = |nth: usize| {
+        let genesis = Genesis {
+            code: format!("U{nth:09}").parse().unwrap(),
+            campaign: "c".parse().unwrap(),
+            batch: "old".parse().unwrap(),
+            valid_from: ago(400),
+            expires_at: day.end(),
+            zone: Zone::utc(),
+            created_at: ago(300),
+        };
+        arrive(genesis, &Standing::Void, &run)
+    };
+    let mut replaced = Vec::new();
+    let mut seen = Seen::default();
+    let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
+    for unit in 1..=2 {
+        let on = world.cold.shelf(day).await.unwrap();
+        let mut writer = world.cold.writer(day, unit).await.unwrap();
+        for first in (0..ROWS).step_by(10_000) {
+            writer.push((first..first + 10_000).map(coupon).collect()).await.unwrap();
+        }
+        let files = writer.finish().await.unwrap();
+        world.cold.commit(&on, unit, &files, &replaced).await.unwrap();
+        replaced = world.cold.shelf(day).await.unwrap().files;
+        if unit == 1 {
+            seen.next(&mut walk).await;
+        }
+    }
+    let swept = world.cold.sweep(now()).await.unwrap();
+    assert_eq!(swept.files, 1, "the file that is being read is gone");
+    seen.rest(&mut walk).await;
+    let codes: Vec<&str> = seen.0.iter().map(|coupon| coupon.code().as_str()).collect();
+    assert_eq!(codes.len(), ROWS + 1);
+    assert!(codes[..ROWS].is_sorted_by(|one, other| one < other));
+    let _ = world.clock;
+}

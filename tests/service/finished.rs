@@ -1,0 +1,147 @@
+//! Finished coupons for a test, and the folder that they go to.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::data::{Data, Ran};
+
+/// Header of the files that the tests import.
+pub(super) const HEADER: &str =
+    "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref\n";
+
+/// Days that are over on any machine, one after the other.
+pub(super) fn day_that_is_over(nth: usize) -> String {
+    let (month, day) = (nth / 28, nth % 28);
+    format!("{}-{:02}-{:02}", 2020 + month / 12, 1 + month % 12, 1 + day)
+}
+
+/// A line under [`HEADER`] that was never used and expired on `day`.
+pub(super) fn left_over(code: &str, day: &str) -> String {
+    format!("{code},2019-01-01,{day},,,,,\n")
+}
+
+/// A campaign whose redemptions are closed at once, on a shelf that is open for years.
+pub(super) fn campaign(admin: &mut Client, id: &str, stock: usize) {
+    let terms = json!({"campaign_id": id, "stock": stock, "expires_on": "2031-12-31",
+        "cancel_days": 0, "extend_days": 0, "per_user_limit": 1});
+    admin.post("/v1/campaigns", &terms).must(201);
+}
+
+/// Issues a coupon to `user`; its code.
+#[track_caller]
+pub(super) fn issued(admin: &mut Client, campaign: &str, user: &str) -> String {
+    let path = format!("/v1/campaigns/{campaign}/issue");
+    admin.post(&path, &json!({"user_id": user})).must(201).field("code")
+}
+
+/// What `user` says to redeem for `order`.
+pub(super) fn order(user: &str, order: &str) -> Value {
+    json!({"user_id": user, "order_ref": order})
+}
+
+/// Issues coupons to `PREFIX-0`, `PREFIX-1` and so on, who redeem them for `order-PREFIX-N`.
+pub(super) fn redeemed(
+    admin: &mut Client,
+    campaign: &str,
+    prefix: &str,
+    count: usize,
+) -> Vec<String> {
+    let one = |nth: usize| {
+        let user = format!("{prefix}-{nth}");
+        let code = issued(admin, campaign, &user);
+        let body = order(&user, &format!("order-{user}"));
+        admin.post(&format!("/v1/coupons/{code}/redeem"), &body).must(201);
+        code
+    };
+    (0..count).map(one).collect()
+}
+
+/// Imports lines under [`HEADER`], by the command; every one of them is taken.
+#[track_caller]
+pub(super) fn import(data: &Data, campaign: &str, batch: &str, lines: &str) {
+    let path = data.folder().join(format!("{campaign}-{batch}.csv"));
+    fs::write(&path, format!("{HEADER}{lines}")).expect("a file to import");
+    let path = path.to_str().expect("UTF-8");
+    let ran = data.run(&["import", path, "--campaign", campaign, "--batch", batch]);
+    assert_eq!(ran.code, Some(0), "import of {batch}: {ran:?}");
+}
+
+/// `couponry compact` with `more`, to a good end.
+#[track_caller]
+pub(super) fn compact(data: &Data, more: &[&str]) -> Ran {
+    let arguments: Vec<&str> = ["compact"].into_iter().chain(more.iter().copied()).collect();
+    let ran = data.run(&arguments);
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+    ran
+}
+
+#[track_caller]
+pub(super) fn doctor_finds_nothing(data: &Data, name: &str) {
+    let ran = data.run(&["doctor"]);
+    assert_eq!(ran.code, Some(0), "{name}: doctor: {}{}", ran.stdout, ran.stderr);
+}
+
+/// The numbers of the table that `couponry compact` prints: by day, what stands in its columns.
+pub(super) fn table(ran: &Ran) -> Vec<Vec<String>> {
+    let rows = ran.stdout.lines().filter(|line| line.starts_with("20") && line.contains('-'));
+    let cells = |line: &str| line.split_whitespace().map(|cell| cell.replace(',', "")).collect();
+    rows.map(cells).collect()
+}
+
+/// Every coupon that `couponry export coupons` tells of, by its code; none of them twice.
+#[track_caller]
+pub(super) fn exported(data: &Data, name: &str) -> BTreeMap<String, Value> {
+    let ran = data.run(&["export", "coupons", "--format", "jsonl"]);
+    assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+    let mut all = BTreeMap::new();
+    for line in ran.stdout.lines() {
+        let coupon: Value = serde_json::from_str(line).expect("JSON");
+        let code = coupon["code"].as_str().expect("a code").to_owned();
+        let twice = all.insert(code, coupon);
+        assert!(twice.is_none(), "{name}: {} is there twice", twice.unwrap_or_default());
+    }
+    all
+}
+
+/// How many of them lie in `tier`.
+pub(super) fn count_in(all: &BTreeMap<String, Value>, tier: &str) -> usize {
+    all.values().filter(|coupon| coupon["tier"] == tier).count()
+}
+
+pub(super) fn cold(data: &Data) -> PathBuf {
+    data.path().join("cold")
+}
+
+/// The files below a folder whose names end like that, in order.
+pub(super) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.to_str().is_some_and(|it| it.ends_with(ending)) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+pub(super) fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry").path();
+        let to = to.join(entry.file_name().expect("a name"));
+        match entry.is_dir() {
+            true => copy_all(&entry, &to),
+            false => drop(fs::copy(&entry, &to).expect("a copy")),
+        }
+    }
+}
