@@ -9,17 +9,22 @@ mod service {
     mod finished;
     mod shim;
 
+    mod backup;
     mod cli;
     mod codes;
     mod commands;
+    mod compact;
+    mod damage;
     mod disk;
     mod docs;
     mod exactly_n;
     mod fault;
+    mod history;
     mod hostile;
     mod import;
     mod kept;
     mod once;
+    mod readers;
     mod readme;
     mod shutdown;
     mod synced;

@@ -13,16 +13,16 @@ use super::client::Client;
 use super::data::{Data, Server, may_run, wait_until};
 
 /// A disk in memory; it goes with this value.
-struct Disk {
-    at: PathBuf,
+pub(super) struct Disk {
+    pub(super) at: PathBuf,
     _folder: TempDir,
 }
 
-fn mount(arguments: &[&str]) -> bool {
+pub(super) fn mount(arguments: &[&str]) -> bool {
     Command::new("mount").args(arguments).output().is_ok_and(|it| it.status.success())
 }
 
-fn unmount(path: &Path) -> bool {
+pub(super) fn unmount(path: &Path) -> bool {
     Command::new("umount").arg(path).output().is_ok_and(|it| it.status.success())
 }
 
@@ -38,7 +38,7 @@ impl Disk {
     }
 
     /// Lays `mib` on it, or as much as fits, and says where.
-    fn ballast(&self, mib: u64) -> PathBuf {
+    pub(super) fn ballast(&self, mib: u64) -> PathBuf {
         let path = self.at.join("ballast");
         let mut file = File::create(&path).expect("ballast");
         let page = vec![7; 4096];
@@ -59,7 +59,7 @@ impl Drop for Disk {
     }
 }
 
-fn disk(mib: u64) -> Option<Disk> {
+pub(super) fn disk(mib: u64) -> Option<Disk> {
     let disk = Disk::of(mib);
     may_run("disk", "root, to mount a small tmpfs", disk.is_some()).then_some(disk).flatten()
 }

@@ -1,13 +1,15 @@
 //! Finished coupons for a test, and the folder that they go to.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Child;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::data::{Data, Ran};
+use super::data::{Data, Ran, Server, unique};
 
 /// Header of the files that the tests import.
 pub(super) const HEADER: &str =
@@ -144,4 +146,77 @@ pub(super) fn copy_all(from: &Path, to: &Path) {
             false => drop(fs::copy(&entry, &to).expect("a copy")),
         }
     }
+}
+
+/// `serve` that compacts only when it is told to.
+pub(super) fn serve(data: &Data) -> Server {
+    data.serve_with(|command| {
+        command.args(["--compact-every", "0"]);
+    })
+}
+
+/// A command at work, whose output goes to files.
+pub(super) struct Running {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    pub(super) fn start(data: &Data, arguments: &[&str]) -> Running {
+        let name = unique();
+        let path = |kind: &str| data.folder().join(format!("{name}.{kind}"));
+        let (stdout, stderr) = (path("out"), path("err"));
+        let mut command = data.command(arguments);
+        command.stdout(File::create(&stdout).expect("a file"));
+        command.stderr(File::create(&stderr).expect("a file"));
+        Running { child: command.spawn().expect("the binary starts"), stdout, stderr }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_some()
+    }
+
+    /// What it has said on standard error so far.
+    pub(super) fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// `kill -9`; whether it was still at work.
+    pub(super) fn kill(mut self) -> bool {
+        let at_work = !self.has_ended();
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+        at_work
+    }
+
+    pub(super) fn end(mut self) -> Ran {
+        let status = self.child.wait().expect("wait");
+        let stdout = fs::read_to_string(&self.stdout).unwrap_or_default();
+        Ran { code: status.code(), stdout, stderr: self.said() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A coupon without what may differ from one look to the next: where it lies.
+pub(super) fn settled(coupon: &Value) -> Value {
+    let mut coupon = coupon.clone();
+    coupon.as_object_mut().expect("an object").remove("tier");
+    coupon
+}
+
+/// The same of all that were exported.
+pub(super) fn all_settled(all: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    all.iter().map(|(code, coupon)| (code.clone(), settled(coupon))).collect()
 }

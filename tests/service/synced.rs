@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::data::{COUPONRY, Data, may_run};
-use super::finished::{campaign, cold, day_that_is_over, files, import, left_over, redeemed};
+use super::finished::{
+    campaign, cold, day_that_is_over, files, import, left_over, redeemed, serve,
+};
 
 const TRACED: &str = "trace=openat,mkdir,mkdirat,fsync,fdatasync,link,linkat,rename,renameat,\
                       renameat2,write,writev,pwrite64,pwritev,pwritev2,ftruncate";
@@ -158,8 +160,7 @@ impl Traced {
     fn files_are_synced(&self) {
         for call in self.named() {
             let (from, to) = (&call.from, &call.path);
-            let writes =
-                self.calls.iter().filter(|it| it.is_one_of(&WRITES) && it.path == *from);
+            let writes = self.calls.iter().filter(|it| it.is_one_of(&WRITES) && it.path == *from);
             let written = writes.map(|it| it.ended).max();
             let written = written.unwrap_or_else(|| panic!("nobody wrote {}", to.display()));
             assert!(written < call.begun, "{} was written after it had its name", to.display());
@@ -222,9 +223,7 @@ fn cold_is_synced_before_hot_is_touched() {
         return;
     }
     let data = Data::new();
-    let server = data.serve_with(|command| {
-        command.args(["--compact-every", "0"]);
-    });
+    let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
     campaign(&mut admin, "c", 1_000);
     let day = day_that_is_over(0);

@@ -64,19 +64,23 @@ pub(crate) struct Held {
 }
 
 impl ColdStore {
-    /// The coupons in cold that a person holds, redeemed, or held when they were voided: the
-    /// latest expiry first. Looked up now. Reads, of each file of the side table that may have
+    /// The coupons in cold that a person holds, redeemed, or held when they were voided, on the
+    /// shelves from `from` on: the latest expiry first. Looked up now. Reads, of each file of the side table that may have
     /// the person, its footer and one or two row groups.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
-    pub async fn of_holder(&self, holder: &UserId) -> Result<Vec<HolderEntry>, ColdError> {
+    pub async fn of_holder(
+        &self,
+        holder: &UserId,
+        from: Option<Day>,
+    ) -> Result<Vec<HolderEntry>, ColdError> {
         let Inner { place, by_holder, .. } = &*self.inner;
         let mut known = by_holder.newest().await?;
         for _ in 0..READ_TRIES_MAX {
             let files = known.all().filter(|file| {
                 let ends = file.bounds.holder.as_ref();
-                may_hold(ends, holder.as_str())
+                from.is_none_or(|from| file.origin.day >= from) && may_hold(ends, holder.as_str())
             });
             let reads = files.map(|file| async move {
                 let read = self.entries(file, holder).await;

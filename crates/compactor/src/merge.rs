@@ -11,6 +11,9 @@ use hot::{Kept, Shelves};
 
 use crate::{CHUNK, CompactError};
 
+/// Coupons handed to the writer at a time; a few such pieces wait for it.
+const PIECE: usize = 4_096;
+
 /// One source, in the order of codes.
 pub(crate) enum Source {
     /// A file of the shelf.
@@ -127,7 +130,7 @@ impl Merge {
         Merge { day, heads: sources.into_iter().map(head).collect(), from_hot: 0 }
     }
 
-    /// Up to [`CHUNK`] coupons more; none at the end.
+    /// Up to [`PIECE`] coupons more; none at the end.
     ///
     /// # Errors
     /// `StubAlone` where hot says that cold has a coupon which is in none of the files.
@@ -136,8 +139,8 @@ impl Merge {
             only.fill().await?;
             return self.all_of_one();
         }
-        let mut merged = Vec::with_capacity(CHUNK);
-        while merged.len() < CHUNK {
+        let mut merged = Vec::with_capacity(PIECE);
+        while merged.len() < PIECE {
             let mut least: Option<&Code> = None;
             for head in &mut self.heads {
                 head.fill().await?;
@@ -155,7 +158,8 @@ impl Merge {
     /// Of one source no two rows are compared.
     fn all_of_one(&mut self) -> Result<Vec<Coupon>, CompactError> {
         let Some(only) = self.heads.first_mut() else { return Ok(Vec::new()) };
-        let rows: Vec<Kept> = only.rows.drain(..).collect();
+        let some = only.rows.len().min(PIECE);
+        let rows: Vec<Kept> = only.rows.drain(..some).collect();
         if only.is_hot {
             self.from_hot += rows.len() as u64;
         }

@@ -108,6 +108,11 @@ impl FromStr for Code {
         if text.len() > TEXT_LEN_MAX {
             return Err(BadCode::TextLength { found: text.len() });
         }
+        let is_bare = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        if (FOREIGN_LEN_MIN..=FOREIGN_LEN_MAX).contains(&text.len()) && text.bytes().all(is_bare) {
+            // As every store has it.
+            return Ok(Code(text.into()));
+        }
         let mut bare = String::with_capacity(text.len());
         for (at, found) in text.chars().enumerate() {
             match found {

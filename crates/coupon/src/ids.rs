@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest `user_id`, `login_id`, `campaign_id` or `batch_id`, in characters: a UUID with a
 /// prefix, or an e-mail address of ordinary length.
@@ -74,7 +75,8 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $max:expr, $want:literal, $accepted:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        // Shared: one campaign's name stands in millions of its coupons.
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text as it was given.

@@ -170,6 +170,7 @@ Examples:
     Coupon(commands::coupon::CouponAsk),
     Import(commands::import::ImportFlags),
     Export(commands::export::ExportAsk),
+    History(commands::history::HistoryAsk),
     Compact(commands::compact::CompactAsk),
     Backup(commands::backup::BackupAsk),
     Restore(commands::restore::RestoreAsk),

@@ -9,6 +9,7 @@ pub(crate) mod coupon;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod healthcheck;
+pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod openapi;

@@ -54,6 +54,7 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
         Command::Coupon(ask) => commands::coupon::run(&settings, ask).await,
         Command::Import(flags) => commands::import::run(&settings, flags).await,
         Command::Export(ask) => commands::export::run(&settings, ask).await,
+        Command::History(ask) => commands::history::run(&settings, ask).await,
         Command::Compact(ask) => commands::compact::run(&settings, ask).await,
         Command::Backup(ask) => commands::backup::run(&settings, ask).await,
         Command::Restore(ask) => commands::restore::run(&settings, ask).await,

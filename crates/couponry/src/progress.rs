@@ -21,7 +21,7 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 pub(crate) enum Work {
     /// Lines of a file; `done` of those `seen` are imported.
     Import,
-    /// Rows are written out: their name.
+    /// Rows are written out: their name. Of `seen` coupons looked at, where there are any.
     Export(&'static str),
     /// Coupons are changed; `done` of those `seen` were not refused.
     Change,
@@ -123,7 +123,12 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         Work::Import => {
             format!("imported {done_text} of {seen_text} lines read, {}/s", rate(seen))
         }
-        Work::Export(rows) => format!("exported {done_text} {rows}, {}/s", rate(done)),
+        Work::Export(rows) if seen == 0 => {
+            format!("exported {done_text} {rows}, {}/s", rate(done))
+        }
+        Work::Export(rows) => {
+            format!("exported {done_text} {rows}; {seen_text} coupons read, {}/s", rate(seen))
+        }
         Work::Change => {
             let refused = thousands(seen.saturating_sub(done));
             format!("{seen_text} codes, {refused} of them refused, {}/s", rate(seen))
@@ -150,6 +155,12 @@ mod tests {
                 "imported 400,000 of 1,200,000 lines read, 240,000/s",
             ),
             (Work::Export("codes"), 50_000, 0, "exported 50,000 codes, 10,000/s"),
+            (
+                Work::Export("redemptions"),
+                7,
+                50_000,
+                "exported 7 redemptions; 50,000 coupons read, 10,000/s",
+            ),
             (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
             (Work::Examine, 0, 0, "reading the whole store, 5 s"),
         ];

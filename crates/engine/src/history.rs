@@ -109,13 +109,11 @@ impl Engine {
         ask: CouponsAsk,
     ) -> Result<Coupons, Failure> {
         caller.must_be(&[Role::Admin])?;
+        let early = self.expire_early(caller, &ask).await?;
         let walk = match ask.by {
-            DayOf::Change => {
-                self.zone_of_campaign(caller, ask.campaign.as_ref()).await?;
-                self.walk(None)
-            }
+            DayOf::Change => self.walk(None),
             DayOf::Expiry => {
-                let last = self.last_shelf(caller, &ask).await?;
+                let last = last_shelf(&ask).filter(|_| !early);
                 self.walk(first_shelf(&ask)).up_to(last)
             }
         };
@@ -133,31 +131,20 @@ impl Engine {
         ask: RedemptionsAsk,
     ) -> Result<Redemptions, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let of_campaign = self.zone_of_campaign(caller, ask.campaign.as_ref()).await?;
+        let of_campaign = match &ask.campaign {
+            Some(id) => Some(self.campaign(caller, id).await?.campaign.zone.clone()),
+            None => None,
+        };
         let zone = ask.zone.clone().or(of_campaign).unwrap_or_else(Zone::utc);
         Ok(Redemptions { walk: self.walk(None), ask, zone })
     }
 
-    async fn zone_of_campaign(
-        &self,
-        caller: &Caller,
-        campaign: Option<&CampaignId>,
-    ) -> Result<Option<Zone>, Failure> {
-        let Some(id) = campaign else { return Ok(None) };
-        Ok(Some(self.campaign(caller, id).await?.campaign.zone.clone()))
-    }
-
-    /// The last shelf on which a coupon may lie that is asked for by its last day. None is known
-    /// where `valid_days` lets coupons expire long before their shelf does.
-    async fn last_shelf(&self, caller: &Caller, ask: &CouponsAsk) -> Result<Option<Day>, Failure> {
-        let expire_early = match &ask.campaign {
-            Some(id) => self.campaign(caller, id).await?.campaign.valid_days.is_some(),
-            None => self.some_expire_early(caller).await?,
-        };
-        let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
-        let last = ask.to.filter(|_| !expire_early);
-        // Nowhere does a day end more than 24 hours after that of UTC, nor come back for longer.
-        Ok(last.map(|to| Day(to.end(&zone).day().0 + 1)))
+    /// Whether `valid_days` lets coupons that are asked for expire long before their shelf does.
+    async fn expire_early(&self, caller: &Caller, ask: &CouponsAsk) -> Result<bool, Failure> {
+        match &ask.campaign {
+            Some(id) => Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some()),
+            None => self.some_expire_early(caller).await,
+        }
     }
 
     async fn some_expire_early(&self, caller: &Caller) -> Result<bool, Failure> {
@@ -178,6 +165,13 @@ fn first_shelf(ask: &CouponsAsk) -> Option<Day> {
     let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
     // Nowhere does a day begin more than 24 hours before that of UTC.
     ask.from.map(|from| Day(from.first_instant(&zone).day().0 - 1))
+}
+
+/// Where no coupon expires before its shelf does, those behind this one have none.
+fn last_shelf(ask: &CouponsAsk) -> Option<Day> {
+    let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
+    // Nowhere does a day end more than 24 hours after that of UTC, nor begin again so late.
+    ask.to.map(|to| Day(to.end(&zone).day().0 + 1))
 }
 
 impl CouponsAsk {

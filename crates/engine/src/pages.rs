@@ -152,7 +152,7 @@ impl Engine {
                 now,
             })
             .await?;
-        let cold = match self.has_cold().await? {
+        let cold = match may_be_archived(&query, now) && self.has_cold().await? {
             true => self.archived(&query, now).await?,
             false => ArchivedPage::default(),
         };
@@ -191,7 +191,9 @@ impl Engine {
         query: &PageQuery,
         now: Millis,
     ) -> Result<ArchivedPage, Failure> {
-        let mut entries = self.cold.of_holder(holder).await?;
+        // A coupon never outlives its shelf.
+        let from = scan(query).expires_from.map(Day::shelf_of);
+        let mut entries = self.cold.of_holder(holder, from).await?;
         entries.retain(|entry| {
             let position = archived_at(entry.expires_at, &entry.code);
             query.filter.expires.holds(Some(entry.expires_at)) && is_behind(&position, query)
@@ -298,6 +300,15 @@ impl Engine {
         }
         Ok(sights)
     }
+}
+
+/// Whether anything that the filter leaves in can lie in cold. Not so for the list that is asked
+/// for most, that of a wallet: what is available or issued there has expired.
+fn may_be_archived(query: &PageQuery, now: Millis) -> bool {
+    let CouponFilter { state, expired, expires, .. } = &query.filter;
+    let unspent = matches!(state, Some("available" | "issued"));
+    let unexpired = *expired == Some(false) || expires.from.is_some_and(|from| from > now);
+    !(unspent && unexpired)
 }
 
 fn archived_at(expires_at: Millis, code: &Code) -> Position {

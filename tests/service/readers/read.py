@@ -37,7 +37,7 @@ def by_duckdb(table, name):
         return 0, kind, []
     source = (f"read_parquet([{files}], hive_partitioning = true, "
               f"hive_types = {{'{partition}': {kind}}})")
-    count = duckdb.sql(f"SELECT count(*) FROM {source}").fetchone()[0]
+    count = duckdb.sql(f"SELECT count(*) FROM {source}").fetchall()[0][0]
     rows = duckdb.sql(f"SELECT * FROM {source}")
     return count, str(rows.types[rows.columns.index(partition)]), rows.to_arrow_table().to_pylist()
 

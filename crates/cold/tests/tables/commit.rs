@@ -216,7 +216,7 @@ async fn a_store_that_is_not_there_says_so() {
         let nobody: UserId = "ann".parse().unwrap();
         let calls = [
             store.find(DAY, &codes(&many(1, DAY))).await.err(),
-            store.of_holder(&nobody).await.err(),
+            store.of_holder(&nobody, None).await.err(),
             store.scan(ScanFilter::default()).await.err(),
             store.shelf(DAY).await.err(),
             store.shelves().await.err(),

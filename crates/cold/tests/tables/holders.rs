@@ -13,7 +13,7 @@ use super::sample::{
 
 async fn of(store: &ColdStore, holder: &str) -> Vec<String> {
     let holder: UserId = holder.parse().unwrap();
-    let entries = store.of_holder(&holder).await.unwrap();
+    let entries = store.of_holder(&holder, None).await.unwrap();
     entries.iter().map(|entry| entry.code.to_string()).collect()
 }
 
@@ -55,7 +55,7 @@ async fn a_person_finds_what_was_held() {
     assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB", "DDDD", "BBBB"], "latest expiry first");
     assert_eq!(of(&store, "bob").await, ["CCCC"]);
     assert_eq!(of(&store, "an").await, Vec::<String>::new());
-    let entries = store.of_holder(&"ann".parse().unwrap()).await.unwrap();
+    let entries = store.of_holder(&"ann".parse().unwrap(), None).await.unwrap();
     let want = HolderEntry {
         code: "DDDD".parse().unwrap(),
         day: DAY,

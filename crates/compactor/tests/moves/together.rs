@@ -1,1 +1,245 @@
-//! to come
+//! Two compactors at work on one place, each with stores of its own, while customers go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use compactor::{Closed, CompactError};
+use coupon::code::Code;
+use coupon::coupon::Deed;
+use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::Tier;
+use tokio::sync::Barrier;
+
+use super::world::{
+    Cast, Said, World, ago, cancel, give, now, open_shelf, order, redeem, said, void,
+};
+
+/// Both compactors begin each of them at once.
+const ROUNDS: usize = 8;
+
+/// Coupons of one round.
+const COUPONS: u64 = 24;
+
+/// What came of one coupon, as its customers were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The orders that it was redeemed for, in this order; all but the last were cancelled.
+    redeemed: Vec<String>,
+    /// Whether the last one was cancelled, too.
+    cancelled: bool,
+    void: bool,
+}
+
+/// Each coupon has a holder of its own, so that nobody comes to his limit.
+fn owner(code: &Code) -> String {
+    format!("ann-{code}")
+}
+
+/// One customer after the other takes `code` through its life, whatever tier it is in. All of it
+/// happened 60 days ago by the clock of the shop, so that a compactor may take each coupon as soon
+/// as it is redeemed: later than the cancel, or before it.
+async fn lives(world: &World, code: &Code, nth: usize) -> Told {
+    let (mut told, past, ann) = (Told::default(), ago(60), owner(code));
+    if nth.is_multiple_of(6) {
+        world.done(code, void(), past).await;
+        told.void = true;
+        return told;
+    }
+    world.done(code, give(&ann), past).await;
+    for order in 0..3 {
+        let order = order.to_string();
+        let said = world.ask(code, redeem(&ann, &order), past).await;
+        assert_eq!(said, Said::Accepted, "{code}, order {order}");
+        told.redeemed.push(order.clone());
+        told.cancelled = false;
+        let again = world.ask(code, redeem(&ann, &order), past).await;
+        assert_eq!(again, Said::Replayed, "{code}: a lost answer is asked for again");
+        let rival = world.ask(code, redeem(&ann, "rival"), past).await;
+        assert_eq!(rival, Said::Refused(Refusal::AlreadyRedeemed), "{code}");
+        if nth % 6 < 3 {
+            return told;
+        }
+        match world.ask(code, cancel(&order), past).await {
+            Said::Accepted => told.cancelled = true,
+            // It lies in cold by now, or nearly: once and for all.
+            Said::Refused(Refusal::CancelClosed) => return told,
+            other => panic!("{code}: {other:?}"),
+        }
+        let again = world.ask(code, redeem(&ann, &order), past).await;
+        assert_ne!(again, Said::Accepted, "{code}: an order redeems once");
+    }
+    told
+}
+
+/// Two orders at once for each coupon: one of them gets it.
+async fn race(one: Arc<World>, other: Arc<World>, codes: &[Code]) -> Vec<Told> {
+    let mut told = Vec::new();
+    for code in codes {
+        let ann = owner(code);
+        one.done(code, give(&ann), ago(60)).await;
+        let (first, second) = tokio::join!(
+            one.ask(code, redeem(&ann, "left"), ago(60)),
+            other.ask(code, redeem(&ann, "right"), ago(60)),
+        );
+        let order = match (first, second) {
+            (Said::Accepted, Said::Refused(Refusal::AlreadyRedeemed)) => "left",
+            (Said::Refused(Refusal::AlreadyRedeemed), Said::Accepted) => "right",
+            other => panic!("{code}: {other:?}"),
+        };
+        told.push(Told { redeemed: vec![order.into()], ..Told::default() });
+    }
+    told
+}
+
+/// What was told is what is there.
+async fn is_as_told(world: &World, code: &Code, told: &Told) {
+    let coupon = world.see(code).await.expect("it is there").coupon;
+    let redeemed: Vec<String> = coupon
+        .events()
+        .iter()
+        .filter_map(|event| match &event.deed {
+            Deed::Redeemed { order, .. } => Some(order.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(redeemed, told.redeemed, "{code}");
+    let live = told.redeemed.last().filter(|_| !told.cancelled).map(|last| order(last));
+    assert_eq!(coupon.redemption().map(|it| it.order.clone()), live, "{code}");
+    assert_eq!(coupon.state().word() == "void", told.void, "{code}");
+    if let Some(order) = live {
+        let by = coupon.holder().unwrap().to_string();
+        let again = world.ask(code, redeem(&by, order.as_str()), ago(60)).await;
+        assert_eq!(again, Said::Replayed, "{code}");
+        let other = world.ask(code, redeem(&by, "another"), ago(60)).await;
+        assert_eq!(other, Said::Refused(Refusal::AlreadyRedeemed), "{code}");
+    }
+}
+
+/// Compacts all the time until nobody is left to make work.
+async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>) -> (u64, u64) {
+    let (mut runs, mut overtaken) = (0, 0);
+    let compactor = world.compactor();
+    starts.wait().await;
+    loop {
+        let last = over.load(Ordering::SeqCst);
+        let report = compactor.run(now(), Closed::Now).await.unwrap();
+        for (work, error) in report.failed {
+            // The only one that is no harm: the next run does it.
+            assert!(matches!(error, CompactError::Overtaken { .. }), "{work:?}: {error}");
+            overtaken += 1;
+        }
+        runs += 1;
+        if last {
+            return (runs, overtaken);
+        }
+    }
+}
+
+/// Issues by name while coupons move, each name again a little later.
+async fn issues(world: Arc<World>, campaign: CampaignId, round: usize) -> Vec<(Code, Told)> {
+    let mut issued = Vec::new();
+    for nth in 0..10 {
+        let name = format!("r{round}-{nth}");
+        let applied = world.issue(&campaign, &name, "a", ago(60)).await;
+        assert_eq!(said(&applied), Said::Accepted);
+        let code = applied.sight.unwrap().coupon.code().clone();
+        let past: Millis = ago(60);
+        let redemption = redeem(&name, "1");
+        world.done(&code, redemption, past).await;
+        let again = world.issue(&campaign, &name, "a", ago(60)).await;
+        assert_eq!(said(&again), Said::Replayed, "{name} has had it");
+        assert_eq!(*again.sight.unwrap().coupon.code(), code, "the same one");
+        let told = Told { redeemed: vec!["1".into()], ..Told::default() };
+        issued.push((code, told));
+    }
+    issued
+}
+
+/// Reads all codes all the time: what is there never goes back.
+async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u64; 2] {
+    let mut versions = vec![0; codes.len()];
+    let mut tiers = [0; 2];
+    while !over.load(Ordering::SeqCst) {
+        for (code, version) in codes.iter().zip(&mut versions) {
+            let sight = world.see(code).await.unwrap_or_else(|| panic!("{code} is gone"));
+            assert!(sight.coupon.version() >= *version, "{code} went back to {:?}", sight.coupon);
+            *version = sight.coupon.version();
+            tiers[usize::from(sight.tier == Tier::Cold)] += 1;
+        }
+    }
+    tiers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_at_once() {
+    let disk = tempfile::tempdir().unwrap();
+    let (one, other) = (Arc::new(World::open(disk.path())), Arc::new(World::open(disk.path())));
+    let campaign = one.campaign("open", open_shelf()).await;
+    let stock = one.campaign("stock", open_shelf()).await;
+    one.minted(&stock, "S", 10 * ROUNDS as u64).await;
+    let mut all: Vec<(Code, Told)> = Vec::new();
+    let (runs, overtaken, seen) = (AtomicU64::new(0), AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
+    for round in 0..ROUNDS {
+        let codes = one.minted(&campaign, &format!("B{round}"), COUPONS).await;
+        let racing = one.minted(&campaign, &format!("R{round}"), 8).await;
+        let starts = Arc::new(Barrier::new(3));
+        let over = Arc::new(AtomicBool::new(false));
+        let compactors = [&one, &other].map(|world| {
+            tokio::spawn(compacts(Arc::clone(world), Arc::clone(&starts), Arc::clone(&over)))
+        });
+        starts.wait().await;
+        let reader = tokio::spawn(reads(Arc::clone(&one), codes.clone(), Arc::clone(&over)));
+        let issuer = tokio::spawn(issues(Arc::clone(&other), stock.id.clone(), round));
+        let customers: Vec<_> = (0..3_usize)
+            .map(|lane| {
+                let world = Arc::clone(if lane == 0 { &one } else { &other });
+                let codes = codes.clone();
+                tokio::spawn(async move {
+                    let mut told = Vec::new();
+                    for (nth, code) in codes.iter().enumerate().filter(|(nth, _)| nth % 3 == lane) {
+                        told.push((code.clone(), lives(&world, code, nth / 3).await));
+                    }
+                    told
+                })
+            })
+            .collect();
+        let raced = race(Arc::clone(&one), Arc::clone(&other), &racing).await;
+        all.extend(racing.into_iter().zip(raced));
+        for customer in customers {
+            all.extend(customer.await.unwrap());
+        }
+        all.extend(issuer.await.unwrap());
+        over.store(true, Ordering::SeqCst);
+        for (total, tier) in seen.iter().zip(reader.await.unwrap()) {
+            total.fetch_add(tier, Ordering::SeqCst);
+        }
+        for compactor in compactors {
+            let (run, late) = compactor.await.unwrap();
+            runs.fetch_add(run, Ordering::SeqCst);
+            overtaken.fetch_add(late, Ordering::SeqCst);
+        }
+        for (code, told) in &all {
+            is_as_told(if round % 2 == 0 { &one } else { &other }, code, told).await;
+        }
+    }
+    println!(
+        "{} coupons, {runs:?} runs, {overtaken:?} overtaken, {seen:?} reads of hot and cold",
+        all.len()
+    );
+    assert!(seen.iter().all(|tier| tier.load(Ordering::SeqCst) > 0), "both tiers were read");
+    let cancelled = all.iter().filter(|(_, told)| told.cancelled || told.redeemed.len() > 1);
+    println!("{} late cancels came before the move", cancelled.count());
+    let codes = all.iter().map(|(code, _)| code.clone()).collect();
+    let cast = Cast { codes, campaigns: vec![campaign.id.clone(), stock.id.clone()] };
+    let before = one.census(&cast).await;
+    // Everything at last, by both of them at once.
+    let later = open_shelf().end().plus_days(40);
+    let (left, right) = (one.compactor(), other.compactor());
+    let (first, second) = tokio::join!(left.run(later, Closed::Now), right.run(later, Closed::Now));
+    assert!(first.is_ok() && second.is_ok(), "{first:?}, {second:?}");
+    other.compacts(later).await;
+    other.is_settled(later, &before, &cast, "all in cold").await;
+    assert!(one.rows().await.is_empty());
+}

@@ -119,7 +119,7 @@ pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
         for (path, bytes) in files(&table) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let in_log = path.parent().unwrap().ends_with("_delta_log");
-            if !in_log && name.contains(".parquet") {
+            if !in_log && name.ends_with(".parquet") {
                 there.insert(path);
             } else if in_log && name.ends_with(".json") && name.len() == 25 {
                 for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -1,0 +1,166 @@
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+use coupon::calendar::parse_instant;
+use coupon::coupon::{Event, Genesis};
+use coupon::ids::{Actor, OperationId};
+use coupon::time::{DAY_MS, Millis};
+
+use super::*;
+
+fn at(text: &str) -> Millis {
+    parse_instant(text).unwrap()
+}
+
+fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+fn zone(name: &str) -> Zone {
+    name.parse().unwrap()
+}
+
+fn event(at: Millis, deed: Deed) -> Event {
+    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), deed }
+}
+
+fn redeemed(at: Millis, order: &str) -> Event {
+    event(at, Deed::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
+}
+
+fn cancelled(at: Millis, order: &str, reason: Option<&str>) -> Event {
+    let reason = reason.map(|reason| reason.parse().unwrap());
+    event(at, Deed::RedemptionCancelled { order: order.parse().unwrap(), reason })
+}
+
+fn coupon(expires_at: Millis, events: Vec<Event>) -> Coupon {
+    let genesis = Genesis {
+        code: "U0001".parse().unwrap(),
+        campaign: "c".parse().unwrap(),
+        batch: "b".parse().unwrap(),
+        valid_from: Millis(0),
+        expires_at,
+        zone: zone("Asia/Seoul"),
+        created_at: Millis(0),
+    };
+    Coupon::of(genesis, events, None, 1, expires_at)
+}
+
+#[test]
+fn days_of_redemptions() {
+    let rows = [
+        ("before midnight in Seoul", "Asia/Seoul", "2026-10-31T14:30:00Z", "2026-10-31"),
+        ("after it", "Asia/Seoul", "2026-10-31T15:00:00Z", "2026-11-01"),
+        ("the same in UTC", "UTC", "2026-10-31T15:00:00Z", "2026-10-31"),
+        ("25 hours: the first", "America/New_York", "2026-11-01T04:00:00Z", "2026-11-01"),
+        ("25 hours: the last", "America/New_York", "2026-11-02T04:59:59.999Z", "2026-11-01"),
+        ("25 hours: over", "America/New_York", "2026-11-02T05:00:00Z", "2026-11-02"),
+        ("23 hours: the first", "America/New_York", "2026-03-08T05:00:00Z", "2026-03-08"),
+        ("23 hours: the last", "America/New_York", "2026-03-09T03:59:59.999Z", "2026-03-08"),
+        ("23 hours: over", "America/New_York", "2026-03-09T04:00:00Z", "2026-03-09"),
+        ("the hour before midnight", "Africa/Cairo", "2026-10-29T20:30:00Z", "2026-10-29"),
+        ("and once more", "Africa/Cairo", "2026-10-29T21:30:00Z", "2026-10-29"),
+        ("furthest east", "Pacific/Kiritimati", "2026-10-31T10:00:00Z", "2026-11-01"),
+        ("furthest west", "Pacific/Pago_Pago", "2026-11-01T10:59:59.999Z", "2026-10-31"),
+    ];
+    for (name, zone_name, instant, want) in rows {
+        let coupon = coupon(at("2027-01-01T00:00:00Z"), vec![redeemed(at(instant), "1")]);
+        for offset in -3..=3 {
+            let on = Date::of(Millis(at(instant).0 + offset * DAY_MS), &zone("UTC"));
+            let found = redemptions_of(&coupon, &(on..=on), &zone(zone_name)).count();
+            assert_eq!(found, usize::from(on == day(want)), "{name}: on {on}");
+        }
+    }
+}
+
+#[test]
+fn each_redemption_with_what_became_of_it() {
+    let (one, two, three) =
+        (at("2026-11-01T00:00:00Z"), at("2026-11-02T00:00:00Z"), at("2026-11-03T00:00:00Z"));
+    let events = vec![
+        redeemed(one, "1"),
+        cancelled(two, "1", Some("sent back")),
+        redeemed(two, "2"),
+        cancelled(three, "2", None),
+        redeemed(three, "3"),
+    ];
+    let coupon = coupon(at("2027-01-01T00:00:00Z"), events);
+    let story = |from: &str, to: &str| {
+        let days = day(from)..=day(to);
+        redemptions_of(&coupon, &days, &Zone::utc())
+            .map(|(made, why)| {
+                let why = why.map(|why| why.as_str().to_owned());
+                (made.order.to_string(), made.at, made.cancelled_at, why)
+            })
+            .collect::<Vec<_>>()
+    };
+    let first = ("1".to_owned(), one, Some(two), Some("sent back".to_owned()));
+    let second = ("2".to_owned(), two, Some(three), None);
+    let third = ("3".to_owned(), three, None, None);
+    let cases = [
+        ("all", "2026-11-01", "2026-11-30", vec![first.clone(), second.clone(), third.clone()]),
+        ("cancelled later", "2026-11-01", "2026-11-01", vec![first]),
+        ("the days of redemptions, not of cancelling", "2026-11-02", "2026-11-02", vec![second]),
+        ("the live one", "2026-11-03", "2026-11-03", vec![third]),
+        ("none", "2026-11-04", "2026-11-30", vec![]),
+    ];
+    for (name, from, to, want) in cases {
+        assert_eq!(story(from, to), want, "{name}");
+    }
+}
+
+#[test]
+fn days_of_coupons() {
+    let (from, to) = (Some(day("2026-10-31")), Some(day("2026-10-31")));
+    let rows = [
+        ("its own zone", None, DayOf::Expiry, "2026-10-31T15:00:00Z", true),
+        ("its own zone, a day later", None, DayOf::Expiry, "2026-10-31T15:00:00.001Z", false),
+        ("a zone", Some("UTC"), DayOf::Expiry, "2026-11-01T00:00:00Z", true),
+        ("a zone, a day later", Some("UTC"), DayOf::Expiry, "2026-11-01T00:00:00.001Z", false),
+        ("a zone, a day before", Some("UTC"), DayOf::Expiry, "2026-10-31T00:00:00Z", false),
+        // The last change of these coupons is at their expiry.
+        ("a change", None, DayOf::Change, "2026-10-31T23:59:59.999Z", true),
+        ("a change too late", None, DayOf::Change, "2026-11-01T00:00:00Z", false),
+        ("a change in a zone", Some("Asia/Seoul"), DayOf::Change, "2026-10-30T15:00:00Z", true),
+        ("too late", Some("Asia/Seoul"), DayOf::Change, "2026-10-31T15:00:00Z", false),
+    ];
+    for (name, zone_name, by, expires_at, want) in rows {
+        let zone = zone_name.map(zone);
+        let ask = CouponsAsk { campaign: None, by, from, to, zone };
+        assert_eq!(ask.takes(&coupon(at(expires_at), Vec::new())), want, "{name}");
+    }
+    let open = CouponsAsk { from, ..CouponsAsk::default() };
+    assert!(open.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "open at the end");
+    let other = CouponsAsk { campaign: "d".parse().ok(), ..CouponsAsk::default() };
+    assert!(!other.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "another campaign");
+}
+
+/// No shelf is left out that has a coupon which is asked for.
+#[test]
+fn shelves_left_out() {
+    let zones = ["UTC", "Asia/Seoul", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Africa/Cairo"];
+    let on = day("2026-10-29");
+    for zone_name in zones.into_iter().map(Some).chain([None]) {
+        let zone = zone_name.map(zone);
+        let ask = CouponsAsk { from: Some(on), to: Some(on), zone, ..CouponsAsk::default() };
+        let shelves = first_shelf(&ask).unwrap()..=last_shelf(&ask).unwrap();
+        let noon = at("2026-10-29T12:00:00Z");
+        let (mut taken, mut shelves_taken) = (0, Vec::new());
+        for minutes in (-4 * 1440..4 * 1440).step_by(30) {
+            let expires_at = noon.plus_ms(minutes * 60_000);
+            for own in zones {
+                let mut coupon = coupon(expires_at, Vec::new());
+                let genesis = Genesis { zone: own.parse().unwrap(), ..coupon.genesis().clone() };
+                coupon = Coupon::of(genesis, Vec::new(), None, 1, expires_at);
+                if ask.takes(&coupon) {
+                    taken += 1;
+                    let shelf = Day::shelf_of(expires_at);
+                    assert!(shelves.contains(&shelf), "{zone_name:?}: {own}: {expires_at:?}");
+                    shelves_taken.push(shelf);
+                }
+            }
+        }
+        assert!(taken > 0, "{zone_name:?}");
+        let wide = shelves.end().0 - shelves.start().0;
+        assert!(wide <= 4, "{zone_name:?}: {wide} shelves too many");
+    }
+}

@@ -12,8 +12,8 @@ use compactor::{Closed, Compactor, Progress, Settings};
 use coupon::calendar::Zone;
 use coupon::code::CodeText;
 use coupon::coupon::{Coupon, Genesis};
-use coupon::imported::{ImportRun, Standing, arrive};
 use coupon::ids::{Actor, OperationId};
+use coupon::imported::{ImportRun, Standing, arrive};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::import::ImportAsk;
-use crate::{CampaignDraft, Caller, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock};
+use crate::{Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock};
 
 /// A walk reads each of the shelves below in ten chunks or so.
 const SMALL: usize = 40;
@@ -99,7 +99,8 @@ impl World {
     /// Of the shelf `day`: what finishes at once and what does not, in turn.
     async fn coupons(&self, campaign: &str, round: usize, count: usize, day: Day) {
         let at = |instant: Millis| coupon::calendar::format_instant(instant);
-        let mut file = "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref\n".to_owned();
+        let mut file =
+            "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref\n".to_owned();
         for nth in 0..count {
             let code = format!("U{}{round}{nth:05}", campaign.to_uppercase());
             let (from, end) = (at(ago(500)), at(day.end()));
@@ -239,11 +240,12 @@ async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     let user = |nth: usize| format!("m{nth}").parse().ok();
     for nth in 0..20 {
         let name = format!("r{nth}").parse().ok();
-        let issued = world.engine.issue(&admin(), &"c".parse().unwrap(), user(nth), name);
-        let code: CodeText = issued.await.unwrap().into_inner().code.parse().unwrap();
+        let (by, campaign) = (admin(), "c".parse().unwrap());
+        let issued = world.engine.issue(&by, &campaign, user(nth), name).await.unwrap();
+        let code: CodeText = issued.into_inner().code.parse().unwrap();
         if nth % 2 == 0 {
             let order = format!("o{nth}").parse().unwrap();
-            world.engine.redeem(&admin(), &code, user(nth), order).await.unwrap();
+            world.engine.redeem(&by, &code, user(nth), order).await.unwrap();
         }
     }
     // A moment later they are past their time for cancelling.

@@ -1,0 +1,143 @@
+//! Where exported rows go, and in which form.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use coupon::calendar::Date;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::{Ended, Sorry};
+use crate::output::{self, Out, thousands};
+use crate::progress::{Progress, Work};
+
+#[derive(Args)]
+pub(in crate::commands) struct Into {
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    pub(super) format: Format,
+    /// Write to this file instead of standard output; it appears when it is complete, readable by
+    /// its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::commands) enum Format {
+    /// A header and comma-separated cells
+    Csv,
+    /// A JSON object a line
+    Jsonl,
+}
+
+/// Rows on their way out.
+pub(in crate::commands) struct Sink<'a> {
+    out: Out,
+    format: Format,
+    rows: u64,
+    looked_at: u64,
+    /// Coupons left out since a restored store does not know their campaigns.
+    strangers: u64,
+    progress: &'a Progress,
+}
+
+impl Sink<'_> {
+    pub(in crate::commands) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The first line, where there is one.
+    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), Sorry> {
+        match self.format {
+            Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
+            Format::Jsonl => Ok(()),
+        }
+    }
+
+    /// A row, whose fields are `columns`.
+    pub(in crate::commands) fn row(
+        &mut self,
+        columns: &[&str],
+        body: &impl Serialize,
+    ) -> Result<(), Sorry> {
+        self.out.put(&row(columns, body, self.format)?)
+    }
+
+    /// Lines as they are.
+    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), Sorry> {
+        self.out.put(lines)
+    }
+
+    /// After each page: whoever reads along has it at once.
+    pub(in crate::commands) fn page_done(
+        &mut self,
+        rows: usize,
+        looked_at: u64,
+    ) -> Result<(), Sorry> {
+        self.rows += rows as u64;
+        self.looked_at += looked_at;
+        self.progress.set(self.rows, self.looked_at);
+        self.out.flush()
+    }
+
+    pub(in crate::commands) fn left_out(&mut self, strangers: u64) {
+        self.strangers = strangers;
+    }
+}
+
+/// Has `write` write rows of `name` to where they are wanted; a file appears when that went well.
+pub(in crate::commands) async fn written(
+    into: &Into,
+    name: &'static str,
+    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), Sorry>,
+) -> Result<Ended, Sorry> {
+    let shown = into.output.is_none() && output::is_terminal();
+    let progress = Progress::new(Work::Export(name), None, shown);
+    let mut sink = Sink {
+        out: Out::to(into.output.as_deref())?,
+        format: into.format,
+        rows: 0,
+        looked_at: 0,
+        strangers: 0,
+        progress: &progress,
+    };
+    progress.during(write(&mut sink)).await?;
+    let Sink { out, rows, strangers, .. } = sink;
+    out.finish()?;
+    drop(progress);
+    if let Some(path) = &into.output {
+        output::note(&format!("{} {name} in {}", thousands(rows), path.display()));
+    }
+    if strangers == 0 {
+        return Ok(Ended::Done);
+    }
+    output::note(&format!(
+        "{} archived coupons are left out: they are of campaigns made after the backup that this \
+         store was restored from",
+        thousands(strangers)
+    ));
+    Ok(Ended::Partly)
+}
+
+/// Refuses days in the wrong order.
+pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), Sorry> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => {
+            Err(Sorry::wrong_call(format!("--from {from} lies after --to {to}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, Sorry> {
+    let bad = |error: serde_json::Error| Sorry::new(error.to_string());
+    match format {
+        Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
+        Format::Csv => {
+            let fields = serde_json::to_value(body).map_err(bad)?;
+            let cell = |name: &&str| output::cell_text(fields.get(*name).unwrap_or(&Value::Null));
+            let cells: Vec<String> = columns.iter().map(cell).collect();
+            Ok(engine::csv::row(cells.iter().map(String::as_str)))
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Damage to the cold tier: what lies in hot goes on, what lies in cold is 503 and never another
+//! answer, `doctor` names the file, `compact` removes nothing; and once the file is put back all is
+//! well, without a restart.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client};
+use super::data::{Data, Server, may_run};
+use super::disk::{mount, unmount};
+use super::finished::{
+    campaign, cold, compact, copy_all, count_in, day_that_is_over, doctor_finds_nothing, exported,
+    files, import, issued, left_over, order, redeemed, serve, settled,
+};
+
+/// As many as a shelf may have before the next one merges them.
+const UNITS: usize = 8;
+/// The one whose file is damaged.
+const DAMAGED: usize = 3;
+/// Closed coupons that wait for the ninth unit.
+const WAITING: usize = 4;
+
+const SHELF: &str = "coupons/shelf_day=2031-12-31";
+
+/// The file of one unit.
+fn parquet(cold: &Path) -> PathBuf {
+    let unit = format!("{DAMAGED:010}-");
+    let of_unit = |path: &PathBuf| path.to_str().is_some_and(|it| it.contains(&unit));
+    files(&cold.join(SHELF), ".parquet").into_iter().find(of_unit).expect("the unit's file")
+}
+
+fn last_entry(cold: &Path) -> PathBuf {
+    files(&cold.join("coupons/_delta_log"), ".json").pop().expect("an entry")
+}
+
+fn remove_all(cold: &Path) -> PathBuf {
+    fs::remove_dir_all(cold).expect("removed");
+    cold.to_owned()
+}
+
+fn file_in_its_place(cold: &Path) -> PathBuf {
+    remove_all(cold);
+    fs::write(cold, "no folder").expect("written");
+    cold.to_owned()
+}
+
+/// In the middle of the page that holds the codes, the first one of the file.
+fn flip_a_byte(cold: &Path) -> PathBuf {
+    let path = parquet(cold);
+    let mut bytes = fs::read(&path).expect("a file");
+    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().expect("four"));
+    let middle = (bytes.len() - footer as usize) / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&path, bytes).expect("written");
+    path
+}
+
+fn remove_parquet(cold: &Path) -> PathBuf {
+    let path = parquet(cold);
+    fs::remove_file(&path).expect("removed");
+    path
+}
+
+fn cut(path: PathBuf, left: impl Fn(u64) -> u64) -> PathBuf {
+    let file = OpenOptions::new().write(true).open(&path).expect("a file");
+    let length = file.metadata().expect("a size").len();
+    file.set_len(left(length)).expect("cut");
+    path
+}
+
+fn cut_the_footer(cold: &Path) -> PathBuf {
+    cut(parquet(cold), |length| length - 100)
+}
+
+fn cut_the_entry(cold: &Path) -> PathBuf {
+    cut(last_entry(cold), |length| length / 2)
+}
+
+fn empty_the_entry(cold: &Path) -> PathBuf {
+    cut(last_entry(cold), |_| 0)
+}
+
+fn remove_the_entry(cold: &Path) -> PathBuf {
+    let path = last_entry(cold);
+    fs::remove_file(&path).expect("removed");
+    // What is missing can be named by the folder only.
+    cold.to_owned()
+}
+
+/// A name for the damage, what does it and says what `doctor` has to name, and whether a service
+/// that has read the file before may still answer from what it remembers.
+type Harm = (&'static str, fn(&Path) -> PathBuf, bool);
+
+const HARMS: [Harm; 8] = [
+    ("the folder is gone", remove_all, false),
+    ("a file in its place", file_in_its_place, false),
+    ("a flipped byte", flip_a_byte, false),
+    ("a missing file", remove_parquet, false),
+    ("a truncated footer", cut_the_footer, true),
+    ("a truncated last entry", cut_the_entry, true),
+    ("an empty last entry", empty_the_entry, true),
+    ("a missing last entry", remove_the_entry, false),
+];
+
+/// A coupon in the file that is damaged.
+struct Archived {
+    code: String,
+    user: String,
+    order: String,
+    coupon: Value,
+}
+
+impl Archived {
+    fn calls(&self, admin: &mut Client) -> [Answer; 3] {
+        let at = format!("/v1/coupons/{}", self.code);
+        let redeem = format!("{at}/redeem");
+        [
+            admin.get(&at),
+            admin.post(&redeem, &order(&self.user, &self.order)),
+            admin.post(&redeem, &order(&self.user, "another")),
+        ]
+    }
+
+    /// All is as it was.
+    fn is_right(&self, admin: &mut Client, name: &str) {
+        let [coupon, replay, another] = self.calls(admin);
+        assert_eq!(settled(&coupon.must(200).json()), self.coupon, "{name}");
+        assert_eq!(replay.must(200).field("order_ref"), self.order, "{name}");
+        another.refused(409, "ALREADY_REDEEMED");
+    }
+
+    /// 503 with the time to wait; or right, if it may be.
+    fn is_away(&self, admin: &mut Client, may_remember: bool, name: &str) {
+        let answers = self.calls(admin);
+        if may_remember && answers.iter().all(|answer| answer.status != 503) {
+            return self.is_right(admin, name);
+        }
+        for (nth, answer) in answers.into_iter().enumerate() {
+            let found = (answer.status, answer.problem());
+            let text = answer.text();
+            assert_eq!(found, (503, "COLD_UNAVAILABLE".into()), "{name}, {nth}: {text}");
+            let wait = answer.header("retry-after").and_then(|it| it.parse::<u64>().ok());
+            assert!(wait.is_some_and(|seconds| seconds > 0), "{name}, {nth}: {answer:?}");
+        }
+    }
+}
+
+struct Scene {
+    data: Data,
+    token: String,
+    archived: Archived,
+    /// On the same shelf, closed and not moved yet.
+    waiting: Vec<String>,
+    kept: PathBuf,
+    customers: usize,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let data = Data::new();
+        let token = data.token("admin", "root");
+        let server = serve(&data);
+        let mut admin = server.client(&token);
+        campaign(&mut admin, "c", 100_000);
+        let mut archived = None;
+        for unit in 1..=UNITS {
+            let users = format!("a{unit}");
+            let code = redeemed(&mut admin, "c", &users, 3).remove(1);
+            compact(&data, &["--closed-now"]);
+            if unit == DAMAGED {
+                let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+                assert_eq!(coupon["tier"], "cold");
+                let (user, order) = (format!("{users}-1"), format!("order-{users}-1"));
+                archived = Some(Archived { code, user, order, coupon: settled(&coupon) });
+            }
+        }
+        assert_eq!(files(&cold(&data).join(SHELF), ".parquet").len(), UNITS);
+        let waiting = redeemed(&mut admin, "c", "w", WAITING);
+        let kept = data.folder().join("kept");
+        copy_all(&cold(&data), &kept);
+        server.stop();
+        let archived = archived.expect("a unit");
+        Scene { data, token, archived, waiting, kept, customers: 0 }
+    }
+
+    /// Everything that can be said while the damage is there.
+    fn check(&mut self, server: &Server, named: &Path, may_remember: bool, name: &str) {
+        let mut admin = server.client(&self.token);
+        self.customers += 1;
+        let user = format!("customer-{}", self.customers);
+        let code = issued(&mut admin, "c", &user);
+        let redeem = format!("/v1/coupons/{code}/redeem");
+        admin.post(&redeem, &order(&user, "1")).must(201);
+        admin.post(&redeem, &order(&user, "1")).must(200);
+        self.archived.is_away(&mut admin, may_remember, name);
+
+        let doctor = self.data.run(&["doctor"]);
+        assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
+        // Within the cold folder, or the folder itself.
+        let root = cold(&self.data);
+        let inner = named.strip_prefix(&root).expect("in cold");
+        let wanted = if inner.as_os_str().is_empty() { root.as_path() } else { inner };
+        let wanted = wanted.to_str().expect("UTF-8");
+        let faults: Vec<&str> =
+            doctor.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
+        let told = faults.iter().any(|line| line.contains(wanted));
+        assert!(told, "{name}: doctor does not name {wanted}: {faults:#?}");
+
+        let ran = self.data.run(&["compact", "--closed-now"]);
+        let failed = matches!(ran.code, Some(1 | 3));
+        assert!(failed && !ran.stderr.is_empty(), "{name}: {ran:?}");
+        for code in self.waiting.iter().chain([&code]) {
+            let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+            assert_eq!(coupon["tier"], "hot", "{name}: {ran:?}");
+        }
+    }
+
+    fn put_back(&self) {
+        let cold = cold(&self.data);
+        match cold.is_dir() {
+            true => fs::remove_dir_all(&cold).expect("removed"),
+            false => drop(fs::remove_file(&cold)),
+        }
+        copy_all(&self.kept, &cold);
+    }
+}
+
+#[test]
+fn hot_goes_on_and_nothing_is_lost() {
+    let mut scene = Scene::new();
+    let token = scene.token.clone();
+    let mut server = serve(&scene.data);
+    for restart in [false, true] {
+        for (name, harm, may_remember) in HARMS {
+            let name =
+                format!("{name}, {}", if restart { "started afterwards" } else { "running" });
+            let named = if restart {
+                server.stop();
+                let named = harm(&cold(&scene.data));
+                server = serve(&scene.data);
+                named
+            } else {
+                // It has read what will be damaged.
+                scene.archived.is_right(&mut server.client(&token), &name);
+                harm(&cold(&scene.data))
+            };
+            scene.check(&server, &named, may_remember && !restart, &name);
+            scene.put_back();
+            scene.archived.is_right(&mut server.client(&token), &format!("{name}, put back"));
+        }
+    }
+    // Nothing was removed: the unit that waited all the time has everything.
+    let ran = compact(&scene.data, &["--closed-now"]);
+    let moved = WAITING + scene.customers;
+    assert!(ran.stdout.contains(&format!("{moved} coupons moved to cold")), "{ran:?}");
+    let all = exported(&scene.data, "at the end");
+    assert_eq!((all.len(), count_in(&all, "cold")), (UNITS * 3 + moved, UNITS * 3 + moved));
+    scene.archived.is_right(&mut server.client(&token), "at the end");
+    doctor_finds_nothing(&scene.data, "at the end");
+    server.stop();
+}
+
+/// A damaged shelf does not keep the others in hot.
+#[test]
+fn other_shelves_are_moved() {
+    let scene = Scene::new();
+    let server = serve(&scene.data);
+    let day = day_that_is_over(0);
+    import(&scene.data, "c", "old", &left_over("LEFTOVER1", &day));
+    remove_parquet(&cold(&scene.data));
+    let ran = scene.data.run(&["compact", "--closed-now"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("2031-12-31"), "it does not say which day: {ran:?}");
+    let mut admin = server.client(&scene.token);
+    let coupon = admin.get("/v1/coupons/LEFTOVER1").must(200).json();
+    assert_eq!(coupon["tier"], "cold", "{ran:?}");
+    for code in &scene.waiting {
+        let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+        assert_eq!(coupon["tier"], "hot", "{ran:?}");
+    }
+    server.stop();
+}
+
+/// Read-only: everything is served, nothing is moved.
+#[test]
+fn a_read_only_folder() {
+    let scene = Scene::new();
+    let cold = cold(&scene.data);
+    let folder = cold.to_str().expect("UTF-8");
+    let bound = mount(&["--bind", folder, folder]);
+    if !may_run("damage", "root, to make a folder read-only", bound) {
+        return;
+    }
+    let server = serve(&scene.data);
+    let read_only = mount(&["-o", "remount,bind,ro", folder]);
+    let mut admin = server.client(&scene.token);
+    let user = json!({"user_id": "new"});
+    let issue = admin.post("/v1/campaigns/c/issue", &user);
+    let replay = scene.archived.calls(&mut admin);
+    let ran = scene.data.run(&["compact", "--closed-now"]);
+    let doctor = scene.data.run(&["doctor"]);
+    assert!(unmount(&cold), "umount");
+    assert!(read_only, "remount");
+    issue.must(201);
+    assert_eq!(replay.map(|it| it.status), [200, 200, 409]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("cannot be written"), "{ran:?}");
+    eprintln!("damage: of a read-only cold folder doctor says {:?}", doctor.code);
+    let ran = compact(&scene.data, &["--closed-now"]);
+    assert!(ran.stdout.contains("4 coupons moved to cold"), "{ran:?}");
+    server.stop();
+}

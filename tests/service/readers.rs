@@ -1,0 +1,318 @@
+//! Readers: what PyPI's `deltalake`, `polars` and `duckdb` find in the cold folder is what the
+//! service says of the same coupons, also after a checkpoint and a merge.
+//!
+//! The three are installed once, into a virtual environment beside the build cache of `.ci/run`;
+//! `COUPONRY_TEST_PYTHON` names an interpreter that has them already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::data::{Data, may_run};
+use super::finished::{
+    campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing, exported, files,
+    import, issued, order, redeemed, serve,
+};
+
+const REQUIREMENTS: &str = include_str!("readers/requirements.txt");
+const SCRIPT: &str = include_str!("readers/read.py");
+
+const READERS: [&str; 3] = ["deltalake", "polars", "duckdb"];
+/// A table, and what each reader calls the type of its partition column.
+const TABLES: [(&str, [&str; 3]); 2] = [
+    ("coupons", ["date32[day]", "Date", "DATE"]),
+    ("coupons_by_holder", ["string", "String", "VARCHAR"]),
+];
+
+/// What a row of `coupons` and the HTTP interface both say of a coupon.
+const FIELDS: [&str; 13] = [
+    "campaign_id",
+    "batch_id",
+    "state",
+    "holder",
+    "valid_from",
+    "expires_at",
+    "time_zone",
+    "issued_at",
+    "redeemed_at",
+    "order_ref",
+    "created_at",
+    "modified_at",
+    "version",
+];
+
+/// More commits than lie between two checkpoints.
+const DAYS_OVER: usize = 56;
+
+/// The folder that `.ci/run` builds in.
+fn cache() -> PathBuf {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let of_user = || named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|it| it.join(".cache")));
+    named("COUPONRY_CI_CACHE")
+        .unwrap_or_else(|| of_user().unwrap_or_else(std::env::temp_dir).join("couponry-ci"))
+}
+
+fn done(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// An interpreter that has the three, or why there is none.
+fn python() -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("COUPONRY_TEST_PYTHON") {
+        return Ok(named.into());
+    }
+    let sum = REQUIREMENTS.bytes().fold(0_u64, |sum, it| sum.rotate_left(5) ^ u64::from(it));
+    let (cache, name) = (cache(), format!("readers-{sum:016x}"));
+    let folder = cache.join(&name);
+    let cannot = |error: std::io::Error| format!("{}: {error}", cache.display());
+    fs::create_dir_all(&cache).map_err(cannot)?;
+    let only = File::create(cache.join(format!("{name}.lock"))).map_err(cannot)?;
+    only.lock().map_err(cannot)?;
+    let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
+    if !ready.exists() {
+        eprintln!("readers: installing into {}", folder.display());
+        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        let wanted = folder.join("requirements.txt");
+        fs::write(&wanted, REQUIREMENTS).map_err(cannot)?;
+        let pip = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r"];
+        done(Command::new(&python).args(pip).arg(&wanted))?;
+        fs::write(&ready, "").map_err(cannot)?;
+    }
+    Ok(python)
+}
+
+/// What one reader found in one table.
+#[derive(Debug)]
+struct Found {
+    version: u64,
+    partition: String,
+    rows: Vec<Value>,
+}
+
+/// All that the readers find, by reader and table.
+fn read(python: &Path, folder: &Path) -> BTreeMap<(String, String), Found> {
+    let output = Command::new(python).args(["-c", SCRIPT]).arg(folder).output().expect("python");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", folder.display());
+    let mut all: BTreeMap<(String, String), Found> = BTreeMap::new();
+    let mut counts = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).expect("UTF-8").lines() {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        let row = line.get_mut("row").map(Value::take);
+        let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        let key = (text("reader"), text("table"));
+        match row {
+            Some(row) => all.get_mut(&key).expect("a head first").rows.push(row),
+            None => {
+                let number = |field: &str| line[field].as_u64().expect("a number");
+                counts.insert(key.clone(), number("count"));
+                let (version, partition) = (number("version"), text("partition"));
+                all.insert(key, Found { version, partition, rows: Vec::new() });
+            }
+        }
+    }
+    for (key, found) in &mut all {
+        assert_eq!(counts[key], found.rows.len() as u64, "{key:?}: counted and read");
+        found.rows.sort_by_key(|row| (row["holder"].to_string(), row["code"].to_string()));
+    }
+    all
+}
+
+/// The rows of both tables, on which all readers agree, and the version of `coupons`.
+fn agreed(python: &Path, folder: &Path, name: &str) -> (u64, Vec<Value>, Vec<Value>) {
+    let mut all = read(python, folder);
+    assert_eq!(all.len(), READERS.len() * TABLES.len(), "{name}");
+    for (table, partitions) in TABLES {
+        let of = |reader: &str| &all[&(reader.to_owned(), table.to_owned())];
+        for (reader, partition) in READERS.iter().zip(partitions) {
+            let (found, first) = (of(reader), of(READERS[0]));
+            assert_eq!(found.partition, partition, "{name}: {table} by {reader}");
+            assert_eq!(found.version, first.version, "{name}: {table} by {reader}");
+            assert_eq!(found.rows.len(), first.rows.len(), "{name}: {table} by {reader}");
+            for (row, want) in found.rows.iter().zip(&first.rows) {
+                assert_eq!(row, want, "{name}: {table} by {reader} and by {}", READERS[0]);
+            }
+        }
+    }
+    let mut take = |table: &str| all.remove(&(READERS[0].to_owned(), table.to_owned()));
+    let (coupons, by_holder) = (take("coupons"), take("coupons_by_holder"));
+    let (coupons, by_holder) = (coupons.expect("read"), by_holder.expect("read"));
+    (coupons.version, coupons.rows, by_holder.rows)
+}
+
+/// An event of a row as the HTTP interface has it.
+fn event(row: &Value) -> Value {
+    let reference = if row["reference"].is_null() { &row["reason"] } else { &row["reference"] };
+    json!({"sequence": row["sequence"], "kind": row["kind"], "at": row["at"],
+        "actor": row["actor"], "reference": reference})
+}
+
+/// What a person's history is found by, from the coupon's own row.
+fn held(row: &Value) -> Value {
+    let day = row["shelf_day"].as_str().expect("a day");
+    json!({"month": day[..7], "holder": row["holder"], "code": row["code"], "shelf_day": day,
+        "expires_at": row["expires_at"], "state": row["state"], "version": row["version"]})
+}
+
+/// The readers and the service say the same of every archived coupon; how many there are.
+fn compared(python: &Path, data: &Data, admin: &mut Client, name: &str) -> usize {
+    let (_, rows, by_holder) = agreed(python, &cold(data), name);
+    let exported = exported(data, name);
+    let bare = |code: &str| code.replace('-', "");
+    let archived: BTreeMap<String, &Value> = exported
+        .iter()
+        .filter(|(_, coupon)| coupon["tier"] == "cold")
+        .map(|(code, coupon)| (bare(code), coupon))
+        .collect();
+    for row in &rows {
+        let code = row["code"].as_str().expect("a code");
+        // What decorates a code in front is not part of it.
+        let found = archived.iter().find(|(shown, _)| shown.ends_with(code));
+        let (_, coupon) = found.unwrap_or_else(|| panic!("{name}: {code} is not exported"));
+        let detail = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+        for field in FIELDS {
+            assert_eq!(row[field], coupon[field], "{name}: {field} of {code}, exported");
+            assert_eq!(row[field], detail[field], "{name}: {field} of {code}, over HTTP");
+        }
+        let events = row["events"].as_array().expect("events");
+        let events: Value = events.iter().map(event).collect();
+        assert_eq!(events, detail["events"], "{name}: events of {code}");
+    }
+    assert_eq!(rows.len(), archived.len(), "{name}: rows, and archived coupons");
+    let codes: BTreeSet<String> = rows.iter().map(|row| row["code"].to_string()).collect();
+    assert_eq!(codes.len(), rows.len(), "{name}: a code is there twice");
+    let mut want: Vec<Value> =
+        rows.iter().filter(|row| !row["holder"].is_null()).map(held).collect();
+    want.sort_by_key(|row| (row["holder"].to_string(), row["code"].to_string()));
+    assert_eq!(by_holder.len(), want.len(), "{name}: by holder");
+    for (row, want) in by_holder.iter().zip(&want) {
+        assert_eq!(row, want, "{name}: by holder");
+    }
+    rows.len()
+}
+
+/// Coupons with whatever can happen to one before it is closed, or its day is over.
+fn every_kind(data: &Data, admin: &mut Client) {
+    let terms = json!({"campaign_id": "kst", "stock": 20, "expires_on": "2031-12-31",
+        "time_zone": "Asia/Seoul", "cancel_days": 0, "per_user_limit": 9, "code_prefix": "KST"});
+    admin.post("/v1/campaigns", &terms).must(201);
+    let post = |admin: &mut Client, code: &str, what: &str, body: &Value| {
+        let answer = admin.post(&format!("/v1/coupons/{code}/{what}"), body);
+        assert!(answer.is_good(), "{what} {body}: {}", answer.text());
+    };
+    let odd = "o'neil,\"x\"\\=+~";
+    let issue = json!({"user_id": odd, "issue_ref": "ref/'\",;\\"});
+    let code = admin.post("/v1/campaigns/kst/issue", &issue).must(201).field("code");
+    post(admin, &code, "redeem", &order(odd, "=1+1,\"'\\"));
+    let code = issued(admin, "kst", "ann");
+    post(admin, &code, "revoke", &json!({"user_id": "ann", "reason": "Rückruf, \"zurück\" 🙂"}));
+    post(admin, &code, "issue", &json!({"user_id": "bob"}));
+    post(admin, &code, "redeem", &order("bob", "after-revoke"));
+    let code = issued(admin, "kst", "cat");
+    post(admin, &code, "extend", &json!({"expires_on": "2032-02-03", "reason": "goodwill"}));
+    post(admin, &code, "redeem", &order("cat", "after-extend"));
+    let code = issued(admin, "kst", "dan");
+    post(admin, &code, "void", &json!({"reason": "Fehldruck"}));
+    let code = issued(admin, "kst", "eve");
+    post(admin, &code, "void", &json!({}));
+
+    let terms = json!({"campaign_id": "usual", "stock": 5, "expires_on": "2031-12-31",
+        "valid_days": 9});
+    admin.post("/v1/campaigns", &terms).must(201);
+    let code = issued(admin, "usual", "fay");
+    post(admin, &code, "redeem", &order("fay", "given-back"));
+    post(admin, &code, "cancel-redemption", &json!({"order_ref": "given-back", "reason": "no"}));
+    post(admin, &code, "void", &json!({"reason": "after all"}));
+
+    let terms = json!({"campaign_id": "bearer", "handout": "bearer", "stock": 2,
+        "expires_on": "2031-12-31", "cancel_days": 0, "per_user_limit": null});
+    admin.post("/v1/campaigns", &terms).must(201);
+    let codes = admin.get("/v1/campaigns/bearer/codes").must(200).text();
+    let code = codes.lines().nth(1).expect("a code").to_owned();
+    post(admin, &code, "redeem", &order("gus", "bearer"));
+
+    campaign(admin, "old", 0);
+    let times = "2019-03-01T01:02:03.004Z,2019-04-01T00:00:00+09:00";
+    let lines = [
+        "OLDFREE1,2019-01-01,2019-12-31,,,,,".to_owned(),
+        format!("OLDHELD1,2019-01-01,2019-12-31,issued,ann,{},,", &times[..24]),
+        format!("OLDSPENT1,2019-01-01,2019-12-31,redeemed,ann,{times},order 1"),
+        "OLDSPENT2,2019-01-01,2019-12-31,redeemed,,,2019-04-01T00:00:00Z,".to_owned(),
+        "OLDVOID1,2019-01-01,2019-12-31,void,,,,".to_owned(),
+        "OLDOTHER1,2019-01-01,2019-11-30T12:00:00+02:00,,,,,".to_owned(),
+    ];
+    let lines = lines.map(|line| line.replace("order 1", "order-1") + "\n").concat();
+    import(data, "old", "paper", &lines);
+}
+
+#[test]
+fn other_readers_find_the_same() {
+    let python = python();
+    if let Err(why) = &python {
+        eprintln!("readers: {why}");
+    }
+    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
+    if !may_run("readers", what, python.is_ok()) {
+        return;
+    }
+    let python = python.expect("looked at");
+    let data = Data::new();
+    let server = serve(&data);
+    let mut admin = server.client(&data.token("admin", "root"));
+    every_kind(&data, &mut admin);
+    compact(&data, &["--closed-now"]);
+    let first = compared(&python, &data, &mut admin, "every kind");
+    assert_eq!(first, 13, "coupons of every kind");
+
+    // A commit a day, and then the log is begun anew.
+    let day = |n: usize| {
+        let day = day_that_is_over(n);
+        format!("DAY{n:05},2019-01-01,{day},issued,u{},2019-03-01T00:00:00Z,,\n", n % 7)
+    };
+    import(&data, "old", "days", &(0..DAYS_OVER).map(day).collect::<String>());
+    compact(&data, &[]);
+    let second = compared(&python, &data, &mut admin, "checkpoint");
+    assert_eq!(second, first + DAYS_OVER, "a coupon a day more");
+    for (table, _) in TABLES {
+        let log = cold(&data).join(table).join("_delta_log");
+        assert_eq!(files(&log, ".checkpoint.parquet").len(), 1, "{table}: checkpoints");
+    }
+
+    // The ninth unit of a shelf takes the files of the others in.
+    campaign(&mut admin, "merged", 100);
+    for unit in 0..9 {
+        redeemed(&mut admin, "merged", &format!("m{unit}"), 3);
+        compact(&data, &["--closed-now"]);
+    }
+    let log = files(&cold(&data).join("coupons/_delta_log"), ".json");
+    let merges = log.iter().filter(|entry| {
+        let entry = fs::read_to_string(entry).expect("an entry");
+        entry.lines().filter(|line| line.starts_with("{\"remove\"")).count() == 8
+    });
+    assert_eq!(merges.count(), 1, "commits that took eight files out");
+    let third = compared(&python, &data, &mut admin, "merge");
+    assert_eq!(third, second + 27, "three coupons a unit more");
+
+    // The checkpoint says all that the entries before it did.
+    let copy = data.folder().join("copy");
+    copy_all(&cold(&data), &copy);
+    for (table, _) in TABLES {
+        let log = copy.join(table).join("_delta_log");
+        let checkpoint = files(&log, ".checkpoint.parquet").remove(0);
+        let until = checkpoint.with_extension("").with_extension("json");
+        for entry in files(&log, ".json").iter().filter(|entry| **entry <= until) {
+            fs::remove_file(entry).expect("removed");
+        }
+    }
+    assert_eq!(agreed(&python, &copy, "copy"), agreed(&python, &cold(&data), "whole"));
+    doctor_finds_nothing(&data, "readers");
+    server.stop();
+}
