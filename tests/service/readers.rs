@@ -209,19 +209,23 @@ fn every_kind(data: &Data, admin: &mut Client) {
         assert!(answer.is_good(), "{what} {body}: {}", answer.text());
     };
     let odd = "o'neil,\"x\"\\=+~";
-    let issue = json!({"user_id": odd, "issue_ref": "ref/'\",;\\"});
-    let code = admin.post("/v1/campaigns/kst/issue", &issue).must(201).field("code");
+    let named = json!({"user_id": odd, "issue_ref": "ref/'\",;\\"});
+    let code = admin.post("/v1/campaigns/kst/issue", &named).must(201).field("code");
     post(admin, &code, "redeem", &order(odd, "=1+1,\"'\\"));
-    let code = issued(admin, "kst", "ann");
+    let issue = |admin: &mut Client, user: &str| {
+        let body = json!({"user_id": user, "issue_ref": format!("for-{user}")});
+        admin.post("/v1/campaigns/kst/issue", &body).must(201).field("code")
+    };
+    let code = issue(admin, "ann");
     post(admin, &code, "revoke", &json!({"user_id": "ann", "reason": "Rückruf, \"zurück\" 🙂"}));
-    post(admin, &code, "issue", &json!({"user_id": "bob"}));
+    post(admin, &code, "issue", &json!({"user_id": "bob", "issue_ref": "again"}));
     post(admin, &code, "redeem", &order("bob", "after-revoke"));
-    let code = issued(admin, "kst", "cat");
+    let code = issue(admin, "cat");
     post(admin, &code, "extend", &json!({"expires_on": "2032-02-03", "reason": "goodwill"}));
     post(admin, &code, "redeem", &order("cat", "after-extend"));
-    let code = issued(admin, "kst", "dan");
+    let code = issue(admin, "dan");
     post(admin, &code, "void", &json!({"reason": "Fehldruck"}));
-    let code = issued(admin, "kst", "eve");
+    let code = issue(admin, "eve");
     post(admin, &code, "void", &json!({}));
 
     let terms = json!({"campaign_id": "usual", "stock": 5, "expires_on": "2031-12-31",

@@ -304,9 +304,14 @@ impl From<HotError> for Problem {
             Code::Overloaded => tracing::warn!(error = %error, "a write was turned away"),
             _ => tracing::error!(error = %error, "the hot store did not answer"),
         }
-        let detail = match code {
-            Code::Internal => "see the log of the server".to_owned(),
-            _ => error.to_string(),
+        // Folders and files are the operator's business: the log has them.
+        let detail = match error {
+            HotError::Overloaded { waiting } => format!("{waiting} writes are waiting already"),
+            HotError::Unavailable(_) => "the store had no turn for it".to_owned(),
+            HotError::Full(_) => "the store's disk is full, nearly full or read-only".to_owned(),
+            HotError::Unknown(_) => "its commit has not ended".to_owned(),
+            HotError::Cold(_) => "what it is about was archived".to_owned(),
+            HotError::Damaged(_) => "see the log of the server".to_owned(),
         };
         Problem::new(code, detail)
     }

@@ -17,12 +17,14 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bounds::Bounds;
 use crate::encode::MICROS;
 use crate::error::ColdError;
 use crate::log::LiveFile;
 use crate::place::Place;
+use crate::sums;
 
 /// Bytes of a footer beside its row groups, rounded up.
 const FOOTER_BYTES: u64 = 16 << 10;
@@ -51,6 +53,8 @@ pub(crate) struct Group {
     pub(crate) bounds: Bounds,
     /// Where all of its column chunks lie.
     span: Range<u64>,
+    /// What these bytes add up to; see [`crate::sums`].
+    sum: u64,
 }
 
 /// What the end of a file says about the rest of it.
@@ -103,18 +107,23 @@ impl Files {
     ) -> Result<Footer, ReadError> {
         let mut tail = FOOTER_BYTES + file.groups * FOOTER_GROUP_BYTES;
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
-        loop {
+        let bytes = loop {
             tail = tail.min(file.bytes);
             let bytes = self.range(object, file, file.bytes - tail..file.bytes).await?;
             match reader.try_parse_sized(&bytes, file.bytes) {
-                Ok(()) => break,
+                Ok(()) => break bytes,
                 Err(ParquetError::NeedMoreData(more)) if tail < file.bytes => tail = more as u64,
                 Err(error) => return Err(self.place.damaged(object, error).into()),
             }
-        }
+        };
         let footer = reader.finish().and_then(|metadata| {
             let groups = metadata.row_groups().iter().map(|it| group(it, file.bytes));
-            let groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
+            let mut groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
+            check_tail(&bytes, file.bytes, &groups)?;
+            let sums = sums::of_groups(metadata.file_metadata().key_value_metadata());
+            for (group, sum) in groups.iter_mut().zip(sums.unwrap_or_default()) {
+                group.sum = sum;
+            }
             let options = ArrowReaderOptions::new();
             let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
             Ok(Footer { metadata, groups })
@@ -133,6 +142,10 @@ impl Files {
         let span = footer.groups[at].span.clone();
         let start = span.start;
         let bytes = self.range(object, file, span).await?;
+        if xxh3_64(&bytes) != footer.groups[at].sum {
+            let what = format!("row group {at}, at byte {start}, is not what was written");
+            return Err(self.place.damaged(object, what).into());
+        }
         let span = Span { start, bytes, file_bytes: file.bytes };
         Ok(GroupBytes { metadata: footer.metadata.clone(), at, span })
     }
@@ -261,6 +274,17 @@ impl ChunkReader for Span {
     }
 }
 
+/// The footer says where the last row group ends; what lies behind it has a sum of its own.
+fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult<()> {
+    let end = groups.iter().map(|group| group.span.end).max().unwrap_or(0);
+    let tail = usize::try_from(file_bytes - end).unwrap_or(usize::MAX);
+    let tail = bytes.len().checked_sub(tail).map(|from| &bytes[from..]);
+    match tail.is_some_and(sums::is_sealed) {
+        true => Ok(()),
+        false => Err(ParquetError::General("the footer is not what was written".into())),
+    }
+}
+
 fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
     let mut span = file_bytes..0;
     for column in group.columns() {
@@ -283,7 +307,7 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
         expires_at: instant_ends(statistics("expires_at")),
         modified_at: instant_ends(statistics("modified_at")),
     };
-    Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span })
+    Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span, sum: 0 })
 }
 
 fn text_ends(statistics: Option<&Statistics>) -> Option<(String, String)> {

@@ -24,6 +24,7 @@ mod place;
 mod scan;
 mod schema;
 mod store;
+mod sums;
 mod sweep;
 mod upload;
 mod write;

@@ -146,6 +146,9 @@ struct Memory {
     known: Option<Arc<Known>>,
     /// The look that `known` comes from.
     look: u64,
+    /// Bytes of its last entry in the log: another number means that somebody has put another file
+    /// in its place, and what is known of it counts no more.
+    entry_bytes: u64,
 }
 
 /// The right to an answer that is not older than the ticket.
@@ -234,20 +237,40 @@ impl Table {
             }
         }
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
-        let known = match self.remembered() {
-            Some(known) if self.is_newest(known.version).await? => Some(known),
-            known => self.load(known).await?,
-        };
+        let (known, entry_bytes) = self.newest_from(self.remembered_with_bytes()).await?;
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        *memory = Memory { known: known.clone(), look };
+        *memory = Memory { known: known.clone(), look, entry_bytes };
         Ok(known)
     }
 
-    /// Versions follow each other without a gap, so two looks by name save listing the log.
-    async fn is_newest(&self, version: u64) -> Result<bool, ColdError> {
-        let (this, next) = (self.entry(version), self.entry(version + 1));
-        let (this, next) = futures::try_join!(self.place.size(&this), self.place.size(&next))?;
-        Ok(this.is_some() && next.is_none())
+    /// The newest version, and the bytes of its entry. Versions follow each other without a gap, so
+    /// two looks by name save listing the log.
+    async fn newest_from(
+        &self,
+        remembered: Option<(Arc<Known>, u64)>,
+    ) -> Result<(Option<Arc<Known>>, u64), ColdError> {
+        let mut base = None;
+        if let Some((known, bytes)) = remembered {
+            let (this, next) = (self.entry(known.version), self.entry(known.version + 1));
+            let (this, next) = futures::try_join!(self.place.size(&this), self.place.size(&next))?;
+            match (this == Some(bytes), next) {
+                (true, None) => return Ok((Some(known), bytes)),
+                (true, Some(_)) => base = Some(known),
+                (false, _) => {}
+            }
+        }
+        let Some(known) = self.load(base).await? else { return Ok((None, 0)) };
+        let entry = self.entry(known.version);
+        match self.place.size(&entry).await?.unwrap_or(0) {
+            // The kernel takes it for a commit that changes nothing; nobody writes such a one.
+            0 => Err(self.place.damaged(entry, "it is empty")),
+            bytes => Ok((Some(known), bytes)),
+        }
+    }
+
+    fn remembered_with_bytes(&self) -> Option<(Arc<Known>, u64)> {
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        memory.known.clone().map(|known| (known, memory.entry_bytes))
     }
 
     async fn load(&self, known: Option<Arc<Known>>) -> Result<Option<Arc<Known>>, ColdError> {

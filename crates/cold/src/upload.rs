@@ -13,11 +13,13 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 use tokio::runtime::Handle;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::ColdError;
 use crate::log::Written;
 use crate::place::Place;
 use crate::schema::TableSchema;
+use crate::sums;
 
 /// Bytes of one part. S3 wants 5 MiB at least and 10,000 parts at most: files of up to 80 GB.
 const PART_BYTES: usize = 8 << 20;
@@ -36,6 +38,11 @@ pub(crate) struct Upload {
     writer: ArrowWriter<Sink>,
     stats: FileStatsAccumulator,
     rows: u64,
+    /// Rows of a row group, and how many the one that is being written has.
+    group_rows: usize,
+    in_group: usize,
+    /// The sums of the row groups that are written.
+    sums: Vec<u64>,
 }
 
 impl Upload {
@@ -51,13 +58,28 @@ impl Upload {
         let upload = runtime
             .block_on(place.store.put_multipart(&object))
             .map_err(|error| place.failed(&format!("beginning {object}"), error))?;
-        let sink = Sink(Some(WriteMultipart::new_with_chunk_size(upload, PART_BYTES)));
-        let writer = ArrowWriter::try_new(sink, columns, Some(schema.properties()))
+        let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let sink = Sink { upload: Some(upload), hasher: Xxh3::new(), tail: None };
+        let mut writer = ArrowWriter::try_new(sink, columns, Some(schema.properties()))
             .map_err(|error| unwritten(place, &object, error))?;
+        // What stands before the first row group is not part of it.
+        writer.inner_mut().sum();
         let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
         let (place, runtime) = (place.clone(), runtime.clone());
-        Ok(Upload { place, runtime, object, path, writer, stats, rows: 0 })
+        let group_rows = schema.group_rows;
+        Ok(Upload {
+            place,
+            runtime,
+            object,
+            path,
+            writer,
+            stats,
+            rows: 0,
+            group_rows,
+            in_group: 0,
+            sums: Vec::new(),
+        })
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -65,11 +87,22 @@ impl Upload {
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ColdError> {
+        let mut first = 0;
+        while first < batch.num_rows() {
+            let some = (self.group_rows - self.in_group).min(batch.num_rows() - first);
+            let part = batch.slice(first, some);
+            let written = self.writer.write(&part);
+            written.map_err(|error| unwritten(&self.place, &self.object, error))?;
+            first += some;
+            self.in_group += some;
+            if self.in_group == self.group_rows {
+                self.end_group()?;
+            }
+        }
         let (place, object) = (&self.place, &self.object);
-        self.writer.write(batch).map_err(|error| unwritten(place, object, error))?;
         self.stats.merge(batch).map_err(|error| unwritten(place, object, error))?;
         self.rows += batch.num_rows() as u64;
-        match &mut self.writer.inner_mut().0 {
+        match &mut self.writer.inner_mut().upload {
             Some(upload) => self
                 .runtime
                 .block_on(upload.wait_for_capacity(PARTS_MAX))
@@ -78,14 +111,32 @@ impl Upload {
         }
     }
 
+    /// Between two row groups everything has been handed to the sink.
+    fn end_group(&mut self) -> Result<(), ColdError> {
+        let flushed = self.writer.flush();
+        flushed.map_err(|error| unwritten(&self.place, &self.object, error))?;
+        self.sums.push(self.writer.inner_mut().sum());
+        self.in_group = 0;
+        Ok(())
+    }
+
     /// Ends the file. It has its name, and its bytes are safe, when the call returns.
     pub(crate) fn finish(mut self) -> Result<Written, ColdError> {
+        if self.in_group > 0 {
+            self.end_group()?;
+        }
+        for entry in sums::entries(&self.sums) {
+            self.writer.append_key_value_metadata(entry);
+        }
+        self.writer.inner_mut().tail = Some(Vec::new());
         let (place, object) = (&self.place, &self.object);
         self.writer.finish().map_err(|error| unwritten(place, object, error))?;
+        let sealed = self.writer.inner_mut().seal();
+        sealed.map_err(|error| unwritten(place, object, error))?;
         let bytes = self.writer.bytes_written() as u64;
         let stats = self.stats.finish().map_err(|error| unwritten(place, object, error))?;
         let stats = stats.ok_or_else(|| unwritten(place, object, io::Error::other("no rows")))?;
-        if let Some(upload) = self.writer.inner_mut().0.take() {
+        if let Some(upload) = self.writer.inner_mut().upload.take() {
             self.runtime
                 .block_on(upload.finish())
                 .map_err(|error| place.failed(&format!("writing {object}"), error))?;
@@ -95,7 +146,7 @@ impl Upload {
 
     /// Tells the store to forget the parts that it has.
     pub(crate) fn abandon(mut self) {
-        if let Some(upload) = self.writer.inner_mut().0.take()
+        if let Some(upload) = self.writer.inner_mut().upload.take()
             && let Err(error) = self.runtime.block_on(upload.abort())
         {
             tracing::debug!(file = %self.object, %error, "parts of an abandoned file stay behind");
@@ -109,12 +160,37 @@ fn now() -> Millis {
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-struct Sink(Option<WriteMultipart>);
+struct Sink {
+    upload: Option<WriteMultipart>,
+    hasher: Xxh3,
+    /// What comes behind the last row group, kept back until its sum is in it.
+    tail: Option<Vec<u8>>,
+}
+
+impl Sink {
+    /// The sum of what was written since the last one.
+    fn sum(&mut self) -> u64 {
+        let sum = self.hasher.digest();
+        self.hasher.reset();
+        sum
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        let mut tail = self.tail.take().unwrap_or_default();
+        sums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
+        self.write_all(&tail)
+    }
+}
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let upload = self.0.as_mut().ok_or_else(|| io::Error::other("the file has ended"))?;
+        if let Some(tail) = &mut self.tail {
+            tail.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        let upload = self.upload.as_mut().ok_or_else(|| io::Error::other("the file has ended"))?;
         upload.write(bytes);
+        self.hasher.update(bytes);
         Ok(bytes.len())
     }
 

@@ -150,7 +150,11 @@ impl Compactor {
         standing(&*self.hot, &self.cold).await?;
         let shelves = self.hot.shelves().await?;
         let units = match self.cold.version().await? {
-            Some(_) => self.cold.shelves().await?,
+            Some(_) => {
+                // A log that has lost an entry would be given the same number once more.
+                self.cold.has_units(&self.hot.units().await?).await?;
+                self.cold.shelves().await?
+            }
             None => Vec::new(),
         };
         let enough = match closed {

@@ -13,6 +13,7 @@ use router::Found;
 
 use crate::campaigns::{CampaignView, range};
 use crate::failure::{Done, Failure, Fault};
+use crate::lists::PAGE_MAX;
 use crate::pages::PageQuery;
 use crate::{Caller, Engine, Role};
 
@@ -185,9 +186,13 @@ impl Engine {
             filter: CouponFilter { campaign: Some(campaign), ..CouponFilter::default() },
             order: ListOrder::Latest,
             after: None,
-            limit: 1,
+            limit: PAGE_MAX,
         };
-        Ok(self.page(query).await?.sights.pop())
+        // Of the latest expiry the one that he got last: the tiers order those of one expiry each
+        // in its own way.
+        let sights = self.page(query).await?.sights;
+        let newest = |sight: &Sight| (sight.coupon.expires_at(), sight.coupon.issued_at());
+        Ok(sights.into_iter().max_by_key(newest))
     }
 
     /// What redeem would answer; nothing is written.

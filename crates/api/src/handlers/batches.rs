@@ -223,9 +223,11 @@ pub(crate) async fn list_codes(
         after: reading.may::<CodeText>("after", params.after.as_deref()),
     };
     let ask = reading.done(Some(ask))?;
-    let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await?;
-    let header = once(async { Ok("code\n".to_owned()) });
-    Ok(csv(header.chain(codes).boxed()))
+    let mut codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await?.boxed();
+    // What goes wrong at once is an answer of its own, not a list that breaks off.
+    let first = codes.next().await.transpose()?.unwrap_or_default();
+    let begin = once(async move { Ok(format!("code\n{first}")) });
+    Ok(csv(begin.chain(codes).boxed()))
 }
 
 /// CSV as it comes; a failure in the middle breaks the connection, so that it is not taken for
