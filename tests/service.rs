@@ -23,6 +23,7 @@ mod service {
     mod hostile;
     mod import;
     mod kept;
+    mod notify;
     mod once;
     mod readers;
     mod readme;

@@ -174,6 +174,7 @@ Examples:
     Compact(commands::compact::CompactAsk),
     Backup(commands::backup::BackupAsk),
     Restore(commands::restore::RestoreAsk),
+    Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenAsk),
     Key(commands::key::KeyAsk),
     /// Look for what is wrong with the data, the keys and the machine

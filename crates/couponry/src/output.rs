@@ -18,7 +18,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Where rows go.
 pub(crate) struct Out {
-    writer: BufWriter<Box<dyn Write>>,
+    writer: BufWriter<Box<dyn Write + Send>>,
     /// What it is called in error texts.
     name: String,
     staged: Option<Staged>,

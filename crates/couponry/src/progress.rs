@@ -31,6 +31,8 @@ pub(crate) enum Work {
     BackUp,
     /// Archived coupons are compared; `done` of those `seen` took the place of older ones.
     Adopt,
+    /// Holders are told; `done` notices out of `seen` coupons looked at.
+    Notify,
     /// The store is looked through.
     Examine,
 }
@@ -136,6 +138,9 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         Work::Compact => format!("{done_text} of {seen_text} coupons of this day"),
         Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
         Work::Adopt => format!("{seen_text} archived coupons read, {done_text} put in place"),
+        Work::Notify => {
+            format!("told {done_text} notices, {seen_text} issued coupons looked at")
+        }
         Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
     }
 }
@@ -162,6 +167,7 @@ mod tests {
                 "exported 7 redemptions; 50,000 coupons read, 10,000/s",
             ),
             (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
+            (Work::Notify, 1_200, 50_000, "told 1,200 notices, 50,000 issued coupons looked at"),
             (Work::Examine, 0, 0, "reading the whole store, 5 s"),
         ];
         for (work, done, seen, want) in cases {

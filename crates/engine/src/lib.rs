@@ -17,6 +17,7 @@ mod failure;
 mod history;
 pub mod import;
 mod lists;
+mod notices;
 mod pages;
 mod walk;
 
@@ -52,6 +53,7 @@ pub use hot::{
     CampaignPatch, CouponFilter, Finding, HotError, ListOrder, RejectedLine, Span, Tier,
 };
 pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
 pub use walk::Walk;
 

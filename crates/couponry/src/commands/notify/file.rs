@@ -1,0 +1,225 @@
+//! A file that notices are appended to. It is its own proof: what stands in it was told, whatever
+//! the journal knows of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::memory::{Mark, Tell};
+use super::notice::{BEGINS, Notice};
+use crate::failure::Sorry;
+
+/// Longest line looked at, in bytes: many times a notice.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// The file, locked against other runs.
+pub(super) struct NoticeFile {
+    path: PathBuf,
+    file: File,
+    end: u64,
+}
+
+impl NoticeFile {
+    /// Opens or makes it, readable by its owner alone: codes are worth money.
+    pub(super) fn open(path: &Path) -> Result<NoticeFile, Sorry> {
+        let cannot = || Sorry::because(format!("cannot write {}", path.display()));
+        let found = path.metadata();
+        if found.as_ref().is_ok_and(|it| !it.is_file()) {
+            return Err(Sorry::wrong_call(format!(
+                "--to {} is no ordinary file: leave --to out for standard output",
+                path.display()
+            )));
+        }
+        let mut open = OpenOptions::new();
+        let file = open.read(true).append(true).create(true).mode(0o600).open(path);
+        let file = file.map_err(cannot())?;
+        if file.try_lock().is_err() {
+            let sentence = format!("another process has {} locked", path.display());
+            return Err(Sorry::new(sentence));
+        }
+        if found.is_err() {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let folder = File::open(folder.unwrap_or(Path::new(".")));
+            folder.and_then(|folder| folder.sync_all()).map_err(cannot())?;
+        }
+        Ok(NoticeFile { path: path.to_owned(), file, end: 0 })
+    }
+
+    /// Tells what stands behind `mark`, which is all of it in another file, and cuts off a notice
+    /// that was not written to its end.
+    pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
+        let cannot = || Sorry::because(format!("cannot write {}", self.path.display()));
+        let (end, torn) = read(&self.path, &self.file, mark, tell)?;
+        if torn {
+            self.file.set_len(end).and_then(|()| self.file.sync_all()).map_err(cannot())?;
+        }
+        self.end = end;
+        Ok(())
+    }
+
+    /// What [`NoticeFile::catch_up`] would tell; nothing is written, or made.
+    pub(super) fn look(path: &Path, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
+        match File::open(path) {
+            Ok(file) => read(path, &file, mark, tell).map(drop),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Sorry::because(format!("cannot read {}", path.display()))(error)),
+        }
+    }
+
+    /// Appends notices; they are durable after it.
+    pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), Sorry> {
+        let text: String = notices.iter().flat_map(|it| [it.line.as_str(), "\n"]).collect();
+        let wrote = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        wrote.map_err(Sorry::because(format!("cannot write {}", self.path.display())))?;
+        self.end += text.len() as u64;
+        Ok(())
+    }
+
+    /// How far it is written.
+    pub(super) fn mark(&self) -> Result<Mark, Sorry> {
+        let about = self.file.metadata();
+        let about =
+            about.map_err(Sorry::because(format!("cannot read {}", self.path.display())))?;
+        Ok(Mark { device: about.dev(), inode: about.ino(), end: self.end })
+    }
+}
+
+/// Tells what stands behind `mark`. Where the last whole line ends, and whether something that
+/// began as a notice stands behind it.
+fn read(
+    path: &Path,
+    file: &File,
+    mark: Option<Mark>,
+    tell: Tell<'_>,
+) -> Result<(u64, bool), Sorry> {
+    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+    let about = file.metadata().map_err(cannot())?;
+    let same = mark.filter(|mark| {
+        (mark.device, mark.inode) == (about.dev(), about.ino()) && mark.end <= about.len()
+    });
+    let mut end = same.map_or(0, |mark| mark.end);
+    let mut lines = BufReader::new(file);
+    lines.seek(SeekFrom::Start(end)).map_err(cannot())?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = std::io::Read::take(&mut lines, LINE_BYTES_MAX);
+        let length = limited.read_until(b'\n', &mut line).map_err(cannot())? as u64;
+        if line.pop_if(|last| *last == b'\n').is_none() {
+            return torn(path, &line, length).map(|torn| (end, torn));
+        }
+        let notice = std::str::from_utf8(&line).ok().and_then(Notice::read);
+        notice.iter().flat_map(|notice| &notice.keys).try_for_each(&mut *tell)?;
+        end += length;
+    }
+}
+
+fn torn(path: &Path, rest: &[u8], length: u64) -> Result<bool, Sorry> {
+    let begun = BEGINS.as_bytes();
+    let ours = rest.starts_with(begun) || begun.starts_with(rest);
+    match length {
+        0 => Ok(false),
+        1..LINE_BYTES_MAX if ours => Ok(true),
+        _ => Err(Sorry::new(format!(
+            "the last line of {} is no notice, and has no end: it is somebody else's file",
+            path.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon::time::Millis;
+
+    use super::super::notice::Key;
+    use super::*;
+
+    fn notice(code: &str) -> Notice {
+        let line = format!(
+            r#"{{"notice_id":"ntc_{code}","user_id":"ann","coupons":[{{"code":"{code}","days":7,"expires_at":"2027-01-01T00:00:00.000Z","expires_on":"2026-12-31"}}]}}"#
+        );
+        let notice = Notice::read(&line).unwrap();
+        assert!(notice.expires_at > Millis(0));
+        notice
+    }
+
+    #[test]
+    fn what_stands_in_it_was_told() {
+        let (one, two) = (notice("AAAA"), notice("BBBB"));
+        let whole = format!("{}\n", one.line);
+        let torn = |length: usize| format!("{whole}{}", &two.line[..length]);
+        let long = "x".repeat(LINE_BYTES_MAX as usize + 1);
+        let cases = [
+            ("nothing", String::new(), Some((vec![], String::new()))),
+            ("a notice", whole.clone(), Some((vec!["AAAA"], whole.clone()))),
+            ("one byte of the next", torn(1), Some((vec!["AAAA"], whole.clone()))),
+            ("half of the next", torn(40), Some((vec!["AAAA"], whole.clone()))),
+            ("all but its end", torn(two.line.len()), Some((vec!["AAAA"], whole.clone()))),
+            ("only half of one", two.line[..30].to_owned(), Some((vec![], String::new()))),
+            (
+                "lines of somebody else",
+                format!("hello\n{whole}"),
+                Some((vec!["AAAA"], format!("hello\n{whole}"))),
+            ),
+            ("somebody else's last line", format!("{whole}hello"), None),
+            ("no lines at all", long, None),
+        ];
+        for (name, text, want) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("notices.jsonl");
+            std::fs::write(&path, &text).unwrap();
+            let mut codes = Vec::new();
+            let mut tell = |key: &Key| {
+                codes.push(key.code.clone());
+                Ok(())
+            };
+            let caught_up = NoticeFile::open(&path).unwrap().catch_up(None, &mut tell);
+            let left = std::fs::read_to_string(&path).unwrap();
+            match want {
+                Some((want, text)) => {
+                    caught_up.unwrap();
+                    assert_eq!(
+                        (codes, left),
+                        (want.into_iter().map(String::from).collect(), text),
+                        "{name}"
+                    );
+                }
+                None => {
+                    assert!(caught_up.is_err(), "{name}");
+                    assert!(left == text, "{name}: it was changed");
+                }
+            }
+        }
+    }
+
+    /// Only what the journal does not know of is read again; another file is read from its start.
+    #[test]
+    fn behind_a_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notices.jsonl");
+        let mut file = NoticeFile::open(&path).unwrap();
+        file.catch_up(None, &mut |_| Ok(())).unwrap();
+        file.append(&[notice("AAAA")]).unwrap();
+        let mark = file.mark().unwrap();
+        file.append(&[notice("BBBB")]).unwrap();
+        drop(file);
+        let cases = [
+            ("known", mark, 1),
+            ("another file", Mark { inode: mark.inode + 1, ..mark }, 2),
+            ("cut short", Mark { end: 1 << 30, ..mark }, 2),
+        ];
+        for (name, mark, want) in cases {
+            let mut told = 0;
+            let mut count = |_: &Key| {
+                told += 1;
+                Ok(())
+            };
+            NoticeFile::look(&path, Some(mark), &mut count).unwrap();
+            assert_eq!(told, want, "{name}");
+        }
+        let held = NoticeFile::open(&path).unwrap();
+        assert!(NoticeFile::open(&path).is_err(), "two at once");
+        drop(held);
+    }
+}

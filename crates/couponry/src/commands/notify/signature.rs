@@ -1,0 +1,99 @@
+//! Signatures as Standard Webhooks 1.0 has them: HMAC-SHA-256 over id, timestamp and body.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+
+/// Fewest bytes of a secret: what Standard Webhooks asks for.
+const SECRET_LEN_MIN: usize = 24;
+
+/// Most bytes of a secret: more are hashed down to fewer.
+const SECRET_LEN_MAX: usize = 64;
+
+/// Most secrets at a time: the old one and the new one while a receiver changes over, and some to
+/// spare.
+const SECRETS_MAX: usize = 4;
+
+/// What notices are signed with; each signs every one.
+#[derive(Clone)]
+pub(super) struct Secrets(Vec<hmac::Key>);
+
+impl Secrets {
+    /// One secret a line: `whsec_` and base64, or any other text as it is.
+    ///
+    /// # Errors
+    /// A sentence that does not repeat the secret.
+    pub(super) fn read(text: &str) -> Result<Secrets, String> {
+        let lines: Vec<&str> = text.split_whitespace().collect();
+        if !(1..=SECRETS_MAX).contains(&lines.len()) {
+            return Err(format!(
+                "has {} secrets, want 1 to {SECRETS_MAX}, one a line",
+                lines.len()
+            ));
+        }
+        lines.into_iter().map(secret).collect::<Result<_, _>>().map(Secrets)
+    }
+
+    /// The header `webhook-signature`.
+    pub(super) fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+        let signed = format!("{id}.{timestamp}.{body}");
+        let one = |key| format!("v1,{}", STANDARD.encode(hmac::sign(key, signed.as_bytes())));
+        self.0.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn secret(text: &str) -> Result<hmac::Key, String> {
+    let bytes = match text.strip_prefix("whsec_") {
+        Some(encoded) => {
+            STANDARD.decode(encoded).map_err(|_| "is no base64 behind whsec_".to_owned())?
+        }
+        None => text.as_bytes().to_vec(),
+    };
+    let found = bytes.len();
+    if !(SECRET_LEN_MIN..=SECRET_LEN_MAX).contains(&found) {
+        return Err(format!("has {found} bytes, want {SECRET_LEN_MIN} to {SECRET_LEN_MAX}"));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    /// The example of the libraries that verify these.
+    #[test]
+    fn as_others_sign() {
+        let sign = |secrets: &str| {
+            let secrets = Secrets::read(secrets).unwrap();
+            let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+            secrets.sign(id, 1_614_265_330, "{\"test\": 2432232314}")
+        };
+        let known = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sign(SECRET), known);
+        let both = sign(&format!("{SECRET}\nanother-one-of-24-letters\n"));
+        assert!(both.starts_with(&format!("{known} v1,")), "{both}");
+        assert_eq!(both.split(' ').count(), 2, "{both}");
+    }
+
+    #[test]
+    fn secrets() {
+        let text = |length: usize| "x".repeat(length);
+        let cases = [
+            ("as Standard Webhooks writes them", SECRET.to_owned(), true),
+            ("with a line end", format!("{SECRET}\n"), true),
+            ("any text", text(SECRET_LEN_MIN), true),
+            ("one letter less", text(SECRET_LEN_MIN - 1), false),
+            ("the longest", text(SECRET_LEN_MAX), true),
+            ("one letter more", text(SECRET_LEN_MAX + 1), false),
+            ("nothing", String::new(), false),
+            ("no base64", "whsec_!".to_owned(), false),
+            ("as many as there may be", [SECRET; SECRETS_MAX].join("\n"), true),
+            ("one more", [SECRET; SECRETS_MAX + 1].join("\n"), false),
+        ];
+        for (name, text, good) in cases {
+            assert_eq!(Secrets::read(&text).is_ok(), good, "{name}");
+        }
+    }
+}
