@@ -90,19 +90,17 @@ fn old_lines(count: usize) -> String {
     (0..count).map(line).collect()
 }
 
+const ALL_REDEMPTIONS: [&str; 6] =
+    ["export", "redemptions", "--from", "2024-01-01", "--to", "2031-01-01"];
+
 /// What everybody may look up, by name.
 fn looked_up(data: &Data, codes: &[String]) -> BTreeMap<String, String> {
-    let asks: [(&str, &[&str]); 7] = [
-        (
-            "all redemptions",
-            &["export", "redemptions", "--from", "2024-01-01", "--to", "2031-01-01"],
-        ),
+    let asks: [(&str, &[&str]); 5] = [
         ("all coupons", &["export", "coupons"]),
-        ("a month's coupons", &["export", "coupons", "--from", "2024-06-29", "--to", "2024-06-30"]),
-        ("one campaign", &["export", "coupons", "--campaign", "here"]),
+        ("all redemptions", &ALL_REDEMPTIONS),
         ("a user", &["history", "user", "u2"]),
         ("a user of today", &["history", "user", "ann"]),
-        ("a last day", &["history", "expires-on", "2024-06-28", "--campaign", "old"]),
+        ("a last day", &["history", "expires-on", "2024-06-28"]),
     ];
     let mut all: BTreeMap<String, String> =
         asks.iter().map(|(name, ask)| (name.to_string(), done(data, ask))).collect();
@@ -144,10 +142,8 @@ fn before_during_and_after() {
     }
     let before = looked_up(&data, &codes);
     let sizes = [
-        ("all redemptions", count / 4 + 4),
         ("all coupons", count + 6),
-        ("a month's coupons", (1..=2).map(|rest| (count - rest).div_ceil(3)).sum()),
-        ("one campaign", 6),
+        ("all redemptions", count / 4 + 4),
         ("a user", (0..count).filter(|n| n % 50 == 2 && [1, 2].contains(&(n % 4))).count()),
         ("a user of today", 6),
         ("a last day", count.div_ceil(3)),
@@ -161,25 +157,24 @@ fn before_during_and_after() {
     let mut compact =
         compact.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("compact runs");
     let (mut during, mut mixed) = (0, 0);
-    while compact.try_wait().expect("wait").is_none() {
-        for (name, ask) in [
-            (
-                "all redemptions",
-                ["export", "redemptions", "--from", "2024-01-01", "--to", "2031-01-01"].as_slice(),
-            ),
-            ("all coupons", &["export", "coupons"]),
-            ("a user", &["history", "user", "u2"]),
-        ] {
-            let found = BTreeMap::from([(name.to_owned(), done(&data, ask))]);
-            let want = BTreeMap::from([(name.to_owned(), before[name].clone())]);
-            same(&found, &want, "during");
-            during += 1;
-            mixed += usize::from(name == "all coupons" && tiers(&found[name]).len() == 2);
+    let asks: [(&str, &[&str]); 3] = [
+        ("all coupons", &["export", "coupons"]),
+        ("all redemptions", &ALL_REDEMPTIONS),
+        ("a user", &["history", "user", "u2"]),
+    ];
+    for (name, ask) in asks.into_iter().cycle() {
+        if compact.try_wait().expect("wait").is_some() {
+            break;
         }
+        let found = BTreeMap::from([(name.to_owned(), done(&data, ask))]);
+        let want = BTreeMap::from([(name.to_owned(), before[name].clone())]);
+        same(&found, &want, "during");
+        during += 1;
+        mixed += usize::from(name == "all coupons" && tiers(&found[name]).len() == 2);
     }
     assert!(compact.wait().expect("wait").success());
     eprintln!("history: {during} exports beside the compaction, {mixed} of them of both tiers");
-    assert!(during >= 3, "the compaction was over before anything was exported");
+    assert!(during > 0, "the compaction was over before anything was exported");
     let after = looked_up(&data, &codes);
     same(&after, &before, "after");
     assert_eq!(tiers(&after["all coupons"]), BTreeSet::from(["cold", "hot"]));
@@ -191,7 +186,7 @@ fn before_during_and_after() {
         };
         rows(csv).into_iter().map(at).collect::<Vec<_>>().is_sorted()
     };
-    assert!(sorted(&after["a month's coupons"]), "by shelf and code");
+    assert!(sorted(&after["a last day"]), "by shelf and code");
 }
 
 /// Months of an accountant: days, zones, cancelled redemptions, what has to be quoted.

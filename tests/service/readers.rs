@@ -218,7 +218,7 @@ fn every_kind(data: &Data, admin: &mut Client) {
     };
     let code = issue(admin, "ann");
     post(admin, &code, "revoke", &json!({"user_id": "ann", "reason": "Rückruf, \"zurück\" 🙂"}));
-    post(admin, &code, "issue", &json!({"user_id": "bob", "issue_ref": "again"}));
+    post(admin, &code, "issue", &json!({"user_id": "bob"}));
     post(admin, &code, "redeem", &order("bob", "after-revoke"));
     let code = issue(admin, "cat");
     post(admin, &code, "extend", &json!({"expires_on": "2032-02-03", "reason": "goodwill"}));

@@ -63,6 +63,7 @@ impl Upload {
         let mut writer = ArrowWriter::try_new(sink, columns, Some(schema.properties()))
             .map_err(|error| unwritten(place, &object, error))?;
         // What stands before the first row group is not part of it.
+        writer.sync().map_err(|error| unwritten(place, &object, error))?;
         writer.inner_mut().sum();
         let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
@@ -113,7 +114,7 @@ impl Upload {
 
     /// Between two row groups everything has been handed to the sink.
     fn end_group(&mut self) -> Result<(), ColdError> {
-        let flushed = self.writer.flush();
+        let flushed = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
         flushed.map_err(|error| unwritten(&self.place, &self.object, error))?;
         self.sums.push(self.writer.inner_mut().sum());
         self.in_group = 0;
@@ -131,6 +132,7 @@ impl Upload {
         self.writer.inner_mut().tail = Some(Vec::new());
         let (place, object) = (&self.place, &self.object);
         self.writer.finish().map_err(|error| unwritten(place, object, error))?;
+        self.writer.sync().map_err(|error| unwritten(place, object, error))?;
         let sealed = self.writer.inner_mut().seal();
         sealed.map_err(|error| unwritten(place, object, error))?;
         let bytes = self.writer.bytes_written() as u64;

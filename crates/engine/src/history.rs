@@ -162,16 +162,17 @@ impl Engine {
 
 /// No coupon expires later than its shelf does, so that those before this one have none.
 fn first_shelf(ask: &CouponsAsk) -> Option<Day> {
-    let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
     // Nowhere does a day begin more than 24 hours before that of UTC.
-    ask.from.map(|from| Day(from.first_instant(&zone).day().0 - 1))
+    let (zone, early) = ask.zone.clone().map_or((Zone::utc(), 1), |zone| (zone, 0));
+    ask.from.map(|from| Day(from.first_instant(&zone).day().0 - early))
 }
 
 /// Where no coupon expires before its shelf does, those behind this one have none.
 fn last_shelf(ask: &CouponsAsk) -> Option<Day> {
     let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
-    // Nowhere does a day end more than 24 hours after that of UTC, nor begin again so late.
-    ask.to.map(|to| Day(to.end(&zone).day().0 + 1))
+    // Nowhere does a day end more than 24 hours after that of UTC, nor, where clocks are put back,
+    // begin again so late.
+    ask.to.map(|to| Day(Day::shelf_of(to.end(&zone)).0 + 1))
 }
 
 impl CouponsAsk {

@@ -30,6 +30,9 @@ use super::world::{SETTINGS, World, cold_folder, cold_options};
 /// Codes of one `retire`: the store divides more of them, too, and so shows its steps.
 const RETIRED_AT_ONCE: usize = 3;
 
+/// How the name of a step begins at which something is read.
+const READS: &str = "at ";
+
 /// What happens at the step that was chosen.
 pub(crate) enum Act {
     /// The process stops.
@@ -93,6 +96,15 @@ impl Steps {
         Steps::new(move |count, _| count == nth, act)
     }
 
+    /// The same; a read, which leaves behind what was there, is no step.
+    pub(crate) fn nth_write(nth: u64, act: Act) -> Arc<Steps> {
+        let writes = AtomicU64::new(0);
+        let at = move |_: u64, step: &str| {
+            !step.starts_with(READS) && writes.fetch_add(1, Ordering::SeqCst) + 1 == nth
+        };
+        Steps::new(at, act)
+    }
+
     /// At the first step whose name begins so.
     pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
         let seen = AtomicU64::new(0);
@@ -149,6 +161,10 @@ impl Steps {
                 true
             }
         }
+    }
+
+    async fn reads(&self, call: &str) -> Result<()> {
+        self.goes_on(&format!("{READS}{call}")).await
     }
 
     async fn before(&self, call: &str) -> Result<()> {
@@ -240,12 +256,12 @@ impl ObjectStore for Stepped {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let call = if options.head { "head" } else { "get" };
-        self.steps.before(&format!("{call} {location}")).await?;
+        self.steps.reads(&format!("{call} {location}")).await?;
         self.inner.get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.steps.before(&format!("get {location}")).await?;
+        self.steps.reads(&format!("get {location}")).await?;
         self.inner.get_ranges(location, ranges).await
     }
 
@@ -285,7 +301,7 @@ impl ObjectStore for Stepped {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.steps.before("list").await?;
+        self.steps.reads("list").await?;
         self.inner.list_with_delimiter(prefix).await
     }
 
@@ -303,7 +319,7 @@ impl Stepped {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let this = self.clone();
         let listed = async move {
-            if let Err(error) = this.steps.before("list").await {
+            if let Err(error) = this.steps.reads("list").await {
                 return vec![Err(error)];
             }
             let found = match &offset {
@@ -364,7 +380,11 @@ struct SteppedHot {
 
 impl SteppedHot {
     async fn reads(&self, call: &str) -> std::result::Result<(), HotError> {
-        match self.steps.step(&format!("before {call}")).await {
+        self.goes_on(&format!("{READS}{call}")).await
+    }
+
+    async fn goes_on(&self, step: &str) -> std::result::Result<(), HotError> {
+        match self.steps.step(step).await {
             true => Ok(()),
             false => Err(HotError::Unavailable("stepped".into())),
         }
@@ -375,7 +395,7 @@ impl SteppedHot {
         call: &str,
         write: impl Future<Output = std::result::Result<T, HotError>>,
     ) -> std::result::Result<T, HotError> {
-        self.reads(call).await?;
+        self.goes_on(&format!("before {call}")).await?;
         let written = write.await?;
         match self.steps.step(&format!("after {call}")).await {
             true => Ok(written),
