@@ -52,6 +52,26 @@ pub(crate) struct SettingFlags {
         hide_short_help = true
     )]
     pub(crate) compact_every: Option<Every>,
+    /// Address that `serve` posts notices to by itself, once an hour [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_NOTIFY_WEBHOOK",
+        value_name = "URL",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) notify_webhook: Option<String>,
+    /// How many days before the last day it does so [default: 30,7,3,1]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_NOTIFY_DAYS",
+        value_name = "DAYS",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) notify_days: Option<String>,
     /// Address that `serve` listens on [default: 127.0.0.1:8080]
     #[arg(
         long,

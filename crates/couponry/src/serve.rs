@@ -12,6 +12,7 @@ use engine::import::REJECTED_KEPT_DAYS;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::commands::notify::Rounds;
 use crate::compaction;
 use crate::failure::{Ended, Sorry};
 use crate::keys::{Keys, Kind};
@@ -29,18 +30,23 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let _only = only_one(data)?;
     let engine = Arc::new(open::engine(settings, &keys).await?);
     let tokens = Arc::new(open::tokens(settings, &keys)?);
+    let notices = Rounds::of(settings)?;
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
     banner(settings, &keys, &engine, &listener).await?;
     let tidying = tokio::spawn(tidy(Arc::clone(&engine)));
+    let notifying = notices.map(|it| tokio::spawn(it.go(settings.clone(), Arc::clone(&engine))));
     let compacting = compaction::from_time_to_time(settings.clone(), Arc::clone(&engine));
     let compacting = tokio::spawn(compacting);
     let app = api::app(engine, tokens);
     let served = accept::serve(listener, app, Limits::default(), stop).await;
     tidying.abort();
-    // It goes on where it stopped.
+    // Both go on where they stopped.
     compacting.abort();
+    if let Some(notifying) = notifying {
+        notifying.abort();
+    }
     let drained = served.map_err(Sorry::because("the service stopped"))?;
     match drained.cut_off {
         0 => tracing::info!("stopped, every request answered"),

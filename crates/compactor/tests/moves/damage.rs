@@ -77,8 +77,8 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     let frozen = Frozen::new();
     let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
     let compactor = steps.compactor(world);
-    let slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
-    frozen.arrives().await;
+    let mut slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
+    frozen.arrives(&mut slow).await;
     world.done(&code, cancel("1"), ago(180)).await;
     frozen.thaws();
     slow.await.unwrap().unwrap();
@@ -172,7 +172,7 @@ async fn what_is_read_back_wrong_is_not_committed() {
             let stood = world.rows().await.len();
             let folder = cold_folder(&world.at);
             let steps = Steps::new(
-                |_, step| step.starts_with("after complete coupons/"),
+                |step| step.starts_with("after complete coupons/"),
                 Act::Beside(Box::new(move |step| {
                     let file = step.strip_prefix("after complete ").unwrap();
                     flip(&folder.join(file), place);
@@ -310,8 +310,8 @@ async fn a_cold_tier_that_others_committed_to_is_missed() {
     let frozen = Frozen::new();
     let steps = Steps::named("before raise committed", Act::Freeze(Arc::clone(&frozen)));
     let compactor = steps.compactor(&world);
-    let killed = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
-    frozen.arrives().await;
+    let mut killed = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    frozen.arrives(&mut killed).await;
     killed.abort();
     assert!(killed.await.is_err());
     world.compacts(now()).await;
@@ -337,8 +337,8 @@ async fn a_late_write_is_not_retired() {
     let frozen = Frozen::new();
     let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
     let compactor = steps.compactor(&world);
-    let slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
-    frozen.arrives().await;
+    let mut slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    frozen.arrives(&mut slow).await;
     // By the clock of a server that is behind.
     world.done(&code, cancel("1"), past).await;
     frozen.thaws();

@@ -48,14 +48,14 @@ async fn a_shelf_that_was_put_off_is_left_alone() {
         let frozen = Frozen::new();
         // The first shelves to be sealed are not those.
         let seals = std::sync::atomic::AtomicU64::new(0);
-        let third = move |_: u64, step: &str| {
+        let third = move |step: &str| {
             step == "before seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2
         };
         let steps = Steps::new(third, Act::Freeze(Arc::clone(&frozen)));
         let compactor = steps.compactor(&world);
         let now = now();
-        let run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
-        frozen.arrives().await;
+        let mut run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+        frozen.arrives(&mut run).await;
         let before = world.rows().await;
         let unit = unit(&world, over_shelf()).await;
         let longer = Campaign { cancel_days: 366, ..world.draft("longer", over_shelf()) };

@@ -24,14 +24,18 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::world::{SETTINGS, World, cold_folder, cold_options};
 
 /// Codes of one `retire`: the store divides more of them, too, and so shows its steps.
 const RETIRED_AT_ONCE: usize = 3;
 
-/// How the name of a step begins at which something is read.
-const READS: &str = "at ";
+/// How the name of a step begins at which a file is read.
+const READS: &str = "read ";
+
+/// And one at which hot is asked something.
+const ASKS: &str = "ask ";
 
 /// What happens at the step that was chosen.
 pub(crate) enum Act {
@@ -56,8 +60,19 @@ impl Frozen {
         Arc::new(Frozen { arrived: Notify::new(), may_go_on: Semaphore::new(0) })
     }
 
-    pub(crate) async fn arrives(&self) {
-        self.arrived.notified().await;
+    /// Waits until it is there.
+    pub(crate) async fn arrives<T: fmt::Debug>(&self, who: &mut JoinHandle<T>) {
+        if let Some(ended) = self.arrives_or_ends(who).await {
+            panic!("it ended before that step: {ended:?}");
+        }
+    }
+
+    /// The same; what it ended with if there was no such step.
+    pub(crate) async fn arrives_or_ends<T>(&self, who: &mut JoinHandle<T>) -> Option<T> {
+        tokio::select! {
+            () = self.arrived.notified() => None,
+            ended = who => Some(ended.unwrap()),
+        }
     }
 
     pub(crate) fn thaws(&self) {
@@ -65,42 +80,65 @@ impl Frozen {
     }
 }
 
-type When = Box<dyn Fn(u64, &str) -> bool + Send + Sync>;
+/// Whether something happens at the step of this name.
+type When = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Which steps are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Before and after each write.
+    Writes,
+    /// Those, and each question to hot.
+    Asks,
+    /// Those, and each read of a file: several hundred.
+    Every,
+}
+
+impl Which {
+    /// `this`, or every one if whoever runs the tests wants that: it takes a quarter of an hour.
+    pub(crate) fn at_least(this: Which) -> Which {
+        match std::env::var("COUPONRY_TEST_EVERY_STEP") {
+            Ok(_) => Which::Every,
+            Err(_) => this,
+        }
+    }
+
+    fn has(self, step: &str) -> bool {
+        match self {
+            Which::Writes => !step.starts_with(READS) && !step.starts_with(ASKS),
+            Which::Asks => !step.starts_with(READS),
+            Which::Every => true,
+        }
+    }
+}
 
 /// All steps of one compaction.
 pub(crate) struct Steps {
-    count: AtomicU64,
     when: When,
     act: Act,
     /// What the compactor is at.
     pass: Mutex<String>,
-    taken: Mutex<Vec<(String, String)>>,
+    at: Mutex<Option<(String, String)>>,
 }
 
 impl Steps {
     pub(crate) fn new(
-        when: impl Fn(u64, &str) -> bool + Send + Sync + 'static,
+        when: impl Fn(&str) -> bool + Send + Sync + 'static,
         act: Act,
     ) -> Arc<Steps> {
         Arc::new(Steps {
-            count: AtomicU64::new(0),
             when: Box::new(when),
             act,
             pass: Mutex::new("Begin".into()),
-            taken: Mutex::default(),
+            at: Mutex::default(),
         })
     }
 
-    /// At the step of this number, from 1.
-    pub(crate) fn nth(nth: u64, act: Act) -> Arc<Steps> {
-        Steps::new(move |count, _| count == nth, act)
-    }
-
-    /// The same; a read, which leaves behind what was there, is no step.
-    pub(crate) fn nth_write(nth: u64, act: Act) -> Arc<Steps> {
-        let writes = AtomicU64::new(0);
-        let at = move |_: u64, step: &str| {
-            !step.starts_with(READS) && writes.fetch_add(1, Ordering::SeqCst) + 1 == nth
+    /// At the step of this number, from 1, among those that are `which`.
+    pub(crate) fn nth(nth: u64, which: Which, act: Act) -> Arc<Steps> {
+        let steps = AtomicU64::new(0);
+        let at = move |step: &str| {
+            which.has(step) && steps.fetch_add(1, Ordering::SeqCst) + 1 == nth
         };
         Steps::new(at, act)
     }
@@ -130,23 +168,21 @@ impl Steps {
         Compactor::new(hot, cold, SETTINGS, watch)
     }
 
-    /// What was done at which step, with the pass in front.
-    pub(crate) fn taken(&self) -> Vec<(String, String)> {
-        self.taken.lock().unwrap().clone()
+    /// The step at which it happened, and the pass it belongs to.
+    pub(crate) fn at(&self) -> Option<(String, String)> {
+        self.at.lock().unwrap().clone()
     }
 
     /// Whether to go on.
     async fn step(&self, name: &str) -> bool {
-        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let pass = self.pass.lock().unwrap().clone();
-        let named = (pass, kind(name));
-        self.taken.lock().unwrap().push(named.clone());
-        if !(self.when)(count, name) {
+        if !(self.when)(name) {
             return true;
         }
+        let (pass, kind) = (self.pass.lock().unwrap().clone(), kind(name));
+        *self.at.lock().unwrap() = Some((pass.clone(), kind.clone()));
         match &self.act {
             Act::Stop => {
-                println!("\nSTOPPED {} {}", named.0, named.1);
+                println!("\nSTOPPED {pass} {kind}");
                 std::process::abort();
             }
             Act::Fail => false,
@@ -380,7 +416,7 @@ struct SteppedHot {
 
 impl SteppedHot {
     async fn reads(&self, call: &str) -> std::result::Result<(), HotError> {
-        self.goes_on(&format!("{READS}{call}")).await
+        self.goes_on(&format!("{ASKS}{call}")).await
     }
 
     async fn goes_on(&self, step: &str) -> std::result::Result<(), HotError> {

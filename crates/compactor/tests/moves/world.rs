@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cold::{ColdStore, ScanFilter};
-use compactor::{Closed, Compactor, Report, Settings, Watch};
+use cold::{ColdError, ColdStore, ScanFilter};
+use compactor::{Closed, CompactError, Compactor, Report, Settings, Watch};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
 use coupon::campaign::{Batch, BatchKind, Campaign, Handout, Tally};
@@ -567,6 +567,15 @@ impl World {
                 assert!(matches!(finding, cold::Finding::Sound(_)), "{name}: {finding:?}");
             }
         }
+    }
+}
+
+/// Whether a compaction ended because another one was faster: what it was about to read is gone.
+pub(crate) fn is_overtaken(error: &CompactError) -> bool {
+    match error {
+        CompactError::Cold(ColdError::Unavailable { what, .. }) => what.ends_with("merged away"),
+        CompactError::Overtaken { .. } => true,
+        _ => false,
     }
 }
 

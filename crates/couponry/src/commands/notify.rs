@@ -10,9 +10,11 @@ mod sorter;
 mod webhook;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
-use engine::NOTICE_DAYS_MAX;
+use engine::{Engine, NOTICE_DAYS_MAX};
 
 use crate::failure::{Ended, Sorry};
 use crate::open::{self, Missing};
@@ -27,6 +29,12 @@ const DAYS_COUNT_MAX: usize = 16;
 
 /// Longest --as, in characters: a part of the name of a folder.
 const NAME_LEN_MAX: usize = 64;
+
+/// Time between two rounds that `serve` goes by itself: days begin at other hours elsewhere.
+const ROUND_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The file with the secret, for `serve`.
+const SECRET_FILE: &str = "COUPONRY_NOTIFY_SECRET_FILE";
 
 /// The secret, where no file is named.
 const SECRET: &str = "COUPONRY_NOTIFY_SECRET";
@@ -119,6 +127,54 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
     }
     output::note(&summary(&tally, flags.dry_run));
     ended(&tally)
+}
+
+/// The rounds that `serve` goes by itself.
+pub(crate) struct Rounds {
+    days: Vec<u16>,
+    target: Target,
+}
+
+impl Rounds {
+    /// What the settings ask for, if anything.
+    ///
+    /// # Errors
+    /// Wrong call: days, an address or a secret that cannot be used.
+    pub(crate) fn of(settings: &Settings) -> Result<Option<Rounds>, Sorry> {
+        let Some(address) = &settings.notify_webhook.value else { return Ok(None) };
+        let wrong = |text: &str| Sorry::wrong_call(format!("notify_days is {text:?}, want 30,7,1"));
+        let text = &settings.notify_days.value;
+        let given = text.split(',').map(|number| number.trim().parse().ok());
+        let given: Vec<u16> = given.collect::<Option<_>>().ok_or_else(|| wrong(text))?;
+        if given.iter().any(|number| i64::from(*number) > i64::from(NOTICE_DAYS_MAX)) {
+            return Err(wrong(text));
+        }
+        let path = std::env::var_os(SECRET_FILE).map(PathBuf::from);
+        let secret = secret(path.as_deref())?;
+        let target = Target::Webhook(Box::new(Webhook::new(address, &secret)?));
+        Ok(Some(Rounds { days: days(&given)?, target }))
+    }
+
+    /// Goes one round after the other, until it is dropped.
+    pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
+        loop {
+            let round = Round {
+                engine: &engine,
+                data: &settings.data.value,
+                days: &self.days,
+                target: &self.target,
+                name: None,
+                progress: &|_, _| {},
+            };
+            match round.run().await {
+                Ok(Tally { told, refused, failed, .. }) => {
+                    tracing::info!(told, refused, failed, "notices of coupons that end soon");
+                }
+                Err(sorry) => tracing::warn!(error = %sorry, "no notices; the next round is due"),
+            }
+            tokio::time::sleep(ROUND_EVERY).await;
+        }
+    }
 }
 
 /// Each once, the largest first.
