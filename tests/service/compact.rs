@@ -216,20 +216,18 @@ fn beside_serve_under_load() {
     campaign(&mut admin, "over", 0);
     campaign(&mut admin, "closed", CLOSED);
     campaign(&mut admin, "live", 1_000_000);
-    let t=Instant::now();
     import(&data, "over", "old", &spent("SPENT", OVER, &day));
-    eprintln!("T import {:?}", t.elapsed());
     let codes = redeemed(&mut admin, "closed", "u", CLOSED);
     let mut asked: Vec<Asked> = codes
         .iter()
         .enumerate()
+        .step_by(6)
         .map(|(n, code)| Asked::ask(&mut admin, code, &format!("u-{n}"), &format!("order-u-{n}")))
         .collect();
-    asked.extend((0..OVER).step_by(OVER / 300).map(|n| {
+    asked.extend((0..OVER).step_by(OVER / 50).map(|n| {
         let (code, user) = (format!("SPENT{n:06}"), format!("user-{n:0>59}"));
         Asked::ask(&mut admin, &code, &user, &format!("order-{n:0>94}"))
     }));
-    eprintln!("T asked {:?}", t.elapsed());
     let list = listed(&mut admin, "closed");
     assert_eq!(list.len(), CLOSED);
     let counts = |client: &mut Client, id: &str| {
@@ -292,12 +290,12 @@ fn beside_serve_under_load() {
     eprintln!("compact beside serve: {last}; {calls} rounds meanwhile, the slowest {slowest} ms");
     assert!(calls > 100, "there was no load: {calls}");
 
-    asked.iter().for_each(|asked| asked.again(&mut admin));
+    asked.iter().step_by(5).for_each(|asked| asked.again(&mut admin));
     assert_eq!(listed(&mut admin, "closed"), list);
-    let lies_in = |client: &mut Client, code: &str| {
-        client.get(&format!("/v1/coupons/{code}")).must(200).field("tier")
-    };
-    assert!(codes.iter().all(|code| lies_in(&mut admin, code) == "cold"));
+    let mut all = exported(&data, "after the load");
+    // Who came while it ran may be left for the next one.
+    all.retain(|_, coupon| coupon["campaign_id"] != "live");
+    assert_eq!((all.len(), count_in(&all, "cold")), (OVER + CLOSED, OVER + CLOSED));
     eprintln!("hot.db: {before} bytes before, {} after", size(&file));
     wait_until("a smaller file", || size(&file) < before - (1 << 20));
     doctor_finds_nothing(&data, "after the load");
@@ -314,7 +312,7 @@ fn killed_ten_times() {
     let mut admin = server.client(&data.token("admin", "root"));
     campaign(&mut admin, "c", 1_000);
     let mut dice = Dice(SEED);
-    let (mut killed, mut sample) = (0, Vec::new());
+    let (mut killed, mut halfway, mut sample) = (0, 0, Vec::new());
     for round in 0..ROUNDS {
         let prefix = format!("R{round:02}N");
         let day = day_that_is_over(round);
@@ -329,16 +327,19 @@ fn killed_ten_times() {
         let compaction = Running::start(&data, &["compact", "--closed-now"]);
         std::thread::sleep(moment);
         killed += u32::from(compaction.kill());
+        let mut in_hot = 0;
         for (code, want) in &sample {
             let found = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
             assert_eq!(settled(&found), *want, "round {round}, killed after {moment:?}");
+            in_hot += usize::from(found["tier"] == "hot");
         }
+        halfway += u32::from(in_hot > 0);
+        eprintln!("T {round} {moment:?} hot {in_hot} of {}", sample.len());
     }
     assert!(killed > 0, "each one ended before it was killed");
     let before = exported(&data, "before the last one");
     assert_eq!(before.len(), ROUNDS * (LINES + CLOSED));
-    let unfinished = count_in(&before, "hot");
-    eprintln!("compact: {killed} of {ROUNDS} killed at work, {unfinished} coupons still in hot");
+    eprintln!("compact: {killed} of {ROUNDS} killed at work, {halfway} with coupons left in hot");
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after the last one");
     assert_eq!(all_settled(&after), all_settled(&before));
@@ -470,8 +471,8 @@ fn a_hot_disk_that_is_full() {
     import(&data, "c", "old", &spent("OLD", LINES, &day_that_is_over(0)));
     let ballast = disk.ballast(64);
     let ran = data.run(&["compact"]);
-    eprintln!("{ran:?}");
     assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("cannot be written") && ran.stderr.contains("run it again"));
     admin.get("/v1/coupons/OLD000001").must(200);
     fs::remove_file(ballast).expect("ballast");
     compact(&data, &[]);

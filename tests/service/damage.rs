@@ -89,22 +89,46 @@ fn remove_the_entry(cold: &Path) -> PathBuf {
     cold.to_owned()
 }
 
-/// A name for the damage, what does it and says what `doctor` has to name, and whether a service
-/// that has read the file before may still answer from what it remembers.
-type Harm = (&'static str, fn(&Path) -> PathBuf, bool);
+/// Who needs what is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needed {
+    /// Whoever is in cold.
+    ByAll,
+    /// Whoever is in that file.
+    InFile,
+    /// The same; but a service that has read the footer before needs it no more.
+    InFileOnce,
+    /// Whoever came with the last commit; a service that has read it before may remember it.
+    InLastCommit,
+}
+
+/// A name for the damage, what does it and says what `doctor` has to name, and who needs that.
+type Harm = (&'static str, fn(&Path) -> PathBuf, Needed);
 
 const HARMS: [Harm; 8] = [
-    ("the folder is gone", remove_all, false),
-    ("a file in its place", file_in_its_place, false),
-    ("a flipped byte", flip_a_byte, false),
-    ("a missing file", remove_parquet, false),
-    ("a truncated footer", cut_the_footer, true),
-    ("a truncated last entry", cut_the_entry, true),
-    ("an empty last entry", empty_the_entry, true),
-    ("a missing last entry", remove_the_entry, false),
+    ("the folder is gone", remove_all, Needed::ByAll),
+    ("a file in its place", file_in_its_place, Needed::ByAll),
+    ("a flipped byte", flip_a_byte, Needed::InFile),
+    ("a missing file", remove_parquet, Needed::InFile),
+    ("a truncated footer", cut_the_footer, Needed::InFileOnce),
+    ("a truncated last entry", cut_the_entry, Needed::InLastCommit),
+    ("an empty last entry", empty_the_entry, Needed::InLastCommit),
+    ("a missing last entry", remove_the_entry, Needed::InLastCommit),
 ];
 
-/// A coupon in the file that is damaged.
+impl Needed {
+    /// Whether the coupon in the damaged file, and the one of the last commit, cannot be had.
+    fn away(self, running: bool) -> [bool; 2] {
+        match self {
+            Needed::ByAll => [true, true],
+            Needed::InFile => [true, false],
+            Needed::InFileOnce => [!running, false],
+            Needed::InLastCommit => [false, !running],
+        }
+    }
+}
+
+/// A coupon in cold.
 struct Archived {
     code: String,
     user: String,
@@ -131,10 +155,10 @@ impl Archived {
         another.refused(409, "ALREADY_REDEEMED");
     }
 
-    /// 503 with the time to wait; or right, if it may be.
-    fn is_away(&self, admin: &mut Client, may_remember: bool, name: &str) {
+    /// 503 with the time to wait; or right, if it need not be.
+    fn is_away(&self, admin: &mut Client, must_be: bool, name: &str) {
         let answers = self.calls(admin);
-        if may_remember && answers.iter().all(|answer| answer.status != 503) {
+        if !must_be && answers.iter().all(|answer| answer.status != 503) {
             return self.is_right(admin, name);
         }
         for (nth, answer) in answers.into_iter().enumerate() {
@@ -150,7 +174,8 @@ impl Archived {
 struct Scene {
     data: Data,
     token: String,
-    archived: Archived,
+    /// One in the file that is damaged, one that came with the last commit.
+    archived: [Archived; 2],
     /// On the same shelf, closed and not moved yet.
     waiting: Vec<String>,
     kept: PathBuf,
@@ -164,16 +189,16 @@ impl Scene {
         let server = serve(&data);
         let mut admin = server.client(&token);
         campaign(&mut admin, "c", 100_000);
-        let mut archived = None;
+        let mut archived = Vec::new();
         for unit in 1..=UNITS {
             let users = format!("a{unit}");
             let code = redeemed(&mut admin, "c", &users, 3).remove(1);
             compact(&data, &["--closed-now"]);
-            if unit == DAMAGED {
+            if unit == DAMAGED || unit == UNITS {
                 let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
                 assert_eq!(coupon["tier"], "cold");
                 let (user, order) = (format!("{users}-1"), format!("order-{users}-1"));
-                archived = Some(Archived { code, user, order, coupon: settled(&coupon) });
+                archived.push(Archived { code, user, order, coupon: settled(&coupon) });
             }
         }
         assert_eq!(files(&cold(&data).join(SHELF), ".parquet").len(), UNITS);
@@ -181,12 +206,12 @@ impl Scene {
         let kept = data.folder().join("kept");
         copy_all(&cold(&data), &kept);
         server.stop();
-        let archived = archived.expect("a unit");
+        let archived = archived.try_into().unwrap_or_else(|_| panic!("two units"));
         Scene { data, token, archived, waiting, kept, customers: 0 }
     }
 
     /// Everything that can be said while the damage is there.
-    fn check(&mut self, server: &Server, named: &Path, may_remember: bool, name: &str) {
+    fn check(&mut self, server: &Server, named: &Path, away: [bool; 2], name: &str) {
         let mut admin = server.client(&self.token);
         self.customers += 1;
         let user = format!("customer-{}", self.customers);
@@ -194,7 +219,9 @@ impl Scene {
         let redeem = format!("/v1/coupons/{code}/redeem");
         admin.post(&redeem, &order(&user, "1")).must(201);
         admin.post(&redeem, &order(&user, "1")).must(200);
-        self.archived.is_away(&mut admin, may_remember, name);
+        for (archived, away) in self.archived.iter().zip(away) {
+            archived.is_away(&mut admin, away, name);
+        }
 
         let doctor = self.data.run(&["doctor"]);
         assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
@@ -217,6 +244,12 @@ impl Scene {
         }
     }
 
+    /// Nothing is damaged.
+    fn is_right(&self, server: &Server, name: &str) {
+        let mut admin = server.client(&self.token);
+        self.archived.iter().for_each(|archived| archived.is_right(&mut admin, name));
+    }
+
     fn put_back(&self) {
         let cold = cold(&self.data);
         match cold.is_dir() {
@@ -230,10 +263,9 @@ impl Scene {
 #[test]
 fn hot_goes_on_and_nothing_is_lost() {
     let mut scene = Scene::new();
-    let token = scene.token.clone();
     let mut server = serve(&scene.data);
     for restart in [false, true] {
-        for (name, harm, may_remember) in HARMS {
+        for (name, harm, needed) in HARMS {
             let name =
                 format!("{name}, {}", if restart { "started afterwards" } else { "running" });
             let named = if restart {
@@ -243,12 +275,12 @@ fn hot_goes_on_and_nothing_is_lost() {
                 named
             } else {
                 // It has read what will be damaged.
-                scene.archived.is_right(&mut server.client(&token), &name);
+                scene.is_right(&server, &name);
                 harm(&cold(&scene.data))
             };
-            scene.check(&server, &named, may_remember && !restart, &name);
+            scene.check(&server, &named, needed.away(!restart), &name);
             scene.put_back();
-            scene.archived.is_right(&mut server.client(&token), &format!("{name}, put back"));
+            scene.is_right(&server, &format!("{name}, put back"));
         }
     }
     // Nothing was removed: the unit that waited all the time has everything.
@@ -257,9 +289,32 @@ fn hot_goes_on_and_nothing_is_lost() {
     assert!(ran.stdout.contains(&format!("{moved} coupons moved to cold")), "{ran:?}");
     let all = exported(&scene.data, "at the end");
     assert_eq!((all.len(), count_in(&all, "cold")), (UNITS * 3 + moved, UNITS * 3 + moved));
-    scene.archived.is_right(&mut server.client(&token), "at the end");
+    scene.is_right(&server, "at the end");
     doctor_finds_nothing(&scene.data, "at the end");
     server.stop();
+}
+
+/// Wherever it is, but in the four letters in front, which nobody reads.
+#[test]
+fn doctor_finds_a_flipped_byte() {
+    const BYTES: usize = 16;
+    let scene = Scene::new();
+    for path in [parquet(&cold(&scene.data)), files(&cold(&scene.data), ".parquet").remove(UNITS)] {
+        let bytes = fs::read(&path).expect("a file");
+        let inner = path.strip_prefix(cold(&scene.data)).expect("in cold").to_str().expect("UTF-8");
+        for nth in 0..BYTES {
+            let at = 4 + (bytes.len() - 5) * nth / (BYTES - 1);
+            let mut harmed = bytes.clone();
+            harmed[at] ^= 0x01;
+            fs::write(&path, harmed).expect("written");
+            let doctor = scene.data.run(&["doctor"]);
+            let name = format!("{inner}, byte {at} of {}", bytes.len());
+            assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
+            assert!(doctor.stdout.contains(inner), "{name} is not named: {doctor:?}");
+        }
+        fs::write(&path, bytes).expect("put back");
+    }
+    doctor_finds_nothing(&scene.data, "put back");
 }
 
 /// A damaged shelf does not keep the others in hot.
@@ -298,7 +353,7 @@ fn a_read_only_folder() {
     let mut admin = server.client(&scene.token);
     let user = json!({"user_id": "new"});
     let issue = admin.post("/v1/campaigns/c/issue", &user);
-    let replay = scene.archived.calls(&mut admin);
+    let replay = scene.archived[0].calls(&mut admin);
     let ran = scene.data.run(&["compact", "--closed-now"]);
     let doctor = scene.data.run(&["doctor"]);
     assert!(unmount(&cold), "umount");

@@ -734,3 +734,21 @@ fn wrong_calls() {
     assert_eq!(nothing.code, Some(1), "{nothing:?}");
     assert!(nothing.stderr.contains("no couponry data"), "{nothing:?}");
 }
+
+/// Where an address is set, `serve` posts by itself, and the command knows what it has told.
+#[test]
+fn serve_posts_by_itself() {
+    let shop = Shop::new();
+    shop.crowd(3, 3);
+    let receiver = Receiver::new(|_, _| TAKEN);
+    let url = receiver.url();
+    let server = shop.data.serve_with(|command| {
+        command.env("COUPONRY_NOTIFY_SECRET", SECRET).env("COUPONRY_NOTIFY_DAYS", "7,3");
+        command.args(["--notify-webhook", &url]);
+    });
+    wait_until("three posts", || receiver.posts().len() == 3);
+    server.stop();
+    let again = shop.posted(&receiver);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(receiver.posts().len(), 3, "told once: {again:?}");
+}

@@ -16,11 +16,15 @@ impl Compactor {
     ) -> Result<ShelfReport, CompactError> {
         let mut report = ShelfReport::new(day, Pass::Closed);
         self.make_tables().await?;
-        let mut lost = 0;
+        let (mut lost, mut wrote) = (0, false);
         while lost < RACES_MAX {
             let shelf = self.cold.shelf(day).await?;
             // A file is merged away only when the side table has what is in it.
-            report.removed += self.finish_open(&shelf).await?;
+            let removed = self.finish_open(&shelf).await?;
+            // A unit whose rows somebody else has removed: were it for another reason, this would
+            // go on for ever.
+            lost += u32::from(wrote && removed == 0);
+            report.removed += removed;
             let codes = self.hot.closed_codes(day, now, self.settings.closed_unit_max).await?;
             if codes.is_empty() {
                 return Ok(report);
@@ -33,7 +37,9 @@ impl Compactor {
             };
             sources.extend(merge::files(&self.cold, &replaced).await?);
             let total = total + replaced.iter().map(|file| file.rows()).sum::<u64>();
-            match self.write(&shelf, Merge::new(day, sources), &replaced, total).await? {
+            let unit = self.write(&shelf, Merge::new(day, sources), &replaced, total).await?;
+            wrote = unit.is_some();
+            match unit {
                 Some(unit) => report.add(&unit),
                 None => lost += 1,
             }

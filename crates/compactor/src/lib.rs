@@ -45,7 +45,7 @@ pub const SHELF_FILES_MAX: usize = 8;
 const CHUNK: usize = 16_384;
 
 /// How often one unit is begun anew because somebody else was faster.
-const RACES_MAX: usize = 64;
+const RACES_MAX: u32 = 64;
 
 /// How often a write that found no turn is repeated, with twice the pause each time.
 const TURNS_MAX: u32 = 8;

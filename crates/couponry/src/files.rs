@@ -1,8 +1,8 @@
 //! Files of the data folder as a whole: copied, synced, readable by their owner alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::failure::Sorry;
@@ -15,6 +15,12 @@ pub(crate) fn private_folder(folder: &Path) -> Result<(), Sorry> {
     let cannot = format!("cannot make {}", folder.display());
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(Sorry::because(cannot))
+}
+
+/// Leaves a file to its owner alone.
+pub(crate) fn make_private(file: &Path) -> Result<(), Sorry> {
+    let cannot = format!("cannot set the mode of {}", file.display());
+    fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Sorry::because(cannot))
 }
 
 /// Copies one file, durably, and for its owner alone.

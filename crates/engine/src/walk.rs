@@ -179,6 +179,8 @@ impl ShelfWalk {
 
     async fn some(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
         if self.kept.is_empty() && !self.hot_ended {
+            #[cfg(test)]
+            tests::meanwhile(tests::Read::Hot).await;
             let kept = engine.hot.kept(self.day, self.after.clone(), self.chunk).await?;
             self.hot_ended = kept.len() < self.chunk;
             self.kept = kept.into();
@@ -204,6 +206,8 @@ impl ShelfWalk {
 
     /// After hot was read: the same shelf in cold, behind what was handed out.
     async fn look_at_cold(&mut self, engine: &Engine) -> Result<(), Failure> {
+        #[cfg(test)]
+        tests::meanwhile(tests::Read::Cold).await;
         if !engine.has_cold().await? {
             return Ok(());
         }

@@ -111,7 +111,11 @@ async fn a_stub_alone_stops_its_shelf() {
         }
         match failed(report) {
             (day, CompactError::StubAlone { day: same, code: found }) => {
-                assert_eq!((day, same, found), (over_shelf(), over_shelf(), code.to_string()), "{name}");
+                assert_eq!(
+                    (day, same, found),
+                    (over_shelf(), over_shelf(), code.to_string()),
+                    "{name}"
+                );
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -234,7 +238,10 @@ async fn no_bit_is_lost_on_the_way() {
             unseen.push(part);
         }
     }
-    assert!(unseen.is_empty(), "committed although it is damaged, in 24ths of the file: {unseen:?}");
+    assert!(
+        unseen.is_empty(),
+        "committed although it is damaged, in 24ths of the file: {unseen:?}"
+    );
 }
 
 type Spoil = fn(&Path, &TempDir);

@@ -16,7 +16,11 @@ async fn a_plan_writes_nothing() {
     let cases = [
         (Ground::Fresh, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
         (Ground::Merge, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
-        (Ground::Merge, Closed::WhenWorthwhile, vec![over - 19, over - 9, over, over + 3, over + 200]),
+        (
+            Ground::Merge,
+            Closed::WhenWorthwhile,
+            vec![over - 19, over - 9, over, over + 3, over + 200],
+        ),
     ];
     for (ground, closed, days) in cases {
         let (disk, cast) = prepared(ground, 0).await;
@@ -30,7 +34,8 @@ async fn a_plan_writes_nothing() {
         assert_eq!(works, again);
         let planned: Vec<(Day, Pass)> = works.iter().map(|work| (work.day, work.pass)).collect();
         let pass = |day: &Day| if *day == open_shelf() { Pass::Closed } else { Pass::Expired };
-        let want: Vec<(Day, Pass)> = days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
+        let want: Vec<(Day, Pass)> =
+            days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
         assert_eq!(planned, want, "{ground:?}, {closed:?}");
         assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold is as it was");
         assert_eq!((world.rows().await, world.hot.shelves().await.unwrap()), stood, "{ground:?}");
@@ -95,8 +100,7 @@ async fn an_open_shelf_is_not_touched() {
     let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
     // Closed for 30 days: one day more and they are worth a unit.
     let settings = compactor::Settings { closed_wait_days: 3_000, ..super::world::SETTINGS };
-    let report =
-        world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
+    let report = world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
     assert!(report.shelves.iter().all(|shelf| shelf.pass == Pass::Expired), "{report:?}");
     let after: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();

@@ -30,9 +30,7 @@ fn is_right(nth: usize, state: &State) -> bool {
     match (nth % 5, state) {
         (0, State::Available) | (4, State::Void { holder: None }) => true,
         (1, State::Issued { holder }) => *holder == user(&format!("u{nth}")),
-        (2 | 3, State::Redeemed { redemption, .. }) => {
-            redemption.order.as_str() == nth.to_string()
-        }
+        (2 | 3, State::Redeemed { redemption, .. }) => redemption.order.as_str() == nth.to_string(),
         _ => false,
     }
 }
@@ -47,7 +45,8 @@ async fn reads(
 ) -> [u64; 2] {
     let (mut random, mut tiers) = (seed, [0, 0]);
     while !over.load(Ordering::SeqCst) {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (random >> 33) as usize % codes.len();
         let sight = world.see(&codes[at]).await.unwrap_or_else(|| panic!("{} is gone", codes[at]));
         let state = sight.coupon.state();

@@ -191,10 +191,9 @@ async fn codes_of_after_the_backup_stay_taken() {
     // Imported after the backup, one by a campaign that is not known.
     let batch = "again".parse().unwrap();
     world.hot.open_import(&past.campaign.id, &batch, now()).await.unwrap();
-    for (code, want) in [
-        (&past.spent[4], ImportOutcome::AlreadyThere),
-        (&past.strange, ImportOutcome::CodeTaken),
-    ] {
+    for (code, want) in
+        [(&past.spent[4], ImportOutcome::AlreadyThere), (&past.strange, ImportOutcome::CodeTaken)]
+    {
         let line = world.line(&past.campaign, "F", 9, Standing::Available);
         let line = ImportLine { code: code.clone(), ..line };
         let outcome = world.import(&past.campaign, &batch, vec![line]).await;

@@ -122,10 +122,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub(crate) fn new(
-        when: impl Fn(&str) -> bool + Send + Sync + 'static,
-        act: Act,
-    ) -> Arc<Steps> {
+    pub(crate) fn new(when: impl Fn(&str) -> bool + Send + Sync + 'static, act: Act) -> Arc<Steps> {
         Arc::new(Steps {
             when: Box::new(when),
             act,
@@ -137,18 +134,16 @@ impl Steps {
     /// At the step of this number, from 1, among those that are `which`.
     pub(crate) fn nth(nth: u64, which: Which, act: Act) -> Arc<Steps> {
         let steps = AtomicU64::new(0);
-        let at = move |step: &str| {
-            which.has(step) && steps.fetch_add(1, Ordering::SeqCst) + 1 == nth
-        };
+        let at =
+            move |step: &str| which.has(step) && steps.fetch_add(1, Ordering::SeqCst) + 1 == nth;
         Steps::new(at, act)
     }
 
     /// At the first step whose name begins so.
     pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
         let seen = AtomicU64::new(0);
-        let first = move |_: u64, step: &str| {
-            step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0
-        };
+        let first =
+            move |step: &str| step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0;
         Steps::new(first, act)
     }
 

@@ -187,7 +187,8 @@ async fn two_at_once() {
     let stock = one.campaign("stock", open_shelf()).await;
     one.minted(&stock, "S", 10 * ROUNDS as u64).await;
     let mut all: Vec<(Code, Told)> = Vec::new();
-    let (runs, overtaken, seen) = (AtomicU64::new(0), AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
+    let (runs, overtaken, seen) =
+        (AtomicU64::new(0), AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
     for round in 0..ROUNDS {
         let codes = one.minted(&campaign, &format!("B{round}"), COUPONS).await;
         let racing = one.minted(&campaign, &format!("R{round}"), 8).await;

@@ -65,11 +65,7 @@ pub(crate) fn cold_folder(at: &Path) -> PathBuf {
 }
 
 pub(crate) fn cold_options() -> cold::Options {
-    cold::Options {
-        retention: Duration::ZERO,
-        checkpoint_every: 3,
-        ..cold::Options::default()
-    }
+    cold::Options { retention: Duration::ZERO, checkpoint_every: 3, ..cold::Options::default() }
 }
 
 pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {

@@ -52,6 +52,8 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
+    // It may be copied on to where its folder does not keep others out.
+    files::make_private(&part.join(FILE_NAME))?;
     // After the store: a batch in the copy was minted with a key that is there by now.
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;

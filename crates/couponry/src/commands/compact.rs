@@ -40,13 +40,14 @@ pub(crate) struct CompactAsk {
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, Sorry> {
-    let engine = open::for_command(settings, Missing::Say).await?;
     let closed = if ask.closed_now { Closed::Now } else { Closed::WhenWorthwhile };
     if ask.dry_run {
+        let engine = open::for_command(settings, Missing::Say).await?;
         let compactor = compaction::compactor(&engine, Arc::new(|_| {}));
         let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
         return planned(&works);
     }
+    open::must_be_there(&settings.data.value)?;
     let _alone = match Alone::try_take(settings)? {
         Some(alone) => alone,
         None => {
@@ -54,6 +55,8 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
             Alone::take(settings).await?
         }
     };
+    // Not before: whoever had the lock may have put another store there.
+    let engine = open::for_command(settings, Missing::Say).await?;
     let progress = Arc::new(Progress::new(Work::Compact, None, false));
     let told = Arc::clone(&progress);
     let compactor = compaction::compactor(
@@ -97,6 +100,10 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
     }
     for (work, error) in &report.failed {
         output::note(&format!("{}: {error}", work.day));
+    }
+    if report.shelves.is_empty() && !report.failed.is_empty() {
+        let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
+        return Err(Sorry::new(sentence).and("`couponry doctor` looks at both"));
     }
     let sum = |of: fn(&ShelfReport) -> u64| report.shelves.iter().map(of).sum::<u64>();
     let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));

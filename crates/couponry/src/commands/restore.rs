@@ -11,12 +11,13 @@ use engine::{Clock, SystemClock};
 use hot::sqlite::{FILE_NAME, SqliteHot};
 use hot::{Adopted, ColdMark, Shelves};
 
+use crate::compaction::{self, Alone};
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
-use crate::{compaction, files, open, serve};
+use crate::{files, open, serve};
 
 /// Files of a hot store: what SQLite keeps beside it goes with it.
 const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
@@ -65,16 +66,24 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
         open::must_be_there(data)?;
     }
     let _only = serve::only_one(data)?;
+    // Nor a compaction: it would go on with the store that is moved aside.
+    let Some(_alone) = Alone::try_take(settings)? else {
+        let folder = data.display();
+        return Err(Sorry::new(format!("a compaction works on {folder}: wait until it has ended")));
+    };
     if let Some(from) = &ask.folder {
         put_back(data, from)?;
     }
     let keys = Keys::load(data)?;
     let cold = open::cold(settings);
     let store = open::store(settings, &keys, &cold)?;
-    if ask.folder.is_some() {
+    let standing = standing(&store, &cold).await;
+    // Also where the store was put back by other means: codes were minted that it knows nothing of.
+    if ask.folder.is_some() || matches!(standing, Err(CompactError::Misfit(Misfit::HotOlder { .. })))
+    {
         store.pass_over_serials().await?;
     }
-    match standing(&store, &cold).await {
+    match standing {
         Ok(()) => {
             output::say("the hot store knows of everything in the cold tier")?;
             Ok(Ended::Done)

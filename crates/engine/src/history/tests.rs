@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
-
 use coupon::calendar::parse_instant;
 use coupon::coupon::{Event, Genesis};
 use coupon::ids::{Actor, OperationId};

@@ -1,5 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
-
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -37,6 +36,33 @@ const OPEN: usize = 90;
 
 /// Coupons of each shelf in a compaction before.
 const EARLIER: usize = 60;
+
+/// What a walk is about to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Hot,
+    Cold,
+}
+
+thread_local! {
+    /// A compaction that is due before some read, after so many of them.
+    static DUE: RefCell<Option<(Read, usize, Compactor)>> = const { RefCell::new(None) };
+}
+
+/// Where the two reads of a walk can be overtaken.
+pub(super) async fn meanwhile(read: Read) {
+    let due = DUE.with_borrow_mut(|due| match due {
+        Some((at, 0, _)) if *at == read => due.take(),
+        Some((at, left, _)) => {
+            *left -= usize::from(*at == read);
+            None
+        }
+        None => None,
+    });
+    if let Some((_, _, compactor)) = due {
+        compactor.run(now(), Closed::Now).await.unwrap();
+    }
+}
 
 fn admin() -> Caller {
     Caller { role: Role::Admin, subject: "cli".parse().unwrap() }
@@ -285,6 +311,29 @@ async fn beside_a_whole_compaction() {
                 assert_eq!(left.len(), 1, "the shelf that was over is emptied: {left:?}");
                 break;
             }
+        }
+    }
+}
+
+/// A compaction as a whole between the two reads of a chunk, or before both.
+#[tokio::test]
+async fn overtaken() {
+    for ground in [false, true] {
+        let template = TempDir::new().unwrap();
+        let want = prepared(template.path(), ground).await;
+        for (read, after) in [Read::Hot, Read::Cold].into_iter().flat_map(|it| {
+            // The first chunk, one in the middle, and both ends of the shelf that is over.
+            [0, 1, 4, 11, 12, 13].map(move |after| (it, after))
+        }) {
+            let folder = TempDir::new().unwrap();
+            copy(template.path(), folder.path());
+            let world = World::open(folder.path());
+            let compactor = world.compactor(Arc::new(|_| {}));
+            DUE.set(Some((read, after, compactor)));
+            let mut seen = Seen::default();
+            seen.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
+            assert!(DUE.take().is_none(), "{read:?}, {after}: never overtaken");
+            seen.is(&want, &format!("ground {ground}, before {read:?} number {after}"));
         }
     }
 }

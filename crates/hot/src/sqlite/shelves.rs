@@ -245,47 +245,64 @@ pub(super) fn kept(
     after: Option<&Code>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Kept>> {
-    let mut numbers = numbers_behind(txn, day, after, limit)?;
+    let mut places = places_behind(txn, day, after, limit)?;
     let mut stubs = stubs(txn, day, after, limit)?;
-    // Of both together no more than `limit`, so that nothing is left out in between.
-    if numbers.len() + stubs.len() > limit {
-        let mut codes: Vec<&Code> = numbers
-            .iter()
-            .map(|(code, _)| code)
-            .chain(stubs.iter().map(|(code, _)| code))
-            .collect();
+    if places.len() + stubs.len() > limit {
+        // Of both together no more than `limit`, so that nothing is left out in between.
+        let of_places = places.iter().map(|place| &place.code);
+        let mut codes: Vec<&Code> = of_places.chain(stubs.iter().map(|(code, _)| code)).collect();
         codes.sort_unstable();
         let last = codes[limit - 1].clone();
-        numbers.retain(|(code, _)| *code <= last);
+        places.retain(|place| place.code <= last);
         stubs.retain(|(code, _)| *code <= last);
     }
-    // In the order in which they lie, not in that of their codes, which is as good as random: a
-    // page of the table is read once for all of its rows.
-    numbers.sort_unstable_by_key(|(_, number)| *number);
-    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
-    let mut statement = txn.statement(sql)?;
-    let mut kept = Vec::with_capacity(numbers.len() + stubs.len());
-    for (_, number) in numbers {
-        let row = statement.query_row([number], rows::coupon_row)?;
-        kept.push(Kept::Coupon(Box::new(located(txn, row)?.coupon)));
+    let rows = in_the_order_they_lie(txn, places)?;
+    let stubs = stubs.into_iter().map(|(code, version)| Kept::Stub { code, version });
+    if stubs.len() == 0 {
+        return Ok(rows);
     }
-    kept.extend(stubs.into_iter().map(|(code, version)| Kept::Stub { code, version }));
-    kept.sort_unstable_by(|one, other| one.code().cmp(other.code()));
+    let mut kept: Vec<Kept> = rows.into_iter().chain(stubs).collect();
+    kept.sort_by(|one, other| one.code().cmp(other.code()));
     Ok(kept)
 }
 
-fn numbers_behind(
+/// Where a row lies.
+struct RowPlace {
+    code: Code,
+    number: i64,
+}
+
+/// The coupons of these rows, in the same order. They are read in the order in which they lie and
+/// not in that of their codes, which is as good as random: a page of the table is read once for all
+/// of its rows.
+fn in_the_order_they_lie(txn: &Txn<'_>, places: Vec<RowPlace>) -> rusqlite::Result<Vec<Kept>> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_unstable_by_key(|at| places[*at].number);
+    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
+    let mut statement = txn.statement(sql)?;
+    let mut found: Vec<Option<Kept>> = places.iter().map(|_| None).collect();
+    for at in order {
+        let row = statement.query_row([places[at].number], rows::coupon_row)?;
+        found[at] = Some(Kept::Coupon(Box::new(located(txn, row)?.coupon)));
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn places_behind(
     txn: &Txn<'_>,
     day: Day,
     after: Option<&Code>,
     limit: usize,
-) -> rusqlite::Result<Vec<(Code, i64)>> {
+) -> rusqlite::Result<Vec<RowPlace>> {
     let mut statement = txn.statement(
         "SELECT code, number FROM coupon INDEXED BY coupon_by_place \
          WHERE shelf_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
     )?;
     let asked = params![day.0, after.map_or("", Code::as_str), limit as i64];
-    statement.query_map(asked, |row| Ok((rows::parsed(row, 0)?, row.get(1)?)))?.collect()
+    let places = statement.query_map(asked, |row| {
+        Ok(RowPlace { code: rows::parsed(row, 0)?, number: row.get(1)? })
+    })?;
+    places.collect()
 }
 
 pub(super) fn stubs(
