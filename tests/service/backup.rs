@@ -146,8 +146,14 @@ fn refusals() {
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("replaced-")).collect::<Vec<_>>()
     };
-    assert_eq!(aside(&data), Vec::<String>::new());
     server.stop();
+    let lock = fs::File::create(data.path().join("compact.lock")).expect("a file");
+    lock.lock().expect("as a compaction does");
+    let ran = data.run(&["restore", good, "--replace"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("a compaction works on"), "{ran:?}");
+    drop(lock);
+    assert_eq!(aside(&data), Vec::<String>::new());
 
     let ran = data.run(&["restore", good, "--replace"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -48,12 +48,13 @@ const FIELDS: [&str; 13] = [
 /// More commits than lie between two checkpoints.
 const DAYS_OVER: usize = 56;
 
-/// The folder that `.ci/run` builds in.
+/// The folder that `.ci/run` builds in, or one for the time being where nothing can be kept.
 fn cache() -> PathBuf {
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let of_user = || named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|it| it.join(".cache")));
-    named("COUPONRY_CI_CACHE")
-        .unwrap_or_else(|| of_user().unwrap_or_else(std::env::temp_dir).join("couponry-ci"))
+    let wanted = named("COUPONRY_CI_CACHE").or_else(|| of_user().map(|it| it.join("couponry-ci")));
+    let usable = wanted.filter(|folder| fs::create_dir_all(folder).is_ok());
+    usable.unwrap_or_else(|| std::env::temp_dir().join("couponry-ci"))
 }
 
 fn done(command: &mut Command) -> Result<(), String> {

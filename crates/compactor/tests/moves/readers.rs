@@ -44,7 +44,8 @@ async fn reads(
     total: Arc<AtomicU64>,
 ) -> [u64; 2] {
     let (mut random, mut tiers) = (seed, [0, 0]);
-    while !over.load(Ordering::SeqCst) {
+    // However fast the compaction was, some are read of what it has moved.
+    while !over.load(Ordering::SeqCst) || tiers[1] < 100 {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (random >> 33) as usize % codes.len();
@@ -95,6 +96,6 @@ async fn all_through_a_compaction() {
     assert!(report.failed.is_empty());
     let removed: u64 = report.shelves.iter().map(|shelf| shelf.removed).sum();
     assert_eq!(removed, (COUPONS + COUPONS / 5 * 3) as u64, "one shelf, and what is closed");
-    assert!(tiers.iter().all(|reads| *reads > 100), "both were read: {tiers:?}");
+    assert!(tiers.iter().all(|reads| *reads >= 300), "both were read: {tiers:?}");
     world.is_settled(now, &before, &cast, "afterwards").await;
 }

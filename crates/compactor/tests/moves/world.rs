@@ -116,6 +116,7 @@ pub(crate) fn files(under: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
     let (mut there, mut live) = (BTreeSet::new(), BTreeSet::new());
     for table in ["coupons", "coupons_by_holder"].map(|name| cold_folder(at).join(name)) {
+        let mut version = 0;
         for (path, bytes) in files(&table) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let in_log = path.parent().unwrap().ends_with("_delta_log");

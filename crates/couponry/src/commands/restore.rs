@@ -79,7 +79,8 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     let store = open::store(settings, &keys, &cold)?;
     let standing = standing(&store, &cold).await;
     // Also where the store was put back by other means: codes were minted that it knows nothing of.
-    if ask.folder.is_some() || matches!(standing, Err(CompactError::Misfit(Misfit::HotOlder { .. })))
+    if ask.folder.is_some()
+        || matches!(standing, Err(CompactError::Misfit(Misfit::HotOlder { .. })))
     {
         store.pass_over_serials().await?;
     }
