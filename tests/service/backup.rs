@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -116,12 +116,16 @@ fn refusals() {
     let (taken, backup) = (folder.join("taken"), folder.join("backup"));
     fs::create_dir(&taken).expect("a folder");
     fs::write(taken.join("precious"), "x").expect("a file");
+    let way = folder.join("way.part");
+    fs::create_dir(&way).expect("a folder");
+    fs::write(way.join("precious"), "x").expect("a file");
     let (taken, good) = (text(&taken), text(&backup));
     let nothing = folder.join("nothing");
     let first = data.run(&["backup", good]);
     assert_eq!(first.code, Some(0), "{first:?}");
     // Name, call, exit code, what is said.
-    let rows: [(&str, &[&str], i32, &str); 8] = [
+    let rows: [(&str, &[&str], i32, &str); 9] = [
+        ("somebody's folder in the way", &["backup", "way"], 1, "no unfinished backup"),
         ("a folder that is there", &["backup", taken], 1, "is there already"),
         ("a backup that is there", &["backup", good], 1, "is there already"),
         ("no data", &["backup", "new", "--data", text(&nothing)], 1, "no couponry data"),
@@ -136,7 +140,9 @@ fn refusals() {
         assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
         assert!(ran.stderr.contains(word), "{name}: {ran:?}");
     }
-    assert_eq!(files(Path::new(taken), ""), [Path::new(taken).join("precious")]);
+    for folder in [Path::new(taken), &way] {
+        assert_eq!(files(folder, ""), [folder.join("precious")]);
+    }
     assert!(!nothing.exists() && !folder.join("new").exists());
     // `serve` has not noticed any of it.
     redeemed(&mut admin, "c", "v", 3);
@@ -177,10 +183,14 @@ fn a_killed_backup() {
     let lines: String = (0..LINES).map(|n| format!("LINE{n:06},,,issued,user-{n},,,\n")).collect();
     import(&data, "c", "old", &lines);
     let backup = data.folder().join("backup");
+    let begun = Instant::now();
+    let ran = data.run(&["backup", text(&data.folder().join("first"))]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let whole = begun.elapsed();
     let mut dice = Dice(SEED);
     let mut killed = 0;
     for round in 0..ROUNDS {
-        let moment = Duration::from_micros(dice.below(150_000));
+        let moment = dice.within(whole);
         let running = Running::start(&data, &["backup", text(&backup)]);
         std::thread::sleep(moment);
         killed += usize::from(running.kill());
@@ -403,9 +413,13 @@ fn a_killed_restore() {
     let moved = Moved::new();
     let (folder, mut dice) = (text(&moved.backup), Dice(SEED));
     let restore = ["restore", folder, "--replace"];
+    let begun = Instant::now();
+    let ran = moved.data.run(&restore);
+    let whole = begun.elapsed();
+    moved.tells_of_strangers(&ran, "at first");
     let mut killed = 0;
     for _ in 0..ROUNDS {
-        let moment = Duration::from_micros(dice.below(160_000));
+        let moment = dice.within(whole);
         let running = Running::start(&moved.data, &restore);
         std::thread::sleep(moment);
         killed += u32::from(running.kill());

@@ -286,6 +286,11 @@ fn pass_on(from: &mut impl Read, length: usize, take: &mut impl FnMut(&[u8])) ->
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
+    /// A moment within a span.
+    pub(super) fn within(&mut self, span: Duration) -> Duration {
+        Duration::from_micros(self.below(1 + span.as_micros() as u64))
+    }
+
     /// The next number below `bound` (splitmix64).
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -97,9 +97,9 @@ pub struct Redemptions {
 
 impl Engine {
     /// Begins a stream of coupons that something has happened to, or that were imported, each once:
-    /// by shelf, which is the UTC day of its expiry, then by code. What is moved to cold meanwhile
-    /// is neither left out nor there twice; what is extended meanwhile may come a second time, in
-    /// its later version.
+    /// by shelf, which is the UTC day of its latest expiry, then by code. What is moved to cold
+    /// meanwhile is neither left out nor there twice; what is extended meanwhile may come a second
+    /// time, in its later version.
     ///
     /// # Errors
     /// `Forbidden` for all but admins; `NotFound` for the campaign.

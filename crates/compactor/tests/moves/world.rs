@@ -123,6 +123,9 @@ pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
             if !in_log && name.ends_with(".parquet") {
                 there.insert(path);
             } else if in_log && name.ends_with(".json") && name.len() == 25 {
+                assert_eq!(name, format!("{version:020}.json"), "the log has a gap");
+                assert!(!bytes.is_empty(), "{} is empty", path.display());
+                version += 1;
                 for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                     let action: serde_json::Value = serde_json::from_slice(line).unwrap();
                     if let Some(added) = action["add"]["path"].as_str() {

@@ -42,7 +42,10 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     }
     let part = with_part(to);
     if part.exists() {
-        // Of a backup that was killed; nothing else is called so.
+        if !is_unfinished(&part) {
+            let what = "is there and is no unfinished backup: move it away, or name another folder";
+            return Err(Sorry::new(format!("{} {what}", part.display())));
+        }
         let cannot = format!("cannot remove {}", part.display());
         fs::remove_dir_all(&part).map_err(Sorry::because(cannot))?;
     }
@@ -67,6 +70,16 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
         settings.cold.value.display()
     ))?;
     Ok(Ended::Done)
+}
+
+/// Whether a folder has nothing but what a backup that was killed leaves behind.
+fn is_unfinished(part: &Path) -> bool {
+    let is_ours = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let beside = files::BESIDE_THE_STORE.iter().any(|folder| name == *folder);
+        beside || name.as_encoded_bytes().starts_with(b"hot.")
+    };
+    fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }
 
 fn with_part(folder: &Path) -> PathBuf {

@@ -63,8 +63,8 @@ Examples:
     },
     /// All coupons whose last day this is
     ///
-    /// Prints the columns of `export coupons`, in constant memory, by the UTC day of the expiry
-    /// and by code. Minted coupons that nobody has touched are not among them.
+    /// Prints the columns of `export coupons`, in constant memory, by shelf and by code. Minted
+    /// coupons that nobody has touched are not among them.
     #[command(after_help = "\
 Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call, 3 some coupons are left out
 (after a restore, those of campaigns that the backup did not have).

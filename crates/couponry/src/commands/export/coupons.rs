@@ -38,10 +38,10 @@ const COLUMNS: [&str; 19] = [
 /// Coupons that something has happened to, or that were imported
 ///
 /// Prints every field that a coupon has in the HTTP interface, each coupon once, whether it is
-/// still hot or has been archived, also while a compaction runs: by the UTC day of its expiry, and
-/// by code within that. Minted coupons that nobody has touched are not among them: `export codes`
-/// lists those. A coupon that is extended to another day meanwhile may come a second time, in its
-/// later version.
+/// still hot or has been archived, also while a compaction runs: by shelf (the UTC day on which it
+/// expires at the latest), then by code. Minted coupons that nobody has touched are not among them:
+/// `export codes` lists those. A coupon that is extended to another day meanwhile may come a second
+/// time, in its later version.
 ///
 /// --from and --to choose days, both inclusive: by the coupon's last day (`expires_on`), or with
 /// --by last-change by that of its last change (`modified_at`), which reads every coupon. Without

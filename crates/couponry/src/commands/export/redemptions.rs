@@ -35,8 +35,9 @@ const COLUMNS: [&str; 9] = [
 ///
 /// Columns: code, campaign_id, batch_id, user_id, order_ref, redeemed_at (an instant, UTC),
 /// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (empty where it stands).
-/// Order: by the UTC day on which the coupon expires, then by code, then in time. A coupon that is
-/// extended to another day meanwhile may bring its cancelled redemptions a second time.
+/// Order: by shelf (the UTC day on which the coupon expires at the latest), then by code, then in
+/// time. A coupon that is extended to another day meanwhile may bring its cancelled redemptions a
+/// second time.
 ///
 /// In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON
 /// lines have every value as it is. It reads every coupon that there is, so that a large archive
