@@ -46,6 +46,9 @@ fn spent(prefix: &str, count: usize, day: &str) -> String {
     (0..count).map(line).collect()
 }
 
+/// Name, flags, what is said, what is not.
+type PlanRow<'a> = (&'a str, &'a [&'a str], Vec<&'a str>, Vec<&'a str>);
+
 #[test]
 fn a_dry_run_changes_nothing() {
     let data = Data::new();
@@ -57,7 +60,7 @@ fn a_dry_run_changes_nothing() {
     redeemed(&mut admin, "c", "u", 20);
     let before = exported(&data, "before");
     // Name, flags, what is said, what is not.
-    let rows: [(&str, &[&str], Vec<&str>, Vec<&str>); 3] = [
+    let rows: [PlanRow; 3] = [
         ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
         ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
         (

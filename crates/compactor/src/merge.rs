@@ -17,7 +17,7 @@ const PIECE: usize = 4_096;
 /// One source, in the order of codes.
 pub(crate) enum Source {
     /// A file of the shelf.
-    File(Rows),
+    File(Box<Rows>),
     /// What stands on a sealed shelf.
     Kept(Ahead<Kept>),
     /// Coupons picked by their codes.
@@ -76,7 +76,7 @@ pub(crate) async fn files(
 ) -> Result<Vec<Source>, CompactError> {
     let mut sources = Vec::with_capacity(files.len());
     for file in files {
-        sources.push(Source::File(cold.rows(file).await?));
+        sources.push(Source::File(Box::new(cold.rows(file).await?)));
     }
     Ok(sources)
 }

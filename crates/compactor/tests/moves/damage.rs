@@ -88,6 +88,15 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     code
 }
 
+/// What is done to a file.
+type Harm = fn(&Path);
+
+/// Which byte of so many.
+type PlaceOf = fn(usize) -> usize;
+
+/// Whether a misfit is the one that was made.
+type Found = fn(&Misfit) -> bool;
+
 #[tokio::test]
 async fn a_stub_alone_stops_its_shelf() {
     for (name, ground) in [
@@ -134,7 +143,7 @@ async fn unit(world: &World) -> u64 {
 /// A file of the shelf that is about to be merged.
 #[tokio::test]
 async fn a_damaged_file_stops_its_shelf() {
-    let harms: [(&str, fn(&Path)); 4] = [
+    let harms: [(&str, Harm); 4] = [
         ("missing", |file| fs::remove_file(file).unwrap()),
         ("cut", |file| fs::write(file, &fs::read(file).unwrap()[..99]).unwrap()),
         ("its end overwritten", |file| flip(file, |len| len - 1)),
@@ -161,7 +170,7 @@ async fn a_damaged_file_stops_its_shelf() {
 /// A disk that loses a bit of what was just written.
 #[tokio::test]
 async fn what_is_read_back_wrong_is_not_committed() {
-    let places: [(&str, fn(usize) -> usize); 4] = [
+    let places: [(&str, PlaceOf); 4] = [
         ("in the first page", |_| 40),
         ("in the footer", |len| len - 40),
         ("in its length", |len| len - 6),
@@ -252,7 +261,7 @@ async fn a_misfit_stops_everything() {
     let (disk, cast) = prepared(Ground::Merge, 0).await;
     let (early, late) = (copied(disk.path()), copied(disk.path()));
     World::open(late.path()).compacts(now()).await;
-    let cases: [(&str, Spoil, fn(&Misfit) -> bool); 4] = [
+    let cases: [(&str, Spoil, Found); 4] = [
         (
             "cold is gone",
             |at, _| fs::remove_dir_all(cold_folder(at)).unwrap(),

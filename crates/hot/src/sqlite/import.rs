@@ -137,7 +137,7 @@ impl Into<'_> {
         };
         let advanced = advance(&located.coupon, was, &line.standing, self.run);
         match &advanced {
-            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal.clone())),
+            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(*refusal)),
             Advance::Forward(_) if located.frozen => {
                 return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
             }
