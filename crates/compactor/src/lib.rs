@@ -200,8 +200,12 @@ impl Compactor {
 
     /// The tables are there, and the hot store knows that it takes part in them.
     async fn make_tables(&self) -> Result<(), CompactError> {
-        if self.hot.cold_mark().await?.begun.is_none() {
+        let mark = self.hot.cold_mark().await?;
+        if mark.begun.is_none() {
             self.begins(0).await?;
+        }
+        // Until a commit was made, whoever began may have been stopped before there was a table.
+        if mark.committed.is_none() {
             self.cold.create().await?;
         }
         Ok(())
@@ -240,7 +244,9 @@ impl Compactor {
 fn concerns_all(error: &CompactError) -> bool {
     match error {
         CompactError::Hot(_) | CompactError::Misfit(_) => true,
-        CompactError::Cold(error) => matches!(error, ColdError::Unavailable { .. }),
+        CompactError::Cold(error) => {
+            matches!(error, ColdError::Unavailable { .. } | ColdError::Full { .. })
+        }
         CompactError::StubAlone { .. }
         | CompactError::NotAsWritten { .. }
         | CompactError::Overtaken { .. } => false,
