@@ -55,8 +55,8 @@ impl ColdStore {
         missing.dedup();
         let mut found = Found::new();
         let (mut known, mut is_fresh) = match coupons.remembered() {
-            Some(known) => (known, false),
-            None => (coupons.since(ticket).await?, true),
+            Some(known) if known.unit(day) >= unit => (known, false),
+            Some(_) | None => (coupons.since(ticket).await?, true),
         };
         let mut seen: Vec<Arc<LiveFile>> = Vec::new();
         for _ in 0..READ_TRIES_MAX {

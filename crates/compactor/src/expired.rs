@@ -38,6 +38,7 @@ impl Compactor {
                 self.cold.commit_holders(day, shelf.unit).await?;
             }
             if shelf.files.len() <= 1 && self.is_all_there(&shelf).await? {
+                self.has_committed(shelf.version).await?;
                 report.removed = self.empty(day, total).await?;
                 self.patiently(|| self.hot.finish_unit(day, shelf.unit, true)).await?;
                 return Ok(report);

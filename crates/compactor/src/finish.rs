@@ -116,6 +116,8 @@ impl Compactor {
         if shelf.unit <= plan.unit {
             return Ok(0);
         }
+        // Whoever has committed it may have been killed before it could say so.
+        self.has_committed(shelf.version).await?;
         self.cold.commit_holders(shelf.day, shelf.unit).await?;
         let total = shelf.files.iter().map(|file| file.rows()).sum();
         let (mut seen, mut retired) = (0, 0);

@@ -243,7 +243,8 @@ impl Compactor {
 
 fn concerns_all(error: &CompactError) -> bool {
     match error {
-        CompactError::Hot(_) | CompactError::Misfit(_) => true,
+        CompactError::Hot(error) => !matches!(error, HotError::Damaged(_) | HotError::Cold(_)),
+        CompactError::Misfit(_) => true,
         CompactError::Cold(error) => {
             matches!(error, ColdError::Unavailable { .. } | ColdError::Full { .. })
         }

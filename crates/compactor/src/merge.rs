@@ -7,7 +7,7 @@ use cold::{ColdFile, ColdStore, Rows};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::{Kept, Shelves};
+use hot::{HotError, Kept, Shelves};
 
 use crate::{CHUNK, CompactError};
 
@@ -27,12 +27,16 @@ pub(crate) enum Source {
 /// What is read from hot, one chunk ahead of who uses it: reading and encoding go on at the same
 /// time.
 pub(crate) struct Ahead<T> {
-    chunks: tokio::sync::mpsc::Receiver<Result<Vec<T>, hot::HotError>>,
+    chunks: tokio::sync::mpsc::Receiver<Result<Vec<T>, HotError>>,
 }
 
 impl<T> Ahead<T> {
+    /// The next chunk; the last one is empty. Without it the reader has died, which is not the end
+    /// of the shelf: what it did not read would be removed uncopied.
     async fn next(&mut self) -> Result<Option<Vec<T>>, CompactError> {
-        Ok(self.chunks.recv().await.transpose()?)
+        let died = || HotError::Unavailable("the reader of a shelf has died".into());
+        let chunk = self.chunks.recv().await.ok_or_else(died)??;
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }
 
@@ -61,10 +65,14 @@ pub(crate) fn picked(hot: Arc<dyn Shelves>, day: Day, codes: Vec<Code>) -> Sourc
         for some in codes.chunks(CHUNK) {
             let chunk = hot.coupons_of(day, some.to_vec()).await;
             let failed = chunk.is_err();
-            if sender.send(chunk).await.is_err() || failed {
+            // A chunk of which nothing is left is not the end.
+            let has_rows = chunk.as_ref().map_or(true, |rows| !rows.is_empty());
+            if has_rows && (sender.send(chunk).await.is_err() || failed) {
                 return;
             }
         }
+        // Whoever does not listen any more has stopped for a reason of its own.
+        let _ = sender.send(Ok(Vec::new())).await;
     });
     Source::Picked(Ahead { chunks })
 }

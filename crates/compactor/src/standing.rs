@@ -53,6 +53,17 @@ pub enum Misfit {
 /// # Errors
 /// [`Misfit`], and those of both stores. A cold tier that does not answer is an error of its own.
 pub async fn standing(hot: &dyn Shelves, cold: &ColdStore) -> Result<(), CompactError> {
+    match look(hot, cold).await {
+        // Somebody may have committed between the two looks; versions only rise, so that a second
+        // look decides.
+        Err(CompactError::Misfit(Misfit::ColdGone { .. } | Misfit::ColdOlder { .. })) => {
+            look(hot, cold).await
+        }
+        ended => ended,
+    }
+}
+
+async fn look(hot: &dyn Shelves, cold: &ColdStore) -> Result<(), CompactError> {
     // Cold first: whoever commits in between has raised the mark of hot before.
     let found = cold.version().await?;
     let mark = hot.cold_mark().await?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::jwks::Jwks;
 use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
@@ -9,13 +10,16 @@ use cold::ColdStore;
 use compactor::{CompactError, Misfit, standing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
-use hot::HotStore;
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
+use hot::{HotStore, Shelves};
 use router::Router;
 
 use crate::failure::Sorry;
 use crate::keys::{Keys, Kind};
 use crate::settings::Settings;
+
+/// The folder inside DATA in which `restore` has what it has not put in its place yet.
+pub(crate) const RESTORING: &str = "restoring";
 
 /// What a command does with a data folder that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +43,10 @@ pub(crate) fn caller() -> Caller {
 pub(crate) async fn for_command(settings: &Settings, missing: Missing) -> Result<Engine, Sorry> {
     let data = &settings.data.value;
     let keys = match missing {
-        Missing::Make => Keys::load_or_make(data)?,
+        Missing::Make => {
+            must_not_be_half_restored(data)?;
+            Keys::load_or_make(data)?
+        }
         Missing::Say => {
             must_be_there(data)?;
             Keys::load(data)?
@@ -50,11 +57,24 @@ pub(crate) async fn for_command(settings: &Settings, missing: Missing) -> Result
 
 /// Refuses a folder without a store.
 pub(crate) fn must_be_there(data: &Path) -> Result<(), Sorry> {
+    must_not_be_half_restored(data)?;
     let path = data.join(FILE_NAME);
     match path.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => Err(no_data(data)),
         Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
+    }
+}
+
+/// Refuses a folder that a restore was stopped in: a new store would be made in it, or an old one
+/// opened without its keys.
+pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), Sorry> {
+    match data.join(RESTORING).exists() {
+        false => Ok(()),
+        true => Err(Sorry::new(format!(
+            "a restore into {} has not come to its end: run `couponry restore DIR --replace` again",
+            data.display()
+        ))),
     }
 }
 
@@ -93,9 +113,26 @@ pub(crate) fn cold(settings: &Settings) -> Arc<ColdStore> {
     Arc::new(ColdStore::on_folder(&settings.cold.value, cold::Options::default()))
 }
 
+/// Time between two looks at a cold tier that was away when `serve` began.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Ends when it is known that the hot store is older than the cold tier, which was away at the
+/// start: an archived redemption could be spent again.
+pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
+    loop {
+        match standing(engine.hot(), engine.cold()).await {
+            Ok(()) => std::future::pending().await,
+            Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
+                return Sorry::new(misfit.to_string());
+            }
+            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
 /// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
 /// only says so.
-async fn belong_together(store: &SqliteHot, cold: &ColdStore) -> Result<(), Sorry> {
+async fn belong_together(store: &dyn Shelves, cold: &ColdStore) -> Result<(), Sorry> {
     match standing(store, cold).await {
         Ok(()) => Ok(()),
         Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {

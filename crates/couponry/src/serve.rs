@@ -26,6 +26,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     // First of all: from the banner on, a signal means a good end.
     let stop = stopped()?;
     let data = &settings.data.value;
+    open::must_not_be_half_restored(data)?;
     let keys = Keys::load_or_make(data)?;
     let _only = only_one(data)?;
     let engine = Arc::new(open::engine(settings, &keys).await?);
@@ -39,13 +40,24 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let notifying = notices.map(|it| tokio::spawn(it.go(settings.clone(), Arc::clone(&engine))));
     let compacting = compaction::from_time_to_time(settings.clone(), Arc::clone(&engine));
     let compacting = tokio::spawn(compacting);
+    let mut older = None;
+    let found_older = open::found_older(Arc::clone(&engine));
     let app = api::app(engine, tokens);
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            sorry = found_older => older = Some(sorry),
+        }
+    };
     let served = accept::serve(listener, app, Limits::default(), stop).await;
     tidying.abort();
     // Both go on where they stopped.
     compacting.abort();
     if let Some(notifying) = notifying {
         notifying.abort();
+    }
+    if let Some(sorry) = older {
+        return Err(sorry);
     }
     let drained = served.map_err(Sorry::because("the service stopped"))?;
     match drained.cut_off {

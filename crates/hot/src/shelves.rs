@@ -124,8 +124,8 @@ pub trait Shelves: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Code>, HotError>;
 
-    /// The coupons of `codes` that have a row on the shelf, in the order of `codes`, which are
-    /// ascending.
+    /// The coupons of `codes` that have a row on the shelf and are redeemed or void, in the order of
+    /// `codes`, which are ascending.
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError>;
 
     /// Puts stubs in the place of coupons that lie in cold in just these versions; how many.

@@ -48,6 +48,7 @@ use crate::{
     Emptying, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept, ListQuery,
     ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan, Shelves, Sight,
 };
+pub use backup::make_ready;
 use beyond::{Asked, Told, asking};
 use keeper::Keeper;
 use readers::Readers;
@@ -587,8 +588,7 @@ impl Shelves for SqliteHot {
         if !self.readers.run(shelves::has_room_to_give).await? {
             return Ok(false);
         }
-        self.writer.run(shelves::give_room_back).await?;
-        Ok(true)
+        self.writer.run(shelves::give_room_back).await
     }
 
     async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted, HotError> {

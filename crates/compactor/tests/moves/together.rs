@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use compactor::Closed;
+use compactor::{Closed, Settings};
 use coupon::code::Code;
 use coupon::coupon::Deed;
 use coupon::ids::CampaignId;
@@ -12,8 +12,10 @@ use coupon::time::Millis;
 use hot::Tier;
 use tokio::sync::Barrier;
 
+use super::stores::{Act, Frozen, Steps};
 use super::world::{
-    Cast, Said, World, ago, cancel, give, is_overtaken, now, open_shelf, order, redeem, said, void,
+    Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_overtaken, now, open_shelf,
+    order, orphans, prepared, redeem, said, void,
 };
 
 /// Both compactors begin each of them at once.
@@ -256,4 +258,33 @@ async fn two_at_once() {
     other.compacts(later).await;
     other.is_settled(later, &before, &cast, "all in cold").await;
     assert!(one.rows().await.is_empty());
+}
+
+/// What a slow compactor has written and not committed yet is not swept away by anybody: nobody
+/// else has taken its number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_spares_what_may_still_be_committed() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    for step in ["before put coupons/_delta_log/", "before put coupons_by_holder/_delta_log/"] {
+        let disk = copied(disk.path());
+        let world = World::open(disk.path());
+        let before = world.census(&cast).await;
+        // There are tables from now on.
+        let settings = Settings { closed_wait_days: 3_000, ..SETTINGS };
+        world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
+        let frozen = Frozen::new();
+        let steps = Steps::named(step, Act::Freeze(Arc::clone(&frozen)));
+        let compactor = steps.compactor(&world);
+        let now = now();
+        let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+        frozen.arrives(&mut slow).await;
+        let written = orphans(&world.at);
+        assert_eq!(written.len(), 1, "{step}: {written:?}");
+        world.cold.sweep(now).await.unwrap();
+        assert_eq!(orphans(&world.at), written, "{step}: it is still there");
+        frozen.thaws();
+        let report = slow.await.unwrap().unwrap();
+        assert!(report.failed.is_empty(), "{step}: {report:?}");
+        world.is_settled(now, &before, &cast, step).await;
+    }
 }

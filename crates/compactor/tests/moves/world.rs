@@ -547,6 +547,7 @@ impl World {
         let orphans = orphans(&self.at);
         assert!(orphans.is_empty(), "{name}: in no commit: {orphans:?}");
         self.is_sound(name).await;
+        self.holders_are_known(&lying, name).await;
         let version = self.cold.version().await.unwrap();
         let mark = self.hot.cold_mark().await.unwrap();
         assert_eq!(mark.committed, version, "{name}: hot knows what it took part in: {mark:?}");
@@ -555,6 +556,25 @@ impl World {
         let report = self.compacts(now).await;
         assert_eq!(report.swept.files, 0, "{name}");
         assert_eq!(self.cold.version().await.unwrap(), version, "{name}");
+    }
+
+    /// The side table says of each holder what his coupons say.
+    async fn holders_are_known(&self, lying: &BTreeMap<Code, Vec<Lying>>, name: &str) {
+        let in_cold: Vec<&Lying> =
+            lying.values().flatten().filter(|it| it.tier == Tier::Cold).collect();
+        for holder in ["ann", "bob", "cay", "dan"].map(user) {
+            let mut want: Vec<(Code, Day, u64)> = Vec::new();
+            for Lying { day, coupon, .. } in &in_cold {
+                if coupon.holder() == Some(&holder) {
+                    want.push((coupon.code().clone(), *day, coupon.version()));
+                }
+            }
+            let found = self.cold.of_holder(&holder, None).await.unwrap();
+            let mut found: Vec<(Code, Day, u64)> =
+                found.into_iter().map(|it| (it.code, it.day, it.version)).collect();
+            found.sort_unstable();
+            assert_eq!(found, want, "{name}: the side table, {holder}");
+        }
     }
 
     /// Neither store finds fault with itself.

@@ -8,7 +8,7 @@ use cold::ColdStore;
 use compactor::{CompactError, Misfit, standing};
 use coupon::calendar::format_instant;
 use engine::{Clock, SystemClock};
-use hot::sqlite::{FILE_NAME, SqliteHot};
+use hot::sqlite::{FILE_NAME, SqliteHot, make_ready};
 use hot::{Adopted, ColdMark, Shelves};
 
 use crate::compaction::{self, Alone};
@@ -18,6 +18,9 @@ use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
 use crate::{files, open, serve};
+
+/// Archived coupons compared at a time.
+const ADOPTED: usize = 4_096;
 
 /// Files of a hot store: what SQLite keeps beside it goes with it.
 const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
@@ -77,19 +80,16 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     let keys = Keys::load(data)?;
     let cold = open::cold(settings);
     let store = open::store(settings, &keys, &cold)?;
-    let standing = standing(&store, &cold).await;
-    // Also where the store was put back by other means: codes were minted that it knows nothing of.
-    if ask.folder.is_some()
-        || matches!(standing, Err(CompactError::Misfit(Misfit::HotOlder { .. })))
-    {
-        store.pass_over_serials().await?;
-    }
-    match standing {
+    match standing(&store, &cold).await {
         Ok(()) => {
             output::say("the hot store knows of everything in the cold tier")?;
             Ok(Ended::Done)
         }
         Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => {
+            if ask.folder.is_none() {
+                // Put back by other means: codes were minted that it knows nothing of.
+                store.pass_over_serials().await?;
+            }
             let adopted = adopt(&store, &cold).await?;
             let mark = ColdMark { begun: Some(found), committed: Some(found) };
             store.raise_cold_mark(mark).await?;
@@ -99,24 +99,41 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     }
 }
 
-/// The old data aside, the copy in its place: the store last, so that a folder with a store has
-/// its keys.
+/// The copy beside the data first, made ready as a whole; then the old data aside and the copy in
+/// its place, the store last. In between nothing opens the folder (see [`open::RESTORING`]).
 fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
-    let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let names = STORE_FILES.iter().chain(&files::BESIDE_THE_STORE);
-    for name in names.filter(|name| data.join(name).exists()) {
-        files::private_folder(&aside)?;
-        let cannot = format!("cannot move {name} to {}", aside.display());
-        fs::rename(data.join(name), aside.join(name)).map_err(Sorry::because(cannot))?;
+    let staging = data.join(open::RESTORING);
+    if staging.exists() {
+        let cannot = format!("cannot remove {}", staging.display());
+        fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))?;
     }
+    files::private_folder(&staging)?;
     for folder in files::BESIDE_THE_STORE {
-        files::copy_folder(&from.join(folder), &data.join(folder))?;
+        files::copy_folder(&from.join(folder), &staging.join(folder))?;
     }
-    let part = data.join("hot.db.part");
-    files::copy_file(&from.join(FILE_NAME), &part)?;
-    let cannot = format!("cannot put {FILE_NAME} into {}", data.display());
-    fs::rename(&part, data.join(FILE_NAME)).map_err(Sorry::because(cannot))?;
-    files::sync_folder(data)
+    let store = staging.join(FILE_NAME);
+    files::copy_file(&from.join(FILE_NAME), &store)?;
+    make_ready(&store).map_err(|error| Sorry::new(error.to_string()))?;
+    files::sync_folder(&staging)?;
+    files::sync_folder(data)?;
+    let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
+    let old = STORE_FILES.iter().rev().chain(&files::BESIDE_THE_STORE);
+    for name in old.filter(|name| data.join(name).exists()) {
+        files::private_folder(&aside)?;
+        renamed(&data.join(name), &aside.join(name))?;
+    }
+    let new = files::BESIDE_THE_STORE.iter().chain(&[FILE_NAME]);
+    for name in new.filter(|name| staging.join(name).exists()) {
+        renamed(&staging.join(name), &data.join(name))?;
+    }
+    files::sync_folder(data)?;
+    let cannot = format!("cannot remove {}", staging.display());
+    fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))
+}
+
+fn renamed(from: &Path, to: &Path) -> Result<(), Sorry> {
+    let cannot = format!("cannot move {} to {}", from.display(), to.display());
+    fs::rename(from, to).map_err(Sorry::because(cannot))
 }
 
 /// Everything in cold takes the place of what the store says of it.
@@ -127,16 +144,18 @@ async fn adopt(store: &SqliteHot, cold: &ColdStore) -> Result<Adopted, Sorry> {
             let away = |error: cold::ColdError| Sorry::new(error.to_string());
             let mut all = Adopted::default();
             for shelf in cold.shelves().await.map_err(away)? {
-                for file in &shelf.files {
-                    let mut rows = cold.rows(file).await.map_err(away)?;
-                    while let Some(coupons) = rows.next().await.map_err(away)? {
-                        let here = store.adopt(shelf.day, coupons).await?;
-                        all.adopted += here.adopted;
-                        all.known += here.known;
-                        all.strangers += here.strangers;
-                        let seen = all.adopted + all.known + all.strangers;
-                        progress.set(all.adopted, seen);
+                let mut rows = cold.shelf_rows(&shelf, None).await.map_err(away)?;
+                loop {
+                    let coupons = rows.up_to(None, ADOPTED).await.map_err(away)?;
+                    if coupons.is_empty() {
+                        break;
                     }
+                    let here = store.adopt(shelf.day, coupons).await?;
+                    all.adopted += here.adopted;
+                    all.known += here.known;
+                    all.strangers += here.strangers;
+                    let seen = all.adopted + all.known + all.strangers;
+                    progress.set(all.adopted, seen);
                 }
             }
             Ok(all)

@@ -37,7 +37,10 @@ pub(super) fn coupons(
     let mut adopted = Adopted::default();
     for coupon in coupons {
         let code = coupon.code();
-        if days::stub(txn, day, code)?.is_some() || is_gone_already(txn, day, code)? {
+        if days::stub(txn, day, code)?.is_some()
+            || is_gone_already(txn, day, code)?
+            || is_newer_here(txn, day, coupon)?
+        {
             adopted.known += 1;
             continue;
         }
@@ -64,6 +67,12 @@ pub(super) fn coupons(
 /// On a sealed shelf without a row: it was moved before the backup was made.
 fn is_gone_already(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     Ok(txn.is_sealed(day)? && row_of(txn, day, code)?.is_none())
+}
+
+/// What stands here was changed after the copy in cold was made, by a clock that was set back.
+fn is_newer_here(txn: &Txn<'_>, day: Day, coupon: &Coupon) -> rusqlite::Result<bool> {
+    let here = row_of(txn, day, coupon.code())?;
+    Ok(here.is_some_and(|located| located.coupon.version() > coupon.version()))
 }
 
 fn one(

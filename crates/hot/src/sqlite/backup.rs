@@ -4,7 +4,34 @@ use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 
-use super::schema::open_reader;
+use super::adopt;
+use super::schema::{OpenError, open_reader, open_writer};
+use super::shelves::{BEGUN, COMMITTED};
+use super::txn::Txn;
+
+/// Makes the copy at `path`, which nobody has open, the beginning of a new history, before it gets
+/// the name of a store: codes minted since it was made are passed over, and of the cold tier it
+/// knows no more than it has seen committed. A version that had only been begun when it was made
+/// may have been committed since with what this copy does not know of.
+///
+/// # Errors
+/// [`OpenError`]; then it is as it was.
+pub fn make_ready(path: &Path) -> Result<(), OpenError> {
+    let conn = open_writer(path)?;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let changed = adopt::pass_over_serials(&Txn::new(&conn)).and_then(|()| {
+        conn.execute("DELETE FROM setting WHERE name = ?1", [BEGUN])?;
+        conn.execute(
+            "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2",
+            [BEGUN, COMMITTED],
+        )
+    });
+    conn.execute_batch(if changed.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    changed?;
+    // Closing carries the log over and removes it.
+    conn.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
 
 /// One snapshot of `from`, written to `to`, which must not exist. Others read and write meanwhile;
 /// only the log cannot be begun anew before it has ended.

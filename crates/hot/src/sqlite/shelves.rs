@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use coupon::code::Code;
-use coupon::coupon::Coupon;
+use coupon::coupon::{Coupon, State};
 use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -22,14 +22,17 @@ const REMOVE_MAX: i64 = 400;
 /// Stubs that one unit of writing removes; they stand in one tree alone.
 const REMOVE_STUBS_MAX: i64 = 2_000;
 
+/// How far a clock may be set back while a unit is made.
+const CLOCK_BOUND_MS: i64 = 5_000;
+
 /// Pages that one unit of writing gives back to the disk.
 const SHRINK_PAGES: i64 = 100;
 
 /// Free pages that are kept for what is to come, at the least: 16 MiB.
 const FREE_PAGES_KEPT: i64 = 4_096;
 
-const BEGUN: &str = "cold_begun";
-const COMMITTED: &str = "cold_committed";
+pub(super) const BEGUN: &str = "cold_begun";
+pub(super) const COMMITTED: &str = "cold_committed";
 
 macro_rules! plan_columns {
     () => {
@@ -92,7 +95,10 @@ fn next_range(
     let Some((day, campaign)) = found else { return Ok(None) };
     let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
     let cancel_ms = Millis(0).plus_days(cancel_days).0;
-    Ok(Some(ClosedRange { day, campaign, until: now.plus_ms(-cancel_ms), cancel_ms }))
+    // Where nothing can be cancelled no clock can admit it.
+    let bound = if cancel_ms > 0 { CLOCK_BOUND_MS } else { 0 };
+    let until = now.plus_ms(-cancel_ms - bound);
+    Ok(Some(ClosedRange { day, campaign, until, cancel_ms }))
 }
 
 impl ClosedRange {
@@ -205,7 +211,11 @@ pub(super) fn closed_codes(
 
 pub(super) fn coupons_of(txn: &Txn<'_>, day: Day, codes: &[Code]) -> rusqlite::Result<Vec<Coupon>> {
     let found = codes.iter().filter_map(|code| row_of(txn, day, code).transpose());
-    found.map(|located| located.map(|it| it.coupon)).collect()
+    let coupons = found.map(|located| located.map(|it| it.coupon));
+    // A clock that was set back may have admitted a change since they were named.
+    let closed =
+        |coupon: &Coupon| matches!(coupon.state(), State::Redeemed { .. } | State::Void { .. });
+    coupons.filter(|coupon| coupon.as_ref().map_or(true, closed)).collect()
 }
 
 pub(super) fn retire(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
@@ -214,7 +224,7 @@ pub(super) fn retire(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlit
         let removed = txn
             .statement(
                 "DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2 AND version = ?3 \
-                 RETURNING campaign, state",
+                 AND state IN ('redeemed', 'void') RETURNING campaign, state",
             )?
             .query_row(params![day.0, code.as_str(), signed(*version)], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
@@ -414,11 +424,14 @@ pub(super) fn has_room_to_give(txn: &Txn<'_>) -> rusqlite::Result<bool> {
     Ok(free > FREE_PAGES_KEPT && free > pages / 4)
 }
 
-pub(super) fn give_room_back(txn: &Txn<'_>) -> rusqlite::Result<()> {
+/// Whether any was given: a file that was rebuilt by other means may not be able to.
+pub(super) fn give_room_back(txn: &Txn<'_>) -> rusqlite::Result<bool> {
+    let free = || txn.conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+    let before = free()?;
     let mut statement = txn.conn.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
-    Ok(())
+    Ok(free()? < before)
 }
 
 pub(super) fn cold_mark(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
