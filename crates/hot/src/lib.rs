@@ -13,7 +13,9 @@ mod store;
 
 pub use archive::{Archive, NoArchive};
 pub use error::HotError;
-pub use shelves::{Adopted, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves};
+pub use shelves::{
+    Adopted, CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves,
+};
 pub use store::{
     Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
     ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,

@@ -12,6 +12,10 @@ use coupon::time::{Day, Millis};
 
 use crate::{HotError, ListPosition};
 
+/// A redemption is closed so long after the last moment at which it could be cancelled: a clock that
+/// is set back meanwhile may still admit it. Five seconds.
+pub const CLOSED_BOUND_MS: i64 = 5_000;
+
 /// A shelf that has a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShelfPlan {

@@ -8,7 +8,10 @@ use coupon::time::Day;
 use hot::Shelves;
 
 use super::stores::{Act, Frozen, Steps};
-use super::world::{Ground, World, cold_folder, files, now, open_shelf, over_shelf, prepared};
+use super::world::{
+    Cast, Ground, SETTINGS, World, ago, cold_folder, files, now, open_shelf, over_shelf, prepared,
+    void,
+};
 
 #[tokio::test]
 async fn a_plan_writes_nothing() {
@@ -99,7 +102,7 @@ async fn an_open_shelf_is_not_touched() {
     let is_open = |it: &coupon::coupon::Coupon| Day::shelf_of(it.lasts_until()) >= open_shelf();
     let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
     // Closed for 30 days: one day more and they are worth a unit.
-    let settings = compactor::Settings { closed_wait_days: 3_000, ..super::world::SETTINGS };
+    let settings = compactor::Settings { closed_wait_days: 3_000, ..SETTINGS };
     let report = world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
     assert!(report.shelves.iter().all(|shelf| shelf.pass == Pass::Expired), "{report:?}");
@@ -113,4 +116,23 @@ async fn an_open_shelf_is_not_touched() {
     world.shows(&census, &cast, "after the Expired pass").await;
     let left: Vec<Work> = world.compactor().plan(now(), Closed::Now).await.unwrap();
     assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_shelf()]);
+}
+
+/// A compactor was killed before it had made the tables, and then there was nothing to move.
+#[tokio::test]
+async fn a_cold_tier_that_was_only_begun_is_no_harm() {
+    let disk = tempfile::tempdir().unwrap();
+    let world = World::open(disk.path());
+    let mark = hot::ColdMark { begun: Some(0), committed: None };
+    world.hot.raise_cold_mark(mark).await.unwrap();
+    let report = world.compacts(now()).await;
+    assert!(report.shelves.is_empty(), "{report:?}");
+    let campaign = world.campaign("open", open_shelf()).await;
+    let code = world.minted(&campaign, "a", 1).await.remove(0);
+    world.done(&code, void(), ago(60)).await;
+    let cast = Cast { codes: vec![code], campaigns: vec![campaign.id] };
+    let before = world.census(&cast).await;
+    let now = now();
+    world.compacts(now).await;
+    world.is_settled(now, &before, &cast, "moved").await;
 }

@@ -11,7 +11,7 @@ use super::accounts;
 use super::coupons::{located, row_of, signed};
 use super::rows;
 use super::txn::Txn;
-use crate::{ClosedShelf, ColdMark, Emptying, Kept, ListPosition, ShelfPlan};
+use crate::{CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ListPosition, ShelfPlan};
 
 /// Coupons that one unit of writing turns into stubs: some 5 ms, so that nobody waits for it.
 pub(super) const RETIRE_MAX: usize = 200;
@@ -21,9 +21,6 @@ const REMOVE_MAX: i64 = 400;
 
 /// Stubs that one unit of writing removes; they stand in one tree alone.
 const REMOVE_STUBS_MAX: i64 = 2_000;
-
-/// How far a clock may be set back while a unit is made.
-const CLOCK_BOUND_MS: i64 = 5_000;
 
 /// Pages that one unit of writing gives back to the disk.
 const SHRINK_PAGES: i64 = 100;
@@ -96,7 +93,7 @@ fn next_range(
     let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
     let cancel_ms = Millis(0).plus_days(cancel_days).0;
     // Where nothing can be cancelled no clock can admit it.
-    let bound = if cancel_ms > 0 { CLOCK_BOUND_MS } else { 0 };
+    let bound = if cancel_ms > 0 { CLOSED_BOUND_MS } else { 0 };
     let until = now.plus_ms(-cancel_ms - bound);
     Ok(Some(ClosedRange { day, campaign, until, cancel_ms }))
 }

@@ -21,8 +21,8 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{
-    Applied, Archive, Emptying, Finding, HotStore, ImportLine, ImportOutcome, Kept, MintOrder,
-    Named, NewCampaign, Sight,
+    Applied, Archive, CLOSED_BOUND_MS, Emptying, Finding, HotStore, ImportLine, ImportOutcome,
+    Kept, MintOrder, Named, NewCampaign, Sight,
 };
 use router::{Found, Router};
 
@@ -443,6 +443,7 @@ impl Kit {
     pub(crate) async fn archive_closed(&self, day: Day, now: Millis) -> u64 {
         let mut retired = 0;
         loop {
+            let now = now.plus_ms(CLOSED_BOUND_MS);
             let codes = self.hot.closed_codes(day, now, 7).await.unwrap();
             if codes.is_empty() {
                 return retired;

@@ -9,8 +9,8 @@ use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use futures::future::join_all;
 use hot::{
-    ClosedShelf, ColdMark, Emptying, HotError, ImportLine, ImportOutcome, Kept, Named, NewCampaign,
-    ShelfPlan, Tier,
+    CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, HotError, ImportLine, ImportOutcome, Kept,
+    Named, NewCampaign, ShelfPlan, Tier,
 };
 use router::Found;
 
@@ -39,12 +39,14 @@ pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
         let campaign = Campaign { cancel_days, per_user_limit: Some(9), ..kit.draft() };
         let code = kit.stocked(&campaign, 2).await.remove(0);
         let (day, over) = (campaign.shelf(), at.plus_days(cancel_days));
+        // Where nothing can be cancelled no clock can admit it.
+        let bound = if cancel_days > 0 { CLOSED_BOUND_MS } else { 0 };
         kit.done(&code, give(&ann, None)).await;
         kit.imported(&campaign, 1).await;
         assert_eq!(closed(kit, day, over, 9).await, None, "issued, available");
         assert_eq!(said(&kit.at(at, &code, redeem(&ann, "1")).await), Said::Accepted);
         for edge in EDGE {
-            let now = over.plus_ms(edge);
+            let now = over.plus_ms(edge + bound);
             let want = (edge == 0).then_some(ClosedShelf { day, waiting: 1, since: over });
             assert_eq!(closed(kit, day, now, 9).await, want, "{cancel_days} days, {edge} ms");
             let codes = kit.hot.closed_codes(day, now, 9).await.unwrap();
@@ -60,7 +62,7 @@ pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
         let line = kit.line(&campaign, &kit.code(), spent(at.plus_ms(-3)));
         kit.import(&campaign, &batch, vec![line]).await;
         let want = ClosedShelf { day, waiting: 2, since: over.plus_ms(-3) };
-        assert_eq!(closed(kit, day, over, 9).await, Some(want));
+        assert_eq!(closed(kit, day, over.plus_ms(bound), 9).await, Some(want));
     }
 }
 
@@ -77,7 +79,8 @@ pub(crate) async fn cancelled_ones_are_not_closed(kit: &Kit) {
     assert_eq!(said(&kit.at(again, &code, redeem(&ann, "2")).await), Said::Accepted);
     assert_eq!(closed(kit, day, NOW.plus_days(2), 9).await, None);
     let since = again.plus_days(2);
-    assert_eq!(closed(kit, day, since, 9).await, Some(ClosedShelf { day, waiting: 1, since }));
+    let then = since.plus_ms(CLOSED_BOUND_MS);
+    assert_eq!(closed(kit, day, then, 9).await, Some(ClosedShelf { day, waiting: 1, since }));
 }
 
 pub(crate) async fn closed_ones_are_counted(kit: &Kit) {
@@ -99,7 +102,7 @@ pub(crate) async fn closed_ones_are_counted(kit: &Kit) {
     let soon = NOW.plus_ms(100);
     assert_eq!(closed(kit, day, NOW.plus_ms(6), 99).await, shelf(2, 5), "those without a window");
     assert_eq!(closed(kit, day, soon, 99).await, shelf(3, 5));
-    let turn = NOW.plus_ms(two_days + 2);
+    let turn = NOW.plus_ms(two_days + 2 + CLOSED_BOUND_MS);
     assert_eq!(closed(kit, day, turn, 99).await, shelf(5, 5), "two of the first, and the three");
     assert_eq!(closed(kit, day, turn.plus_days(1), 99).await, shelf(7, 5));
     for (n, code) in dead.iter().take(2).enumerate() {
@@ -137,7 +140,9 @@ pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
     let ann = kit.user("ann");
     for code in &codes[..2] {
         kit.done(code, give(&ann, None)).await;
+        kit.done(code, redeem(&ann, "1")).await;
     }
+    kit.done(&codes[2], give(&ann, None)).await;
     kit.done(&moved, extend(campaign.expires_at.plus_days(1))).await;
     let mut asked = vec![codes[0].clone(), codes[1].clone(), codes[2].clone(), moved.clone()];
     asked.push(kit.code());
@@ -145,7 +150,11 @@ pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
     let coupons = kit.hot.coupons_of(campaign.shelf(), asked.clone()).await.unwrap();
     let mut want: Vec<&Code> = codes[..2].iter().collect();
     want.sort();
-    assert_eq!(coupons.iter().map(|it| it.code()).collect::<Vec<_>>(), want, "those with a row");
+    assert_eq!(
+        coupons.iter().map(|it| it.code()).collect::<Vec<_>>(),
+        want,
+        "those with a row that are redeemed"
+    );
     for coupon in coupons {
         assert_eq!(kit.coupon(coupon.code()).await, coupon);
     }
