@@ -190,7 +190,7 @@ impl Compactor {
                 }
             }
         }
-        if self.hot.cold_mark().await?.begun.is_some() {
+        if self.cold.version().await?.is_some() {
             self.cold.checkpoint().await?;
             report.swept = self.cold.sweep(now).await?;
         }

@@ -45,14 +45,14 @@ impl Stage {
         (disk, world)
     }
 
-    async fn shows(&self, world: &World, name: &str) {
-        world.shows(&self.before, &self.cast, name).await;
+    async fn shows(&self, world: &World, nth: u64, name: &str) {
+        world.shows(&self.before, &self.cast.part(nth), name).await;
     }
 
     /// A compaction that nobody disturbs ends it.
-    async fn ends(&self, world: &World, name: &str) {
+    async fn ends(&self, world: &World, nth: u64, name: &str) {
         world.compacts(self.now).await;
-        world.is_settled(self.now, &self.before, &self.cast, name).await;
+        world.is_settled(self.now, &self.before, &self.cast.part(nth), name).await;
     }
 }
 
@@ -141,8 +141,8 @@ async fn stopped_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
     let at = stopped(nth, disk.path().to_owned()).await?;
     let name = format!("stopped at {nth}, {at:?}");
     let world = World::open(disk.path());
-    stage.shows(&world, &name).await;
-    stage.ends(&world, &name).await;
+    stage.shows(&world, nth, &name).await;
+    stage.ends(&world, nth, &name).await;
     Some(at)
 }
 
@@ -161,8 +161,8 @@ async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
     let ended = steps.compactor(&world).run(stage.now, Closed::Now).await;
     let at = steps.at()?;
     let name = format!("failed at {nth}, {at:?}: {ended:?}");
-    stage.shows(&world, &name).await;
-    stage.ends(&world, &name).await;
+    stage.shows(&world, nth, &name).await;
+    stage.ends(&world, nth, &name).await;
     Some(at)
 }
 
@@ -191,7 +191,7 @@ async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)>
     let at = steps.at()?;
     let name = format!("frozen at {nth}, {at:?}");
     world.compacts(now).await;
-    stage.shows(&world, &name).await;
+    stage.shows(&world, nth, &name).await;
     frozen.thaws();
     let ended = slow.await.unwrap();
     let name = format!("{name}: {ended:?}");
@@ -201,8 +201,8 @@ async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)>
         Ok(report) => assert!(report.failed.is_empty(), "{name}"),
         Err(error) => assert!(is_overtaken(error), "{name}"),
     }
-    stage.shows(&world, &name).await;
-    stage.ends(&world, &name).await;
+    stage.shows(&world, nth, &name).await;
+    stage.ends(&world, nth, &name).await;
     Some(at)
 }
 

@@ -199,6 +199,15 @@ pub(crate) struct Cast {
     pub(crate) campaigns: Vec<CampaignId>,
 }
 
+impl Cast {
+    /// Every fourth code, other ones at each turn: a code that is read by itself takes its time, and
+    /// what lies where is looked at as a whole anyway.
+    pub(crate) fn part(&self, turn: u64) -> Cast {
+        let codes = self.codes.iter().skip(turn as usize % 4).step_by(4).cloned().collect();
+        Cast { codes, campaigns: self.campaigns.clone() }
+    }
+}
+
 /// One copy of a coupon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lying {
@@ -531,7 +540,8 @@ impl World {
         name: &str,
     ) {
         let Census { read, touched, tallies } = self.census_of(lying, cast).await;
-        same(&read, &before.read, name);
+        let known = |code: &Code| (code.clone(), before.read[code].clone());
+        same(&read, &cast.codes.iter().map(known).collect(), name);
         same(&touched, &before.touched, name);
         assert_eq!(tallies, before.tallies, "{name}: the counts");
     }
