@@ -16,7 +16,6 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use futures::FutureExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -66,6 +65,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// At shutdown, how long connections are still listened to. A request that was sent before may lie
 /// unread in the kernel; hyper's own graceful end closes its connection as an idle one.
 const LAST_CALL: Duration = Duration::from_millis(200);
+
+/// At shutdown, how long connections are still taken: many turns of the runtime.
+const LAST_ACCEPT: Duration = Duration::from_millis(50);
 
 /// How long to wait for connections that were cut off: they end at their next await.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -136,9 +138,15 @@ pub async fn serve(
             accepted = accept(&listener, &slots) => take(&mut tasks, accepted),
         }
     }
-    // Those that the kernel has let in already.
-    while let Some(accepted) = accept(&listener, &slots).now_or_never() {
-        take(&mut tasks, accepted);
+    // Those that the kernel has let in already. Only a turn of the runtime tells of them, so that a
+    // look that does not wait misses some.
+    let mut last_accept = std::pin::pin!(tokio::time::sleep(LAST_ACCEPT));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut last_accept => break,
+            accepted = accept(&listener, &slots) => take(&mut tasks, accepted),
+        }
     }
     drop(listener);
     closing.store(true, Ordering::Relaxed);

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cold::ColdError;
 use compactor::{Closed, CompactError, Misfit, Report};
@@ -75,7 +74,7 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     world.done(&code, give("ann"), ago(180)).await;
     world.done(&code, redeem("ann", "1"), ago(180)).await;
     let frozen = Frozen::new();
-    let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
+    let steps = Steps::named("before retire", frozen.act());
     let compactor = steps.compactor(world);
     let mut slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
     frozen.arrives(&mut slow).await;
@@ -324,7 +323,7 @@ async fn a_cold_tier_that_others_committed_to_is_missed() {
     let code = world.minted(&campaign, "one", 1).await.remove(0);
     world.done(&code, void(), ago(60)).await;
     let frozen = Frozen::new();
-    let steps = Steps::named("before raise committed", Act::Freeze(Arc::clone(&frozen)));
+    let steps = Steps::named("before raise committed", frozen.act());
     let compactor = steps.compactor(&world);
     let mut killed = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
     frozen.arrives(&mut killed).await;
@@ -351,7 +350,7 @@ async fn a_late_write_is_not_retired() {
     world.done(&code, give("ann"), past).await;
     world.done(&code, redeem("ann", "1"), past).await;
     let frozen = Frozen::new();
-    let steps = Steps::named("before retire", Act::Freeze(Arc::clone(&frozen)));
+    let steps = Steps::named("before retire", frozen.act());
     let compactor = steps.compactor(&world);
     let mut slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
     frozen.arrives(&mut slow).await;

@@ -1,13 +1,11 @@
 //! What a plan leaves alone, and which shelves the Expired pass leaves alone.
 
-use std::sync::Arc;
-
 use compactor::{Closed, Pass, Work};
 use coupon::campaign::Campaign;
 use coupon::time::Day;
 use hot::Shelves;
 
-use super::stores::{Act, Frozen, Steps};
+use super::stores::{Frozen, Steps};
 use super::world::{
     Cast, Ground, SETTINGS, World, ago, cold_folder, files, now, open_shelf, over_shelf, prepared,
     void,
@@ -59,7 +57,7 @@ async fn a_shelf_that_was_put_off_is_left_alone() {
         let third = move |step: &str| {
             step == "before seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2
         };
-        let steps = Steps::new(third, Act::Freeze(Arc::clone(&frozen)));
+        let steps = Steps::new(third, frozen.act());
         let compactor = steps.compactor(&world);
         let now = now();
         let mut run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });

@@ -180,7 +180,7 @@ async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)>
     let (_disk, world) = stage.copied();
     let frozen = Frozen::new();
     let which = Which::at_least(Which::Asks);
-    let steps = Steps::nth(nth, which, Act::Freeze(Arc::clone(&frozen)));
+    let steps = Steps::nth(nth, which, frozen.act());
     let compactor = steps.compactor(&world);
     let now = stage.now;
     let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });

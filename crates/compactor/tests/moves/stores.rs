@@ -44,20 +44,35 @@ pub(crate) enum Act {
     /// The call fails.
     Fail,
     /// Whoever calls waits until he may go on.
-    Freeze(Arc<Frozen>),
+    Freeze(Arc<Ice>),
     /// Something is done beside it, with the step's name.
     Beside(Box<dyn Fn(&str) + Send + Sync>),
 }
 
-/// A caller that has come to its step, and waits.
-pub(crate) struct Frozen {
+/// A caller that has come to its step, and waits. Whoever drops this lets it go on, so that a
+/// case that fails ends.
+pub(crate) struct Frozen(Arc<Ice>);
+
+/// What keeps it waiting.
+pub(crate) struct Ice {
     arrived: Notify,
     may_go_on: Semaphore,
 }
 
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.thaws();
+    }
+}
+
 impl Frozen {
-    pub(crate) fn new() -> Arc<Frozen> {
-        Arc::new(Frozen { arrived: Notify::new(), may_go_on: Semaphore::new(0) })
+    pub(crate) fn new() -> Frozen {
+        Frozen(Arc::new(Ice { arrived: Notify::new(), may_go_on: Semaphore::new(0) }))
+    }
+
+    /// What happens at its step.
+    pub(crate) fn act(&self) -> Act {
+        Act::Freeze(Arc::clone(&self.0))
     }
 
     /// Waits until it is there.
@@ -70,13 +85,13 @@ impl Frozen {
     /// The same; what it ended with if there was no such step.
     pub(crate) async fn arrives_or_ends<T>(&self, who: &mut JoinHandle<T>) -> Option<T> {
         tokio::select! {
-            () = self.arrived.notified() => None,
+            () = self.0.arrived.notified() => None,
             ended = who => Some(ended.unwrap()),
         }
     }
 
     pub(crate) fn thaws(&self) {
-        self.may_go_on.close();
+        self.0.may_go_on.close();
     }
 }
 
@@ -181,10 +196,10 @@ impl Steps {
                 std::process::abort();
             }
             Act::Fail => false,
-            Act::Freeze(frozen) => {
-                frozen.arrived.notify_one();
+            Act::Freeze(ice) => {
+                ice.arrived.notify_one();
                 // Only ever closed.
-                let _ = frozen.may_go_on.acquire().await;
+                let _ = ice.may_go_on.acquire().await;
                 true
             }
             Act::Beside(beside) => {

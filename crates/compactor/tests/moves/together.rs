@@ -12,7 +12,7 @@ use coupon::time::Millis;
 use hot::Tier;
 use tokio::sync::Barrier;
 
-use super::stores::{Act, Frozen, Steps};
+use super::stores::{Frozen, Steps};
 use super::world::{
     Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_overtaken, now, open_shelf,
     order, orphans, prepared, redeem, said, void,
@@ -273,7 +273,7 @@ async fn a_sweep_spares_what_may_still_be_committed() {
         let settings = Settings { closed_wait_days: 3_000, ..SETTINGS };
         world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
         let frozen = Frozen::new();
-        let steps = Steps::named(step, Act::Freeze(Arc::clone(&frozen)));
+        let steps = Steps::named(step, frozen.act());
         let compactor = steps.compactor(&world);
         let now = now();
         let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
