@@ -103,7 +103,8 @@ impl Drop for Staged {
     }
 }
 
-fn with_part(path: &Path) -> PathBuf {
+/// What is written under this name until it is complete.
+pub(crate) fn with_part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()

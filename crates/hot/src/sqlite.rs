@@ -150,15 +150,12 @@ impl SqliteHot {
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     ) -> Result<T, HotError> {
-        let (body, mut told) = (Arc::new(body), Arc::new(Told::default()));
-        loop {
-            let (body, here) = (Arc::clone(&body), Arc::clone(&told));
-            let asked = self.writer.run(move |txn| asking(txn, &here, body.as_ref()));
-            match asked.await? {
-                Asked::Is(result) => return Ok(result),
-                Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
-            }
-        }
+        let body = Arc::new(body);
+        let run = |told: Arc<Told>| {
+            let body = Arc::clone(&body);
+            self.writer.run(move |txn| asking(txn, &told, body.as_ref()))
+        };
+        self.telling(run).await
     }
 
     /// The same on a snapshot.
@@ -166,11 +163,22 @@ impl SqliteHot {
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     ) -> Result<T, HotError> {
-        let (body, mut told) = (Arc::new(body), Arc::new(Told::default()));
+        let body = Arc::new(body);
+        let run = |told: Arc<Told>| {
+            let body = Arc::clone(&body);
+            self.readers.run(move |txn| asking(txn, &told, body.as_ref()))
+        };
+        self.telling(run).await
+    }
+
+    /// Runs a job again and again with what it has asked for, until it asks for nothing.
+    async fn telling<T, F>(&self, run: impl Fn(Arc<Told>) -> F + Send) -> Result<T, HotError>
+    where
+        F: Future<Output = Result<Asked<T>, HotError>> + Send,
+    {
+        let mut told = Arc::new(Told::default());
         loop {
-            let (body, here) = (Arc::clone(&body), Arc::clone(&told));
-            let asked = self.readers.run(move |txn| asking(txn, &here, body.as_ref()));
-            match asked.await? {
+            match run(Arc::clone(&told)).await? {
                 Asked::Is(result) => return Ok(result),
                 Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
             }

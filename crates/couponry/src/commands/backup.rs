@@ -40,7 +40,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     if to.exists() {
         return Err(Sorry::new(format!("{} is there already: name a new folder", to.display())));
     }
-    let part = with_part(to);
+    let part = output::with_part(to);
     if part.exists() {
         if !is_unfinished(&part) {
             let what = "is there and is no unfinished backup: move it away, or name another folder";
@@ -80,12 +80,6 @@ fn is_unfinished(part: &Path) -> bool {
         beside || name.as_encoded_bytes().starts_with(b"hot.")
     };
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
-}
-
-fn with_part(folder: &Path) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }
 
 fn publish(part: &Path, to: &Path) -> Result<(), Sorry> {
