@@ -425,7 +425,7 @@ fn a_killed_restore() {
         killed += u32::from(running.kill());
         // Wherever that was, nobody works on something that is older than cold.
         let ran = moved.data.run(&["compact", "--dry-run"]);
-        let words = ["`couponry restore`", "no couponry data", "key"];
+        let words = ["`couponry restore", "no couponry data", "key"];
         let refused = ran.code == Some(1) && words.iter().any(|word| ran.stderr.contains(word));
         assert!(refused || ran.code == Some(0), "killed after {moment:?}: {ran:?}");
     }
