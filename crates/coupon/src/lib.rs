@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod code;
 pub mod coupon;
 pub mod ff1;
+pub mod flat;
 pub mod ids;
 pub mod imported;
 pub mod minted;

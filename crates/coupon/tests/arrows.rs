@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -15,11 +15,14 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("engine", &["coupon", "router", "hot", "cold"]),
     ("api", &["coupon", "engine"]),
     ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "api"]),
+    // For tests alone.
+    ("testcluster", &[]),
 ];
 
 /// Libraries that one crate alone may name.
-const ALONE: [(&str, &str); 9] = [
+const ALONE: [(&str, &str); 10] = [
     ("rusqlite", "hot"),
+    ("scylla", "hot"),
     ("delta_kernel", "cold"),
     ("parquet", "cold"),
     ("object_store", "cold"),

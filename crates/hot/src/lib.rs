@@ -2,13 +2,16 @@
 //!
 //! [`HotStore`] is what the rest of couponry knows of it: each method is one whole protocol
 //! (issue a coupon, apply a change, import a group of lines), so that a store may do it as one
-//! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster.
-//! This is the only crate that knows rusqlite.
+//! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster, as [`cql`]
+//! does. This is the only crate that knows rusqlite and scylla.
 
 mod archive;
+pub mod cql;
+mod deciding;
 mod error;
 mod shelves;
 pub mod sqlite;
+mod standing_text;
 mod store;
 
 pub use archive::{Archive, NoArchive};

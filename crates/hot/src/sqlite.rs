@@ -514,7 +514,8 @@ impl HotStore for SqliteHot {
 
     fn gauge(&self) -> Gauge {
         let (writes, commits) = self.writer.counts();
-        Gauge { reads: self.readers.count(), writes, commits, waiting: self.writer.waiting() }
+        let (reads, waiting) = (self.readers.count(), self.writer.waiting());
+        Gauge { reads, writes, commits, waiting, ..Gauge::default() }
     }
 }
 

@@ -286,6 +286,14 @@ pub struct Gauge {
     pub commits: u64,
     /// Writes waiting at the moment.
     pub waiting: u64,
+    /// Writes of whose outcome nobody told us, and that were found to have happened.
+    pub settled_applied: u64,
+    /// The same, found not to have happened.
+    pub settled_refused: u64,
+    /// The same, of which it could not be found out: answered with an unknown outcome.
+    pub left_unknown: u64,
+    /// Writes sent a second time, for the same version, on the way to an answer.
+    pub resent: u64,
 }
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between

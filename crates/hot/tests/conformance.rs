@@ -23,6 +23,7 @@ mod conformance {
     pub(crate) mod whole;
 }
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use conformance::kit::{Kit, MemoryArchive, keys};
@@ -30,8 +31,11 @@ use conformance::{
     accounts, archived, batches, bearer, campaigns, changes, imports, issue, lists, restored,
     shared, shelves, whole,
 };
+use futures::FutureExt;
 use hot::HotStore;
+use hot::cql::{self, CqlHot, Keyspace, SchemaOptions, Target};
 use hot::sqlite::{Options, SqliteHot};
+use testcluster::Cluster;
 
 /// What a store needs while it is open.
 type Ground = Box<dyn std::any::Any + Send>;
@@ -45,8 +49,31 @@ async fn open_sqlite(archive: Arc<MemoryArchive>) -> (Arc<dyn HotStore>, Ground)
     (Arc::new(hot), Box::new(folder))
 }
 
+/// One node of Apache Cassandra, or three, with a keyspace of its own.
+async fn open_cassandra(
+    nodes: usize,
+    archive: Arc<MemoryArchive>,
+) -> Option<(Arc<dyn HotStore>, Ground)> {
+    let cluster = tokio::task::spawn_blocking(move || Cluster::start(nodes)).await.unwrap()?;
+    let target = format!("cql://{}/conformance", cluster.addresses()).parse::<Target>().unwrap();
+    // Few places, so that a shelf is sealed in a moment; and this one process has one clock.
+    let options = cql::Options { bucket_bits: 4, clock_bound_ms: 0, ..cql::Options::of(&target) };
+    let keyspace = Keyspace::connect(&options).await.unwrap();
+    keyspace.apply(&SchemaOptions::default()).await.unwrap();
+    let hot = CqlHot::connect(options, Arc::new(keys()), archive).await.unwrap();
+    Some((Arc::new(hot), Box::new(cluster)))
+}
+
+async fn open_one_node(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
+    open_cassandra(1, archive).await
+}
+
+async fn open_three_nodes(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
+    open_cassandra(3, archive).await
+}
+
 macro_rules! cases {
-    ($store:ident by $open:ident: $($module:ident { $($case:ident)* })*) => {
+    (each $store:ident by $open:ident: $($module:ident { $($case:ident)* })*) => {
         mod $store {
             use super::*;
 
@@ -73,11 +100,40 @@ macro_rules! cases {
             }
         }
     };
+    // To make a keyspace for each case would take an hour.
+    (together $store:ident by $open:ident: $($module:ident { $($case:ident)* })*) => {
+        mod $store {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn all_on_one_store() {
+                let archive = Arc::new(MemoryArchive::default());
+                let Some((hot, _ground)) = $open(Arc::clone(&archive)).await else { return };
+                let kit = Arc::new(Kit::new(hot, archive));
+                // One case, or those of one module, while somebody works on them.
+                let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
+                let mut failed = Vec::new();
+                $($({
+                    let name = concat!(stringify!($module), "::", stringify!($case));
+                    if name.contains(&only) {
+                        let began = std::time::Instant::now();
+                        let ran = AssertUnwindSafe(Box::pin(super::$module::$case(&kit)));
+                        match ran.catch_unwind().await {
+                            Ok(()) => eprintln!("{name}: {:?}", began.elapsed()),
+                            Err(_) => failed.push(name),
+                        }
+                    }
+                })*)*
+                assert!(failed.is_empty(), "{failed:?}");
+                kit.is_sound().await;
+            }
+        }
+    };
 }
 
 macro_rules! conforms {
-    ($store:ident by $open:ident) => {
-        cases! { $store by $open:
+    ($how:ident $store:ident by $open:ident) => {
+        cases! { $how $store by $open:
             campaigns {
                 made_once a_word_is_taken_once a_dead_one_has_no_stock a_days_serials_run_out
                 listed_by_name patched a_patch_answers_with_exact_counts
@@ -149,4 +205,6 @@ macro_rules! conforms {
     };
 }
 
-conforms!(sqlite by open_sqlite);
+conforms!(each sqlite by open_sqlite);
+conforms!(together one_node by open_one_node);
+conforms!(together three_nodes by open_three_nodes);

@@ -4,7 +4,6 @@ use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
-use coupon::imported::Standing;
 use coupon::minted::CodeKey;
 use coupon::time::Day;
 use rusqlite::params;
@@ -13,10 +12,9 @@ use super::accounts;
 use super::claims::{self, NewEntry};
 use super::coupons::{row_of, signed};
 use super::days;
-use super::rows;
-use super::stock;
 use super::txn::{CampaignHere, Txn};
-use crate::Adopted;
+use crate::deciding::{home, replaced, standing_of};
+use crate::{Adopted, standing_text};
 
 /// Coupons adopted in one unit of writing.
 pub(super) const ADOPT_MAX: usize = 200;
@@ -111,11 +109,6 @@ fn one(
     claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
 }
 
-/// The shelf inside a minted code.
-fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
-    keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
-}
-
 fn enter_in_directory(
     txn: &Txn<'_>,
     coupon: &Coupon,
@@ -125,7 +118,7 @@ fn enter_in_directory(
     foreign: bool,
 ) -> rusqlite::Result<()> {
     let genesis = coupon.genesis();
-    let standing = foreign.then(|| rows::standing_to_json(&standing(coupon)));
+    let standing = foreign.then(|| standing_text::to_json(&standing_of(coupon)));
     txn.statement(
         "INSERT INTO directory \
          (code, kind, campaign, batch, shelf_day, valid_from, expires_at, standing) \
@@ -144,25 +137,6 @@ fn enter_in_directory(
     Ok(())
 }
 
-/// What a line would have to say for the coupon to be as it is: no later line moves it forward.
-fn standing(coupon: &Coupon) -> Standing {
-    match coupon.state() {
-        State::Available => Standing::Available,
-        State::Issued { holder } => {
-            Standing::Issued { holder: holder.clone(), at: coupon.issued_at() }
-        }
-        State::Redeemed { redemption, .. } => Standing::Redeemed {
-            holder: redemption.by.clone(),
-            issued_at: coupon.issued_at(),
-            at: redemption.at,
-            // A line that named no order has got this one.
-            order: Some(redemption.order.clone())
-                .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
-        },
-        State::Void { .. } => Standing::Void,
-    }
-}
-
 /// Its holder has it, and what he asked for it by is spent.
 fn claim(
     txn: &Txn<'_>,
@@ -172,13 +146,13 @@ fn claim(
     terms: &Campaign,
     day: Day,
 ) -> rusqlite::Result<()> {
-    if let Some(replaced) = stock::replaced(keys, coupon.issue_ref()) {
+    if let Some(gone) = replaced(keys, coupon.issue_ref()) {
         txn.statement(
             "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
-            replaced.as_str(),
+            gone.as_str(),
             coupon.holder().map(UserId::as_str),
             claims::ANY_ISSUE
         ])?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, Handout};
+use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::KeyId;
@@ -15,6 +15,7 @@ use super::coupons::signed;
 use super::days;
 use super::rows;
 use super::txn::Txn;
+use crate::deciding::patched;
 use crate::{CampaignPatch, CampaignRow, MintOrder, Named, NewCampaign, Patched};
 
 pub(super) fn row(
@@ -126,29 +127,10 @@ pub(super) fn patch(
     now: Millis,
 ) -> rusqlite::Result<Patched> {
     let Some(here) = txn.campaign(id)? else { return Ok(Patched::NotFound) };
-    let mut campaign = Campaign::clone(&here.terms);
-    if let Some(limit) = patch.per_user_limit {
-        let present = campaign.per_user_limit;
-        let raised = match (present, limit) {
-            (Some(present), Some(limit)) => limit >= present,
-            (None, Some(_)) => false,
-            (_, None) => campaign.handout == Handout::Bearer,
-        };
-        if !raised {
-            return Ok(Patched::LimitNotRaised { present });
-        }
-        campaign.per_user_limit = limit;
-    }
-    campaign.name = patch.name.clone().unwrap_or(campaign.name);
-    campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
-    campaign.paused = patch.paused.unwrap_or(campaign.paused);
-    campaign.issue_from = patch.issue_from.unwrap_or(campaign.issue_from);
-    campaign.issue_until = patch.issue_until.unwrap_or(campaign.issue_until);
-    if let (Some(from), Some(until)) = (campaign.issue_from, campaign.issue_until)
-        && from >= until
-    {
-        return Ok(Patched::WindowEmpty);
-    }
+    let campaign = match patched(&here.terms, patch) {
+        Ok(campaign) => campaign,
+        Err(refused) => return Ok(refused),
+    };
     txn.statement(
         "UPDATE campaign SET name = ?2, metadata = ?3, paused = ?4, issue_from = ?5, \
          issue_until = ?6, per_user_limit = ?7 WHERE number = ?1",

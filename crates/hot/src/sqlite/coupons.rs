@@ -3,12 +3,11 @@
 //! Deciding reads and returns what would be written; only [`write`] writes. So a rehearsal is the
 //! same decision, thrown away.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use coupon::apply::{Action, Change, Outcome};
+use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, Genesis, State};
+use coupon::coupon::{Coupon, Genesis, State};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -20,6 +19,9 @@ use super::days;
 use super::failure::Elsewhere;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
+use crate::deciding::{
+    is_worn, needs_place, new_holder, refused_by_seal, shelf_after, with_issued_until,
+};
 use crate::{Applied, Sight, Tier};
 
 /// A coupon and where it lies.
@@ -186,18 +188,6 @@ fn archived(
     Ok(Some(Located { coupon, campaign, batch, batch_paused, day, tier: Tier::Cold, frozen: true }))
 }
 
-/// What is said of a change that the rules admit and the seal does not.
-fn refused_by_seal(action: &Action) -> Refusal {
-    match action {
-        Action::Issue { .. } | Action::Redeem { .. } | Action::Hold { .. } => Refusal::Expired,
-        Action::CancelRedemption { .. } => Refusal::CancelClosed,
-        Action::Release { .. }
-        | Action::Revoke { .. }
-        | Action::Void { .. }
-        | Action::Extend { .. } => Refusal::ShelfClosed,
-    }
-}
-
 /// The coupon with a row on the shelf `day`.
 pub(super) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     let sql = concat!(
@@ -264,22 +254,18 @@ pub(super) fn decide(
     change: &Change,
 ) -> rusqlite::Result<Decision> {
     let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
-    let change = with_issued_until(change, &located.campaign);
+    let change = with_issued_until(change, &located.campaign.terms);
     let after = match located.apply(&change) {
         Outcome::Accepted(after) => after,
         Outcome::Replayed => return Ok(Decision::replayed(&located)),
         Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
     };
-    let day = shelf_after(&located, &after);
+    let day = shelf_after(located.day, &after);
     if day != located.day && days::is_closing(txn, day)? {
         return Ok(located.refused(Refusal::ShelfClosed));
     }
     let new_holder = new_holder(&located.coupon, &after);
-    let needs_place = match &change.action {
-        // A bearer code: what could not be redeemed after the payment is not held for it.
-        Action::Hold { by, .. } if located.coupon.holder().is_none() => Some(by),
-        _ => new_holder,
-    };
+    let needs_place = needs_place(&located.coupon, &change.action, &after);
     // Without a limit there is nothing to count.
     let counts = located.campaign.terms.per_user_limit.is_some();
     let entry = match needs_place.filter(|_| counts) {
@@ -295,23 +281,6 @@ pub(super) fn decide(
     Ok(Decision::accepted(located, after, entry))
 }
 
-fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
-    after.holder().filter(|holder| before.holder() != Some(holder))
-}
-
-/// In a campaign with `valid_days` the expiry of an issue counts from it.
-pub(super) fn with_issued_until<'a>(
-    change: &'a Change,
-    campaign: &CampaignHere,
-) -> Cow<'a, Change> {
-    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
-        return Cow::Borrowed(change);
-    };
-    let expires_at = campaign.terms.issued_until(change.at);
-    let (to, reference) = (to.clone(), reference.clone());
-    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
-}
-
 /// Writes `after` in place of `before`: the row, its shelf, its directory entry, the claim and
 /// the counts.
 pub(super) fn write(
@@ -320,7 +289,7 @@ pub(super) fn write(
     after: &Coupon,
     entry: Option<&NewEntry>,
 ) -> rusqlite::Result<()> {
-    let day = shelf_after(before, after);
+    let day = shelf_after(before.day, after);
     if let Some(entry) = entry {
         claims::enter(txn, before.campaign.number, entry, day, after)?;
     }
@@ -344,14 +313,6 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlit
         .execute(params![before.day.0, after.code().as_str()])?;
     insert(txn, before, after, day)?;
     days::point_to(txn, after.code(), before, day)
-}
-
-/// A coupon moves only when its new expiry lies past its shelf's day, and never back.
-fn shelf_after(before: &Located, after: &Coupon) -> Day {
-    match after.expires_at() > before.day.end() {
-        true => Day::shelf_of(after.expires_at()),
-        false => before.day,
-    }
 }
 
 /// Makes the row of a coupon that has none on this shelf.
@@ -437,11 +398,6 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         // Read and written in one transaction: nobody can have come in between.
         _ => Err(super::failure::damaged("version", "the row changed inside a transaction")),
     }
-}
-
-/// Whether it is not worth handing out again: issued once more, it could not be redeemed.
-pub(super) fn is_worn(coupon: &Coupon) -> bool {
-    coupon.events().len() + 2 > EVENTS_OPEN_MAX
 }
 
 fn redeemed_at(coupon: &Coupon) -> Option<Millis> {

@@ -9,10 +9,7 @@ use rusqlite::{OptionalExtension, params};
 use super::adopt::SERIAL_FLOOR;
 use super::coupons::Located;
 use super::txn::Txn;
-
-/// A hold may be redeemed so long after expiry (`coupon::apply::HOLD_PAST_EXPIRY_MS`); the shelf
-/// stays open for it.
-const GRACE_MS: i64 = coupon::apply::HOLD_PAST_EXPIRY_MS;
+use crate::deciding::seal_after;
 
 /// A day that no longer takes coupons.
 pub(super) struct Closing;
@@ -24,8 +21,7 @@ pub(super) fn enter(
     day: Day,
     campaign: &Campaign,
 ) -> rusqlite::Result<Result<(), Closing>> {
-    let open_days = campaign.cancel_days.max(campaign.extend_days);
-    let seal_after = day.end().plus_days(open_days).plus_ms(GRACE_MS);
+    let seal_after = seal_after(day, campaign);
     txn.statement(
         "INSERT INTO day_plan (day, bucket_bits, seal_after, closing, next_serial) \
          VALUES (?1, ?2, ?3, 0, coalesce( \

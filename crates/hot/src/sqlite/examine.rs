@@ -6,10 +6,11 @@ use coupon::coupon::Coupon;
 use coupon::time::Millis;
 use rusqlite::Row;
 
-use super::coupons::{is_worn, located};
+use super::coupons::located;
 use super::rows;
 use super::txn::Txn;
 use crate::Finding;
+use crate::deciding::is_worn;
 
 /// Columns that say once more what the events say.
 const SAID_TWICE: &str = "state, holder, expires_at, issued_at, redeemed_at, order_ref, worn";

@@ -15,7 +15,7 @@ use super::days;
 use super::failure::{Elsewhere, elsewhere};
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use crate::{ImportLine, ImportOutcome, RejectedLine, Tier};
+use crate::{ImportLine, ImportOutcome, RejectedLine, Tier, standing_text};
 
 /// What the directory says of a code, as an import reads it.
 struct Known {
@@ -92,7 +92,7 @@ impl Into<'_> {
             day.0,
             line.valid_from.0,
             line.expires_at.0,
-            rows::standing_to_json(&line.standing),
+            standing_text::to_json(&line.standing),
         ])?;
         let batch = txn.batch_at(self.batch)?;
         let genesis = Genesis {
@@ -147,7 +147,7 @@ impl Into<'_> {
         // whatever becomes of the coupon in between.
         if line.standing.is_past(was) {
             txn.statement("UPDATE directory SET standing = ?2 WHERE code = ?1")?
-                .execute(params![line.code.as_str(), rows::standing_to_json(&line.standing)])?;
+                .execute(params![line.code.as_str(), standing_text::to_json(&line.standing)])?;
         }
         let Advance::Forward(after) = advanced else {
             return Ok(ImportOutcome::AlreadyThere);

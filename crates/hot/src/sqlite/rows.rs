@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use coupon::calendar::Zone;
 use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun, Tally};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Event, Genesis, Hold};
-use coupon::ids::{Actor, CampaignId, IssueRef, OperationId, OrderRef, Reason, UserId};
+use coupon::coupon::{Coupon, Event, Genesis, Hold};
+use coupon::flat::Flat;
+use coupon::ids::{CampaignId, OperationId};
 use coupon::imported::Standing;
 use coupon::time::{Day, Millis};
 use rusqlite::Row;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::damaged;
 use super::txn::{BatchHere, CampaignHere};
+use crate::standing_text;
 
 macro_rules! campaign_columns {
     () => {
@@ -204,43 +205,18 @@ pub(super) fn events_to_json(events: &[Event]) -> String {
 }
 
 fn event_text(event: &Event) -> EventText<'_> {
-    let mut text = EventText {
-        kind: event.kind().into(),
-        at: event.at.0,
-        actor: event.actor.as_str().into(),
-        operation: format!("{:032x}", event.operation.0).into(),
-        user: None,
-        reference: None,
-        reason: None,
-        expires_at: None,
-        time_zone: None,
-    };
-    match &event.deed {
-        Deed::Issued { to, reference, expires_at } => {
-            text.user = Some(to.as_str().into());
-            text.reference = reference.as_ref().map(|name| name.as_str().into());
-            text.expires_at = expires_at.map(|at| at.0);
-        }
-        Deed::Redeemed { by, order } => {
-            text.user = by.as_ref().map(|user| user.as_str().into());
-            text.reference = Some(order.as_str().into());
-        }
-        Deed::RedemptionCancelled { order, reason } => {
-            text.reference = Some(order.as_str().into());
-            text.reason = reason.as_ref().map(|why| why.as_str().into());
-        }
-        Deed::Revoked { from, reason } => {
-            text.user = Some(from.as_str().into());
-            text.reason = reason.as_ref().map(|why| why.as_str().into());
-        }
-        Deed::Voided { reason } => text.reason = reason.as_ref().map(|why| why.as_str().into()),
-        Deed::Extended { expires_at, zone, reason } => {
-            text.expires_at = Some(expires_at.0);
-            text.time_zone = Some(zone.name().to_owned().into());
-            text.reason = reason.as_ref().map(|why| why.as_str().into());
-        }
+    let flat = Flat::of(event);
+    EventText {
+        kind: flat.kind.into(),
+        at: flat.at.0,
+        actor: flat.actor.into(),
+        operation: format!("{:032x}", flat.operation.0).into(),
+        user: flat.user.map(Cow::from),
+        reference: flat.reference.map(Cow::from),
+        reason: flat.reason.map(Cow::from),
+        expires_at: flat.expires_at.map(|at| at.0),
+        time_zone: flat.time_zone.map(Cow::from),
     }
-    text
 }
 
 fn events_from_json(text: &str) -> rusqlite::Result<Vec<Event>> {
@@ -249,36 +225,18 @@ fn events_from_json(text: &str) -> rusqlite::Result<Vec<Event>> {
 
 fn event_from_json(line: &str) -> rusqlite::Result<Event> {
     let text: EventText<'_> = serde_json::from_str(line).map_err(|why| damaged("events", why))?;
-    let user = || named::<UserId>("events.user", text.user.as_deref());
-    let order = || named::<OrderRef>("events.reference", text.reference.as_deref());
-    let reason = || optional::<Reason>("events.reason", text.reason.as_deref());
-    let deed = match text.kind.as_ref() {
-        "issued" => Deed::Issued {
-            to: user()?,
-            reference: text.reference.as_deref().map(IssueRef::stored),
-            expires_at: text.expires_at.map(Millis),
-        },
-        "redeemed" => {
-            Deed::Redeemed { by: optional("events.user", text.user.as_deref())?, order: order()? }
-        }
-        "redemption_cancelled" => Deed::RedemptionCancelled { order: order()?, reason: reason()? },
-        "revoked" => Deed::Revoked { from: user()?, reason: reason()? },
-        "voided" => Deed::Voided { reason: reason()? },
-        "extended" => Deed::Extended {
-            expires_at: Millis(
-                text.expires_at.ok_or_else(|| damaged("events.expires_at", "missing"))?,
-            ),
-            zone: named::<Zone>("events.time_zone", text.time_zone.as_deref())?,
-            reason: reason()?,
-        },
-        kind => return Err(damaged("events.kind", kind)),
-    };
-    Ok(Event {
+    let flat = Flat {
+        kind: &text.kind,
         at: Millis(text.at),
-        actor: Actor::new(&text.actor),
+        actor: &text.actor,
         operation: operation(&text.operation)?,
-        deed,
-    })
+        user: text.user.as_deref(),
+        reference: text.reference.as_deref(),
+        reason: text.reason.as_deref(),
+        expires_at: text.expires_at.map(Millis),
+        time_zone: text.time_zone.as_deref(),
+    };
+    flat.into_event().map_err(|why| damaged("events", why))
 }
 
 fn operation(text: &str) -> rusqlite::Result<OperationId> {
@@ -293,14 +251,6 @@ where
 {
     let text = text.ok_or_else(|| damaged(what, "missing"))?;
     text.parse().map_err(|why| damaged(what, why))
-}
-
-fn optional<T>(what: &str, text: Option<&str>) -> rusqlite::Result<Option<T>>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.map(|text| named(what, Some(text))).transpose()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -336,57 +286,8 @@ fn hold_from_json(text: &str) -> rusqlite::Result<Hold> {
     })
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum StandingText {
-    Available,
-    Issued {
-        user_id: String,
-        issued_at: Option<i64>,
-    },
-    Redeemed {
-        user_id: Option<String>,
-        issued_at: Option<i64>,
-        redeemed_at: i64,
-        order_ref: Option<String>,
-    },
-    Void,
-}
-
-pub(super) fn standing_to_json(standing: &Standing) -> String {
-    json(&match standing {
-        Standing::Available => StandingText::Available,
-        Standing::Void => StandingText::Void,
-        Standing::Issued { holder, at } => {
-            StandingText::Issued { user_id: holder.to_string(), issued_at: at.map(|at| at.0) }
-        }
-        Standing::Redeemed { holder, issued_at, at, order } => StandingText::Redeemed {
-            user_id: holder.as_ref().map(ToString::to_string),
-            issued_at: issued_at.map(|at| at.0),
-            redeemed_at: at.0,
-            order_ref: order.as_ref().map(ToString::to_string),
-        },
-    })
-}
-
 pub(super) fn standing_from_json(text: &str) -> rusqlite::Result<Standing> {
-    let standing = serde_json::from_str(text).map_err(|why| damaged("standing", why))?;
-    Ok(match standing {
-        StandingText::Available => Standing::Available,
-        StandingText::Void => Standing::Void,
-        StandingText::Issued { user_id, issued_at } => Standing::Issued {
-            holder: named("standing.user_id", Some(&user_id))?,
-            at: issued_at.map(Millis),
-        },
-        StandingText::Redeemed { user_id, issued_at, redeemed_at, order_ref } => {
-            Standing::Redeemed {
-                holder: optional("standing.user_id", user_id.as_deref())?,
-                issued_at: issued_at.map(Millis),
-                at: Millis(redeemed_at),
-                order: optional("standing.order_ref", order_ref.as_deref())?,
-            }
-        }
-    })
+    standing_text::from_json(text).map_err(|why| damaged("standing", why))
 }
 
 fn json(value: &impl Serialize) -> String {

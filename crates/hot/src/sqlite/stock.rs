@@ -2,9 +2,9 @@
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, MintedRun};
-use coupon::code::{Code, CodeText};
-use coupon::coupon::{Coupon, State};
-use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -13,13 +13,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::campaigns;
 use super::claims::{self, Claim, NewEntry};
-use super::coupons::{
-    Decision, Located, Writes, locate, on_shelf, signed, untouched_of, with_issued_until,
-};
+use super::coupons::{Decision, Located, Writes, locate, on_shelf, signed, untouched_of};
 use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::Applied;
+use crate::deciding::{Irreplaceable, irreplaceable, is_of, replaced, whose, with_issued_until};
 
 /// Serials that one transaction looks at before it lets others write: codes that were voided or
 /// issued by name lie in the way. Some 2 µs each.
@@ -120,14 +119,6 @@ fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rus
     }
 }
 
-/// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a
-/// minted code or without it, it is one coupon.
-pub(super) fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
-    let text: CodeText = reference?.replaces()?.parse().ok()?;
-    let minted = text.minted().filter(|code| keys.iter().any(|key| key.open(code).is_some()));
-    Some(minted.unwrap_or_else(|| text.foreign().clone()))
-}
-
 /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols, in one transaction.
 pub(super) fn issue(
     txn: &Txn<'_>,
@@ -192,23 +183,13 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
     }
 }
 
-/// Only what nothing can bring back to its holder is replaced: one that still works is given again
-/// as it is, one that an admin can extend or whose redemption can be cancelled is refused by what
-/// stands in the way, and of somebody else's nothing is said.
+/// Why the coupon is not replaced, as an answer.
 fn not_to_be_replaced(replaced: Option<&Located>, to: &UserId, at: Millis) -> Option<Decision> {
-    let Some(located) = replaced.filter(|located| located.coupon.holder() == Some(to)) else {
-        return Some(Decision::not_found());
-    };
-    let (coupon, terms) = (&located.coupon, &located.campaign.terms);
-    match coupon.state() {
-        State::Issued { .. } if !coupon.is_expired(at) => Some(Decision::replayed(located)),
-        State::Issued { .. } if at < coupon.expires_at().plus_days(terms.extend_days) => {
-            Some(located.refused(Refusal::Expired))
-        }
-        State::Redeemed { redemption, .. } if at < redemption.at.plus_days(terms.cancel_days) => {
-            Some(located.refused(Refusal::AlreadyRedeemed))
-        }
-        _ => None,
+    let Some(located) = replaced else { return Some(Decision::not_found()) };
+    match irreplaceable(&located.coupon, &located.campaign.terms, to, at)? {
+        Irreplaceable::NotFound => Some(Decision::not_found()),
+        Irreplaceable::Works => Some(Decision::replayed(located)),
+        Irreplaceable::Refused(refusal) => Some(located.refused(refusal)),
     }
 }
 
@@ -249,7 +230,7 @@ fn hand_out(
     change: &Change,
     then: Then<'_>,
 ) -> rusqlite::Result<Step> {
-    let change = with_issued_until(change, campaign);
+    let change = with_issued_until(change, &campaign.terms);
     let mut offer = Offer { supply, campaign, at: change.at, looked_at: 0 };
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
@@ -444,7 +425,7 @@ pub(super) fn shared(
     };
     let claim = Claim::read(txn, &campaign, &user)?;
     let theirs = claim.entries.iter().map(|entry| &entry.located);
-    let of_order = theirs.clone().find(|located| is_of(located, &user, &order, change.at));
+    let of_order = theirs.clone().find(|located| is_of(&located.coupon, &user, &order, change.at));
     if let Some(located) = of_order {
         return Ok(Step::decided(applied(located, change)));
     }
@@ -491,25 +472,4 @@ fn applied(located: &Located, change: &Change) -> Decision {
         Outcome::Replayed => Decision::replayed(located),
         Outcome::Refused(refusal) => located.refused(refusal),
     }
-}
-
-/// The user and the order of a change behind a shared word, and whether it may issue a coupon.
-fn whose(change: &Change) -> Option<(UserId, OrderRef, bool)> {
-    match (&change.action, &change.asker) {
-        (Action::Redeem { by, order } | Action::Hold { by, order, .. }, _) => {
-            Some((by.clone(), order.clone(), true))
-        }
-        (Action::Release { order } | Action::CancelRedemption { order, .. }, Asker::User(user)) => {
-            Some((user.clone(), order.clone(), false))
-        }
-        _ => None,
-    }
-}
-
-/// Whether the order has to do with this coupon already.
-fn is_of(located: &Located, user: &UserId, order: &OrderRef, at: Millis) -> bool {
-    let coupon = &located.coupon;
-    let held = coupon.running_hold(at).is_some_and(|hold| hold.by == *user && hold.order == *order);
-    let redeemed = coupon.redemption_of(order).is_some_and(|past| past.by.as_ref() == Some(user));
-    held || redeemed
 }

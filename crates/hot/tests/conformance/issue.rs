@@ -202,9 +202,9 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     kit.done(&codes[3], revoke(&ann)).await;
     let late = kit.issue_at(soon, &campaign.id, &ann, reference("b")).await;
     assert_eq!(of(&late).code(), &codes[0], "an expired line is not offered");
-    kit.done(&codes[0], revoke(&ann)).await;
     let early = kit.issue_at(soon.plus_ms(-1), &campaign.id, &ann, reference("c")).await;
     assert_eq!(of(&early).code(), &codes[3], "a millisecond before it expires it is");
+    kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[3], revoke(&ann)).await;
     let end = kit.issue_at(campaign.expires_at, &campaign.id, &ann, reference("d")).await;
     assert_eq!(said(&end), Said::Refused(Refusal::Expired), "only expired ones are left");

@@ -1,0 +1,138 @@
+//! Events laid flat: one set of columns for every kind, as stores keep them.
+//!
+//! What a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are each other's
+//! inverse.
+
+use std::str::FromStr;
+
+use crate::calendar::Zone;
+use crate::coupon::{Deed, Event};
+use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, UserId};
+use crate::time::Millis;
+
+/// One event in columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flat<'a> {
+    /// [`Event::kind`].
+    pub kind: &'a str,
+    /// When it was accepted.
+    pub at: Millis,
+    /// Who did it.
+    pub actor: &'a str,
+    /// The attempt that did it.
+    pub operation: OperationId,
+    /// The user it is about.
+    pub user: Option<&'a str>,
+    /// The caller's name for it.
+    pub reference: Option<&'a str>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The expiry that it brought.
+    pub expires_at: Option<Millis>,
+    /// The zone of that expiry's calendar day.
+    pub time_zone: Option<&'a str>,
+}
+
+/// Why columns are no event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{column}: {why}")]
+pub struct NotAnEvent {
+    /// The column.
+    pub column: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl<'a> Flat<'a> {
+    /// The columns of `event`.
+    pub fn of(event: &'a Event) -> Flat<'a> {
+        let mut flat = Flat {
+            kind: event.kind(),
+            at: event.at,
+            actor: event.actor.as_str(),
+            operation: event.operation,
+            user: None,
+            reference: None,
+            reason: None,
+            expires_at: None,
+            time_zone: None,
+        };
+        match &event.deed {
+            Deed::Issued { to, reference, expires_at } => {
+                flat.user = Some(to.as_str());
+                flat.reference = reference.as_ref().map(IssueRef::as_str);
+                flat.expires_at = *expires_at;
+            }
+            Deed::Redeemed { by, order } => {
+                flat.user = by.as_ref().map(UserId::as_str);
+                flat.reference = Some(order.as_str());
+            }
+            Deed::RedemptionCancelled { order, reason } => {
+                flat.reference = Some(order.as_str());
+                flat.reason = reason.as_ref().map(Reason::as_str);
+            }
+            Deed::Revoked { from, reason } => {
+                flat.user = Some(from.as_str());
+                flat.reason = reason.as_ref().map(Reason::as_str);
+            }
+            Deed::Voided { reason } => flat.reason = reason.as_ref().map(Reason::as_str),
+            Deed::Extended { expires_at, zone, reason } => {
+                flat.expires_at = Some(*expires_at);
+                flat.time_zone = Some(zone.name());
+                flat.reason = reason.as_ref().map(Reason::as_str);
+            }
+        }
+        flat
+    }
+
+    /// The event of these columns.
+    ///
+    /// # Errors
+    /// A column that its kind needs and that is absent or malformed; a kind that is unknown.
+    pub fn into_event(self) -> Result<Event, NotAnEvent> {
+        let user = || needed::<UserId>("user", self.user);
+        let order = || needed::<OrderRef>("reference", self.reference);
+        let reason = || optional::<Reason>("reason", self.reason);
+        let deed = match self.kind {
+            "issued" => Deed::Issued {
+                to: user()?,
+                reference: self.reference.map(IssueRef::stored),
+                expires_at: self.expires_at,
+            },
+            "redeemed" => Deed::Redeemed { by: optional("user", self.user)?, order: order()? },
+            "redemption_cancelled" => {
+                Deed::RedemptionCancelled { order: order()?, reason: reason()? }
+            }
+            "revoked" => Deed::Revoked { from: user()?, reason: reason()? },
+            "voided" => Deed::Voided { reason: reason()? },
+            "extended" => Deed::Extended {
+                expires_at: self.expires_at.ok_or(missing("expires_at"))?,
+                zone: needed::<Zone>("time_zone", self.time_zone)?,
+                reason: reason()?,
+            },
+            kind => return Err(NotAnEvent { column: "kind", why: format!("{kind} is unknown") }),
+        };
+        Ok(Event { at: self.at, actor: Actor::new(self.actor), operation: self.operation, deed })
+    }
+}
+
+fn missing(column: &'static str) -> NotAnEvent {
+    NotAnEvent { column, why: "missing".into() }
+}
+
+fn needed<T>(column: &'static str, text: Option<&str>) -> Result<T, NotAnEvent>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = text.ok_or(missing(column))?;
+    text.parse().map_err(|why: T::Err| NotAnEvent { column, why: why.to_string() })
+}
+
+fn optional<T>(column: &'static str, text: Option<&str>) -> Result<Option<T>, NotAnEvent>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| needed(column, Some(text))).transpose()
+}

@@ -1,0 +1,514 @@
+//! Becoming a holder: whoever does passes through his claim first, so that limits hold.
+//!
+//! A claim is one row for a user in a campaign. Its entry names the code before the coupon is
+//! written, and counts while the coupon names this user. An entry whose coupon does not have the
+//! event yet was begun by somebody who may have died, or may be frozen and go on: whoever meets it
+//! finishes it, and where the rules do not let him, sees to it that the other can no more.
+
+use std::collections::{BTreeMap, HashSet};
+
+use coupon::apply::{Action, Asker, Change, Outcome};
+use coupon::campaign::{Handout, PER_USER_LIMIT_MAX};
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Deed};
+use coupon::ids::{IssueRef, OperationId, UserId};
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use scylla::value::CqlDate;
+use scylla::{DeserializeValue, SerializeValue};
+use uuid::Uuid;
+
+use super::Store;
+use super::campaigns::CampaignHere;
+use super::coupons::{Located, Trace, Written};
+use super::outcome::Cas;
+use super::session::{Manner, Result};
+use super::several::several;
+use super::values::{date, day, parsed, uuid as uuid_of};
+use crate::deciding::{irreplaceable, with_issued_until};
+
+/// Most entries of one user in a campaign that are looked at, the newest first: ten times the
+/// largest limit. An import may bring more; whoever has so many has reached any limit.
+const ENTRIES_MAX: usize = 1_000;
+
+/// Coupons of one claim that are looked at at a time.
+const FATES_AT_ONCE: usize = 32;
+
+const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
+
+/// In place of the event of a replaced coupon that a restore knows nothing more of: it was final.
+pub(super) const ANY_ISSUE: i32 = -1;
+
+/// The type `claim_entry`.
+#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
+pub(super) struct EntryValue {
+    shelf_day: CqlDate,
+    code: String,
+    reference: Option<String>,
+    sequence: i32,
+    issue: Option<i32>,
+    operation: Uuid,
+}
+
+/// One entry, and its coupon as it is now.
+pub(super) struct Entry {
+    pub(super) reference: Option<IssueRef>,
+    issue: Option<usize>,
+    pub(super) located: Located,
+}
+
+impl Entry {
+    /// Whether the user still has what this entry is about: not taken back since, nor taken back
+    /// and given again.
+    pub(super) fn stands(&self, user: &UserId) -> bool {
+        let coupon = &self.located.coupon;
+        coupon.holder() == Some(user) && coupon.issue_sequence() == self.issue
+    }
+}
+
+/// Everything a user was given in a campaign.
+pub(super) struct Claim {
+    pub(super) campaign: CampaignHere,
+    user: UserId,
+    revision: Option<i64>,
+    /// Where the next entry goes: an entry that came to nothing, or behind all.
+    slot: i32,
+    /// Whether there are more entries than are looked at.
+    overflows: bool,
+    pub(super) entries: Vec<Entry>,
+    /// Indexes of entries that count, one a coupon, oldest first.
+    counted: Vec<usize>,
+    /// Why an entry that was begun can be neither finished nor ended at the moment.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// An entry to be written.
+#[derive(Clone, Debug)]
+pub(super) struct NewEntry {
+    pub(super) user: UserId,
+    revision: Option<i64>,
+    slot: i32,
+    reference: Option<IssueRef>,
+}
+
+/// The event that makes somebody the holder of a coupon.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Becoming {
+    /// Its number, from 1.
+    sequence: usize,
+    operation: OperationId,
+}
+
+impl Becoming {
+    /// The next event of `before`, written by the change `operation`.
+    pub(super) fn next(before: &Coupon, operation: OperationId) -> Becoming {
+        Becoming { sequence: before.events().len() + 1, operation }
+    }
+
+    /// The event by which its present holder has a coupon.
+    pub(super) fn past(coupon: &Coupon) -> Becoming {
+        let sequence = coupon.issue_sequence().unwrap_or(coupon.events().len());
+        let event = sequence.checked_sub(1).and_then(|at| coupon.events().get(at));
+        let operation = event.map_or(OperationId(0), |event| event.operation);
+        Becoming { sequence, operation }
+    }
+}
+
+impl Claim {
+    /// Whether the user may have no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full_beside(None)
+    }
+
+    /// Whether the user may have no more when the coupon `code` does not count.
+    pub(super) fn is_full_beside(&self, code: Option<&Code>) -> bool {
+        let counted = self.counted().filter(|held| Some(held.coupon.code()) != code).count();
+        self.campaign
+            .terms
+            .per_user_limit
+            .is_some_and(|limit| self.overflows || counted >= usize::from(limit))
+    }
+
+    /// The coupons that count, oldest first.
+    pub(super) fn counted(&self) -> impl DoubleEndedIterator<Item = &Located> {
+        self.counted.iter().filter_map(|at| self.entries.get(*at)).map(|entry| &entry.located)
+    }
+
+    /// The one coupon of a campaign that gives each user one.
+    pub(super) fn only_one(&self) -> Option<&Located> {
+        (self.campaign.terms.per_user_limit == Some(1)).then(|| self.counted().next_back())?
+    }
+
+    /// Whether one more name for what the user has may be kept.
+    pub(super) fn has_room(&self) -> bool {
+        !self.overflows
+    }
+
+    /// The next entry of this claim.
+    pub(super) fn entry(&self, reference: Option<IssueRef>) -> NewEntry {
+        let (user, revision, slot) = (self.user.clone(), self.revision, self.slot);
+        NewEntry { user, revision, slot, reference }
+    }
+}
+
+/// What became of an entry.
+enum Fate {
+    /// Its coupon has the event.
+    Happened(Box<Entry>),
+    /// It came to nothing and never will: its place may be taken by another.
+    Dead,
+    /// It was begun for the coupon that is being changed now.
+    Own,
+    /// Nothing is known of its coupon; an import may be writing it.
+    Elsewhere,
+    /// It was begun.
+    Begun(Box<Entry>),
+}
+
+struct ClaimRow {
+    revision: Option<i64>,
+    entries: BTreeMap<i32, EntryValue>,
+}
+
+impl Store {
+    async fn claim_row(
+        &self,
+        manner: Manner,
+        campaign: &CampaignHere,
+        user: &UserId,
+    ) -> Result<ClaimRow> {
+        let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
+        let values = (campaign.terms.id.as_str(), user.as_str());
+        let row: Option<(Option<i64>, Option<BTreeMap<i32, EntryValue>>)> =
+            self.cluster.row(manner, cql, values).await?;
+        let (revision, entries) = row.unwrap_or_default();
+        Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
+    }
+
+    /// The claim of a user. Entries that were begun and not finished are finished first, or ended;
+    /// only looked at where nothing may be written. `own` is the coupon that `change` is about.
+    pub(super) async fn claim(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        change: &Change,
+        own: Option<&Code>,
+        may_write: bool,
+    ) -> Result<Claim> {
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
+            let mut refusal = None;
+            let mut slots: Vec<i32> = row.entries.keys().rev().take(ENTRIES_MAX).copied().collect();
+            slots.reverse();
+            let traces = slots.iter().map(|slot| self.trace_entry(&row.entries[slot]));
+            let traces = attempts.looked(several(FATES_AT_ONCE, traces).await)?;
+            let coupons = attempts.looked(self.resolve(traces).await)?;
+            let fates = slots.iter().zip(coupons);
+            let fates =
+                fates.map(|(slot, coupon)| self.fate(&row.entries[slot], coupon, user, own));
+            let fates = attempts.looked(several(FATES_AT_ONCE, fates).await)?;
+            let (mut entries, mut dead, mut changed) = (Vec::new(), None, false);
+            for (slot, fate) in slots.iter().zip(fates) {
+                match fate {
+                    Fate::Happened(entry) => entries.push(*entry),
+                    Fate::Dead | Fate::Own => dead = Some(*slot),
+                    Fate::Elsewhere => {}
+                    Fate::Begun(_) if !may_write => {}
+                    Fate::Begun(entry) => {
+                        let begun = &row.entries[slot];
+                        match self.finish_or_end(user, &entry, begun, change).await? {
+                            Finished::Yes => changed = true,
+                            Finished::Not(why) => refusal = Some(why),
+                        }
+                    }
+                }
+            }
+            if changed {
+                attempts.again().await?;
+                continue;
+            }
+            let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            let counted = self.counted(&entries, user, change.at).await?;
+            return Ok(Claim {
+                campaign: campaign.clone(),
+                user: user.clone(),
+                revision: row.revision,
+                slot: dead.unwrap_or(next),
+                overflows: row.entries.len() >= ENTRIES_MAX,
+                entries,
+                counted,
+                refusal,
+            });
+        }
+    }
+
+    async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
+        let code: Code = parsed("claim.code", &value.code)?;
+        self.trace(day(value.shelf_day), &code).await
+    }
+
+    async fn fate(
+        &self,
+        value: &EntryValue,
+        coupon: Option<Located>,
+        user: &UserId,
+        own: Option<&Code>,
+    ) -> Result<Fate> {
+        let code: Code = parsed("claim.code", &value.code)?;
+        let sequence = usize::try_from(value.sequence).unwrap_or(0);
+        let located = match coupon {
+            Some(located) => located,
+            // Minted, and the row is not there: the entry was written before its coupon.
+            None => match self.untouched_of(&code).await? {
+                Some(located) => located,
+                None => return Ok(Fate::Elsewhere),
+            },
+        };
+        let operation = OperationId(value.operation.as_u128());
+        let event = sequence.checked_sub(1).and_then(|at| located.coupon.events().get(at));
+        let happened = event.is_some_and(|event| {
+            let to_him = match &event.deed {
+                Deed::Issued { to, .. } => to == user,
+                Deed::Redeemed { by, .. } => by.as_ref() == Some(user),
+                _ => false,
+            };
+            to_him && event.operation == operation
+        });
+        let entry = Box::new(Entry {
+            reference: value.reference.as_deref().map(IssueRef::stored),
+            issue: value.issue.and_then(|issue| usize::try_from(issue).ok()),
+            located,
+        });
+        let coupon = &entry.located.coupon;
+        Ok(match happened {
+            true => Fate::Happened(entry),
+            // Where nothing changes any more, what was begun cannot end either.
+            false if coupon.events().len() >= sequence || entry.located.frozen => Fate::Dead,
+            false if own == Some(&code) => Fate::Own,
+            false => Fate::Begun(entry),
+        })
+    }
+
+    /// A minted code that nobody has touched, by the code alone.
+    async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
+        for key in self.keys.iter() {
+            let Some(minted) = key.open(code) else { continue };
+            let run = self.run_with(key.id(), minted.day, minted.serial).await?;
+            if let Some((owner, _)) = run {
+                return self.untouched_at(code, &owner, minted.day).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finishes what was begun for this user by giving him the coupon, or sees to it that whoever
+    /// began it cannot finish it any more.
+    async fn finish_or_end(
+        &self,
+        user: &UserId,
+        entry: &Entry,
+        begun: &EntryValue,
+        change: &Change,
+    ) -> Result<Finished> {
+        let located = &entry.located;
+        // Under the id that whoever began it would write: it is his change that is finished.
+        let operation = OperationId(begun.operation.as_u128());
+        let give = Change {
+            action: Action::Issue {
+                to: user.clone(),
+                reference: entry.reference.clone(),
+                expires_at: None,
+            },
+            asker: Asker::Shop,
+            actor: change.actor.clone(),
+            operation,
+            at: change.at,
+        };
+        // Who showed a bearer code and was not answered has not got it.
+        if located.campaign.terms.handout != Handout::Bearer {
+            let give = with_issued_until(&give, &located.campaign.terms);
+            match located.apply(&give, self.options.clock_bound_ms) {
+                Outcome::Accepted(after) => {
+                    // Overtaken or not, the next look says what came of it.
+                    self.write_coupon(located, &after, operation).await?;
+                    return Ok(Finished::Yes);
+                }
+                Outcome::Refused(why @ (Refusal::Paused | Refusal::IssueClosed { .. })) => {
+                    return Ok(Finished::Not(why));
+                }
+                Outcome::Replayed | Outcome::Refused(_) => {}
+            }
+        }
+        self.fence(located, OperationId(Uuid::now_v7().as_u128())).await?;
+        Ok(Finished::Yes)
+    }
+
+    /// Lets a coupon take its next version as it is, so that no write for the present one is
+    /// accepted any more.
+    pub(super) async fn fence(&self, located: &Located, operation: OperationId) -> Result<Written> {
+        let coupon = &located.coupon;
+        let after = Coupon::of(
+            coupon.genesis().clone(),
+            coupon.events().to_vec(),
+            coupon.hold().cloned(),
+            coupon.version() + 1,
+            coupon.modified_at(),
+        );
+        self.write_coupon(located, &after, operation).await
+    }
+
+    async fn counted(&self, entries: &[Entry], user: &UserId, now: Millis) -> Result<Vec<usize>> {
+        let (mut counted, mut seen) = (Vec::new(), HashSet::new());
+        for (at, entry) in entries.iter().enumerate() {
+            let coupon = &entry.located.coupon;
+            // Given, taken back and given again: two entries, one coupon.
+            let first = seen.insert(coupon.code());
+            if first
+                && coupon.holder() == Some(user)
+                && !self.is_replaced(&entry.located, user, now).await?
+            {
+                counted.push(at);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Whether the user got another coupon in place of this one, as he has it now: given to him once
+    /// more, it counts again.
+    async fn is_replaced(&self, located: &Located, user: &UserId, now: Millis) -> Result<bool> {
+        let (coupon, terms) = (&located.coupon, &located.campaign.terms);
+        if irreplaceable(coupon, terms, user, now).is_some() {
+            // Most coupons still work: no look-up.
+            return Ok(false);
+        }
+        let by = self.replacement(coupon.code()).await?;
+        Ok(by.is_some_and(|by| {
+            let issue = by.issue == issue_of(coupon) || by.issue == Some(ANY_ISSUE);
+            by.user == user.as_str() && issue
+        }))
+    }
+
+    /// Writes an entry into the claim it was made for, before the coupon is written.
+    pub(super) async fn enter_claim(
+        &self,
+        campaign: &CampaignHere,
+        entry: &NewEntry,
+        shelf: Day,
+        coupon: &Coupon,
+        becoming: Becoming,
+    ) -> Result<Written> {
+        let value = EntryValue {
+            shelf_day: date(shelf),
+            code: coupon.code().to_string(),
+            reference: entry.reference.as_ref().map(|name| name.as_str().to_owned()),
+            sequence: i32::try_from(becoming.sequence).unwrap_or(i32::MAX),
+            issue: issue_of(coupon),
+            operation: uuid_of(becoming.operation),
+        };
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let turn = self.turns.turn((&campaign.terms.id, &entry.user)).await;
+            let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
+                       WHERE campaign_id = ? AND user_id = ? IF revision = ?";
+            let values = (
+                entry.revision.map_or(0, |revision| revision + 1),
+                entry.slot,
+                &value,
+                campaign.terms.id.as_str(),
+                entry.user.as_str(),
+                entry.revision,
+            );
+            let cas = self.cluster.change(cql, values).await;
+            drop(turn);
+            let refused = matches!(cas, Ok(Cas::Refused));
+            if refused && !attempts.is_unsure() {
+                return Ok(Written::Overtaken);
+            }
+            if attempts.wrote(self, cas).await? {
+                return Ok(Written::Done);
+            }
+            let look = self.claim_row(Manner::Serial, campaign, &entry.user).await;
+            let row = attempts.looked(look)?;
+            if row.entries.get(&entry.slot) == Some(&value) {
+                return Ok(Written::Done);
+            }
+            if row.revision != entry.revision {
+                return Ok(Written::Overtaken);
+            }
+        }
+    }
+
+    /// One more name for a coupon that the user has.
+    pub(super) async fn name_in_claim(
+        &self,
+        entry: &NewEntry,
+        located: &Located,
+    ) -> Result<Written> {
+        let (campaign, coupon) = (&located.campaign, &located.coupon);
+        self.enter_claim(campaign, entry, located.day, coupon, Becoming::past(coupon)).await
+    }
+
+    /// An entry for the holder of a coupon that comes or came by other ways than an issue: he counts
+    /// towards his limit and is not refused by it. One that is there already is left.
+    pub(super) async fn claim_for_holder(
+        &self,
+        campaign: &CampaignHere,
+        shelf: Day,
+        coupon: &Coupon,
+        reference: Option<&IssueRef>,
+    ) -> Result<()> {
+        let Some(user) = coupon.holder().filter(|_| campaign.terms.per_user_limit.is_some()) else {
+            // Without a limit there is nothing to count.
+            return Ok(());
+        };
+        let becoming = Becoming::past(coupon);
+        let operation = uuid_of(becoming.operation);
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
+            let code = coupon.code().as_str();
+            if row.entries.values().any(|it| it.code == code && it.operation == operation) {
+                return Ok(());
+            }
+            let slot = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            let (user, revision) = (user.clone(), row.revision);
+            let entry = NewEntry { user, revision, slot, reference: reference.cloned() };
+            let written = self.enter_claim(campaign, &entry, shelf, coupon, becoming).await?;
+            if written == Written::Done {
+                return Ok(());
+            }
+            attempts.again().await?;
+        }
+    }
+
+    /// Whether a claim has been changed since it was read.
+    pub(super) async fn is_changed(&self, claim: &Claim) -> Result<bool> {
+        let row = self.claim_row(Manner::Read, &claim.campaign, &claim.user).await?;
+        Ok(row.revision != claim.revision)
+    }
+
+    /// Whether a user's claim names a coupon.
+    pub(super) async fn is_claimed(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        code: &Code,
+    ) -> Result<bool> {
+        let row = self.claim_row(Manner::Read, campaign, user).await?;
+        Ok(row.entries.values().any(|entry| entry.code == code.as_str()))
+    }
+}
+
+/// What came of finishing an entry that was begun.
+enum Finished {
+    /// It is finished or ended, which the next look shows.
+    Yes,
+    /// Neither, as long as this stands in the way.
+    Not(Refusal),
+}
+
+/// At most 32.
+pub(super) fn issue_of(coupon: &Coupon) -> Option<i32> {
+    coupon.issue_sequence().and_then(|sequence| i32::try_from(sequence).ok())
+}

@@ -1,0 +1,206 @@
+//! Looking for damage: reads every row and compares what is said twice.
+
+use std::collections::BTreeMap;
+
+use coupon::code::Code;
+use coupon::coupon::State;
+use coupon::ids::CampaignId;
+use coupon::time::Day;
+use scylla::response::PagingState;
+use scylla::value::CqlDate;
+
+use super::Store;
+use super::session::{Manner, Result};
+use super::several::several;
+use super::values::{CouponRow, coupon_columns, date, day, instant, millis, parsed, signed, tie};
+use crate::{Finding, HotError};
+
+/// Places, or rows of one, that are looked at at a time.
+const AT_ONCE: usize = 16;
+
+/// Faults named one by one; past it only their number is told.
+const NAMED_MAX: usize = 20;
+
+/// What a look at rows has found.
+#[derive(Default)]
+struct Found {
+    rows: u64,
+    faults: Vec<String>,
+    unclaimed: Vec<String>,
+    unhinted: Vec<String>,
+    states: BTreeMap<CampaignId, [i64; 3]>,
+}
+
+impl Store {
+    pub(super) async fn examine_all(&self) -> Result<Vec<Finding>> {
+        self.tallies.write_down(self).await;
+        let mut found = Found::default();
+        for plan in self.plans().await?.iter().filter(|plan| !plan.is_emptied()) {
+            let shelf = plan.day();
+            let places = 0..1_i32 << plan.bits();
+            let looks = places.map(|bucket| self.examine_place(shelf, bucket));
+            let looks: Vec<Found> = several(AT_ONCE, looks).await?;
+            for one in looks {
+                found.rows += one.rows;
+                found.faults.extend(one.faults);
+                found.unclaimed.extend(one.unclaimed);
+                found.unhinted.extend(one.unhinted);
+                for (id, states) in one.states {
+                    let all = found.states.entry(id).or_default();
+                    for (all, one) in all.iter_mut().zip(states) {
+                        *all += one;
+                    }
+                }
+            }
+        }
+        let rows = found.rows;
+        Ok(vec![
+            finding(&format!("{rows} coupons: each row says what its events say"), &found.faults),
+            finding("every holder stands in a claim", &found.unclaimed),
+            finding("every coupon is found by its holder and by its expiry", &found.unhinted),
+            self.examine_counts(found.states).await?,
+            self.examine_entries().await?,
+        ])
+    }
+
+    async fn examine_place(&self, shelf: Day, bucket: i32) -> Result<Found> {
+        let cql = concat!(
+            "SELECT ",
+            coupon_columns!(),
+            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code >= ''"
+        );
+        let (mut found, mut from) = (Found::default(), Some(PagingState::start()));
+        while let Some(state) = from {
+            let values = (date(shelf), bucket);
+            let (rows, next) = self.cluster.page::<CouponRow>(cql, values, state).await?;
+            for row in rows {
+                self.examine_row(&row, bucket, &mut found).await?;
+            }
+            from = next;
+        }
+        Ok(found)
+    }
+
+    async fn examine_row(&self, row: &CouponRow, bucket: i32, found: &mut Found) -> Result<()> {
+        let code = row.code()?;
+        if self.bucket(row.day(), &code).await? != Some(bucket) {
+            found.faults.push(format!("{code}: in the wrong place"));
+        }
+        if row.is_stub() {
+            return Ok(());
+        }
+        if let Some(to) = row.moved_to() {
+            if self.directory_day(&code).await?.is_none_or(|entered| entered < to) {
+                found.faults.push(format!("{code}: moved, and the directory does not say where"));
+            }
+            return Ok(());
+        }
+        found.rows += 1;
+        let located = match self.located(row, bucket).await {
+            Ok(located) => located,
+            Err(HotError::Damaged(why)) => {
+                found.faults.push(format!("{code}: {why}"));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let (coupon, campaign) = (&located.coupon, &located.campaign);
+        let holder = coupon.holder().map(ToString::to_string);
+        let said = [
+            ("state", row.state.clone(), Some(coupon.state().word().to_owned())),
+            ("holder", row.holder.clone(), holder),
+            (
+                "expires_at",
+                row.expires_at.map(|at| millis(at).0.to_string()),
+                Some(coupon.expires_at().0.to_string()),
+            ),
+        ];
+        for (column, stored, folded) in said {
+            if stored != folded {
+                let fault = format!("{code}: {column} is {stored:?}, its events say {folded:?}");
+                found.faults.push(fault);
+            }
+        }
+        let states = found.states.entry(campaign.terms.id.clone()).or_default();
+        match coupon.state() {
+            State::Available => {}
+            State::Issued { .. } => states[0] += 1,
+            State::Redeemed { .. } => states[1] += 1,
+            State::Void { .. } => states[2] += 1,
+        }
+        if let Some(holder) = coupon.holder() {
+            if campaign.terms.per_user_limit.is_some()
+                && !self.is_claimed(campaign, holder, &code).await?
+            {
+                found.unclaimed.push(code.to_string());
+            }
+            let cql = "SELECT code FROM wallet WHERE user_id = ? AND expires_at = ? AND tie = ? \
+                       AND code = ?";
+            let at = instant(coupon.expires_at());
+            let values = (holder.as_str(), at, signed(tie(&code)), code.as_str());
+            let hint: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
+            if hint.is_none() {
+                found.unhinted.push(format!("{code} by its holder"));
+            }
+        }
+        if !self.has_expiring(coupon).await? {
+            found.unhinted.push(format!("{code} by its expiry"));
+        }
+        Ok(())
+    }
+
+    /// The counts of the campaigns against their rows.
+    async fn examine_counts(&self, states: BTreeMap<CampaignId, [i64; 3]>) -> Result<Finding> {
+        let (mut faults, mut after, mut campaigns) = (Vec::new(), None, 0);
+        loop {
+            let names = self.campaign_names(after.as_ref(), 1_000).await?;
+            let Some(last) = names.last().cloned() else { break };
+            for id in names {
+                campaigns += 1;
+                let counted = self.tallies.of(self, &id).await?.here();
+                let found = states.get(&id).copied().unwrap_or_default();
+                if counted != found {
+                    faults.push(format!(
+                        "{id}: counted issued, redeemed, void as {counted:?}, its rows say {found:?}"
+                    ));
+                }
+            }
+            after = Some(last);
+        }
+        Ok(finding(&format!("{campaigns} campaigns: the counts are those of their rows"), &faults))
+    }
+
+    /// Codes in the directory against their coupons.
+    async fn examine_entries(&self) -> Result<Finding> {
+        let cql = "SELECT code, kind, shelf_day, arrived_as FROM directory";
+        type Entry = (String, Option<String>, Option<CqlDate>, Option<String>);
+        let (mut faults, mut from) = (Vec::new(), Some(PagingState::start()));
+        while let Some(state) = from {
+            let (rows, next) = self.cluster.page::<Entry>(cql, (), state).await?;
+            for (code, kind, shelf, _) in rows {
+                let (Some("coupon"), Some(shelf)) = (kind.as_deref(), shelf) else { continue };
+                let code: Code = parsed("code", &code)?;
+                let Some(bucket) = self.bucket(day(shelf), &code).await? else {
+                    faults.push(code.to_string());
+                    continue;
+                };
+                let row = self.row_of(Manner::Read, day(shelf), bucket, &code).await?;
+                if row.is_none() && !self.is_sealed(day(shelf), bucket).await? {
+                    faults.push(code.to_string());
+                }
+            }
+            from = next;
+        }
+        Ok(finding("every code in the directory has its coupon", &faults))
+    }
+}
+
+fn finding(sound: &str, faults: &[String]) -> Finding {
+    if faults.is_empty() {
+        return Finding::Sound(sound.to_owned());
+    }
+    let named = faults.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let more = faults.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Finding::Fault(format!("not so that {sound}: {named}{more}"))
+}

@@ -1,0 +1,228 @@
+//! Hints: where to look for coupons that somebody may hold, that may expire, that may be closed.
+//!
+//! Wallet and expiry are written before the truth, the closed queue after it and in groups: one
+//! that is missing there delays a move to cold, no more.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::UserId;
+use coupon::time::{Day, Millis};
+
+use super::Store;
+use super::coupons::Located;
+use super::session::{Manner, Result};
+use super::several::several;
+use super::values::{date, instant, signed, tie};
+use crate::Tier;
+
+/// Rows of one write to one partition.
+const ROWS_AT_ONCE: usize = 50;
+
+/// Partitions that are written to at a time.
+const PLACES_AT_ONCE: usize = 16;
+
+/// Partitions of what expires on one day.
+pub(super) const EXPIRING_SHARDS: u64 = 16;
+
+/// Partitions of what is closed on one shelf of so many places: 16 of 4,096.
+pub(super) fn closed_shards(bits: u8) -> i32 {
+    1 << (bits / 3)
+}
+
+fn shard(code: &Code, of: u64) -> i32 {
+    // The top bits: the rest orders the coupons inside.
+    ((u128::from(tie(code)) * u128::from(of)) >> 63) as i32
+}
+
+/// Closed coupons that are not yet in their queue.
+#[derive(Default)]
+pub(super) struct Closed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
+
+impl Closed {
+    fn put(&self, day: Day, at: Millis, code: Code) {
+        if let Ok(mut all) = self.0.lock() {
+            all.entry(day).or_default().push((at, code));
+        }
+    }
+
+    fn take(&self) -> BTreeMap<Day, Vec<(Millis, Code)>> {
+        self.0.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default()
+    }
+}
+
+impl Store {
+    pub(super) async fn write_wallet(
+        &self,
+        user: &UserId,
+        coupon: &Coupon,
+        day: Day,
+    ) -> Result<()> {
+        let cql = "INSERT INTO wallet (user_id, expires_at, tie, code, shelf_day) \
+                   VALUES (?, ?, ?, ?, ?)";
+        let code = coupon.code();
+        let values = (
+            user.as_str(),
+            instant(coupon.expires_at()),
+            signed(tie(code)),
+            code.as_str(),
+            date(day),
+        );
+        self.cluster.write(cql, values).await
+    }
+
+    pub(super) async fn write_expiring(
+        &self,
+        campaign: &str,
+        coupon: &Coupon,
+        day: Day,
+    ) -> Result<()> {
+        self.write_campaign_day(campaign, coupon).await?;
+        let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, shelf_day, \
+                   campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let code = coupon.code();
+        let values = (
+            date(Day::shelf_of(coupon.expires_at())),
+            shard(code, EXPIRING_SHARDS),
+            instant(coupon.expires_at()),
+            signed(tie(code)),
+            code.as_str(),
+            date(day),
+            campaign,
+        );
+        self.cluster.write(cql, values).await
+    }
+
+    /// Whether a coupon is found by its expiry.
+    pub(super) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
+        let cql = "SELECT code FROM expiring WHERE expires_on = ? AND shard = ? \
+                   AND expires_at = ? AND tie = ? AND code = ?";
+        let code = coupon.code();
+        let values = (
+            date(Day::shelf_of(coupon.expires_at())),
+            shard(code, EXPIRING_SHARDS),
+            instant(coupon.expires_at()),
+            signed(tie(code)),
+            code.as_str(),
+        );
+        let row: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
+        Ok(row.is_some())
+    }
+
+    /// That coupons of a campaign may expire on this one's day; once for each process.
+    async fn write_campaign_day(&self, campaign: &str, coupon: &Coupon) -> Result<()> {
+        let on = Day::shelf_of(coupon.expires_at());
+        let known = (campaign.to_owned(), on);
+        if self.campaign_days.read().is_ok_and(|all| all.contains(&known)) {
+            return Ok(());
+        }
+        let cql = "INSERT INTO campaign_day (campaign_id, expires_on) VALUES (?, ?)";
+        self.cluster.write(cql, (campaign, date(on))).await?;
+        if let Ok(mut all) = self.campaign_days.write() {
+            all.insert(known);
+        }
+        Ok(())
+    }
+
+    /// Removes the hints of a coupon that has no row here any more.
+    pub(super) async fn remove_hints(
+        &self,
+        holder: Option<&str>,
+        expires_at: Millis,
+        code: &Code,
+    ) -> Result<()> {
+        let wallet = async {
+            let Some(holder) = holder else { return Ok(()) };
+            let cql = "DELETE FROM wallet WHERE user_id = ? AND expires_at = ? AND tie = ? \
+                       AND code = ?";
+            let values = (holder, instant(expires_at), signed(tie(code)), code.as_str());
+            self.cluster.write(cql, values).await
+        };
+        let expiring = async {
+            let cql = "DELETE FROM expiring WHERE expires_on = ? AND shard = ? AND expires_at = ? \
+                       AND tie = ? AND code = ?";
+            let values = (
+                date(Day::shelf_of(expires_at)),
+                shard(code, EXPIRING_SHARDS),
+                instant(expires_at),
+                signed(tie(code)),
+                code.as_str(),
+            );
+            self.cluster.write(cql, values).await
+        };
+        let (wallet, expiring) = tokio::join!(wallet, expiring);
+        wallet.and(expiring)
+    }
+
+    /// After a change: whether the coupon can be moved to cold one day, unless it is cancelled.
+    pub(super) fn is_closed(&self, located: &Located) {
+        let cancel_days = located.campaign.terms.cancel_days;
+        if located.tier == Tier::Hot
+            && let Some((at, _)) = super::coupons::closed_at(&located.coupon, cancel_days)
+        {
+            self.closed.put(located.day, at, located.coupon.code().clone());
+        }
+    }
+
+    /// Puts closed coupons into their queues.
+    pub(super) async fn write_closed(&self) {
+        for (day, coupons) in self.closed.take() {
+            if let Err(error) = self.queue_closed(day, &coupons).await {
+                tracing::debug!(error = %error, "closed coupons could not be queued");
+                for (at, code) in coupons {
+                    self.closed.put(day, at, code);
+                }
+            }
+        }
+    }
+
+    async fn queue_closed(&self, day: Day, coupons: &[(Millis, Code)]) -> Result<()> {
+        // Without a plan there is no row of that day, and nothing to move.
+        let Some(bits) = self.bits(day).await? else { return Ok(()) };
+        let shards = u64::from(closed_shards(bits).unsigned_abs());
+        let mut queues: BTreeMap<i32, Vec<&(Millis, Code)>> = BTreeMap::new();
+        for closed in coupons {
+            queues.entry(shard(&closed.1, shards)).or_default().push(closed);
+        }
+        let cql = "INSERT INTO closed (shelf_day, shard, closed_at, code) VALUES (?, ?, ?, ?)";
+        for (shard, coupons) in queues {
+            for some in coupons.chunks(ROWS_AT_ONCE) {
+                let rows = some.iter();
+                let rows = rows.map(|(at, code)| (date(day), shard, instant(*at), code.as_str()));
+                self.cluster.write_all(cql, rows.collect()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// That these coupons may expire: the hints of many, a partition at a time.
+    pub(super) async fn write_expiring_all(
+        &self,
+        campaign: &str,
+        coupons: &[(&Coupon, Day)],
+    ) -> Result<()> {
+        let mut places: BTreeMap<(Day, i32), Vec<(&Coupon, Day)>> = BTreeMap::new();
+        for (coupon, day) in coupons {
+            self.write_campaign_day(campaign, coupon).await?;
+            let on = Day::shelf_of(coupon.expires_at());
+            let place = (on, shard(coupon.code(), EXPIRING_SHARDS));
+            places.entry(place).or_default().push((coupon, *day));
+        }
+        let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, shelf_day, \
+                   campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let mut writes = Vec::new();
+        for ((on, shard), coupons) in &places {
+            for some in coupons.chunks(ROWS_AT_ONCE) {
+                let rows = some.iter().map(|(coupon, day)| {
+                    let code = coupon.code();
+                    let (at, tie) = (instant(coupon.expires_at()), signed(tie(code)));
+                    (date(*on), *shard, at, tie, code.as_str(), date(*day), campaign)
+                });
+                writes.push(self.cluster.write_all(cql, rows.collect()));
+            }
+        }
+        several(PLACES_AT_ONCE, writes).await.map(drop)
+    }
+}

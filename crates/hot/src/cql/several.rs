@@ -1,0 +1,20 @@
+//! Many calls at a time, but not all.
+
+use std::vec::IntoIter;
+
+use futures::stream::{self, Buffered, Iter, StreamExt, TryCollect, TryStreamExt};
+
+use super::session::Result;
+
+/// The calls of [`several`] under way.
+pub(super) type Several<F, T> = TryCollect<Buffered<Iter<IntoIter<F>>>, Vec<T>>;
+
+/// The results of `calls` in their order, `at_once` of them at a time, or the first error.
+pub(super) fn several<T, F>(at_once: usize, calls: impl IntoIterator<Item = F>) -> Several<F, T>
+where
+    F: Future<Output = Result<T>>,
+{
+    // Collected before anything is awaited: what makes the calls is not part of the future.
+    let calls: Vec<F> = calls.into_iter().collect();
+    stream::iter(calls).buffered(at_once).try_collect()
+}

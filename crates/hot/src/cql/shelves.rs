@@ -1,0 +1,629 @@
+//! Shelves as they are emptied into cold: what is closed, stubs, seals, and the end of a shelf.
+//!
+//! A place is sealed by one conditional write, which Paxos orders among all others of its partition:
+//! what was accepted before it is there to be copied, and nothing is accepted after it. Rows are
+//! removed by a range delete with the seal's own write time, so that no clock can make it take more.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
+use coupon::ids::OperationId;
+use coupon::time::{Day, Millis};
+use scylla::value::CqlTimestamp;
+use uuid::Uuid;
+
+use super::Store;
+use super::coupons::closed_at;
+use super::days::PlanRow;
+use super::hints::closed_shards;
+use super::outcome::Cas;
+use super::session::{Manner, Result};
+use super::several::several;
+use super::values::{CouponRow, coupon_columns, date, instant, millis, parsed, signed};
+use crate::{ClosedShelf, ColdMark, Emptying, HotError, Kept, ListPosition, ShelfPlan};
+
+/// Places, or coupons, that are worked on at a time.
+const AT_ONCE: usize = 32;
+
+/// Shelves whose queues are looked at at a time.
+const SHELVES_AT_ONCE: usize = 4;
+
+/// Rows that a merge reads ahead in each place.
+const AHEAD: i32 = 100;
+
+/// Places that one call of removing empties: some 25,000 coupons on a full shelf.
+const PLACES_AT_ONCE: u64 = 4;
+
+/// So long after it was due a queue's entry has long been written: its writer has given up by then.
+const QUEUED_MS: i64 = 30_000;
+
+pub(super) const BEGUN: &str = "cold_begun";
+pub(super) const COMMITTED: &str = "cold_committed";
+
+/// The places of a sealed shelf, merged in the order of codes; what was read ahead is kept for the
+/// next page.
+pub(super) struct Merge {
+    day: Day,
+    only_stubs: bool,
+    /// Behind which code it stands.
+    after: Option<Code>,
+    places: Vec<Place>,
+    next: BinaryHeap<Reverse<(Code, usize)>>,
+}
+
+struct Place {
+    bucket: i32,
+    ahead: VecDeque<CouponRow>,
+    /// The last code that was read.
+    last: Option<Code>,
+    ended: bool,
+}
+
+impl Store {
+    pub(super) async fn shelf_plans(&self) -> Result<Vec<ShelfPlan>> {
+        let plans = self.plans().await?;
+        Ok(plans.iter().filter(|plan| !plan.is_emptied()).map(shelf_plan).collect())
+    }
+
+    pub(super) async fn shelf_plan(&self, day: Day) -> Result<Option<ShelfPlan>> {
+        Ok(self.plan(Manner::Read, day).await?.as_ref().map(shelf_plan))
+    }
+
+    pub(super) async fn shelf_units(&self) -> Result<Vec<(Day, u64)>> {
+        let plans = self.plans().await?;
+        let moved = plans.iter().filter(|plan| plan.unit() > 0);
+        Ok(moved.map(|plan| (plan.day(), plan.unit())).collect())
+    }
+
+    pub(super) async fn closed_shelves(
+        &self,
+        now: Millis,
+        enough: u64,
+    ) -> Result<Vec<ClosedShelf>> {
+        self.write_closed().await;
+        let open: Vec<Day> =
+            self.plans().await?.iter().filter(|it| !it.is_closing()).map(PlanRow::day).collect();
+        let shelves = open.into_iter().map(|day| self.closed_shelf(day, now, enough));
+        let shelves: Vec<Option<ClosedShelf>> = several(SHELVES_AT_ONCE, shelves).await?;
+        Ok(shelves.into_iter().flatten().collect())
+    }
+
+    async fn closed_shelf(
+        &self,
+        day: Day,
+        now: Millis,
+        enough: u64,
+    ) -> Result<Option<ClosedShelf>> {
+        let (mut waiting, mut first) = (0, None::<Millis>);
+        let Some(bits) = self.bits(day).await? else { return Ok(None) };
+        let queues = (0..closed_shards(bits)).map(|shard| self.closed_in(day, shard, now, enough));
+        for codes in several(AT_ONCE, queues).await? {
+            for (_, since) in &codes {
+                first = Some(first.map_or(*since, |first| first.min(*since)));
+            }
+            waiting = (waiting + codes.len() as u64).min(enough);
+        }
+        Ok(first.map(|since| ClosedShelf { day, waiting, since }))
+    }
+
+    /// Up to `limit` closed coupons of one queue, with the instant since which each is final.
+    async fn closed_in(
+        &self,
+        day: Day,
+        shard: i32,
+        now: Millis,
+        limit: u64,
+    ) -> Result<Vec<(Code, Millis)>> {
+        let cql = "SELECT done_until FROM closed WHERE shelf_day = ? AND shard = ? LIMIT 1";
+        let done: Option<(Option<CqlTimestamp>,)> =
+            self.cluster.row(Manner::Read, cql, (date(day), shard)).await?;
+        let done = done.and_then(|(done,)| done).map_or(Millis(i64::MIN / 4), millis);
+        let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);
+        loop {
+            let cql = "SELECT closed_at, code FROM closed WHERE shelf_day = ? AND shard = ? \
+                       AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT 500";
+            let values = (date(day), shard, instant(after.0), after.1.as_str(), instant(now));
+            let rows: Vec<(CqlTimestamp, String)> =
+                self.cluster.rows(Manner::Bulk, cql, values).await?;
+            let Some((at, code)) = rows.last() else { break };
+            after = (millis(*at), code.clone());
+            let looks = rows.iter().map(|(_, code)| async move {
+                let code: Code = parsed("closed.code", code)?;
+                let closed = self.final_since(day, &code, now).await?;
+                Ok::<_, HotError>(closed.map(|since| (code, since)))
+            });
+            let looks: Vec<Option<(Code, Millis)>> = several(AT_ONCE, looks).await?;
+            if is_first && looks.iter().all(Option::is_none) && after.0 < now.plus_ms(-QUEUED_MS) {
+                // All of it has been seen to, or was cancelled and is queued anew when it is due.
+                self.queue_done(day, shard, after.0.plus_ms(-1)).await?;
+            } else {
+                is_first = false;
+            }
+            for one in looks.into_iter().flatten() {
+                if !found.iter().any(|(code, _)| *code == one.0) {
+                    found.push(one);
+                }
+            }
+            if found.len() as u64 >= limit {
+                break;
+            }
+        }
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    async fn queue_done(&self, day: Day, shard: i32, until: Millis) -> Result<()> {
+        let cql = "UPDATE closed SET done_until = ? WHERE shelf_day = ? AND shard = ?";
+        self.cluster.write(cql, (instant(until), date(day), shard)).await
+    }
+
+    /// Since when a coupon of this shelf is final; `None` when it is not, or not here.
+    async fn final_since(&self, day: Day, code: &Code, now: Millis) -> Result<Option<Millis>> {
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+        let row = self.row_of(Manner::Read, day, bucket, code).await?;
+        let Some(row) = row.filter(|row| !row.is_stub() && row.moved_to().is_none()) else {
+            return Ok(None);
+        };
+        let located = self.located(&row, bucket).await?;
+        let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+        Ok(closed.filter(|(at, _)| *at <= now).map(|(_, since)| since))
+    }
+
+    pub(super) async fn codes_closed(
+        &self,
+        day: Day,
+        now: Millis,
+        limit: usize,
+    ) -> Result<Vec<Code>> {
+        self.write_closed().await;
+        let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
+        let queues =
+            (0..closed_shards(bits)).map(|shard| self.closed_in(day, shard, now, limit as u64));
+        let some = several(AT_ONCE, queues).await?;
+        let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
+        codes.truncate(limit);
+        codes.sort_unstable();
+        Ok(codes)
+    }
+
+    pub(super) async fn final_coupons(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
+        let looks = codes.iter().map(|code| async move {
+            let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+            let row = self.row_of(Manner::Read, day, bucket, code).await?;
+            let Some(row) = row.filter(|row| !row.is_stub() && row.moved_to().is_none()) else {
+                return Ok(None);
+            };
+            let coupon = self.located(&row, bucket).await?.coupon;
+            // A clock that was set back may have admitted a change since they were named.
+            let closed = matches!(coupon.state(), State::Redeemed { .. } | State::Void { .. });
+            Ok::<_, HotError>(closed.then_some(coupon))
+        });
+        let found: Vec<Option<Coupon>> = several(AT_ONCE, looks).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn retire_all(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
+        let retired = copied.iter().map(|(code, version)| self.retire_one(day, code, *version));
+        let retired: Vec<bool> = several(AT_ONCE, retired).await?;
+        Ok(retired.into_iter().filter(|retired| *retired).count() as u64)
+    }
+
+    /// Puts a stub in the place of a coupon: a change like any other, so that a late write meets a
+    /// version that is gone.
+    async fn retire_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
+        let operation = Uuid::now_v7();
+        let mut attempts = self.attempts("a coupon's stub");
+        let mut before = None;
+        loop {
+            let row = attempts.looked(self.row_of(Manner::Read, day, bucket, code).await)?;
+            let Some(row) = row else { return Ok(false) };
+            if row.is_stub() {
+                // Ours, perhaps, of which nobody told us.
+                let ours = row.operation() == Some(OperationId(operation.as_u128()));
+                if let Some(before) = before.as_ref().filter(|_| ours) {
+                    self.retired(day, before).await?;
+                }
+                return Ok(ours);
+            }
+            let closed = matches!(row.state.as_deref(), Some("redeemed" | "void"));
+            if row.version() != version || !closed {
+                return Ok(false);
+            }
+            let cql = "UPDATE coupon SET version = ?, state = 'stub', archived = ?, operation = ?, \
+                       holder = null, hold = null, events = null WHERE shelf_day = ? \
+                       AND bucket = ? AND code = ? IF version = :before AND sealed = null";
+            let values = StubValues {
+                version: signed(version + 1),
+                archived: signed(version),
+                operation,
+                shelf_day: date(day),
+                bucket,
+                code: code.as_str(),
+                before: signed(version),
+            };
+            let turn = self.turns.turn((day, bucket)).await;
+            let cas = self.cluster.change(cql, values).await;
+            drop(turn);
+            let applied = matches!(cas, Ok(Cas::Applied));
+            before = Some(row);
+            let written = attempts.wrote(self, cas).await?;
+            if written && applied {
+                if let Some(row) = &before {
+                    self.retired(day, row).await?;
+                }
+                return Ok(true);
+            }
+        }
+    }
+
+    /// After a coupon has become a stub: it is counted as moved, and its hints go.
+    async fn retired(&self, _day: Day, row: &CouponRow) -> Result<()> {
+        let code = row.code()?;
+        self.recent.forget(&code);
+        self.tallies.count_moved(&row.campaign_id()?, row.state.as_deref().unwrap_or_default());
+        let expires_at = row.expires_at.map_or(Millis(0), millis);
+        self.remove_hints(row.holder.as_deref(), expires_at, &code).await
+    }
+
+    /// Closes a day whose time is over and seals each of its places; `false` when it is not over.
+    ///
+    /// A day closes only when the shelves from which coupons were moved here are sealed and their
+    /// moves finished: then nobody can be on his way any more.
+    pub(super) async fn seal_shelf(&self, day: Day, now: Millis) -> Result<bool> {
+        // A chain of days, each later than the one before: no recursion without an end.
+        let Some(plan) = self.plan(Manner::Serial, day).await? else { return Ok(false) };
+        if plan.is_sealed() {
+            return Ok(true);
+        }
+        if !plan.is_closing() && plan.seal_after() >= now {
+            return Ok(false);
+        }
+        for from in plan.entered().collect::<Vec<_>>() {
+            if from < day && !Box::pin(self.seal_shelf(from, now)).await? {
+                return Ok(false);
+            }
+        }
+        let mut attempts = self.attempts("the end of a day");
+        loop {
+            let plan = attempts.looked(self.plan(Manner::Serial, day).await)?;
+            let Some(plan) = plan else { return Ok(false) };
+            if plan.is_closing() {
+                break;
+            }
+            if plan.seal_after() >= now {
+                return Ok(false);
+            }
+            // One more shelf may have been entered since: it is looked at before closing, too.
+            for from in plan.entered().collect::<Vec<_>>() {
+                if from < day && !Box::pin(self.seal_shelf(from, now)).await? {
+                    return Ok(false);
+                }
+            }
+            let cql = "UPDATE day_plan SET closing = true WHERE day = ? IF seal_after = ? \
+                       AND closing = null AND entered = ?";
+            let entered: Vec<_> = plan.entered().map(date).collect();
+            let entered = (!entered.is_empty()).then_some(entered);
+            let values = (date(day), instant(plan.seal_after()), entered);
+            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+        }
+        let places = 0..1_i32 << plan.bits().min(30);
+        several(AT_ONCE, places.map(|bucket| self.seal_place(day, bucket))).await?;
+        let mut attempts = self.attempts("the end of a day");
+        while !attempts
+            .looked(self.plan(Manner::Read, day).await)?
+            .is_some_and(|plan| plan.is_sealed())
+        {
+            let cql = "UPDATE day_plan SET sealed = true WHERE day = ? IF closing = true";
+            attempts.wrote(self, self.cluster.change(cql, (date(day),)).await).await?;
+        }
+        Ok(true)
+    }
+
+    /// Seals one place, then brings what was moved away from it to where it was moved.
+    async fn seal_place(&self, day: Day, bucket: i32) -> Result<()> {
+        let mut attempts = self.attempts("a seal");
+        loop {
+            let _turn = self.turns.turn((day, bucket)).await;
+            let cql = "UPDATE coupon SET sealed = true WHERE shelf_day = ? AND bucket = ? \
+                       IF sealed = null";
+            let cas = self.cluster.change(cql, (date(day), bucket)).await;
+            if attempts.wrote(self, cas).await?
+                || attempts.looked(self.is_sealed(day, bucket).await)?
+            {
+                break;
+            }
+        }
+        let cql = concat!(
+            "SELECT ",
+            coupon_columns!(),
+            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code >= ''"
+        );
+        let mut from = Some(scylla::response::PagingState::start());
+        while let Some(state) = from {
+            let (rows, next) =
+                self.cluster.page::<CouponRow>(cql, (date(day), bucket), state).await?;
+            for row in rows {
+                if let Some(to) = row.moved_to() {
+                    self.finish_move(&row, to).await?;
+                }
+            }
+            from = next;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn count_shelf(&self, day: Day) -> Result<u64> {
+        let Some(bits) = self.bits(day).await? else { return Ok(0) };
+        let counts = (0..1_i32 << bits).map(|bucket| async move {
+            let cql = "SELECT code, state FROM coupon WHERE shelf_day = ? AND bucket = ? \
+                       AND code >= ''";
+            let rows: Vec<(String, Option<String>)> =
+                self.cluster.scan(cql, (date(day), bucket)).await?;
+            let moved = rows.iter().filter(|(_, state)| state.as_deref() == Some("moved")).count();
+            Ok::<_, HotError>((rows.len() - moved) as u64)
+        });
+        let counts: Vec<u64> = several(AT_ONCE, counts).await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// What stands on a shelf behind `after`, in the order of codes; moved rows are not listed.
+    async fn merged(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+        only_stubs: bool,
+    ) -> Result<Vec<CouponRow>> {
+        let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
+        let mut merges = self.merge.lock().await;
+        let kept = merges.take().filter(|merge| {
+            merge.day == day && merge.only_stubs == only_stubs && merge.after == after
+        });
+        let mut merge = match kept {
+            Some(merge) if after.is_some() => merge,
+            _ => self.merge_from(day, bits, after, only_stubs).await?,
+        };
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let Some(Reverse((code, at))) = merge.next.pop() else { break };
+            let place = &mut merge.places[at];
+            let Some(row) = place.ahead.pop_front() else { break };
+            if place.ahead.is_empty() {
+                self.read_ahead(day, place, only_stubs).await?;
+            }
+            if let Some(next) = place.ahead.front() {
+                merge.next.push(Reverse((next.code()?, at)));
+            }
+            merge.after = Some(code);
+            rows.push(row);
+        }
+        *merges = (!rows.is_empty()).then_some(merge);
+        Ok(rows)
+    }
+
+    async fn merge_from(
+        &self,
+        day: Day,
+        bits: u8,
+        after: Option<Code>,
+        only_stubs: bool,
+    ) -> Result<Merge> {
+        let places = (0..1_i32 << bits).map(|bucket| {
+            let after = after.clone();
+            async move {
+                let mut place = Place { bucket, ahead: VecDeque::new(), last: after, ended: false };
+                self.read_ahead(day, &mut place, only_stubs).await?;
+                Ok::<_, HotError>(place)
+            }
+        });
+        let places: Vec<Place> = several(AT_ONCE, places).await?;
+        let mut next = BinaryHeap::new();
+        for (at, place) in places.iter().enumerate() {
+            if let Some(row) = place.ahead.front() {
+                next.push(Reverse((row.code()?, at)));
+            }
+        }
+        Ok(Merge { day, only_stubs, after, places, next })
+    }
+
+    async fn read_ahead(&self, day: Day, place: &mut Place, only_stubs: bool) -> Result<()> {
+        while place.ahead.is_empty() && !place.ended {
+            let cql = concat!(
+                "SELECT ",
+                coupon_columns!(),
+                " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code > ? LIMIT ?"
+            );
+            let after = place.last.as_ref().map_or("", Code::as_str);
+            let values = (date(day), place.bucket, after, AHEAD);
+            let rows: Vec<CouponRow> = self.cluster.rows(Manner::Bulk, cql, values).await?;
+            place.ended = rows.len() < AHEAD as usize;
+            if let Some(last) = rows.last() {
+                place.last = Some(last.code()?);
+            }
+            let listed = |row: &CouponRow| match only_stubs {
+                true => row.is_stub(),
+                false => row.moved_to().is_none(),
+            };
+            place.ahead.extend(rows.into_iter().filter(listed));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn kept_page(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<Kept>> {
+        let rows = self.merged(day, after, limit, false).await?;
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in rows {
+            kept.push(match row.is_stub() {
+                true => Kept::Stub { code: row.code()?, version: row.archived() },
+                // The bucket is not looked at.
+                false => Kept::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
+            });
+        }
+        Ok(kept)
+    }
+
+    pub(super) async fn stubs_page(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<(Code, u64)>> {
+        // A shelf that is not sealed changes: nothing is kept from page to page.
+        *self.merge.lock().await = None;
+        let rows = self.merged(day, after, limit, true).await?;
+        rows.iter().map(|row| Ok((row.code()?, row.archived()))).collect()
+    }
+
+    /// Empties some places of a sealed shelf; `None` when there is none left.
+    pub(super) async fn remove_some(
+        &self,
+        day: Day,
+        so_far: &Emptying,
+    ) -> Result<Option<Emptying>> {
+        let plan = self.plan(Manner::Read, day).await?;
+        let Some(plan) = plan.filter(|plan| plan.is_sealed()) else {
+            return Err(HotError::Damaged("a shelf is emptied that is not sealed".into()));
+        };
+        *self.merge.lock().await = None;
+        let places = 1_u64 << plan.bits();
+        let first = so_far.after.as_ref().map_or(0, |after| after.tie);
+        if first >= places {
+            return Ok(None);
+        }
+        let end = (first + PLACES_AT_ONCE).min(places);
+        let removed = (first..end)
+            .map(|bucket| self.remove_place(day, i32::try_from(bucket).unwrap_or(i32::MAX)));
+        let removed: Vec<u64> = several(AT_ONCE, removed).await?;
+        Ok(Some(Emptying {
+            removed: so_far.removed + removed.into_iter().sum::<u64>(),
+            after: Some(ListPosition { expires_at: day.end(), tie: end }),
+            walked: false,
+        }))
+    }
+
+    async fn remove_place(&self, day: Day, bucket: i32) -> Result<u64> {
+        let cql = "SELECT WRITETIME(sealed) FROM coupon WHERE shelf_day = ? AND bucket = ? LIMIT 1";
+        let time: Option<(Option<i64>,)> =
+            self.cluster.row(Manner::Read, cql, (date(day), bucket)).await?;
+        let Some((Some(time),)) = time else {
+            return Err(HotError::Damaged(format!("place {bucket} of a sealed shelf has no seal")));
+        };
+        let cql = concat!(
+            "SELECT ",
+            coupon_columns!(),
+            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code >= ''"
+        );
+        let (mut removed, mut from) = (0, Some(scylla::response::PagingState::start()));
+        while let Some(state) = from {
+            let (rows, next) =
+                self.cluster.page::<CouponRow>(cql, (date(day), bucket), state).await?;
+            let gone = rows.iter().map(|row| async move {
+                let is_row = row.moved_to().is_none();
+                let code = row.code()?;
+                self.recent.forget(&code);
+                if is_row && !row.is_stub() {
+                    let state = row.state.as_deref().unwrap_or_default();
+                    self.tallies.count_moved(&row.campaign_id()?, state);
+                    let expires_at = row.expires_at.map_or(Millis(0), millis);
+                    self.remove_hints(row.holder.as_deref(), expires_at, &code).await?;
+                }
+                Ok::<_, HotError>(u64::from(is_row))
+            });
+            let gone: Vec<u64> = several(AT_ONCE, gone).await?;
+            removed += gone.into_iter().sum::<u64>();
+            from = next;
+        }
+        // The range and not the partition: the seal stays for ever.
+        let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? AND bucket = ? \
+                   AND code >= ''";
+        self.cluster.write(cql, (time, date(day), bucket)).await?;
+        Ok(removed)
+    }
+
+    pub(super) async fn finish(&self, day: Day, unit: u64, emptied: bool) -> Result<()> {
+        let mut attempts = self.attempts("a unit of a shelf");
+        loop {
+            let plan = attempts.looked(self.plan(Manner::Read, day).await)?;
+            let Some(plan) = plan else { return Ok(()) };
+            let wanted = plan.unit().max(unit);
+            let emptied = plan.is_emptied() || emptied;
+            if plan.unit() == wanted && plan.is_emptied() == emptied {
+                break;
+            }
+            let cql = "UPDATE day_plan SET unit = ?, emptied = ? WHERE day = ? \
+                       IF unit = :before";
+            let values = UnitValues {
+                unit: signed(wanted),
+                emptied,
+                day: date(day),
+                before: (plan.unit() > 0).then(|| signed(plan.unit())),
+            };
+            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+        }
+        if emptied {
+            let bits = self.bits(day).await?.unwrap_or(0);
+            for shard in 0..closed_shards(bits) {
+                let cql = "DELETE FROM closed WHERE shelf_day = ? AND shard = ?";
+                self.cluster.write(cql, (date(day), shard)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn mark(&self) -> Result<ColdMark> {
+        Ok(ColdMark {
+            begun: self.setting_number(BEGUN).await?,
+            committed: self.setting_number(COMMITTED).await?,
+        })
+    }
+
+    pub(super) async fn raise_mark(&self, mark: ColdMark) -> Result<()> {
+        for (name, new) in [(BEGUN, mark.begun), (COMMITTED, mark.committed)] {
+            let Some(new) = new else { continue };
+            self.change_number(name, |here| here.is_none_or(|here| here < new).then_some(new))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn shelf_plan(plan: &PlanRow) -> ShelfPlan {
+    ShelfPlan {
+        day: plan.day(),
+        seal_after: plan.seal_after(),
+        sealed: plan.is_sealed(),
+        unit: plan.unit(),
+        emptied: plan.is_emptied(),
+    }
+}
+
+#[derive(scylla::SerializeRow)]
+struct StubValues<'a> {
+    version: i64,
+    archived: i64,
+    operation: Uuid,
+    shelf_day: scylla::value::CqlDate,
+    bucket: i32,
+    code: &'a str,
+    before: i64,
+}
+
+#[derive(scylla::SerializeRow)]
+struct UnitValues {
+    unit: i64,
+    emptied: bool,
+    day: scylla::value::CqlDate,
+    before: Option<i64>,
+}
+
+/// One merge at a time is kept.
+pub(super) type Merges = Arc<tokio::sync::Mutex<Option<Merge>>>;

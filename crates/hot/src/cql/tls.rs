@@ -1,0 +1,47 @@
+//! Encrypted connections to the cluster, in builds with the feature `cql-tls`.
+
+use scylla::client::session_builder::SessionBuilder;
+
+use super::{ConnectError, Tls};
+
+#[cfg(not(feature = "cql-tls"))]
+pub(super) fn with(
+    builder: SessionBuilder,
+    tls: Option<&Tls>,
+) -> Result<SessionBuilder, ConnectError> {
+    match tls {
+        None => Ok(builder),
+        Some(_) => Err(ConnectError::Setting(
+            "this build has no TLS for clusters: build with `--features cql-tls`".into(),
+        )),
+    }
+}
+
+#[cfg(feature = "cql-tls")]
+pub(super) fn with(
+    builder: SessionBuilder,
+    tls: Option<&Tls>,
+) -> Result<SessionBuilder, ConnectError> {
+    use std::sync::Arc;
+
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let Some(tls) = tls else { return Ok(builder) };
+    let bad = |why: &dyn std::fmt::Display| {
+        ConnectError::Setting(format!("{}: {why}", tls.authority.display()))
+    };
+    let certificates = CertificateDer::pem_file_iter(&tls.authority).map_err(|why| bad(&why))?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates {
+        let certificate = certificate.map_err(|why| bad(&why))?;
+        roots.add(certificate).map_err(|why| bad(&why))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| bad(&why))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(builder.tls_context(Some(Arc::new(config))))
+}

@@ -1,0 +1,190 @@
+//! What every store decides in the same way, whatever its rows look like.
+
+use std::borrow::Cow;
+
+use coupon::apply::{Action, Asker, Change, HOLD_PAST_EXPIRY_MS};
+use coupon::campaign::{Campaign, Handout};
+use coupon::code::{Code, CodeText};
+use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, State};
+use coupon::ids::{IssueRef, OrderRef, UserId};
+use coupon::imported::Standing;
+use coupon::minted::CodeKey;
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+
+use crate::{CampaignPatch, Patched};
+
+/// What is said of a change that the rules admit and the seal does not.
+pub(crate) fn refused_by_seal(action: &Action) -> Refusal {
+    match action {
+        Action::Issue { .. } | Action::Redeem { .. } | Action::Hold { .. } => Refusal::Expired,
+        Action::CancelRedemption { .. } => Refusal::CancelClosed,
+        Action::Release { .. }
+        | Action::Revoke { .. }
+        | Action::Void { .. }
+        | Action::Extend { .. } => Refusal::ShelfClosed,
+    }
+}
+
+/// A coupon moves only when its new expiry lies past its shelf's day, and never back.
+pub(crate) fn shelf_after(day: Day, after: &Coupon) -> Day {
+    match after.expires_at() > day.end() {
+        true => Day::shelf_of(after.expires_at()),
+        false => day,
+    }
+}
+
+/// The instant until which a shelf stays open for a campaign with coupons on it: as long as its
+/// cancelling and extending need it, and a hold that runs past the expiry.
+pub(crate) fn seal_after(day: Day, campaign: &Campaign) -> Millis {
+    let open_days = campaign.cancel_days.max(campaign.extend_days);
+    day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS)
+}
+
+/// Who holds the coupon after a change and did not before.
+pub(crate) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
+    after.holder().filter(|holder| before.holder() != Some(holder))
+}
+
+/// Who needs a place under the limit for a change: its new holder, or whoever holds a bearer code,
+/// since what could not be redeemed after the payment is not held for it.
+pub(crate) fn needs_place<'a>(
+    before: &Coupon,
+    action: &'a Action,
+    after: &'a Coupon,
+) -> Option<&'a UserId> {
+    match action {
+        Action::Hold { by, .. } if before.holder().is_none() => Some(by),
+        _ => new_holder(before, after),
+    }
+}
+
+/// In a campaign with `valid_days` the expiry of an issue counts from it.
+pub(crate) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
+    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
+        return Cow::Borrowed(change);
+    };
+    let expires_at = campaign.issued_until(change.at);
+    let (to, reference) = (to.clone(), reference.clone());
+    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
+}
+
+/// Whether it is not worth handing out again: issued once more, it could not be redeemed.
+pub(crate) fn is_worn(coupon: &Coupon) -> bool {
+    coupon.events().len() + 2 > EVENTS_OPEN_MAX
+}
+
+/// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a
+/// minted code or without it, it is one coupon.
+pub(crate) fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
+    let text: CodeText = reference?.replaces()?.parse().ok()?;
+    let minted = text.minted().filter(|code| keys.iter().any(|key| key.open(code).is_some()));
+    Some(minted.unwrap_or_else(|| text.foreign().clone()))
+}
+
+/// Why a coupon is not replaced by another.
+pub(crate) enum Irreplaceable {
+    /// It is somebody else's: nothing is said of it.
+    NotFound,
+    /// It still works and is given again as it is.
+    Works,
+    /// Something can still bring it back to its holder.
+    Refused(Refusal),
+}
+
+/// Only what nothing can bring back to its holder is replaced: one that still works is given again
+/// as it is, one that an admin can extend or whose redemption can be cancelled is refused by what
+/// stands in the way, and of somebody else's nothing is said.
+pub(crate) fn irreplaceable(
+    coupon: &Coupon,
+    campaign: &Campaign,
+    to: &UserId,
+    at: Millis,
+) -> Option<Irreplaceable> {
+    if coupon.holder() != Some(to) {
+        return Some(Irreplaceable::NotFound);
+    }
+    match coupon.state() {
+        State::Issued { .. } if !coupon.is_expired(at) => Some(Irreplaceable::Works),
+        State::Issued { .. } if at < coupon.expires_at().plus_days(campaign.extend_days) => {
+            Some(Irreplaceable::Refused(Refusal::Expired))
+        }
+        State::Redeemed { redemption, .. }
+            if at < redemption.at.plus_days(campaign.cancel_days) =>
+        {
+            Some(Irreplaceable::Refused(Refusal::AlreadyRedeemed))
+        }
+        _ => None,
+    }
+}
+
+/// The user and the order of a change behind a shared word, and whether it may issue a coupon.
+pub(crate) fn whose(change: &Change) -> Option<(UserId, OrderRef, bool)> {
+    match (&change.action, &change.asker) {
+        (Action::Redeem { by, order } | Action::Hold { by, order, .. }, _) => {
+            Some((by.clone(), order.clone(), true))
+        }
+        (Action::Release { order } | Action::CancelRedemption { order, .. }, Asker::User(user)) => {
+            Some((user.clone(), order.clone(), false))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the order has to do with this coupon already.
+pub(crate) fn is_of(coupon: &Coupon, user: &UserId, order: &OrderRef, at: Millis) -> bool {
+    let held = coupon.running_hold(at).is_some_and(|hold| hold.by == *user && hold.order == *order);
+    let redeemed = coupon.redemption_of(order).is_some_and(|past| past.by.as_ref() == Some(user));
+    held || redeemed
+}
+
+/// What a line of an import would have to say for the coupon to be as it is: no later line moves it
+/// forward.
+pub(crate) fn standing_of(coupon: &Coupon) -> Standing {
+    match coupon.state() {
+        State::Available => Standing::Available,
+        State::Issued { holder } => {
+            Standing::Issued { holder: holder.clone(), at: coupon.issued_at() }
+        }
+        State::Redeemed { redemption, .. } => Standing::Redeemed {
+            holder: redemption.by.clone(),
+            issued_at: coupon.issued_at(),
+            at: redemption.at,
+            // A line that named no order has got this one.
+            order: Some(redemption.order.clone())
+                .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
+        },
+        State::Void { .. } => Standing::Void,
+    }
+}
+
+/// The shelf inside a minted code.
+pub(crate) fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
+    keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
+}
+
+/// The terms after a patch, or why it is refused.
+pub(crate) fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
+    let mut campaign = campaign.clone();
+    if let Some(limit) = patch.per_user_limit {
+        let present = campaign.per_user_limit;
+        let raised = match (present, limit) {
+            (Some(present), Some(limit)) => limit >= present,
+            (None, Some(_)) => false,
+            (_, None) => campaign.handout == Handout::Bearer,
+        };
+        if !raised {
+            return Err(Patched::LimitNotRaised { present });
+        }
+        campaign.per_user_limit = limit;
+    }
+    campaign.name = patch.name.clone().unwrap_or(campaign.name);
+    campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
+    campaign.paused = patch.paused.unwrap_or(campaign.paused);
+    campaign.issue_from = patch.issue_from.unwrap_or(campaign.issue_from);
+    campaign.issue_until = patch.issue_until.unwrap_or(campaign.issue_until);
+    match (campaign.issue_from, campaign.issue_until) {
+        (Some(from), Some(until)) if from >= until => Err(Patched::WindowEmpty),
+        _ => Ok(campaign),
+    }
+}

@@ -1,0 +1,235 @@
+//! Which processes die, stand still and come back, and when: a plan from a seed, and its run.
+
+use std::time::{Duration, Instant};
+
+use super::client::Dice;
+use super::data::LOOK_EVERY;
+use super::load::{Faults, Pace, Together};
+
+/// Processes that can be ended, stopped and started again, by number from 0.
+pub(super) trait Fleet {
+    /// `kill -9`.
+    fn kill(&mut self, nth: usize);
+    /// Starts one that was killed, and waits until it works.
+    fn start(&mut self, nth: usize);
+    /// SIGSTOP.
+    fn freeze(&mut self, nth: usize);
+    /// SIGCONT.
+    fn thaw(&mut self, nth: usize);
+
+    fn begin(&mut self, what: What, nth: usize) {
+        match what {
+            What::Kill => self.kill(nth),
+            What::Freeze => self.freeze(nth),
+        }
+    }
+
+    fn end(&mut self, what: What, nth: usize) {
+        match what {
+            What::Kill => self.start(nth),
+            What::Freeze => self.thaw(nth),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// `kill -9`, and a start when it is over.
+    Kill,
+    /// SIGSTOP, and SIGCONT when it is over.
+    Freeze,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// Nodes of the store, by number.
+    Nodes(Vec<usize>),
+    /// A `serve`.
+    Serve(usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) what: What,
+    pub(super) whom: Whom,
+    pub(super) lasts: Duration,
+}
+
+/// What a plan is made from. The spans are shortest and longest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) nodes: usize,
+    pub(super) serves: usize,
+    /// Faults of nodes; without nodes, of the services.
+    pub(super) faults: usize,
+    pub(super) frozen: (Duration, Duration),
+    pub(super) down: (Duration, Duration),
+}
+
+/// Each sixth fault of nodes hits two of them at once, and the store has no quorum.
+const TWO_EVERY: usize = 6;
+
+/// Behind each fifth fault of a node comes one of a service.
+const SERVE_EVERY: usize = 5;
+
+/// The faults of a run, one after the other.
+pub(super) fn plan(seed: u64, shape: &Shape) -> Vec<Fault> {
+    let mut dice = Dice(seed);
+    let mut faults = Vec::new();
+    for nth in 0..shape.faults {
+        if shape.nodes > 0 {
+            let first = dice.below(shape.nodes as u64) as usize;
+            let two = shape.nodes > 2 && nth % TWO_EVERY == TWO_EVERY - 1;
+            let second = two.then_some((first + 1) % shape.nodes);
+            let whom = Whom::Nodes([first].into_iter().chain(second).collect());
+            faults.push(fault(&mut dice, shape, whom));
+        }
+        if shape.nodes == 0 || nth % SERVE_EVERY == SERVE_EVERY - 1 {
+            let whom = Whom::Serve(dice.below(shape.serves as u64) as usize);
+            faults.push(fault(&mut dice, shape, whom));
+        }
+    }
+    faults
+}
+
+fn fault(dice: &mut Dice, shape: &Shape, whom: Whom) -> Fault {
+    let (what, (least, most)) = match dice.below(2) {
+        0 => (What::Kill, shape.down),
+        _ => (What::Freeze, shape.frozen),
+    };
+    Fault { what, whom, lasts: least + dice.within(most - least) }
+}
+
+/// Makes the faults of `plan`, spread over the requests of the run, and leaves everything up.
+/// Says how many there were: fewer than planned when the run is late.
+pub(super) fn run(
+    plan: &[Fault],
+    nodes: &mut dyn Fleet,
+    serves: &mut dyn Fleet,
+    pace: &Pace,
+) -> usize {
+    let _until_here = (Faults(pace), Together(pace));
+    for (done, fault) in plan.iter().enumerate() {
+        wait_for_share(done, plan.len(), pace);
+        if pace.is_over() {
+            return done;
+        }
+        let (fleet, whom): (&mut dyn Fleet, &[usize]) = match &fault.whom {
+            Whom::Nodes(whom) => (nodes, whom),
+            Whom::Serve(whom) => (serves, std::slice::from_ref(whom)),
+        };
+        whom.iter().for_each(|nth| fleet.begin(fault.what, *nth));
+        std::thread::sleep(fault.lasts);
+        whom.iter().for_each(|nth| fleet.end(fault.what, *nth));
+    }
+    plan.len()
+}
+
+/// Waits until the requests have come as far as the faults, but not for ever: while the store is
+/// slow the faults go on.
+fn wait_for_share(done: usize, of: usize, pace: &Pace) {
+    const AT_MOST: Duration = Duration::from_secs(15);
+    let begun = Instant::now();
+    let share = pace.operations * done / of;
+    while pace.come_to() < share && begun.elapsed() < AT_MOST && !pace.is_over() {
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// How many of each kind.
+pub(super) fn counts(faults: &[Fault]) -> String {
+    let count = |fits: fn(&Fault) -> bool| faults.iter().filter(|fault| fits(fault)).count();
+    let of_nodes = |fault: &Fault| matches!(fault.whom, Whom::Nodes(_));
+    let two = count(|fault| matches!(&fault.whom, Whom::Nodes(nodes) if nodes.len() > 1));
+    format!(
+        "{} faults: {} of nodes ({two} of two at once), {} of services; {} kills, {} freezes",
+        faults.len(),
+        count(of_nodes),
+        faults.len() - count(of_nodes),
+        count(|fault| fault.what == What::Kill),
+        count(|fault| fault.what == What::Freeze),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::data::PATIENCE;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn shape(nodes: usize) -> Shape {
+        let frozen = (SECOND, 15 * SECOND);
+        Shape { nodes, serves: 2, faults: 40, frozen, down: (SECOND / 10, 5 * SECOND) }
+    }
+
+    #[derive(Default)]
+    struct Toy {
+        down: Vec<usize>,
+        frozen: Vec<usize>,
+        most: usize,
+    }
+
+    impl Fleet for Toy {
+        fn kill(&mut self, nth: usize) {
+            self.down.push(nth);
+            self.most = self.most.max(self.down.len());
+        }
+
+        fn start(&mut self, nth: usize) {
+            self.down.retain(|it| *it != nth);
+        }
+
+        fn freeze(&mut self, nth: usize) {
+            self.frozen.push(nth);
+            self.most = self.most.max(self.frozen.len());
+        }
+
+        fn thaw(&mut self, nth: usize) {
+            self.frozen.retain(|it| *it != nth);
+        }
+    }
+
+    #[test]
+    fn plans() {
+        for seed in 0..50 {
+            let faults = plan(seed, &shape(3));
+            let of_nodes: Vec<&Vec<usize>> = faults
+                .iter()
+                .filter_map(|fault| match &fault.whom {
+                    Whom::Nodes(nodes) => Some(nodes),
+                    Whom::Serve(_) => None,
+                })
+                .collect();
+            assert_eq!(of_nodes.len(), 40, "seed {seed}: faults of nodes");
+            assert_eq!(faults.len(), 48, "seed {seed}: with those of services");
+            let two = of_nodes.iter().filter(|nodes| nodes.len() == 2).count();
+            assert_eq!(two, 6, "seed {seed}: of two at once");
+            assert!(of_nodes.iter().all(|it| it.len() == 1 || it[0] != it[1]), "seed {seed}");
+            for what in [What::Kill, What::Freeze] {
+                let count = faults.iter().filter(|fault| fault.what == what).count();
+                assert!(count >= 10, "seed {seed}: {count} of {what:?}");
+            }
+            let frozen = faults.iter().filter(|fault| fault.what == What::Freeze);
+            assert!(frozen.into_iter().all(|it| (SECOND..=15 * SECOND).contains(&it.lasts)));
+            assert_eq!(faults, plan(seed, &shape(3)), "seed {seed}: the same again");
+        }
+        assert!(plan(1, &shape(0)).iter().all(|it| matches!(it.whom, Whom::Serve(0 | 1))));
+    }
+
+    #[test]
+    fn a_run_ends_with_all_up() {
+        let short = (Duration::ZERO, Duration::from_millis(2));
+        let shape = Shape { frozen: short, down: short, ..shape(3) };
+        let (mut nodes, mut serves) = (Toy::default(), Toy::default());
+        let pace = Pace::new(0, PATIENCE);
+        let planned = plan(1, &shape);
+        assert_eq!(run(&planned, &mut nodes, &mut serves, &pace), planned.len());
+        assert_eq!((nodes.most, serves.most), (2, 1), "at once");
+        for toy in [nodes, serves] {
+            assert!(toy.down.is_empty() && toy.frozen.is_empty());
+        }
+        let late = Pace::new(0, Duration::ZERO);
+        assert_eq!(run(&planned, &mut Toy::default(), &mut Toy::default(), &late), 0, "late");
+    }
+}

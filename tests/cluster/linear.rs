@@ -1,0 +1,319 @@
+//! The checker: whether one coupon can have behaved as a history says.
+//!
+//! A search after Wing and Gong with Lowe's memory. A *point* is a set of operations that have
+//! been put into an order, and the coupon after them. From a point the search goes on with each
+//! operation that was invoked before any other one outstanding had returned, if the model tells
+//! there what its client was told. The history is legal if a point is reached at which no answered
+//! operation is left; those of unknown outcome may be left.
+//!
+//! Five things keep the search short, and none of them decides:
+//! - an answer that leaves the coupon as it was (a read, a refusal, a replay) is put in its place
+//!   as soon as it fits: whatever can follow without it can follow behind it;
+//! - versions never go back in the model, so a point that has passed the version which an answer
+//!   yet to be put in order shows leads nowhere;
+//! - nor are events taken back: one that the last read does not show in its place was not added;
+//! - of requests for the same whose outcome is unknown the earlier is tried first, and alone;
+//! - no point is visited twice.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use coupon::coupon::Coupon;
+
+use super::history::{Entry, Facts, Operation, Told};
+use super::model::{Step, World};
+
+/// Most points of one coupon. A history of some hundred operations has about as many points as
+/// operations; past this the answer would come too late, and memory is bounded: 5 KB a point.
+pub(super) const POINTS_MAX: usize = 50_000;
+
+/// Most steps that wait to be tried, at 16 bytes each.
+const WAITING_MAX: usize = 4_000_000;
+
+/// Why a history is not found to be legal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// There is no order.
+    Violation(String),
+    /// The search was given up. Never a pass.
+    Undecided { points: usize },
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::Violation(why) => write!(f, "no order explains it: {why}"),
+            Wrong::Undecided { points } => write!(f, "undecided after {points} points"),
+        }
+    }
+}
+
+/// Whether `history` is linearizable; how many points that took.
+///
+/// # Errors
+/// [`Wrong`]: also where the search was too long.
+pub(super) fn check(world: &World, history: &[Operation]) -> Result<usize, Wrong> {
+    check_within(world, history, POINTS_MAX)
+}
+
+fn check_within(world: &World, history: &[Operation], points_max: usize) -> Result<usize, Wrong> {
+    let mut search = Search::new(world, history);
+    let Some(first) = search.settled(search.beginning()) else {
+        return Err(search.violation());
+    };
+    let mut waiting = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next = Some(Rc::new(first));
+    loop {
+        if let Some(point) = next.take().filter(|point| seen.insert(Rc::clone(point))) {
+            if point.left == 0 {
+                return Ok(seen.len());
+            }
+            let operations = search.outstanding(&point);
+            // What is put last is tried first: the earliest of those that were answered.
+            waiting.extend(operations.into_iter().rev().map(|nth| (Rc::clone(&point), nth)));
+        }
+        if seen.len() > points_max || waiting.len() > WAITING_MAX {
+            return Err(Wrong::Undecided { points: seen.len() });
+        }
+        let Some((point, nth)) = waiting.pop() else { return Err(search.violation()) };
+        next = search.after(&point, nth).map(Rc::new);
+    }
+}
+
+/// Which operations are in order, and the coupon after them.
+#[derive(Clone, Debug)]
+struct Point {
+    done: Bits,
+    /// The first answered operation that is not.
+    first: usize,
+    /// How many answered ones are not.
+    left: usize,
+    coupon: Rc<Coupon>,
+}
+
+impl PartialEq for Point {
+    fn eq(&self, other: &Point) -> bool {
+        self.done == other.done && self.coupon == other.coupon
+    }
+}
+
+impl Eq for Point {}
+
+impl Hash for Point {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.done.hash(state);
+        self.coupon.version().hash(state);
+    }
+}
+
+struct Search<'a> {
+    world: &'a World,
+    /// Answered ones by invocation, then those of unknown outcome.
+    operations: Vec<&'a Operation>,
+    answered: usize,
+    /// For each answered operation, the earliest version that it or a later one shows.
+    earliest_from: Vec<u64>,
+    /// The last read, and the events that it shows.
+    last_read: Option<(usize, &'a [Entry])>,
+    /// For each of unknown outcome, an earlier one that asks for the same.
+    same_before: Vec<Option<usize>>,
+    /// The point with the fewest answers left, for the report.
+    farthest: Option<Point>,
+}
+
+impl<'a> Search<'a> {
+    fn new(world: &'a World, history: &'a [Operation]) -> Search<'a> {
+        let is_answered = |operation: &&Operation| operation.answered().is_some();
+        // What never took effect has no place in any order.
+        let possible = history.iter().filter(|it| !matches!(it.told, Told::Nothing));
+        let (mut operations, mut unknown): (Vec<_>, Vec<_>) = possible.partition(is_answered);
+        operations.sort_by_key(|it| it.invoked);
+        unknown.sort_by_key(|it| it.invoked);
+        let answered = operations.len();
+        let mut earliest_from: Vec<u64> = operations.iter().map(|it| latest_before(it)).collect();
+        earliest_from.push(u64::MAX);
+        for nth in (0..answered).rev() {
+            earliest_from[nth] = earliest_from[nth].min(earliest_from[nth + 1]);
+        }
+        let shown = |nth: &usize| Some((*nth, shown_events(operations[*nth])?));
+        let last_read = (0..answered).rev().find_map(|nth| shown(&nth));
+        let same =
+            |nth: usize| (0..nth).rev().find(|other| unknown[*other].ask == unknown[nth].ask);
+        let same_before = (0..unknown.len()).map(|nth| same(nth).map(|it| answered + it)).collect();
+        operations.append(&mut unknown);
+        let farthest = None;
+        Search { world, operations, answered, earliest_from, last_read, same_before, farthest }
+    }
+
+    fn beginning(&self) -> Point {
+        let coupon = Rc::new(self.world.start.clone());
+        let done = Bits::none(self.operations.len());
+        Point { done, first: 0, left: self.answered, coupon }
+    }
+
+    /// The operations that may be next: nobody outstanding had returned when they were invoked.
+    fn outstanding(&self, point: &Point) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut horizon = Duration::MAX;
+        for nth in point.first..self.answered {
+            let operation = self.operations[nth];
+            if operation.invoked > horizon {
+                break;
+            }
+            if !point.done.has(nth) {
+                found.push(nth);
+                horizon = horizon.min(operation.returned);
+            }
+        }
+        let unknown = self.answered..self.operations.len();
+        let begun = unknown.take_while(|nth| self.operations[*nth].invoked <= horizon);
+        let is_first = |nth: usize| {
+            self.same_before[nth - self.answered].is_none_or(|same| point.done.has(same))
+        };
+        found.extend(begun.filter(|nth| !point.done.has(*nth) && is_first(*nth)));
+        found
+    }
+
+    /// The point after one more operation, if that fits and leads anywhere.
+    fn after(&mut self, point: &Point, nth: usize) -> Option<Point> {
+        let operation = self.operations[nth];
+        if !may_fit(operation, &point.coupon) {
+            return None;
+        }
+        let coupon = match self.world.step(&point.coupon, operation)? {
+            // One that may not have been done at all need not be put anywhere.
+            Step::Stays if operation.answered().is_none() => return None,
+            Step::Stays => Rc::clone(&point.coupon),
+            Step::Becomes(after) if !self.is_seen_later(point, &after) => return None,
+            Step::Becomes(after) => after,
+        };
+        let point = self.with(Point { coupon, ..point.clone() }, nth);
+        self.settled(point)
+    }
+
+    /// Whether the event that `after` has more than the point is the one that the last read shows.
+    fn is_seen_later(&self, point: &Point, after: &Coupon) -> bool {
+        let (before, events) = (point.coupon.events().len(), after.events());
+        match self.last_read {
+            Some((read, shown)) if events.len() > before && !point.done.has(read) => {
+                shown.get(before).is_some_and(|shown| shown.fits(&events[before]))
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    fn with(&self, mut point: Point, nth: usize) -> Point {
+        point.done.set(nth);
+        point.left -= usize::from(nth < self.answered);
+        while point.first < self.answered && point.done.has(point.first) {
+            point.first += 1;
+        }
+        point
+    }
+
+    /// The point with every answer in place that leaves the coupon as it is; none where an answer
+    /// yet to come shows a version that has passed.
+    fn settled(&mut self, mut point: Point) -> Option<Point> {
+        loop {
+            let mut fitted = false;
+            for nth in self.outstanding(&point) {
+                let operation = self.operations[nth];
+                if !operation.left_it_as_it_was() || !may_fit(operation, &point.coupon) {
+                    continue;
+                }
+                if let Some(Step::Stays) = self.world.step(&point.coupon, operation) {
+                    point = self.with(point, nth);
+                    fitted = true;
+                }
+            }
+            if !fitted {
+                break;
+            }
+        }
+        let leads_nowhere = point.coupon.version() > self.latest_that_leads_on(&point);
+        if self.farthest.as_ref().is_none_or(|farthest| point.left < farthest.left) {
+            self.farthest = Some(point.clone());
+        }
+        (!leads_nowhere).then_some(point)
+    }
+
+    /// The latest version from which every answer that is not in order can still be given.
+    fn latest_that_leads_on(&self, point: &Point) -> u64 {
+        let mut latest = u64::MAX;
+        let mut horizon = Duration::MAX;
+        for nth in point.first..self.answered {
+            let operation = self.operations[nth];
+            if operation.invoked > horizon {
+                // From here on nothing is in order.
+                return latest.min(self.earliest_from[nth]);
+            }
+            if !point.done.has(nth) {
+                latest = latest.min(latest_before(operation));
+                horizon = horizon.min(operation.returned);
+            }
+        }
+        latest
+    }
+
+    /// Where the search came farthest, and why it came no farther.
+    fn violation(&self) -> Wrong {
+        let Some(point) = &self.farthest else { return Wrong::Violation("it is empty".into()) };
+        let in_order = self.answered - point.left;
+        let facts = Facts::of(&point.coupon, self.world.at);
+        let mut text = format!("{in_order} of {} answers fit, up to {facts:?}", self.answered);
+        for nth in self.outstanding(point) {
+            let Operation { client, invoked, returned, ask, told } = self.operations[nth];
+            let would = self.world.would_tell(&point.coupon, ask);
+            text.push_str(&format!(
+                "\n  client {client}, {invoked:?} to {returned:?}: {ask:?}\n    was told {told:?}\n    \
+                 would be told {would}"
+            ));
+        }
+        Wrong::Violation(text)
+    }
+}
+
+/// Whether the version that was shown allows the operation to be the next; true without one.
+fn may_fit(operation: &Operation, coupon: &Coupon) -> bool {
+    let version = coupon.version();
+    shown_version(operation).is_none_or(|shown| shown == version || shown == version + 1)
+}
+
+/// The latest version that the coupon can have had before the operation.
+fn latest_before(operation: &Operation) -> u64 {
+    let made = operation.answered().is_some_and(|it| it.status == 201);
+    shown_version(operation).map_or(u64::MAX, |shown| shown.saturating_sub(u64::from(made)))
+}
+
+fn shown_events(operation: &Operation) -> Option<&[Entry]> {
+    operation.answered()?.coupon.as_ref()?.events.as_deref()
+}
+
+fn shown_version(operation: &Operation) -> Option<u64> {
+    operation.answered()?.coupon.as_ref().map(|shown| shown.version)
+}
+
+/// A set of small numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Bits(Box<[u64]>);
+
+impl Bits {
+    fn none(count: usize) -> Bits {
+        Bits(vec![0; count.div_ceil(64)].into())
+    }
+
+    fn has(&self, nth: usize) -> bool {
+        self.0[nth / 64] >> (nth % 64) & 1 == 1
+    }
+
+    fn set(&mut self, nth: usize) {
+        self.0[nth / 64] |= 1 << (nth % 64);
+    }
+}
+
+#[cfg(test)]
+mod tests;
