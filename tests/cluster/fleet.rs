@@ -45,6 +45,10 @@ impl Serves {
     /// the folder of the cold tier.
     pub(super) fn start(hot: Hot) -> Serves {
         let data: Vec<Data> = (0..hot.services()).map(|_| Data::new()).collect();
+        if let Hot::Cql(address) = &hot {
+            let made = data[0].run(&["schema", "apply", "--hot", address]);
+            assert_eq!(made.code, Some(0), "{made:?}");
+        }
         // The first command on a folder makes its keys.
         let token = data[0].token("admin", "root");
         for other in &data[1..] {
@@ -59,6 +63,21 @@ impl Serves {
     /// One that runs.
     pub(super) fn any(&self) -> &Server {
         self.servers.iter().flatten().next().expect("a service is up")
+    }
+
+    /// How the services that run now have settled writes of whose outcome nobody told them: found to
+    /// have happened, found not to have, left unknown.
+    pub(super) fn settled(&self) -> [u64; 3] {
+        let mut all = [0; 3];
+        for server in self.servers.iter().flatten() {
+            let text = server.client(&self.token).get("/metrics").must(200).text();
+            for (sum, how) in all.iter_mut().zip(["applied", "refused", "unknown"]) {
+                let name = format!("couponry_hot_unknown_settled_total{{how=\"{how}\"}} ");
+                let count = text.lines().find_map(|line| line.strip_prefix(&name));
+                *sum += count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+            }
+        }
+        all
     }
 
     /// SIGTERM to all, and a good end.

@@ -1,7 +1,10 @@
 //! The command line: help, wrong calls, tokens, settings and their origins.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::data::{Data, wait_until};
@@ -24,6 +27,7 @@ fn help() {
         "notify",
         "backup",
         "restore",
+        "schema",
         "token",
         "key",
         "doctor",
@@ -65,7 +69,8 @@ fn help() {
 fn wrong_calls() {
     let data = Data::new();
     fs::write(data.folder().join("bad.toml"), "colour = \"red\"\n").expect("bad.toml");
-    let rows: [(&str, &[&str]); 15] = [
+    let away = "cql://127.0.0.1:1/k";
+    let rows: [(&str, &[&str]); 27] = [
         ("no command", &[]),
         ("an unknown command", &["redeem"]),
         ("an unknown flag", &["serve", "--colour", "red"]),
@@ -74,7 +79,19 @@ fn wrong_calls() {
         ("a user without a name", &["token", "--role", "user"]),
         ("no time at all", &["token", "--role", "admin", "--ttl", "0h"]),
         ("more than a year", &["token", "--role", "admin", "--ttl", "367d"]),
-        ("another hot store", &["config", "--hot", "cql://h:9042/k"]),
+        ("another hot store", &["config", "--hot", "postgres://h/k"]),
+        ("a cluster without a keyspace", &["config", "--hot", "cql://h:9042"]),
+        ("a keyspace that is none", &["config", "--hot", "cql://h:9042/My-Shop"]),
+        ("a password in the address", &["config", "--hot", "cql://me:secret@h/k"]),
+        ("a password as a flag", &["config", "--cql-password", "secret"]),
+        ("a user without a password", &["config", "--cql-user", "me"]),
+        ("the schema of a data folder", &["schema", "apply"]),
+        ("a schema without a verb", &["schema", "--hot", away]),
+        ("no copy at all", &["schema", "apply", "--hot", away, "--replication", "0"]),
+        ("a compaction that is none", &["schema", "apply", "--hot", away, "--compaction", "x"]),
+        ("no such certificate", &["schema", "diff", "--hot", away, "--cql-authority", "no.pem"]),
+        ("a backup of a cluster", &["backup", "to", "--hot", away]),
+        ("a backup into a cluster", &["restore", "from", "--hot", away]),
         ("a file that is not there", &["config", "--config", "nowhere.toml"]),
         ("a setting that is none", &["config", "--config", "bad.toml"]),
         ("a log that is none", &["config", "--log-format", "xml"]),
@@ -87,6 +104,7 @@ fn wrong_calls() {
         assert_eq!(ran.code, Some(2), "{name}: {ran:?}");
         assert!(!ran.stderr.is_empty() && ran.stdout.is_empty(), "{name}: {ran:?}");
         assert!(!data.path().exists(), "{name}: it has made a data folder");
+        assert!(!ran.stderr.contains("secret"), "{name}: it shows a password: {ran:?}");
     }
 }
 
@@ -140,6 +158,73 @@ fn settings_and_their_origins() {
         let line = line.unwrap_or_else(|| panic!("{name}: no {setting} in {printed}"));
         assert!(line.contains(value) && line.contains(origin), "{name}: {line}");
     }
+}
+
+#[test]
+fn settings_of_a_cluster() {
+    let data = Data::new();
+    let file = "cql_user = \"shop\"\ncql_password = \"geheim\"\ncql_datacenter = \"dc1\"\n";
+    fs::write(data.folder().join("couponry.toml"), file).expect("couponry.toml");
+    let hot = ["config", "--hot", "cql://a,b:1/shop"];
+    let given = |more: &[&str], environment: &[(&str, &str)]| {
+        let mut command = data.command(hot.iter().chain(more));
+        let output = command.envs(environment.iter().copied()).output().expect("config runs");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{printed}");
+        assert!(!printed.contains("geheim"), "a password is shown: {printed}");
+        printed
+    };
+    let (file, flag) = ("couponry.toml", "flag or environment");
+    let (none, never) = (given(&[], &[]), given(&["--compact-every", "15m"], &[]));
+    let set = given(&["--cql-authority", "ca.pem"], &[("COUPONRY_CQL_PASSWORD", "geheim-2")]);
+    let rows = [
+        ("ports where none are named", &none, "hot", "cql://a:9042,b:1/shop", flag),
+        ("a user", &none, "cql_user", "shop", file),
+        ("a password", &none, "cql_password", "set", file),
+        ("a password in the environment", &set, "cql_password", "set", flag),
+        ("a data centre", &none, "cql_datacenter", "dc1", file),
+        ("a certificate", &set, "cql_authority", "ca.pem", flag),
+        ("who compacts", &none, "compact_every", "0", "default"),
+        ("who compacts, by choice", &never, "compact_every", "15m", flag),
+    ];
+    for (name, printed, setting, value, origin) in rows {
+        let line = format!("{setting} = {value}  # {origin}");
+        assert!(printed.lines().any(|it| it == line), "{name}: no {line:?} in {printed}");
+    }
+}
+
+/// Nothing is there, on a port that nothing listens on.
+#[test]
+fn a_cluster_that_is_away() {
+    let data = Data::new();
+    let hot = "cql://127.0.0.1:1/shop";
+    let rows: [(&str, &[&str], &str); 4] = [
+        ("a new node", &["campaign", "list"], "copy the folder `keys` from a node that runs"),
+        ("a token of a new node", &["token", "--role", "admin"], "copy the folder `keys`"),
+        ("a key of a new node", &["key", "add", "--kind", "code"], "copy the folder `keys`"),
+        ("a cluster to come", &["schema", "diff"], "waited 10 s for the cluster cql://127.0.0.1:1"),
+    ];
+    for (name, arguments, why) in rows {
+        let ran = data.run(&[arguments, &["--hot", hot]].concat());
+        assert_eq!(ran.code, Some(1), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(why) && ran.stdout.is_empty(), "{name}: {ran:?}");
+        assert!(!data.path().exists(), "{name}: it has made a data folder");
+    }
+    let mut serve = data.command(["serve", "--listen", "127.0.0.1:0", "--hot", hot]);
+    let serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut serve = serve.expect("the binary starts");
+    let mut log = BufReader::new(serve.stderr.take().expect("stderr is piped")).lines();
+    for nth in 1..=2 {
+        let line = log.next().expect("a line of the log").expect("text");
+        let waits = format!("waiting for the cluster: {hot}: ");
+        assert!(line.contains(&waits) && line.contains("refused"), "line {nth}: {line}");
+    }
+    kill_process(Pid::from_child(&serve), Signal::TERM).expect("SIGTERM");
+    let ended = serve.wait_with_output().expect("the end of serve");
+    assert_eq!(ended.status.code(), Some(0), "a signal ends the wait");
+    assert!(ended.stdout.is_empty(), "there was nothing to serve");
+    let keys: Vec<_> = fs::read_dir(data.path().join("keys")).expect("keys").collect();
+    assert!(keys.is_empty(), "keys are made when it is known that there are none: {keys:?}");
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub(crate) struct SettingFlags {
         hide_env_values = true
     )]
     pub(crate) data: Option<PathBuf>,
-    /// Hot store: sqlite [default: sqlite]
+    /// Hot store: sqlite, or cql://HOST:PORT,HOST:PORT/KEYSPACE on ScyllaDB or Apache Cassandra
+    /// [default: sqlite]
     #[arg(long, global = true, env = "COUPONRY_HOT", value_name = "STORE", hide_env_values = true)]
     pub(crate) hot: Option<String>,
     /// Cold tier: a folder [default: DATA/cold]
@@ -42,7 +43,39 @@ pub(crate) struct SettingFlags {
         hide_env_values = true
     )]
     pub(crate) cold: Option<String>,
-    /// Time between two compactions by `serve`: 15m, 1h, 1d; 0 for never [default: 1h]
+    /// User at the cluster; the password comes from COUPONRY_CQL_PASSWORD or the settings file
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_CQL_USER",
+        value_name = "USER",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) cql_user: Option<String>,
+    /// The data centre whose replicas have to agree, where the cluster has several
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_CQL_DATACENTER",
+        value_name = "NAME",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) cql_datacenter: Option<String>,
+    /// Encrypt the connections to the cluster: file with the certificates that sign those of its
+    /// nodes (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_CQL_AUTHORITY",
+        value_name = "FILE",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) cql_authority: Option<PathBuf>,
+    /// Time between two compactions by `serve`: 15m, 1h, 1d; 0 for never [default: 1h; never on a
+    /// cluster, where one node does it, or none]
     #[arg(
         long,
         global = true,
@@ -52,7 +85,8 @@ pub(crate) struct SettingFlags {
         hide_short_help = true
     )]
     pub(crate) compact_every: Option<Every>,
-    /// Address that `serve` posts notices to by itself, once an hour [default: none]
+    /// Address that `serve` posts notices to by itself, once an hour; on a cluster set it for one
+    /// node [default: none]
     #[arg(
         long,
         global = true,
@@ -90,7 +124,7 @@ pub(crate) struct SettingFlags {
         hide_env_values = true
     )]
     pub(crate) config: Option<PathBuf>,
-    /// Free space below which writes are refused, in MiB [default: 256]
+    /// Free space below which writes are refused, in MiB; not on a cluster [default: 256]
     #[arg(
         long,
         global = true,
@@ -194,6 +228,7 @@ Examples:
     Compact(commands::compact::CompactAsk),
     Backup(commands::backup::BackupAsk),
     Restore(commands::restore::RestoreAsk),
+    Schema(commands::schema::SchemaAsk),
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenAsk),
     Key(commands::key::KeyAsk),

@@ -15,4 +15,5 @@ pub(crate) mod key;
 pub(crate) mod notify;
 pub(crate) mod openapi;
 pub(crate) mod restore;
+pub(crate) mod schema;
 pub(crate) mod token;

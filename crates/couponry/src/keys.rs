@@ -82,6 +82,7 @@ impl Key {
 }
 
 /// All keys of a data folder, oldest first.
+#[derive(Clone)]
 pub(crate) struct Keys {
     folder: PathBuf,
     pub(crate) all: Vec<Key>,
@@ -112,6 +113,14 @@ impl Keys {
         let folder = data.join("keys");
         let all = Keys::read_all(&folder)?;
         Ok(Keys { folder, all })
+    }
+
+    /// The keys of `data`; none where there is no folder of them.
+    pub(crate) fn load_if_any(data: &Path) -> Result<Keys, Sorry> {
+        match data.join("keys").is_dir() {
+            true => Keys::load(data),
+            false => Ok(Keys { folder: data.join("keys"), all: Vec::new() }),
+        }
     }
 
     fn read_all(folder: &Path) -> Result<Vec<Key>, Sorry> {

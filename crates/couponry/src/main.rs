@@ -2,6 +2,7 @@
 //! files and writes to standard output.
 
 mod cli;
+mod cluster;
 mod commands;
 mod compaction;
 mod failure;
@@ -58,6 +59,7 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
         Command::Compact(ask) => commands::compact::run(&settings, ask).await,
         Command::Backup(ask) => commands::backup::run(&settings, ask).await,
         Command::Restore(ask) => commands::restore::run(&settings, ask).await,
+        Command::Schema(ask) => commands::schema::run(&settings, ask).await,
         Command::Notify(flags) => commands::notify::run(&settings, flags).await,
         Command::Token(ask) => commands::token::run(&settings, ask),
         Command::Key(ask) => commands::key::run(&settings, ask),
@@ -72,9 +74,9 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
 /// Logs go to standard error: people read them on a terminal, machines elsewhere.
 fn start_log(settings: &Settings) -> Result<(), Sorry> {
     use std::io::IsTerminal;
-    // The kernel logs as an error what is none, such as a table that is not made yet; what matters
-    // comes back from it and is logged by us.
-    let filter = format!("delta_kernel=off,{}", settings.log.value);
+    // The kernel logs as an error what is none, such as a table that is not made yet, the driver
+    // each connection that it tries; what matters comes back from them and is logged by us.
+    let filter = format!("delta_kernel=off,scylla=off,{}", settings.log.value);
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| Sorry::wrong_call(format!("log: {error}")))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -11,12 +11,13 @@ use compactor::{CompactError, Misfit, standing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{HotStore, Shelves};
+use hot::{HotError, HotStore};
 use router::Router;
 
+use crate::cluster::{self, Cluster, NotOpen, Waiting};
 use crate::failure::Sorry;
 use crate::keys::{Keys, Kind};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 
 /// The folder inside DATA in which `restore` has what it has not put in its place yet.
 pub(crate) const RESTORING: &str = "restoring";
@@ -36,32 +37,94 @@ pub(crate) fn caller() -> Caller {
     Caller { role: Role::Admin, subject }
 }
 
-/// The engine of a command, beside a running `serve` or without one.
-///
-/// # Errors
-/// Those of [`engine()`]; no data in the folder, where none is to be made.
-pub(crate) async fn for_command(settings: &Settings, missing: Missing) -> Result<Engine, Sorry> {
-    let data = &settings.data.value;
-    let keys = match missing {
-        Missing::Make => {
-            must_not_be_half_restored(data)?;
-            Keys::load_or_make(data)?
-        }
-        Missing::Say => {
-            must_be_there(data)?;
-            Keys::load(data)?
-        }
-    };
-    engine(settings, &keys).await
+/// What a process works with.
+pub(crate) struct Opened {
+    /// Everything that is done with coupons.
+    pub(crate) engine: Arc<Engine>,
+    /// The keys of the data folder.
+    pub(crate) keys: Keys,
+    /// The hot store, where it is a cluster.
+    pub(crate) cluster: Option<Cluster>,
 }
 
-/// Refuses a folder without a store.
-pub(crate) fn must_be_there(data: &Path) -> Result<(), Sorry> {
+impl Opened {
+    /// To be called at the end, whatever that is: what is only in memory is written down.
+    pub(crate) async fn close(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.flush().await;
+        }
+    }
+}
+
+/// Does a command's work with an engine, beside a running `serve` or without one. A cluster that is
+/// not there is waited for.
+///
+/// # Errors
+/// Those of the work; no data in the folder, where none is to be made; what [`opened`] says.
+pub(crate) async fn with<T>(
+    settings: &Settings,
+    missing: Missing,
+    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, Sorry>,
+) -> Result<T, Sorry> {
+    let opened = match &settings.hot.value {
+        Hot::Sqlite => opened(settings, missing).await.map_err(NotOpen::sorry)?,
+        Hot::Cluster(target) => {
+            let attempt = async || opened(settings, missing).await;
+            cluster::patiently(target, Waiting::Command, attempt).await?
+        }
+    };
+    let done = work(&opened.engine).await;
+    opened.close().await;
+    done
+}
+
+/// The engine over the stores and keys that the settings name. Other processes may work with the
+/// same.
+///
+/// # Errors
+/// A folder that cannot be used; a batch whose key is missing; a cluster that is away or not made
+/// ready.
+pub(crate) async fn opened(settings: &Settings, missing: Missing) -> Result<Opened, NotOpen> {
+    let data = &settings.data.value;
     must_not_be_half_restored(data)?;
-    let path = data.join(FILE_NAME);
+    let cold = cold(settings);
+    let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
+        Hot::Sqlite => {
+            let keys = match missing {
+                Missing::Make => Keys::load_or_make(data)?,
+                Missing::Say => {
+                    must_be_there(settings)?;
+                    Keys::load(data)?
+                }
+            };
+            let store = sqlite(settings, &keys, &cold)?;
+            (keys, Arc::new(store), None)
+        }
+        Hot::Cluster(target) => {
+            let keys = cluster::keys(settings, target, missing).await?;
+            let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+            let cluster = cluster::connect(settings, target, keys.code_keys(), archive).await?;
+            (keys, Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster))
+        }
+    };
+    belong_together(store.as_ref(), &cold).await?;
+    if let Some(id) = missing_keys(store.as_ref(), &keys).await?.first() {
+        return Err(no_key(settings, *id).into());
+    }
+    Ok(Opened { engine: Arc::new(engine_over(store, cold, &keys)), keys, cluster })
+}
+
+/// Refuses a data folder in which there is nothing to work with.
+pub(crate) fn must_be_there(settings: &Settings) -> Result<(), Sorry> {
+    let data = &settings.data.value;
+    must_not_be_half_restored(data)?;
+    let (path, sorry) = match settings.hot.value {
+        Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
+        Hot::Cluster(_) => (data.join("keys"), no_keys(data)),
+    };
     match path.try_exists() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(no_data(data)),
+        Ok(false) => Err(sorry),
         Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
     }
 }
@@ -84,27 +147,42 @@ pub(crate) fn no_data(data: &Path) -> Sorry {
     Sorry::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
 }
 
-/// The engine over the data folder. Other processes may work on the same folder.
-///
-/// # Errors
-/// A folder that cannot be used; a batch whose key is missing.
-pub(crate) async fn engine(settings: &Settings, keys: &Keys) -> Result<Engine, Sorry> {
-    let cold = cold(settings);
-    let store = store(settings, keys, &cold)?;
-    belong_together(&store, &cold).await?;
-    if let Some(id) = missing_keys(&store, keys).await?.first() {
-        return Err(Sorry::new(format!(
-            "a batch was minted with code key {id}, which is not in {}: put code-{id}.key back \
-             from a backup",
-            settings.data.value.join("keys").display()
-        )));
+/// The keys of the data folder, for a command that opens no store. On a cluster they are not made
+/// here: nobody knows yet whether another node has made them.
+pub(crate) fn keys(settings: &Settings) -> Result<Keys, Sorry> {
+    let data = &settings.data.value;
+    match settings.hot.value {
+        Hot::Sqlite => Keys::load_or_make(data),
+        Hot::Cluster(_) => {
+            must_be_there(settings)?;
+            Keys::load(data)
+        }
     }
-    Ok(engine_over(store, cold, keys))
+}
+
+/// What is said of a data folder without the keys of its cluster.
+pub(crate) fn no_keys(data: &Path) -> Sorry {
+    Sorry::new(format!(
+        "there are no keys in {}: copy the folder `keys` from a node that runs; on a new cluster \
+         `couponry serve` makes them",
+        data.join("keys").display()
+    ))
+}
+
+/// What is said of a batch whose codes would be refused as forgeries.
+fn no_key(settings: &Settings, id: KeyId) -> Sorry {
+    let folder = settings.data.value.join("keys");
+    let from = match settings.hot.value {
+        Hot::Sqlite => format!("put code-{id}.key back from a backup"),
+        Hot::Cluster(_) => "copy the folder `keys` from a node that runs".to_owned(),
+    };
+    let folder = folder.display();
+    Sorry::new(format!("a batch was minted with code key {id}, which is not in {folder}: {from}"))
 }
 
 /// The engine over a store that is open already.
-pub(crate) fn engine_over(store: SqliteHot, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
-    Engine::new(Arc::new(store), cold, Router::new(keys.code_keys()), Arc::new(SystemClock))
+pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
+    Engine::new(store, cold, Router::new(keys.code_keys()), Arc::new(SystemClock))
 }
 
 /// The cold tier. It is not looked at before something is asked of it: while it is away, what is
@@ -132,11 +210,11 @@ pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
 
 /// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
 /// only says so.
-async fn belong_together(store: &dyn Shelves, cold: &ColdStore) -> Result<(), Sorry> {
+async fn belong_together(store: &dyn HotStore, cold: &ColdStore) -> Result<(), NotOpen> {
     match standing(store, cold).await {
         Ok(()) => Ok(()),
         Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
-            Err(Sorry::new(misfit.to_string()))
+            Err(Sorry::new(misfit.to_string()).into())
         }
         Err(CompactError::Hot(error)) => Err(error.into()),
         Err(error) => {
@@ -150,7 +228,7 @@ async fn belong_together(store: &dyn Shelves, cold: &ColdStore) -> Result<(), So
 }
 
 /// The hot store in the data folder.
-pub(crate) fn store(
+pub(crate) fn sqlite(
     settings: &Settings,
     keys: &Keys,
     cold: &Arc<ColdStore>,
@@ -165,7 +243,10 @@ pub(crate) fn store(
 
 /// Keys that some batch names and that are not there: without its key a batch's codes are
 /// unknown, and would be refused as forgeries.
-pub(crate) async fn missing_keys(store: &dyn HotStore, keys: &Keys) -> Result<Vec<KeyId>, Sorry> {
+pub(crate) async fn missing_keys(
+    store: &dyn HotStore,
+    keys: &Keys,
+) -> Result<Vec<KeyId>, HotError> {
     let used = store.keys_in_use().await?;
     let here: Vec<KeyId> = keys.code_keys().iter().map(CodeKey::id).collect();
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())

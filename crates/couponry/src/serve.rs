@@ -4,20 +4,23 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use api::accept::{self, Limits};
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
+use hot::HotStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
+use crate::cluster::{self, NotOpen, Waiting};
 use crate::commands::notify::Rounds;
-use crate::compaction;
 use crate::failure::{Ended, Sorry};
-use crate::keys::{Keys, Kind};
-use crate::open;
-use crate::settings::Settings;
+use crate::keys::Kind;
+use crate::open::{self, Missing, Opened};
+use crate::settings::{Hot, Settings};
+use crate::{compaction, files};
 
 /// Time between two rounds of tidying up.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
@@ -25,21 +28,27 @@ const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     // First of all: from the banner on, a signal means a good end.
     let stop = stopped()?;
+    tokio::pin!(stop);
+    let notices = Rounds::of(settings)?;
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
-    let keys = Keys::load_or_make(data)?;
-    let _only = only_one(data)?;
-    let engine = Arc::new(open::engine(settings, &keys).await?);
-    let tokens = Arc::new(open::tokens(settings, &keys)?);
-    let notices = Rounds::of(settings)?;
+    files::private_folder(&data.join("keys"))?;
+    let only = only_one(data)?;
+    let opened = tokio::select! {
+        opened = opened(settings) => opened?,
+        () = &mut stop => return Ok(Ended::Done),
+    };
+    // Keys made from here on are unknown to this process: see `open::unknown_to_serve`.
+    if let Err(error) = only.set_modified(SystemTime::now()) {
+        tracing::warn!(error = %error, "serve.lock does not say when this process began");
+    }
+    let engine = Arc::clone(&opened.engine);
+    let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
-    banner(settings, &keys, &engine, &listener).await?;
-    let tidying = tokio::spawn(tidy(Arc::clone(&engine)));
-    let notifying = notices.map(|it| tokio::spawn(it.go(settings.clone(), Arc::clone(&engine))));
-    let compacting = compaction::from_time_to_time(settings.clone(), Arc::clone(&engine));
-    let compacting = tokio::spawn(compacting);
+    banner(settings, &opened, &listener).await?;
+    let beside = work_beside(settings, &opened, notices);
     let mut older = None;
     let found_older = open::found_older(Arc::clone(&engine));
     let app = api::app(engine, tokens);
@@ -50,12 +59,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
         }
     };
     let served = accept::serve(listener, app, Limits::default(), stop).await;
-    tidying.abort();
-    // Both go on where they stopped.
-    compacting.abort();
-    if let Some(notifying) = notifying {
-        notifying.abort();
-    }
+    // Whatever it is, it goes on where it stopped.
+    drop(beside);
+    opened.close().await;
     if let Some(sorry) = older {
         return Err(sorry);
     }
@@ -65,6 +71,31 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
     }
     Ok(Ended::Done)
+}
+
+/// What a service does by itself, until it is dropped.
+fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
+    let engine = || Arc::clone(&opened.engine);
+    let mut beside = JoinSet::new();
+    beside.spawn(tidy(engine()));
+    beside.spawn(compaction::from_time_to_time(settings.clone(), engine()));
+    if let Some(notices) = notices {
+        beside.spawn(notices.go(settings.clone(), engine()));
+    }
+    if let Some(cluster) = &opened.cluster {
+        let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
+        beside.spawn(cluster::watch_keys(store, opened.keys.clone()));
+    }
+    beside
+}
+
+/// A cluster that is not there is waited for.
+async fn opened(settings: &Settings) -> Result<Opened, Sorry> {
+    let attempt = async || open::opened(settings, Missing::Make).await;
+    match &settings.hot.value {
+        Hot::Sqlite => attempt().await.map_err(NotOpen::sorry),
+        Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,
+    }
 }
 
 /// Two services on one folder would each hold what the other does not know of.
@@ -92,45 +123,62 @@ pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
     Ok(file)
 }
 
-async fn banner(
-    settings: &Settings,
-    keys: &Keys,
-    engine: &Engine,
-    listener: &TcpListener,
-) -> Result<(), Sorry> {
+async fn banner(settings: &Settings, opened: &Opened, listener: &TcpListener) -> Result<(), Sorry> {
     let address = listener.local_addr().map_err(Sorry::because("no address"))?;
     let data = std::path::absolute(&settings.data.value).unwrap_or(settings.data.value.clone());
     let cold = std::path::absolute(&settings.cold.value).unwrap_or(settings.cold.value.clone());
-    let write = match durable_write(engine).await {
-        Ok(took) => format!("one durable write takes {:.2} ms", took.as_secs_f64() * 1e3),
-        Err(error) => format!("not writable now: {error}"),
-    };
+    let hot = hot_store(opened).await;
     let program = std::env::current_exe().map_or("couponry".into(), |it| it.display().to_string());
-    let count = |kind: Kind| keys.all.iter().filter(|key| key.kind == kind).count();
+    let count = |kind: Kind| opened.keys.all.iter().filter(|key| key.kind == kind).count();
     let banner = format!(
         "couponry {version}\n\
          \n  address    http://{address}\
          \n  API page   http://{address}/docs\
-         \n  data       {data}: on disk, kept over restarts\
-         \n  hot store  SQLite; {write}\
+         \n  data       {data}: {kept}\
+         \n  hot store  {hot}\
          \n  cold tier  {cold}: {compacts}\
-         \n  keys       {keys_folder}: {codes} for codes, {tokens} for tokens; back them up\
+         \n  keys       {keys_folder}: {codes} for codes, {tokens} for tokens; {keep}\
          \n\nAn admin token, good for an hour:\n\
          \n  TOKEN=$({program} token --role admin --data {data})\n",
         version = env!("CARGO_PKG_VERSION"),
         data = data.display(),
+        kept = match opened.cluster {
+            None => "on disk, kept over restarts",
+            Some(_) => "keys and locks; the coupons are on the cluster",
+        },
         cold = cold.display(),
         compacts = match settings.compact_every.value.every {
             Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
             None => "`couponry compact` moves finished coupons there".into(),
         },
         keys_folder = data.join("keys").display(),
+        keep = match opened.cluster {
+            None => "back them up",
+            Some(_) => "every node needs the same; back them up",
+        },
         codes = count(Kind::Code),
         tokens = count(Kind::Token),
     );
     // The service does not depend on anybody who reads its banner.
     let _ = writeln!(std::io::stdout(), "{banner}");
     Ok(())
+}
+
+/// Which hot store it is, and what one write of it takes.
+async fn hot_store(opened: &Opened) -> String {
+    let (name, kind) = match &opened.cluster {
+        None => ("SQLite".to_owned(), "durable"),
+        Some(cluster) => (cluster.name().await, "conditional"),
+    };
+    match durable_write(&opened.engine).await {
+        Ok(took) => format!("{name}; one {kind} write takes {}", milliseconds(took)),
+        Err(error) => format!("{name}; not writable now: {error}"),
+    }
+}
+
+/// A duration as people read it.
+pub(crate) fn milliseconds(took: Duration) -> String {
+    format!("{:.2} ms", took.as_secs_f64() * 1e3)
 }
 
 /// The best of three, since the first one opens files.

@@ -1,7 +1,9 @@
 //! Settings: flags over `COUPONRY_*` over `couponry.toml` over defaults, each with its origin.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use hot::cql::Target;
 use serde::Deserialize;
 
 use crate::cli::SettingFlags;
@@ -10,6 +12,9 @@ use crate::span::Every;
 
 /// The file looked for where none is named.
 const FILE: &str = "couponry.toml";
+
+/// Never a flag: everybody on the machine could read it.
+const CQL_PASSWORD: &str = "COUPONRY_CQL_PASSWORD";
 
 /// One setting and where it comes from.
 #[derive(Clone, Debug)]
@@ -26,13 +31,55 @@ pub(crate) enum Origin {
     Default,
 }
 
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::FlagOrEnvironment => f.write_str("flag or environment"),
             Origin::File(path) => write!(f, "{}", path.display()),
             Origin::Default => f.write_str("default"),
         }
+    }
+}
+
+/// Where the active coupons are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hot {
+    /// In the data folder.
+    Sqlite,
+    /// On a cluster, which other processes work on too.
+    Cluster(Target),
+}
+
+impl fmt::Display for Hot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hot::Sqlite => f.write_str("sqlite"),
+            Hot::Cluster(target) => target.fmt(f),
+        }
+    }
+}
+
+/// What nobody gets to see. Its text says only that it is there.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// For whoever has to have it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("set")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(set)")
     }
 }
 
@@ -44,6 +91,10 @@ struct File {
     listen: Option<String>,
     hot: Option<String>,
     cold: Option<String>,
+    cql_user: Option<String>,
+    cql_password: Option<Secret>,
+    cql_datacenter: Option<String>,
+    cql_authority: Option<PathBuf>,
     compact_every: Option<Every>,
     notify_webhook: Option<String>,
     notify_days: Option<String>,
@@ -62,8 +113,12 @@ struct File {
 pub(crate) struct Settings {
     pub(crate) data: Setting<PathBuf>,
     pub(crate) listen: Setting<String>,
-    pub(crate) hot: Setting<String>,
+    pub(crate) hot: Setting<Hot>,
     pub(crate) cold: Setting<PathBuf>,
+    pub(crate) cql_user: Setting<Option<String>>,
+    pub(crate) cql_password: Setting<Option<Secret>>,
+    pub(crate) cql_datacenter: Setting<Option<String>>,
+    pub(crate) cql_authority: Setting<Option<PathBuf>>,
     pub(crate) compact_every: Setting<Every>,
     pub(crate) notify_webhook: Setting<Option<String>>,
     pub(crate) notify_days: Setting<String>,
@@ -81,20 +136,31 @@ impl Settings {
     /// Takes each setting from the first place that names it.
     ///
     /// # Errors
-    /// Wrong call: a file that is not there or does not parse, a hot store of another kind.
+    /// Wrong call: a file that is not there or does not parse, a place that is none, half a login.
     pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, Sorry> {
         let (path, file) = read(flags.config.as_deref())?;
         let from = From { path: &path };
         let data = from.either(&flags.data, file.data, "./couponry-data".into());
         let beside = data.value.join("cold").display().to_string();
+        let hot = hot_store(from.either(&flags.hot, file.hot, "sqlite".into()))?;
+        // Of many nodes on one cluster each would do it.
+        let compact_every = match hot.value {
+            Hot::Sqlite => Every::hour(),
+            Hot::Cluster(_) => Every::never(),
+        };
+        let cql_password = std::env::var(CQL_PASSWORD).ok().map(Secret);
         let settings = Settings {
             cold: folder(from.either(&flags.cold, file.cold, beside))?,
-            compact_every: from.either(&flags.compact_every, file.compact_every, Every::hour()),
+            cql_user: from.maybe(&flags.cql_user, file.cql_user),
+            cql_password: from.maybe(&cql_password, file.cql_password),
+            cql_datacenter: from.maybe(&flags.cql_datacenter, file.cql_datacenter),
+            cql_authority: from.maybe(&flags.cql_authority, file.cql_authority),
+            compact_every: from.either(&flags.compact_every, file.compact_every, compact_every),
             notify_webhook: from.maybe(&flags.notify_webhook, file.notify_webhook),
             notify_days: from.either(&flags.notify_days, file.notify_days, "30,7,3,1".into()),
             data,
             listen: from.either(&flags.listen, file.listen, "127.0.0.1:8080".into()),
-            hot: from.either(&flags.hot, file.hot, "sqlite".into()),
+            hot,
             free_min_mib: from.either(
                 &flags.free_min_mib,
                 file.free_min_mib,
@@ -108,15 +174,13 @@ impl Settings {
             identity_key: from.maybe(&flags.identity_key, file.identity_key),
             identity_jwks: from.maybe(&flags.identity_jwks, file.identity_jwks),
         };
-        match settings.hot.value.as_str() {
-            "sqlite" => Ok(settings),
-            other => {
-                let known = "this release knows sqlite";
-                Err(Sorry::wrong_call(format!(
-                    "hot is {other:?} ({}): {known}",
-                    settings.hot.origin
-                )))
-            }
+        match (&settings.cql_user.value, &settings.cql_password.value) {
+            (None, None) | (Some(_), Some(_)) => Ok(settings),
+            (Some(_), None) => Err(Sorry::wrong_call(format!(
+                "cql_user is set, cql_password is not: put it into {CQL_PASSWORD} or the \
+                 settings file"
+            ))),
+            (None, Some(_)) => Err(Sorry::wrong_call("cql_password is set, cql_user is not")),
         }
     }
 
@@ -131,11 +195,20 @@ impl Settings {
         }
         let text = |it: &String| it.clone();
         let maybe = |it: &Option<String>| it.clone().unwrap_or_default();
+        let path = |it: &Option<PathBuf>| {
+            it.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        };
         vec![
             line("data", &self.data, |it| it.display().to_string()),
             line("listen", &self.listen, text),
-            line("hot", &self.hot, text),
+            line("hot", &self.hot, Hot::to_string),
             line("cold", &self.cold, |it| it.display().to_string()),
+            line("cql_user", &self.cql_user, maybe),
+            line("cql_password", &self.cql_password, |it| {
+                it.as_ref().map(Secret::to_string).unwrap_or_default()
+            }),
+            line("cql_datacenter", &self.cql_datacenter, maybe),
+            line("cql_authority", &self.cql_authority, path),
             line("compact_every", &self.compact_every, Every::to_string),
             line("notify_webhook", &self.notify_webhook, maybe),
             line("notify_days", &self.notify_days, text),
@@ -145,12 +218,30 @@ impl Settings {
             line("identity_issuer", &self.identity_issuer, maybe),
             line("identity_audience", &self.identity_audience, maybe),
             line("identity_algorithm", &self.identity_algorithm, maybe),
-            line("identity_key", &self.identity_key, |it| {
-                it.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-            }),
+            line("identity_key", &self.identity_key, path),
             line("identity_jwks", &self.identity_jwks, maybe),
         ]
     }
+}
+
+/// Where the active coupons are.
+fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, Sorry> {
+    let Setting { value, origin } = hot;
+    let value = match value.as_str() {
+        "sqlite" => Hot::Sqlite,
+        text if text.starts_with("cql://") => {
+            let target = text.parse();
+            Hot::Cluster(target.map_err(|error: hot::cql::BadTarget| {
+                Sorry::wrong_call(format!("hot is wrong ({origin}): {error}"))
+            })?)
+        }
+        other => {
+            return Err(Sorry::wrong_call(format!(
+                "hot is {other:?} ({origin}), want sqlite or cql://HOST:PORT,HOST:PORT/KEYSPACE"
+            )));
+        }
+    };
+    Ok(Setting { value, origin })
 }
 
 /// The folder of the cold tier.

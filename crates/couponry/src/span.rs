@@ -31,6 +31,11 @@ pub(crate) struct Every {
 }
 
 impl Every {
+    /// Not at all.
+    pub(crate) fn never() -> Every {
+        Every { text: "0".into(), every: None }
+    }
+
     /// Once an hour.
     pub(crate) fn hour() -> Every {
         Every { text: "1h".into(), every: Some(Duration::from_secs(3_600)) }

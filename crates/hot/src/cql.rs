@@ -6,6 +6,7 @@
 //! out what came of a write whose outcome nobody told us. *Turn*: one conditional write at a time in
 //! each partition, as far as one process is concerned.
 
+mod about;
 mod accounts;
 mod adopt;
 mod campaigns;
@@ -60,8 +61,8 @@ use crate::{
     Emptying, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept, ListQuery,
     ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan, Shelves, Sight,
 };
+pub use about::{About, AboutNode, Answer};
 pub use clock::CLOCK_BOUND_MS;
-use coupons::Decision;
 pub use dialect::Engine;
 pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use session::Gate;
@@ -166,6 +167,8 @@ struct Store {
     /// This process among the others; a restart makes another.
     process: Uuid,
     turns: turns::Turns,
+    /// One change of a coupon at a time.
+    coupons: turns::Turns,
     /// Whoever is given a coupon: one of his requests at a time.
     users: turns::Turns,
     settled: settling::Settled,
@@ -176,6 +179,8 @@ struct Store {
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     tallies: tallies::Tallies,
     closed: hints::Closed,
+    /// What this process has made stubs of, so that its queue need not be read for it again.
+    gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
     merge: shelves::Merges,
     /// Whether there are long codes, and when that was read.
@@ -195,19 +200,22 @@ impl CqlHot {
         archive: Arc<dyn Archive>,
     ) -> std::result::Result<CqlHot, ConnectError> {
         let cluster = Cluster::connect(&options).await?;
+        cluster.one_datacenter(&options)?;
         let missing = schema::missing_tables(&cluster, &options.keyspace).await?;
         if let Some(table) = missing.first() {
             let keyspace = &options.keyspace;
             return Err(ConnectError::Schema(format!("{keyspace} has no {table}")));
         }
+        let limit = options.call_limit;
         let store = Store {
             cluster,
             options,
             keys,
             archive,
             process: Uuid::now_v7(),
-            turns: turns::Turns::new(),
-            users: turns::Turns::new(),
+            turns: turns::Turns::new(limit),
+            coupons: turns::Turns::new(limit),
+            users: turns::Turns::new(limit),
             settled: settling::Settled::default(),
             known: campaigns::Known::default(),
             recent: recent::Recent::default(),
@@ -216,6 +224,7 @@ impl CqlHot {
             used_up: RwLock::default(),
             tallies: tallies::Tallies::default(),
             closed: hints::Closed::default(),
+            gone: Mutex::default(),
             campaign_days: RwLock::default(),
             merge: shelves::Merges::default(),
             long_codes: Mutex::default(),
@@ -235,6 +244,14 @@ impl CqlHot {
     /// Those of a read.
     pub async fn engine(&self) -> std::result::Result<(Engine, String), HotError> {
         dialect::engine(&self.store.cluster).await
+    }
+
+    /// Counts callers who are told that the outcome is unknown.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(HotError::Unknown(_)) = &result {
+            settling::Settled::count(&self.store.settled.unknown);
+        }
+        result
     }
 
     /// Writes down what is only in memory: counts, queues of closed coupons, leases that nobody
@@ -431,24 +448,23 @@ impl HotStore for CqlHot {
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
         self.store.clock_is_right()?;
         match found {
-            Found::Coupon(address) => self.store.apply_at(address, &change).await,
-            Found::Shared { campaign } => self.store.apply_shared(campaign, &change, true).await,
+            Found::Coupon(address) => self.told(self.store.apply_at(address, &change).await),
+            Found::Shared { campaign } => {
+                self.told(self.store.apply_shared(campaign, &change, true).await)
+            }
         }
     }
 
     async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied> {
         match found {
-            Found::Coupon(address) => match self.store.locate(address).await? {
-                Some(located) => Ok(self.store.decide(located, &change, false).await?.applied),
-                None => Ok(Decision::not_found().applied),
-            },
+            Found::Coupon(address) => self.store.rehearse_at(address, &change).await,
             Found::Shared { campaign } => self.store.apply_shared(campaign, &change, false).await,
         }
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
         self.store.clock_is_right()?;
-        self.store.issue_of_campaign(campaign, &change).await
+        self.told(self.store.issue_of_campaign(campaign, &change).await)
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage> {
@@ -497,7 +513,7 @@ impl HotStore for CqlHot {
             settled_applied: of(&settled.applied),
             settled_refused: of(&settled.refused),
             left_unknown: of(&settled.unknown),
-            resent: of(&settled.resent),
+            resent: of(&counts.again),
         }
     }
 }

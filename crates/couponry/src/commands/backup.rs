@@ -10,7 +10,7 @@ use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 use crate::{files, open};
 
 /// Copy the data to a new folder, beside a running `serve`
@@ -34,8 +34,14 @@ pub(crate) struct BackupAsk {
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, Sorry> {
+    if let Hot::Cluster(_) = settings.hot.value {
+        return Err(Sorry::wrong_call(
+            "a cluster is backed up with its own means (nodetool snapshot on every node); with \
+             it, copy the folder `keys` and the cold tier",
+        ));
+    }
     let data = &settings.data.value;
-    open::must_be_there(data)?;
+    open::must_be_there(settings)?;
     let to = &ask.folder;
     if to.exists() {
         return Err(Sorry::new(format!("{} is there already: name a new folder", to.display())));
@@ -51,7 +57,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
-    let store = open::store(settings, &keys, &open::cold(settings))?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings))?;
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);

@@ -1,5 +1,7 @@
 //! `couponry campaign`: making, reading, pausing campaigns, and minting for them.
 
+use std::sync::Arc;
+
 use api::bodies::NewCampaign;
 use api::views::{BatchBody, CampaignBody};
 use clap::{Args, Subcommand};
@@ -206,27 +208,25 @@ impl CreateFlags {
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended, Sorry> {
-    let caller = open::caller();
-    let opened = || open::for_command(settings, Missing::Say);
     match &ask.what {
         What::Create(flags) => create(settings, flags).await?,
-        What::List { json } if output::is_terminal() && !json => {
-            list_table(&opened().await?).await?
+        What::List { json } => {
+            let work = async |engine: &Arc<Engine>| match output::is_terminal() && !json {
+                true => list_table(engine).await,
+                false => list_lines(engine).await,
+            };
+            open::with(settings, Missing::Say, work).await?;
         }
-        What::List { .. } => list_lines(&opened().await?).await?,
-        What::Show { id } => show(opened().await?.campaign(&caller, id).await, id)?,
-        What::Pause { id } => {
-            show(opened().await?.patch_campaign(&caller, id, paused(true)).await, id)?
+        What::Show { id } => {
+            let work =
+                async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
+            open::with(settings, Missing::Say, work).await?;
         }
-        What::Resume { id } => {
-            show(opened().await?.patch_campaign(&caller, id, paused(false)).await, id)?
-        }
+        What::Pause { id } => pause(settings, id, true).await?,
+        What::Resume { id } => pause(settings, id, false).await?,
         What::Generate { id, count, batch } => {
             let ask = BatchAsk { id: batch.clone(), count: *count };
-            let done = opened().await?.mint_batch(&caller, id, ask).await;
-            let done = done.map_err(Sorry::about(format!("campaign {id}")))?;
-            warn_of_key(settings, true)?;
-            output::say_json(&BatchBody::from(&same(done)))?;
+            generate(settings, id, ask).await?;
         }
     }
     Ok(Ended::Done)
@@ -235,14 +235,30 @@ pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended,
 async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
     // Read before anything is opened: a flag that cannot be read makes no folder.
     let draft = flags.body().into_draft()?;
-    let engine = open::for_command(settings, Missing::Make).await?;
-    let done = engine.create_campaign(&open::caller(), draft).await?;
-    warn_of_key(settings, flags.stock.is_some_and(|stock| stock > 0))?;
-    output::say_json(&CampaignBody::from(&same(done)))
+    let work = async |engine: &Arc<Engine>| {
+        let done = engine.create_campaign(&open::caller(), draft).await?;
+        warn_of_key(settings, flags.stock.is_some_and(|stock| stock > 0))?;
+        output::say_json(&CampaignBody::from(&same(done)))
+    };
+    open::with(settings, Missing::Make, work).await
 }
 
-fn paused(paused: bool) -> CampaignPatch {
-    CampaignPatch { paused: Some(paused), ..CampaignPatch::default() }
+async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), Sorry> {
+    let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
+    let work = async |engine: &Arc<Engine>| {
+        show(engine.patch_campaign(&open::caller(), id, patch).await, id)
+    };
+    open::with(settings, Missing::Say, work).await
+}
+
+async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result<(), Sorry> {
+    let work = async |engine: &Arc<Engine>| {
+        let done = engine.mint_batch(&open::caller(), id, ask).await;
+        let done = done.map_err(Sorry::about(format!("campaign {id}")))?;
+        warn_of_key(settings, true)?;
+        output::say_json(&BatchBody::from(&same(done)))
+    };
+    open::with(settings, Missing::Say, work).await
 }
 
 fn show(view: Result<CampaignView, engine::Failure>, id: &CampaignId) -> Result<(), Sorry> {

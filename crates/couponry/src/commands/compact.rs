@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use compactor::{Closed, Pass, Progress as Step, Report, ShelfReport, Work as Planned};
+use engine::Engine;
 
 use crate::compaction::{self, Alone};
 use crate::failure::{Ended, Sorry};
@@ -42,12 +43,14 @@ pub(crate) struct CompactAsk {
 pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, Sorry> {
     let closed = if ask.closed_now { Closed::Now } else { Closed::WhenWorthwhile };
     if ask.dry_run {
-        let engine = open::for_command(settings, Missing::Say).await?;
-        let compactor = compaction::compactor(&engine, Arc::new(|_| {}));
-        let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
-        return planned(&works);
+        let work = async |engine: &Arc<Engine>| {
+            let compactor = compaction::compactor(engine, Arc::new(|_| {}));
+            let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
+            planned(&works)
+        };
+        return open::with(settings, Missing::Say, work).await;
     }
-    open::must_be_there(&settings.data.value)?;
+    open::must_be_there(settings)?;
     let _alone = match Alone::try_take(settings)? {
         Some(alone) => alone,
         None => {
@@ -56,11 +59,14 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
         }
     };
     // Not before: whoever had the lock may have put another store there.
-    let engine = open::for_command(settings, Missing::Say).await?;
+    open::with(settings, Missing::Say, async |engine| compacted(engine, closed).await).await
+}
+
+async fn compacted(engine: &Engine, closed: Closed) -> Result<Ended, Sorry> {
     let progress = Arc::new(Progress::new(Work::Compact, None, false));
     let told = Arc::clone(&progress);
     let compactor = compaction::compactor(
-        &engine,
+        engine,
         Arc::new(move |step| match step {
             Step::Begins(_) | Step::Committed { .. } => {}
             Step::Copied { rows, total } | Step::Removed { rows, total } => told.set(rows, total),

@@ -5,13 +5,14 @@ mod deed;
 mod many;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
 use coupon::time::Millis;
-use engine::Expiry;
+use engine::{Engine, Expiry};
 
 use crate::failure::{Ended, Sorry};
 use crate::open::{self, Missing};
@@ -298,12 +299,14 @@ impl What {
 
 pub(crate) async fn run(settings: &Settings, ask: &CouponAsk) -> Result<Ended, Sorry> {
     let (target, deed) = ask.what.plan()?;
-    let engine = open::for_command(settings, Missing::Say).await?;
-    let done = match target {
-        Target::File(path) => return many::run(&engine, &deed, path).await,
-        Target::One(code) => deed.to(&engine, code).await?,
-        Target::Stock(campaign) => deed.to_stock(&engine, campaign).await?,
+    let work = async |engine: &Arc<Engine>| {
+        let done = match target {
+            Target::File(path) => return many::run(engine, &deed, path).await,
+            Target::One(code) => deed.to(engine, code).await?,
+            Target::Stock(campaign) => deed.to_stock(engine, campaign).await?,
+        };
+        output::say_json(&done.into_inner().body)?;
+        Ok(Ended::Done)
     };
-    output::say_json(&done.into_inner().body)?;
-    Ok(Ended::Done)
+    open::with(settings, Missing::Say, work).await
 }

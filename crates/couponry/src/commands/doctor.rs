@@ -1,19 +1,24 @@
 //! `couponry doctor`: what is wrong with the data, the keys and the machine.
 
+mod cluster;
 mod machine;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cold::ColdStore;
 use coupon::calendar::Zone;
-use engine::{Engine, Finding};
+use engine::{ColdArchive, Engine, Finding};
+use hot::HotStore;
 use hot::sqlite::FILE_NAME;
 
+use crate::cluster::{Waiting, patiently};
 use crate::failure::{Ended, Sorry};
 use crate::keys::{Keys, Kind};
 use crate::progress::{Progress, Work};
-use crate::settings::{Origin, Settings};
+use crate::settings::{Hot, Origin, Settings};
 use crate::{open, output, serve};
 
 /// A durable write past this makes every request wait: a good disk takes a tenth of it.
@@ -66,15 +71,16 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     report.add("clock", machine::clock())?;
     report.add("time zones", time_zones())?;
     let data = &settings.data.value;
-    if let Err(sorry) = open::must_be_there(data) {
+    if let Err(sorry) = open::must_be_there(settings) {
         report.add("data folder", Verdict::Fail(sorry.to_string()))?;
         return report.end();
     }
-    for (about, verdict) in folder(settings) {
-        report.add(about, verdict)?;
+    report.add("data folder", permissions(data))?;
+    if settings.hot.value == Hot::Sqlite {
+        for (about, verdict) in disk(settings) {
+            report.add(about, verdict)?;
+        }
     }
-    // Before this process has the file open: closing it would drop SQLite's locks on it.
-    report.add("sqlite", written_by(&data.join(FILE_NAME)))?;
     if let Some(keys) = keys(settings, &mut report)? {
         store(settings, &keys, &mut report).await?;
     }
@@ -94,12 +100,14 @@ fn time_zones() -> Verdict {
     }
 }
 
-fn folder(settings: &Settings) -> Vec<(&'static str, Verdict)> {
+/// What a store in the data folder depends on.
+fn disk(settings: &Settings) -> Vec<(&'static str, Verdict)> {
     let data = &settings.data.value;
     vec![
-        ("data folder", permissions(data)),
         ("file system", machine::file_system(data)),
         ("free space", machine::free_space(data, settings.free_min_mib.value << 20)),
+        // Before this process has the file open: closing it would drop SQLite's locks on it.
+        ("sqlite", written_by(&data.join(FILE_NAME))),
     ]
 }
 
@@ -213,24 +221,55 @@ fn identity(settings: &Settings, keys: &Keys) -> Verdict {
 
 async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
     let cold = open::cold(settings);
-    let store = match open::store(settings, keys, &cold) {
-        Ok(store) => store,
-        Err(sorry) => return report.add("hot store", Verdict::Fail(sorry.to_string())),
-    };
-    let missing = match open::missing_keys(&store, keys).await {
+    match &settings.hot.value {
+        Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
+            Ok(store) => of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await,
+            Err(sorry) => report.add("hot store", Verdict::Fail(sorry.to_string())),
+        },
+        Hot::Cluster(target) => {
+            let attempt = async || {
+                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+                crate::cluster::connect(settings, target, keys.code_keys(), archive).await
+            };
+            match patiently(target, Waiting::Command, attempt).await {
+                Ok(connected) => {
+                    cluster::report(settings, &connected, report).await?;
+                    let store = Arc::clone(&connected.store) as Arc<dyn HotStore>;
+                    let ended = of_any_kind(store, cold, keys, cluster::SLOW_WRITE, report).await;
+                    connected.flush().await;
+                    ended
+                }
+                Err(sorry) => report.add("cluster", Verdict::Fail(sorry.to_string())),
+            }
+        }
+    }
+}
+
+/// What is looked at in every hot store.
+async fn of_any_kind(
+    store: Arc<dyn HotStore>,
+    cold: Arc<ColdStore>,
+    keys: &Keys,
+    slow: Duration,
+    report: &mut Report,
+) -> Result<(), Sorry> {
+    let missing = match open::missing_keys(store.as_ref(), keys).await {
         Ok(missing) if missing.is_empty() => {
             Verdict::Ok("the key of every minted batch is there".into())
         }
         Ok(missing) => {
             let ids: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
             let files = ids.join(", ");
-            Verdict::Fail(format!("minted with keys that are gone: put {files} back from a backup"))
+            Verdict::Fail(format!(
+                "minted with keys that are not here: put {files} back, from a backup or a node \
+                 that runs"
+            ))
         }
-        Err(sorry) => Verdict::Fail(sorry.to_string()),
+        Err(error) => Verdict::Fail(error.to_string()),
     };
     report.add("batches", missing)?;
     let engine = open::engine_over(store, cold, keys);
-    report.add("writes", writes(&engine).await)?;
+    report.add("writes", writes(&engine, slow).await)?;
     let progress = Progress::new(Work::Examine, None, false);
     let findings = progress.during(engine.hot().examine()).await;
     drop(progress);
@@ -276,16 +315,15 @@ fn found(finding: Finding) -> Verdict {
     }
 }
 
-async fn writes(engine: &Engine) -> Verdict {
+async fn writes(engine: &Engine, slow: Duration) -> Verdict {
     if let Err(why) = engine.writable().await {
         return Verdict::Fail(why);
     }
     match serve::durable_write(engine).await {
         Err(why) => Verdict::Fail(why),
         Ok(took) => {
-            let ms = took.as_secs_f64() * 1e3;
-            let text = format!("a durable write takes {ms:.2} ms");
-            match took > SLOW_WRITE {
+            let text = format!("a durable write takes {}", serve::milliseconds(took));
+            match took > slow {
                 true => Verdict::Warn(format!("{text}, which every change waits for")),
                 false => Verdict::Ok(text),
             }

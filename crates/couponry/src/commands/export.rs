@@ -69,7 +69,11 @@ pub(crate) async fn run(settings: &Settings, ask: &ExportAsk) -> Result<Ended, S
         What::Coupons(flags) => in_order(flags.from, flags.to)?,
         What::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
     }
-    let engine = Arc::new(open::for_command(settings, Missing::Say).await?);
+    open::with(settings, Missing::Say, async |engine| written_out(engine, ask).await).await
+}
+
+async fn written_out(engine: &Arc<Engine>, ask: &ExportAsk) -> Result<Ended, Sorry> {
+    let engine = Arc::clone(engine);
     match &ask.what {
         What::Codes(flags) => {
             let write = async |sink: &mut Sink<'_>| codes(&engine, flags, sink).await;

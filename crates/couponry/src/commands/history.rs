@@ -87,11 +87,14 @@ Examples:
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &HistoryAsk) -> Result<Ended, Sorry> {
-    let engine = Arc::new(open::for_command(settings, Missing::Say).await?);
+    open::with(settings, Missing::Say, async |engine| said(engine, ask).await).await
+}
+
+async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {
     match &ask.what {
-        What::Code { code } => one(&engine, code).await,
+        What::Code { code } => one(engine, code).await,
         What::User { user, into } => {
-            let write = async |sink: &mut Sink<'_>| of_user(&engine, user, sink).await;
+            let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
             written(into, "coupons", write).await
         }
         What::ExpiresOn { date, time_zone, campaign, into } => {
@@ -102,6 +105,7 @@ pub(crate) async fn run(settings: &Settings, ask: &HistoryAsk) -> Result<Ended, 
                 zone: time_zone.clone(),
                 ..CouponsAsk::default()
             };
+            let engine = Arc::clone(engine);
             let write = async |sink: &mut Sink<'_>| coupons::write(engine, ask, sink).await;
             written(into, "coupons", write).await
         }

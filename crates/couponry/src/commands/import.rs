@@ -1,6 +1,7 @@
 //! `couponry import`: a file of codes into a campaign.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use coupon::campaign::{Batch, ImportCounts};
@@ -60,16 +61,18 @@ pub(crate) struct ImportFlags {
 
 pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, Sorry> {
     let (file, bytes) = opened(&flags.file).await?;
-    let engine = open::for_command(settings, Missing::Say).await?;
-    // Opened before the import: a report that cannot be written is better known at once.
-    let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
-    let batch = imported(&engine, flags, file, bytes).await?;
-    let first = first_rejected(&engine, &batch).await?;
-    output::say(summary(&batch, &first, flags.rejects.as_deref()).trim_end())?;
-    if let Some(out) = rejects {
-        write_rejects(&engine, &batch, out).await?;
-    }
-    Ok(if batch.import.rejected > 0 { Ended::Partly } else { Ended::Done })
+    let work = async |engine: &Arc<Engine>| {
+        // Opened before the import: a report that cannot be written is better known at once.
+        let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
+        let batch = imported(engine, flags, file, bytes).await?;
+        let first = first_rejected(engine, &batch).await?;
+        output::say(summary(&batch, &first, flags.rejects.as_deref()).trim_end())?;
+        if let Some(out) = rejects {
+            write_rejects(engine, &batch, out).await?;
+        }
+        Ok(if batch.import.rejected > 0 { Ended::Partly } else { Ended::Done })
+    };
+    open::with(settings, Missing::Say, work).await
 }
 
 type Source = Box<dyn AsyncRead + Unpin>;

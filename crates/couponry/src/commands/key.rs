@@ -7,11 +7,16 @@ use crate::failure::{Ended, Sorry};
 use crate::keys::{Key, Keys, Kind};
 use crate::open;
 use crate::output::{self, Side};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 
 /// Said wherever keys change: they are read once, at the start.
 const RESTART: &str = "a running `serve` reads its keys when it starts: restart it to see a new or \
                        retired key";
+
+/// The same where several processes work on one cluster: who knows only the old keys refuses what
+/// is minted with a new one.
+const RESTART_ALL: &str = "every node reads its keys when it starts: copy the folder `keys` to all \
+                           of them and restart them, before the next batch is minted";
 
 /// List, add and retire keys
 ///
@@ -72,7 +77,10 @@ pub(crate) fn run(settings: &Settings, ask: &KeyAsk) -> Result<Ended, Sorry> {
     let data = &settings.data.value;
     let there = || match data.join("keys").is_dir() {
         true => Keys::load(data),
-        false => Err(open::no_data(data)),
+        false => Err(match settings.hot.value {
+            Hot::Sqlite => open::no_data(data),
+            Hot::Cluster(_) => open::no_keys(data),
+        }),
     };
     let (keys, shown) = match &ask.what {
         What::List => {
@@ -81,7 +89,7 @@ pub(crate) fn run(settings: &Settings, ask: &KeyAsk) -> Result<Ended, Sorry> {
             (keys, all)
         }
         What::Add { kind } => {
-            let mut keys = Keys::load_or_make(data)?;
+            let mut keys = open::keys(settings)?;
             let key = keys.add(*kind)?;
             (keys, vec![key])
         }
@@ -92,7 +100,11 @@ pub(crate) fn run(settings: &Settings, ask: &KeyAsk) -> Result<Ended, Sorry> {
         }
     };
     output::say(listed(&keys, &shown).trim_end())?;
-    output::say(&format!("\n{RESTART}"))?;
+    let next = match settings.hot.value {
+        Hot::Sqlite => RESTART,
+        Hot::Cluster(_) => RESTART_ALL,
+    };
+    output::say(&format!("\n{next}"))?;
     Ok(Ended::Done)
 }
 

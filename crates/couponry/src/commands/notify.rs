@@ -105,14 +105,24 @@ pub(crate) struct NotifyFlags {
 pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, Sorry> {
     let days = days(&flags.days)?;
     let target = target(flags)?;
-    let engine = open::for_command(settings, Missing::Say).await?;
+    let work = async |engine: &Arc<Engine>| told(settings, flags, &days, &target, engine).await;
+    open::with(settings, Missing::Say, work).await
+}
+
+async fn told(
+    settings: &Settings,
+    flags: &NotifyFlags,
+    days: &[u16],
+    target: &Target,
+    engine: &Engine,
+) -> Result<Ended, Sorry> {
     let rows_shown = matches!(target, Target::Standard) && output::is_terminal();
     let progress = Progress::new(Work::Notify, None, rows_shown);
     let round = Round {
-        engine: &engine,
+        engine,
         data: &settings.data.value,
-        days: &days,
-        target: &target,
+        days,
+        target,
         name: flags.name.as_deref(),
         progress: &|told, looked_at| progress.set(told, looked_at),
     };

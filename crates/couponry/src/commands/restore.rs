@@ -2,21 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use cold::ColdStore;
 use compactor::{CompactError, Misfit, standing};
 use coupon::calendar::format_instant;
-use engine::{Clock, SystemClock};
-use hot::sqlite::{FILE_NAME, SqliteHot, make_ready};
+use engine::{Clock, ColdArchive, SystemClock};
+use hot::sqlite::{FILE_NAME, make_ready};
 use hot::{Adopted, ColdMark, Shelves};
 
+use crate::cluster::{self, Waiting};
 use crate::compaction::{self, Alone};
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 use crate::{files, open, serve};
 
 /// Archived coupons compared at a time.
@@ -52,6 +54,12 @@ pub(crate) struct RestoreAsk {
 
 pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, Sorry> {
     let data = &settings.data.value;
+    if let (Hot::Cluster(_), Some(_)) = (&settings.hot.value, &ask.folder) {
+        return Err(Sorry::wrong_call(
+            "a backup folder has no cluster in it: put the cluster's own snapshot back, then run \
+             `couponry restore` without DIR",
+        ));
+    }
     if let Some(from) = &ask.folder {
         if !from.join(FILE_NAME).exists() {
             let found = format!("there is no {FILE_NAME} in {}", from.display());
@@ -66,7 +74,7 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
         files::private_folder(data)?;
     }
     if ask.folder.is_none() {
-        open::must_be_there(data)?;
+        open::must_be_there(settings)?;
     }
     let _only = serve::only_one(data)?;
     // Nor a compaction: it would go on with the store that is moved aside.
@@ -77,10 +85,34 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     if let Some(from) = &ask.folder {
         put_back(data, from)?;
     }
-    let keys = Keys::load(data)?;
-    let cold = open::cold(settings);
-    let store = open::store(settings, &keys, &cold)?;
-    match standing(&store, &cold).await {
+    match &settings.hot.value {
+        Hot::Sqlite => {
+            let cold = open::cold(settings);
+            let store = open::sqlite(settings, &Keys::load(data)?, &cold)?;
+            brought_together(&store, &cold, ask).await
+        }
+        Hot::Cluster(target) => {
+            let cold = open::cold(settings);
+            let keys = Keys::load(data)?;
+            let attempt = async || {
+                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+                cluster::connect(settings, target, keys.code_keys(), archive).await
+            };
+            let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
+            let ended = brought_together(cluster.store.as_ref(), &cold, ask).await;
+            cluster.flush().await;
+            ended
+        }
+    }
+}
+
+/// The hot store learns of everything in the cold tier.
+async fn brought_together(
+    store: &dyn Shelves,
+    cold: &ColdStore,
+    ask: &RestoreAsk,
+) -> Result<Ended, Sorry> {
+    match standing(store, cold).await {
         Ok(()) => {
             output::say("the hot store knows of everything in the cold tier")?;
             Ok(Ended::Done)
@@ -90,7 +122,7 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
                 // Put back by other means: codes were minted that it knows nothing of.
                 store.pass_over_serials().await?;
             }
-            let adopted = adopt(&store, &cold).await?;
+            let adopted = adopt(store, cold).await?;
             let mark = ColdMark { begun: Some(found), committed: Some(found) };
             store.raise_cold_mark(mark).await?;
             said(&adopted)
@@ -137,7 +169,7 @@ fn renamed(from: &Path, to: &Path) -> Result<(), Sorry> {
 }
 
 /// Everything in cold takes the place of what the store says of it.
-async fn adopt(store: &SqliteHot, cold: &ColdStore) -> Result<Adopted, Sorry> {
+async fn adopt(store: &dyn Shelves, cold: &ColdStore) -> Result<Adopted, Sorry> {
     let progress = Progress::new(Work::Adopt, None, false);
     progress
         .during(async {

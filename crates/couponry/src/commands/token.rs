@@ -8,7 +8,6 @@ use coupon::ids::UserId;
 use engine::Role;
 
 use crate::failure::{Ended, Sorry};
-use crate::keys::Keys;
 use crate::settings::Settings;
 use crate::span::milliseconds;
 use crate::{open, output};
@@ -44,7 +43,7 @@ pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
         }
         (None, role) => role.word(),
     };
-    let keys = Keys::load_or_make(&settings.data.value)?;
+    let keys = open::keys(settings)?;
     let tokens = open::tokens(settings, &keys)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

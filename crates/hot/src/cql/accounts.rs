@@ -29,7 +29,7 @@ impl Store {
             let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
                        VALUES (?, ?, ?, ?) IF NOT EXISTS";
             let values = (login, user, account.password_hash.as_str(), instant(now));
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 
@@ -59,9 +59,12 @@ impl Store {
                 return Ok(removed);
             };
             let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
-            let cas = self.cluster.change(cql, (account.login_id.as_str(), user.as_str())).await;
+            let cas = self
+                .cluster
+                .change(attempts.manner(), cql, (account.login_id.as_str(), user.as_str()))
+                .await;
             removed |= !matches!(cas, Ok(Cas::Refused));
-            attempts.wrote(self, cas).await?;
+            attempts.wrote(cas).await?;
         }
     }
 
@@ -104,7 +107,7 @@ impl Store {
             let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
             let values = (new.to_string(), name, present.map(|number| number.to_string()));
             wanted = Some(new);
-            if attempts.wrote(self, self.cluster.change(cql, values).await).await? {
+            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
                 return Ok(());
             }
         }

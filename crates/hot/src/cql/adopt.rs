@@ -121,8 +121,9 @@ impl Store {
                     return Ok(before.map(|it| it.coupon));
                 }
                 let id = OperationId(operation.as_u128());
-                let put = self.put_row(coupon, shelf, bucket, id, Some(day)).await;
-                attempts.wrote(self, put).await?;
+                let manner = attempts.manner();
+                let put = self.put_row(manner, coupon, shelf, bucket, id, Some(day)).await;
+                attempts.wrote(put).await?;
                 continue;
             }
             if let Some(row) = &row {
@@ -159,13 +160,13 @@ impl Store {
                 code: code.as_str(),
                 before: version,
             };
-            let turn = self.turns.turn((shelf, bucket)).await;
+            let turn = attempts.looked(self.turns.turn((shelf, bucket)).await)?;
             let cas = match to {
-                Some(to) => self.cluster.change(cql, values.moved_to(to)).await,
-                None => self.cluster.change(cql, values).await,
+                Some(to) => self.cluster.change(attempts.manner(), cql, values.moved_to(to)).await,
+                None => self.cluster.change(attempts.manner(), cql, values).await,
             };
             drop(turn);
-            attempts.wrote(self, cas).await?;
+            attempts.wrote(cas).await?;
             if let Some(located) = &before {
                 let holder = located.coupon.holder().map(UserId::as_str);
                 self.remove_hints(holder, located.coupon.expires_at(), code).await?;
@@ -209,17 +210,17 @@ impl Store {
                         event.map(|event| event.actor.as_str().to_owned()),
                         uuid_of(event.map_or(OperationId(0), |event| event.operation)),
                     );
-                    self.cluster.change(cql, values).await
+                    self.cluster.change(attempts.manner(), cql, values).await
                 }
                 (present, _) => {
                     let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, \
                                batch_id = ?, shelf_day = ? WHERE code = ? IF shelf_day = ?";
                     let batch = genesis.batch.as_str();
                     let values = (id, batch, date(day), code.as_str(), present.map(date));
-                    self.cluster.change(cql, values).await
+                    self.cluster.change(attempts.manner(), cql, values).await
                 }
             };
-            attempts.wrote(self, cas).await?;
+            attempts.wrote(cas).await?;
         }
     }
 
@@ -235,7 +236,7 @@ impl Store {
                 coupon.issue_ref().map(IssueRef::as_str),
                 ANY_ISSUE,
             );
-            match self.cluster.change(cql, values).await? {
+            match self.cluster.change(Manner::Change, cql, values).await? {
                 Cas::Applied | Cas::Refused => {}
                 Cas::Unknown(why) => return Err(HotError::Unknown(why.into())),
                 Cas::NotSent(why) => return Err(HotError::Unavailable(why.into())),
@@ -255,7 +256,7 @@ impl Store {
             return Ok(());
         }
         let cql = "INSERT INTO directory (code, kind) VALUES (?, 'gone') IF NOT EXISTS";
-        match self.cluster.change(cql, (code.as_str(),)).await? {
+        match self.cluster.change(Manner::Change, cql, (code.as_str(),)).await? {
             Cas::Applied | Cas::Refused => Ok(()),
             Cas::Unknown(why) => Err(HotError::Unknown(why.into())),
             Cas::NotSent(why) => Err(HotError::Unavailable(why.into())),
@@ -273,7 +274,7 @@ impl Store {
             let Some((Some(next),)) = row else { continue };
             let cql = "UPDATE minted_run SET next_serial = ? WHERE day = ? IF next_serial = ?";
             let after = next.saturating_add(signed(SERIAL_GAP));
-            match self.cluster.change(cql, (after, day, next)).await? {
+            match self.cluster.change(Manner::Change, cql, (after, day, next)).await? {
                 // Refused: somebody mints beside a restore, which nobody should do.
                 Cas::Applied | Cas::Refused => {}
                 Cas::Unknown(why) => return Err(HotError::Unknown(why.into())),

@@ -262,6 +262,11 @@ impl Store {
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
         }
+        // One reads for all that ask at this moment.
+        let _turn = self.turns.turn(("terms", id)).await?;
+        if let Some(here) = self.known.get(id) {
+            return Ok(Some(here));
+        }
         Ok(self.campaign_now(id).await?.filter(|here| here.made))
     }
 
@@ -418,7 +423,9 @@ impl Store {
                                extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
                                created_as = ? WHERE campaign_id = ? IF revision = null";
                     let values = NewCampaignValues::of(campaign, created_as);
-                    attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+                    attempts
+                        .wrote(self.cluster.change(attempts.manner(), cql, values).await)
+                        .await?;
                 }
             }
         }
@@ -435,7 +442,8 @@ impl Store {
                     let cql = "INSERT INTO directory (code, kind, campaign_id) \
                                VALUES (?, 'shared', ?) IF NOT EXISTS";
                     let values = (word.as_str(), id.as_str());
-                    let wrote = attempts.wrote(self, self.cluster.change(cql, values).await);
+                    let wrote =
+                        attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await);
                     // Refused by an entry that no look shows: the code of a lost campaign.
                     if !wrote.await? && self.directory_has(word).await? {
                         return Ok(matches!(
@@ -454,7 +462,7 @@ impl Store {
                    IF revision = ? AND made = false";
         let values = (here.terms.id.as_str(), here.revision);
         // Whoever asks again finds the same in the way, whatever came of this.
-        let _ = self.cluster.change(cql, values).await?;
+        let _ = self.cluster.change(Manner::Change, cql, values).await?;
         Ok(refusal)
     }
 
@@ -470,7 +478,7 @@ impl Store {
             let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
                        IF revision = ?";
             let values = (now.revision + 1, id.as_str(), now.revision);
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 
@@ -505,7 +513,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
             let again = attempts.looked(self.campaign_now(&here.terms.id).await)?;
             here = again.ok_or_else(|| absent("row"))?;
         }
@@ -546,7 +554,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
             wanted = Some(after);
         }
     }
@@ -677,7 +685,7 @@ impl Store {
             let values =
                 (here.revision + 1, paused, reason, campaign.as_str(), id.as_str(), here.revision);
             wrote = true;
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 
@@ -711,7 +719,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 }
@@ -790,7 +798,7 @@ impl Store {
         let floor = self.setting_number(super::adopt::SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
-            let _turn = self.turns.turn(("serials", on)).await;
+            let _turn = attempts.looked(self.turns.turn(("serials", on)).await)?;
             let rows: Vec<RunRow> =
                 attempts.looked(self.cluster.scan(run_columns!(), (date(on),)).await)?;
             for row in &rows {
@@ -822,7 +830,7 @@ impl Store {
                 signed(first),
                 present,
             );
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 

@@ -24,7 +24,7 @@ use super::coupons::{Located, Trace, Written};
 use super::outcome::Cas;
 use super::session::{Manner, Result};
 use super::several::several;
-use super::values::{date, day, parsed, uuid as uuid_of};
+use super::values::{date, day, parsed, signed, uuid as uuid_of};
 use crate::deciding::{irreplaceable, with_issued_until};
 
 /// Most entries of one user in a campaign that are looked at, the newest first: ten times the
@@ -48,6 +48,7 @@ pub(super) struct EntryValue {
     sequence: i32,
     issue: Option<i32>,
     operation: Uuid,
+    version: i64,
 }
 
 /// One entry, and its coupon as it is now.
@@ -97,12 +98,14 @@ pub(super) struct Becoming {
     /// Its number, from 1.
     sequence: usize,
     operation: OperationId,
+    /// The version of the coupon in whose place it is written.
+    version: u64,
 }
 
 impl Becoming {
     /// The next event of `before`, written by the change `operation`.
     pub(super) fn next(before: &Coupon, operation: OperationId) -> Becoming {
-        Becoming { sequence: before.events().len() + 1, operation }
+        Becoming { sequence: before.events().len() + 1, operation, version: before.version() }
     }
 
     /// The event by which its present holder has a coupon.
@@ -110,7 +113,7 @@ impl Becoming {
         let sequence = coupon.issue_sequence().unwrap_or(coupon.events().len());
         let event = sequence.checked_sub(1).and_then(|at| coupon.events().get(at));
         let operation = event.map_or(OperationId(0), |event| event.operation);
-        Becoming { sequence, operation }
+        Becoming { sequence, operation, version: coupon.version().saturating_sub(1) }
     }
 }
 
@@ -179,8 +182,8 @@ impl Store {
     ) -> Result<ClaimRow> {
         let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
         let values = (campaign.terms.id.as_str(), user.as_str());
-        let row: Option<(Option<i64>, Option<BTreeMap<i32, EntryValue>>)> =
-            self.cluster.row(manner, cql, values).await?;
+        type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
+        let row: Option<Row> = self.cluster.row(manner, cql, values).await?;
         let (revision, entries) = row.unwrap_or_default();
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }
@@ -283,8 +286,10 @@ impl Store {
         let coupon = &entry.located.coupon;
         Ok(match happened {
             true => Fate::Happened(entry),
-            // Where nothing changes any more, what was begun cannot end either.
-            false if coupon.events().len() >= sequence || entry.located.frozen => Fate::Dead,
+            // What was begun was for a version that is over, or nothing changes there any more.
+            false if coupon.version() > value.version.unsigned_abs() || entry.located.frozen => {
+                Fate::Dead
+            }
             false if own == Some(&code) => Fate::Own,
             false => Fate::Begun(entry),
         })
@@ -405,10 +410,11 @@ impl Store {
             sequence: i32::try_from(becoming.sequence).unwrap_or(i32::MAX),
             issue: issue_of(coupon),
             operation: uuid_of(becoming.operation),
+            version: signed(becoming.version),
         };
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let turn = self.turns.turn((&campaign.terms.id, &entry.user)).await;
+            let turn = attempts.looked(self.turns.turn((&campaign.terms.id, &entry.user)).await)?;
             let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
                        WHERE campaign_id = ? AND user_id = ? IF revision = ?";
             let values = (
@@ -419,13 +425,13 @@ impl Store {
                 entry.user.as_str(),
                 entry.revision,
             );
-            let cas = self.cluster.change(cql, values).await;
+            let cas = self.cluster.change(attempts.manner(), cql, values).await;
             drop(turn);
             let refused = matches!(cas, Ok(Cas::Refused));
             if refused && !attempts.is_unsure() {
                 return Ok(Written::Overtaken);
             }
-            if attempts.wrote(self, cas).await? {
+            if attempts.wrote(cas).await? {
                 return Ok(Written::Done);
             }
             let look = self.claim_row(Manner::Serial, campaign, &entry.user).await;

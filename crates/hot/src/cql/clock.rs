@@ -67,9 +67,4 @@ impl Store {
         let right = self.clock.check();
         right.map_err(|why| HotError::Unavailable(why.into()))
     }
-
-    /// How far this machine's clock is ahead of the cluster's, in milliseconds.
-    pub(super) fn clock_ahead_ms(&self) -> i64 {
-        self.clock.0.load(Ordering::Relaxed)
-    }
 }

@@ -310,24 +310,25 @@ impl Store {
         Ok(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen: true })
     }
 
-    /// What `change` does to a coupon.
+    /// What `change` does to a coupon; `None` where the coupon has changed since it was read, so that
+    /// its holder's claim is no answer to the question.
     pub(super) async fn decide(
         &self,
         located: Located,
         change: &Change,
         may_write: bool,
-    ) -> Result<Decision> {
+    ) -> Result<Option<Decision>> {
         let change = with_issued_until(change, &located.campaign.terms);
         let after = match located.apply(&change, self.options.clock_bound_ms) {
             Outcome::Accepted(after) => after,
-            Outcome::Replayed => return Ok(located.replayed()),
-            Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
+            Outcome::Replayed => return Ok(Some(located.replayed())),
+            Outcome::Refused(refusal) => return Ok(Some(located.refused(refusal))),
         };
         let day = shelf_after(located.day, &after);
         if day != located.day
             && self.plan(Manner::Read, day).await?.is_some_and(|plan| plan.is_closing())
         {
-            return Ok(located.refused(Refusal::ShelfClosed));
+            return Ok(Some(located.refused(Refusal::ShelfClosed)));
         }
         let new_holder = new_holder(&located.coupon, &after);
         let needs_place = needs_place(&located.coupon, &change.action, &after);
@@ -338,20 +339,39 @@ impl Store {
             Some(user) => {
                 let own = Some(located.coupon.code());
                 let claim = self.claim(&located.campaign, user, &change, own, may_write).await?;
-                if let Some(refusal) = claim.refusal {
-                    return Ok(located.refused(refusal));
-                }
-                if claim.is_full() {
-                    return Ok(located.refused(Refusal::LimitPerUser));
+                let full = claim.is_full().then_some(Refusal::LimitPerUser);
+                if let Some(refusal) = claim.refusal.or(full) {
+                    // The claim was read after the coupon, which it may be about by now.
+                    let now = self.stored(located.day, located.coupon.code()).await?;
+                    let same =
+                        now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
+                    return Ok(same.then(|| located.refused(refusal)));
                 }
                 new_holder.map(|_| claim.entry(after.issue_ref().cloned()))
             }
         };
-        Ok(located.accepted(after, entry))
+        Ok(Some(located.accepted(after, entry)))
+    }
+
+    /// What a change would answer; nothing is written.
+    pub(super) async fn rehearse_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+        let mut attempts = self.attempts("a rehearsal");
+        loop {
+            let Some(located) = self.locate(address).await? else {
+                return Ok(Decision::not_found().applied);
+            };
+            if let Some(decision) = self.decide(located, change, false).await? {
+                return Ok(decision.applied);
+            }
+            attempts.again().await?;
+        }
     }
 
     /// `POST …/redeem` and its like: one change of one coupon.
+    ///
+    /// One at a time of each coupon: the others would decide on a version that is about to go.
     pub(super) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+        let _turn = self.coupons.turn(&address.code).await?;
         if let Some(applied) = self.apply_from_memory(address, change).await? {
             return Ok(applied);
         }
@@ -361,7 +381,9 @@ impl Store {
                 return Ok(Decision::not_found().applied);
             };
             let decision = attempts.looked(self.decide(located, change, true).await)?;
-            if self.carry_out(&decision, change.operation).await? == Written::Done {
+            if let Some(decision) = decision
+                && self.carry_out(&decision, change.operation).await? == Written::Done
+            {
                 return Ok(decision.applied);
             }
             attempts.again().await?;
@@ -380,9 +402,9 @@ impl Store {
         let Some((campaign, batch)) = found else { return Ok(None) };
         (located.campaign, located.batch_paused) = (campaign, batch.paused);
         let decision = self.decide(located, change, true).await?;
-        if decision.writes.is_none() {
+        let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
             return Ok(None);
-        }
+        };
         match self.carry_out(&decision, change.operation).await? {
             Written::Done => Ok(Some(decision.applied)),
             Written::Overtaken => Ok(None),
@@ -491,10 +513,20 @@ impl Store {
         let moved_to = (day != before.day).then_some(day);
         let mut attempts = self.attempts("a change of a coupon");
         loop {
-            let turn = self.turns.turn((before.day, before.bucket)).await;
+            let turn = attempts.looked(self.turns.turn((before.day, before.bucket)).await)?;
             let cas = match version {
-                0 => self.put_row(after, before.day, before.bucket, operation, moved_to).await,
-                _ => self.update_row(before, after, operation, moved_to).await,
+                0 => {
+                    self.put_row(
+                        attempts.manner(),
+                        after,
+                        before.day,
+                        before.bucket,
+                        operation,
+                        moved_to,
+                    )
+                    .await
+                }
+                _ => self.update_row(attempts.manner(), before, after, operation, moved_to).await,
             };
             drop(turn);
             match attempts.looked(cas)? {
@@ -503,17 +535,17 @@ impl Store {
                 Cas::Refused => {}
                 Cas::NotSent(why) => {
                     let not_sent = Ok(Cas::NotSent(why));
-                    attempts.wrote(self, not_sent).await?;
+                    attempts.wrote(not_sent).await?;
                 }
                 unknown @ Cas::Unknown(_) => {
-                    attempts.wrote(self, Ok(unknown)).await?;
+                    attempts.wrote(Ok(unknown)).await?;
                 }
             }
             // Whoever reads through Paxos finishes or buries what was begun.
             let seen = match self.row_of(Manner::Serial, before.day, before.bucket, code).await {
                 Ok(seen) => seen,
                 Err(HotError::Unavailable(_)) => {
-                    self.or_unknown(attempts.again().await)?;
+                    attempts.again().await?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -528,27 +560,20 @@ impl Store {
                     return Ok(Written::Overtaken);
                 }
                 Settlement::Hidden => {
-                    Settled::count(&self.settled.unknown);
                     let why = "a later change has written over where it could be seen";
                     return Err(HotError::Unknown(why.into()));
                 }
                 // A frozen node may still apply it: the same again, for the same version, so that
                 // one of the two is refused.
-                Settlement::Open => self.or_unknown(attempts.again().await)?,
+                Settlement::Open => attempts.again().await?,
             }
         }
-    }
-
-    fn or_unknown<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(HotError::Unknown(_)) = &result {
-            Settled::count(&self.settled.unknown);
-        }
-        result
     }
 
     /// The row of a coupon that has none in this place.
     pub(super) async fn put_row(
         &self,
+        manner: Manner,
         coupon: &Coupon,
         day: Day,
         bucket: i32,
@@ -572,11 +597,12 @@ impl Store {
             bucket,
             code: coupon.code().as_str(),
         };
-        self.cluster.change(cql, values).await
+        self.cluster.change(manner, cql, values).await
     }
 
     async fn update_row(
         &self,
+        manner: Manner,
         before: &Located,
         after: &Coupon,
         operation: OperationId,
@@ -593,7 +619,7 @@ impl Store {
             code: after.code().as_str(),
             before: signed(before.coupon.version()),
         };
-        self.cluster.change(cql, values).await
+        self.cluster.change(manner, cql, values).await
     }
 
     /// Sees to it that a coupon which was moved is there where it was moved to: its row, then its
@@ -615,7 +641,7 @@ impl Store {
         let bucket = bucket(code, bits).cast_signed();
         let mut attempts = self.attempts("a coupon on its way to a later shelf");
         loop {
-            let _turn = self.turns.turn((to, bucket)).await;
+            let _turn = attempts.looked(self.turns.turn((to, bucket)).await)?;
             let there = attempts.looked(self.row_of(Manner::Read, to, bucket, code).await)?;
             // On a sealed shelf without a row: it came, and has been moved on to cold.
             if there.is_some() || attempts.looked(self.is_sealed(to, bucket).await)? {
@@ -623,8 +649,9 @@ impl Store {
             }
             // The same from whoever finishes the move: it is the coupon that says who moved it.
             let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
-            let put = self.put_row(coupon, to, bucket, operation, None).await;
-            attempts.wrote(self, put).await?;
+            let manner = attempts.manner();
+            let put = self.put_row(manner, coupon, to, bucket, operation, None).await;
+            attempts.wrote(put).await?;
         }
         self.point_to(code, campaign, coupon, to).await?;
         Ok(bucket)
@@ -653,7 +680,7 @@ impl Store {
                 code.as_str(),
                 present.map(date),
             );
-            if attempts.wrote(self, self.cluster.change(cql, values).await).await? {
+            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
                 return Ok(());
             }
         }

@@ -119,13 +119,13 @@ impl Store {
         let mut attempts = self.attempts("the plan of a day");
         let entered: Vec<CqlDate> = from.into_iter().map(date).collect();
         loop {
-            let _turn = self.turns.turn(("day", of)).await;
+            let _turn = attempts.looked(self.turns.turn(("day", of)).await)?;
             let Some(plan) = attempts.looked(self.plan(Manner::Read, of).await)? else {
                 let bits = i32::from(self.options.bucket_bits);
                 let cql = "UPDATE day_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
                            WHERE day = ? IF bucket_bits = null";
                 let values = (bits, instant(wanted), &entered, date(of));
-                attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+                attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
                 continue;
             };
             if plan.is_closing() {
@@ -138,7 +138,7 @@ impl Store {
             let cql = "UPDATE day_plan SET seal_after = ?, entered = entered + ? \
                        WHERE day = ? IF seal_after = ? AND closing = null";
             let values = (instant(present.max(wanted)), &entered, date(of), instant(present));
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 

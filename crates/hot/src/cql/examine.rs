@@ -1,4 +1,5 @@
-//! Looking for damage: reads every row and compares what is said twice.
+//! Looking for damage: reads every row and compares what is said twice; of a sample it is looked up
+//! whether its claims and hints are there.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,10 @@ use crate::{Finding, HotError};
 
 /// Places, or rows of one, that are looked at at a time.
 const AT_ONCE: usize = 16;
+
+/// Rows of a place, and entries of a page, whose claims, hints and coupons are looked up too: for
+/// all of them that would be four more reads each.
+const LOOKED_UP_MAX: u64 = 50;
 
 /// Faults named one by one; past it only their number is told.
 const NAMED_MAX: usize = 20;
@@ -56,8 +61,11 @@ impl Store {
         let rows = found.rows;
         Ok(vec![
             finding(&format!("{rows} coupons: each row says what its events say"), &found.faults),
-            finding("every holder stands in a claim", &found.unclaimed),
-            finding("every coupon is found by its holder and by its expiry", &found.unhinted),
+            finding("every holder that was looked up stands in a claim", &found.unclaimed),
+            finding(
+                "every coupon that was looked up is found by its holder and by its expiry",
+                &found.unhinted,
+            ),
             self.examine_counts(found.states).await?,
             self.examine_entries().await?,
         ])
@@ -128,6 +136,9 @@ impl Store {
             State::Redeemed { .. } => states[1] += 1,
             State::Void { .. } => states[2] += 1,
         }
+        if found.rows > LOOKED_UP_MAX {
+            return Ok(());
+        }
         if let Some(holder) = coupon.holder() {
             if campaign.terms.per_user_limit.is_some()
                 && !self.is_claimed(campaign, holder, &code).await?
@@ -177,7 +188,9 @@ impl Store {
         let (mut faults, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<Entry>(cql, (), state).await?;
-            for (code, kind, shelf, _) in rows {
+            let entries =
+                rows.into_iter().filter(|(_, kind, ..)| kind.as_deref() == Some("coupon"));
+            for (code, kind, shelf, _) in entries.take(LOOKED_UP_MAX as usize) {
                 let (Some("coupon"), Some(shelf)) = (kind.as_deref(), shelf) else { continue };
                 let code: Code = parsed("code", &code)?;
                 let Some(bucket) = self.bucket(day(shelf), &code).await? else {
@@ -191,7 +204,7 @@ impl Store {
             }
             from = next;
         }
-        Ok(finding("every code in the directory has its coupon", &faults))
+        Ok(finding("every code of the directory that was looked up has its coupon", &faults))
     }
 }
 

@@ -235,8 +235,8 @@ impl Round<'_> {
                 self.run.actor.as_str(),
                 uuid_of(self.run.operation),
             );
-            let cas = self.store.cluster.change(cql, values).await;
-            if attempts.wrote(self.store, cas).await? {
+            let cas = self.store.cluster.change(attempts.manner(), cql, values).await;
+            if attempts.wrote(cas).await? {
                 return Ok(Line::Row(Box::new(Known {
                     batch: self.batch.clone(),
                     day,
@@ -329,7 +329,8 @@ impl Round<'_> {
         if self.here.terms.handout == Handout::Bearer {
             return Ok(());
         }
-        let mut batches: BTreeMap<&str, (BatchId, Vec<(Millis, Code)>)> = BTreeMap::new();
+        type OfBatch = (BatchId, Vec<(Millis, Code)>);
+        let mut batches: BTreeMap<&str, OfBatch> = BTreeMap::new();
         for located in arrived.iter().filter(|it| *it.coupon.state() == State::Available) {
             let batch = &located.coupon.genesis().batch;
             let of = batches.entry(batch.as_str()).or_insert_with(|| (batch.clone(), Vec::new()));
@@ -505,7 +506,7 @@ impl Store {
             }
             let cql = "UPDATE directory SET standing = ? WHERE code = ? IF standing = ?";
             let values = (standing_text::to_json(standing), code.as_str(), present);
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 

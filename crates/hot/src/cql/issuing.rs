@@ -10,7 +10,6 @@ use coupon::refusal::Refusal;
 use super::Store;
 use super::claims::{Claim, issue_of};
 use super::coupons::{Decision, Located, Written};
-use super::outcome::Cas;
 use super::session::{Manner, Result};
 use super::settling::Attempts;
 use super::stock::{Next, Offer, Still};
@@ -25,6 +24,14 @@ enum Step {
     Named(Box<Located>),
     /// The next coupon of the stock is to be given.
     HandOut,
+}
+
+/// Whether a request has won the right to replace a coupon.
+enum Taken {
+    Yes,
+    /// The claim has changed meanwhile.
+    LookAgain,
+    No(Box<Decision>),
 }
 
 /// Who was given a coupon in place of another.
@@ -51,7 +58,7 @@ impl Store {
         };
         let replaces = replaced(&self.keys, reference.as_ref());
         // The same request twice at once would only stand in its own way.
-        let _turn = self.users.turn((campaign, to)).await;
+        let _turn = self.users.turn((campaign, to)).await?;
         let mut attempts = self.attempts("an issue");
         let mut kept = None;
         let mut won = false;
@@ -79,17 +86,19 @@ impl Store {
                     (ended == Written::Done).then(|| located.replayed().applied)
                 }
                 Step::HandOut => {
-                    if let Some(code) = &replaces
-                        && !won
-                    {
-                        let Some(of) = self.anywhere(code).await? else {
-                            return Ok(Decision::not_found().applied);
-                        };
-                        let name = reference.as_ref().map_or("", IssueRef::as_str);
-                        if !self.win_replacement(code, &here.terms.id, to, name, &of).await? {
-                            return Ok(Decision::refused(Refusal::NameTaken).applied);
+                    if let Some(code) = replaces.as_ref().filter(|_| !won) {
+                        let taken = self.take_replacement(&claim, change, code, to, &mut kept);
+                        match attempts.looked(taken.await)? {
+                            Taken::Yes => won = true,
+                            Taken::LookAgain => {
+                                attempts.again().await?;
+                                continue;
+                            }
+                            Taken::No(decision) => {
+                                self.put_back(campaign, kept);
+                                return Ok(decision.applied);
+                            }
                         }
-                        won = true;
                     }
                     let then: Then<'_> = &|_, issued| Ok(issued);
                     self.hand_out(claim, change, &mut kept, then, &mut attempts).await?
@@ -97,9 +106,6 @@ impl Store {
             };
             if let Some(applied) = done {
                 self.put_back(campaign, kept);
-                if won && matches!(applied.outcome, Outcome::Refused(_)) {
-                    self.lose_replacement(replaces.as_ref(), to).await;
-                }
                 return Ok(applied);
             }
             attempts.again().await?;
@@ -207,19 +213,48 @@ impl Store {
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
             let issue = issue_of(&of.coupon);
             let values = (code.as_str(), campaign.as_str(), user.as_str(), reference, issue);
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
     }
 
-    /// Nothing was given in place of the coupon after all.
-    async fn lose_replacement(&self, code: Option<&Code>, user: &UserId) {
-        let Some(code) = code else { return };
-        let cql = "DELETE FROM replacement WHERE replaced = ? IF user_id = ?";
-        let lost = self.cluster.change(cql, (code.as_str(), user.as_str())).await;
-        if !matches!(lost, Ok(Cas::Applied)) {
-            // The same request can be sent again; another finds the name taken.
-            tracing::warn!(code = %code, "a replacement that came to nothing could not be undone");
+    /// Wins the right to replace a coupon, with one in hand that the rules let go: it is not given up
+    /// again, since what a slow process gives up another may have used meanwhile.
+    async fn take_replacement(
+        &self,
+        claim: &Claim,
+        change: &Change,
+        code: &Code,
+        to: &UserId,
+        kept: &mut Option<Offer>,
+    ) -> Result<Taken> {
+        let campaign = &claim.campaign;
+        if kept.is_none() {
+            match self.next_offer(campaign, change.at).await? {
+                Next::Offer(offer) => *kept = Some(offer),
+                Next::Nothing(_) if self.is_changed(claim).await? => return Ok(Taken::LookAgain),
+                Next::Nothing(refusal) => {
+                    return Ok(Taken::No(Box::new(Decision::refused(refusal))));
+                }
+            }
         }
+        let issue = with_issued_until(change, &campaign.terms);
+        if let Some(offer) = kept
+            && let Outcome::Refused(refusal) =
+                offer.located.apply(&issue, self.options.clock_bound_ms)
+        {
+            return Ok(Taken::No(Box::new(Decision::refused(refusal))));
+        }
+        let Some(of) = self.anywhere(code).await? else {
+            return Ok(Taken::No(Box::new(Decision::not_found())));
+        };
+        let Action::Issue { reference, .. } = &change.action else {
+            return Ok(Taken::No(Box::new(Decision::not_found())));
+        };
+        let name = reference.as_ref().map_or("", IssueRef::as_str);
+        Ok(match self.win_replacement(code, &campaign.terms.id, to, name, &of).await? {
+            true => Taken::Yes,
+            false => Taken::No(Box::new(Decision::refused(Refusal::NameTaken))),
+        })
     }
 
     /// Takes the next coupon of the stock and gives it; `None` asks to look at the claim again.
@@ -250,7 +285,9 @@ impl Store {
             Outcome::Accepted(after) => {
                 let reference = after.issue_ref().cloned();
                 match then(located, after) {
-                    Ok(after) => located.clone().accepted(after, Some(claim.entry(reference))),
+                    Ok(after) => {
+                        Located::clone(located).accepted(after, Some(claim.entry(reference)))
+                    }
                     Err(decision) => *decision,
                 }
             }
@@ -315,7 +352,7 @@ impl Store {
             }
         };
         // The same request twice at once would only stand in its own way.
-        let _turn = self.users.turn((campaign, &user)).await;
+        let _turn = self.users.turn((campaign, &user)).await?;
         let mut attempts = self.attempts("a change behind a shared word");
         let mut kept = None;
         loop {
@@ -405,7 +442,7 @@ impl Store {
         let issue = with_issued_until(issue, &campaign.terms);
         let decision = match offer.located.apply(&issue, self.options.clock_bound_ms) {
             Outcome::Accepted(after) => match then(&offer.located, after) {
-                Ok(after) => offer.located.clone().accepted(after, None),
+                Ok(after) => Located::clone(&offer.located).accepted(after, None),
                 Err(decision) => *decision,
             },
             Outcome::Replayed => offer.located.replayed(),

@@ -12,7 +12,7 @@ use coupon::code::Code;
 use super::coupons::Located;
 
 /// Coupons in each of the two generations, some 1 KB each.
-const GENERATION: usize = 32_768;
+const GENERATION: usize = 16_384;
 
 /// Two generations: when the young one is full it becomes the old one, whose coupons are forgotten
 /// unless they were asked for again.

@@ -3,7 +3,7 @@
 //! Every statement is prepared once and sent in one of five manners ([`Manner`]). Nothing here
 //! retries a write; what an error says about it is in [`super::outcome`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::ExecutionError;
 use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
-use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
+use scylla::policies::speculative_execution::{
+    SimpleSpeculativeExecutionPolicy, SpeculativeExecutionPolicy,
+};
 use scylla::response::query_result::QueryRowsResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
@@ -39,8 +41,16 @@ const ENGINE_TIMEOUT: Duration = Duration::from_secs(3);
 /// For scans and imports, which nobody waits for at a till.
 const BULK_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A plain write is sent again after so long, as often as it takes to last as long as a conditional
+/// one: a node that is frozen answers nobody until it is found out.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1_200);
+const WRITE_TRIES: u32 = 3;
+
 /// After so long without an answer a read is sent to a second node too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(100);
+
+/// The same for a read through Paxos, which costs as much as a write.
+const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
 
 /// Rows of one page of a scan.
 const PAGE_ROWS: i32 = 2_000;
@@ -54,8 +64,11 @@ pub(super) enum Manner {
     Serial,
     /// A plain write of what may be written twice.
     Write,
-    /// A conditional write: sent once.
+    /// A conditional write: sent once, to the first replica.
     Change,
+    /// The same write once more, after nobody said what came of the first: to another node, since
+    /// the first replica may be frozen.
+    Again,
     /// A page of a scan, or a plain write of many rows.
     Bulk,
 }
@@ -96,6 +109,8 @@ pub(super) struct Counts {
     pub(super) serial_reads: AtomicU64,
     pub(super) writes: AtomicU64,
     pub(super) changes: AtomicU64,
+    /// Of those, so many were sent a second time.
+    pub(super) again: AtomicU64,
 }
 
 impl Cluster {
@@ -135,6 +150,30 @@ impl Cluster {
         }
     }
 
+    /// Paxos among the replicas of one data centre says nothing to those of another: all writers have
+    /// to mean the same one.
+    pub(super) fn one_datacenter(
+        &self,
+        options: &Options,
+    ) -> std::result::Result<(), ConnectError> {
+        let state = self.session.get_cluster_state();
+        let all: BTreeSet<&str> =
+            state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
+        let named = options.datacenter.as_deref();
+        let names = all.iter().copied().collect::<Vec<_>>().join(", ");
+        match named {
+            Some(name) if all.contains(name) => Ok(()),
+            Some(name) => Err(ConnectError::Setting(format!(
+                "the cluster has no data centre {name:?}; it has {names}"
+            ))),
+            None if all.len() <= 1 => Ok(()),
+            None => Err(ConnectError::Setting(format!(
+                "the cluster has the data centres {names}: set cql_datacenter to the one that \
+                 every process of couponry writes in"
+            ))),
+        }
+    }
+
     pub(super) fn session(&self) -> &Session {
         &self.session
     }
@@ -149,7 +188,7 @@ impl Cluster {
         let prepared = self.session.prepare(statement).await;
         let mut statement = prepared.map_err(|error| HotError::Unavailable(error.into()))?;
         statement.set_execution_profile_handle(self.profiles.get(&manner).cloned());
-        statement.set_is_idempotent(manner != Manner::Change);
+        statement.set_is_idempotent(!matches!(manner, Manner::Change | Manner::Again));
         if let Ok(mut prepared) = self.prepared.write() {
             prepared.insert((manner, cql), statement.clone());
         }
@@ -157,11 +196,14 @@ impl Cluster {
     }
 
     fn count(&self, manner: Manner, many: u64) {
+        if manner == Manner::Again {
+            self.counts.again.fetch_add(many, Ordering::Relaxed);
+        }
         let counter = match manner {
             Manner::Read => &self.counts.reads,
             Manner::Serial => &self.counts.serial_reads,
             Manner::Write | Manner::Bulk => &self.counts.writes,
-            Manner::Change => &self.counts.changes,
+            Manner::Change | Manner::Again => &self.counts.changes,
         };
         counter.fetch_add(many, Ordering::Relaxed);
     }
@@ -234,12 +276,24 @@ impl Cluster {
         Ok(all)
     }
 
-    /// A plain write that may be repeated: an error says that it may or may not be there.
-    pub(super) async fn write(&self, cql: &'static str, values: impl SerializeRow) -> Result<()> {
+    /// A plain write that may be repeated: an error says that it may or may not be there. One that
+    /// is not answered soon is sent again, to another node.
+    pub(super) async fn write(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow + Clone,
+    ) -> Result<()> {
         let statement = self.prepared(Manner::Write, cql).await?;
         self.pass_gate(cql).await;
-        self.count(Manner::Write, 1);
-        self.session.execute_unpaged(&statement, values).await.map(drop).map_err(unread)
+        for tries in 1.. {
+            self.count(Manner::Write, 1);
+            match self.session.execute_unpaged(&statement, values.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(ExecutionError::RequestTimeout(_)) if tries < WRITE_TRIES => {}
+                Err(error) => return Err(unread(error)),
+            }
+        }
+        unreachable!("the last try returns")
     }
 
     /// Plain writes to one partition in one unlogged batch, which the engine takes as one mutation.
@@ -264,10 +318,15 @@ impl Cluster {
     }
 
     /// A conditional write, sent once.
-    pub(super) async fn change(&self, cql: &'static str, values: impl SerializeRow) -> Result<Cas> {
-        let statement = self.prepared(Manner::Change, cql).await?;
+    pub(super) async fn change(
+        &self,
+        manner: Manner,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Cas> {
+        let statement = self.prepared(manner, cql).await?;
         self.pass_gate(cql).await;
-        self.count(Manner::Change, 1);
+        self.count(manner, 1);
         let result = match self.session.execute_unpaged(&statement, values).await {
             Ok(result) => result.into_rows_result().map_err(damaged)?,
             Err(error) => return Ok(of_conditional(error)),
@@ -320,28 +379,37 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
             .serial_consistency(Some(SerialConsistency::LocalSerial))
             .request_timeout(Some(match manner {
                 Manner::Bulk => BULK_TIMEOUT,
+                Manner::Write => WRITE_TIMEOUT,
                 _ => ENGINE_TIMEOUT,
             }));
         let builder = match manner {
             Manner::Read => builder
                 .load_balancing_policy(Arc::clone(&spread))
                 .retry_policy(Arc::new(DefaultRetryPolicy::new()))
-                .speculative_execution_policy(Some(Arc::new(SimpleSpeculativeExecutionPolicy {
-                    max_retry_count: 1,
-                    retry_interval: SPECULATE_AFTER,
-                }))),
+                .speculative_execution_policy(speculation(SPECULATE_AFTER)),
             Manner::Write | Manner::Bulk => builder
                 .load_balancing_policy(Arc::clone(&spread))
                 .retry_policy(Arc::new(DefaultRetryPolicy::new())),
-            // The driver's own policy would send a conditional write a second time in some cases.
-            Manner::Serial | Manner::Change => builder
+            Manner::Serial => builder
                 .load_balancing_policy(Arc::clone(&first))
+                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+                .speculative_execution_policy(speculation(SPECULATE_SERIAL_AFTER)),
+            // The driver's own policy would send a conditional write a second time in some cases.
+            Manner::Change => builder
+                .load_balancing_policy(Arc::clone(&first))
+                .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
+            Manner::Again => builder
+                .load_balancing_policy(Arc::clone(&spread))
                 .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
         };
         (manner, builder.build().into_handle())
     };
-    [Manner::Read, Manner::Serial, Manner::Write, Manner::Change, Manner::Bulk]
-        .map(profile)
-        .into_iter()
-        .collect()
+    let all =
+        [Manner::Read, Manner::Serial, Manner::Write, Manner::Change, Manner::Again, Manner::Bulk];
+    all.map(profile).into_iter().collect()
+}
+
+fn speculation(after: Duration) -> Option<Arc<dyn SpeculativeExecutionPolicy>> {
+    let (max_retry_count, retry_interval) = (1, after);
+    Some(Arc::new(SimpleSpeculativeExecutionPolicy { max_retry_count, retry_interval }))
 }

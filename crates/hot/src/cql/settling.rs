@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use super::outcome::Cas;
-use super::session::Result;
+use super::session::{Manner, Result};
 use crate::HotError;
 
 /// How long one call goes on trying before it says that the outcome is unknown: three time-outs of
@@ -28,10 +28,8 @@ pub(super) struct Settled {
     pub(super) applied: AtomicU64,
     /// They had not been, and never will be.
     pub(super) refused: AtomicU64,
-    /// Neither could be found out in time.
+    /// Neither could be found out in time, and the caller was told so.
     pub(super) unknown: AtomicU64,
-    /// The same write was sent once more on the way.
-    pub(super) resent: AtomicU64,
 }
 
 impl Settled {
@@ -82,6 +80,14 @@ impl Attempts {
         self.unknown.is_some()
     }
 
+    /// How the next conditional write goes out.
+    pub(super) fn manner(&self) -> Manner {
+        match self.is_unsure() {
+            true => Manner::Again,
+            false => Manner::Change,
+        }
+    }
+
     /// The result of a look, or the error that ends the call.
     pub(super) fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error {
@@ -91,14 +97,11 @@ impl Attempts {
     }
 
     /// After a write: `true` when it was applied; else it is time for another look.
-    pub(super) async fn wrote(&mut self, store: &Store, cas: Result<Cas>) -> Result<bool> {
+    pub(super) async fn wrote(&mut self, cas: Result<Cas>) -> Result<bool> {
         match self.looked(cas)? {
             Cas::Applied => return Ok(true),
             Cas::Refused => {}
-            Cas::Unknown(why) => {
-                store.settled.resent.fetch_add(1, Ordering::Relaxed);
-                self.unknown = Some(why.into());
-            }
+            Cas::Unknown(why) => self.unknown = Some(why.into()),
             Cas::NotSent(why) => return Err(self.given_up(why.into())),
         }
         self.again().await.map(|()| false)

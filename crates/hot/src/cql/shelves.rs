@@ -121,17 +121,22 @@ impl Store {
         let done: Option<(Option<CqlTimestamp>,)> =
             self.cluster.row(Manner::Read, cql, (date(day), shard)).await?;
         let done = done.and_then(|(done,)| done).map_or(Millis(i64::MIN / 4), millis);
+        let slice = i32::try_from(limit).unwrap_or(i32::MAX).clamp(16, 500);
         let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);
         loop {
             let cql = "SELECT closed_at, code FROM closed WHERE shelf_day = ? AND shard = ? \
-                       AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT 500";
-            let values = (date(day), shard, instant(after.0), after.1.as_str(), instant(now));
+                       AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT ?";
+            let (at, code) = (instant(after.0), after.1.as_str());
+            let values = (date(day), shard, at, code, instant(now), slice);
             let rows: Vec<(CqlTimestamp, String)> =
                 self.cluster.rows(Manner::Bulk, cql, values).await?;
             let Some((at, code)) = rows.last() else { break };
             after = (millis(*at), code.clone());
             let looks = rows.iter().map(|(_, code)| async move {
                 let code: Code = parsed("closed.code", code)?;
+                if self.gone.lock().is_ok_and(|gone| gone.contains(&(day, code.clone()))) {
+                    return Ok(None);
+                }
                 let closed = self.final_since(day, &code, now).await?;
                 Ok::<_, HotError>(closed.map(|since| (code, since)))
             });
@@ -245,12 +250,12 @@ impl Store {
                 code: code.as_str(),
                 before: signed(version),
             };
-            let turn = self.turns.turn((day, bucket)).await;
-            let cas = self.cluster.change(cql, values).await;
+            let turn = attempts.looked(self.turns.turn((day, bucket)).await)?;
+            let cas = self.cluster.change(attempts.manner(), cql, values).await;
             drop(turn);
             let applied = matches!(cas, Ok(Cas::Applied));
             before = Some(row);
-            let written = attempts.wrote(self, cas).await?;
+            let written = attempts.wrote(cas).await?;
             if written && applied {
                 if let Some(row) = &before {
                     self.retired(day, row).await?;
@@ -261,8 +266,11 @@ impl Store {
     }
 
     /// After a coupon has become a stub: it is counted as moved, and its hints go.
-    async fn retired(&self, _day: Day, row: &CouponRow) -> Result<()> {
+    async fn retired(&self, day: Day, row: &CouponRow) -> Result<()> {
         let code = row.code()?;
+        if let Ok(mut gone) = self.gone.lock() {
+            gone.insert((day, code.clone()));
+        }
         self.recent.forget(&code);
         self.tallies.count_moved(&row.campaign_id()?, row.state.as_deref().unwrap_or_default());
         let expires_at = row.expires_at.map_or(Millis(0), millis);
@@ -308,7 +316,7 @@ impl Store {
             let entered: Vec<_> = plan.entered().map(date).collect();
             let entered = (!entered.is_empty()).then_some(entered);
             let values = (date(day), instant(plan.seal_after()), entered);
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
         let places = 0..1_i32 << plan.bits().min(30);
         several(AT_ONCE, places.map(|bucket| self.seal_place(day, bucket))).await?;
@@ -318,7 +326,7 @@ impl Store {
             .is_some_and(|plan| plan.is_sealed())
         {
             let cql = "UPDATE day_plan SET sealed = true WHERE day = ? IF closing = true";
-            attempts.wrote(self, self.cluster.change(cql, (date(day),)).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, (date(day),)).await).await?;
         }
         Ok(true)
     }
@@ -327,13 +335,11 @@ impl Store {
     async fn seal_place(&self, day: Day, bucket: i32) -> Result<()> {
         let mut attempts = self.attempts("a seal");
         loop {
-            let _turn = self.turns.turn((day, bucket)).await;
+            let _turn = attempts.looked(self.turns.turn((day, bucket)).await)?;
             let cql = "UPDATE coupon SET sealed = true WHERE shelf_day = ? AND bucket = ? \
                        IF sealed = null";
-            let cas = self.cluster.change(cql, (date(day), bucket)).await;
-            if attempts.wrote(self, cas).await?
-                || attempts.looked(self.is_sealed(day, bucket).await)?
-            {
+            let cas = self.cluster.change(attempts.manner(), cql, (date(day), bucket)).await;
+            if attempts.wrote(cas).await? || attempts.looked(self.is_sealed(day, bucket).await)? {
                 break;
             }
         }
@@ -550,6 +556,9 @@ impl Store {
     }
 
     pub(super) async fn finish(&self, day: Day, unit: u64, emptied: bool) -> Result<()> {
+        if let Ok(mut gone) = self.gone.lock() {
+            gone.retain(|(of, _)| *of != day || !emptied);
+        }
         let mut attempts = self.attempts("a unit of a shelf");
         loop {
             let plan = attempts.looked(self.plan(Manner::Read, day).await)?;
@@ -567,7 +576,7 @@ impl Store {
                 day: date(day),
                 before: (plan.unit() > 0).then(|| signed(plan.unit())),
             };
-            attempts.wrote(self, self.cluster.change(cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
         }
         if emptied {
             let bits = self.bits(day).await?.unwrap_or(0);

@@ -21,6 +21,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use scylla::DeserializeRow;
+use scylla::response::PagingState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ use super::campaigns::{BatchHere, CampaignHere};
 use super::clock::CLOCK_BOUND_MS;
 use super::coupons::{Located, Promise, Trace};
 use super::outcome::Cas;
-use super::session::Result;
+use super::session::{Manner, Result};
 use super::several::several;
 use super::values::{parsed, signed};
 use crate::HotError;
@@ -50,6 +51,9 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// How long one waits at a time for codes that others here have in their hands.
 const HANDS_MAX: Duration = Duration::from_millis(500);
+
+/// Codes that wait here, beyond what is leased for them, some 100 bytes each.
+const WAITING_MAX: usize = 50_000;
 
 /// Kinds of leases, in the order in which they lie.
 const RETURNED: i32 = 0;
@@ -82,7 +86,7 @@ struct Waiting {
 /// A coupon that is offered: nobody else of this process has it.
 #[derive(Debug)]
 pub(super) struct Offer {
-    pub(super) located: Located,
+    pub(super) located: Box<Located>,
     waiting: Waiting,
     _in_hand: InHand,
 }
@@ -166,6 +170,11 @@ impl Counter {
     /// The next codes of batches that are not paused: one that is fresh, or some that must be read.
     fn pop(&self, campaign: &CampaignHere) -> Vec<Waiting> {
         let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
+        // Where codes were found to be gone, more may be: they are read together.
+        let at_once = match self.suspicious.load(Ordering::Relaxed) {
+            true => WALKED_AT_ONCE,
+            false => 1,
+        };
         let mut some: Vec<Waiting> = Vec::new();
         for _ in 0..queue.len() {
             let Some(next) = queue.pop_front() else { break };
@@ -180,7 +189,7 @@ impl Counter {
                 break;
             }
             some.push(next);
-            if fresh || some.len() == WALKED_AT_ONCE {
+            if fresh || some.len() == at_once {
                 break;
             }
         }
@@ -216,17 +225,18 @@ struct LeaseRow {
     owner: Option<Uuid>,
 }
 
+const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease \
+                      WHERE campaign_id = ? AND batch_id = ?";
+
+/// Serials that nobody has leased yet.
+fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
+    run.count.saturating_sub(cursor.unwrap_or(0).unsigned_abs())
+}
+
 /// The leases of a batch, and how far it has been leased.
 struct Leases {
     cursor: Option<i64>,
     open: Vec<LeaseRow>,
-}
-
-impl Leases {
-    /// Serials that nobody has leased yet.
-    fn unleased(&self, run: &MintedRun) -> u64 {
-        run.count.saturating_sub(self.cursor.unwrap_or(0).unsigned_abs())
-    }
 }
 
 impl Store {
@@ -240,27 +250,36 @@ impl Store {
 
     /// The next coupon that can be given, or why there is none.
     pub(super) async fn next_offer(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+        let mut campaign = campaign.clone();
         let counter = self.counter(&campaign.terms.id);
+        let mut attempts = self.attempts("a look for stock");
         let asked = counter.walks.load(Ordering::SeqCst);
         counter.touch();
         loop {
-            if let Some(offer) = self.first_of(&counter, campaign, at).await? {
+            if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
                 return Ok(Next::Offer(offer));
             }
             let mut last = counter.fetching.lock().await;
-            if let Some(offer) = self.first_of(&counter, campaign, at).await? {
+            if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
                 return Ok(Next::Offer(offer));
             }
             // A walk that began after we had asked answers us too.
             if let Some(refusal) = last.found.filter(|_| last.number > asked) {
                 return Ok(Next::Nothing(refusal));
             }
-            if self.lease_more(&counter, campaign, at).await? || counter.waited().await {
+            if self.lease_more(&counter, &campaign, at).await? || counter.waited().await {
                 continue;
             }
             let number = counter.walks.fetch_add(1, Ordering::SeqCst) + 1;
             match self.walk_twice(&counter, &campaign.terms.id, at).await? {
-                None => continue,
+                // A batch that was made a moment ago has it, perhaps.
+                None => match self.terms(&campaign.terms.id).await? {
+                    Some(now) => {
+                        campaign = now;
+                        attempts.again().await?;
+                    }
+                    None => return Ok(Next::Nothing(Refusal::NotFound)),
+                },
                 Some(refusal) => {
                     *last = LastWalk { number, found: Some(refusal) };
                     return Ok(Next::Nothing(refusal));
@@ -291,24 +310,30 @@ impl Store {
             }
             let looks = some.iter().map(|waiting| self.look_at(waiting));
             let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
-            let (mut offer, mut in_hand) = (None, Some(in_hand));
+            let (mut offer, mut in_hand, many) = (None, Some(in_hand), some.len() > 1);
             for (waiting, located) in some.into_iter().zip(looks) {
                 match located {
                     // An import that has not written it yet: a walk will find it.
                     None => {}
                     Some(located) if !is_on_offer(&located, at) => {
+                        counter.suspicious.store(true, Ordering::Relaxed);
                         if is_over(&located, at) {
                             self.done_with(&campaign.terms.id, &waiting.lease).await;
                         }
                     }
                     Some(located) => match in_hand.take() {
-                        Some(_in_hand) => offer = Some(Offer { located, waiting, _in_hand }),
+                        Some(_in_hand) => {
+                            let located = Box::new(located);
+                            offer = Some(Offer { located, waiting, _in_hand });
+                        }
                         None => counter.push([waiting]),
                     },
                 }
             }
             if offer.is_some() {
-                counter.suspicious.store(false, Ordering::Relaxed);
+                if many {
+                    counter.suspicious.store(false, Ordering::Relaxed);
+                }
                 return Ok(offer);
             }
         }
@@ -338,6 +363,7 @@ impl Store {
             tier: crate::Tier::Hot,
             frozen: false,
         };
+        let located = Box::new(located);
         Ok(Some(Offer { located, waiting: waiting.clone(), _in_hand: in_hand }))
     }
 
@@ -399,6 +425,7 @@ impl Store {
         self.counter(id).suspicious.store(true, Ordering::Relaxed);
         let Some(located) = self.look_at(&waiting).await? else { return Ok(Still::Gone) };
         if is_on_offer(&located, at) {
+            let located = Box::new(located);
             return Ok(Still::Offered(Offer { located, waiting, _in_hand }));
         }
         if is_over(&located, at) {
@@ -466,7 +493,11 @@ impl Store {
             fresh: AtomicBool::new(false),
         };
         let (code, day, lease) = (coupon.code().clone(), Some(located.day), Arc::new(lease));
-        self.counter(&located.campaign.terms.id).push([Waiting { code, day, lease }]);
+        let counter = self.counter(&located.campaign.terms.id);
+        // Past that a walk finds it: nobody may be asking for this campaign's stock here.
+        if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {
+            counter.push([Waiting { code, day, lease }]);
+        }
     }
 
     /// A group of imported codes to be handed out together.
@@ -493,9 +524,7 @@ impl Store {
     }
 
     async fn leases(&self, id: &CampaignId, batch: &BatchId) -> Result<Leases> {
-        let cql = "SELECT cursor, kind, first, name, count, owner FROM lease \
-                   WHERE campaign_id = ? AND batch_id = ?";
-        let rows: Vec<LeaseRow> = self.cluster.scan(cql, (id.as_str(), batch.as_str())).await?;
+        let rows: Vec<LeaseRow> = self.cluster.scan(LEASES, (id.as_str(), batch.as_str())).await?;
         let cursor = rows.first().and_then(|row| row.cursor);
         let open = rows.into_iter().filter(|row| row.kind.is_some()).collect();
         Ok(Leases { cursor, open })
@@ -512,23 +541,44 @@ impl Store {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
             }
-            let leases = self.leases(&campaign.terms.id, &batch.id).await?;
-            for row in leases.open.iter().filter(|row| row.owner.is_none()) {
-                if self.adopt_lease(counter, campaign, batch, row).await? {
-                    return Ok(true);
-                }
+            let (cursor, adopted) = self.adopt_first(counter, campaign, batch).await?;
+            if adopted {
+                return Ok(true);
             }
             let Some(run) = &batch.run else { continue };
             if at >= campaign.terms.expires_at {
                 continue;
             }
-            if leases.unleased(run) == 0 {
+            if unleased(cursor, run) == 0 {
                 self.note_used_up(campaign, batch);
             } else if self.lease_run(counter, campaign, batch, run).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Takes over the first lease of a batch that nobody has; how far its serials have been leased,
+    /// and whether it did. Reads no further than it must: a large import has many.
+    async fn adopt_first(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+    ) -> Result<(Option<i64>, bool)> {
+        let values = (campaign.terms.id.as_str(), batch.id.as_str());
+        let (mut cursor, mut from) = (None, Some(PagingState::start()));
+        while let Some(state) = from {
+            let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
+            cursor = cursor.or(rows.first().and_then(|row| row.cursor));
+            for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
+                if self.adopt_lease(counter, campaign, batch, row).await? {
+                    return Ok((cursor, true));
+                }
+            }
+            from = next;
+        }
+        Ok((cursor, false))
     }
 
     /// Whether every serial of a batch has been leased, which never changes.
@@ -560,7 +610,7 @@ impl Store {
         let mut attempts = self.attempts("a lease");
         loop {
             let leases = attempts.looked(self.leases(id, &batch.id).await)?;
-            let left = leases.unleased(run);
+            let left = unleased(leases.cursor, run);
             if left == 0 {
                 return Ok(false);
             }
@@ -579,9 +629,9 @@ impl Store {
                 first,
                 leases.cursor,
             );
-            let cas = self.cluster.change(cql, values).await;
+            let cas = self.cluster.change(attempts.manner(), cql, values).await;
             let applied = matches!(cas, Ok(Cas::Applied));
-            if !attempts.wrote(self, cas).await? || !applied {
+            if !attempts.wrote(cas).await? || !applied {
                 // If it was ours all the same, a walk finds it.
                 continue;
             }
@@ -623,7 +673,7 @@ impl Store {
             row.count,
         );
         // Unknown: perhaps it is ours now. Then a walk finds it.
-        match self.cluster.change(cql, values).await? {
+        match self.cluster.change(Manner::Change, cql, values).await? {
             Cas::Applied => {}
             Cas::Refused | Cas::Unknown(_) => return Ok(false),
             Cas::NotSent(error) => return Err(HotError::Unavailable(error.into())),
@@ -721,7 +771,7 @@ impl Store {
         let mut walk = Walk::default();
         for batch in campaign.in_order() {
             let leases = self.leases(id, &batch.id).await?;
-            let unleased = batch.run.is_some_and(|run| leases.unleased(&run) > 0);
+            let unleased = batch.run.is_some_and(|run| unleased(leases.cursor, &run) > 0);
             let dead = at >= campaign.terms.expires_at;
             match (unleased, dead, batch.paused) {
                 (false, _, _) => {}
@@ -826,7 +876,7 @@ impl Store {
                 lease.name.as_str(),
                 self.process,
             );
-            if let Err(error) = self.cluster.change(cql, values).await {
+            if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
                 // A walk finds it.
                 tracing::debug!(error = %error, "a lease could not be given back");
                 continue;

@@ -4,8 +4,12 @@
 //! writes by 32 tasks to one partition 100 to 240 ended unknown).
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
+
+use super::session::Result;
+use crate::HotError;
 
 /// Queues; two partitions that share one by chance wait for each other, no more.
 const QUEUES: usize = 4_096;
@@ -13,17 +17,23 @@ const QUEUES: usize = 4_096;
 pub(super) struct Turns {
     queues: Vec<Mutex<()>>,
     hasher: RandomState,
+    limit: Duration,
 }
 
 impl Turns {
-    pub(super) fn new() -> Turns {
+    /// Queues in which nobody waits longer than `limit`.
+    pub(super) fn new(limit: Duration) -> Turns {
         let queues = (0..QUEUES).map(|_| Mutex::new(())).collect();
-        Turns { queues, hasher: RandomState::new() }
+        Turns { queues, hasher: RandomState::new(), limit }
     }
 
-    /// Waits until nobody else of this process writes to the partition.
-    pub(super) async fn turn(&self, partition: impl Hash) -> MutexGuard<'_, ()> {
-        let at = self.hasher.hash_one(partition) as usize % QUEUES;
-        self.queues[at].lock().await
+    /// Waits until nobody else of this process is at it.
+    pub(super) async fn turn(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
+        let at = self.hasher.hash_one(what) as usize % QUEUES;
+        let turn = tokio::time::timeout(self.limit, self.queues[at].lock()).await;
+        turn.map_err(|_| {
+            let why = format!("others were not done with the same after {:?}", self.limit);
+            HotError::Unavailable(why.into())
+        })
     }
 }
