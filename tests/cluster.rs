@@ -13,6 +13,7 @@ mod cluster {
     mod data;
 
     mod choice;
+    mod exactly_n;
     mod faults;
     mod fleet;
     mod history;
@@ -20,6 +21,10 @@ mod cluster {
     mod load;
     mod model;
     mod once;
+    mod outage;
     mod report;
+    mod sale;
+    mod services;
+    mod truth;
     mod wire;
 }

@@ -288,6 +288,7 @@ fn seed() -> u64 {
 /// Two services on three nodes of Cassandra; nodes and services are killed, stand still and come
 /// back.
 #[test]
+#[ignore = "minutes on three nodes: -- --ignored"]
 fn once_under_faults() {
     let Some(cluster) = Cluster::start(3) else { return };
     let (operations, faults) = size(10_000);

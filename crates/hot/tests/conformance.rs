@@ -57,7 +57,13 @@ async fn open_cassandra(
     let cluster = tokio::task::spawn_blocking(move || Cluster::start(nodes)).await.unwrap()?;
     let target = format!("cql://{}/conformance", cluster.addresses()).parse::<Target>().unwrap();
     // Few places, so that a shelf is sealed in a moment; and this one process has one clock.
-    let options = cql::Options { bucket_bits: 4, clock_bound_ms: 0, ..cql::Options::of(&target) };
+    let options = cql::Options {
+        bucket_bits: 4,
+        clock_bound_ms: 0,
+        // Room for a machine that does other things besides.
+        call_limit: std::time::Duration::from_secs(60),
+        ..cql::Options::of(&target)
+    };
     let keyspace = Keyspace::connect(&options).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let hot = CqlHot::connect(options, Arc::new(keys()), archive).await.unwrap();

@@ -1,8 +1,9 @@
 //! What a cluster has to be like.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot::cql::{Difference, Engine, Keyspace};
+use hot::cql::{About, AboutNode, Answer, CLOCK_BOUND_MS, Difference, Engine, Keyspace};
 
 use super::{Report, Verdict};
 use crate::cluster::{self, Cluster};
@@ -13,17 +14,29 @@ use crate::settings::Settings;
 /// tenth of it.
 pub(super) const SLOW_WRITE: Duration = Duration::from_millis(50);
 
+/// Clocks that are kept right by NTP lie closer together.
+const CLOCK_WARN_MS: i64 = 1_000;
+
 /// Looks at the cluster itself.
 pub(super) async fn report(
     settings: &Settings,
     cluster: &Cluster,
     report: &mut Report,
 ) -> Result<(), Sorry> {
-    let verdict = match cluster.store.engine().await {
-        Ok((engine, found)) => version(engine, &found),
-        Err(error) => Verdict::Fail(error.to_string()),
-    };
-    report.add("cluster", verdict)?;
+    match cluster.store.about().await {
+        Ok(about) => {
+            let datacenter = settings.cql_datacenter.value.as_deref();
+            let verdicts = [
+                ("cluster", releases(&about)),
+                ("nodes", nodes(&about.nodes)),
+                ("replication", replication(&about, datacenter)),
+                ("clocks", clocks(&about.nodes)),
+                ("conditional writes", paxos(&about)),
+            ];
+            verdicts.into_iter().try_for_each(|(what, verdict)| report.add(what, verdict))?;
+        }
+        Err(error) => report.add("cluster", Verdict::Fail(error.to_string()))?,
+    }
     let options = cluster::options(settings, &cluster.target);
     let verdicts = match Keyspace::connect(&options).await {
         Ok(keyspace) => match keyspace.differences().await {
@@ -33,6 +46,95 @@ pub(super) async fn report(
         Err(error) => vec![Verdict::Fail(error.to_string())],
     };
     verdicts.into_iter().try_for_each(|verdict| report.add("schema", verdict))
+}
+
+/// The nodes that answer, and what.
+fn answers(nodes: &[AboutNode]) -> impl Iterator<Item = (&AboutNode, &Answer)> {
+    nodes.iter().filter_map(|node| Some((node, node.answer.as_ref().ok()?)))
+}
+
+fn releases(about: &About) -> Verdict {
+    let found: BTreeSet<&str> =
+        answers(&about.nodes).map(|(_, answer)| answer.version.as_str()).collect();
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (None, _) => Verdict::Fail("no node says what it is".into()),
+        (Some(one), None) => version(about.engine, one),
+        (Some(one), Some(other)) => Verdict::Warn(format!(
+            "{} {one} and {other}: an upgrade that has not come to its end",
+            about.engine.name()
+        )),
+    }
+}
+
+fn nodes(nodes: &[AboutNode]) -> Verdict {
+    let text = format!("{} of {} answer", answers(nodes).count(), nodes.len());
+    let silent = nodes.iter().filter_map(|node| {
+        let why = node.answer.as_ref().err()?;
+        Some(format!("{}: {why}", node.address))
+    });
+    let silent: Vec<String> = silent.collect();
+    match silent.is_empty() {
+        true => Verdict::Ok(text),
+        false => Verdict::Warn(format!("{text}; {}", silent.join("; "))),
+    }
+}
+
+/// Copies, and the data centre whose replicas decide. Two processes that ask replicas of two data
+/// centres would both redeem a coupon.
+fn replication(about: &About, datacenter: Option<&str>) -> Verdict {
+    let copies = about.copies.iter().map(|(name, copies)| format!("{copies} in {name}"));
+    let copies = copies.collect::<Vec<_>>().join(", ");
+    let text = format!("keyspace {}: copies: {copies}", about.keyspace);
+    match (datacenter, about.copies.len()) {
+        (Some(name), _) if !about.copies.contains_key(name) => {
+            Verdict::Fail(format!("{text}; there are none in {name}, which cql_datacenter names"))
+        }
+        (Some(name), 2..) => {
+            Verdict::Ok(format!("{text}; {name} decides, so every process has to name it"))
+        }
+        (None, 2..) => Verdict::Fail(format!(
+            "{text}; set cql_datacenter, to the same for every process: the replicas of one data \
+             centre have to decide"
+        )),
+        (Some(_) | None, _) => Verdict::Ok(text),
+    }
+}
+
+fn clocks(nodes: &[AboutNode]) -> Verdict {
+    let worst = answers(nodes).max_by_key(|(_, answer)| answer.clock_ahead_ms.abs());
+    let Some((node, answer)) = worst else { return Verdict::Fail("no node answers".into()) };
+    let ms = answer.clock_ahead_ms;
+    let which = if ms > 0 { "ahead of" } else { "behind" };
+    match ms.abs() {
+        0..=CLOCK_WARN_MS => Verdict::Ok(format!("{} ms apart at most", ms.abs())),
+        apart => {
+            let text = format!("this machine's is {apart} ms {which} that of {}", node.address);
+            match apart > CLOCK_BOUND_MS {
+                true => Verdict::Fail(format!("{text}: nothing is written, set it right (NTP)")),
+                false => Verdict::Warn(format!("{text}: set it right (NTP)")),
+            }
+        }
+    }
+}
+
+fn paxos(about: &About) -> Verdict {
+    let other = answers(&about.nodes).find_map(|(node, answer)| match answer.paxos.as_deref() {
+        None | Some("v2") => None,
+        Some(variant) => Some((&node.address, variant)),
+    });
+    match (about.engine, other) {
+        (Engine::Scylla, _) => Verdict::Ok("as this engine does them".into()),
+        (Engine::Cassandra, None) => Verdict::Ok("paxos_variant is v2".into()),
+        (Engine::Cassandra, Some((address, "v1"))) => Verdict::Warn(format!(
+            "paxos_variant of {address} is v1, which takes four rounds for a change: set it to v2 \
+             on every node"
+        )),
+        (Engine::Cassandra, Some((address, variant))) => Verdict::Fail(format!(
+            "paxos_variant of {address} is {variant}, with which a coupon may be redeemed twice: \
+             set it to v2 on every node"
+        )),
+    }
 }
 
 /// The first release of an engine that couponry is made for.
@@ -76,7 +178,76 @@ pub(super) fn schema(differences: &[Difference]) -> Vec<Verdict> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    fn node(last: u8, answer: Option<Answer>) -> AboutNode {
+        let answer = answer.ok_or("timed out".to_owned());
+        AboutNode { address: format!("10.0.0.{last}:9042"), datacenter: "dc1".into(), answer }
+    }
+
+    fn answer(version: &str, clock_ahead_ms: i64, paxos: &str) -> Option<Answer> {
+        Some(Answer { version: version.into(), clock_ahead_ms, paxos: Some(paxos.into()) })
+    }
+
+    fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> About {
+        let copies: BTreeMap<String, u32> =
+            copies.iter().map(|(name, copies)| ((*name).to_owned(), *copies)).collect();
+        About { engine: Engine::Cassandra, keyspace: "shop".into(), copies, nodes }
+    }
+
+    fn word(verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Ok(_) => "ok",
+            Verdict::Warn(_) => "warn",
+            Verdict::Fail(_) => "FAIL",
+        }
+    }
+
+    #[test]
+    fn what_nodes_say() {
+        type Look = fn(&About) -> Verdict;
+        let (release, up): (Look, Look) = (releases, |it| nodes(&it.nodes));
+        let (clock, decides): (Look, Look) = (|it| clocks(&it.nodes), paxos);
+        let good = || node(1, answer("5.0.8", 0, "v2"));
+        let and = |(version, ahead, paxos)| vec![good(), node(2, answer(version, ahead, paxos))];
+        let bound = CLOCK_BOUND_MS;
+        let cases = [
+            ("one release", release, and(("5.0.8", 0, "v2")), "ok"),
+            ("two releases", release, and(("5.1.0", 0, "v2")), "warn"),
+            ("nobody says", release, vec![node(1, None)], "FAIL"),
+            ("all answer", up, and(("5.0.8", 0, "v2")), "ok"),
+            ("one does not", up, vec![good(), node(2, None)], "warn"),
+            ("clocks close by", clock, and(("5.0.8", -CLOCK_WARN_MS, "v2")), "ok"),
+            ("a little apart", clock, and(("5.0.8", CLOCK_WARN_MS + 1, "v2")), "warn"),
+            ("at the bound", clock, and(("5.0.8", -bound, "v2")), "warn"),
+            ("too far apart", clock, and(("5.0.8", -bound - 1, "v2")), "FAIL"),
+            ("v2", decides, and(("5.0.8", 0, "v2")), "ok"),
+            ("v1", decides, and(("5.0.8", 0, "v1")), "warn"),
+            ("no guarantees", decides, and(("5.0.8", 0, "v1_without_linearizable_reads")), "FAIL"),
+        ];
+        for (name, look, nodes, want) in cases {
+            let verdict = look(&about(nodes, &[]));
+            assert_eq!(word(&verdict), want, "{name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn data_centres() {
+        let (one, two): (&[_], &[_]) = (&[("dc1", 3)], &[("dc1", 3), ("dc2", 3)]);
+        let cases = [
+            ("one, and nothing said", one, None, "ok"),
+            ("one, and named", one, Some("dc1"), "ok"),
+            ("another one named", one, Some("mars"), "FAIL"),
+            ("two, and one named", two, Some("dc2"), "ok"),
+            ("two, and nothing said", two, None, "FAIL"),
+        ];
+        for (name, copies, named, want) in cases {
+            let verdict = replication(&about(Vec::new(), copies), named);
+            assert_eq!(word(&verdict), want, "{name}: {verdict:?}");
+        }
+    }
 
     #[test]
     fn versions() {

@@ -1,0 +1,80 @@
+//! Every step list of the protocols, stopped for ever at each of its steps and picked up by another
+//! process, on a real cluster.
+//!
+//! A *process* is one [`hot::cql::CqlHot`]: it has its own memory, its own leases and its own name.
+//! A *step* is a statement that writes; its name is the statement. A *sweep* runs a protocol on a
+//! first process once for each of its steps. Before that step the process is stopped for ever, or
+//! frozen and later let go on; in between a second process picks up, in each of the ways that the
+//! sweep lists. What was promised must hold, and what a thawed process answers must be true.
+//!
+//! `COUPONRY_TEST_CASE` picks the cases whose name contains it.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+#[path = "conformance/kit.rs"]
+#[expect(dead_code, reason = "it serves the conformance suite, too")]
+mod kit;
+
+mod steps {
+    pub(crate) mod claims;
+    pub(crate) mod extend;
+    pub(crate) mod seal;
+    pub(crate) mod stage;
+}
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures::{FutureExt, StreamExt};
+use steps::stage::Stage;
+use steps::{claims, extend, seal};
+
+/// Cases that run at a time: each waits for the cluster most of the time.
+const AT_ONCE: usize = 4;
+
+macro_rules! cases {
+    ($stage:ident: $($module:ident { $($case:ident)* })*) => {
+        [$($((
+            concat!(stringify!($module), "::", stringify!($case)),
+            $module::$case(&$stage).boxed_local(),
+        )),*),*]
+    };
+}
+
+async fn every_step(nodes: usize) {
+    let Some(stage) = Stage::set(nodes).await else { return };
+    let cases = cases! { stage:
+        claims {
+            issue_of_one issue_without_a_name issue_of_three a_named_code bearer_redeemed
+            bearer_put_into_a_wallet a_shared_word a_replacement a_replacement_that_comes_to_nothing
+        }
+        extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
+        seal { sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal }
+    };
+    let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
+    let cases = cases.into_iter().filter(|(name, _)| name.contains(&only));
+    let runs = cases.map(async |(name, case)| {
+        let began = Instant::now();
+        if AssertUnwindSafe(case).catch_unwind().await.is_err() {
+            stage.failed(format!("{name} (no step)"));
+        }
+        eprintln!("{name}: {:?}", began.elapsed());
+    });
+    futures::stream::iter(runs).buffer_unordered(AT_ONCE).collect::<()>().await;
+    stage.report();
+    stage.is_sound().await;
+    let failures = stage.failures();
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "many minutes: -- --ignored"]
+async fn on_three_nodes() {
+    every_step(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the same on one node: quicker, for whoever works on it"]
+async fn on_one_node() {
+    every_step(1).await;
+}

@@ -1,0 +1,493 @@
+//! Nodes of the cluster die, stand still and come back, and no `serve` is started again for it.
+//!
+//! One node of three: every call goes on, but for a first short while. Two: every call is told so
+//! soon. One of them back: everything goes on by itself, and what was acknowledged is there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testcluster::Cluster;
+
+use super::client::{Answer, Client, Dice, Lost, at_once};
+use super::data::{Data, PATIENCE, wait_until};
+use super::faults::{Fleet, What};
+use super::fleet::Nodes;
+use super::services::{Caller, Services};
+
+const CLIENTS: usize = 8;
+
+/// Turns of each client that are measured: an issue, a redeem and a read each.
+const TURNS: usize = 25;
+
+/// After a node has died, so long a call may fail: twice what it takes to give up its connections.
+const FIRST_WHILE: Duration = Duration::from_secs(10);
+
+/// Longest wait for the answer that nothing can be answered.
+const NO_LONGER: Duration = Duration::from_secs(15);
+
+/// What `/readyz` allows itself, and as much again for a machine that does other things too.
+const READY_MAX: Duration = Duration::from_secs(4);
+
+/// From the return of a node until every call is answered.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between a call that failed and the next try.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
+/// Coupons that were issued before an outage and are redeemed in it.
+const KEPT: usize = CLIENTS;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Issue,
+    Redeem,
+    Read,
+}
+
+impl Call {
+    const ALL: [Call; 3] = [Call::Issue, Call::Redeem, Call::Read];
+}
+
+/// One try of a call.
+#[derive(Debug)]
+struct Made {
+    call: Call,
+    begun: Instant,
+    took: Duration,
+    /// Why it came to nothing.
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    word: String,
+    /// A 503 that says when to come again.
+    is_told: bool,
+}
+
+/// A coupon that somebody was told he has.
+#[derive(Clone, Debug)]
+struct Given {
+    user: String,
+    code: String,
+}
+
+impl Given {
+    fn redeem(&self) -> (String, Value) {
+        let order = format!("order-of-{}", self.user);
+        let path = format!("/v1/coupons/{}/redeem", self.code);
+        (path, json!({"user_id": self.user, "order_ref": order}))
+    }
+
+    fn read(&self) -> String {
+        format!("/v1/coupons/{}", self.code)
+    }
+}
+
+fn issue(user: &str) -> (&'static str, Value) {
+    ("/v1/campaigns/outage/issue", json!({"user_id": user}))
+}
+
+/// A client at work, and what became of its calls.
+struct Worker {
+    caller: Caller,
+    dice: Dice,
+    made: Vec<Made>,
+    given: Vec<Given>,
+}
+
+impl Worker {
+    /// Repeats a call until it is answered.
+    fn ask(&mut self, call: Call, path: &str, body: Option<&Value>) -> Answer {
+        let first = Instant::now();
+        loop {
+            let through = self.dice.below(2) as usize;
+            let begun = Instant::now();
+            let heard = self.caller.call(through, path, body);
+            let took = begun.elapsed();
+            let (answer, failed) = judged(heard);
+            let is_answered = failed.is_none();
+            self.made.push(Made { call, begun, took, failed });
+            if let Some(answer) = answer.filter(|_| is_answered) {
+                return answer;
+            }
+            assert!(first.elapsed() < PATIENCE, "no answer to {call:?}: {:?}", self.made.last());
+            std::thread::sleep(TRY_AGAIN);
+        }
+    }
+
+    fn turn(&mut self, user: String) {
+        let (path, body) = issue(&user);
+        let code = self.ask(Call::Issue, path, Some(&body)).field("code");
+        let given = Given { user, code };
+        let (path, body) = given.redeem();
+        self.ask(Call::Redeem, &path, Some(&body));
+        let read = self.ask(Call::Read, &given.read(), None).json();
+        assert_eq!(read["state"], "redeemed", "what was answered is read: {given:?}: {read}");
+        self.given.push(given);
+    }
+}
+
+/// # Panics
+/// An answer that is neither good nor a 503.
+fn judged(heard: Result<Answer, Lost>) -> (Option<Answer>, Option<Failed>) {
+    match heard {
+        Err(lost) => (None, Some(Failed { word: lost.to_string(), is_told: false })),
+        Ok(answer) if answer.is_good() => (Some(answer), None),
+        Ok(answer) => {
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            let is_told = answer.header("retry-after").is_some();
+            (None, Some(Failed { word: answer.problem(), is_told }))
+        }
+    }
+}
+
+/// Everything but the nodes.
+struct Scene {
+    services: Services,
+    /// Users so far.
+    users: AtomicUsize,
+    given: Vec<Given>,
+}
+
+impl Scene {
+    fn user(&self) -> String {
+        format!("u{}", self.users.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Has all clients take turns until each has made `TURNS` after `from` is set and over.
+    fn load(&self, from: &OnceLock<Instant>) -> Vec<Worker> {
+        let begun = Instant::now();
+        at_once(CLIENTS, |nth| {
+            let mut worker = Worker {
+                caller: self.services.caller(),
+                dice: Dice(nth as u64),
+                made: Vec::new(),
+                given: Vec::new(),
+            };
+            let mut measured = 0;
+            while measured < TURNS {
+                let counts = from.get().is_some_and(|from| Instant::now() >= *from);
+                worker.turn(self.user());
+                measured += usize::from(counts);
+                assert!(begun.elapsed() < 4 * PATIENCE, "the load comes to no end");
+            }
+            worker
+        })
+    }
+
+    fn keep(&mut self, workers: Vec<Worker>) -> Vec<Made> {
+        let (mut all, mut made) = (Vec::new(), Vec::new());
+        for worker in workers {
+            all.extend(worker.given);
+            made.extend(worker.made);
+        }
+        self.given.extend(all);
+        made
+    }
+
+    /// Both services, one after the other.
+    fn each(&self) -> impl Iterator<Item = Client> + '_ {
+        (0..self.services.addresses.count()).map(|nth| self.services.client(nth))
+    }
+}
+
+/// Middle and worst but one in a hundred, of calls begun at `from` or later.
+fn spans(made: &[Made], call: Call, from: Instant) -> (Duration, Duration) {
+    let fits = |it: &&Made| it.call == call && it.begun >= from && it.failed.is_none();
+    let mut took: Vec<Duration> = made.iter().filter(fits).map(|it| it.took).collect();
+    took.sort_unstable();
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
+
+fn print_spans(name: &str, made: &[Made], from: Instant, than: Option<(&[Made], Instant)>) {
+    for call in Call::ALL {
+        let (median, worst) = spans(made, call, from);
+        let ratio = than.map(|(made, from)| {
+            let before = spans(made, call, from).0;
+            format!(", {:.2} times the median before", median.as_secs_f64() / before.as_secs_f64())
+        });
+        println!(
+            "{name}: {call:?}: median {median:.1?}, p99 {worst:.1?}{}",
+            ratio.unwrap_or_default()
+        );
+    }
+}
+
+/// No call fails, but for a first while after `at`, and then with a 503 that says when to come
+/// again.
+fn must_go_on(name: &str, made: &[Made], at: Instant) {
+    let failures: Vec<&Made> = made.iter().filter(|it| it.failed.is_some()).collect();
+    let since = |it: &Made| it.begun.saturating_duration_since(at);
+    let last = failures.iter().map(|it| since(it) + it.took).max().unwrap_or_default();
+    let slowest = made.iter().filter(|it| it.begun + it.took >= at).map(|it| it.took).max();
+    let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+    for failed in failures.iter().filter_map(|it| it.failed.as_ref()) {
+        *words.entry(&failed.word).or_default() += 1;
+    }
+    println!(
+        "{name}: {} calls, {} failed {words:?}, the last {last:.1?} after it; slowest {:.1?}",
+        made.len(),
+        failures.len(),
+        slowest.unwrap_or_default()
+    );
+    for it in failures {
+        let is_told = it.failed.as_ref().is_some_and(|failed| failed.is_told);
+        assert!(is_told, "{name}: no 503 with Retry-After: {it:?}");
+        assert!(it.begun + it.took >= at, "{name}: before anything had happened: {it:?}");
+        assert!(since(it) < FIRST_WHILE, "{name}: {:?} after it: {it:?}", since(it));
+    }
+}
+
+/// One node dies or stands still under load, and comes back.
+fn one_node(
+    scene: &mut Scene,
+    nodes: &mut Nodes,
+    what: What,
+    nth: usize,
+    before: (&[Made], Instant),
+) {
+    let name = format!("one node, {what:?}");
+    let from = OnceLock::new();
+    let (at, workers) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| scene.load(&from));
+        let at = Instant::now();
+        nodes.begin(what, nth);
+        from.set(at + FIRST_WHILE).expect("it is set once");
+        (at, load.join().expect("the load"))
+    });
+    for mut client in scene.each() {
+        let ready = client.get("/readyz").must(200).json();
+        assert_eq!(ready["writable"], true, "{name}: {ready}");
+    }
+    let made = scene.keep(workers);
+    must_go_on(&name, &made, at);
+    print_spans(&name, &made, at + FIRST_WHILE, Some(before));
+    nodes.end(what, nth);
+}
+
+/// Without a quorum every call says so, soon.
+fn told_that_nothing_goes(scene: &Scene, kept: &[Given]) {
+    let longest = at_once(CLIENTS, |nth| {
+        let mut client = scene.services.client(nth % 2);
+        let (issue, taker) = issue(&format!("in-vain-{nth}"));
+        let (redeem, order) = kept[nth].redeem();
+        let calls = [
+            (kept[nth].read(), None),
+            (issue.to_owned(), Some(&taker)),
+            (redeem, Some(&order)),
+            (kept[nth].read(), None),
+        ];
+        let took = calls.map(|(path, body)| {
+            let begun = Instant::now();
+            let method = if body.is_some() { "POST" } else { "GET" };
+            let answer = client.call(method, &path, body);
+            let took = begun.elapsed();
+            let word = answer.problem();
+            let may = word == "STORE_UNAVAILABLE" || body.is_some() && word == "OUTCOME_UNKNOWN";
+            assert!(answer.status == 503 && may, "{method} {path}: {}", answer.text());
+            assert!(answer.header("retry-after").is_some(), "{method} {path}: no Retry-After");
+            assert!(took < NO_LONGER, "{method} {path}: {word} after {took:?}");
+            took
+        });
+        took.into_iter().max().unwrap_or_default()
+    });
+    println!("two nodes down: told so after {:.1?} at most", longest.iter().max().expect("one"));
+    for mut client in scene.each() {
+        let begun = Instant::now();
+        let ready = client.get("/readyz").must(503).json();
+        let took = begun.elapsed();
+        assert!(took < READY_MAX, "readyz took {took:?}");
+        assert_eq!((&ready["ready"], &ready["writable"]), (&json!(false), &json!(false)));
+        let reason = ready["reason"].as_str().expect("why not");
+        println!("two nodes down: readyz after {took:.1?}: {reason}");
+        assert!(reason.contains("store"), "{reason}");
+        client.get("/healthz").must(200);
+    }
+}
+
+/// Waits until both services answer everything, and says how long that took.
+fn recovered(scene: &Scene, known: &Given) -> Duration {
+    let begun = Instant::now();
+    for nth in 0..scene.services.addresses.count() {
+        let mut client = scene.services.client(nth);
+        let (path, body) = issue(&format!("first-again-{nth}"));
+        loop {
+            let ready = client.get("/readyz").status;
+            let read = client.get(&known.read()).status;
+            let written = client.post(path, &body);
+            if (ready, read, written.is_good()) == (200, 200, true) {
+                break;
+            }
+            let waited = begun.elapsed();
+            assert!(
+                waited < RECOVERED_WITHIN,
+                "after {waited:?}: readyz {ready}, read {read}, issue {}",
+                written.text()
+            );
+            std::thread::sleep(TRY_AGAIN);
+        }
+    }
+    begun.elapsed()
+}
+
+/// What was acknowledged is there, and the same request once more is told the same.
+fn acknowledged_is_there(scene: &Scene) {
+    let next = AtomicUsize::new(0);
+    let every = scene.given.len().div_ceil(400);
+    at_once(CLIENTS, |_| {
+        let mut caller = scene.services.caller();
+        loop {
+            let nth = next.fetch_add(every, Ordering::Relaxed);
+            let Some(given) = scene.given.get(nth) else { break };
+            let mut answer = |path: &str, body: Option<&Value>| {
+                let heard = caller.call(nth / every % 2, path, body);
+                heard.unwrap_or_else(|lost| panic!("{path}: {lost}")).must(200)
+            };
+            let read = answer(&given.read(), None).json();
+            assert_eq!((&read["state"], &read["holder"]), (&json!("redeemed"), &json!(given.user)));
+            let events = read["events"].as_array().map(Vec::len);
+            assert_eq!(events, Some(2), "issued once, redeemed once: {read}");
+            let (path, body) = given.redeem();
+            assert_eq!(answer(&path, Some(&body)).field("code"), given.code, "a replay");
+        }
+    });
+    println!("{} coupons were acknowledged, one of {every} was looked at", scene.given.len());
+}
+
+/// A `serve` that nobody has waited for.
+struct Late {
+    child: Child,
+    data: Data,
+}
+
+impl Late {
+    fn start(services: &Services) -> Late {
+        let (data, arguments) = services.one_more();
+        let file = |name: &str| File::create(data.folder().join(name)).expect("a file");
+        let child = data
+            .command(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::from(file("said")))
+            .stderr(Stdio::from(file("log")))
+            .spawn()
+            .expect("the binary starts");
+        Late { child, data }
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.data.folder().join(name)).unwrap_or_default()
+    }
+
+    /// The lines in which it waits for the cluster.
+    fn waits(&self) -> Vec<String> {
+        let is_one = |line: &&str| line.contains("waiting for the cluster");
+        self.read("log").lines().filter(is_one).map(str::to_owned).collect()
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let said = self.read("said");
+        let line = said.lines().find_map(|line| line.split_once("http://"));
+        line.and_then(|(_, address)| address.trim().parse().ok())
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the late serve\n{}", self.read("log"));
+        }
+    }
+}
+
+/// A service that is started before the cluster runs says so, and works once it does.
+fn started_before_the_cluster(scene: &Scene, nodes: &mut Nodes, running: &[usize], first: &str) {
+    running.iter().for_each(|nth| nodes.kill(*nth));
+    let late = Late::start(&scene.services);
+    wait_until("two lines about the cluster", || late.waits().len() >= 2);
+    for line in late.waits() {
+        assert!(line.contains(first), "it names the cluster {first}: {line}");
+    }
+    println!("before the cluster: {}", late.waits()[1]);
+    assert_eq!(late.address(), None, "it listens although there is no cluster");
+    running.iter().for_each(|nth| nodes.start(*nth));
+    let begun = Instant::now();
+    wait_until("the address of the late one", || late.address().is_some());
+    println!("before the cluster: it listens {:.1?} after the cluster answers", begun.elapsed());
+    let mut client = Client::new(late.address().expect("it listens"), &scene.services.token);
+    client.get("/readyz").must(200);
+    let given = scene.given.last().expect("one was given");
+    assert_eq!(client.get(&given.read()).must(200).field("state"), "redeemed");
+    let (path, body) = issue("of-the-late-one");
+    client.post(path, &body).must(201);
+}
+
+#[test]
+#[ignore = "minutes on three nodes: -- --ignored"]
+fn nodes_go_and_come_back() {
+    let Some(cluster) = Cluster::start(3) else { return };
+    let hot = format!("cql://{}/outage", cluster.addresses());
+    let first = cluster.addresses().split(',').next().expect("an address").to_owned();
+    let mut nodes = Nodes(cluster);
+    let services = Services::start(hot, 2);
+    let mut scene = Scene { services, users: AtomicUsize::new(0), given: Vec::new() };
+    let campaign = json!({"campaign_id": "outage", "stock": 1_000_000, "expires_on": "2031-12-31"});
+    scene.services.client(0).post("/v1/campaigns", &campaign).must(201);
+
+    let whole = Instant::now();
+    // What both prepare and look up once is not measured.
+    scene.load(&OnceLock::from(whole)).clear();
+    let from = Instant::now();
+    let workers = scene.load(&OnceLock::from(from));
+    let before = scene.keep(workers);
+    assert!(before.iter().all(|it| it.failed.is_none()), "nothing has happened yet");
+    print_spans("all nodes", &before, from, None);
+
+    one_node(&mut scene, &mut nodes, What::Kill, 0, (&before, from));
+    one_node(&mut scene, &mut nodes, What::Freeze, 1, (&before, from));
+
+    let mut client = scene.services.client(0);
+    let kept: Vec<Given> = (0..KEPT)
+        .map(|nth| {
+            let user = format!("kept-{nth}");
+            let (path, body) = issue(&user);
+            let code = client.post(path, &body).must(201).field("code");
+            Given { user, code }
+        })
+        .collect();
+    nodes.kill(0);
+    nodes.kill(2);
+    told_that_nothing_goes(&scene, &kept);
+    let returned = Instant::now();
+    nodes.start(2);
+    println!("one returns: it answers {:.1?} after its start", returned.elapsed());
+    println!("one returns: everything goes on {:.1?} later", recovered(&scene, &kept[0]));
+    let from = Instant::now();
+    let workers = scene.load(&OnceLock::from(from));
+    let made = scene.keep(workers);
+    assert!(made.iter().all(|it| it.failed.is_none()), "one returned, and calls fail: {made:?}");
+    for (nth, given) in kept.iter().enumerate() {
+        let (path, body) = given.redeem();
+        let again = scene.services.client(nth % 2).post(&path, &body);
+        assert!(again.is_good(), "what was asked for in the outage: {}", again.text());
+        scene.given.push(given.clone());
+    }
+    acknowledged_is_there(&scene);
+
+    started_before_the_cluster(&scene, &mut nodes, &[1, 2], &first);
+    println!(
+        "all was lost for a while: everything goes on {:.1?} later",
+        recovered(&scene, &kept[0])
+    );
+    println!("the scenario took {:.1?}", whole.elapsed());
+    scene.services.stop();
+}
