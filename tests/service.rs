@@ -14,6 +14,7 @@ mod service {
     mod codes;
     mod commands;
     mod compact;
+    mod copy;
     mod damage;
     mod disk;
     mod docs;

@@ -27,6 +27,7 @@ fn help() {
         "notify",
         "backup",
         "restore",
+        "copy",
         "schema",
         "token",
         "key",

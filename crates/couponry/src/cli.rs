@@ -228,6 +228,7 @@ Examples:
     Compact(commands::compact::CompactAsk),
     Backup(commands::backup::BackupAsk),
     Restore(commands::restore::RestoreAsk),
+    Copy(commands::copy::CopyAsk),
     Schema(commands::schema::SchemaAsk),
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenAsk),

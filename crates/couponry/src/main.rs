@@ -59,6 +59,7 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
         Command::Compact(ask) => commands::compact::run(&settings, ask).await,
         Command::Backup(ask) => commands::backup::run(&settings, ask).await,
         Command::Restore(ask) => commands::restore::run(&settings, ask).await,
+        Command::Copy(ask) => commands::copy::run(&settings, ask).await,
         Command::Schema(ask) => commands::schema::run(&settings, ask).await,
         Command::Notify(flags) => commands::notify::run(&settings, flags).await,
         Command::Token(ask) => commands::token::run(&settings, ask),

@@ -35,6 +35,10 @@ pub(crate) enum Work {
     Notify,
     /// The store is looked through.
     Examine,
+    /// A hot store is copied to another; so many things are read.
+    Copy,
+    /// Two hot stores are compared; so many things are read.
+    Compare,
 }
 
 /// Shows how far `work` has come, as long as it lives.
@@ -142,6 +146,8 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
             format!("told {done_text} notices, {seen_text} issued coupons looked at")
         }
         Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
+        Work::Copy => format!("copied {done_text}, {}/s", rate(done)),
+        Work::Compare => format!("compared {done_text}, {}/s", rate(done)),
     }
 }
 
@@ -169,6 +175,7 @@ mod tests {
             (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
             (Work::Notify, 1_200, 50_000, "told 1,200 notices, 50,000 issued coupons looked at"),
             (Work::Examine, 0, 0, "reading the whole store, 5 s"),
+            (Work::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
         ];
         for (work, done, seen, want) in cases {
             assert_eq!(sentence(work, done, seen, five), want);

@@ -10,6 +10,7 @@ mod backup;
 mod beyond;
 mod campaigns;
 mod claims;
+mod copying;
 mod coupons;
 mod days;
 mod examine;

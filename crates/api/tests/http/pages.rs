@@ -155,6 +155,10 @@ async fn health_and_figures() {
         "couponry_hot_writes_total",
         "couponry_hot_commits_total",
         "couponry_hot_writes_waiting",
+        "couponry_hot_unknown_settled_total{how=\"applied\"}",
+        "couponry_hot_unknown_settled_total{how=\"refused\"}",
+        "couponry_hot_unknown_settled_total{how=\"unknown\"}",
+        "couponry_hot_resent_total",
         "couponry_http_request_duration_seconds",
         "couponry_build_info",
     ] {

@@ -42,13 +42,32 @@ pub(super) const ANY_ISSUE: i32 = -1;
 /// The type `claim_entry`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
 pub(super) struct EntryValue {
-    shelf_day: CqlDate,
-    code: String,
-    reference: Option<String>,
-    sequence: i32,
-    issue: Option<i32>,
-    operation: Uuid,
-    version: i64,
+    pub(super) shelf_day: CqlDate,
+    pub(super) code: String,
+    pub(super) reference: Option<String>,
+    /// 0 in an entry that was copied from another store, where it was certain.
+    pub(super) sequence: i32,
+    pub(super) issue: Option<i32>,
+    pub(super) operation: Uuid,
+    pub(super) version: i64,
+}
+
+impl EntryValue {
+    /// Whether the coupon has the event that this entry is about.
+    pub(super) fn happened(&self, coupon: &Coupon, user: &UserId) -> bool {
+        let Some(at) = usize::try_from(self.sequence).unwrap_or(0).checked_sub(1) else {
+            return true;
+        };
+        let operation = OperationId(self.operation.as_u128());
+        coupon.events().get(at).is_some_and(|event| {
+            let to_him = match &event.deed {
+                Deed::Issued { to, .. } => to == user,
+                Deed::Redeemed { by, .. } => by.as_ref() == Some(user),
+                _ => false,
+            };
+            to_him && event.operation == operation
+        })
+    }
 }
 
 /// One entry, and its coupon as it is now.
@@ -160,7 +179,7 @@ enum Fate {
     Happened(Box<Entry>),
     /// It came to nothing and never will: its place may be taken by another.
     Dead,
-    /// It was begun for the coupon that is being changed now.
+    /// It was begun by this very change, which goes on with another.
     Own,
     /// Nothing is known of its coupon; an import may be writing it.
     Elsewhere,
@@ -188,14 +207,13 @@ impl Store {
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }
 
-    /// The claim of a user. Entries that were begun and not finished are finished first, or ended;
-    /// only looked at where nothing may be written. `own` is the coupon that `change` is about.
+    /// The claim of a user. Entries that another request has begun and not finished are finished
+    /// first, or ended; only looked at where nothing may be written.
     pub(super) async fn claim(
         &self,
         campaign: &CampaignHere,
         user: &UserId,
         change: &Change,
-        own: Option<&Code>,
         may_write: bool,
     ) -> Result<Claim> {
         let mut attempts = self.attempts("a user's claim");
@@ -208,6 +226,7 @@ impl Store {
             let traces = attempts.looked(several(FATES_AT_ONCE, traces).await)?;
             let coupons = attempts.looked(self.resolve(traces).await)?;
             let fates = slots.iter().zip(coupons);
+            let own = change.operation;
             let fates =
                 fates.map(|(slot, coupon)| self.fate(&row.entries[slot], coupon, user, own));
             let fates = attempts.looked(several(FATES_AT_ONCE, fates).await)?;
@@ -246,7 +265,7 @@ impl Store {
         }
     }
 
-    async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
+    pub(super) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
         let code: Code = parsed("claim.code", &value.code)?;
         self.trace(day(value.shelf_day), &code).await
     }
@@ -256,10 +275,9 @@ impl Store {
         value: &EntryValue,
         coupon: Option<Located>,
         user: &UserId,
-        own: Option<&Code>,
+        own: OperationId,
     ) -> Result<Fate> {
         let code: Code = parsed("claim.code", &value.code)?;
-        let sequence = usize::try_from(value.sequence).unwrap_or(0);
         let located = match coupon {
             Some(located) => located,
             // Minted, and the row is not there: the entry was written before its coupon.
@@ -268,16 +286,7 @@ impl Store {
                 None => return Ok(Fate::Elsewhere),
             },
         };
-        let operation = OperationId(value.operation.as_u128());
-        let event = sequence.checked_sub(1).and_then(|at| located.coupon.events().get(at));
-        let happened = event.is_some_and(|event| {
-            let to_him = match &event.deed {
-                Deed::Issued { to, .. } => to == user,
-                Deed::Redeemed { by, .. } => by.as_ref() == Some(user),
-                _ => false,
-            };
-            to_him && event.operation == operation
-        });
+        let happened = value.happened(&located.coupon, user);
         let entry = Box::new(Entry {
             reference: value.reference.as_deref().map(IssueRef::stored),
             issue: value.issue.and_then(|issue| usize::try_from(issue).ok()),
@@ -290,7 +299,7 @@ impl Store {
             false if coupon.version() > value.version.unsigned_abs() || entry.located.frozen => {
                 Fate::Dead
             }
-            false if own == Some(&code) => Fate::Own,
+            false if own == OperationId(value.operation.as_u128()) => Fate::Own,
             false => Fate::Begun(entry),
         })
     }
@@ -474,10 +483,14 @@ impl Store {
         loop {
             let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
             let code = coupon.code().as_str();
-            if row.entries.values().any(|it| it.code == code && it.operation == operation) {
+            let begun =
+                row.entries.iter().find(|(_, it)| it.code == code && it.operation == operation);
+            if begun.is_some_and(|(_, it)| it.version == signed(becoming.version)) {
                 return Ok(());
             }
-            let slot = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            // Begun for a version that was overtaken: now it is for the next one.
+            let slot = begun.map_or(next, |(slot, _)| *slot);
             let (user, revision) = (user.clone(), row.revision);
             let entry = NewEntry { user, revision, slot, reference: reference.cloned() };
             let written = self.enter_claim(campaign, &entry, shelf, coupon, becoming).await?;

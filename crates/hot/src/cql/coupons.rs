@@ -337,8 +337,7 @@ impl Store {
         let entry = match needs_place.filter(|_| counts) {
             None => None,
             Some(user) => {
-                let own = Some(located.coupon.code());
-                let claim = self.claim(&located.campaign, user, &change, own, may_write).await?;
+                let claim = self.claim(&located.campaign, user, &change, may_write).await?;
                 let full = claim.is_full().then_some(Refusal::LimitPerUser);
                 if let Some(refusal) = claim.refusal.or(full) {
                     // The claim was read after the coupon, which it may be about by now.

@@ -73,7 +73,7 @@ impl Store {
                 // It does not count towards the limit: it is for those who set the limit.
                 return Ok(Decision::refused(Refusal::NotIssuable).applied);
             }
-            let claim = attempts.looked(self.claim(&here, to, change, None, true).await)?;
+            let claim = attempts.looked(self.claim(&here, to, change, true).await)?;
             let step = self.issue_step(&claim, change, to, reference.as_ref(), replaces.as_ref());
             let done = match attempts.looked(step.await)? {
                 Step::Decided(decision) => {
@@ -359,7 +359,7 @@ impl Store {
             let Some(here) = attempts.looked(self.terms(campaign).await)? else {
                 return Ok(Decision::not_found().applied);
             };
-            let claim = attempts.looked(self.claim(&here, &user, change, None, may_write).await)?;
+            let claim = attempts.looked(self.claim(&here, &user, change, may_write).await)?;
             let decision = self.shared_step(&claim, change, &user, &order, takes_new);
             let done = match decision {
                 Some(decision) if !may_write => Some(decision.applied),

@@ -1,0 +1,309 @@
+//! `couponry copy`: a hot store that has outgrown its machine moves to a cluster, and the other way.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use engine::ColdArchive;
+use hot::copying::{self, Compared, Copied, CopyError, Copyable};
+use hot::cql::{CqlHot, Target};
+use hot::sqlite::{FILE_NAME, Options, SqliteHot};
+use hot::{Archive, HotStore};
+
+use crate::cluster::{self, Waiting};
+use crate::failure::{Ended, Sorry};
+use crate::keys::Keys;
+use crate::output::{self, Side, thousands};
+use crate::progress::{Progress, Work};
+use crate::settings::{Origin, Settings};
+use crate::{files, open, serve};
+
+/// The last step of a copy to a folder counts every row in one transaction.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Copy a whole hot store to another engine: from a data folder to a cluster, or back
+///
+/// Everything goes along: coupons with their versions and events, holders, names of requests, stock,
+/// terms, accounts. The source is only read. The target has to be empty, or what an earlier run of
+/// the same copy has made of it; a run that is stopped goes on where it was. The cold tier is not
+/// copied: both stores use the same --cold.
+///
+/// First with --live, while `serve` runs on the source, as often as you like: each pass brings what
+/// has changed since. Then end every `serve`, `compact` and `import` and run it once more without
+/// --live: it brings the rest, counts both stores, compares a hash over everything, and says what
+/// differs. From then on start `serve` on the target alone; where it was started nothing is copied
+/// to any more.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 copied, and both stores are the same; 1 failed, refused, or they differ; 2 wrong call.
+
+Examples:
+  couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry --live
+  couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry
+  couponry copy --from cql://db-1:9042/couponry --to sqlite:./smaller --verify")]
+pub(crate) struct CopyAsk {
+    /// The source: sqlite:FOLDER or cql://HOST:PORT,HOST:PORT/KEYSPACE
+    #[arg(long, value_name = "STORE")]
+    from: Place,
+    /// The target, likewise
+    #[arg(long, value_name = "STORE")]
+    to: Place,
+    /// Copy beside a running `serve`: another pass has to follow without it
+    #[arg(long, conflicts_with = "verify")]
+    live: bool,
+    /// Copy nothing, only compare
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Folder(PathBuf),
+    Cluster(Target),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        match text.strip_prefix("sqlite:") {
+            Some("") => Err("sqlite: names no folder".to_owned()),
+            Some(folder) => Ok(Place::Folder(folder.into())),
+            None if text.starts_with("cql://") => {
+                text.parse().map(Place::Cluster).map_err(|why: hot::cql::BadTarget| why.to_string())
+            }
+            None => Err(format!("{text:?}: want sqlite:FOLDER or cql://HOST:PORT/KEYSPACE")),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Folder(folder) => write!(f, "sqlite:{}", folder.display()),
+            Place::Cluster(target) => target.fmt(f),
+        }
+    }
+}
+
+/// A store that is open.
+enum Store {
+    File {
+        store: Arc<SqliteHot>,
+        /// Keeps `serve` from it meanwhile.
+        _lock: Option<File>,
+    },
+    Cluster(Arc<CqlHot>),
+}
+
+impl Store {
+    fn copyable(&self) -> &dyn Copyable {
+        match self {
+            Store::File { store, .. } => store.as_ref(),
+            Store::Cluster(store) => store.as_ref(),
+        }
+    }
+
+    fn hot(&self) -> &dyn HotStore {
+        match self {
+            Store::File { store, .. } => store.as_ref(),
+            Store::Cluster(store) => store.as_ref(),
+        }
+    }
+}
+
+pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
+    if ask.from == ask.to {
+        return Err(Sorry::wrong_call("the source and the target are the same store"));
+    }
+    if let Place::Folder(folder) = &ask.from {
+        open::must_not_be_half_restored(folder)?;
+        if !folder.join(FILE_NAME).exists() {
+            return Err(open::no_data(folder));
+        }
+    }
+    let home = home(settings, ask);
+    let keys = Keys::load(&home)?;
+    let archive = archive(settings, &home);
+    let reads_only = ask.live || ask.verify;
+    let from = opened(settings, &ask.from, &keys, Arc::clone(&archive), reads_only).await;
+    let from = from.map_err(|sorry| match reads_only {
+        true => sorry,
+        false => sorry.and("--live copies beside it, for a first pass"),
+    })?;
+    if let Some(id) = open::missing_keys(from.hot(), &keys).await?.first() {
+        let keys = home.join("keys");
+        return Err(Sorry::new(format!(
+            "a batch was minted with code key {id}, which is not in {}: put it there first",
+            keys.display()
+        )));
+    }
+    let to = opened(settings, &ask.to, &keys, archive, ask.verify).await?;
+    if !ask.verify {
+        let copied = copied(&from, &to).await?;
+        if let Place::Folder(folder) = &ask.to {
+            copy_beside(&home, folder)?;
+        }
+        output::say(&summary(&copied))?;
+        if ask.live {
+            output::say(
+                "what changes from now on is not in it: end `serve` and run the same without --live",
+            )?;
+            return Ok(Ended::Done);
+        }
+    }
+    compared(&from, &to).await?;
+    if !ask.verify {
+        output::say(&format!("both hold the same; start `serve` on {} alone from now on", ask.to))?;
+    }
+    Ok(Ended::Done)
+}
+
+/// The folder whose keys mint and open the codes of both stores.
+fn home(settings: &Settings, ask: &CopyAsk) -> PathBuf {
+    match &ask.from {
+        Place::Folder(folder) => folder.clone(),
+        Place::Cluster(_) => settings.data.value.clone(),
+    }
+}
+
+/// The cold tier of both.
+fn archive(settings: &Settings, home: &Path) -> Arc<dyn Archive> {
+    let mut settings = settings.clone();
+    if settings.cold.origin == Origin::Default {
+        settings.cold.value = home.join("cold");
+    }
+    Arc::new(ColdArchive(open::cold(&settings)))
+}
+
+async fn opened(
+    settings: &Settings,
+    place: &Place,
+    keys: &Keys,
+    archive: Arc<dyn Archive>,
+    beside_serve: bool,
+) -> Result<Store, Sorry> {
+    match place {
+        Place::Folder(folder) => {
+            files::private_folder(folder)?;
+            let lock = match beside_serve {
+                true => None,
+                false => Some(serve::only_one(folder)?),
+            };
+            let free_min_bytes = settings.free_min_mib.value << 20;
+            let options = Options { free_min_bytes, write_timeout: WRITE_TIMEOUT };
+            let keys = Arc::new(keys.code_keys());
+            let store = SqliteHot::open(folder, keys, archive, options);
+            let store = store.map_err(|error| Sorry::new(error.to_string()))?;
+            Ok(Store::File { store: Arc::new(store), _lock: lock })
+        }
+        Place::Cluster(target) => {
+            let attempt = async || {
+                cluster::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
+            };
+            let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
+            Ok(Store::Cluster(cluster.store))
+        }
+    }
+}
+
+async fn copied(from: &Store, to: &Store) -> Result<Copied, Sorry> {
+    let progress = Progress::new(Work::Copy, None, false);
+    let told = |_, read| progress.set(read, read);
+    let copied = progress.during(copying::copy(from.copyable(), to.copyable(), told)).await;
+    copied.map_err(|error| match error {
+        CopyError::Refused(why) => Sorry::new(why),
+        CopyError::Store(error) => {
+            Sorry::from(error).and("the same call goes on where this one has stopped")
+        }
+    })
+}
+
+async fn compared(from: &Store, to: &Store) -> Result<(), Sorry> {
+    let progress = Progress::new(Work::Compare, None, false);
+    let told = |_, read| progress.set(read, read);
+    let all = progress.during(copying::compare(from.copyable(), to.copyable(), told)).await?;
+    drop(progress);
+    output::say(table(&all).trim_end())?;
+    match all.iter().filter(|one| !one.is_same()).count() {
+        0 => Ok(()),
+        differ => Err(Sorry::new(format!("the two stores differ in {differ} of these"))
+            .and("where nobody has changed either, run the copy again")),
+    }
+}
+
+/// What lies in the data folder beside the store, where it does not lie yet.
+fn copy_beside(home: &Path, to: &Path) -> Result<(), Sorry> {
+    for folder in files::BESIDE_THE_STORE {
+        if !to.join(folder).exists() {
+            files::copy_folder(&home.join(folder), &to.join(folder))?;
+        }
+    }
+    Ok(())
+}
+
+fn summary(copied: &Copied) -> String {
+    let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
+    let read = read.collect::<Vec<_>>().join(", ");
+    let how = match (copied.again, copied.resumed) {
+        (false, false) => "first pass",
+        (false, true) => "first pass, gone on where it had stopped",
+        (true, false) => "another pass",
+        (true, true) => "another pass, gone on where it had stopped",
+    };
+    let removed = match copied.removed {
+        0 => String::new(),
+        removed => format!("; {} that are gone were removed", thousands(removed)),
+    };
+    let read = if read.is_empty() { "nothing".to_owned() } else { read };
+    format!("{how}: read {read}{removed}")
+}
+
+fn table(compared: &[Compared]) -> String {
+    let mut rows = vec![["", "SOURCE", "TARGET", ""].map(str::to_owned).to_vec()];
+    for one in compared {
+        let said = match (one.is_same(), one.from == one.to) {
+            (true, _) => "the same".to_owned(),
+            (false, false) => "differ".to_owned(),
+            (false, true) => format!("differ: {:032x}, {:032x}", one.from_hash, one.to_hash),
+        };
+        rows.push(vec![one.what.to_owned(), thousands(one.from), thousands(one.to), said]);
+    }
+    output::table(&[Side::Left, Side::Right, Side::Right, Side::Left], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let rows = [
+            ("a folder", "sqlite:./data", Some("sqlite:./data")),
+            ("a cluster", "cql://db/shop", Some("cql://db:9042/shop")),
+            ("no folder", "sqlite:", None),
+            ("no keyspace", "cql://db", None),
+            ("something else", "postgres://db", None),
+        ];
+        for (name, text, want) in rows {
+            let place = text.parse::<Place>().ok().map(|place| place.to_string());
+            assert_eq!(place.as_deref(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn tables() {
+        let one = |what, to, to_hash| Compared { what, from: 1_200, to, from_hash: 1, to_hash };
+        let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("stubs", 1_200, 2)];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "claims    1,200   1,200  the same");
+        assert_eq!(lines[2], "coupons   1,200   1,199  differ");
+        assert!(lines[3].ends_with("01, 00000000000000000000000000000002"), "{text}");
+    }
+}
