@@ -180,6 +180,8 @@ struct Store {
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     tallies: tallies::Tallies,
     closed: hints::Closed,
+    /// One at a time puts closed coupons into their queues.
+    queueing: tokio::sync::Mutex<()>,
     /// What this process has made stubs of, so that its queue need not be read for it again.
     gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
@@ -225,6 +227,7 @@ impl CqlHot {
             used_up: RwLock::default(),
             tallies: tallies::Tallies::default(),
             closed: hints::Closed::default(),
+            queueing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             campaign_days: RwLock::default(),
             merge: shelves::Merges::default(),

@@ -168,6 +168,8 @@ impl Store {
 
     /// Puts closed coupons into their queues.
     pub(super) async fn write_closed(&self) {
+        // Whoever asks for the queues waits for what is being put into them.
+        let _alone = self.queueing.lock().await;
         for (day, coupons) in self.closed.take() {
             if let Err(error) = self.queue_closed(day, &coupons).await {
                 tracing::debug!(error = %error, "closed coupons could not be queued");
