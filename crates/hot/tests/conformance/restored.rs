@@ -44,11 +44,12 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
         kit.done(code, give(&ann, reference("old"))).await;
     }
     let spent = [give(&ann, reference("new")), redeem(&ann, "1")];
+    let foreign = [give(&ann, reference("foreign")), redeem(&ann, "1")];
     let stories: [(&str, &Code, &[Action]); 5] = [
         ("untouched, minted", &codes[0], &spent),
         ("in a wallet, minted", &codes[1], &spent[1..]),
         ("dead, minted", &codes[2], &[void()]),
-        ("available, imported", &imported[0], &spent),
+        ("available, imported", &imported[0], &foreign),
         ("in a wallet, imported", &imported[1], &spent[1..]),
     ];
     let mut newer = Vec::new();
@@ -74,7 +75,8 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
         assert_eq!(kit.said(code, redeem(&ann, "2")).await, other, "{name}");
     }
     // His claim knows them all, under their names.
-    for (name, code) in [("old", &codes[1]), ("new", &codes[0])] {
+    let named = [("old", &codes[1]), ("new", &codes[0]), ("foreign", &imported[0])];
+    for (name, code) in named {
         let again = kit.issue(&campaign, &ann, reference(name)).await;
         assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code), "{name}");
     }
