@@ -8,10 +8,10 @@
 use std::error::Error;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hot::cql::{Keyspace, Options, SchemaOptions, Target};
@@ -31,6 +31,12 @@ const IN_FLIGHT: usize = 64;
 
 /// Coupons of each line of the table.
 const ROWS_DEFAULT: usize = 4_000;
+
+/// Processes that issue from one campaign.
+const PROCESSES: [usize; 3] = [1, 2, 4];
+
+/// Parts in which the lines of a table take turns.
+const ROUNDS: usize = 4;
 
 /// Places of the bare loops' day, as a day of couponry has.
 const PLACES: i32 = 4_096;
@@ -55,91 +61,125 @@ async fn run(cluster: &Cluster, rows: usize) -> Result<(), Failure> {
         .build()
         .await?;
     let bare = Arc::new(Bare::new(session).await?);
+    let folder = tempfile::tempdir()?;
+    let (mut serves, mut callers) = (Vec::new(), Vec::new());
+    for number in 0..PROCESSES[PROCESSES.len() - 1] {
+        let serve = Serve::start(folder.path(), number, &target)?;
+        callers.push(Caller::new(&serve).await?);
+        serves.push(serve);
+    }
     println!("{rows} coupons a line, {IN_FLIGHT} in flight, three nodes on this machine");
     println!();
+    redeem(&bare, &callers, rows).await?;
+    println!();
+    issue(&bare, &callers, rows).await
+}
 
-    // The nodes' own caches and compilers warm up on the first line, which is not shown.
-    bare.fill(rows).await?;
-    bare.updates(rows, 0).await?;
-
-    let folder = tempfile::tempdir()?;
-    let mut serves = vec![Serve::start(folder.path(), 0, &target)?];
-    let caller = Caller::new(&serves[0]).await?;
-    caller.campaign("redeem", rows * 3).await?;
-    let codes = caller.issue_many("redeem", rows * 2).await?;
-
+/// The first process has issued the coupons and knows their versions, the second one has not. All
+/// lines take turns, a part of their rows each: the nodes grow faster while they run.
+async fn redeem(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), Failure> {
+    let [knows, knows_not, ..] = callers else { return Err("two processes at least".into()) };
+    knows.campaign("redeem", rows * 3).await?;
+    let codes = knows.issue_many("redeem", rows * 2).await?;
+    // As the coupons of couponry: each by a conditional write.
+    bare.inserts(0..rows * 2).await?;
+    let before = (statements(&callers[..1]).await?, statements(&callers[1..2]).await?);
+    let mut lines = [Line::default(); 4];
+    for part in parts(rows) {
+        let other = part.start + rows..part.end + rows;
+        lines[0].add(part.len(), bare.updates(part.clone()).await?);
+        lines[1].add(part.len(), bare.reads_and_updates(other.clone()).await?);
+        lines[2].add(part.len(), knows.redeem_many(&codes, part).await?);
+        lines[3].add(other.len(), knows_not.redeem_many(&codes, other).await?);
+    }
+    let after = (statements(&callers[..1]).await?, statements(&callers[1..2]).await?);
+    let [update, both, known, unknown] = lines.map(|line| line.rate());
     println!("| redeem | operations/s | ratio |");
     println!("|---|---|---|");
-    bare.fill(rows).await?;
-    let update = bare.updates(rows, 0).await?;
     println!("| bare conditional update | {update:.0} | |");
-    bare.fill(rows).await?;
-    let both = bare.reads_and_updates(rows).await?;
     println!("| bare read, then conditional update | {both:.0} | |");
-    let before = caller.statements().await?;
-    let known = caller.redeem_many(&codes[..rows]).await?;
-    let after = caller.statements().await?;
     println!("| `serve`, version known | {known:.0} | {:.2} of the update |", known / update);
-    // A new process knows no version.
-    drop(serves);
-    let again = Serve::start(folder.path(), 0, &target)?;
-    let caller = Caller::new(&again).await?;
-    let cold_before = caller.statements().await?;
-    let unknown = caller.redeem_many(&codes[rows..]).await?;
-    let cold_after = caller.statements().await?;
     println!("| `serve`, version unknown | {unknown:.0} | {:.2} of the two |", unknown / both);
     println!();
-    println!("Statements a redeem, version known: {}", difference(&before, &after, rows));
-    println!(
-        "Statements a redeem, version unknown: {}",
-        difference(&cold_before, &cold_after, rows)
-    );
-    println!();
-
-    println!("| issue | operations/s | ratio |");
-    println!("|---|---|---|");
-    let insert = bare.inserts(rows).await?;
-    println!("| bare INSERT IF NOT EXISTS | {insert:.0} | |");
-    serves = vec![again];
-    for processes in [1, 2, 4] {
-        while serves.len() < processes {
-            serves.push(Serve::start(folder.path(), serves.len(), &target)?);
-        }
-        let mut callers = Vec::new();
-        for serve in &serves {
-            callers.push(Caller::new(serve).await?);
-        }
-        let campaign = format!("issue-{processes}");
-        callers[0].campaign(&campaign, rows * 2).await?;
-        let callers = Arc::new(callers);
-        let began = Instant::now();
-        at_once(rows, |n| {
-            let (callers, campaign) = (Arc::clone(&callers), campaign.clone());
-            async move { callers[n % callers.len()].issue(&campaign, n).await.map(drop) }
-        })
-        .await?;
-        let rate = rows as f64 / began.elapsed().as_secs_f64();
-        println!("| `serve`, {processes} process(es) | {rate:.0} | {:.2} |", rate / insert);
-    }
+    println!("Statements a redeem, version known: {}", difference(&before.0, &after.0, rows));
+    println!("Statements a redeem, version unknown: {}", difference(&before.1, &after.1, rows));
     Ok(())
 }
 
-/// Runs `calls` calls, so many at a time as are allowed.
-async fn at_once<F>(calls: usize, call: impl Fn(usize) -> F) -> Result<(), Failure>
+async fn issue(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), Failure> {
+    for count in PROCESSES {
+        callers[0].campaign(&format!("issue-{count}"), rows * 2).await?;
+    }
+    let before = statements(callers).await?;
+    let mut insert = Line::default();
+    let mut lines = PROCESSES.map(|_| Line::default());
+    for part in parts(rows) {
+        // Behind those of the redemptions.
+        let fresh = part.start + rows * 2..part.end + rows * 2;
+        insert.add(part.len(), bare.inserts(fresh).await?);
+        for (line, count) in lines.iter_mut().zip(PROCESSES) {
+            let callers: Arc<[Caller]> = callers[..count].into();
+            let began = Instant::now();
+            at_once(part.clone(), |n| {
+                let callers = Arc::clone(&callers);
+                async move {
+                    let caller = &callers[n % callers.len()];
+                    caller.issue(&format!("issue-{}", callers.len()), n).await.map(drop)
+                }
+            })
+            .await?;
+            line.add(part.len(), began.elapsed());
+        }
+    }
+    let after = statements(callers).await?;
+    println!("| issue | operations/s | ratio |");
+    println!("|---|---|---|");
+    println!("| bare INSERT IF NOT EXISTS | {:.0} | |", insert.rate());
+    for (line, count) in lines.iter().zip(PROCESSES) {
+        let ratio = line.rate() / insert.rate();
+        println!("| `serve`, {count} process(es) | {:.0} | {ratio:.2} |", line.rate());
+    }
+    println!();
+    println!("Statements an issue: {}", difference(&before, &after, rows * PROCESSES.len()));
+    Ok(())
+}
+
+/// What is done in one round.
+fn parts(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..ROUNDS).map(move |round| rows * round / ROUNDS..rows * (round + 1) / ROUNDS)
+}
+
+/// One line of a table, over all rounds.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    operations: usize,
+    took: Duration,
+}
+
+impl Line {
+    fn add(&mut self, operations: usize, took: Duration) {
+        self.operations += operations;
+        self.took += took;
+    }
+
+    /// Operations a second.
+    fn rate(&self) -> f64 {
+        self.operations as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// Runs a call for each of `calls`, so many at a time as are allowed.
+async fn at_once<F>(calls: Range<usize>, call: impl Fn(usize) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
-    let mut calls_left = (0..calls).map(&call);
-    for _ in 0..IN_FLIGHT {
-        if let Some(one) = calls_left.next() {
-            tasks.spawn(one);
-        }
+    let mut calls_left = calls.map(&call);
+    for one in calls_left.by_ref().take(IN_FLIGHT) {
+        tasks.spawn(one);
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
-        next.fetch_add(1, Ordering::Relaxed);
         if let Some(one) = calls_left.next() {
             tasks.spawn(one);
         }
@@ -150,7 +190,6 @@ where
 /// The same statements without anything around them.
 struct Bare {
     session: Session,
-    fill: PreparedStatement,
     read: PreparedStatement,
     update: PreparedStatement,
     insert: PreparedStatement,
@@ -164,10 +203,13 @@ impl Bare {
             prepared.set_serial_consistency(Some(SerialConsistency::LocalSerial));
             Ok(prepared)
         };
-        // A day of its own, 2030-01-01.
-        let fill = prepare(
-            "INSERT INTO coupon (shelf_day, bucket, code, version, state, holder) \
-             VALUES ('2030-01-01', ?, ?, 1, 'issued', 'somebody')",
+        // A day of its own.
+        let insert = prepare(
+            "INSERT INTO coupon (shelf_day, bucket, code, version, state, holder, events) \
+             VALUES ('2030-01-01', ?, ?, 1, 'issued', 'somebody', {1: {kind: 'issued', \
+             at: 1795176000000, actor: 'shop:till', \
+             operation: 018f3f3e-0000-7000-8000-000000000001, user_id: 'somebody', \
+             reference: '990'}}) IF NOT EXISTS",
         );
         let read = prepare(
             "SELECT version, state, holder, events, hold, sealed FROM coupon \
@@ -180,40 +222,37 @@ impl Bare {
              reference: '991'} WHERE shelf_day = '2030-01-01' AND bucket = ? AND code = ? \
              IF version = 1 AND sealed = null",
         );
-        let insert = prepare(
-            "INSERT INTO coupon (shelf_day, bucket, code, version, state, holder) \
-             VALUES ('2030-01-02', ?, ?, 1, 'issued', 'somebody') IF NOT EXISTS",
-        );
-        let (fill, read) = (fill.await?, read.await?);
-        let (update, insert) = (update.await?, insert.await?);
-        Ok(Bare { session, fill, read, update, insert })
+        let (read, update, insert) = (read.await?, update.await?, insert.await?);
+        Ok(Bare { session, read, update, insert })
     }
 
-    async fn fill(self: &Arc<Bare>, rows: usize) -> Result<(), Failure> {
-        at_once(rows, |n| {
-            let bare = Arc::clone(self);
-            async move {
-                bare.session.execute_unpaged(&bare.fill, place(n)).await?;
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    async fn updates(self: &Arc<Bare>, rows: usize, from: usize) -> Result<f64, Failure> {
+    async fn inserts(self: &Arc<Bare>, rows: Range<usize>) -> Result<Duration, Failure> {
         let began = Instant::now();
         at_once(rows, |n| {
             let bare = Arc::clone(self);
             async move {
-                bare.session.execute_unpaged(&bare.update, place(from + n)).await?;
+                bare.session.execute_unpaged(&bare.insert, place(n)).await?;
                 Ok(())
             }
         })
         .await?;
-        Ok(rows as f64 / began.elapsed().as_secs_f64())
+        Ok(began.elapsed())
     }
 
-    async fn reads_and_updates(self: &Arc<Bare>, rows: usize) -> Result<f64, Failure> {
+    async fn updates(self: &Arc<Bare>, rows: Range<usize>) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        at_once(rows, |n| {
+            let bare = Arc::clone(self);
+            async move {
+                bare.session.execute_unpaged(&bare.update, place(n)).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        Ok(began.elapsed())
+    }
+
+    async fn reads_and_updates(self: &Arc<Bare>, rows: Range<usize>) -> Result<Duration, Failure> {
         let began = Instant::now();
         at_once(rows, |n| {
             let bare = Arc::clone(self);
@@ -224,20 +263,7 @@ impl Bare {
             }
         })
         .await?;
-        Ok(rows as f64 / began.elapsed().as_secs_f64())
-    }
-
-    async fn inserts(self: &Arc<Bare>, rows: usize) -> Result<f64, Failure> {
-        let began = Instant::now();
-        at_once(rows, |n| {
-            let bare = Arc::clone(self);
-            async move {
-                bare.session.execute_unpaged(&bare.insert, place(n)).await?;
-                Ok(())
-            }
-        })
-        .await?;
-        Ok(rows as f64 / began.elapsed().as_secs_f64())
+        Ok(began.elapsed())
     }
 }
 
@@ -344,7 +370,7 @@ impl Caller {
 
     async fn issue_many(&self, campaign: &str, count: usize) -> Result<Vec<String>, Failure> {
         let codes = Arc::new(std::sync::Mutex::new(vec![String::new(); count]));
-        at_once(count, |n| {
+        at_once(0..count, |n| {
             let (caller, campaign, codes) = (self.clone(), campaign.to_owned(), Arc::clone(&codes));
             async move {
                 let code = caller.issue(&campaign, n).await?;
@@ -357,42 +383,48 @@ impl Caller {
         Ok(codes)
     }
 
-    /// Redeems by their holders, in the order of their issue; operations a second.
-    async fn redeem_many(&self, codes: &[String]) -> Result<f64, Failure> {
-        let first = codes.first().cloned().unwrap_or_default();
-        // Whose they are is looked up before the clock runs.
-        let url = format!("{}/v1/coupons/{first}", self.address);
-        let seen = self.client.get(url).bearer_auth(&self.token).send().await?;
-        let seen: Value = seen.json().await?;
-        let holder = seen["holder"].as_str().unwrap_or_default();
-        let offset: usize = holder.trim_start_matches("user-").parse()?;
-        let codes: Arc<Vec<String>> = Arc::new(codes.to_vec());
+    /// Redeems some of the coupons that [`Caller::issue_many`] has issued.
+    async fn redeem_many(
+        &self,
+        codes: &[String],
+        which: Range<usize>,
+    ) -> Result<Duration, Failure> {
+        let codes: Arc<[String]> = codes.into();
         let began = Instant::now();
-        at_once(codes.len(), |n| {
+        at_once(which, |n| {
             let (caller, codes) = (self.clone(), Arc::clone(&codes));
             async move {
-                let body = json!({ "user_id": format!("user-{}", offset + n), "order_ref": "991" });
+                let body = json!({ "user_id": format!("user-{n}"), "order_ref": "991" });
                 let path = format!("/v1/coupons/{}/redeem", codes[n]);
                 caller.post(&path, &body).await.map(drop)
             }
         })
         .await?;
-        Ok(codes.len() as f64 / began.elapsed().as_secs_f64())
+        Ok(began.elapsed())
     }
 
-    /// Statements that the service has sent to the cluster: reads, writes, conditional writes.
-    async fn statements(&self) -> Result<[f64; 3], Failure> {
-        // What is written once a second has been written.
-        tokio::time::sleep(Duration::from_millis(2_200)).await;
-        let text =
-            self.client.get(format!("{}/metrics", self.address)).send().await?.text().await?;
-        let of = |name: &str| {
+    async fn metrics(&self) -> Result<String, Failure> {
+        let sent = self.client.get(format!("{}/metrics", self.address)).send().await?;
+        Ok(sent.text().await?)
+    }
+}
+
+/// Statements that services have sent to the cluster: reads, writes, conditional writes.
+async fn statements(of: &[Caller]) -> Result<[f64; 3], Failure> {
+    // What is written once a second has been written.
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    let mut sum = [0.0; 3];
+    for caller in of {
+        let text = caller.metrics().await?;
+        let value = |name: &str| -> f64 {
             let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#'));
             line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
         };
-        Ok(["couponry_hot_reads_total", "couponry_hot_writes_total", "couponry_hot_commits_total"]
-            .map(of))
+        sum[0] += value("couponry_hot_reads_total");
+        sum[1] += value("couponry_hot_writes_total");
+        sum[2] += value("couponry_hot_commits_total");
     }
+    Ok(sum)
 }
 
 fn difference(before: &[f64; 3], after: &[f64; 3], rows: usize) -> String {

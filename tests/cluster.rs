@@ -17,6 +17,7 @@ mod cluster {
     mod faults;
     mod fleet;
     mod history;
+    mod late;
     mod linear;
     mod load;
     mod model;

@@ -6,12 +6,16 @@
 //! there what its client was told. The history is legal if a point is reached at which no answered
 //! operation is left; those of unknown outcome may be left.
 //!
-//! Five things keep the search short, and none of them decides:
+//! One step is nobody's ([`World::skips`]): the store lets a coupon take its next version as it is.
+//! Versions still never go back, and everything else has to fit.
+//!
+//! Six things keep the search short, and none of them decides:
 //! - an answer that leaves the coupon as it was (a read, a refusal, a replay) is put in its place
 //!   as soon as it fits: whatever can follow without it can follow behind it;
 //! - versions never go back in the model, so a point that has passed the version which an answer
 //!   yet to be put in order shows leads nowhere;
 //! - nor are events taken back: one that the last read does not show in its place was not added;
+//! - that nobody's step comes last at each point, and only where a later version has been shown;
 //! - of requests for the same whose outcome is unknown the earlier is tried first, and alone;
 //! - no point is visited twice.
 
@@ -29,6 +33,9 @@ use super::model::{Step, World};
 /// Most points of one coupon. A history of some hundred operations has about as many points as
 /// operations; past this the answer would come too late, and memory is bounded: 5 KB a point.
 pub(super) const POINTS_MAX: usize = 50_000;
+
+/// In place of an operation: the store's own step.
+const NOBODYS: usize = usize::MAX;
 
 /// Most steps that wait to be tried, at 16 bytes each.
 const WAITING_MAX: usize = 4_000_000;
@@ -74,6 +81,7 @@ fn check_within(world: &World, history: &[Operation], points_max: usize) -> Resu
             }
             let operations = search.outstanding(&point);
             // What is put last is tried first: the earliest of those that were answered.
+            waiting.extend(search.may_skip(&point).then(|| (Rc::clone(&point), NOBODYS)));
             waiting.extend(operations.into_iter().rev().map(|nth| (Rc::clone(&point), nth)));
         }
         if seen.len() > points_max || waiting.len() > WAITING_MAX {
@@ -178,8 +186,18 @@ impl<'a> Search<'a> {
         found
     }
 
+    /// Whether an answer that is not in order shows a later version.
+    fn may_skip(&self, point: &Point) -> bool {
+        let latest = self.latest_that_leads_on(point);
+        self.world.skips && latest != u64::MAX && point.coupon.version() < latest
+    }
+
     /// The point after one more operation, if that fits and leads anywhere.
     fn after(&mut self, point: &Point, nth: usize) -> Option<Point> {
+        if nth == NOBODYS {
+            let coupon = Rc::new(one_version_on(&point.coupon));
+            return self.settled(Point { coupon, ..point.clone() });
+        }
         let operation = self.operations[nth];
         if !may_fit(operation, &point.coupon) {
             return None;
@@ -275,6 +293,16 @@ impl<'a> Search<'a> {
         }
         Wrong::Violation(text)
     }
+}
+
+fn one_version_on(coupon: &Coupon) -> Coupon {
+    Coupon::of(
+        coupon.genesis().clone(),
+        coupon.events().to_vec(),
+        coupon.hold().cloned(),
+        coupon.version() + 1,
+        coupon.modified_at(),
+    )
 }
 
 /// Whether the version that was shown allows the operation to be the next; true without one.

@@ -3,18 +3,17 @@
 //! Some coupons are *hot* for a while: many clients ask for the same few at once. Others are
 //! *cold*, so that most requests meet a coupon at rest.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use coupon::time::Millis;
 
 use super::choice::Target;
-use super::client::{Answer, Client, Dice, Lost, at_once};
+use super::client::{Dice, at_once};
 use super::data::PATIENCE;
 use super::history::{Ask, Operation, Told};
-use super::wire::{Request, request, told};
+use super::services::{Addresses, Caller};
+use super::wire::{request, told};
 
 /// Coupons that are hot at a time.
 const HOT: usize = 4;
@@ -42,23 +41,6 @@ pub(super) fn coupons_for(operations: usize) -> usize {
 
 fn hot_ones(operations: usize) -> usize {
     operations.div_ceil(HOT_FOR) * HOT
-}
-
-/// Where a service listens at the moment.
-pub(super) struct Endpoint(RwLock<SocketAddr>);
-
-impl Endpoint {
-    pub(super) fn new(address: SocketAddr) -> Endpoint {
-        Endpoint(RwLock::new(address))
-    }
-
-    pub(super) fn set(&self, address: SocketAddr) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = address;
-    }
-
-    fn get(&self) -> SocketAddr {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// How far the run has come, between those who ask and who makes the faults.
@@ -136,7 +118,7 @@ pub(super) struct Load<'a> {
     pub(super) clients: usize,
     pub(super) seed: u64,
     pub(super) token: &'a str,
-    pub(super) endpoints: &'a [Endpoint],
+    pub(super) addresses: &'a Addresses,
     pub(super) targets: &'a [Target],
     pub(super) pace: &'a Pace,
     /// When the run began, by the clock of the services.
@@ -162,7 +144,7 @@ impl Load<'_> {
     fn client(&self, client: usize) -> Vec<Recorded> {
         let _together = Together(self.pace);
         let mut dice = Dice(self.seed.wrapping_mul(1_000).wrapping_add(client as u64));
-        let mut caller = Caller::new(self, client);
+        let mut recorder = Recorder::new(self, client);
         let mut again: Option<(usize, Ask)> = None;
         while let Some(nth) = self.pace.next() {
             let name = format!("c{client}-{nth}");
@@ -170,8 +152,8 @@ impl Load<'_> {
                 let target = self.any_target(&mut dice);
                 (target, self.targets[target].choose(&mut dice, &name))
             });
-            let through = dice.below(self.endpoints.len() as u64) as usize;
-            let told = caller.ask(target, &ask, through);
+            let through = dice.below(self.addresses.count() as u64) as usize;
+            let told = recorder.ask(target, &ask, through);
             match told {
                 Told::Nothing => std::thread::sleep(TRY_AGAIN),
                 Told::Answer(_) => self.pace.count(),
@@ -183,7 +165,7 @@ impl Load<'_> {
                 }
             }
         }
-        caller.recorded
+        recorder.recorded
     }
 
     fn any_target(&self, dice: &mut Dice) -> usize {
@@ -196,11 +178,11 @@ impl Load<'_> {
 
     /// Reads every coupon that was asked for, at rest, through one service after the other.
     pub(super) fn read_all(&self, asked: impl Iterator<Item = usize>) -> Vec<Recorded> {
-        let mut caller = Caller::new(self, self.clients);
+        let mut recorder = Recorder::new(self, self.clients);
         for target in asked {
             let begun = Instant::now();
             for nth in target.. {
-                let told = caller.ask(target, &Ask::Read, nth % self.endpoints.len());
+                let told = recorder.ask(target, &Ask::Read, nth % self.addresses.count());
                 if matches!(told, Told::Answer(_)) {
                     break;
                 }
@@ -208,22 +190,22 @@ impl Load<'_> {
                 std::thread::sleep(TRY_AGAIN);
             }
         }
-        caller.recorded
+        recorder.recorded
     }
 }
 
-/// One client, with a connection to each service.
-struct Caller<'a> {
+/// One client, who keeps a record.
+struct Recorder<'a> {
     load: &'a Load<'a>,
     nth: usize,
-    lines: Vec<Option<(SocketAddr, Client)>>,
+    caller: Caller,
     recorded: Vec<Recorded>,
 }
 
-impl<'a> Caller<'a> {
-    fn new(load: &'a Load<'a>, nth: usize) -> Caller<'a> {
-        let lines = load.endpoints.iter().map(|_| None).collect();
-        Caller { load, nth, lines, recorded: Vec::new() }
+impl<'a> Recorder<'a> {
+    fn new(load: &'a Load<'a>, nth: usize) -> Recorder<'a> {
+        let caller = Caller::new(load.addresses.clone(), load.token);
+        Recorder { load, nth, caller, recorded: Vec::new() }
     }
 
     /// Asks, and writes down what was asked and told.
@@ -231,7 +213,7 @@ impl<'a> Caller<'a> {
         let Load { targets, start, clock, .. } = self.load;
         let request = request(&targets[target].code, ask, *start);
         let invoked = clock.elapsed();
-        let heard = self.send(&request, through);
+        let heard = self.caller.call(through, &request.path, request.body.as_ref());
         let returned = clock.elapsed();
         let (told, word) = told(heard, *start);
         targets[target].heard(&told);
@@ -239,13 +221,5 @@ impl<'a> Caller<'a> {
         let operation = Operation { client, invoked, returned, ask, told: told.clone() };
         self.recorded.push(Recorded { target, operation, word });
         told
-    }
-
-    fn send(&mut self, request: &Request, through: usize) -> Result<Answer, Lost> {
-        let address = self.load.endpoints[through].get();
-        let line = self.lines[through].take().filter(|(known, _)| *known == address);
-        let line = line.unwrap_or_else(|| (address, Client::new(address, self.load.token)));
-        let (_, client) = self.lines[through].insert(line);
-        client.try_call(request.method, &request.path, request.body.as_ref())
     }
 }

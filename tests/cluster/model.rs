@@ -22,6 +22,9 @@ pub(super) struct World {
     pub(super) terms: Terms,
     /// When the run began.
     pub(super) at: Millis,
+    /// Whether the store lets a coupon take its next version as it is, where a change begun by
+    /// somebody who may be dead must come too late.
+    pub(super) skips: bool,
 }
 
 /// What an operation did where it fits.

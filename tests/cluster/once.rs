@@ -15,12 +15,13 @@ use testcluster::Cluster;
 
 use super::choice::Target;
 use super::faults::{self, Fleet, Shape};
-use super::fleet::{Hot, NoNodes, Nodes, Serves};
+use super::fleet::{NoNodes, Nodes};
 use super::history::{Answered, Ask, Operation, Told};
 use super::linear::{self, Wrong};
 use super::load::{Load, Pace, Recorded, coupons_for};
 use super::model::World;
 use super::report::{Counts, lines};
+use super::services::{Hot, Services};
 
 const CLIENTS: usize = 64;
 
@@ -52,7 +53,7 @@ struct Plan {
 }
 
 /// The campaigns of a run: one of each way in which a coupon can find its holder.
-fn worlds(at: Millis) -> [World; 2] {
+fn worlds(at: Millis, skips: bool) -> [World; 2] {
     [Handout::Shop, Handout::Bearer].map(|handout| {
         // At noon: an extension by hours stays on the shelf, one by days goes to another.
         let expires_at = Millis((at.0 / DAY_MS + 1_500) * DAY_MS + DAY_MS / 2);
@@ -74,13 +75,13 @@ fn worlds(at: Millis) -> [World; 2] {
             extend_days: OPEN_DAYS,
             clock_bound_ms: 0,
         };
-        World { start: Coupon::untouched(genesis), terms, at }
+        World { start: Coupon::untouched(genesis), terms, at, skips }
     })
 }
 
 /// Makes the campaigns, and takes `count` codes from them, every fourth a bearer one.
-fn targets(serves: &Serves, worlds: &[World; 2], count: usize) -> Vec<Target> {
-    let mut admin = serves.any().client(&serves.token);
+fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Target> {
+    let mut admin = services.client(0);
     let mut codes = worlds.each_ref().map(|world| {
         let (id, handout) = (world.terms.handout.word(), world.terms.handout.word());
         let expires_at = format_instant(world.start.expires_at());
@@ -106,7 +107,7 @@ struct Run {
     worlds: [World; 2],
     targets: Vec<Target>,
     counts: Counts,
-    /// See [`Serves::settled`].
+    /// See [`Services::settled`].
     settled: [u64; 3],
     has_all_faults: bool,
     /// One history a coupon.
@@ -145,19 +146,19 @@ impl Run {
 }
 
 /// Runs the load beside the faults, reads everything at rest, and stops the services.
-fn run(plan: &Plan, mut serves: Serves, nodes: &mut dyn Fleet) -> Run {
+fn run(plan: &Plan, mut services: Services, nodes: &mut dyn Fleet) -> Run {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let start = Millis(since_epoch.as_millis() as i64);
     let clock = Instant::now();
-    let worlds = worlds(start);
-    let targets = targets(&serves, &worlds, coupons_for(plan.operations));
+    let worlds = worlds(start, services.is_cluster());
+    let targets = targets(&services, &worlds, coupons_for(plan.operations));
     let pace = Pace::new(plan.operations, plan.at_most);
-    let (endpoints, token) = (serves.endpoints.clone(), serves.token.clone());
+    let (addresses, token) = (services.addresses.clone(), services.token.clone());
     let load = Load {
         clients: CLIENTS,
         seed: plan.seed,
         token: &token,
-        endpoints: &endpoints,
+        addresses: &addresses,
         targets: &targets,
         pace: &pace,
         start,
@@ -166,7 +167,7 @@ fn run(plan: &Plan, mut serves: Serves, nodes: &mut dyn Fleet) -> Run {
     let faults = faults::plan(plan.seed, &plan.faults);
     let (mut recorded, done) = std::thread::scope(|scope| {
         let clients = scope.spawn(|| load.run());
-        let done = faults::run(&faults, nodes, &mut serves, &pace);
+        let done = faults::run(&faults, nodes, &mut services, &pace);
         (clients.join().expect("the clients"), done)
     });
     let mut histories: Vec<Vec<Operation>> = targets.iter().map(|_| Vec::new()).collect();
@@ -175,8 +176,8 @@ fn run(plan: &Plan, mut serves: Serves, nodes: &mut dyn Fleet) -> Run {
     asked.dedup();
     let counts = Counts::of(&recorded);
     recorded.extend(load.read_all(asked.into_iter()));
-    let settled = serves.settled();
-    serves.stop();
+    let settled = services.settled();
+    services.stop();
     for Recorded { target, operation, .. } in recorded {
         histories[target].push(operation);
     }
@@ -288,8 +289,10 @@ fn seed() -> u64 {
 /// Two services on three nodes of Cassandra; nodes and services are killed, stand still and come
 /// back.
 #[test]
-#[ignore = "minutes on three nodes: -- --ignored"]
 fn once_under_faults() {
+    if !testcluster::may_take_minutes("once under faults") {
+        return;
+    }
     let Some(cluster) = Cluster::start(3) else { return };
     let (operations, faults) = size(10_000);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
@@ -298,8 +301,8 @@ fn once_under_faults() {
     // A fault takes some 10 s, and so does the way back of a node that was killed.
     let at_most = Duration::from_secs(60 * faults.faults as u64 + 600);
     let plan = Plan { seed: seed(), operations, faults, at_most };
-    let serves = Serves::start(Hot::Cql(format!("cql://{}/once", cluster.addresses())));
-    let run = run(&plan, serves, &mut Nodes(cluster));
+    let hot = Hot::Cql(format!("cql://{}/once", cluster.addresses()));
+    let run = run(&plan, Services::start(hot, 2), &mut Nodes(cluster));
     must_be_right(&plan, &run);
     assert!(run.settled.iter().sum::<u64>() > 0, "no fault hit a write: {:?}", run.settled);
 }
@@ -312,6 +315,6 @@ fn once_on_one_machine() {
     let down = (Duration::from_millis(1), Duration::from_millis(100));
     let faults = Shape { nodes: 0, serves: 1, faults, frozen, down };
     let plan = Plan { seed: seed(), operations, faults, at_most: Duration::from_secs(1_800) };
-    let run = run(&plan, Serves::start(Hot::Sqlite), &mut NoNodes);
+    let run = run(&plan, Services::start(Hot::Sqlite, 1), &mut NoNodes);
     must_be_right(&plan, &run);
 }

@@ -4,9 +4,6 @@
 //! soon. One of them back: everything goes on by itself, and what was acknowledged is there.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::net::SocketAddr;
-use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,10 +12,11 @@ use serde_json::{Value, json};
 use testcluster::Cluster;
 
 use super::client::{Answer, Client, Dice, Lost, at_once};
-use super::data::{Data, PATIENCE, wait_until};
+use super::data::{PATIENCE, wait_until};
 use super::faults::{Fleet, What};
 use super::fleet::Nodes;
-use super::services::{Caller, Services};
+use super::late::Late;
+use super::services::{Caller, Hot, Services};
 
 const CLIENTS: usize = 8;
 
@@ -361,54 +359,6 @@ fn acknowledged_is_there(scene: &Scene) {
     println!("{} coupons were acknowledged, one of {every} was looked at", scene.given.len());
 }
 
-/// A `serve` that nobody has waited for.
-struct Late {
-    child: Child,
-    data: Data,
-}
-
-impl Late {
-    fn start(services: &Services) -> Late {
-        let (data, arguments) = services.one_more();
-        let file = |name: &str| File::create(data.folder().join(name)).expect("a file");
-        let child = data
-            .command(["serve", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::from(file("said")))
-            .stderr(Stdio::from(file("log")))
-            .spawn()
-            .expect("the binary starts");
-        Late { child, data }
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.data.folder().join(name)).unwrap_or_default()
-    }
-
-    /// The lines in which it waits for the cluster.
-    fn waits(&self) -> Vec<String> {
-        let is_one = |line: &&str| line.contains("waiting for the cluster");
-        self.read("log").lines().filter(is_one).map(str::to_owned).collect()
-    }
-
-    fn address(&self) -> Option<SocketAddr> {
-        let said = self.read("said");
-        let line = said.lines().find_map(|line| line.split_once("http://"));
-        line.and_then(|(_, address)| address.trim().parse().ok())
-    }
-}
-
-impl Drop for Late {
-    fn drop(&mut self) {
-        // Both fail only where it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- log of the late serve\n{}", self.read("log"));
-        }
-    }
-}
-
 /// A service that is started before the cluster runs says so, and works once it does.
 fn started_before_the_cluster(scene: &Scene, nodes: &mut Nodes, running: &[usize], first: &str) {
     running.iter().for_each(|nth| nodes.kill(*nth));
@@ -432,10 +382,12 @@ fn started_before_the_cluster(scene: &Scene, nodes: &mut Nodes, running: &[usize
 }
 
 #[test]
-#[ignore = "minutes on three nodes: -- --ignored"]
 fn nodes_go_and_come_back() {
+    if !testcluster::may_take_minutes("nodes go and come back") {
+        return;
+    }
     let Some(cluster) = Cluster::start(3) else { return };
-    let hot = format!("cql://{}/outage", cluster.addresses());
+    let hot = Hot::Cql(format!("cql://{}/outage", cluster.addresses()));
     let first = cluster.addresses().split(',').next().expect("an address").to_owned();
     let mut nodes = Nodes(cluster);
     let services = Services::start(hot, 2);

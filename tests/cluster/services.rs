@@ -1,5 +1,5 @@
-//! Services on one cluster that are asked by number: for suites in which it matters which one hears
-//! a request, and which one dies.
+//! The services under test, asked by number: each on a data folder of its own, all with the same
+//! keys and the same cold folder.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,9 +29,17 @@ impl Addresses {
     }
 }
 
-/// Services with the same keys and the same cold folder.
+/// The `--hot` of a run.
+#[derive(Clone, Debug)]
+pub(super) enum Hot {
+    /// One file in one data folder, so one service.
+    Sqlite,
+    /// `cql://ADDRESSES/KEYSPACE`.
+    Cql(String),
+}
+
 pub(super) struct Services {
-    hot: String,
+    hot: Hot,
     data: Vec<Data>,
     servers: Vec<Option<Server>>,
     pub(super) addresses: Addresses,
@@ -39,11 +47,13 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Makes the keyspace ready and starts `count` of them.
-    pub(super) fn start(hot: String, count: usize) -> Services {
+    /// Makes the keyspace ready, if there is one, and starts `count` of them.
+    pub(super) fn start(hot: Hot, count: usize) -> Services {
         let data: Vec<Data> = (0..count).map(|_| Data::new()).collect();
-        let made = data[0].run(&["schema", "apply", "--hot", &hot]);
-        assert_eq!(made.code, Some(0), "{made:?}");
+        if let Hot::Cql(target) = &hot {
+            let made = data[0].run(&["schema", "apply", "--hot", target]);
+            assert_eq!(made.code, Some(0), "{made:?}");
+        }
         // The first command on a folder makes its keys.
         let token = data[0].token("admin", "root");
         data[1..].iter().for_each(|other| share_keys(&data[0], other));
@@ -60,8 +70,12 @@ impl Services {
         Services { hot, data, servers: servers.into_iter().map(Some).collect(), addresses, token }
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.hot, Hot::Cql(_))
+    }
+
     /// The arguments of one more `serve` on the same cluster, and a folder with its keys.
-    pub(super) fn one_more(&self) -> (Data, [String; 4]) {
+    pub(super) fn one_more(&self) -> (Data, Vec<String>) {
         let data = Data::new();
         share_keys(&self.data[0], &data);
         (data, settings(&self.hot, &self.data))
@@ -73,6 +87,21 @@ impl Services {
 
     pub(super) fn caller(&self) -> Caller {
         Caller::new(self.addresses.clone(), &self.token)
+    }
+
+    /// How the services that run now have settled writes of whose outcome nobody told them: found to
+    /// have happened, found not to have, left unknown.
+    pub(super) fn settled(&self) -> [u64; 3] {
+        let mut all = [0; 3];
+        for server in self.servers.iter().flatten() {
+            let text = server.client(&self.token).get("/metrics").must(200).text();
+            for (sum, how) in all.iter_mut().zip(["applied", "refused", "unknown"]) {
+                let name = format!("couponry_hot_unknown_settled_total{{how=\"{how}\"}} ");
+                let count = text.lines().find_map(|line| line.strip_prefix(&name));
+                *sum += count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+            }
+        }
+        all
     }
 
     /// SIGTERM to all, and a good end.
@@ -89,9 +118,10 @@ impl Services {
     }
 }
 
-fn settings(hot: &str, data: &[Data]) -> [String; 4] {
+fn settings(hot: &Hot, data: &[Data]) -> Vec<String> {
+    let Hot::Cql(target) = hot else { return Vec::new() };
     let cold = data[0].path().join("cold");
-    ["--hot".into(), hot.into(), "--cold".into(), cold.display().to_string()]
+    vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
 }
 
 /// One folder of keys for both, as on a file system on the network.
@@ -130,7 +160,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    fn new(addresses: Addresses, token: &str) -> Caller {
+    pub(super) fn new(addresses: Addresses, token: &str) -> Caller {
         let lines = (0..addresses.count()).map(|_| None).collect();
         Caller { addresses, token: token.to_owned(), lines }
     }

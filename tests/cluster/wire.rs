@@ -11,7 +11,6 @@ use super::history::{Answered, Ask, Entry, Facts, Redeemed, Told, whole_days};
 /// A request as it is sent.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) body: Option<Value>,
 }
@@ -20,7 +19,7 @@ pub(super) struct Request {
 pub(super) fn request(code: &str, ask: &Ask, start: Millis) -> Request {
     let path = format!("/v1/coupons/{code}");
     let Ask::Change(action) = ask else {
-        return Request { method: "GET", path, body: None };
+        return Request { path, body: None };
     };
     let (call, body) = match action {
         Action::Issue { to, .. } => ("issue", json!({"user_id": to.as_str()})),
@@ -49,7 +48,7 @@ pub(super) fn request(code: &str, ask: &Ask, start: Millis) -> Request {
             ("extend", json!({"expires_at": format_instant(*expires_at), "reason": reason}))
         }
     };
-    Request { method: "POST", path: format!("{path}/{call}"), body: Some(body) }
+    Request { path: format!("{path}/{call}"), body: Some(body) }
 }
 
 /// What was told by what was heard, and by what word.

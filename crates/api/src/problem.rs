@@ -307,7 +307,7 @@ impl From<HotError> for Problem {
         // Folders and files are the operator's business: the log has them.
         let detail = match error {
             HotError::Overloaded { waiting } => format!("{waiting} writes are waiting already"),
-            HotError::Unavailable(_) => "the store had no turn for it".to_owned(),
+            HotError::Unavailable(_) => "the store did not take it in time".to_owned(),
             HotError::Full(_) => "the store's disk is full, nearly full or read-only".to_owned(),
             HotError::Unknown(_) => "its commit has not ended".to_owned(),
             HotError::Cold(_) => "what it is about was archived".to_owned(),

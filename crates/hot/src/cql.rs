@@ -12,6 +12,7 @@ mod adopt;
 mod campaigns;
 mod claims;
 mod clock;
+mod codes;
 mod copying;
 mod coupons;
 mod days;

@@ -75,11 +75,10 @@ async fn open_one_node(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>
 }
 
 async fn open_three_nodes(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
-    if !std::env::var("COUPONRY_FULL").is_ok_and(|it| it == "1") {
-        eprintln!("NOT RUN: the cases once more on three nodes; COUPONRY_FULL=1 runs them");
-        return None;
+    match testcluster::may_take_minutes("conformance on three nodes") {
+        true => open_cassandra(3, archive).await,
+        false => None,
     }
-    open_cassandra(3, archive).await
 }
 
 macro_rules! cases {

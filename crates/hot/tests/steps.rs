@@ -17,9 +17,13 @@ mod kit;
 
 mod steps {
     pub(crate) mod claims;
+    pub(crate) mod cold;
+    pub(crate) mod exactly;
     pub(crate) mod extend;
+    pub(crate) mod import;
     pub(crate) mod seal;
     pub(crate) mod stage;
+    pub(crate) mod stock;
 }
 
 use std::panic::AssertUnwindSafe;
@@ -27,7 +31,7 @@ use std::time::Instant;
 
 use futures::{FutureExt, StreamExt};
 use steps::stage::Stage;
-use steps::{claims, extend, seal};
+use steps::{claims, cold, exactly, extend, import, seal, stock};
 
 /// Cases that run at a time: each waits for the cluster most of the time.
 const AT_ONCE: usize = 4;
@@ -49,7 +53,11 @@ async fn every_step(nodes: usize) {
             bearer_put_into_a_wallet a_shared_word a_replacement a_replacement_that_comes_to_nothing
         }
         extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
+        stock { a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back }
+        import { lines_step_by_step }
         seal { sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal }
+        cold { closed_step_by_step expired_step_by_step late_writes }
+        exactly { minted imported shared a_rush_on_nothing }
     };
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
     let cases = cases.into_iter().filter(|(name, _)| name.contains(&only));
@@ -68,9 +76,10 @@ async fn every_step(nodes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "many minutes: -- --ignored"]
 async fn on_three_nodes() {
-    every_step(3).await;
+    if testcluster::may_take_minutes("every step of a process") {
+        every_step(3).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

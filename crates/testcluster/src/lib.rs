@@ -23,6 +23,9 @@ const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 /// With `none` it is known that this machine cannot have Cassandra: `.ci/run` has tried.
 const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
+/// With `1` suites run that take minutes on three nodes; CI sets it.
+const THREE_NODES: &str = "COUPONRY_THREE_NODES";
+
 /// What the script ends with where it has no Java 17, no Maven, or nothing to fetch from.
 const CANNOT: i32 = 69;
 
@@ -47,6 +50,15 @@ impl Display for Failed {
 }
 
 impl std::error::Error for Failed {}
+
+/// Whether a suite may run that takes minutes on three nodes; one line says so where it may not.
+pub fn may_take_minutes(suite: &str) -> bool {
+    let may = std::env::var(THREE_NODES).is_ok_and(|it| it == "1");
+    if !may {
+        eprintln!("NOT RUN: {suite}: minutes on three nodes; {THREE_NODES}=1 runs it");
+    }
+    may
+}
 
 /// The one cluster of a test binary whose tests share it, started by the first that asks. It lives
 /// until the process ends, so such a binary starts no other: that would wait for its turn in vain.

@@ -35,7 +35,7 @@ fn world() -> World {
         extend_days: 30,
         clock_bound_ms: 0,
     };
-    World { start: Coupon::untouched(genesis), terms, at: START }
+    World { start: Coupon::untouched(genesis), terms, at: START, skips: false }
 }
 
 /// `ask` from `times.0` to `times.1`.
@@ -458,6 +458,20 @@ fn verdicts() {
     }
 }
 
+/// Where versions may be nobody's, what only a version tells is forgiven, and nothing else.
+#[test]
+fn versions_of_nobody() {
+    let world = World { skips: true, ..world() };
+    for (name, history) in legal() {
+        let found = check(&world, &history);
+        assert!(found.is_ok(), "{name}: {}", found.unwrap_err());
+    }
+    let is_forgiven = |(name, history): Row| check(&world, &history).is_ok().then_some(name);
+    let forgiven: Vec<&str> = illegal().into_iter().filter_map(is_forgiven).collect();
+    // The first is a hold that comes back after its release: there is no event for either.
+    assert_eq!(forgiven, ["an unknown one takes effect twice", "a version too late"]);
+}
+
 /// In the table nothing is illegal for a second reason: without its last operation each is legal.
 #[test]
 fn illegal_for_one_reason() {
@@ -471,6 +485,13 @@ fn illegal_for_one_reason() {
 /// Every order there is, without memory, versions or places taken early.
 fn some_order_fits(world: &World, coupon: &Coupon, left: &[&Operation]) -> bool {
     if left.iter().all(|it| it.answered().is_none()) {
+        return true;
+    }
+    let is_later = |it: &&Operation| shown_version(it).is_some_and(|it| it > coupon.version());
+    if world.skips
+        && left.iter().any(is_later)
+        && some_order_fits(world, &one_version_on(coupon), left)
+    {
         return true;
     }
     let returned = |it: &&&Operation| it.answered().map(|_| it.returned);
@@ -490,10 +511,10 @@ fn some_order_fits(world: &World, coupon: &Coupon, left: &[&Operation]) -> bool 
 
 #[test]
 fn like_every_order() {
-    let world = world();
     let mut dice = Dice(1);
     let mut verdicts = [0, 0];
     for nth in 0..6_000 {
+        let world = World { skips: nth % 4 > 1, ..world() };
         let mut history =
             story(&world, &mut dice, Shape { clients: 3, operations: 6, lost: 25, outages: false });
         if nth % 2 == 1 {

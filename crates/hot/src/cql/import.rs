@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Store;
 use super::campaigns::CampaignHere;
-use super::coupons::{Located, Trace, Written};
+use super::coupons::{GenesisColumns, Located, PlaceColumns, Trace, Written};
 use super::session::{Manner, Result};
 use super::several::several;
 use super::values::{
@@ -347,26 +347,17 @@ impl Round<'_> {
                    expires_at = ?, events = events + ?, operation = ?, modified_at = ?, \
                    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
                    created_at = ? WHERE shelf_day = ? AND bucket = ? AND code = ?";
-        let rows = coupons.iter().map(|coupon| {
-            let genesis = coupon.genesis();
-            ArrivedRow {
-                long_ago: LONG_AGO,
-                version: signed(coupon.version()),
-                state: coupon.state().word(),
-                holder: coupon.holder().map(|holder| holder.as_str()),
-                expires_at: instant(coupon.expires_at()),
-                events: events_behind(coupon, 0),
-                operation: coupon.events().last().map(|event| uuid_of(event.operation)),
-                modified_at: instant(coupon.modified_at()),
-                campaign_id: genesis.campaign.as_str(),
-                batch_id: genesis.batch.as_str(),
-                valid_from: instant(genesis.valid_from),
-                made_expires_at: instant(genesis.expires_at),
-                created_at: instant(genesis.created_at),
-                shelf_day: date(day),
-                bucket,
-                code: coupon.code().as_str(),
-            }
+        let rows = coupons.iter().map(|coupon| ArrivedRow {
+            long_ago: LONG_AGO,
+            version: signed(coupon.version()),
+            state: coupon.state().word(),
+            holder: coupon.holder().map(|holder| holder.as_str()),
+            expires_at: instant(coupon.expires_at()),
+            events: events_behind(coupon, 0),
+            operation: coupon.events().last().map(|event| uuid_of(event.operation)),
+            modified_at: instant(coupon.modified_at()),
+            genesis: GenesisColumns::of(coupon.genesis()),
+            place: PlaceColumns::of(day, bucket, coupon.code()),
         });
         self.store.cluster.write_all(cql, rows.collect()).await
     }
@@ -440,14 +431,10 @@ struct ArrivedRow<'a> {
     events: BTreeMap<i32, EventValue>,
     operation: Option<Uuid>,
     modified_at: CqlTimestamp,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    valid_from: CqlTimestamp,
-    made_expires_at: CqlTimestamp,
-    created_at: CqlTimestamp,
-    shelf_day: CqlDate,
-    bucket: i32,
-    code: &'a str,
+    #[scylla(flatten)]
+    genesis: GenesisColumns<'a>,
+    #[scylla(flatten)]
+    place: PlaceColumns<'a>,
 }
 
 impl EntryRow {

@@ -9,45 +9,35 @@
 //! the other, have read the same codes in the same versions and none of them available: then there
 //! was a moment in between at which none was.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod leases;
+mod walk;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coupon::campaign::{Handout, MintedRun};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use scylla::DeserializeRow;
-use scylla::response::PagingState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Store;
-use super::campaigns::{BatchHere, CampaignHere};
+use super::campaigns::CampaignHere;
 use super::clock::CLOCK_BOUND_MS;
 use super::coupons::{Located, Promise, Trace};
-use super::outcome::Cas;
-use super::session::{Manner, Result};
+use super::session::Result;
 use super::several::several;
-use super::values::{parsed, signed};
+use super::values::signed;
 use crate::HotError;
 use crate::deciding::is_worn;
 
-/// A lease is a 64th of what is left, so that no process has much when the end comes, ...
-const LEASE_PART: u64 = 64;
-
-/// ... and no more than this.
-const LEASE_MAX: u64 = 4_096;
-
 /// Coupons of a walk that are read at a time.
 const WALKED_AT_ONCE: usize = 64;
-
-/// Leases that nobody has taken from for so long are given back.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// How long one waits at a time for codes that others here have in their hands.
 const HANDS_MAX: Duration = Duration::from_millis(500);
@@ -213,30 +203,6 @@ impl Counter {
             *used_at = Some(Instant::now());
         }
     }
-}
-
-#[derive(Clone, Debug, DeserializeRow)]
-struct LeaseRow {
-    cursor: Option<i64>,
-    kind: Option<i32>,
-    first: Option<i64>,
-    name: Option<String>,
-    count: Option<i64>,
-    owner: Option<Uuid>,
-}
-
-const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease \
-                      WHERE campaign_id = ? AND batch_id = ?";
-
-/// Serials that nobody has leased yet.
-fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
-    run.count.saturating_sub(cursor.unwrap_or(0).unsigned_abs())
-}
-
-/// The leases of a batch, and how far it has been leased.
-struct Leases {
-    cursor: Option<i64>,
-    open: Vec<LeaseRow>,
 }
 
 impl Store {
@@ -446,38 +412,6 @@ impl Store {
         }
     }
 
-    async fn end_lease(
-        &self,
-        id: &CampaignId,
-        batch: &BatchId,
-        kind: i32,
-        first: i64,
-        name: &str,
-    ) -> Result<()> {
-        let cql = "DELETE FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
-                   AND first = ? AND name = ?";
-        self.cluster.write(cql, (id.as_str(), batch.as_str(), kind, first, name)).await
-    }
-
-    /// Before a coupon with a row becomes available: it is entered among the leases, so that no walk
-    /// misses it.
-    pub(super) async fn enter_returned(
-        &self,
-        campaign: &CampaignHere,
-        coupon: &Coupon,
-    ) -> Result<()> {
-        let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
-                   VALUES (?, ?, ?, ?, ?, 1)";
-        let values = (
-            campaign.terms.id.as_str(),
-            coupon.genesis().batch.as_str(),
-            RETURNED,
-            signed(coupon.version()),
-            coupon.code().as_str(),
-        );
-        self.cluster.write(cql, values).await
-    }
-
     /// After a coupon with a row has become available: this process need not wait for a walk.
     pub(super) fn came_back(&self, located: &Located) {
         let coupon = &located.coupon;
@@ -499,406 +433,6 @@ impl Store {
             counter.push([Waiting { code, day, lease }]);
         }
     }
-
-    /// A group of imported codes to be handed out together.
-    pub(super) async fn enter_chunk(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        mut codes: Vec<(Millis, Code)>,
-    ) -> Result<()> {
-        // What expires first goes first, as far as one chunk goes.
-        codes.sort();
-        let Some((first, _)) = codes.first() else { return Ok(()) };
-        let first = first.0;
-        let chunk = Uuid::now_v7();
-        let cql = "INSERT INTO stock (chunk, position, code) VALUES (?, ?, ?)";
-        let rows: Vec<_> =
-            (0_i32..).zip(&codes).map(|(at, (_, code))| (chunk, at, code.as_str())).collect();
-        self.cluster.write_all(cql, rows).await?;
-        let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
-                   VALUES (?, ?, ?, ?, ?, ?)";
-        let count = i64::try_from(codes.len()).unwrap_or(i64::MAX);
-        let (campaign, batch) = (campaign.as_str(), batch.as_str());
-        self.cluster.write(cql, (campaign, batch, CHUNK, first, chunk.to_string(), count)).await
-    }
-
-    async fn leases(&self, id: &CampaignId, batch: &BatchId) -> Result<Leases> {
-        let rows: Vec<LeaseRow> = self.cluster.scan(LEASES, (id.as_str(), batch.as_str())).await?;
-        let cursor = rows.first().and_then(|row| row.cursor);
-        let open = rows.into_iter().filter(|row| row.kind.is_some()).collect();
-        Ok(Leases { cursor, open })
-    }
-
-    /// Leases something that nobody has leased, of the first batch that has it; whether it did.
-    async fn lease_more(
-        &self,
-        counter: &Counter,
-        campaign: &CampaignHere,
-        at: Millis,
-    ) -> Result<bool> {
-        for batch in campaign.in_order() {
-            if batch.paused || self.is_used_up(campaign, batch) {
-                continue;
-            }
-            let (cursor, adopted) = self.adopt_first(counter, campaign, batch).await?;
-            if adopted {
-                return Ok(true);
-            }
-            let Some(run) = &batch.run else { continue };
-            if at >= campaign.terms.expires_at {
-                continue;
-            }
-            if unleased(cursor, run) == 0 {
-                self.note_used_up(campaign, batch);
-            } else if self.lease_run(counter, campaign, batch, run).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Takes over the first lease of a batch that nobody has; how far its serials have been leased,
-    /// and whether it did. Reads no further than it must: a large import has many.
-    async fn adopt_first(
-        &self,
-        counter: &Counter,
-        campaign: &CampaignHere,
-        batch: &BatchHere,
-    ) -> Result<(Option<i64>, bool)> {
-        let values = (campaign.terms.id.as_str(), batch.id.as_str());
-        let (mut cursor, mut from) = (None, Some(PagingState::start()));
-        while let Some(state) = from {
-            let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
-            cursor = cursor.or(rows.first().and_then(|row| row.cursor));
-            for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
-                if self.adopt_lease(counter, campaign, batch, row).await? {
-                    return Ok((cursor, true));
-                }
-            }
-            from = next;
-        }
-        Ok((cursor, false))
-    }
-
-    /// Whether every serial of a batch has been leased, which never changes.
-    fn is_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) -> bool {
-        let key = (campaign.terms.id.clone(), batch.id.clone());
-        self.used_up.read().is_ok_and(|all| all.contains(&key))
-    }
-
-    fn note_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) {
-        if let Ok(mut all) = self.used_up.write() {
-            all.insert((campaign.terms.id.clone(), batch.id.clone()));
-        }
-    }
-
-    /// Takes the next serials of a batch; `false` when there are none left.
-    async fn lease_run(
-        &self,
-        counter: &Counter,
-        campaign: &CampaignHere,
-        batch: &BatchHere,
-        run: &MintedRun,
-    ) -> Result<bool> {
-        let id = &campaign.terms.id;
-        let Some(key) = self.keys.iter().find(|key| key.id() == run.key) else {
-            // Minted beside this process with a key that it has not read: after a restart it has.
-            tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
-            return Ok(false);
-        };
-        let mut attempts = self.attempts("a lease");
-        loop {
-            let leases = attempts.looked(self.leases(id, &batch.id).await)?;
-            let left = unleased(leases.cursor, run);
-            if left == 0 {
-                return Ok(false);
-            }
-            let first = leases.cursor.unwrap_or(0);
-            let count = (left / LEASE_PART).clamp(1, LEASE_MAX);
-            let next = first.saturating_add(signed(count));
-            let cql = "UPDATE lease SET cursor = ?, count = ?, owner = ? WHERE campaign_id = ? \
-                       AND batch_id = ? AND kind = ? AND first = ? AND name = '' IF cursor = ?";
-            let values = (
-                next,
-                signed(count),
-                self.process,
-                id.as_str(),
-                batch.id.as_str(),
-                RUN,
-                first,
-                leases.cursor,
-            );
-            let cas = self.cluster.change(attempts.manner(), cql, values).await;
-            let applied = matches!(cas, Ok(Cas::Applied));
-            if !attempts.wrote(cas).await? || !applied {
-                // If it was ours all the same, a walk finds it.
-                continue;
-            }
-            let (first, count) = (first.unsigned_abs(), usize::try_from(count).unwrap_or(0));
-            let lease = Arc::new(Lease {
-                batch: batch.id.clone(),
-                kind: RUN,
-                first: signed(first),
-                name: String::new(),
-                left: AtomicUsize::new(count),
-                fresh: AtomicBool::new(!counter.suspicious.load(Ordering::Relaxed)),
-            });
-            counter.push((0..count as u64).map(|offset| Waiting {
-                code: key.mint(run.day, run.first + first + offset),
-                day: Some(run.day),
-                lease: Arc::clone(&lease),
-            }));
-            return Ok(true);
-        }
-    }
-
-    /// Takes over a lease that nobody has; `false` when somebody was faster, or nothing is in it.
-    async fn adopt_lease(
-        &self,
-        counter: &Counter,
-        campaign: &CampaignHere,
-        batch: &BatchHere,
-        row: &LeaseRow,
-    ) -> Result<bool> {
-        let cql = "UPDATE lease SET owner = ? WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
-                   AND first = ? AND name = ? IF owner = null AND count = ?";
-        let values = (
-            self.process,
-            campaign.terms.id.as_str(),
-            batch.id.as_str(),
-            row.kind,
-            row.first,
-            row.name.as_deref(),
-            row.count,
-        );
-        // Unknown: perhaps it is ours now. Then a walk finds it.
-        match self.cluster.change(Manner::Change, cql, values).await? {
-            Cas::Applied => {}
-            Cas::Refused | Cas::Unknown(_) => return Ok(false),
-            Cas::NotSent(error) => return Err(HotError::Unavailable(error.into())),
-        }
-        let waiting = self.codes_of(campaign, batch, row).await?;
-        let any = !waiting.is_empty();
-        counter.push(waiting);
-        Ok(any)
-    }
-
-    /// The codes of a lease.
-    async fn codes_of(
-        &self,
-        campaign: &CampaignHere,
-        batch: &BatchHere,
-        row: &LeaseRow,
-    ) -> Result<Vec<Waiting>> {
-        let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
-        let name = row.name.clone().unwrap_or_default();
-        let day = batch.run.map(|run| run.day);
-        let codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
-            (RETURNED, _) => vec![(parsed("lease.name", &name)?, day)],
-            (CHUNK, _) => {
-                let chunk: Uuid = parsed("lease.name", &name)?;
-                let cql = "SELECT code FROM stock WHERE chunk = ?";
-                let rows: Vec<(String,)> = self.cluster.scan(cql, (chunk,)).await?;
-                let codes = rows.iter().map(|(code,)| parsed("stock.code", code));
-                codes.map(|code| Ok((code?, None))).collect::<Result<_>>()?
-            }
-            (_, Some(run)) => {
-                let key = self.keys.iter().find(|key| key.id() == run.key);
-                let Some(key) = key else { return Ok(Vec::new()) };
-                let count = row.count.unwrap_or(0).unsigned_abs();
-                let first = run.first + first.unsigned_abs();
-                (0..count)
-                    .map(|offset| (key.mint(run.day, first + offset), Some(run.day)))
-                    .collect()
-            }
-            (_, None) => {
-                let id = &campaign.terms.id;
-                return Err(HotError::Damaged(format!("{id}: an imported batch has serials")));
-            }
-        };
-        let lease = Arc::new(Lease {
-            batch: batch.id.clone(),
-            kind,
-            first,
-            name,
-            left: AtomicUsize::new(codes.len()),
-            fresh: AtomicBool::new(false),
-        });
-        let waiting = codes.into_iter();
-        Ok(waiting.map(|(code, day)| Waiting { code, day, lease: Arc::clone(&lease) }).collect())
-    }
-
-    /// Walks over the open leases until something is found, which then waits in the queue, or until
-    /// two walks in a row have read the same; then why there is nothing.
-    async fn walk_twice(
-        &self,
-        counter: &Counter,
-        id: &CampaignId,
-        at: Millis,
-    ) -> Result<Option<Refusal>> {
-        let mut before: Option<BTreeMap<Code, u64>> = None;
-        loop {
-            let Some(campaign) = self.campaign_fresh(id).await? else {
-                return Ok(Some(Refusal::NotFound));
-            };
-            let walk = self.walk(&campaign, at).await?;
-            if !walk.found.is_empty() {
-                counter.push(walk.found);
-                return Ok(None);
-            }
-            if walk.unleased {
-                return Ok(None);
-            }
-            // What was dropped meanwhile was nobody's to have: the rest must be as it was.
-            let same = |old: &BTreeMap<Code, u64>| {
-                walk.seen.iter().all(|(code, version)| old.get(code) == Some(version))
-            };
-            if before.as_ref().is_some_and(same) {
-                let over = at >= campaign.terms.expires_at;
-                return Ok(Some(match (walk.paused, walk.expired || over) {
-                    (true, _) => Refusal::Paused,
-                    (false, true) => Refusal::Expired,
-                    (false, false) => Refusal::SoldOut,
-                }));
-            }
-            before = Some(walk.seen);
-        }
-    }
-
-    async fn walk(&self, campaign: &CampaignHere, at: Millis) -> Result<Walk> {
-        let id = &campaign.terms.id;
-        let mut walk = Walk::default();
-        for batch in campaign.in_order() {
-            let leases = self.leases(id, &batch.id).await?;
-            let unleased = batch.run.is_some_and(|run| unleased(leases.cursor, &run) > 0);
-            let dead = at >= campaign.terms.expires_at;
-            match (unleased, dead, batch.paused) {
-                (false, _, _) => {}
-                (true, true, _) => walk.expired = true,
-                (true, false, true) => walk.paused = true,
-                (true, false, false) => walk.unleased |= self.has_key(batch),
-            }
-            for row in &leases.open {
-                if dead && row.kind == Some(RUN) {
-                    // Dead with their campaign: there may be millions, and none is looked at.
-                    walk.expired = true;
-                    continue;
-                }
-                let waiting = self.codes_of(campaign, batch, row).await?;
-                let looks = waiting.iter().map(|waiting| self.look_at(waiting));
-                let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
-                let mut open = 0_usize;
-                let mut found = Vec::new();
-                for (waiting, located) in waiting.into_iter().zip(looks) {
-                    let Some(located) = located else {
-                        // Its import has not come so far, or never will.
-                        walk.seen.insert(waiting.code, 0);
-                        open += 1;
-                        continue;
-                    };
-                    let version = located.coupon.version();
-                    let entered = row.kind == Some(RETURNED)
-                        && version < row.first.unwrap_or(0).unsigned_abs();
-                    walk.seen.insert(waiting.code.clone(), version);
-                    match (is_on_offer(&located, at), batch.paused) {
-                        // Entered before its coupon was written: that may come yet.
-                        (false, _) if entered => open += 1,
-                        (false, _) => {
-                            walk.expired |= is_dead_stock(&located, at);
-                            open += usize::from(!is_over(&located, at));
-                        }
-                        (true, true) => {
-                            walk.paused = true;
-                            open += 1;
-                        }
-                        (true, false) => {
-                            found.push(waiting);
-                            open += 1;
-                        }
-                    }
-                }
-                if let Some(first) = found.first() {
-                    // Those that are not on offer are not waited for.
-                    first.lease.left.store(open, Ordering::SeqCst);
-                    walk.found.extend(found);
-                }
-                if open == 0 {
-                    let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
-                    let name = row.name.as_deref().unwrap_or_default();
-                    self.end_lease(id, &batch.id, kind, first, name).await?;
-                }
-            }
-        }
-        Ok(walk)
-    }
-
-    fn has_key(&self, batch: &BatchHere) -> bool {
-        batch.run.is_some_and(|run| self.keys.iter().any(|key| key.id() == run.key))
-    }
-
-    /// Gives back what this process has leased and nobody has asked for: others need not walk for it.
-    pub(super) async fn give_back_quiet(&self) {
-        let quiet: Vec<(CampaignId, Arc<Counter>)> = match self.stock.0.lock() {
-            Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
-            Err(_) => return,
-        };
-        for (id, counter) in quiet {
-            let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
-                Some(since) if since.elapsed() >= QUIET => at.take().is_some(),
-                _ => false,
-            });
-            if is_quiet {
-                self.give_back(&id, &counter).await;
-            }
-        }
-    }
-
-    async fn give_back(&self, id: &CampaignId, counter: &Counter) {
-        let waiting = match counter.queue.lock() {
-            Ok(mut queue) => std::mem::take(&mut *queue),
-            Err(_) => return,
-        };
-        let mut leases: Vec<Arc<Lease>> = Vec::new();
-        for Waiting { lease, .. } in waiting {
-            if !leases.iter().any(|it| Arc::ptr_eq(it, &lease)) {
-                leases.push(lease);
-            }
-        }
-        for lease in leases {
-            let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
-                       AND kind = ? AND first = ? AND name = ? IF owner = ?";
-            let values = (
-                id.as_str(),
-                lease.batch.as_str(),
-                lease.kind,
-                lease.first,
-                lease.name.as_str(),
-                self.process,
-            );
-            if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
-                // A walk finds it.
-                tracing::debug!(error = %error, "a lease could not be given back");
-                continue;
-            }
-            if let Ok(mut all) = self.used_up.write() {
-                all.remove(&(id.clone(), lease.batch.clone()));
-            }
-        }
-    }
-}
-
-/// What one walk over the open leases has read.
-#[derive(Default)]
-struct Walk {
-    seen: BTreeMap<Code, u64>,
-    found: Vec<Waiting>,
-    /// Serials can be leased after all.
-    unleased: bool,
-    /// Something is left in a batch that is paused.
-    paused: bool,
-    /// Something is left that is dead.
-    expired: bool,
 }
 
 fn is_on_offer(located: &Located, at: Millis) -> bool {
@@ -920,19 +454,7 @@ fn is_over(located: &Located, at: Millis) -> bool {
         || coupon.is_expired(at.plus_ms(-CLOCK_BOUND_MS))
 }
 
-fn is_dead_stock(located: &Located, at: Millis) -> bool {
-    let coupon = &located.coupon;
-    let dead = coupon.is_expired(at) || located.frozen;
-    *coupon.state() == State::Available && !is_worn(coupon) && dead
-}
-
 impl Store {
-    /// The campaign as it is at this moment: a batch minted a moment ago is stock.
-    async fn campaign_fresh(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
-        self.known.forget(id);
-        self.terms(id).await
-    }
-
     /// Which of `codes`, all of one run, nothing has happened to.
     pub(super) async fn untouched_ones(
         &self,

@@ -12,7 +12,7 @@ use hot::Applied;
 use hot::cql::CqlHot;
 use router::Found;
 
-use super::stage::{Answer, Stage, held_by, patiently};
+use super::stage::{Answer, Stage, Sweep, held_by, patiently};
 use crate::kit::{NOW, Said, give, of, redeem, reference, said, void};
 
 /// How the second process picks up.
@@ -173,7 +173,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         scene.drain(stage).await;
         scene.holds(stage, None).await;
     };
-    stage.sweep(name, &WAYS, scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of(name, &WAYS), scene, act, pick_up, judge).await;
 }
 
 pub(crate) async fn issue_of_one(stage: &Stage) {
@@ -238,7 +238,7 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
         }
         scene.holds(stage, None).await;
     };
-    stage.sweep(name, &ways, scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of(name, &ways), scene, act, pick_up, judge).await;
 }
 
 pub(crate) async fn a_named_code(stage: &Stage) {
@@ -320,7 +320,7 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
             everybody(scene).await;
         }
     };
-    stage.sweep("claims: a shared word", &WAYS, scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of("claims: a shared word", &WAYS), scene, act, pick_up, judge).await;
 }
 
 /// A dead coupon of the user's, in a campaign with `stock` others.
@@ -378,7 +378,9 @@ pub(crate) async fn a_replacement(stage: &Stage) {
         is_replaced_once(stage, scene).await;
         scene.drain(stage).await;
     };
-    stage.sweep("claims: replaces:CODE", &ways, scene, issue_as_is, pick_up, judge).await;
+    stage
+        .sweep(Sweep::of("claims: replaces:CODE", &ways), scene, issue_as_is, pick_up, judge)
+        .await;
 }
 
 /// Nothing is left to replace it with; a moment later there is.
@@ -407,6 +409,6 @@ pub(crate) async fn a_replacement_that_comes_to_nothing(stage: &Stage) {
             scene.holds(stage, answer.as_ref()).await;
             is_replaced_once(stage, &scene).await;
         };
-        stage.sweep(name, &[Way::SameAgain], scene, issue_as_is, pick_up, judge).await;
+        stage.sweep(Sweep::of(name, &[Way::SameAgain]), scene, issue_as_is, pick_up, judge).await;
     }
 }

@@ -16,7 +16,7 @@ use hot::{
 };
 use router::{Entry, Found};
 
-use super::stage::{Answer, Stage, patiently};
+use super::stage::{Answer, Stage, Sweep, patiently};
 use crate::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, said};
 
 /// How the second process picks up.
@@ -231,7 +231,7 @@ async fn extended(stage: &Stage, name: &str, kind: Kind, ways: &[Way]) {
     let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
         judge(stage, scene, answer.as_ref()).await;
     };
-    stage.sweep(name, ways, scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of(name, ways), scene, act, pick_up, judge).await;
 }
 
 pub(crate) async fn an_issued_one(stage: &Stage) {

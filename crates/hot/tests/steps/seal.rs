@@ -15,7 +15,7 @@ use futures::future::join_all;
 use hot::cql::CqlHot;
 use hot::{CampaignRow, HotError, HotStore, ImportOutcome, Kept, Named, NewCampaign, Shelves};
 
-use super::stage::{Process, Stage, Stop, patiently};
+use super::stage::{Process, Stage, Stop, Sweep, patiently};
 use crate::kit::{NOW, Said, extend, give, hold, of, redeem, reference, release, said, void};
 
 type Made = Result<Named<CampaignRow>, HotError>;
@@ -142,7 +142,7 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
         assert_eq!(kept(stage, scene.day).await, here);
     };
     let ways = [Way::Seals, Way::Writes];
-    stage.sweep("day plan: a shelf is sealed", &ways, scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of("day plan: a shelf is sealed", &ways), scene, act, pick_up, judge).await;
 }
 
 /// A campaign with its first batch: the day's plan, its row, its word, its serials, and then it is
@@ -212,7 +212,9 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         assert_eq!(batches.len(), 1);
     };
     let ways = [By::SameAgain, By::OtherTerms];
-    stage.sweep("day plan: a campaign and its serials", &ways, scene, act, pick_up, judge).await;
+    stage
+        .sweep(Sweep::of("day plan: a campaign and its serials", &ways), scene, act, pick_up, judge)
+        .await;
 }
 
 /// Through two processes writers change each coupon of a day as often as they can, while a third

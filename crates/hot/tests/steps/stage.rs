@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use coupon::apply::{Action, Change};
 use coupon::campaign::Campaign;
@@ -28,6 +29,9 @@ const STEPS_MAX: usize = 60;
 
 /// A case that has failed so often is not worth its time any more.
 const FAILURES_MAX: usize = 4;
+
+/// How long one run may take.
+const RUN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Bytes of one failure.
 const SAID_MAX: usize = 1_000;
@@ -107,6 +111,11 @@ impl Hand {
         self.stopped.send_replace(None);
     }
 
+    /// From now on the process writes nothing.
+    pub(crate) fn stop_now(&self) {
+        self.stopped.send_replace(Some("anything"));
+    }
+
     /// Waits until the process has been stopped; before which step.
     pub(crate) async fn is_stopped(&self) -> &'static str {
         let mut stopped = self.stopped.subscribe();
@@ -144,6 +153,25 @@ impl Hand {
 pub(crate) enum Stopped {
     ForEver,
     Thawed,
+}
+
+/// What is swept: its name in failures, the ways in which a second process picks up, and how the
+/// first one goes on.
+pub(crate) struct Sweep<'a, W> {
+    name: &'a str,
+    ways: &'a [W],
+    stops: &'a [Stopped],
+}
+
+impl<'a, W> Sweep<'a, W> {
+    pub(crate) fn of(name: &'a str, ways: &'a [W]) -> Sweep<'a, W> {
+        Sweep { name, ways, stops: &[Stopped::ForEver, Stopped::Thawed] }
+    }
+
+    /// Where a process that is stopped for ever would show nothing more.
+    pub(crate) fn thawed(name: &'a str, ways: &'a [W]) -> Sweep<'a, W> {
+        Sweep { name, ways, stops: &[Stopped::Thawed] }
+    }
 }
 
 impl Stage {
@@ -194,18 +222,17 @@ impl Stage {
     /// what stands, and at the answer of the first process if it came to one.
     pub(crate) async fn sweep<S, T, W: Copy + Debug>(
         &self,
-        name: &str,
-        ways: &[W],
+        sweep: Sweep<'_, W>,
         scene: impl AsyncFn() -> S,
         act: impl AsyncFn(&CqlHot, &S) -> T,
         pick_up: impl AsyncFn(&S, W),
         judge: impl AsyncFn(&S, W, Option<T>),
     ) {
+        let Sweep { name, ways, stops } = sweep;
         let first = self.process().await;
         let mut failed = 0;
-        for (way, stopped) in
-            ways.iter().flat_map(|way| [(*way, Stopped::ForEver), (*way, Stopped::Thawed)])
-        {
+        let ways = ways.iter().flat_map(|way| stops.iter().map(|stopped| (*way, *stopped)));
+        for (way, stopped) in ways {
             for number in 0..=STEPS_MAX {
                 assert!(number < STEPS_MAX, "{name} does not end");
                 if failed == FAILURES_MAX {
@@ -239,6 +266,10 @@ impl Stage {
                     };
                     judge(&scene, way, answer).await;
                 };
+                let run = async {
+                    let ran = tokio::time::timeout(RUN_LIMIT, run).await;
+                    ran.expect("it comes to an end");
+                };
                 let ran = AssertUnwindSafe(run).catch_unwind().await;
                 first.hand.let_go();
                 let step = *met.borrow();
@@ -265,6 +296,11 @@ impl Stage {
         if let Some(step) = step.filter(|step| !of.steps.contains(step)) {
             of.steps.push(step);
         }
+    }
+
+    /// A step of a case that is no sweep.
+    pub(crate) fn stopped_at(&self, name: &str, step: &'static str) {
+        self.cover(name, Some(step));
     }
 
     pub(crate) fn failed(&self, mut what: String) {

@@ -21,8 +21,9 @@ use crate::copying::{
     EntryIs, Item, Pass,
 };
 use crate::cql::Store;
+use crate::cql::campaigns::TermsColumns;
 use crate::cql::claims::EntryValue;
-use crate::cql::coupons::Located;
+use crate::cql::coupons::{GenesisColumns, Located, PlaceColumns};
 use crate::cql::session::{Manner, Result};
 use crate::cql::several::several;
 use crate::cql::values::{
@@ -201,28 +202,8 @@ impl Store {
                    issue_until = ?, per_user_limit = ?, cancel_days = ?, extend_days = ?, \
                    paused = ?, metadata = ?, created_at = ?, created_as = ? \
                    WHERE campaign_id = ?";
-        let values = CampaignValues {
-            long_ago: LONG_AGO + revision,
-            revision,
-            name: &terms.name,
-            handout: terms.handout.word(),
-            shared_code: terms.shared_code.as_ref().map(Code::as_str),
-            code_prefix: terms.code_prefix.as_ref().map(|prefix| prefix.as_str()),
-            valid_from: instant(terms.valid_from),
-            expires_at: instant(terms.expires_at),
-            time_zone: terms.zone.name(),
-            valid_days: terms.valid_days.map(i32::from),
-            issue_from: terms.issue_from.map(instant),
-            issue_until: terms.issue_until.map(instant),
-            per_user_limit: terms.per_user_limit.map(i32::from),
-            cancel_days: i32::from(terms.cancel_days),
-            extend_days: i32::from(terms.extend_days),
-            paused: terms.paused,
-            metadata: terms.metadata.as_deref(),
-            created_at: instant(terms.created_at),
-            created_as: &it.created_as,
-            campaign_id: id.as_str(),
-        };
+        let terms = TermsColumns::of(terms, &it.created_as);
+        let values = CampaignValues { long_ago: LONG_AGO + revision, revision, terms };
         self.cluster.write(cql, values).await?;
         self.known.forget(id);
         Ok(())
@@ -672,14 +653,10 @@ struct CopiedRow<'a> {
     operation: Uuid,
     modified_at: CqlTimestamp,
     moved_to: MaybeUnset<CqlDate>,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    valid_from: CqlTimestamp,
-    made_expires_at: CqlTimestamp,
-    created_at: CqlTimestamp,
-    shelf_day: CqlDate,
-    bucket: i32,
-    code: &'a str,
+    #[scylla(flatten)]
+    genesis: GenesisColumns<'a>,
+    #[scylla(flatten)]
+    place: PlaceColumns<'a>,
 }
 
 /// A value; where there is none, nothing over nothing and null over what may be there.
@@ -692,7 +669,6 @@ fn over<T>(value: Option<T>, pass: Pass) -> MaybeUnset<Option<T>> {
 
 impl<'a> CopiedRow<'a> {
     fn of(coupon: &'a Coupon, day: Day, bucket: i32, pass: Pass) -> CopiedRow<'a> {
-        let genesis = coupon.genesis();
         let events = events_behind(coupon, 0);
         let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
         let operation = coupon.hold().map_or(operation, |hold| hold.operation);
@@ -710,14 +686,8 @@ impl<'a> CopiedRow<'a> {
             operation: uuid_of(operation),
             modified_at: instant(coupon.modified_at()),
             moved_to: MaybeUnset::Unset,
-            campaign_id: genesis.campaign.as_str(),
-            batch_id: genesis.batch.as_str(),
-            valid_from: instant(genesis.valid_from),
-            made_expires_at: instant(genesis.expires_at),
-            created_at: instant(genesis.created_at),
-            shelf_day: date(day),
-            bucket,
-            code: coupon.code().as_str(),
+            genesis: GenesisColumns::of(coupon.genesis()),
+            place: PlaceColumns::of(day, bucket, coupon.code()),
         }
     }
 }
@@ -726,24 +696,8 @@ impl<'a> CopiedRow<'a> {
 struct CampaignValues<'a> {
     long_ago: i64,
     revision: i64,
-    name: &'a str,
-    handout: &'a str,
-    shared_code: Option<&'a str>,
-    code_prefix: Option<&'a str>,
-    valid_from: CqlTimestamp,
-    expires_at: CqlTimestamp,
-    time_zone: &'a str,
-    valid_days: Option<i32>,
-    issue_from: Option<CqlTimestamp>,
-    issue_until: Option<CqlTimestamp>,
-    per_user_limit: Option<i32>,
-    cancel_days: i32,
-    extend_days: i32,
-    paused: bool,
-    metadata: Option<&'a str>,
-    created_at: CqlTimestamp,
-    created_as: &'a str,
-    campaign_id: &'a str,
+    #[scylla(flatten)]
+    terms: TermsColumns<'a>,
 }
 
 #[derive(Clone, SerializeRow)]

@@ -1,0 +1,438 @@
+//! A change is written: what goes before the truth, the one conditional write, and what follows it.
+
+use std::collections::BTreeMap;
+
+use coupon::apply::Outcome;
+use coupon::campaign::Handout;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis, State};
+use coupon::ids::{OperationId, UserId};
+use coupon::time::Day;
+use router::bucket;
+use scylla::SerializeRow;
+use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
+use uuid::Uuid;
+
+use super::{Decision, Located, Writes, Written};
+use crate::HotError;
+use crate::cql::Store;
+use crate::cql::campaigns::CampaignHere;
+use crate::cql::claims::Becoming;
+use crate::cql::outcome::Cas;
+use crate::cql::session::{Manner, Result};
+use crate::cql::settling::Settled;
+use crate::cql::values::{
+    CouponRow, EventValue, HoldValue, date, events_behind, instant, signed, uuid,
+};
+use crate::deciding::shelf_after;
+
+impl Store {
+    /// Writes what was decided, if there is anything to write: the claim first, then the coupon.
+    pub(in crate::cql) async fn carry_out(
+        &self,
+        decision: &Decision,
+        operation: OperationId,
+    ) -> Result<Written> {
+        let (Some(Writes { before, entry }), Outcome::Accepted(after)) =
+            (&decision.writes, &decision.applied.outcome)
+        else {
+            return Ok(Written::Done);
+        };
+        if let Some(entry) = entry {
+            let day = shelf_after(before.day, after);
+            let becoming = Becoming::next(&before.coupon, operation);
+            let entered = self.enter_claim(&before.campaign, entry, day, after, becoming);
+            if entered.await? == Written::Overtaken {
+                return Ok(Written::Overtaken);
+            }
+        }
+        self.write_coupon(before, after, operation).await
+    }
+
+    /// Writes `after` in place of `before`, if that is still what stands there.
+    pub(in crate::cql) async fn write_coupon(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+    ) -> Result<Written> {
+        let day = shelf_after(before.day, after);
+        let moves = day != before.day;
+        if moves {
+            let entered = self.enter(day, &before.campaign.terms, Some(before.day)).await?;
+            if entered.is_err() {
+                // The next look at the plan says so.
+                return Ok(Written::Overtaken);
+            }
+        }
+        self.write_hints(before, after, day).await?;
+        if self.write_row(before, after, operation, day).await? == Written::Overtaken {
+            self.recent.forget(after.code());
+            return Ok(Written::Overtaken);
+        }
+        let id = &before.campaign.terms.id;
+        self.tallies.count_change(id, before.coupon.state(), after.state());
+        let mut now = Located { coupon: after.clone(), day, ..before.clone() };
+        if moves {
+            now.bucket = self.arrive(after, &before.campaign, day).await?;
+        }
+        self.came_back(&now);
+        self.is_closed(&now);
+        self.recent.put(&now);
+        Ok(Written::Done)
+    }
+
+    /// What is written before the truth: who may hold it, when it may expire, and that it may be
+    /// handed out again. A crash leaves one of these too many, never one too few.
+    async fn write_hints(&self, before: &Located, after: &Coupon, day: Day) -> Result<()> {
+        let is_new = before.coupon.version() == 0 || day != before.day;
+        let expires = is_new || before.coupon.expires_at() != after.expires_at();
+        let holder =
+            after.holder().filter(|holder| expires || before.coupon.holder() != Some(holder));
+        let id = before.campaign.terms.id.as_str();
+        let wallet = async {
+            match holder {
+                Some(holder) => self.write_wallet(holder, after, day).await,
+                None => Ok(()),
+            }
+        };
+        let expiring = async {
+            match expires {
+                true => self.write_expiring(id, after, day).await,
+                false => Ok(()),
+            }
+        };
+        let back = async {
+            match self.may_be_handed_out(&before.campaign, after) {
+                true => self.enter_returned(&before.campaign, after).await,
+                false => Ok(()),
+            }
+        };
+        let (wallet, expiring, back) = tokio::join!(wallet, expiring, back);
+        wallet.and(expiring).and(back)
+    }
+
+    /// Whether a coupon with a row is stock of its campaign.
+    pub(in crate::cql) fn may_be_handed_out(
+        &self,
+        campaign: &CampaignHere,
+        coupon: &Coupon,
+    ) -> bool {
+        *coupon.state() == State::Available && campaign.terms.handout != Handout::Bearer
+    }
+
+    /// The one conditional write, settled: whether it stands, or what it was for is over.
+    async fn write_row(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+        day: Day,
+    ) -> Result<Written> {
+        let (version, code) = (before.coupon.version(), after.code());
+        let moved_to = (day != before.day).then_some(day);
+        let mut attempts = self.attempts("a change of a coupon");
+        loop {
+            let turn = attempts.looked(self.turns.turn((before.day, before.bucket)).await)?;
+            let cas = match version {
+                0 => {
+                    self.put_row(
+                        attempts.manner(),
+                        after,
+                        before.day,
+                        before.bucket,
+                        operation,
+                        moved_to,
+                    )
+                    .await
+                }
+                _ => self.update_row(attempts.manner(), before, after, operation, moved_to).await,
+            };
+            drop(turn);
+            match attempts.looked(cas)? {
+                Cas::Applied => return Ok(Written::Done),
+                Cas::Refused if !attempts.is_unsure() => return Ok(Written::Overtaken),
+                Cas::Refused => {}
+                Cas::NotSent(why) => {
+                    let not_sent = Ok(Cas::NotSent(why));
+                    attempts.wrote(not_sent).await?;
+                }
+                unknown @ Cas::Unknown(_) => {
+                    attempts.wrote(Ok(unknown)).await?;
+                }
+            }
+            // Whoever reads through Paxos finishes or buries what was begun.
+            let seen = match self.row_of(Manner::Serial, before.day, before.bucket, code).await {
+                Ok(seen) => seen,
+                Err(HotError::Unavailable(_)) => {
+                    attempts.again().await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match settled(seen.as_ref(), version, operation, before, after) {
+                Settlement::Applied => {
+                    Settled::count(&self.settled.applied);
+                    return Ok(Written::Done);
+                }
+                Settlement::Refused => {
+                    Settled::count(&self.settled.refused);
+                    return Ok(Written::Overtaken);
+                }
+                Settlement::Hidden => {
+                    let why = "a later change has written over where it could be seen";
+                    return Err(HotError::Unknown(why.into()));
+                }
+                // A frozen node may still apply it: the same again, for the same version, so that
+                // one of the two is refused.
+                Settlement::Open => attempts.again().await?,
+            }
+        }
+    }
+
+    /// The row of a coupon that has none in this place.
+    pub(in crate::cql) async fn put_row(
+        &self,
+        manner: Manner,
+        coupon: &Coupon,
+        day: Day,
+        bucket: i32,
+        operation: OperationId,
+        moved_to: Option<Day>,
+    ) -> Result<Cas> {
+        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+                   events = events + ?, operation = ?, modified_at = ?, moved_to = ?, \
+                   campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
+                   created_at = ? WHERE shelf_day = ? AND bucket = ? AND code = ? \
+                   IF version = null AND sealed = null";
+        let values = NewRow {
+            change: ChangedColumns::of(coupon, None, operation, moved_to),
+            genesis: GenesisColumns::of(coupon.genesis()),
+            place: PlaceColumns::of(day, bucket, coupon.code()),
+        };
+        self.cluster.change(manner, cql, values).await
+    }
+
+    async fn update_row(
+        &self,
+        manner: Manner,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+        moved_to: Option<Day>,
+    ) -> Result<Cas> {
+        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+                   events = events + ?, operation = ?, modified_at = ?, moved_to = ? \
+                   WHERE shelf_day = ? AND bucket = ? AND code = ? \
+                   IF version = :before AND sealed = null";
+        let values = LaterRow {
+            change: ChangedColumns::of(after, Some(&before.coupon), operation, moved_to),
+            place: PlaceColumns::of(before.day, before.bucket, after.code()),
+            before: signed(before.coupon.version()),
+        };
+        self.cluster.change(manner, cql, values).await
+    }
+
+    /// Sees to it that a coupon which was moved is there where it was moved to: its row, then its
+    /// entry in the directory. Whoever meets a moved row does this first.
+    pub(in crate::cql) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
+        let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
+        let found = self.batch_of(&campaign, &batch).await?;
+        let (campaign, _) =
+            found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
+        let coupon = row.coupon(&campaign)?;
+        self.arrive(&coupon, &campaign, to).await.map(drop)
+    }
+
+    /// Puts a moved coupon on its later shelf, if it is not there; its bucket.
+    async fn arrive(&self, coupon: &Coupon, campaign: &CampaignHere, to: Day) -> Result<i32> {
+        let code = coupon.code();
+        let bits = self.bits(to).await?;
+        let bits = bits.ok_or_else(|| HotError::Damaged(format!("no plan for {code}'s shelf")))?;
+        let bucket = bucket(code, bits).cast_signed();
+        let mut attempts = self.attempts("a coupon on its way to a later shelf");
+        loop {
+            let _turn = attempts.looked(self.turns.turn((to, bucket)).await)?;
+            let there = attempts.looked(self.row_of(Manner::Read, to, bucket, code).await)?;
+            // On a sealed shelf without a row: it came, and has been moved on to cold.
+            if there.is_some() || attempts.looked(self.is_sealed(to, bucket).await)? {
+                break;
+            }
+            // The same from whoever finishes the move: it is the coupon that says who moved it.
+            let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
+            let manner = attempts.manner();
+            let put = self.put_row(manner, coupon, to, bucket, operation, None).await;
+            attempts.wrote(put).await?;
+        }
+        self.point_to(code, campaign, coupon, to).await?;
+        Ok(bucket)
+    }
+
+    /// The directory says from now on that the coupon lies on `to`, unless it names a later shelf.
+    async fn point_to(
+        &self,
+        code: &Code,
+        campaign: &CampaignHere,
+        coupon: &Coupon,
+        to: Day,
+    ) -> Result<()> {
+        let mut attempts = self.attempts("the directory entry of a moved coupon");
+        loop {
+            let present = attempts.looked(self.directory_day(code).await)?;
+            if present.is_some_and(|present| present >= to) {
+                return Ok(());
+            }
+            let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
+                       shelf_day = ? WHERE code = ? IF shelf_day = ?";
+            let values = (
+                campaign.terms.id.as_str(),
+                coupon.genesis().batch.as_str(),
+                date(to),
+                code.as_str(),
+                present.map(date),
+            );
+            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a look at the row says of a write whose outcome nobody told us.
+#[derive(Debug, PartialEq, Eq)]
+enum Settlement {
+    Applied,
+    Refused,
+    /// It has not happened, and may happen yet.
+    Open,
+    /// Later changes have written over the only place where it could be seen.
+    Hidden,
+}
+
+fn settled(
+    seen: Option<&CouponRow>,
+    version: u64,
+    operation: OperationId,
+    before: &Located,
+    after: &Coupon,
+) -> Settlement {
+    let Some(row) = seen else { return Settlement::Open };
+    if row.shows(operation) && row.version() >= after.version() {
+        return Settlement::Applied;
+    }
+    if row.version() == version {
+        return Settlement::Open;
+    }
+    let leaves_an_event = after.events().len() > before.coupon.events().len();
+    // A hold is written over by the next one, and a release leaves nothing. One version later the
+    // row itself says who wrote it.
+    let could_hide = !leaves_an_event || row.is_stub();
+    match could_hide && row.version() > after.version() {
+        true => Settlement::Hidden,
+        false => Settlement::Refused,
+    }
+}
+
+/// A new row.
+#[derive(SerializeRow)]
+struct NewRow<'a> {
+    #[scylla(flatten)]
+    change: ChangedColumns<'a>,
+    #[scylla(flatten)]
+    genesis: GenesisColumns<'a>,
+    #[scylla(flatten)]
+    place: PlaceColumns<'a>,
+}
+
+/// A row in place of the version `before`.
+#[derive(SerializeRow)]
+struct LaterRow<'a> {
+    #[scylla(flatten)]
+    change: ChangedColumns<'a>,
+    #[scylla(flatten)]
+    place: PlaceColumns<'a>,
+    before: i64,
+}
+
+/// What a coupon was made as, which never changes.
+#[derive(Clone, SerializeRow)]
+pub(in crate::cql) struct GenesisColumns<'a> {
+    campaign_id: &'a str,
+    batch_id: &'a str,
+    valid_from: CqlTimestamp,
+    made_expires_at: CqlTimestamp,
+    created_at: CqlTimestamp,
+}
+
+impl<'a> GenesisColumns<'a> {
+    pub(in crate::cql) fn of(genesis: &'a Genesis) -> GenesisColumns<'a> {
+        GenesisColumns {
+            campaign_id: genesis.campaign.as_str(),
+            batch_id: genesis.batch.as_str(),
+            valid_from: instant(genesis.valid_from),
+            made_expires_at: instant(genesis.expires_at),
+            created_at: instant(genesis.created_at),
+        }
+    }
+}
+
+/// Where the row of a coupon lies.
+#[derive(Clone, SerializeRow)]
+pub(in crate::cql) struct PlaceColumns<'a> {
+    shelf_day: CqlDate,
+    bucket: i32,
+    code: &'a str,
+}
+
+impl<'a> PlaceColumns<'a> {
+    pub(in crate::cql) fn of(day: Day, bucket: i32, code: &'a Code) -> PlaceColumns<'a> {
+        PlaceColumns { shelf_day: date(day), bucket, code: code.as_str() }
+    }
+}
+
+/// The columns that every change writes. What stays null is left unset: a null written over nothing
+/// is a tombstone all the same.
+#[derive(SerializeRow)]
+struct ChangedColumns<'a> {
+    version: i64,
+    state: &'a str,
+    holder: Option<&'a str>,
+    expires_at: CqlTimestamp,
+    hold: MaybeUnset<Option<HoldValue>>,
+    events: MaybeUnset<BTreeMap<i32, EventValue>>,
+    operation: Uuid,
+    modified_at: CqlTimestamp,
+    moved_to: MaybeUnset<CqlDate>,
+}
+
+impl<'a> ChangedColumns<'a> {
+    /// Of a coupon in the place of one that was read before it, or of nothing.
+    fn of(
+        coupon: &'a Coupon,
+        before: Option<&Coupon>,
+        operation: OperationId,
+        moved_to: Option<Day>,
+    ) -> ChangedColumns<'a> {
+        let known = before.map_or(0, |before| before.events().len());
+        let events = events_behind(coupon, known);
+        let hold = coupon.hold().map(HoldValue::of);
+        let had_hold = before.is_some_and(|before| before.hold().is_some());
+        ChangedColumns {
+            version: signed(coupon.version()),
+            state: if moved_to.is_some() { "moved" } else { coupon.state().word() },
+            holder: coupon.holder().map(UserId::as_str),
+            expires_at: instant(coupon.expires_at()),
+            hold: match hold.is_some() || had_hold {
+                true => MaybeUnset::Set(hold),
+                false => MaybeUnset::Unset,
+            },
+            events: match events.is_empty() {
+                true => MaybeUnset::Unset,
+                false => MaybeUnset::Set(events),
+            },
+            operation: uuid(operation),
+            modified_at: instant(coupon.modified_at()),
+            moved_to: MaybeUnset::from_option(moved_to.map(date)),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The walk over the open leases, which finds what nobody hands out, or that nothing is left.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use coupon::code::Code;
+use coupon::coupon::State;
+use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+
+use super::leases::unleased;
+use super::{Counter, RETURNED, RUN, WALKED_AT_ONCE, Waiting, is_on_offer, is_over};
+use crate::cql::Store;
+use crate::cql::campaigns::{BatchHere, CampaignHere};
+use crate::cql::coupons::Located;
+use crate::cql::session::Result;
+use crate::cql::several::several;
+use crate::deciding::is_worn;
+
+impl Store {
+    /// Walks over the open leases until something is found, which then waits in the queue, or until
+    /// two walks in a row have read the same; then why there is nothing.
+    pub(super) async fn walk_twice(
+        &self,
+        counter: &Counter,
+        id: &CampaignId,
+        at: Millis,
+    ) -> Result<Option<Refusal>> {
+        let mut before: Option<BTreeMap<Code, u64>> = None;
+        loop {
+            let Some(campaign) = self.campaign_fresh(id).await? else {
+                return Ok(Some(Refusal::NotFound));
+            };
+            let walk = self.walk(&campaign, at).await?;
+            if !walk.found.is_empty() {
+                counter.push(walk.found);
+                return Ok(None);
+            }
+            if walk.unleased {
+                return Ok(None);
+            }
+            // What was dropped meanwhile was nobody's to have: the rest must be as it was.
+            let same = |old: &BTreeMap<Code, u64>| {
+                walk.seen.iter().all(|(code, version)| old.get(code) == Some(version))
+            };
+            if before.as_ref().is_some_and(same) {
+                let over = at >= campaign.terms.expires_at;
+                return Ok(Some(match (walk.paused, walk.expired || over) {
+                    (true, _) => Refusal::Paused,
+                    (false, true) => Refusal::Expired,
+                    (false, false) => Refusal::SoldOut,
+                }));
+            }
+            before = Some(walk.seen);
+        }
+    }
+
+    async fn walk(&self, campaign: &CampaignHere, at: Millis) -> Result<Walk> {
+        let id = &campaign.terms.id;
+        let mut walk = Walk::default();
+        for batch in campaign.in_order() {
+            let leases = self.leases(id, &batch.id).await?;
+            let unleased = batch.run.is_some_and(|run| unleased(leases.cursor, &run) > 0);
+            let dead = at >= campaign.terms.expires_at;
+            match (unleased, dead, batch.paused) {
+                (false, _, _) => {}
+                (true, true, _) => walk.expired = true,
+                (true, false, true) => walk.paused = true,
+                (true, false, false) => walk.unleased |= self.has_key(batch),
+            }
+            for row in &leases.open {
+                if dead && row.kind == Some(RUN) {
+                    // Dead with their campaign: there may be millions, and none is looked at.
+                    walk.expired = true;
+                    continue;
+                }
+                let waiting = self.codes_of(campaign, batch, row).await?;
+                let looks = waiting.iter().map(|waiting| self.look_at(waiting));
+                let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+                let mut open = 0_usize;
+                let mut found = Vec::new();
+                for (waiting, located) in waiting.into_iter().zip(looks) {
+                    let Some(located) = located else {
+                        // Its import has not come so far, or never will.
+                        walk.seen.insert(waiting.code, 0);
+                        open += 1;
+                        continue;
+                    };
+                    let version = located.coupon.version();
+                    let entered = row.kind == Some(RETURNED)
+                        && version < row.first.unwrap_or(0).unsigned_abs();
+                    walk.seen.insert(waiting.code.clone(), version);
+                    match (is_on_offer(&located, at), batch.paused) {
+                        // Entered before its coupon was written: that may come yet.
+                        (false, _) if entered => open += 1,
+                        (false, _) => {
+                            walk.expired |= is_dead_stock(&located, at);
+                            open += usize::from(!is_over(&located, at));
+                        }
+                        (true, true) => {
+                            walk.paused = true;
+                            open += 1;
+                        }
+                        (true, false) => {
+                            found.push(waiting);
+                            open += 1;
+                        }
+                    }
+                }
+                if let Some(first) = found.first() {
+                    // Those that are not on offer are not waited for.
+                    first.lease.left.store(open, Ordering::SeqCst);
+                    walk.found.extend(found);
+                }
+                if open == 0 {
+                    let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
+                    let name = row.name.as_deref().unwrap_or_default();
+                    self.end_lease(id, &batch.id, kind, first, name).await?;
+                }
+            }
+        }
+        Ok(walk)
+    }
+
+    fn has_key(&self, batch: &BatchHere) -> bool {
+        batch.run.is_some_and(|run| self.keys.iter().any(|key| key.id() == run.key))
+    }
+
+    /// The campaign as it is at this moment: a batch minted a moment ago is stock.
+    async fn campaign_fresh(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+        self.known.forget(id);
+        self.terms(id).await
+    }
+}
+
+/// What one walk over the open leases has read.
+#[derive(Default)]
+struct Walk {
+    seen: BTreeMap<Code, u64>,
+    found: Vec<Waiting>,
+    /// Serials can be leased after all.
+    unleased: bool,
+    /// Something is left in a batch that is paused.
+    paused: bool,
+    /// Something is left that is dead.
+    expired: bool,
+}
+
+fn is_dead_stock(located: &Located, at: Millis) -> bool {
+    let coupon = &located.coupon;
+    let dead = coupon.is_expired(at) || located.frozen;
+    *coupon.state() == State::Available && !is_worn(coupon) && dead
+}

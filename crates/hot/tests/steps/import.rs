@@ -1,0 +1,203 @@
+//! Lines of an import: the entry, the claim and the stock, the row, and the look at the day's plan.
+
+use coupon::campaign::Campaign;
+use coupon::coupon::{Coupon, State};
+use coupon::ids::{BatchId, UserId};
+use coupon::imported::{ImportRun, Standing};
+use coupon::refusal::Refusal;
+use coupon::time::Day;
+use hot::cql::CqlHot;
+use hot::{HotError, HotStore, ImportLine, ImportOutcome, Kept};
+
+use super::stage::{Stage, Sweep, patiently};
+use crate::kit::{Kit, NOW, Said, of, reference, said};
+
+/// How the second process picks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The holder of one of them asks for a coupon; then the same lines once more.
+    SameAgain,
+    /// The same codes, imported into another campaign.
+    Elsewhere,
+    /// The day's time is over, and it is sealed.
+    Sealed,
+    /// And it is moved to cold.
+    Emptied,
+}
+
+const WAYS: [Way; 4] = [Way::SameAgain, Way::Elsewhere, Way::Sealed, Way::Emptied];
+
+type Outcomes = Result<Vec<ImportOutcome>, HotError>;
+
+struct Scene {
+    campaign: Campaign,
+    batch: BatchId,
+    other: Campaign,
+    other_batch: BatchId,
+    holder: UserId,
+    lines: Vec<ImportLine>,
+    run: ImportRun,
+}
+
+impl Scene {
+    async fn of(stage: &Stage) -> Scene {
+        let kit = &stage.kit;
+        let campaign = stage.draft();
+        let other = Campaign { id: kit.draft().id, ..campaign.clone() };
+        kit.create(&campaign).await;
+        kit.create(&other).await;
+        let holder = kit.user("ann");
+        let bob = Some(kit.user("bob"));
+        let standings = [
+            Standing::Available,
+            Standing::Issued { holder: holder.clone(), at: None },
+            Standing::Redeemed { holder: bob, issued_at: None, at: NOW, order: None },
+        ];
+        let line = |standing| kit.line(&campaign, &kit.code(), standing);
+        let mut lines: Vec<ImportLine> = standings.into_iter().map(line).collect();
+        // One of another day.
+        lines[2].expires_at = campaign.expires_at.plus_days(1);
+        let batch = kit.open_import(&campaign).await;
+        let other_batch = kit.open_import(&other).await;
+        let run = kit.import_run();
+        Scene { campaign, batch, other, other_batch, holder, lines, run }
+    }
+
+    fn day(&self) -> Day {
+        self.campaign.shelf()
+    }
+
+    async fn import(&self, kit: &Kit) -> Vec<ImportOutcome> {
+        let send = async || {
+            kit.hot
+                .import(&self.campaign.id, &self.batch, self.lines.clone(), kit.import_run())
+                .await
+        };
+        patiently(send).await
+    }
+}
+
+async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
+    let kit = &stage.kit;
+    match way {
+        Way::SameAgain => {
+            let asked = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a"));
+            let asked = said(&asked.await);
+            // The stock is what has arrived of it.
+            let want = [Said::Accepted, Said::Replayed, Said::Refused(Refusal::SoldOut)];
+            assert!(want.contains(&asked), "{asked:?}");
+            let outcomes = scene.import(kit).await;
+            let good = [ImportOutcome::Imported, ImportOutcome::AlreadyThere];
+            assert!(outcomes.iter().all(|it| good.contains(it)), "{outcomes:?}");
+        }
+        Way::Elsewhere => {
+            let (id, batch) = (&scene.other.id, &scene.other_batch);
+            let send = kit.hot.import(id, batch, scene.lines.clone(), kit.import_run());
+            let outcomes = send.await.unwrap();
+            let good = [ImportOutcome::Imported, ImportOutcome::CodeTaken];
+            assert!(outcomes.iter().all(|it| good.contains(it)), "{outcomes:?}");
+        }
+        Way::Sealed => {
+            let late = kit.time_to_seal(scene.day()).await;
+            assert!(patiently(async || kit.hot.seal(scene.day(), late).await).await);
+        }
+        Way::Emptied => {
+            let late = kit.time_to_seal(scene.day()).await;
+            kit.archive_shelf(scene.day(), late).await;
+        }
+    }
+}
+
+/// What a line says of its coupon.
+fn is_as_imported(coupon: &Coupon, line: &ImportLine) -> bool {
+    match (&line.standing, coupon.state()) {
+        (Standing::Available, State::Available | State::Issued { .. }) => true,
+        (Standing::Issued { holder, .. }, State::Issued { holder: here }) => holder == here,
+        (Standing::Redeemed { holder, .. }, State::Redeemed { redemption, .. }) => {
+            *holder == redemption.by
+        }
+        _ => false,
+    }
+}
+
+/// What was said of a line is so.
+async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: ImportOutcome) {
+    let kit = &stage.kit;
+    let seen = kit.see(&line.code).await;
+    match outcome {
+        ImportOutcome::Imported | ImportOutcome::AlreadyThere => {
+            let coupon = seen.unwrap_or_else(|| panic!("{line:?} is there")).coupon;
+            assert_eq!(coupon.genesis().campaign, scene.campaign.id);
+            assert!(is_as_imported(&coupon, line), "{line:?} is {coupon:?}");
+        }
+        ImportOutcome::CodeTaken => {
+            let campaign = seen.map(|sight| sight.coupon.genesis().campaign.clone());
+            assert_eq!(campaign, Some(scene.other.id.clone()));
+        }
+        ImportOutcome::Refused(Refusal::ShelfClosed) => {
+            assert_eq!(Day::shelf_of(line.expires_at), scene.day());
+        }
+        ImportOutcome::Refused(why) => panic!("{line:?}: {why}"),
+    }
+}
+
+async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>) {
+    let kit = &stage.kit;
+    let is_closed = kit.hot.shelf(scene.day()).await.unwrap().is_some_and(|plan| plan.sealed);
+    match answer {
+        None | Some(Err(HotError::Unavailable(_) | HotError::Unknown(_))) => {}
+        Some(Err(other)) => panic!("{other}"),
+        Some(Ok(outcomes)) => {
+            for (line, outcome) in scene.lines.iter().zip(outcomes) {
+                stands(stage, scene, line, outcome).await;
+            }
+        }
+    }
+    let kept = match way {
+        Way::Sealed | Way::Emptied => kit.hot.kept(scene.day(), None, 9).await.unwrap(),
+        Way::SameAgain | Way::Elsewhere => Vec::new(),
+    };
+    assert!(way != Way::Emptied || kept.is_empty(), "what was removed stays away: {kept:?}");
+    let again = scene.import(kit).await;
+    for (line, outcome) in scene.lines.iter().zip(&again) {
+        stands(stage, scene, line, *outcome).await;
+        let closed = is_closed && Day::shelf_of(line.expires_at) == scene.day();
+        match outcome {
+            ImportOutcome::Imported => assert!(!closed, "after the seal: {line:?}"),
+            ImportOutcome::Refused(_) => {
+                assert!(closed, "{line:?}");
+                // Won its entry, perhaps, and never a row: it is no coupon.
+                let rows = kept.iter().any(|it| *it.code() == line.code);
+                assert!(!rows, "{line:?} is kept");
+                assert_eq!(kit.see(&line.code).await, None);
+            }
+            ImportOutcome::AlreadyThere => {}
+            ImportOutcome::CodeTaken => assert_eq!(way, Way::Elsewhere),
+        }
+    }
+    let rows = |kept: &Kept| matches!(kept, Kept::Coupon(_));
+    assert!(kept.iter().all(rows));
+    for (last, before) in scene.import(kit).await.into_iter().zip(again) {
+        let is_news = before == ImportOutcome::Imported;
+        assert_eq!(last, if is_news { ImportOutcome::AlreadyThere } else { before });
+    }
+    if way == Way::SameAgain {
+        // What is available is in the stock.
+        kit.issue_at(NOW, &scene.campaign.id, &kit.user("eve"), reference("e")).await;
+        assert!(kit.coupon(&scene.lines[0].code).await.holder().is_some(), "it is stock");
+        let his = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await;
+        assert_eq!((said(&his), of(&his).holder()), (Said::Replayed, Some(&scene.holder)));
+    }
+}
+
+pub(crate) async fn lines_step_by_step(stage: &Stage) {
+    let scene = async || Scene::of(stage).await;
+    let act = async |hot: &CqlHot, scene: &Scene| {
+        hot.import(&scene.campaign.id, &scene.batch, scene.lines.clone(), scene.run.clone()).await
+    };
+    let pick_up = async |scene: &Scene, way: Way| pick_up(stage, scene, way).await;
+    let judge = async |scene: &Scene, way: Way, answer: Option<Outcomes>| {
+        judge(stage, scene, way, answer).await;
+    };
+    stage.sweep(Sweep::of("import: new lines", &WAYS), scene, act, pick_up, judge).await;
+}
