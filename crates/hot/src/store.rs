@@ -271,6 +271,9 @@ pub struct ListedPage {
 pub enum Finding {
     /// As it should be.
     Sound(String),
+    /// Figures that are kept beside their rows, once a second, differ from them: for a moment while
+    /// the store is at work, for good after a killed process. Nothing depends on them.
+    Drifted(String),
     /// Not as it should be, and what to do.
     Fault(String),
 }

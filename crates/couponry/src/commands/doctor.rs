@@ -311,6 +311,7 @@ async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
 fn found(finding: Finding) -> Verdict {
     match finding {
         Finding::Sound(text) => Verdict::Ok(text),
+        Finding::Drifted(text) => Verdict::Warn(text),
         Finding::Fault(text) => Verdict::Fail(text),
     }
 }

@@ -112,14 +112,17 @@ async fn brought_together(
     cold: &ColdStore,
     ask: &RestoreAsk,
 ) -> Result<Ended, Sorry> {
+    // Put back by other means it may know nothing of codes that were minted, archived or not.
     match standing(store, cold).await {
         Ok(()) => {
+            if ask.folder.is_none() {
+                store.pass_over_serials().await?;
+            }
             output::say("the hot store knows of everything in the cold tier")?;
             Ok(Ended::Done)
         }
         Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => {
             if ask.folder.is_none() {
-                // Put back by other means: codes were minted that it knows nothing of.
                 store.pass_over_serials().await?;
             }
             let adopted = adopt(store, cold).await?;

@@ -205,14 +205,12 @@ impl Store {
                     return Ok(Trace::Nothing);
                 }
                 // An entry is set before its coupon's old row is removed.
-                match self.directory_day(code).await? {
-                    Some(later) if later > day => {
-                        (day, promise) = (later, Promise::Entry);
-                        continue;
-                    }
-                    Some(_) => promise = Promise::Entry,
-                    None => {}
+                if let Some(later) = self.directory_day(code).await?.filter(|later| *later > day) {
+                    (day, promise) = (later, Promise::Entry);
+                    continue;
                 }
+                // An entry that names this shelf promises nothing: an import may have won it and
+                // never come to its row.
                 return Ok(Trace::Beyond { day, bucket, code: code.clone(), stub: None, promise });
             };
             if row.is_stub() {
@@ -376,9 +374,9 @@ impl Store {
             };
             let decision = attempts.looked(self.decide(located, change, true).await)?;
             if let Some(decision) = decision
-                && self.carry_out(&decision, change.operation).await? == Written::Done
+                && let Some(applied) = self.carry_out(decision, change.operation).await?
             {
-                return Ok(decision.applied);
+                return Ok(applied);
             }
             attempts.again().await?;
         }
@@ -399,10 +397,7 @@ impl Store {
         let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
             return Ok(None);
         };
-        match self.carry_out(&decision, change.operation).await? {
-            Written::Done => Ok(Some(decision.applied)),
-            Written::Overtaken => Ok(None),
-        }
+        self.carry_out(decision, change.operation).await
     }
 }
 

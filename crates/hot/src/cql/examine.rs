@@ -178,7 +178,11 @@ impl Store {
             }
             after = Some(last);
         }
-        Ok(finding(&format!("{campaigns} campaigns: the counts are those of their rows"), &faults))
+        let sound = format!("{campaigns} campaigns: the counts are those of their rows");
+        Ok(match finding(&sound, &faults) {
+            Finding::Fault(differences) => Finding::Drifted(differences),
+            other => other,
+        })
     }
 
     /// Codes in the directory against their coupons.

@@ -162,6 +162,8 @@ impl Store {
         if located.tier == Tier::Hot
             && let Some((at, _)) = super::coupons::closed_at(&located.coupon, cancel_days)
         {
+            // An import tells of what is long past: its queue may have been seen to until then.
+            let at = at.max(located.coupon.modified_at());
             self.closed.put(located.day, at, located.coupon.code().clone());
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use coupon::campaign::Handout;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis, State};
+use coupon::coupon::{Coupon, Deed, Genesis, State};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::{Advance, ImportRun, Standing, advance, arrive};
 use coupon::refusal::Refusal;
@@ -159,9 +159,14 @@ impl Round<'_> {
                     Line::Row(known) if closed.contains(&known.day) => {
                         Ok(ImportOutcome::Refused(Refusal::ShelfClosed))
                     }
-                    Line::Row(known) => {
-                        self.advance(line, &known, found).await?;
-                        Ok(ImportOutcome::Imported)
+                    Line::Row(known) => Ok(match self.advance(line, &known, found).await? {
+                        // It was imported as an earlier file had it, which this line contradicts.
+                        refused @ ImportOutcome::Refused(_) => refused,
+                        _ => ImportOutcome::Imported,
+                    }),
+                    // Its entry was won, and then its shelf was sealed.
+                    Line::Advance(_) if found.is_none() => {
+                        Ok(ImportOutcome::Refused(Refusal::ShelfClosed))
                     }
                     Line::Advance(known) => self.advance(line, &known, found).await,
                 }
@@ -256,6 +261,8 @@ impl Round<'_> {
         // An entry without a row is no coupon yet: the same line, sent again, writes it.
         match self.store.trace(known.day, &line.code).await? {
             Trace::Nothing => Ok(Line::Row(Box::new(known))),
+            // Whether its row was ever written, cold knows.
+            Trace::Beyond { stub: None, .. } => Ok(Line::Advance(Box::new(known))),
             // Most lines of a file that is sent again: the coupon need not be looked at.
             _ if line.standing.adds_nothing_to(&known.standing) => {
                 Ok(Line::Done(ImportOutcome::AlreadyThere))
@@ -386,7 +393,12 @@ impl Round<'_> {
             let missing =
                 || HotError::Damaged(format!("{}: an entry without its coupon", line.code));
             let located = found.ok_or_else(missing)?;
-            let done = located.coupon.events().iter().any(|event| event.operation == operation);
+            // Whoever has finished its entry in a claim has issued under this id, and no more.
+            let redeems = matches!(line.standing, Standing::Redeemed { .. });
+            let done = located.coupon.events().iter().any(|event| {
+                let by_it = event.operation == operation;
+                by_it && (!redeems || matches!(event.deed, Deed::Redeemed { .. }))
+            });
             let advanced = match done {
                 true => Advance::AlreadyThere,
                 false => advance(&located.coupon, &known.standing, &line.standing, &run),

@@ -76,10 +76,7 @@ impl Store {
             let claim = attempts.looked(self.claim(&here, to, change, true).await)?;
             let step = self.issue_step(&claim, change, to, reference.as_ref(), replaces.as_ref());
             let done = match attempts.looked(step.await)? {
-                Step::Decided(decision) => {
-                    let ended = self.carry_out(&decision, change.operation).await?;
-                    (ended == Written::Done).then_some(decision.applied)
-                }
+                Step::Decided(decision) => self.carry_out(*decision, change.operation).await?,
                 Step::Named(located) => {
                     let entry = claim.entry(reference.clone());
                     let ended = self.name_in_claim(&entry, &located).await?;
@@ -298,12 +295,12 @@ impl Store {
             self.put_back(&id, Some(offer));
             return Ok(Some(decision.applied));
         }
-        match self.carry_out(&decision, change.operation).await {
-            Ok(Written::Done) => {
+        match self.carry_out(decision, change.operation).await {
+            Ok(Some(applied)) => {
                 self.is_taken(&id, offer).await;
-                Ok(Some(decision.applied))
+                Ok(Some(applied))
             }
-            Ok(Written::Overtaken) => {
+            Ok(None) => {
                 // Either the claim was written by another, or the coupon is somebody else's.
                 match self.still_on_offer(&id, offer, change.at).await? {
                     Still::Offered(offer) => *kept = Some(offer),
@@ -363,10 +360,7 @@ impl Store {
             let decision = self.shared_step(&claim, change, &user, &order, takes_new);
             let done = match decision {
                 Some(decision) if !may_write => Some(decision.applied),
-                Some(decision) => {
-                    let ended = self.carry_out(&decision, change.operation).await?;
-                    (ended == Written::Done).then_some(decision.applied)
-                }
+                Some(decision) => self.carry_out(decision, change.operation).await?,
                 None if !may_write => {
                     return self.rehearse_hand_out(&claim, &issue, then).await;
                 }

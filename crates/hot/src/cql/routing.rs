@@ -30,6 +30,17 @@ impl FirstReplica {
     }
 }
 
+/// Sends every statement to the replica after that one: for a write of which the first replica did
+/// not say what became of it.
+#[derive(Debug)]
+pub(super) struct NextReplica(FirstReplica);
+
+impl NextReplica {
+    pub(super) fn new(datacenter: Option<&str>) -> NextReplica {
+        NextReplica(FirstReplica::new(datacenter))
+    }
+}
+
 fn conditional<'a>(request: &RoutingInfo<'a>) -> RoutingInfo<'a> {
     let mut request = request.clone();
     request.is_confirmed_lwt = true;
@@ -83,5 +94,43 @@ impl LoadBalancingPolicy for FirstReplica {
 
     fn name(&self) -> String {
         "FirstReplica".into()
+    }
+}
+
+impl LoadBalancingPolicy for NextReplica {
+    fn pick<'a>(
+        &'a self,
+        request: &'a RoutingInfo,
+        cluster: &'a ClusterState,
+    ) -> Option<(NodeRef<'a>, Option<Shard>)> {
+        let first = self.0.pick(request, cluster)?;
+        let mut others = self.0.fallback(request, cluster);
+        others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
+    }
+
+    fn fallback<'a>(
+        &'a self,
+        request: &'a RoutingInfo,
+        cluster: &'a ClusterState,
+    ) -> FallbackPlan<'a> {
+        self.0.fallback(request, cluster)
+    }
+
+    fn on_request_success(&self, request: &RoutingInfo, latency: Duration, node: NodeRef<'_>) {
+        self.0.on_request_success(request, latency, node);
+    }
+
+    fn on_request_failure(
+        &self,
+        request: &RoutingInfo,
+        latency: Duration,
+        node: NodeRef<'_>,
+        error: &RequestAttemptError,
+    ) {
+        self.0.on_request_failure(request, latency, node, error);
+    }
+
+    fn name(&self) -> String {
+        "NextReplica".into()
     }
 }

@@ -1,6 +1,6 @@
 //! The only place that speaks to the driver: which statement goes out with which promises.
 //!
-//! Every statement is prepared once and sent in one of five manners ([`Manner`]). Nothing here
+//! Every statement is prepared once and sent in one of six manners ([`Manner`]). Nothing here
 //! retries a write; what an error says about it is in [`super::outcome`].
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,7 +28,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency, Statement};
 
 use super::outcome::{Cas, of_conditional};
-use super::routing::FirstReplica;
+use super::routing::{FirstReplica, NextReplica};
 use super::{ConnectError, Options};
 use crate::HotError;
 
@@ -370,6 +370,8 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
     let spread: Arc<dyn LoadBalancingPolicy> = spread.build();
     let first: Arc<dyn LoadBalancingPolicy> =
         Arc::new(FirstReplica::new(options.datacenter.as_deref()));
+    let next: Arc<dyn LoadBalancingPolicy> =
+        Arc::new(NextReplica::new(options.datacenter.as_deref()));
     let profile = |manner: Manner| {
         let builder = ExecutionProfile::builder()
             .consistency(match manner {
@@ -399,7 +401,7 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
                 .load_balancing_policy(Arc::clone(&first))
                 .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
             Manner::Again => builder
-                .load_balancing_policy(Arc::clone(&spread))
+                .load_balancing_policy(Arc::clone(&next))
                 .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
         };
         (manner, builder.build().into_handle())

@@ -14,8 +14,8 @@ use super::outcome::Cas;
 use super::session::{Manner, Result};
 use crate::HotError;
 
-/// How long one call goes on trying before it says that the outcome is unknown: three time-outs of
-/// the engine.
+/// How long one call goes on trying before it says that the outcome is unknown; the try that is
+/// under way then is waited for.
 pub const CALL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Pause before a conditional write that lost is tried again.

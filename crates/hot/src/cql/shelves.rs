@@ -40,6 +40,9 @@ const PLACES_AT_ONCE: u64 = 4;
 /// So long after it was due a queue's entry has long been written: its writer has given up by then.
 const QUEUED_MS: i64 = 30_000;
 
+/// Coupons that are remembered to have become stubs, at some 100 bytes each.
+const GONE_MAX: usize = 1_000_000;
+
 pub(super) const BEGUN: &str = "cold_begun";
 pub(super) const COMMITTED: &str = "cold_committed";
 
@@ -269,6 +272,10 @@ impl Store {
     async fn retired(&self, day: Day, row: &CouponRow) -> Result<()> {
         let code = row.code()?;
         if let Ok(mut gone) = self.gone.lock() {
+            if gone.len() >= GONE_MAX {
+                // It only saves reads.
+                gone.clear();
+            }
             gone.insert((day, code.clone()));
         }
         self.recent.forget(&code);

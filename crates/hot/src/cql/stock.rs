@@ -57,6 +57,8 @@ struct Lease {
     kind: i32,
     first: i64,
     name: String,
+    /// Whether the row of the lease names this process: else there is nothing to give back.
+    owned: bool,
     /// Codes that have not been seen to be somebody's, or dead.
     left: AtomicUsize,
     /// Whether none of its codes was found to be touched so far: they are not read before they are
@@ -283,7 +285,7 @@ impl Store {
                     None => {}
                     Some(located) if !is_on_offer(&located, at) => {
                         counter.suspicious.store(true, Ordering::Relaxed);
-                        if is_over(&located, at) {
+                        if is_over(&located, at) && !is_entered(&waiting.lease, &located) {
                             self.done_with(&campaign.terms.id, &waiting.lease).await;
                         }
                     }
@@ -394,7 +396,7 @@ impl Store {
             let located = Box::new(located);
             return Ok(Still::Offered(Offer { located, waiting, _in_hand }));
         }
-        if is_over(&located, at) {
+        if is_over(&located, at) && !is_entered(&waiting.lease, &located) {
             self.done_with(id, &waiting.lease).await;
         }
         let met_a_seal = located.frozen && *located.coupon.state() == State::Available;
@@ -423,6 +425,7 @@ impl Store {
             kind: RETURNED,
             first: signed(coupon.version()),
             name: coupon.code().to_string(),
+            owned: false,
             left: AtomicUsize::new(1),
             fresh: AtomicBool::new(false),
         };
@@ -452,6 +455,11 @@ fn is_over(located: &Located, at: Millis) -> bool {
         || located.frozen
         || is_worn(coupon)
         || coupon.is_expired(at.plus_ms(-CLOCK_BOUND_MS))
+}
+
+/// Whether a code was entered among the leases before its coupon was written: that may come yet.
+fn is_entered(lease: &Lease, located: &Located) -> bool {
+    lease.kind == RETURNED && located.coupon.version() < lease.first.unsigned_abs()
 }
 
 impl Store {

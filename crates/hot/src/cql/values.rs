@@ -211,13 +211,16 @@ impl CouponRow {
         self.operation.map(|id| OperationId(id.as_u128()))
     }
 
-    /// Whether the change `id` can be seen here: it wrote this version, an event, or the hold.
-    pub(super) fn shows(&self, id: OperationId) -> bool {
-        let id = uuid(id);
-        let events = self.events.iter().flat_map(BTreeMap::values);
-        self.operation == Some(id)
-            || self.hold.as_ref().is_some_and(|hold| hold.operation == id)
-            || events.into_iter().any(|event| event.operation == id)
+    /// Whether the event of this number, from 1, is of the change `id`.
+    pub(super) fn has_event(&self, number: usize, id: OperationId) -> bool {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        let event = self.events.as_ref().and_then(|events| events.get(&number));
+        event.is_some_and(|event| event.operation == uuid(id))
+    }
+
+    /// Whether it is held by the change `id`.
+    pub(super) fn has_hold(&self, id: OperationId) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.operation == uuid(id))
     }
 
     pub(super) fn campaign_id(&self) -> Result<CampaignId> {

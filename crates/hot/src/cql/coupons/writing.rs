@@ -1,5 +1,6 @@
 //! A change is written: what goes before the truth, the one conditional write, and what follows it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use coupon::apply::Outcome;
@@ -14,7 +15,6 @@ use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
 use super::{Decision, Located, Writes, Written};
-use crate::HotError;
 use crate::cql::Store;
 use crate::cql::campaigns::CampaignHere;
 use crate::cql::claims::Becoming;
@@ -25,28 +25,66 @@ use crate::cql::values::{
     CouponRow, EventValue, HoldValue, date, events_behind, instant, signed, uuid,
 };
 use crate::deciding::shelf_after;
+use crate::{Applied, HotError};
 
 impl Store {
     /// Writes what was decided, if there is anything to write: the claim first, then the coupon.
+    /// The answer; `None` where somebody else was faster, and it has to be decided anew.
     pub(in crate::cql) async fn carry_out(
         &self,
-        decision: &Decision,
+        decision: Decision,
         operation: OperationId,
-    ) -> Result<Written> {
-        let (Some(Writes { before, entry }), Outcome::Accepted(after)) =
-            (&decision.writes, &decision.applied.outcome)
+    ) -> Result<Option<Applied>> {
+        let Decision { applied, writes } = decision;
+        let (Some(Writes { before, entry }), Outcome::Accepted(after)) = (writes, &applied.outcome)
         else {
-            return Ok(Written::Done);
+            return Ok(Some(applied));
         };
-        if let Some(entry) = entry {
-            let day = shelf_after(before.day, after);
-            let becoming = Becoming::next(&before.coupon, operation);
-            let entered = self.enter_claim(&before.campaign, entry, day, after, becoming);
-            if entered.await? == Written::Overtaken {
-                return Ok(Written::Overtaken);
+        let Some(entry) = entry else {
+            let written = self.write_coupon(&before, after, operation).await?;
+            return Ok((written == Written::Done).then_some(applied));
+        };
+        let day = shelf_after(before.day, after);
+        let becoming = Becoming::next(&before.coupon, operation);
+        let entered = self.enter_claim(&before.campaign, &entry, day, after, becoming);
+        if entered.await? == Written::Overtaken {
+            return Ok(None);
+        }
+        let written = self.write_coupon(&before, after, operation).await.map_err(begun)?;
+        match written {
+            Written::Done => Ok(Some(applied)),
+            Written::Overtaken => {
+                self.finished_by_another(&before, after, operation).await.map_err(begun)
             }
         }
-        self.write_coupon(before, after, operation).await
+    }
+
+    /// The answer to a request whose entry in a claim somebody else has finished, under its id: it
+    /// has happened as it is written there, whatever has happened since.
+    async fn finished_by_another(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+    ) -> Result<Option<Applied>> {
+        if after.version() != before.coupon.version() + 1 {
+            // Issued and redeemed, or issued and held, in one write: others finish the issue alone.
+            return Ok(None);
+        }
+        let known = before.coupon.events().len();
+        let Some(now) = self.stored(before.day, after.code()).await? else { return Ok(None) };
+        let events = now.coupon.events();
+        let Some(event) = events.get(known).filter(|event| event.operation == operation) else {
+            return Ok(None);
+        };
+        let done = Coupon::of(
+            after.genesis().clone(),
+            events[..=known].to_vec(),
+            after.hold().cloned(),
+            after.version(),
+            event.at,
+        );
+        Ok(Some(before.clone().accepted(Box::new(done), None).applied))
     }
 
     /// Writes `after` in place of `before`, if that is still what stands there.
@@ -74,7 +112,8 @@ impl Store {
         self.tallies.count_change(id, before.coupon.state(), after.state());
         let mut now = Located { coupon: after.clone(), day, ..before.clone() };
         if moves {
-            now.bucket = self.arrive(after, &before.campaign, day).await?;
+            // The old row says so already: whoever meets it finishes this.
+            now.bucket = self.arrive(after, &before.campaign, day).await.map_err(begun)?;
         }
         self.came_back(&now);
         self.is_closed(&now);
@@ -309,6 +348,14 @@ enum Settlement {
     Hidden,
 }
 
+/// Once it has been begun, others may finish it.
+fn begun(error: HotError) -> HotError {
+    match error {
+        HotError::Unavailable(why) => HotError::Unknown(why),
+        other => other,
+    }
+}
+
 fn settled(
     seen: Option<&CouponRow>,
     version: u64,
@@ -317,16 +364,25 @@ fn settled(
     after: &Coupon,
 ) -> Settlement {
     let Some(row) = seen else { return Settlement::Open };
-    if row.shows(operation) && row.version() >= after.version() {
-        return Settlement::Applied;
-    }
     if row.version() == version {
         return Settlement::Open;
     }
     let leaves_an_event = after.events().len() > before.coupon.events().len();
+    let holds = after.hold().is_some_and(|hold| hold.operation == operation);
+    // Its last event, not any that has its id: whoever finishes an entry in a claim issues under it.
+    let has_event = !leaves_an_event || row.has_event(after.events().len(), operation);
+    let applied = match row.version().cmp(&after.version()) {
+        Ordering::Less => false,
+        Ordering::Equal => has_event && row.operation() == Some(operation),
+        Ordering::Greater if holds => row.has_hold(operation),
+        Ordering::Greater => leaves_an_event && has_event,
+    };
+    if applied {
+        return Settlement::Applied;
+    }
     // A hold is written over by the next one, and a release leaves nothing. One version later the
     // row itself says who wrote it.
-    let could_hide = !leaves_an_event || row.is_stub();
+    let could_hide = !leaves_an_event || holds || row.is_stub();
     match could_hide && row.version() > after.version() {
         true => Settlement::Hidden,
         false => Settlement::Refused,

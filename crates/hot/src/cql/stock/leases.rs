@@ -228,6 +228,7 @@ impl Store {
                 kind: RUN,
                 first: signed(first),
                 name: String::new(),
+                owned: true,
                 left: AtomicUsize::new(count),
                 fresh: AtomicBool::new(!counter.suspicious.load(Ordering::Relaxed)),
             });
@@ -265,18 +266,19 @@ impl Store {
             Cas::Refused | Cas::Unknown(_) => return Ok(false),
             Cas::NotSent(error) => return Err(HotError::Unavailable(error.into())),
         }
-        let waiting = self.codes_of(campaign, batch, row).await?;
+        let waiting = self.codes_of(campaign, batch, row, true).await?;
         let any = !waiting.is_empty();
         counter.push(waiting);
         Ok(any)
     }
 
-    /// The codes of a lease.
+    /// The codes of a lease; `owned` where its row names this process.
     pub(super) async fn codes_of(
         &self,
         campaign: &CampaignHere,
         batch: &BatchHere,
         row: &LeaseRow,
+        owned: bool,
     ) -> Result<Vec<Waiting>> {
         let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
         let name = row.name.clone().unwrap_or_default();
@@ -309,6 +311,7 @@ impl Store {
             kind,
             first,
             name,
+            owned,
             left: AtomicUsize::new(codes.len()),
             fresh: AtomicBool::new(false),
         });
@@ -339,7 +342,7 @@ impl Store {
             Err(_) => return,
         };
         let mut leases: Vec<Arc<Lease>> = Vec::new();
-        for Waiting { lease, .. } in waiting {
+        for Waiting { lease, .. } in waiting.into_iter().filter(|it| it.lease.owned) {
             if !leases.iter().any(|it| Arc::ptr_eq(it, &lease)) {
                 leases.push(lease);
             }

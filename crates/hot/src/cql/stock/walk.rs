@@ -10,7 +10,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
 use super::leases::unleased;
-use super::{Counter, RETURNED, RUN, WALKED_AT_ONCE, Waiting, is_on_offer, is_over};
+use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
 use crate::cql::Store;
 use crate::cql::campaigns::{BatchHere, CampaignHere};
 use crate::cql::coupons::Located;
@@ -75,7 +75,7 @@ impl Store {
                     walk.expired = true;
                     continue;
                 }
-                let waiting = self.codes_of(campaign, batch, row).await?;
+                let waiting = self.codes_of(campaign, batch, row, false).await?;
                 let looks = waiting.iter().map(|waiting| self.look_at(waiting));
                 let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
                 let mut open = 0_usize;
@@ -88,8 +88,7 @@ impl Store {
                         continue;
                     };
                     let version = located.coupon.version();
-                    let entered = row.kind == Some(RETURNED)
-                        && version < row.first.unwrap_or(0).unsigned_abs();
+                    let entered = is_entered(&waiting.lease, &located);
                     walk.seen.insert(waiting.code.clone(), version);
                     match (is_on_offer(&located, at), batch.paused) {
                         // Entered before its coupon was written: that may come yet.
