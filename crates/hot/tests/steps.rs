@@ -50,11 +50,11 @@ async fn every_step(nodes: usize) {
     let cases = cases! { stage:
         claims {
             issue_of_one issue_without_a_name issue_of_three a_named_code bearer_redeemed
-            bearer_put_into_a_wallet a_shared_word a_replacement a_replacement_that_comes_to_nothing
+            bearer_put_into_a_wallet a_shared_word a_shared_word_held a_replacement a_replacement_that_comes_to_nothing
         }
         extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
         stock { a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back }
-        import { lines_step_by_step }
+        import { lines_step_by_step a_line_that_says_more }
         seal { sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal }
         cold { closed_step_by_step expired_step_by_step late_writes }
         exactly { minted imported shared a_rush_on_nothing }

@@ -12,8 +12,8 @@ use hot::Applied;
 use hot::cql::CqlHot;
 use router::Found;
 
-use super::stage::{Answer, Stage, Sweep, held_by, patiently};
-use crate::kit::{NOW, Said, give, of, redeem, reference, said, void};
+use super::stage::{Answer, Stage, Sweep, held_by, is_refused, patiently};
+use crate::kit::{NOW, Said, give, hold, of, redeem, reference, said, void};
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,6 +321,43 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
         }
     };
     stage.sweep(Sweep::of("claims: a shared word", &WAYS), scene, act, pick_up, judge).await;
+}
+
+/// A hold leaves no event: only the row says whether it stands.
+pub(crate) async fn a_shared_word_held(stage: &Stage) {
+    let scene = async || {
+        let campaign = Campaign {
+            handout: Handout::Shared,
+            shared_code: Some(stage.kit.code()),
+            ..stage.draft()
+        };
+        let user = stage.kit.user("ann");
+        let action = hold(&user, "1", 30);
+        Scene::of(stage, campaign, 3, user, action).await
+    };
+    let act = async |hot: &CqlHot, scene: &Scene| {
+        let found = scene.found.as_ref().unwrap();
+        hot::HotStore::apply(hot, found, scene.change.clone()).await
+    };
+    let pick_up = async |scene: &Scene, way: Way| {
+        let found = scene.found.as_ref().unwrap();
+        let order = if way == Way::SameAgain { "1" } else { "2" };
+        let picked = scene.apply(stage, found, hold(&scene.user, order, 30)).await;
+        let held = matches!(said(&picked), Said::Refused(Refusal::Held { .. }));
+        assert!(!is_refused(&picked) || (held && order == "2"), "{picked:?}");
+    };
+    let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
+        let coupons = scene.holds(stage, None).await;
+        let his = held_by(&coupons, &scene.user);
+        assert_eq!(his.len(), 1, "one each");
+        let by = his[0].hold().map(|hold| hold.order.as_str());
+        let was_told = matches!(&answer, Some(Ok(applied)) if !is_refused(applied));
+        if was_told || way == Way::SameAgain {
+            assert_eq!(by, Some("1"), "answered {answer:?}, and {:?}", his[0]);
+        }
+    };
+    let ways = [Way::SameAgain, Way::HisOther];
+    stage.sweep(Sweep::of("claims: a shared word held", &ways), scene, act, pick_up, judge).await;
 }
 
 /// A dead coupon of the user's, in a campaign with `stock` others.

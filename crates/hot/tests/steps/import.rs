@@ -1,7 +1,7 @@
 //! Lines of an import: the entry, the claim and the stock, the row, and the look at the day's plan.
 
 use coupon::campaign::Campaign;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::{Coupon, Deed, State};
 use coupon::ids::{BatchId, UserId};
 use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
@@ -10,7 +10,7 @@ use hot::cql::CqlHot;
 use hot::{HotError, HotStore, ImportLine, ImportOutcome, Kept};
 
 use super::stage::{Stage, Sweep, patiently};
-use crate::kit::{Kit, NOW, Said, of, reference, said};
+use crate::kit::{Kit, NOW, Said, of, order, reference, said};
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,4 +200,78 @@ pub(crate) async fn lines_step_by_step(stage: &Stage) {
         judge(stage, scene, way, answer).await;
     };
     stage.sweep(Sweep::of("import: new lines", &WAYS), scene, act, pick_up, judge).await;
+}
+
+/// What happens while a line redeems a coupon that was imported before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meanwhile {
+    SameAgain,
+    /// Its user asks for a coupon, and is given the one that was begun for him.
+    UserAsks,
+    Sealed,
+}
+
+/// The last file of the old system: what was imported as available was redeemed there.
+pub(crate) async fn a_line_that_says_more(stage: &Stage) {
+    let kit = &stage.kit;
+    let scene = async || {
+        let campaign = stage.draft();
+        kit.create(&campaign).await;
+        let batch = kit.open_import(&campaign).await;
+        let (other, other_batch) = (campaign.clone(), batch.clone());
+        let available = kit.line(&campaign, &kit.code(), Standing::Available);
+        let arrived = kit.import(&campaign, &batch, vec![available.clone()]).await;
+        assert_eq!(arrived, [ImportOutcome::Imported]);
+        let holder = kit.user("ann");
+        let order = Some(order("7"));
+        let standing =
+            Standing::Redeemed { holder: Some(holder.clone()), issued_at: None, at: NOW, order };
+        let lines = vec![ImportLine { standing, ..available }];
+        let run = kit.import_run();
+        Scene { campaign, batch, other, other_batch, holder, lines, run }
+    };
+    let act = async |hot: &CqlHot, scene: &Scene| {
+        hot.import(&scene.campaign.id, &scene.batch, scene.lines.clone(), scene.run.clone()).await
+    };
+    let asked = async |scene: &Scene| {
+        kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await
+    };
+    let pick_up = async |scene: &Scene, meanwhile: Meanwhile| match meanwhile {
+        Meanwhile::SameAgain => drop(scene.import(kit).await),
+        Meanwhile::UserAsks => {
+            let code = of(&asked(scene).await).code().clone();
+            assert_eq!(code, scene.lines[0].code);
+        }
+        Meanwhile::Sealed => {
+            let late = kit.time_to_seal(scene.day()).await;
+            assert!(patiently(async || kit.hot.seal(scene.day(), late).await).await);
+        }
+    };
+    let judge = async |scene: &Scene, meanwhile: Meanwhile, answer: Option<Outcomes>| {
+        let again = scene.import(kit).await;
+        let coupon = kit.coupon(&scene.lines[0].code).await;
+        let redeemed: Vec<_> =
+            coupon.events().iter().filter(|it| matches!(it.deed, Deed::Redeemed { .. })).collect();
+        let closed = [ImportOutcome::Refused(Refusal::ShelfClosed)];
+        let answers = answer.and_then(Result::ok).into_iter().chain([again]);
+        if redeemed.is_empty() {
+            assert_eq!(meanwhile, Meanwhile::Sealed, "{coupon:?}");
+            answers.for_each(|outcomes| assert_eq!(outcomes, closed));
+            return;
+        }
+        assert_eq!(redeemed.len(), 1, "{coupon:?}");
+        assert_eq!(coupon.holder(), Some(&scene.holder));
+        let good = [[ImportOutcome::Imported], [ImportOutcome::AlreadyThere]];
+        for outcomes in answers {
+            assert!(good.iter().any(|it| outcomes == it), "{outcomes:?}, and {coupon:?}");
+        }
+        assert_eq!(scene.import(kit).await, [ImportOutcome::AlreadyThere]);
+        if meanwhile != Meanwhile::Sealed {
+            let his = asked(scene).await;
+            assert_eq!((said(&his), of(&his).code()), (Said::Replayed, coupon.code()));
+        }
+    };
+    let ways = [Meanwhile::SameAgain, Meanwhile::UserAsks, Meanwhile::Sealed];
+    let sweep = Sweep::of("import: a line that says more", &ways);
+    stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
