@@ -174,6 +174,34 @@ pub(super) struct CouponRow {
     modified_at: Option<CqlTimestamp>,
 }
 
+#[cfg(test)]
+impl CouponRow {
+    /// The row of a coupon whose last change was `operation`.
+    pub(super) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
+        let genesis = coupon.genesis();
+        CouponRow {
+            shelf_day: date(Day::shelf_of(coupon.expires_at())),
+            code: coupon.code().to_string(),
+            sealed: None,
+            version: Some(signed(coupon.version())),
+            state: Some(coupon.state().word().to_owned()),
+            campaign_id: Some(genesis.campaign.to_string()),
+            batch_id: Some(genesis.batch.to_string()),
+            holder: coupon.holder().map(ToString::to_string),
+            valid_from: Some(instant(genesis.valid_from)),
+            expires_at: Some(instant(coupon.expires_at())),
+            made_expires_at: Some(instant(genesis.expires_at)),
+            hold: coupon.hold().map(HoldValue::of),
+            events: Some(events_behind(coupon, 0)),
+            operation: Some(uuid(operation)),
+            moved_to: None,
+            archived: None,
+            created_at: Some(instant(genesis.created_at)),
+            modified_at: Some(instant(coupon.modified_at())),
+        }
+    }
+}
+
 impl CouponRow {
     pub(super) fn code(&self) -> Result<Code> {
         parsed("code", &self.code)

@@ -209,7 +209,7 @@ impl Store {
                 }
                 Err(error) => return Err(error),
             };
-            match settled(seen.as_ref(), version, operation, before, after) {
+            match settled(seen.as_ref(), operation, &before.coupon, after) {
                 Settlement::Applied => {
                     Settled::count(&self.settled.applied);
                     return Ok(Written::Done);
@@ -356,18 +356,18 @@ fn begun(error: HotError) -> HotError {
     }
 }
 
+/// What the row `seen` says of the write of `after` in place of `before`.
 fn settled(
     seen: Option<&CouponRow>,
-    version: u64,
     operation: OperationId,
-    before: &Located,
+    before: &Coupon,
     after: &Coupon,
 ) -> Settlement {
     let Some(row) = seen else { return Settlement::Open };
-    if row.version() == version {
+    if row.version() == before.version() {
         return Settlement::Open;
     }
-    let leaves_an_event = after.events().len() > before.coupon.events().len();
+    let leaves_an_event = after.events().len() > before.events().len();
     let holds = after.hold().is_some_and(|hold| hold.operation == operation);
     // Its last event, not any that has its id: whoever finishes an entry in a claim issues under it.
     let has_event = !leaves_an_event || row.has_event(after.events().len(), operation);
@@ -492,3 +492,6 @@ impl<'a> ChangedColumns<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
