@@ -86,8 +86,8 @@ fn what_became_of_it() {
     // Behind a shared word: issued and used in one write.
     let used: &[_] = &[issued(), (OURS, redeem("a"))];
     let held: &[_] = &[issued(), (OURS, hold("a"))];
-    type Story = Vec<(OperationId, Action)>;
-    let rows: [(&str, &[(OperationId, Action)], Story, Settlement); 13] = [
+    type Row<'a> = (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, Settlement);
+    let rows: [Row<'_>; 13] = [
         ("nothing yet", used, vec![], Open),
         ("it stands", used, used.to_vec(), Applied),
         ("and more has happened", used, [used, &[(OTHERS, cancel("a"))]].concat(), Applied),
