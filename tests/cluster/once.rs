@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use coupon::apply::Action;
 use coupon::calendar::{Zone, format_instant};
 use coupon::campaign::{Handout, Terms};
 use coupon::coupon::{Coupon, Genesis};
@@ -262,11 +263,13 @@ fn planted_is_found(run: &Run) {
     }
 }
 
-/// One that made a change, and said so.
+/// One that made a change, and said so. Not a hold, which leaves no event: where a version may be
+/// nobody's, it may be nobody's too.
 fn changed(history: &mut [Operation]) -> Option<&mut Operation> {
     history.iter_mut().find(|it| {
         it.answered().is_some_and(|answered| answered.status == 201)
             && it.ask.tells_made_from_same()
+            && !matches!(it.ask, Ask::Change(Action::Hold { .. }))
     })
 }
 
