@@ -220,7 +220,7 @@ pub(crate) async fn a_holder_sees_his_own(kit: &Kit) {
 
 /// A page looks at a bounded number of rows: it may be short, and the walk is complete.
 pub(crate) async fn pages_that_find_little(kit: &Kit) {
-    const ALL: usize = 12_003;
+    const ALL: usize = 6_003;
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
