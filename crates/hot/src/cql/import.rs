@@ -261,8 +261,10 @@ impl Round<'_> {
         // An entry without a row is no coupon yet: the same line, sent again, writes it.
         match self.store.trace(known.day, &line.code).await? {
             Trace::Nothing => Ok(Line::Row(Box::new(known))),
-            // Whether its row was ever written, cold knows.
-            Trace::Beyond { stub: None, .. } => Ok(Line::Advance(Box::new(known))),
+            // Nothing here says that its row was ever written: cold knows.
+            Trace::Beyond { stub: None, .. } if known.standing == known.arrived_as => {
+                Ok(Line::Advance(Box::new(known)))
+            }
             // Most lines of a file that is sent again: the coupon need not be looked at.
             _ if line.standing.adds_nothing_to(&known.standing) => {
                 Ok(Line::Done(ImportOutcome::AlreadyThere))

@@ -723,7 +723,9 @@ pub(crate) async fn imported_again(kit: &Kit) {
         kit.archive.asked();
         assert_eq!(kit.import(&campaign, &batch, first()).await, [THERE; 4], "the same file");
         assert_eq!(kit.import(&other, &elsewhere, first()).await, [TAKEN; 4], "another campaign");
-        assert_eq!(kit.archive.asked(), (0, 0), "neither needs to know more");
+        // A store whose entries come before their rows has to ask whether these ever came, at once.
+        let asked = kit.archive.asked();
+        assert!(asked == (0, 0) || sealed && asked == (1, 4), "neither needs more: {asked:?}");
         assert_eq!(kit.import(&campaign, &batch, two()).await, contradicts, "as before the move");
         assert_eq!(kit.archive.asked(), (1, 2), "both in one question");
     }
