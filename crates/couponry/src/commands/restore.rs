@@ -112,26 +112,22 @@ async fn brought_together(
     cold: &ColdStore,
     ask: &RestoreAsk,
 ) -> Result<Ended, Sorry> {
-    // Put back by other means it may know nothing of codes that were minted, archived or not.
-    match standing(store, cold).await {
-        Ok(()) => {
-            if ask.folder.is_none() {
-                store.pass_over_serials().await?;
-            }
-            output::say("the hot store knows of everything in the cold tier")?;
-            Ok(Ended::Done)
-        }
-        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => {
-            if ask.folder.is_none() {
-                store.pass_over_serials().await?;
-            }
-            let adopted = adopt(store, cold).await?;
-            let mark = ColdMark { begun: Some(found), committed: Some(found) };
-            store.raise_cold_mark(mark).await?;
-            said(&adopted)
-        }
-        Err(error) => Err(compaction::sorry(error)),
+    let behind = match standing(store, cold).await {
+        Ok(()) => None,
+        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => Some(found),
+        Err(error) => return Err(compaction::sorry(error)),
+    };
+    if ask.folder.is_none() {
+        // Put back by other means: codes were minted that it knows nothing of, archived or not.
+        store.pass_over_serials().await?;
     }
+    let Some(found) = behind else {
+        output::say("the hot store knows of everything in the cold tier")?;
+        return Ok(Ended::Done);
+    };
+    let adopted = adopt(store, cold).await?;
+    store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
+    said(&adopted)
 }
 
 /// The copy beside the data first, made ready as a whole; then the old data aside and the copy in

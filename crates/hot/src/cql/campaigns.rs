@@ -138,6 +138,11 @@ impl Store {
         Ok(Some(here))
     }
 
+    /// The same, once it is seen.
+    async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+        Ok(self.campaign_now(id).await?.filter(|here| here.made))
+    }
+
     /// The terms of a campaign, at most [`TERMS_KNOWN`] old.
     pub(super) async fn terms(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         if let Some(here) = self.known.get(id) {
@@ -148,7 +153,7 @@ impl Store {
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
         }
-        Ok(self.campaign_now(id).await?.filter(|here| here.made))
+        self.made_now(id).await
     }
 
     /// The same with a batch that may have been made a moment ago.
@@ -159,7 +164,7 @@ impl Store {
     ) -> Result<Option<(CampaignHere, BatchHere)>> {
         let Some(mut here) = self.terms(campaign).await? else { return Ok(None) };
         if !here.batches.contains_key(batch) {
-            match self.campaign_now(campaign).await?.filter(|here| here.made) {
+            match self.made_now(campaign).await? {
                 Some(now) => here = now,
                 None => return Ok(None),
             }
@@ -183,7 +188,7 @@ impl Store {
         id: &CampaignId,
         now: Millis,
     ) -> Result<Option<CampaignRow>> {
-        match self.campaign_now(id).await?.filter(|here| here.made) {
+        match self.made_now(id).await? {
             Some(here) => self.campaign_row(&here, now).await.map(Some),
             None => Ok(None),
         }

@@ -15,29 +15,29 @@ use scylla::policies::load_balancing::{
 };
 use scylla::routing::Shard;
 
-/// Sends every statement where a conditional write of its partition would go.
+/// Sends every statement to one replica of its partition, counted as for a conditional write.
 #[derive(Debug)]
-pub(super) struct FirstReplica(Arc<dyn LoadBalancingPolicy>);
+pub(super) struct ToReplica {
+    policy: Arc<dyn LoadBalancingPolicy>,
+    which: Which,
+}
 
-impl FirstReplica {
-    pub(super) fn new(datacenter: Option<&str>) -> FirstReplica {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// Where a conditional write of the partition would go.
+    First,
+    /// The one after that: for a write of which the first did not say what became of it.
+    Next,
+}
+
+impl ToReplica {
+    pub(super) fn new(which: Which, datacenter: Option<&str>) -> ToReplica {
         let policy = DefaultPolicy::builder().token_aware(true);
         let policy = match datacenter {
             Some(name) => policy.prefer_datacenter(name.to_owned()),
             None => policy,
         };
-        FirstReplica(policy.build())
-    }
-}
-
-/// Sends every statement to the replica after that one: for a write of which the first replica did
-/// not say what became of it.
-#[derive(Debug)]
-pub(super) struct NextReplica(FirstReplica);
-
-impl NextReplica {
-    pub(super) fn new(datacenter: Option<&str>) -> NextReplica {
-        NextReplica(FirstReplica::new(datacenter))
+        ToReplica { policy: policy.build(), which }
     }
 }
 
@@ -57,14 +57,21 @@ fn again<'a>(
     Some((here, shard))
 }
 
-impl LoadBalancingPolicy for FirstReplica {
+impl LoadBalancingPolicy for ToReplica {
     fn pick<'a>(
         &'a self,
         request: &'a RoutingInfo,
         cluster: &'a ClusterState,
     ) -> Option<(NodeRef<'a>, Option<Shard>)> {
-        let request = conditional(request);
-        self.0.pick(&request, cluster).and_then(|target| again(target, cluster))
+        let as_change = conditional(request);
+        let first = again(self.policy.pick(&as_change, cluster)?, cluster)?;
+        match self.which {
+            Which::First => Some(first),
+            Which::Next => {
+                let mut others = self.fallback(request, cluster);
+                others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
+            }
+        }
     }
 
     fn fallback<'a>(
@@ -73,13 +80,13 @@ impl LoadBalancingPolicy for FirstReplica {
         cluster: &'a ClusterState,
     ) -> FallbackPlan<'a> {
         let request = conditional(request);
-        let plan = self.0.fallback(&request, cluster);
+        let plan = self.policy.fallback(&request, cluster);
         let targets: Vec<_> = plan.filter_map(|target| again(target, cluster)).collect();
         Box::new(targets.into_iter())
     }
 
     fn on_request_success(&self, request: &RoutingInfo, latency: Duration, node: NodeRef<'_>) {
-        self.0.on_request_success(request, latency, node);
+        self.policy.on_request_success(request, latency, node);
     }
 
     fn on_request_failure(
@@ -89,48 +96,10 @@ impl LoadBalancingPolicy for FirstReplica {
         node: NodeRef<'_>,
         error: &RequestAttemptError,
     ) {
-        self.0.on_request_failure(request, latency, node, error);
+        self.policy.on_request_failure(request, latency, node, error);
     }
 
     fn name(&self) -> String {
-        "FirstReplica".into()
-    }
-}
-
-impl LoadBalancingPolicy for NextReplica {
-    fn pick<'a>(
-        &'a self,
-        request: &'a RoutingInfo,
-        cluster: &'a ClusterState,
-    ) -> Option<(NodeRef<'a>, Option<Shard>)> {
-        let first = self.0.pick(request, cluster)?;
-        let mut others = self.0.fallback(request, cluster);
-        others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
-    }
-
-    fn fallback<'a>(
-        &'a self,
-        request: &'a RoutingInfo,
-        cluster: &'a ClusterState,
-    ) -> FallbackPlan<'a> {
-        self.0.fallback(request, cluster)
-    }
-
-    fn on_request_success(&self, request: &RoutingInfo, latency: Duration, node: NodeRef<'_>) {
-        self.0.on_request_success(request, latency, node);
-    }
-
-    fn on_request_failure(
-        &self,
-        request: &RoutingInfo,
-        latency: Duration,
-        node: NodeRef<'_>,
-        error: &RequestAttemptError,
-    ) {
-        self.0.on_request_failure(request, latency, node, error);
-    }
-
-    fn name(&self) -> String {
-        "NextReplica".into()
+        format!("ToReplica::{:?}", self.which)
     }
 }

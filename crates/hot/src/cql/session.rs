@@ -28,7 +28,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency, Statement};
 
 use super::outcome::{Cas, of_conditional};
-use super::routing::{FirstReplica, NextReplica};
+use super::routing::{ToReplica, Which};
 use super::{ConnectError, Options};
 use crate::HotError;
 
@@ -369,9 +369,9 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
     };
     let spread: Arc<dyn LoadBalancingPolicy> = spread.build();
     let first: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(FirstReplica::new(options.datacenter.as_deref()));
+        Arc::new(ToReplica::new(Which::First, options.datacenter.as_deref()));
     let next: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(NextReplica::new(options.datacenter.as_deref()));
+        Arc::new(ToReplica::new(Which::Next, options.datacenter.as_deref()));
     let profile = |manner: Manner| {
         let builder = ExecutionProfile::builder()
             .consistency(match manner {

@@ -73,6 +73,18 @@ impl Scene {
         applied
     }
 
+    /// For a user of a campaign whose coupons are behind one word.
+    async fn behind_a_word(stage: &Stage, action: impl Fn(&UserId) -> Action) -> Scene {
+        let campaign = Campaign {
+            handout: Handout::Shared,
+            shared_code: Some(stage.kit.code()),
+            ..stage.draft()
+        };
+        let user = stage.kit.user("ann");
+        let action = action(&user);
+        Scene::of(stage, campaign, 3, user, action).await
+    }
+
     async fn coupons(&self, stage: &Stage) -> Vec<Coupon> {
         let mut coupons = Vec::new();
         for code in &self.codes {
@@ -83,9 +95,13 @@ impl Scene {
 
     /// Others ask for what is left, until they hear that it is sold out: then it is.
     async fn drain(&self, stage: &Stage) {
+        let ask = async || self.issue(stage, &stage.kit.user("everybody"), reference("e")).await;
+        self.sells_out(stage, ask).await;
+    }
+
+    async fn sells_out(&self, stage: &Stage, ask: impl AsyncFn() -> Applied) {
         for _ in 0..=self.codes.len() {
-            let applied = self.issue(stage, &stage.kit.user("everybody"), reference("e")).await;
-            match said(&applied) {
+            match said(&ask().await) {
                 Said::Accepted => {}
                 other => {
                     assert_eq!(other, Said::Refused(Refusal::SoldOut));
@@ -123,9 +139,6 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         let user = stage.kit.user("ann");
         let action = give(&user, reference_.clone());
         Scene::of(stage, campaign, stock, user, action).await
-    };
-    let act = async |hot: &CqlHot, scene: &Scene| {
-        hot::HotStore::issue(hot, &scene.campaign.id, scene.change.clone()).await
     };
     let pick_up = async |scene: &Scene, way: Way| match way {
         Way::SameAgain => {
@@ -173,7 +186,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         scene.drain(stage).await;
         scene.holds(stage, None).await;
     };
-    stage.sweep(Sweep::of(name, &WAYS), scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of(name, &WAYS), scene, issue_as_is, pick_up, judge).await;
 }
 
 pub(crate) async fn issue_of_one(stage: &Stage) {
@@ -196,10 +209,6 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
         let user = stage.kit.user("ann");
         let action = action(&user);
         Scene::of(stage, campaign, 3, user, action).await
-    };
-    let act = async |hot: &CqlHot, scene: &Scene| {
-        let found = scene.found.as_ref().unwrap();
-        hot::HotStore::apply(hot, found, scene.change.clone()).await
     };
     let pick_up = async |scene: &Scene, way: Way| match way {
         Way::SameAgain => {
@@ -238,7 +247,7 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
         }
         scene.holds(stage, None).await;
     };
-    stage.sweep(Sweep::of(name, &ways), scene, act, pick_up, judge).await;
+    stage.sweep(Sweep::of(name, &ways), scene, apply_as_is, pick_up, judge).await;
 }
 
 pub(crate) async fn a_named_code(stage: &Stage) {
@@ -256,35 +265,11 @@ pub(crate) async fn bearer_put_into_a_wallet(stage: &Stage) {
 }
 
 pub(crate) async fn a_shared_word(stage: &Stage) {
-    let scene = async || {
-        let campaign = Campaign {
-            handout: Handout::Shared,
-            shared_code: Some(stage.kit.code()),
-            ..stage.draft()
-        };
-        let user = stage.kit.user("ann");
-        let action = redeem(&user, "1");
-        Scene::of(stage, campaign, 3, user, action).await
-    };
-    let act = async |hot: &CqlHot, scene: &Scene| {
-        let found = scene.found.as_ref().unwrap();
-        hot::HotStore::apply(hot, found, scene.change.clone()).await
-    };
+    let scene = async || Scene::behind_a_word(stage, |user| redeem(user, "1")).await;
     let everybody = async |scene: &Scene| {
         let found = scene.found.as_ref().unwrap();
-        for _ in 0..=scene.codes.len() {
-            let eve = stage.kit.user("eve");
-            match said(&scene.apply(stage, found, redeem(&eve, "1")).await) {
-                Said::Accepted => {}
-                other => {
-                    assert_eq!(other, Said::Refused(Refusal::SoldOut));
-                    break;
-                }
-            }
-        }
-        for coupon in scene.coupons(stage).await {
-            assert!(coupon.holder().is_some(), "sold out, and there is {coupon:?}");
-        }
+        let ask = async || scene.apply(stage, found, redeem(&stage.kit.user("eve"), "1")).await;
+        scene.sells_out(stage, ask).await;
     };
     let pick_up = async |scene: &Scene, way: Way| {
         let found = scene.found.as_ref().unwrap();
@@ -320,25 +305,14 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
             everybody(scene).await;
         }
     };
-    stage.sweep(Sweep::of("claims: a shared word", &WAYS), scene, act, pick_up, judge).await;
+    stage
+        .sweep(Sweep::of("claims: a shared word", &WAYS), scene, apply_as_is, pick_up, judge)
+        .await;
 }
 
 /// A hold leaves no event: only the row says whether it stands.
 pub(crate) async fn a_shared_word_held(stage: &Stage) {
-    let scene = async || {
-        let campaign = Campaign {
-            handout: Handout::Shared,
-            shared_code: Some(stage.kit.code()),
-            ..stage.draft()
-        };
-        let user = stage.kit.user("ann");
-        let action = hold(&user, "1", 30);
-        Scene::of(stage, campaign, 3, user, action).await
-    };
-    let act = async |hot: &CqlHot, scene: &Scene| {
-        let found = scene.found.as_ref().unwrap();
-        hot::HotStore::apply(hot, found, scene.change.clone()).await
-    };
+    let scene = async || Scene::behind_a_word(stage, |user| hold(user, "1", 30)).await;
     let pick_up = async |scene: &Scene, way: Way| {
         let found = scene.found.as_ref().unwrap();
         let order = if way == Way::SameAgain { "1" } else { "2" };
@@ -357,7 +331,9 @@ pub(crate) async fn a_shared_word_held(stage: &Stage) {
         }
     };
     let ways = [Way::SameAgain, Way::HisOther];
-    stage.sweep(Sweep::of("claims: a shared word held", &ways), scene, act, pick_up, judge).await;
+    stage
+        .sweep(Sweep::of("claims: a shared word held", &ways), scene, apply_as_is, pick_up, judge)
+        .await;
 }
 
 /// A dead coupon of the user's, in a campaign with `stock` others.
@@ -392,6 +368,11 @@ async fn is_replaced_once(stage: &Stage, scene: &Scene) {
     assert_eq!(held_by(&coupons, &scene.user).len(), 1);
     let plain = scene.issue(stage, &scene.user, reference("plain")).await;
     assert_eq!((said(&plain), of(&plain).code()), (Said::Replayed, of(&new).code()));
+}
+
+async fn apply_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
+    let found = scene.found.as_ref().unwrap();
+    hot::HotStore::apply(hot, found, scene.change.clone()).await
 }
 
 async fn issue_as_is(hot: &CqlHot, scene: &Scene) -> Answer {

@@ -56,7 +56,7 @@ impl Store {
         order: &MintOrder,
         now: Millis,
     ) -> Result<Named<Batch>> {
-        let here = self.campaign_now(campaign).await?.filter(|here| here.made);
+        let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
         if let Some(batch) = here.batches.get(&order.id) {
             return Ok(match batch.run {
@@ -87,7 +87,7 @@ impl Store {
         id: &BatchId,
         now: Millis,
     ) -> Result<Named<Batch>> {
-        let here = self.campaign_now(campaign).await?.filter(|here| here.made);
+        let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
         if let Some(batch) = here.batches.get(id) {
             return Ok(match batch.run {
@@ -127,7 +127,7 @@ impl Store {
         campaign: &CampaignId,
         id: &BatchId,
     ) -> Result<Option<Batch>> {
-        let here = self.campaign_now(campaign).await?.filter(|here| here.made);
+        let here = self.made_now(campaign).await?;
         match here.as_ref().and_then(|here| Some((here, here.batches.get(id)?))) {
             Some((here, batch)) => self.batch_row(here, batch).await.map(Some),
             None => Ok(None),
@@ -140,7 +140,7 @@ impl Store {
         after: Option<&BatchId>,
         limit: usize,
     ) -> Result<Vec<Batch>> {
-        let here = self.campaign_now(campaign).await?.filter(|here| here.made);
+        let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Vec::new()) };
         let after = after.and_then(|id| here.batches.get(id)).map_or(-1, |batch| batch.number);
         let mut batches = Vec::new();
@@ -160,7 +160,7 @@ impl Store {
         let mut attempts = self.attempts("a batch's pause");
         let mut wrote = false;
         loop {
-            let here = attempts.looked(self.campaign_now(campaign).await)?.filter(|it| it.made);
+            let here = attempts.looked(self.made_now(campaign).await)?;
             let Some((here, batch)) =
                 here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
             else {
@@ -188,7 +188,7 @@ impl Store {
     ) -> Result<Option<Batch>> {
         let mut attempts = self.attempts("an import's counts");
         loop {
-            let here = attempts.looked(self.campaign_now(campaign).await)?.filter(|it| it.made);
+            let here = attempts.looked(self.made_now(campaign).await)?;
             let Some((here, batch)) =
                 here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
             else {

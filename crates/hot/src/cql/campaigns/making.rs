@@ -171,7 +171,7 @@ impl Store {
         let mut attempts = self.attempts("a campaign's terms");
         let mut wanted: Option<Campaign> = None;
         loop {
-            let here = attempts.looked(self.campaign_now(id).await)?.filter(|here| here.made);
+            let here = attempts.looked(self.made_now(id).await)?;
             let Some(here) = here else { return Ok(Patched::NotFound) };
             if wanted.as_ref() == Some(&*here.terms) {
                 // Until then another process may go by the terms of before.
