@@ -36,6 +36,34 @@ pub enum ColdError {
         /// What is wrong with it.
         what: String,
     },
+    /// The store let two writers create one object: it cannot be written to safely.
+    #[error(
+        "cold store {place} is not safe to write to: {winners} of {writers} writers created the \
+         same object, so two compactors would replace each other's commits and lose coupons; it \
+         must obey `If-None-Match: *` (AWS S3, MinIO and versitygw 1.8 do; Garage and `versitygw \
+         posix --nometa` do not)"
+    )]
+    NotOnce {
+        /// The store.
+        place: String,
+        /// How many were told that they had created it.
+        winners: usize,
+        /// How many tried.
+        writers: usize,
+    },
+    /// A clock that is wrong would seal shelves whose time is not over.
+    #[error(
+        "the clock here is {ms} ms {way} that of cold store {place}, and 5 s are allowed: set it \
+         right, as by NTP"
+    )]
+    Clock {
+        /// The store.
+        place: String,
+        /// By how much, at the least.
+        ms: u64,
+        /// `ahead of` or `behind`.
+        way: &'static str,
+    },
     /// A scan would read more than its caller wants; nothing was read.
     #[error("{rows} coupons may match, want at most {max}")]
     TooMuch {

@@ -9,6 +9,7 @@
 //! other crate knows Parquet, Arrow, an object store or the Delta log.
 
 mod bounds;
+mod bucket;
 mod cursor;
 mod decode;
 mod encode;
@@ -20,7 +21,9 @@ mod holders;
 mod local;
 mod log;
 mod names;
+pub mod outside;
 mod place;
+mod proof;
 mod scan;
 mod schema;
 mod store;
@@ -29,9 +32,11 @@ mod sweep;
 mod upload;
 mod write;
 
+pub use bucket::{BadBucket, BucketAddress};
 pub use error::ColdError;
 pub use examine::Finding;
 pub use holders::HolderEntry;
+pub use proof::Proof;
 pub use scan::{Scan, ScanFilter, ShelfRows};
 pub use store::{ColdFile, ColdStore, Committed, Keys, Options, Rows, Shelf};
 pub use sweep::Swept;

@@ -317,6 +317,27 @@ impl Table {
         .await
     }
 
+    /// An earlier version. It is not remembered.
+    pub(crate) async fn at(&self, version: u64) -> Result<Arc<Known>, ColdError> {
+        let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
+        let read_at = move || {
+            let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
+            read(&engine, schema, snapshot)
+        };
+        match self.blocking(read_at).await? {
+            Ok(known) => Ok(Arc::new(known)),
+            Err(Unread::Kernel(error)) => {
+                Err(self.failed(&format!("reading version {version}"), error).await)
+            }
+            Err(Unread::Foreign(path)) => {
+                Err(self.place.damaged(self.object(&path), "couponry did not write it"))
+            }
+            Err(Unread::Stats(path)) => {
+                Err(self.place.damaged(self.object(&path), "its entry in the log has no counts"))
+            }
+        }
+    }
+
     /// Whether there is no log at all.
     async fn is_absent(&self) -> Result<bool, ColdError> {
         let folder = self.log_folder();

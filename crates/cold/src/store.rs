@@ -9,7 +9,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::ObjectStore;
+use tokio::sync::OnceCell;
 
+use crate::bucket::{self, BadBucket, BucketAddress};
 use crate::cursor::{Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
@@ -66,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) coupons: Table,
     pub(crate) by_holder: Table,
     pub(crate) files: Arc<Files>,
+    /// Set when the store has stood its race.
+    pub(crate) proved: OnceCell<()>,
 }
 
 impl Inner {
@@ -163,6 +167,16 @@ impl ColdStore {
         ColdStore::at(place, options)
     }
 
+    /// A store in a bucket, reached as the `AWS_*` variables of this process say. Nothing is asked
+    /// of it until it is used.
+    ///
+    /// # Errors
+    /// Variables that contradict each other or the address.
+    pub fn on_bucket(address: &BucketAddress, options: Options) -> Result<ColdStore, BadBucket> {
+        let store = Arc::new(address.store(bucket::environment())?);
+        Ok(ColdStore::with_store(store, &address.to_string(), options))
+    }
+
     /// A store on `store`, which must create an object only if there is none of its name. `place`
     /// is its name in messages.
     pub fn with_store(store: Arc<dyn ObjectStore>, place: &str, options: Options) -> ColdStore {
@@ -176,6 +190,7 @@ impl ColdStore {
             files: Arc::new(Files::new(&place, options.footers_cached)),
             place,
             options,
+            proved: OnceCell::new(),
         };
         ColdStore { inner: Arc::new(inner) }
     }

@@ -169,10 +169,11 @@ impl Compactor {
     /// and the others are done all the same.
     ///
     /// # Errors
-    /// What concerns all shelves: a store that does not answer, a hot store and a cold tier that
-    /// do not belong together.
+    /// What concerns all shelves: a store that does not answer or cannot be trusted, a hot store
+    /// and a cold tier that do not belong together.
     pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
         let works = self.plan(now, closed).await?;
+        self.cold.prove().await?;
         let mut report = Report::default();
         for work in works {
             (self.watch)(Progress::Begins(work));
@@ -245,9 +246,10 @@ fn concerns_all(error: &CompactError) -> bool {
     match error {
         CompactError::Hot(error) => !matches!(error, HotError::Damaged(_) | HotError::Cold(_)),
         CompactError::Misfit(_) => true,
-        CompactError::Cold(error) => {
-            matches!(error, ColdError::Unavailable { .. } | ColdError::Full { .. })
-        }
+        CompactError::Cold(error) => !matches!(
+            error,
+            ColdError::Damaged { .. } | ColdError::TooMuch { .. } | ColdError::Order { .. }
+        ),
         CompactError::StubAlone { .. }
         | CompactError::NotAsWritten { .. }
         | CompactError::Overtaken { .. } => false,

@@ -34,7 +34,8 @@ pub(crate) struct SettingFlags {
     /// [default: sqlite]
     #[arg(long, global = true, env = "COUPONRY_HOT", value_name = "STORE", hide_env_values = true)]
     pub(crate) hot: Option<String>,
-    /// Cold tier: a folder [default: DATA/cold]
+    /// Cold tier: a folder, or s3://BUCKET/PREFIX reached as the AWS_* variables say
+    /// [default: DATA/cold]
     #[arg(
         long,
         global = true,

@@ -17,7 +17,7 @@ use router::Router;
 use crate::cluster::{self, Cluster, NotOpen, Waiting};
 use crate::failure::Sorry;
 use crate::keys::{Keys, Kind};
-use crate::settings::{Hot, Settings};
+use crate::settings::{Cold, Hot, Settings};
 
 /// The folder inside DATA in which `restore` has what it has not put in its place yet.
 pub(crate) const RESTORING: &str = "restoring";
@@ -87,7 +87,7 @@ pub(crate) async fn with<T>(
 pub(crate) async fn opened(settings: &Settings, missing: Missing) -> Result<Opened, NotOpen> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
-    let cold = cold(settings);
+    let cold = cold(settings)?;
     let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
         Hot::Sqlite => {
             let keys = match missing {
@@ -187,8 +187,18 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 
 /// The cold tier. It is not looked at before something is asked of it: while it is away, what is
 /// hot goes on.
-pub(crate) fn cold(settings: &Settings) -> Arc<ColdStore> {
-    Arc::new(ColdStore::on_folder(&settings.cold.value, cold::Options::default()))
+///
+/// # Errors
+/// Wrong call: `AWS_*` variables that a bucket cannot be reached with.
+pub(crate) fn cold(settings: &Settings) -> Result<Arc<ColdStore>, Sorry> {
+    let options = cold::Options::default();
+    let store = match &settings.cold.value {
+        Cold::Folder(folder) => ColdStore::on_folder(folder, options),
+        Cold::Bucket(address) => ColdStore::on_bucket(address, options).map_err(|error| {
+            Sorry::wrong_call(format!("cold is wrong ({}): {error}", settings.cold.origin))
+        })?,
+    };
+    Ok(Arc::new(store))
 }
 
 /// Time between two looks at a cold tier that was away when `serve` began.

@@ -19,7 +19,7 @@ use crate::commands::notify::Rounds;
 use crate::failure::{Ended, Sorry};
 use crate::keys::Kind;
 use crate::open::{self, Missing, Opened};
-use crate::settings::{Hot, Settings};
+use crate::settings::{Cold, Hot, Settings};
 use crate::{compaction, files};
 
 /// Time between two rounds of tidying up.
@@ -126,7 +126,12 @@ pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
 async fn banner(settings: &Settings, opened: &Opened, listener: &TcpListener) -> Result<(), Sorry> {
     let address = listener.local_addr().map_err(Sorry::because("no address"))?;
     let data = std::path::absolute(&settings.data.value).unwrap_or(settings.data.value.clone());
-    let cold = std::path::absolute(&settings.cold.value).unwrap_or(settings.cold.value.clone());
+    let cold = match &settings.cold.value {
+        Cold::Folder(folder) => {
+            std::path::absolute(folder).unwrap_or(folder.clone()).display().to_string()
+        }
+        Cold::Bucket(address) => address.to_string(),
+    };
     let hot = hot_store(opened).await;
     let program = std::env::current_exe().map_or("couponry".into(), |it| it.display().to_string());
     let count = |kind: Kind| opened.keys.all.iter().filter(|key| key.kind == kind).count();
@@ -146,7 +151,6 @@ async fn banner(settings: &Settings, opened: &Opened, listener: &TcpListener) ->
             None => "on disk, kept over restarts",
             Some(_) => "keys and locks; the coupons are on the cluster",
         },
-        cold = cold.display(),
         compacts = match settings.compact_every.value.every {
             Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
             None => "`couponry compact` moves finished coupons there".into(),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cold::{BadBucket, BucketAddress};
 use hot::cql::Target;
 use serde::Deserialize;
 
@@ -55,6 +56,24 @@ impl fmt::Display for Hot {
         match self {
             Hot::Sqlite => f.write_str("sqlite"),
             Hot::Cluster(target) => target.fmt(f),
+        }
+    }
+}
+
+/// Where the finished coupons are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cold {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a bucket, which the `AWS_*` variables say how to reach.
+    Bucket(BucketAddress),
+}
+
+impl fmt::Display for Cold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cold::Folder(folder) => folder.display().fmt(f),
+            Cold::Bucket(address) => address.fmt(f),
         }
     }
 }
@@ -114,7 +133,7 @@ pub(crate) struct Settings {
     pub(crate) data: Setting<PathBuf>,
     pub(crate) listen: Setting<String>,
     pub(crate) hot: Setting<Hot>,
-    pub(crate) cold: Setting<PathBuf>,
+    pub(crate) cold: Setting<Cold>,
     pub(crate) cql_user: Setting<Option<String>>,
     pub(crate) cql_password: Setting<Option<Secret>>,
     pub(crate) cql_datacenter: Setting<Option<String>>,
@@ -150,7 +169,7 @@ impl Settings {
         };
         let cql_password = std::env::var(CQL_PASSWORD).ok().map(Secret);
         let settings = Settings {
-            cold: folder(from.either(&flags.cold, file.cold, beside))?,
+            cold: cold_tier(from.either(&flags.cold, file.cold, beside))?,
             cql_user: from.maybe(&flags.cql_user, file.cql_user),
             cql_password: from.maybe(&cql_password, file.cql_password),
             cql_datacenter: from.maybe(&flags.cql_datacenter, file.cql_datacenter),
@@ -202,7 +221,7 @@ impl Settings {
             line("data", &self.data, |it| it.display().to_string()),
             line("listen", &self.listen, text),
             line("hot", &self.hot, Hot::to_string),
-            line("cold", &self.cold, |it| it.display().to_string()),
+            line("cold", &self.cold, Cold::to_string),
             line("cql_user", &self.cql_user, maybe),
             line("cql_password", &self.cql_password, |it| {
                 it.as_ref().map(Secret::to_string).unwrap_or_default()
@@ -244,15 +263,24 @@ fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, Sorry> {
     Ok(Setting { value, origin })
 }
 
-/// The folder of the cold tier.
-fn folder(cold: Setting<String>) -> Result<Setting<PathBuf>, Sorry> {
-    match cold.value.split_once("://") {
-        None => Ok(Setting { value: cold.value.into(), origin: cold.origin }),
-        Some(_) => Err(Sorry::wrong_call(format!(
-            "cold is {:?} ({}): this release knows folders",
-            cold.value, cold.origin
-        ))),
-    }
+/// Where the finished coupons are.
+fn cold_tier(cold: Setting<String>) -> Result<Setting<Cold>, Sorry> {
+    let Setting { value, origin } = cold;
+    let value = match value.split_once("://") {
+        None => Cold::Folder(value.into()),
+        Some(("s3", _)) => {
+            let address = value.parse();
+            Cold::Bucket(address.map_err(|error: BadBucket| {
+                Sorry::wrong_call(format!("cold is wrong ({origin}): {error}"))
+            })?)
+        }
+        Some(_) => {
+            return Err(Sorry::wrong_call(format!(
+                "cold is {value:?} ({origin}), want a folder or s3://BUCKET/PREFIX"
+            )));
+        }
+    };
+    Ok(Setting { value, origin })
 }
 
 fn read(named: Option<&Path>) -> Result<(PathBuf, File), Sorry> {

@@ -57,7 +57,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
-    let store = open::sqlite(settings, &keys, &open::cold(settings))?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings)?)?;
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
@@ -73,7 +73,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
         "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
         to.display(),
         thousands(bytes),
-        settings.cold.value.display()
+        settings.cold.value
     ))?;
     Ok(Ended::Done)
 }

@@ -19,7 +19,7 @@ use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
 use crate::output::{self, Side, thousands};
 use crate::progress::{Progress, Work};
-use crate::settings::{Origin, Settings};
+use crate::settings::{Cold, Origin, Settings};
 use crate::{files, open, serve};
 
 /// The last step of a copy to a folder counts every row in one transaction.
@@ -129,7 +129,7 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
     }
     let home = home(settings, ask);
     let keys = Keys::load(&home)?;
-    let archive = archive(settings, &home);
+    let archive = archive(settings, &home)?;
     let reads_only = ask.live || ask.verify;
     let from = opened(settings, &ask.from, &keys, Arc::clone(&archive), reads_only).await;
     let from = from.map_err(|sorry| match reads_only {
@@ -173,12 +173,12 @@ fn home(settings: &Settings, ask: &CopyAsk) -> PathBuf {
 }
 
 /// The cold tier of both.
-fn archive(settings: &Settings, home: &Path) -> Arc<dyn Archive> {
+fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, Sorry> {
     let mut settings = settings.clone();
     if settings.cold.origin == Origin::Default {
-        settings.cold.value = home.join("cold");
+        settings.cold.value = Cold::Folder(home.join("cold"));
     }
-    Arc::new(ColdArchive(open::cold(&settings)))
+    Ok(Arc::new(ColdArchive(open::cold(&settings)?)))
 }
 
 async fn opened(

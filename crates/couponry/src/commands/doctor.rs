@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::ColdStore;
+use cold::{ColdStore, Proof};
 use coupon::calendar::Zone;
 use engine::{ColdArchive, Engine, Finding};
 use hot::HotStore;
@@ -220,7 +220,7 @@ fn identity(settings: &Settings, keys: &Keys) -> Verdict {
 }
 
 async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
-    let cold = open::cold(settings);
+    let cold = open::cold(settings)?;
     match &settings.hot.value {
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
             Ok(store) => of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await,
@@ -283,6 +283,18 @@ async fn of_any_kind(
 /// The files of the cold tier, and whether the two stores say the same.
 async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
     const ABOUT: &str = "cold tier";
+    match engine.cold().prove().await {
+        Ok(Proof::Folder) => {}
+        Ok(Proof::Raced { writers, races }) => report.add(
+            ABOUT,
+            Verdict::Ok(format!(
+                "{}: of {writers} writers one alone created an object, in {races} races; its clock \
+                 is ours",
+                engine.cold().place()
+            )),
+        )?,
+        Err(error) => report.add(ABOUT, Verdict::Fail(error.to_string()))?,
+    }
     let progress = Progress::new(Work::Examine, None, false);
     let both = progress.during(compactor::examine(engine.hot(), engine.cold())).await;
     match both {

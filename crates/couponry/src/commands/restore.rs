@@ -87,12 +87,12 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     }
     match &settings.hot.value {
         Hot::Sqlite => {
-            let cold = open::cold(settings);
+            let cold = open::cold(settings)?;
             let store = open::sqlite(settings, &Keys::load(data)?, &cold)?;
             brought_together(&store, &cold, ask).await
         }
         Hot::Cluster(target) => {
-            let cold = open::cold(settings);
+            let cold = open::cold(settings)?;
             let keys = Keys::load(data)?;
             let attempt = async || {
                 let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
