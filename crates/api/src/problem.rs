@@ -208,6 +208,11 @@ impl Problem {
         self.code
     }
 
+    /// The same with another sentence about this case.
+    pub(crate) fn about(self, detail: &str) -> Problem {
+        Problem { detail: detail.to_owned(), ..self }
+    }
+
     /// The fields that cannot be used.
     pub fn faults(&self) -> &[Fault] {
         &self.errors

@@ -11,7 +11,8 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::decode::BadRow;
 use crate::error::ColdError;
-use crate::files::{Files, Footer, ReadError};
+use crate::files::{Files, ReadError};
+use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::place::Place;
 

@@ -5,26 +5,21 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
-use coupon::time::Millis;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::statistics::Statistics;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bounds::Bounds;
-use crate::encode::MICROS;
 use crate::error::ColdError;
+use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::place::Place;
-use crate::sums;
 
 /// Bytes of a footer beside its row groups, rounded up.
 const FOOTER_BYTES: u64 = 16 << 10;
@@ -46,24 +41,6 @@ impl From<ColdError> for ReadError {
     }
 }
 
-/// A row group as the footer has it.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) rows: u64,
-    pub(crate) bounds: Bounds,
-    /// Where all of its column chunks lie.
-    span: Range<u64>,
-    /// What these bytes add up to; see [`crate::sums`].
-    sum: u64,
-}
-
-/// What the end of a file says about the rest of it.
-#[derive(Debug)]
-pub(crate) struct Footer {
-    metadata: ArrowReaderMetadata,
-    pub(crate) groups: Vec<Group>,
-}
-
 /// The files of one store, with the footers that were used last.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -73,15 +50,24 @@ pub(crate) struct Files {
 
 #[derive(Debug)]
 struct Footers {
-    max: usize,
+    bytes_max: usize,
+    bytes: usize,
     /// Counts the uses: the footer with the lowest one goes first.
     clock: u64,
-    kept: HashMap<Path, (u64, Arc<Footer>)>,
+    kept: HashMap<Path, Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    used: u64,
+    bytes: usize,
+    footer: Arc<Footer>,
 }
 
 impl Files {
-    pub(crate) fn new(place: &Place, footers_max: usize) -> Files {
-        let footers = Footers { max: footers_max, clock: 0, kept: HashMap::new() };
+    pub(crate) fn new(place: &Place, footers_bytes_max: usize) -> Files {
+        let footers =
+            Footers { bytes_max: footers_bytes_max, bytes: 0, clock: 0, kept: HashMap::new() };
         Files { place: place.clone(), footers: Mutex::new(footers) }
     }
 
@@ -116,18 +102,8 @@ impl Files {
                 Err(error) => return Err(self.place.damaged(object, error).into()),
             }
         };
-        let footer = reader.finish().and_then(|metadata| {
-            let groups = metadata.row_groups().iter().map(|it| group(it, file.bytes));
-            let mut groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
-            check_tail(&bytes, file.bytes, &groups)?;
-            let sums = sums::of_groups(metadata.file_metadata().key_value_metadata());
-            for (group, sum) in groups.iter_mut().zip(sums.unwrap_or_default()) {
-                group.sum = sum;
-            }
-            let options = ArrowReaderOptions::new();
-            let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
-            Ok(Footer { metadata, groups })
-        });
+        let footer =
+            reader.finish().and_then(|metadata| Footer::new(&metadata, &bytes, file.bytes));
         Ok(footer.map_err(|error| self.place.damaged(object, error))?)
     }
 
@@ -146,8 +122,8 @@ impl Files {
             let what = format!("row group {at}, at byte {start}, is not what was written");
             return Err(self.place.damaged(object, what).into());
         }
-        let span = Span { start, bytes, file_bytes: file.bytes };
-        Ok(GroupBytes { metadata: footer.metadata.clone(), at, span })
+        let metadata = footer.of_group(at).map_err(|error| self.place.damaged(object, error))?;
+        Ok(GroupBytes { metadata, span: Span { start, bytes, file_bytes: file.bytes } })
     }
 
     async fn range(
@@ -183,29 +159,38 @@ impl Files {
         let mut footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
         footers.clock += 1;
         let clock = footers.clock;
-        let (used, footer) = footers.kept.get_mut(object)?;
-        *used = clock;
-        Some(Arc::clone(footer))
+        let kept = footers.kept.get_mut(object)?;
+        kept.used = clock;
+        Some(Arc::clone(&kept.footer))
     }
 
     fn keep(&self, object: &Path, footer: &Arc<Footer>) {
         let mut footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
-        footers.clock += 1;
-        let clock = footers.clock;
-        footers.kept.insert(object.clone(), (clock, Arc::clone(footer)));
-        while footers.kept.len() > footers.max {
-            let oldest = footers.kept.iter().min_by_key(|(_, (used, _))| *used);
+        let Footers { bytes_max, bytes, clock, kept } = &mut *footers;
+        *clock += 1;
+        let new = Kept { used: *clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
+        *bytes += new.bytes;
+        let old = kept.insert(object.clone(), new);
+        *bytes -= old.map_or(0, |old| old.bytes);
+        while *bytes > *bytes_max {
+            let oldest = kept.iter().min_by_key(|(_, kept)| kept.used);
             let Some(oldest) = oldest.map(|(object, _)| object.clone()) else { break };
-            footers.kept.remove(&oldest);
+            *bytes -= kept.remove(&oldest).map_or(0, |old| old.bytes);
         }
+    }
+
+    /// The footers that are remembered, and the memory they take, about.
+    pub(crate) fn footers(&self) -> (usize, usize) {
+        let footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
+        (footers.kept.len(), footers.bytes)
     }
 }
 
 /// The bytes of one row group, to be decoded on a thread that may block.
 #[derive(Debug)]
 pub(crate) struct GroupBytes {
+    /// As if it were the only one of its file.
     metadata: ArrowReaderMetadata,
-    at: usize,
     span: Span,
 }
 
@@ -221,7 +206,6 @@ impl GroupBytes {
             self.span.clone(),
             self.metadata.clone(),
         )
-        .with_row_groups(vec![self.at])
         .with_batch_size(batch_rows);
         if let Some(columns) = columns {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
@@ -272,52 +256,4 @@ impl ChunkReader for Span {
         }
         Ok(bytes.slice(..length))
     }
-}
-
-/// The footer says where the last row group ends; what lies behind it has a sum of its own.
-fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult<()> {
-    let end = groups.iter().map(|group| group.span.end).max().unwrap_or(0);
-    let tail = usize::try_from(file_bytes - end).unwrap_or(usize::MAX);
-    let tail = bytes.len().checked_sub(tail).map(|from| &bytes[from..]);
-    match tail.is_some_and(sums::is_sealed) {
-        true => Ok(()),
-        false => Err(ParquetError::General("the footer is not what was written".into())),
-    }
-}
-
-fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
-    let mut span = file_bytes..0;
-    for column in group.columns() {
-        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-        let end = start.saturating_add(column.compressed_size().max(0));
-        span.start = span.start.min(u64::try_from(start).unwrap_or(file_bytes));
-        span.end = span.end.max(u64::try_from(end).unwrap_or(u64::MAX));
-    }
-    if span.start >= span.end || span.end > file_bytes {
-        return Err(ParquetError::EOF(format!("a row group lies at {span:?} of {file_bytes}")));
-    }
-    let statistics = |name: &str| {
-        let column = group.columns().iter().find(|column| column.column_path().string() == name);
-        column.and_then(|column| column.statistics())
-    };
-    let bounds = Bounds {
-        code: text_ends(statistics("code")),
-        campaign: text_ends(statistics("campaign_id")),
-        holder: text_ends(statistics("holder")),
-        expires_at: instant_ends(statistics("expires_at")),
-        modified_at: instant_ends(statistics("modified_at")),
-    };
-    Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span, sum: 0 })
-}
-
-fn text_ends(statistics: Option<&Statistics>) -> Option<(String, String)> {
-    let end = |bytes: Option<&[u8]>| String::from_utf8(bytes?.to_vec()).ok();
-    let statistics = statistics?;
-    Some((end(statistics.min_bytes_opt())?, end(statistics.max_bytes_opt())?))
-}
-
-fn instant_ends(statistics: Option<&Statistics>) -> Option<(Millis, Millis)> {
-    let Statistics::Int64(values) = statistics? else { return None };
-    let instant = |micros: Option<&i64>| micros.map(|micros| Millis(micros.div_euclid(MICROS)));
-    Some((instant(values.min_opt())?, instant(values.max_opt())?))
 }

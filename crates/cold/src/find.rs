@@ -14,7 +14,8 @@ use tokio::task::spawn_blocking;
 use crate::cursor::{BATCH_ROWS, undecodable};
 use crate::decode;
 use crate::error::ColdError;
-use crate::files::{Footer, GroupBytes, ReadError};
+use crate::files::{GroupBytes, ReadError};
+use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
 

@@ -26,7 +26,7 @@ use crate::files::ReadError;
 use crate::log::{Change, Ended, LiveFile, Written};
 use crate::place::Place;
 use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
-use crate::upload::Upload;
+use crate::upload::{Cut, Upload};
 use crate::{encode, names, schema};
 
 /// Files of the side table that are read at once.
@@ -255,7 +255,7 @@ impl ColdStore {
 }
 
 /// A range of holders.
-type Piece = (Bound<UserId>, Bound<UserId>);
+pub(crate) type Piece = (Bound<UserId>, Bound<UserId>);
 
 fn has(piece: &Piece, holder: &UserId) -> bool {
     use std::ops::RangeBounds;
@@ -303,7 +303,8 @@ fn write(
 ) -> Result<Written, ColdError> {
     let path = names::by_holder_file(day, unit);
     let columns = schema::by_holder_arrow();
-    let mut upload = Upload::begin(place, runtime, &schema::BY_HOLDER, columns, path)?;
+    let cut = Cut::at(schema::BY_HOLDER.group_bytes);
+    let mut upload = Upload::begin(place, runtime, &schema::BY_HOLDER, columns, path, cut)?;
     for entries in entries.chunks(BATCH_ROWS) {
         let wrote = match to_batch(entries) {
             Ok(batch) => upload.write(&batch),
@@ -341,7 +342,11 @@ pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
 }
 
 /// The entries that a batch of `coupons` makes, of the holders in `piece`.
-fn of_coupons(batch: &RecordBatch, day: Day, piece: &Piece) -> Result<Vec<Held>, BadRow> {
+pub(crate) fn of_coupons(
+    batch: &RecordBatch,
+    day: Day,
+    piece: &Piece,
+) -> Result<Vec<Held>, BadRow> {
     let columns = Columns::of(batch)?;
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {

@@ -17,6 +17,7 @@ mod error;
 mod examine;
 mod files;
 mod find;
+mod footer;
 mod holders;
 mod local;
 mod log;
@@ -30,6 +31,7 @@ mod store;
 mod sums;
 mod sweep;
 mod upload;
+mod verifying;
 mod write;
 
 pub use bucket::{BadBucket, BucketAddress};
@@ -40,4 +42,8 @@ pub use proof::Proof;
 pub use scan::{Scan, ScanFilter, ShelfRows};
 pub use store::{ColdFile, ColdStore, Committed, Keys, Options, Rows, Shelf};
 pub use sweep::Swept;
+pub use verifying::{
+    ColdCode, ColdCopy, FileFault, SIDE_FAULTS_MAX, ShelfAudit, SideAudit, SideFault, SideIs,
+    day_text,
+};
 pub use write::{NewFile, ShelfWriter};

@@ -66,7 +66,7 @@ pub(crate) struct LiveFile {
     pub(crate) path: String,
     pub(crate) origin: Origin,
     pub(crate) rows: u64,
-    /// Row groups, as ours are cut: how large its footer is.
+    /// Row groups, about: how large its footer is.
     pub(crate) groups: u64,
     pub(crate) bytes: u64,
     pub(crate) bounds: Bounds,
@@ -545,8 +545,9 @@ fn live_files(schema: &TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>
         let origin = names::origin(&path).ok_or_else(|| Unread::Foreign(path.clone()))?;
         let counted = stats.is_valid(row).then(|| Bounds::from_stats(stats.value(row))).flatten();
         let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
-        let groups = rows.div_ceil(schema.group_rows as u64);
-        Ok(LiveFile { path, origin, rows, groups, bytes: sizes.value(row).unsigned_abs(), bounds })
+        let bytes = sizes.value(row).unsigned_abs();
+        let groups = bytes.div_ceil(schema.group_bytes as u64);
+        Ok(LiveFile { path, origin, rows, groups, bytes, bounds })
     };
     (0..batch.num_rows()).map(file).collect()
 }

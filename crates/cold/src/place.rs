@@ -46,6 +46,14 @@ impl Place {
         }
     }
 
+    /// Removes an object; one that is gone already is.
+    pub(crate) async fn remove(&self, path: &Path) -> Result<(), ColdError> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(&format!("removing {path}"), error)),
+        }
+    }
+
     /// Makes sure that the names in a folder stay; an object store does by itself.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<(), ColdError> {
         match &self.folder {

@@ -75,7 +75,7 @@ async fn races(place: &Place) -> Result<(), ColdError> {
             place.store.put_opts(&object, format!("{writer}").into(), options)
         });
         let ended = join_all(writers).await;
-        let removed = place.store.delete(&object).await;
+        let removed = place.remove(&object).await;
         let mut winners = 0;
         for put in ended {
             match put {
@@ -88,7 +88,7 @@ async fn races(place: &Place) -> Result<(), ColdError> {
             let place = place.name.to_string();
             return Err(ColdError::NotOnce { place, winners, writers: WRITERS });
         }
-        removed.map_err(|error| place.failed(&format!("removing {object}"), error))?;
+        removed?;
     }
     Ok(())
 }
@@ -106,12 +106,7 @@ async fn clock(place: &Place) -> Result<(), ColdError> {
     for meta in &found {
         let age = theirs.map(|theirs| theirs - meta.last_modified.timestamp_millis());
         if meta.location == object || age.is_some_and(|age| age > LEFTOVER_MS) {
-            match place.store.delete(&meta.location).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => {
-                    return Err(place.failed(&format!("removing {}", meta.location), error));
-                }
-            }
+            place.remove(&meta.location).await?;
         }
     }
     let Some(theirs) = theirs else {

@@ -13,7 +13,8 @@ use crate::bounds::{Bounds, may_hold};
 use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
-use crate::files::{Footer, ReadError};
+use crate::files::ReadError;
+use crate::footer::Footer;
 use crate::log::{Known, LiveFile};
 use crate::store::{ColdFile, ColdStore, Inner, Shelf};
 

@@ -19,7 +19,7 @@ use crate::files::{Files, ReadError};
 use crate::local::LocalFolder;
 use crate::log::{Change, Ended, Known, LiveFile, Table};
 use crate::place::Place;
-use crate::schema::{BY_HOLDER, COUPONS};
+use crate::schema::{BY_HOLDER, COUPONS, GROUP_BYTES};
 use crate::write::{NewFile, ShelfWriter};
 
 /// Commits between two checkpoints: a look at the log never reads more entries than that.
@@ -34,10 +34,15 @@ pub(crate) const READ_TRIES_MAX: usize = 3;
 pub struct Options {
     /// Rows of a file, at most.
     pub file_rows_max: u64,
-    /// Footers that are remembered; that of a full file takes about 2 MB.
-    pub footers_cached: usize,
+    /// Bytes that a row group of `coupons` should have, which is what a look-up reads.
+    pub group_bytes: usize,
+    /// Memory for the footers of files that were used last. That of ten million untouched coupons
+    /// takes about 0.5 MB, so ten billion of them would take 500 MB.
+    pub footers_bytes_max: usize,
     /// How long files stay that a merge has replaced.
     pub retention: Duration,
+    /// How long the entries of the logs stay that a later checkpoint says all of.
+    pub log_retention: Duration,
     /// Entries that are sorted in memory for the side table, about 100 bytes each.
     pub holder_rows_max: usize,
     /// Commits between two checkpoints.
@@ -48,8 +53,11 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             file_rows_max: 10_000_000,
-            footers_cached: 64,
+            group_bytes: GROUP_BYTES,
+            footers_bytes_max: 64 << 20,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
+            // As long as Delta's own writers keep them.
+            log_retention: Duration::from_secs(30 * 24 * 60 * 60),
             holder_rows_max: 1_000_000,
             checkpoint_every: CHECKPOINT_EVERY,
         }
@@ -187,7 +195,7 @@ impl ColdStore {
         let inner = Inner {
             coupons: Table::new(&place, &COUPONS),
             by_holder: Table::new(&place, &BY_HOLDER),
-            files: Arc::new(Files::new(&place, options.footers_cached)),
+            files: Arc::new(Files::new(&place, options.footers_bytes_max)),
             place,
             options,
             proved: OnceCell::new(),
@@ -277,7 +285,7 @@ impl ColdStore {
     pub async fn writer(&self, day: Day, unit: u64) -> Result<ShelfWriter, ColdError> {
         let Inner { place, options, coupons, .. } = &*self.inner;
         coupons.newest().await?;
-        Ok(ShelfWriter::new(place, day, unit, options.file_rows_max))
+        Ok(ShelfWriter::new(place, options, day, unit))
     }
 
     /// Commits a unit: `files` in, `removed` out, on the newest version in which the shelf's last
@@ -381,6 +389,11 @@ impl ColdStore {
     /// As [`ColdStore::rows`].
     pub async fn keys_of_new(&self, file: &NewFile) -> Result<Keys, ColdError> {
         self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
+    }
+
+    /// The footers that are remembered, and the memory that they take, about.
+    pub fn footers(&self) -> (usize, usize) {
+        self.inner.files.footers()
     }
 
     /// Writes a checkpoint of each table whose last one is [`Options::checkpoint_every`] commits

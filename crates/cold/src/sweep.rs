@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use coupon::time::Millis;
-use object_store::ObjectStoreExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::error::ColdError;
 use crate::log::{Table, actions};
 use crate::names;
 use crate::store::{ColdStore, Inner};
+
+/// Entries of a log that are read at once.
+const READS_MAX: usize = 16;
 
 /// What a sweep has removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,26 +58,78 @@ impl ColdStore {
         // In this order: what is committed between the two is live.
         let listed = place.list(&table.folder()).await?;
         let known = table.newest().await?;
-        let retention = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
-        let kept = removed_since(self, table, Millis(now.0.saturating_sub(retention))).await?;
-        for object in listed {
+        let is_over = |object: &ObjectMeta| {
             let path = within(table, &object.location);
-            let Some(origin) = names::origin(path) else { continue };
-            let may_come = origin.unit > known.unit(origin.day);
-            if may_come || known.is_live(origin.day, path) || kept.contains(path) {
-                continue;
+            names::origin(path).is_some_and(|origin| {
+                let may_come = origin.unit > known.unit(origin.day);
+                !may_come && !known.is_live(origin.day, path)
+            })
+        };
+        let over: Vec<ObjectMeta> = listed.into_iter().filter(is_over).collect();
+        if over.is_empty() {
+            // The usual case, and nothing of the log has to be read for it.
+            return Ok(());
+        }
+        let kept = removed_since(self, table, before(now, options.retention)).await?;
+        for object in over {
+            if !kept.contains(within(table, &object.location)) {
+                place.remove(&object.location).await?;
+                swept.files += 1;
+                swept.bytes += object.size;
             }
-            match place.store.delete(&object.location).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => {
-                    return Err(place.failed(&format!("removing {}", object.location), error));
-                }
-            }
-            swept.files += 1;
-            swept.bytes += object.size;
         }
         Ok(())
     }
+
+    /// Removes the entries of both logs that are older than [`crate::Options::log_retention`] and
+    /// that a later checkpoint says all of: from then on no reader can go back to a version before
+    /// that checkpoint. Oldest first, so that what is left is always a log.
+    ///
+    /// # Errors
+    /// As [`ColdStore::sweep`].
+    pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
+        let Inner { place, options, coupons, by_holder, .. } = &*self.inner;
+        let since = before(now, options.log_retention);
+        let mut swept = Swept::default();
+        for table in [coupons, by_holder] {
+            let log = place.list(&table.log_folder()).await?;
+            let Some(first) = first_kept(&log, since) else { continue };
+            for object in log {
+                if named(&object.location).is_some_and(|(version, _)| version < first) {
+                    place.remove(&object.location).await?;
+                    swept.files += 1;
+                    swept.bytes += object.size;
+                }
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// The newest version that has a checkpoint, which says all of it, and that was written before
+/// `since`.
+fn first_kept(log: &[ObjectMeta], since: Millis) -> Option<u64> {
+    let is_old = |meta: &ObjectMeta| meta.last_modified.timestamp_millis() < since.0;
+    let (mut old, mut checkpoints) = (HashSet::new(), Vec::new());
+    for meta in log {
+        match named(&meta.location) {
+            Some((version, "json")) if is_old(meta) => drop(old.insert(version)),
+            Some((version, "checkpoint.parquet")) => checkpoints.push(version),
+            _ => {}
+        }
+    }
+    checkpoints.into_iter().filter(|version| old.contains(version)).max()
+}
+
+/// The version that an object of a log is named after, and what it is.
+fn named(object: &Path) -> Option<(u64, &str)> {
+    let (version, what) = object.filename()?.split_once('.')?;
+    (version.len() == 20).then_some((version.parse().ok()?, what))
+}
+
+fn before(now: Millis, age: Duration) -> Millis {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Millis(now.0.saturating_sub(age))
 }
 
 /// The files that were taken out at `since` or later.
@@ -83,17 +139,19 @@ async fn removed_since(
     since: Millis,
 ) -> Result<HashSet<String>, ColdError> {
     let place = &store.inner.place;
-    let mut removed = HashSet::new();
-    for (entry, written_at) in table.entries().await? {
-        if written_at < since {
-            continue;
+    let entries = table.entries().await?.into_iter().filter(|(_, at)| *at >= since);
+    let reads = entries.map(|(entry, _)| async move {
+        let text = place.whole(&entry).await?.unwrap_or_default();
+        if text.is_empty() {
+            return Ok(Vec::new());
         }
-        let Some(text) = place.whole(&entry).await? else { continue };
         let actions = actions(&text).map_err(|fault| place.damaged(&entry, fault))?;
         let paths = actions.iter().filter_map(|action| action["remove"]["path"].as_str());
-        removed.extend(paths.map(str::to_owned));
-    }
-    Ok(removed)
+        Ok(paths.map(str::to_owned).collect())
+    });
+    let reads: Vec<_> = reads.collect();
+    let removed: Vec<String> = stream::iter(reads).buffer_unordered(READS_MAX).try_concat().await?;
+    Ok(removed.into_iter().collect())
 }
 
 /// An object's name within its table.

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::ColdError;
 use crate::log::Written;
 use crate::place::Place;
-use crate::schema::TableSchema;
+use crate::schema::{GROUP_ROWS_MAX, TableSchema};
 use crate::sums;
 
 /// Bytes of one part. S3 wants 5 MiB at least and 10,000 parts at most: files of up to 80 GB.
@@ -26,6 +26,40 @@ const PART_BYTES: usize = 8 << 20;
 
 /// Parts on their way at once; as much memory goes with each.
 const PARTS_MAX: usize = 2;
+
+/// Rows of the first row group, which tells how large a row is.
+const FIRST_ROWS: usize = 4_096;
+
+/// Rows that are written at a time.
+const SLICE: usize = 2_048;
+
+/// Where row groups end: each should have so many bytes as a look-up is to read. How large rows are
+/// is known from the row group before, since codes are in no order that has to do with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    bytes: usize,
+    /// Rows of the row group that is being written.
+    rows: usize,
+}
+
+impl Cut {
+    /// Row groups of about so many bytes.
+    pub(crate) fn at(bytes: usize) -> Cut {
+        Cut { bytes: bytes.max(1), rows: FIRST_ROWS }
+    }
+
+    /// After a row group of `rows` rows took `bytes`.
+    fn next(&mut self, rows: usize, bytes: usize) {
+        let fit = rows as u128 * self.bytes as u128 / (bytes as u128).max(1);
+        self.rows = usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, GROUP_ROWS_MAX);
+    }
+
+    /// A row group ends at so many bytes before compression, should rows have become larger. It
+    /// has made them four times smaller at the best.
+    fn encoded_max(&self) -> usize {
+        self.bytes.saturating_mul(4)
+    }
+}
 
 /// A file that takes rows. Every call blocks. Dropped before it is finished, it leaves nothing
 /// that anybody sees.
@@ -38,9 +72,10 @@ pub(crate) struct Upload {
     writer: ArrowWriter<Sink>,
     stats: FileStatsAccumulator,
     rows: u64,
-    /// Rows of a row group, and how many the one that is being written has.
-    group_rows: usize,
+    cut: Cut,
+    /// Rows of the row group that is being written, and the bytes before it.
     in_group: usize,
+    before_group: usize,
     /// The sums of the row groups that are written.
     sums: Vec<u64>,
 }
@@ -53,6 +88,7 @@ impl Upload {
         schema: &'static TableSchema,
         columns: SchemaRef,
         path: String,
+        cut: Cut,
     ) -> Result<Upload, ColdError> {
         let object = Path::from(format!("{}/{path}", schema.name));
         let upload = runtime
@@ -68,7 +104,7 @@ impl Upload {
         let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
         let (place, runtime) = (place.clone(), runtime.clone());
-        let group_rows = schema.group_rows;
+        let before_group = writer.bytes_written();
         Ok(Upload {
             place,
             runtime,
@@ -77,8 +113,9 @@ impl Upload {
             writer,
             stats,
             rows: 0,
-            group_rows,
+            cut,
             in_group: 0,
+            before_group,
             sums: Vec::new(),
         })
     }
@@ -90,13 +127,15 @@ impl Upload {
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ColdError> {
         let mut first = 0;
         while first < batch.num_rows() {
-            let some = (self.group_rows - self.in_group).min(batch.num_rows() - first);
+            let some = (self.cut.rows - self.in_group).min(batch.num_rows() - first).min(SLICE);
             let part = batch.slice(first, some);
             let written = self.writer.write(&part);
             written.map_err(|error| unwritten(&self.place, &self.object, error))?;
             first += some;
             self.in_group += some;
-            if self.in_group == self.group_rows {
+            if self.in_group >= self.cut.rows
+                || self.writer.in_progress_size() >= self.cut.encoded_max()
+            {
                 self.end_group()?;
             }
         }
@@ -117,6 +156,9 @@ impl Upload {
         let flushed = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
         flushed.map_err(|error| unwritten(&self.place, &self.object, error))?;
         self.sums.push(self.writer.inner_mut().sum());
+        let bytes = self.writer.bytes_written() - self.before_group;
+        self.cut.next(self.in_group, bytes);
+        self.before_group += bytes;
         self.in_group = 0;
         Ok(())
     }
@@ -138,10 +180,15 @@ impl Upload {
         let bytes = self.writer.bytes_written() as u64;
         let stats = self.stats.finish().map_err(|error| unwritten(place, object, error))?;
         let stats = stats.ok_or_else(|| unwritten(place, object, io::Error::other("no rows")))?;
-        if let Some(upload) = self.writer.inner_mut().upload.take() {
-            self.runtime
-                .block_on(upload.finish())
-                .map_err(|error| place.failed(&format!("writing {object}"), error))?;
+        if let Some(upload) = self.writer.inner_mut().upload.take()
+            && let Err(error) = self.runtime.block_on(upload.finish())
+        {
+            // The answer may have been lost behind an upload that is whole. It is read back before
+            // anything relies on it.
+            let there = self.runtime.block_on(place.size(object));
+            if there.ok().flatten() != Some(bytes) {
+                return Err(place.failed(&format!("writing {object}"), error));
+            }
         }
         Ok(Written { path: self.path, rows: self.rows, bytes, written_at: now(), stats })
     }
@@ -207,5 +254,26 @@ fn unwritten(place: &Place, object: &Path, error: impl Error + Send + Sync + 'st
         place: place.name.to_string(),
         what: format!("encoding {object}: {error}"),
         source: Some(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_groups_are_cut_by_bytes() {
+        let cases = [
+            ("of the size wanted", 4_096, 100_000, 4_096),
+            ("smaller rows", 4_096, 50_000, 8_192),
+            ("larger rows", 4_096, 400_000, 1_024),
+            ("tiny rows", 4_096, 10, GROUP_ROWS_MAX),
+            ("a huge row", 1, 1_000_000, 1),
+        ];
+        for (name, rows, bytes, want) in cases {
+            let mut cut = Cut::at(100_000);
+            cut.next(rows, bytes);
+            assert_eq!(cut.rows, want, "{name}");
+        }
     }
 }

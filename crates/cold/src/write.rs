@@ -12,7 +12,8 @@ use crate::error::ColdError;
 use crate::log::{LiveFile, Written};
 use crate::names::Origin;
 use crate::place::Place;
-use crate::upload::Upload;
+use crate::store::Options;
+use crate::upload::{Cut, Upload};
 use crate::{encode, names, schema};
 
 /// Chunks that wait for the encoder. Enough to hide one slow read, and no more memory than that.
@@ -58,7 +59,7 @@ impl NewFile {
             path: self.written.path.clone(),
             origin: Origin { day: self.day, unit: self.unit },
             rows: self.written.rows,
-            groups: self.written.rows.div_ceil(schema::COUPONS.group_rows as u64),
+            groups: self.written.bytes.div_ceil(schema::COUPONS.group_bytes as u64),
             bytes: self.written.bytes,
             bounds: Bounds::default(),
         }
@@ -84,14 +85,15 @@ pub struct ShelfWriter {
 }
 
 impl ShelfWriter {
-    pub(crate) fn new(place: &Place, day: Day, unit: u64, file_rows_max: u64) -> ShelfWriter {
+    pub(crate) fn new(place: &Place, options: &Options, day: Day, unit: u64) -> ShelfWriter {
         let (orders, received) = mpsc::channel(CHUNKS_MAX);
         let mut encoder = Encoder {
             place: place.clone(),
             runtime: Handle::current(),
             day,
             unit,
-            file_rows_max: file_rows_max.max(1),
+            file_rows_max: options.file_rows_max.max(1),
+            group_bytes: options.group_bytes,
             open: None,
             files: Vec::new(),
         };
@@ -171,6 +173,7 @@ struct Encoder {
     day: Day,
     unit: u64,
     file_rows_max: u64,
+    group_bytes: usize,
     open: Option<Upload>,
     files: Vec<NewFile>,
 }
@@ -212,7 +215,8 @@ impl Encoder {
     fn begin(&self) -> Result<Upload, ColdError> {
         let path = names::coupons_file(self.day, self.unit);
         let columns = schema::coupons_arrow();
-        Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path)
+        let cut = Cut::at(self.group_bytes);
+        Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path, cut)
     }
 
     fn close(&mut self) -> Result<(), ColdError> {

@@ -7,6 +7,7 @@ mod tables {
     mod damage;
     mod find;
     mod holders;
+    mod many;
     mod sample;
     mod scan;
     mod schema;

@@ -19,7 +19,7 @@ mod standing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdError, ColdStore};
+use cold::{ColdError, ColdStore, Swept};
 use coupon::time::{Day, Millis};
 use hot::{ColdMark, HotError, Shelves};
 
@@ -197,6 +197,18 @@ impl Compactor {
         }
         while self.patiently(|| self.hot.shrink()).await? {}
         Ok(report)
+    }
+
+    /// Removes the log entries of both tables that nobody needs any more; see
+    /// [`ColdStore::cut_logs`].
+    ///
+    /// # Errors
+    /// Those of the cold tier.
+    pub async fn vacuum(&self, now: Millis) -> Result<Swept, CompactError> {
+        match self.cold.version().await? {
+            Some(_) => Ok(self.cold.cut_logs(now).await?),
+            None => Ok(Swept::default()),
+        }
     }
 
     /// The tables are there, and the hot store knows that it takes part in them.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cold::{ColdError, ColdStore};
@@ -12,7 +13,30 @@ use hot::{Archive, HotError};
 
 use crate::failure::Failure;
 
-/// Answers a hot store out of a cold tier.
+/// How long a look-up in cold may take: a caller waits for it with a customer at the till. What an
+/// object store that does not answer is given besides, by retries, is for work that can wait.
+pub(crate) const LOOK_UP_MAX: Duration = Duration::from_secs(8);
+
+/// How long the cold half of one page of a list may take.
+pub(crate) const PAGE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// `work` with cold, which is unavailable if it has not ended in time.
+pub(crate) async fn in_time<T>(
+    cold: &ColdStore,
+    limit: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(ended) => ended,
+        Err(_) => Err(Failure::Store(HotError::Cold(late(cold, limit).into()))),
+    }
+}
+
+fn late(cold: &ColdStore, limit: Duration) -> String {
+    format!("cold store {} has not answered within {} s", cold.place(), limit.as_secs())
+}
+
+/// Answers a hot store out of a cold tier, within some seconds.
 pub struct ColdArchive(pub Arc<ColdStore>);
 
 #[async_trait]
@@ -23,7 +47,10 @@ impl Archive for ColdArchive {
         unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        self.0.find_with(day, unit, codes).await.map_err(Into::into)
+        match tokio::time::timeout(LOOK_UP_MAX, self.0.find_with(day, unit, codes)).await {
+            Ok(found) => found.map_err(Into::into),
+            Err(_) => Err(late(&self.0, LOOK_UP_MAX).into()),
+        }
     }
 }
 

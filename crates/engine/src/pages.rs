@@ -18,6 +18,7 @@ use hot::{
 };
 
 use crate::Engine;
+use crate::archive::{PAGE_TIME_MAX, in_time};
 use crate::failure::Failure;
 
 /// Archived coupons that one page of a campaign or of an expiry span looks at, by the statistics
@@ -152,8 +153,8 @@ impl Engine {
                 now,
             })
             .await?;
-        let cold = match may_be_archived(&query, now) && self.has_cold().await? {
-            true => self.archived(&query, now).await?,
+        let cold = match may_be_archived(&query, now) {
+            true => in_time(&self.cold, PAGE_TIME_MAX, self.archived(&query, now)).await?,
             false => ArchivedPage::default(),
         };
         // Behind it one of the two has not been looked at yet.
@@ -174,6 +175,9 @@ impl Engine {
 
     /// The first coupons of cold behind the position.
     async fn archived(&self, query: &PageQuery, now: Millis) -> Result<ArchivedPage, Failure> {
+        if !self.has_cold().await? {
+            return Ok(ArchivedPage::default());
+        }
         match &query.scope {
             ListScope::Holder(holder) => self.archived_of(holder, query, now).await,
             ListScope::Campaign(campaign) => {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::time::Millis;
 use engine::{
-    CouponFilter, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position, Span, Tie,
+    CouponFilter, Failure, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position, Span, Tie,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::bodies::Reading;
 use crate::cursor;
 use crate::extract::{Params, Who};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::views::{CouponBody, List};
 
 /// One page of a list.
@@ -210,7 +210,18 @@ pub(crate) async fn list_coupons(
     Params(params): Params<CouponParams>,
 ) -> Result<Answer<List<CouponBody>>, Problem> {
     let query = params.query(&caller);
-    let page = app.engine.list(&caller, params.read(&query)?).await?;
+    let page = app.engine.list(&caller, params.read(&query)?).await.map_err(incomplete)?;
     let next_cursor = page.next.map(|next| cursor_behind(&query, &next));
     Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
+}
+
+/// A list without what was archived would look complete.
+fn incomplete(failure: Failure) -> Problem {
+    match Problem::from(failure) {
+        problem if problem.code() == Code::ColdUnavailable => problem.about(
+            "the list would be incomplete: what was archived belongs in it. Live coupons alone, \
+             as with state=issued&expired=false, are listed all the same",
+        ),
+        problem => problem,
+    }
 }

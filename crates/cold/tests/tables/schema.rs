@@ -115,19 +115,20 @@ async fn the_settings_are_those_that_were_measured() {
     let metadata = file.metadata();
     assert_eq!(metadata.file_metadata().created_by(), Some("couponry"));
     let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-    assert_eq!(rows, [65_536, 4_464]);
+    // The first tells how large rows are, and no row group has more than the second.
+    assert_eq!(rows, [4_096, 65_536, 368]);
     for group in metadata.row_groups() {
         let sorting = group.sorting_columns().unwrap();
         assert_eq!((sorting.len(), sorting[0].column_idx, sorting[0].descending), (1, 0, false));
         for column in group.columns() {
             let name = column.column_path().string();
             assert!(matches!(column.compression(), Compression::ZSTD(_)), "{name}");
-            assert!(column.statistics().is_some(), "{name}");
+            assert_eq!(column.statistics().is_some(), !name.starts_with("events."), "{name}");
             assert_eq!(column.bloom_filter_offset(), None, "{name}");
             assert_eq!(column.offset_index_offset(), None, "{name}");
         }
     }
-    for group in 0..2 {
+    for group in 0..3 {
         let group = file.get_row_group(group).unwrap();
         for column in 0..group.num_columns() {
             let name = group.metadata().column(column).column_path().string();

@@ -21,6 +21,8 @@ use crate::settings::Settings;
 /// time is over, which is the day's end and the longer of the campaigns' cancel_days and
 /// extend_days. They stay readable as before, by every call.
 ///
+/// Each run also removes the files that no commit of the last 7 days has.
+///
 /// Runs beside `serve`, which does the same by itself every --compact-every. Stopped anywhere, it
 /// goes on where it was with the next run: nothing is removed before it was written, synced and
 /// read back.
@@ -30,7 +32,8 @@ Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved.
 
 Examples:
   couponry compact --dry-run
-  couponry compact --closed-now")]
+  couponry compact --closed-now
+  couponry compact --cold s3://shop-coupons/cold --vacuum")]
 pub(crate) struct CompactAsk {
     /// Say what would be done, and do nothing
     #[arg(long)]
@@ -38,6 +41,10 @@ pub(crate) struct CompactAsk {
     /// Move redeemed and void coupons at once, however few there are
     #[arg(long)]
     closed_now: bool,
+    /// Also remove the log entries of the cold tables that are older than 30 days and that a
+    /// checkpoint says all of; nobody can go back to the versions before it then
+    #[arg(long, conflicts_with = "dry_run")]
+    vacuum: bool,
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, Sorry> {
@@ -59,10 +66,11 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
         }
     };
     // Not before: whoever had the lock may have put another store there.
-    open::with(settings, Missing::Say, async |engine| compacted(engine, closed).await).await
+    open::with(settings, Missing::Say, async |engine| compacted(engine, closed, ask.vacuum).await)
+        .await
 }
 
-async fn compacted(engine: &Engine, closed: Closed) -> Result<Ended, Sorry> {
+async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ended, Sorry> {
     let progress = Arc::new(Progress::new(Work::Compact, None, false));
     let told = Arc::clone(&progress);
     let compactor = compaction::compactor(
@@ -74,8 +82,21 @@ async fn compacted(engine: &Engine, closed: Closed) -> Result<Ended, Sorry> {
     );
     let begun = Instant::now();
     let report = progress.during(compactor.run(engine.now(), closed)).await;
+    let vacuumed = match (&report, vacuum) {
+        (Ok(_), true) => Some(progress.during(compactor.vacuum(engine.now())).await),
+        _ => None,
+    };
     drop((compactor, progress));
-    said(&report.map_err(compaction::sorry)?, begun)
+    let ended = said(&report.map_err(compaction::sorry)?, begun)?;
+    if let Some(vacuumed) = vacuumed {
+        let swept = vacuumed.map_err(compaction::sorry)?;
+        output::say(&format!(
+            "{} objects of the logs removed, {} bytes",
+            thousands(swept.files),
+            thousands(swept.bytes)
+        ))?;
+    }
+    Ok(ended)
 }
 
 fn planned(works: &[Planned]) -> Result<Ended, Sorry> {

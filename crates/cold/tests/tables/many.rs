@@ -1,0 +1,59 @@
+//! Many commits: what opening the table reads then, and what is left of the log.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cold::{ColdStore, Options};
+use coupon::time::Millis;
+
+use super::sample::{DAY, everything, merged, untouched};
+use super::stores::Watched;
+
+/// 5,000 take a minute; fewer say the same, since a checkpoint is never more than 50 commits old.
+const COMMITS: usize = 300;
+
+async fn with_commits(watched: &Arc<Watched>, options: Options) -> ColdStore {
+    let commits = std::env::var("COUPONRY_TEST_COMMITS").map_or(COMMITS, |it| it.parse().unwrap());
+    let store = ColdStore::with_store(watched.clone(), "memory", options);
+    store.create().await.unwrap();
+    for nth in 0..commits {
+        merged(&store, DAY, vec![untouched(&format!("C{nth:06}"), DAY)]).await;
+        store.checkpoint().await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
+async fn opening_a_table_of_many_commits_reads_few_objects() {
+    let watched = Watched::new();
+    with_commits(&watched, Options::default()).await;
+    let fresh = ColdStore::with_store(watched.clone(), "memory", Options::default());
+    watched.reads();
+    let version = fresh.version().await.unwrap().unwrap();
+    let reads = watched.reads().len();
+    println!("{reads} objects are read to open version {version}");
+    assert!(reads < 100, "{reads}");
+}
+
+#[tokio::test]
+async fn a_log_is_cut_behind_an_old_checkpoint() {
+    let watched = Watched::new();
+    let options = Options { log_retention: Duration::from_secs(3_600), ..Options::default() };
+    let store = with_commits(&watched, options).await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let before = everything(&store).await;
+    let swept = store.cut_logs(Millis(now)).await.unwrap();
+    assert_eq!(swept.files, 0, "everything is younger than an hour");
+    let swept = store.cut_logs(Millis(now + 3_600_000 + 60_000)).await.unwrap();
+    assert!(swept.files >= 250, "{swept:?}");
+    let fresh = ColdStore::with_store(watched.clone(), "memory", Options::default());
+    for (name, store) in [("which has it open", &store), ("afresh", &fresh)] {
+        assert_eq!(everything(store).await, before, "a reader {name}");
+        let findings = store.examine().await.unwrap();
+        let faults = findings.iter().filter(|it| matches!(it, cold::Finding::Fault(_)));
+        assert_eq!(faults.count(), 0, "{findings:?}");
+    }
+    merged(&fresh, DAY, vec![untouched("LATER", DAY)]).await;
+    assert_eq!(everything(&fresh).await.len(), 1, "commits go on");
+    assert_eq!(fresh.cut_logs(Millis(now + 3_600_000 + 60_000)).await.unwrap().files, 0);
+}
