@@ -22,10 +22,10 @@ use crate::log::LiveFile;
 use crate::place::Place;
 
 /// Bytes of a footer beside its row groups, rounded up.
-const FOOTER_BYTES: u64 = 16 << 10;
+pub(crate) const FOOTER_BYTES: u64 = 16 << 10;
 
 /// Bytes of a row group in the footer, rounded up, so that one read gets the whole footer.
-const FOOTER_GROUP_BYTES: u64 = 4 << 10;
+pub(crate) const FOOTER_GROUP_BYTES: u64 = 4 << 10;
 
 /// Why a file could not be read.
 #[derive(Debug)]

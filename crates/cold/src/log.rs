@@ -279,21 +279,36 @@ impl Table {
             tries += 1;
             match self.try_load(known.clone()).await? {
                 Ok(known) => return Ok(Some(Arc::new(known))),
-                Err(Unread::Foreign(path)) => {
-                    let what = "it is not named as a file of ours";
-                    return Err(self.place.damaged(self.object(&path), what));
-                }
-                Err(Unread::Stats(path)) => {
-                    let what = "its entry in the log has no counts";
-                    return Err(self.place.damaged(self.object(&path), what));
-                }
                 Err(Unread::Kernel(_)) if self.is_absent().await? => return Ok(None),
                 // It was made between the two looks.
                 Err(Unread::Kernel(KernelError::EmptyLog)) if tries < LOAD_TRIES_MAX => {}
-                Err(Unread::Kernel(error)) => {
-                    return Err(self.failed("reading the log", error).await);
-                }
+                Err(unread) => return Err(self.unread("reading the log", unread).await),
             }
+        }
+    }
+
+    /// An earlier version. It is not remembered.
+    pub(crate) async fn at(&self, version: u64) -> Result<Known, ColdError> {
+        let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
+        let read_at = move || {
+            let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
+            read(&engine, schema, snapshot)
+        };
+        match self.blocking(read_at).await? {
+            Ok(known) => Ok(known),
+            Err(unread) => Err(self.unread(&format!("reading version {version}"), unread).await),
+        }
+    }
+
+    async fn unread(&self, what: &str, unread: Unread) -> ColdError {
+        match unread {
+            Unread::Foreign(path) => {
+                self.place.damaged(self.object(&path), "it is not named as a file of ours")
+            }
+            Unread::Stats(path) => {
+                self.place.damaged(self.object(&path), "its entry in the log has no counts")
+            }
+            Unread::Kernel(error) => self.failed(what, error).await,
         }
     }
 
@@ -315,27 +330,6 @@ impl Table {
             read(&engine, schema, snapshot)
         })
         .await
-    }
-
-    /// An earlier version. It is not remembered.
-    pub(crate) async fn at(&self, version: u64) -> Result<Arc<Known>, ColdError> {
-        let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
-        let read_at = move || {
-            let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
-            read(&engine, schema, snapshot)
-        };
-        match self.blocking(read_at).await? {
-            Ok(known) => Ok(Arc::new(known)),
-            Err(Unread::Kernel(error)) => {
-                Err(self.failed(&format!("reading version {version}"), error).await)
-            }
-            Err(Unread::Foreign(path)) => {
-                Err(self.place.damaged(self.object(&path), "couponry did not write it"))
-            }
-            Err(Unread::Stats(path)) => {
-                Err(self.place.damaged(self.object(&path), "its entry in the log has no counts"))
-            }
-        }
     }
 
     /// Whether there is no log at all.

@@ -14,6 +14,7 @@ use coupon::time::Millis;
 use object_store::ObjectStore;
 
 use crate::error::ColdError;
+use crate::files::{FOOTER_BYTES, FOOTER_GROUP_BYTES};
 use crate::store::{ColdFile, ColdStore, Shelf};
 use crate::{encode, schema};
 
@@ -40,7 +41,7 @@ impl ColdStore {
         let Some(mut known) = table.newest_if_any().await? else { return Ok(None) };
         if let Some(version) = version.filter(|version| *version != known.version) {
             known = match version < known.version {
-                true => table.at(version).await?,
+                true => Arc::new(table.at(version).await?),
                 false => {
                     return Err(self.inner.place.unavailable(format!(
                         "there is no version {version} of coupons, the newest is {}",
@@ -70,6 +71,11 @@ impl ColdStore {
 }
 
 impl ColdFile {
+    /// Bytes at its end that its footer fits into.
+    pub fn footer_bytes(&self) -> u64 {
+        FOOTER_BYTES + self.live.groups * FOOTER_GROUP_BYTES
+    }
+
     /// The first and the last code.
     pub fn codes(&self) -> Ends<&str> {
         ends(self.live.bounds.code.as_ref())

@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
     ("engine", &["coupon", "router", "hot", "cold"]),
+    ("history", &["coupon", "hot", "cold", "engine"]),
     ("api", &["coupon", "engine"]),
     ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "api"]),
     // For tests alone.
@@ -20,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Libraries that one crate alone may name.
-const ALONE: [(&str, &str); 10] = [
+const ALONE: [(&str, &str); 11] = [
     ("rusqlite", "hot"),
     ("scylla", "hot"),
     ("delta_kernel", "cold"),
@@ -31,6 +32,7 @@ const ALONE: [(&str, &str); 10] = [
     ("hyper", "api"),
     ("utoipa", "api"),
     ("clap", "couponry"),
+    ("datafusion", "history"),
 ];
 
 fn cargo(arguments: &[&str]) -> String {

@@ -55,7 +55,7 @@ pub use hot::{
 pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::Walk;
+pub use walk::{ShelfCoupons, Walk};
 
 /// Everything couponry does with coupons.
 pub struct Engine {
@@ -136,7 +136,10 @@ impl Engine {
 
     /// Whether anything was ever moved to cold. If so, cold has to have all of it: a list must not
     /// leave out what a damaged log no longer names.
-    async fn has_cold(&self) -> Result<bool, Failure> {
+    ///
+    /// # Errors
+    /// Those of both stores; cold that lacks what was moved there.
+    pub async fn has_cold(&self) -> Result<bool, Failure> {
         let Some(begun) = self.hot.cold_mark().await?.begun else { return Ok(false) };
         if begun == 0 {
             // The version that makes the tables, or is about to: there is nothing in them.

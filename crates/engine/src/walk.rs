@@ -72,6 +72,30 @@ impl Engine {
     }
 }
 
+/// A walk over one shelf, with nothing but the coupons.
+pub struct ShelfCoupons {
+    engine: Arc<Engine>,
+    shelf: ShelfWalk,
+}
+
+impl Engine {
+    /// Begins a walk over one shelf.
+    pub fn shelf_coupons(self: Arc<Engine>, day: Day) -> ShelfCoupons {
+        ShelfCoupons { engine: self, shelf: ShelfWalk::begin(day, CHUNK) }
+    }
+}
+
+impl ShelfCoupons {
+    /// Some coupons more, perhaps none, in the order of codes, also of campaigns that a restored
+    /// hot store does not know; `None` behind the last one.
+    ///
+    /// # Errors
+    /// As [`Walk::next`].
+    pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
+        self.shelf.next(&self.engine).await
+    }
+}
+
 impl Walk {
     /// The same walk, over the shelves up to `last` only.
     pub fn up_to(self, last: Option<Day>) -> Walk {

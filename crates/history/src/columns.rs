@@ -1,0 +1,149 @@
+//! The columns of the table `coupons`: those of the files, and what people ask for beside them.
+//!
+//! Both halves of the table become the same rows here: files as they are read, and coupons that
+//! were merged out of both tiers. `schema/cold.md` says what the columns of the files mean.
+
+use std::sync::{Arc, LazyLock};
+
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use datafusion::arrow::array::{ArrayRef, Date32Array, RecordBatch, StringViewArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Literal, col};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use hot::Tier;
+
+use crate::last_day;
+
+/// Microseconds of a millisecond.
+pub(crate) const MICROS: i64 = 1_000;
+
+/// The columns of `coupons`, in order: what people look for first.
+const COUPONS: [&str; 21] = [
+    "code",
+    "campaign_id",
+    "batch_id",
+    "state",
+    "expired",
+    "holder",
+    "valid_from",
+    "expires_at",
+    "expires_on",
+    "time_zone",
+    "issued_at",
+    "redeemed_at",
+    "order_ref",
+    "created_at",
+    "modified_at",
+    "version",
+    "tier",
+    "made_expires_at",
+    "made_time_zone",
+    "shelf_day",
+    "events",
+];
+
+/// The columns of the files, text as views: what is grouped and compared is not copied first.
+static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let viewed = |field: &FieldRef| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(cold::outside::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
+});
+
+/// The same with `shelf_day` and `tier`: what is merged.
+static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let mut fields: Vec<FieldRef> = OF_FILES.fields().iter().cloned().collect();
+    fields.push(shelf_day());
+    fields.push(Arc::new(Field::new("tier", DataType::Utf8View, false)));
+    Arc::new(Schema::new(fields))
+});
+
+static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let field = |name: &&str| match *name {
+        "expired" => Arc::new(Field::new(*name, DataType::Boolean, false)),
+        "expires_on" => Arc::new(Field::new(*name, DataType::Date32, false)),
+        name => match OF_MERGED.column_with_name(name) {
+            Some((_, field)) => Arc::new(field.clone()),
+            None => unreachable!("{name} is a column of the files"),
+        },
+    };
+    Arc::new(Schema::new(COUPONS.iter().map(field).collect::<Vec<_>>()))
+});
+
+/// The column that the folders of the files are named after.
+pub(crate) fn shelf_day() -> FieldRef {
+    Arc::new(Field::new("shelf_day", DataType::Date32, false))
+}
+
+/// The columns of a file.
+pub(crate) fn of_files() -> SchemaRef {
+    Arc::clone(&OF_FILES)
+}
+
+/// The columns of what is merged.
+pub(crate) fn of_merged() -> SchemaRef {
+    Arc::clone(&OF_MERGED)
+}
+
+/// The columns of the table.
+pub(crate) fn of_table() -> SchemaRef {
+    Arc::clone(&OF_TABLE)
+}
+
+/// A moment as a value of a column.
+pub(crate) fn instant(at: Millis) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(at.0.saturating_mul(MICROS)), Some("UTC".into()))
+}
+
+/// What a column of the table is made of: of `input`, which has the columns of a file or of what is
+/// merged. A file is in cold.
+pub(crate) fn made_of(
+    name: &str,
+    input: &Schema,
+    now: Millis,
+    options: &Arc<ConfigOptions>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    match name {
+        "tier" if input.index_of("tier").is_err() => {
+            Ok(Arc::new(Literal::new(ScalarValue::Utf8View(Some("cold".into())))))
+        }
+        "expired" => {
+            let now = Arc::new(Literal::new(instant(now)));
+            Ok(Arc::new(BinaryExpr::new(col("expires_at", input)?, Operator::LtEq, now)))
+        }
+        "expires_on" => {
+            let of = vec![col("expires_at", input)?, col("time_zone", input)?];
+            let day = ScalarFunctionExpr::try_new(last_day::udf(), of, input, Arc::clone(options))?;
+            Ok(Arc::new(day))
+        }
+        name => col(name, input),
+    }
+}
+
+/// Coupons of one shelf as rows of what is merged.
+pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
+    let rows = cold::outside::rows(coupons)?;
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(OF_MERGED.fields().len());
+    for (column, field) in rows.columns().iter().zip(OF_FILES.fields()) {
+        columns.push(match column.data_type() == field.data_type() {
+            true => Arc::clone(column),
+            false => cast(column, field.data_type())?,
+        });
+    }
+    columns.push(Arc::new(Date32Array::from(vec![day.0; coupons.len()])));
+    columns.push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(word))));
+    Ok(RecordBatch::try_new(of_merged(), columns)?)
+}
+
+fn word(tier: &Tier) -> &'static str {
+    match tier {
+        Tier::Hot => "hot",
+        Tier::Cold => "cold",
+    }
+}

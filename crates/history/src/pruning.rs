@@ -1,0 +1,140 @@
+//! What can be ruled out before anything is read: shelves by their days, files by what the log of
+//! the cold tier says about them.
+
+use std::sync::Arc;
+
+use cold::{ColdFile, Shelf};
+use coupon::time::{Day, Millis};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
+
+use crate::columns::{instant, of_table};
+use crate::last_day;
+
+/// The filters of one look at `coupons`, as far as they can rule anything out.
+#[derive(Debug)]
+pub(crate) struct Pruning {
+    schema: SchemaRef,
+    predicate: Option<PruningPredicate>,
+}
+
+impl Pruning {
+    pub(crate) fn of(state: &dyn Session, filters: &[Expr]) -> Result<Pruning> {
+        let schema = of_table();
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(Pruning { schema, predicate: None });
+        };
+        let columns = DFSchema::try_from(Arc::clone(&schema))?;
+        let filter = state.create_physical_expr(filter, &columns)?;
+        // What it cannot be made of rules nothing out.
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&schema))
+            .try_build(filter)
+            .ok();
+        Ok(Pruning { schema, predicate })
+    }
+
+    /// Which of the shelves may have what is wanted, whatever lies on them.
+    pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
+        let known = days.iter().map(|day| Arc::new(self.of_shelf(*day))).collect();
+        Ok(days
+            .iter()
+            .zip(self.kept(known)?)
+            .filter_map(|(day, kept)| kept.then_some(*day))
+            .collect())
+    }
+
+    /// Which of the files may.
+    pub(crate) fn files<'a>(&self, files: Vec<&'a ColdFile>) -> Result<Vec<&'a ColdFile>> {
+        let known = files.iter().map(|file| Arc::new(self.of_file(file))).collect();
+        Ok(files
+            .iter()
+            .zip(self.kept(known)?)
+            .filter_map(|(file, kept)| kept.then_some(*file))
+            .collect())
+    }
+
+    /// Whether any file of a shelf whose files have to be read together may.
+    pub(crate) fn shelf(&self, shelf: &Shelf) -> Result<bool> {
+        Ok(!self.days(&[shelf.day])?.is_empty())
+    }
+
+    fn kept(&self, known: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
+        match &self.predicate {
+            Some(predicate) if !known.is_empty() => {
+                predicate.prune(&PrunableStatistics::new(known, Arc::clone(&self.schema)))
+            }
+            Some(_) | None => Ok(vec![true; known.len()]),
+        }
+    }
+
+    /// A coupon expires by the end of its shelf, and may have expired long before.
+    fn of_shelf(&self, day: Day) -> Statistics {
+        let (_, last) = last_day::between(day.end(), day.end());
+        self.statistics(None, |name| match name {
+            "shelf_day" => (Some(date(day)), Some(date(day))),
+            "expires_at" => (None, Some(instant(day.end()))),
+            "expires_on" => (None, Some(date(last))),
+            _ => (None, None),
+        })
+    }
+
+    fn of_file(&self, file: &ColdFile) -> Statistics {
+        let text = |ends: Option<(&str, &str)>| {
+            let value = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
+            (ends.map(|it| value(it.0)), ends.map(|it| value(it.1)))
+        };
+        let moment = |ends: Option<(Millis, Millis)>| {
+            (ends.map(|it| instant(it.0)), ends.map(|it| instant(it.1)))
+        };
+        self.statistics(Some(file.rows()), |name| match name {
+            "shelf_day" => (Some(date(file.day())), Some(date(file.day()))),
+            "tier" => text(Some(("cold", "cold"))),
+            "code" => text(file.codes()),
+            "campaign_id" => text(file.campaigns()),
+            "holder" => text(file.holders()),
+            "expires_at" => moment(file.expiries()),
+            "modified_at" => moment(file.changes()),
+            "expires_on" => {
+                let days = file.expiries().map(|(first, last)| last_day::between(first, last));
+                (days.map(|it| date(it.0)), days.map(|it| date(it.1)))
+            }
+            _ => (None, None),
+        })
+    }
+
+    fn statistics(
+        &self,
+        rows: Option<u64>,
+        ends: impl Fn(&str) -> (Option<ScalarValue>, Option<ScalarValue>),
+    ) -> Statistics {
+        let exactly =
+            |value: Option<ScalarValue>| value.map_or(Precision::Absent, Precision::Exact);
+        let of_column = |name: &str| {
+            let (first, last) = ends(name);
+            ColumnStatistics {
+                min_value: exactly(first),
+                max_value: exactly(last),
+                ..ColumnStatistics::new_unknown()
+            }
+        };
+        let fields = self.schema.fields().iter();
+        Statistics {
+            num_rows: rows
+                .and_then(|it| usize::try_from(it).ok())
+                .map_or(Precision::Absent, Precision::Exact),
+            total_byte_size: Precision::Absent,
+            column_statistics: fields.map(|field| of_column(field.name())).collect(),
+        }
+    }
+}
+
+fn date(day: Day) -> ScalarValue {
+    ScalarValue::Date32(Some(day.0))
+}

@@ -1,0 +1,96 @@
+//! What one query sees of the two tiers.
+//!
+//! The order is that of every reader across tiers: first hot is asked which shelves it still has
+//! something of, then cold is looked at. So a shelf that hot has nothing of any more is in cold as
+//! a whole. Each table of a query sees the same shelves, however often it is named.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cold::Shelf;
+use coupon::time::{Day, Millis};
+use engine::{Engine, Failure};
+use hot::HotError;
+use tokio::sync::OnceCell;
+
+/// The tiers, to one query.
+#[derive(Clone)]
+pub(crate) struct Tiers {
+    pub(crate) engine: Arc<Engine>,
+    /// The version of cold that is asked for; hot is left out then, since it has no versions.
+    pub(crate) as_of: Option<u64>,
+    /// The moment of the query.
+    pub(crate) now: Millis,
+    seen: Arc<OnceCell<Arc<Seen>>>,
+}
+
+/// Which shelf is where.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Shelves that hot may still have something of, by day.
+    pub(crate) open: Vec<Day>,
+    /// Shelves in cold alone, of which no code is in two files.
+    pub(crate) settled: Vec<Shelf>,
+    /// Shelves in cold alone, of which a code may be in several.
+    pub(crate) layered: Vec<Shelf>,
+}
+
+/// Both stores fail in the words of the hot one.
+pub(crate) fn of_store(failure: Failure) -> HotError {
+    match failure {
+        Failure::Store(error) => error,
+        other => HotError::Unavailable(format!("{other:?}").into()),
+    }
+}
+
+impl std::fmt::Debug for Tiers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tiers").field("as_of", &self.as_of).field("now", &self.now).finish()
+    }
+}
+
+impl Tiers {
+    pub(crate) fn new(engine: Arc<Engine>, as_of: Option<u64>) -> Tiers {
+        let now = engine.now();
+        Tiers { engine, as_of, now, seen: Arc::default() }
+    }
+
+    /// What is where, looked up when it is first asked for.
+    pub(crate) async fn seen(&self) -> Result<Arc<Seen>, HotError> {
+        self.seen.get_or_try_init(async || self.look().await.map(Arc::new)).await.cloned()
+    }
+
+    /// The shelves that hot may still have something of, looked up now.
+    pub(crate) async fn open(&self) -> Result<Vec<Day>, HotError> {
+        let plans = self.engine.shelves().shelves().await?;
+        Ok(plans.into_iter().map(|plan| plan.day).collect())
+    }
+
+    async fn snapshot(&self) -> Result<Option<cold::outside::Snapshot>, HotError> {
+        let snapshot = self.engine.cold().snapshot(self.as_of).await;
+        snapshot.map_err(|error| HotError::Cold(Box::new(error)))
+    }
+
+    async fn look(&self) -> Result<Seen, HotError> {
+        let (open, has_cold) = match self.as_of {
+            Some(_) => (Vec::new(), true),
+            None => (self.open().await?, self.engine.has_cold().await.map_err(of_store)?),
+        };
+        let snapshot = match has_cold {
+            true => self.snapshot().await?,
+            false => None,
+        };
+        let in_hot: BTreeSet<Day> = open.iter().copied().collect();
+        let shelves = snapshot.map(|snapshot| snapshot.shelves).unwrap_or_default();
+        let alone = shelves.into_iter().filter(|shelf| !in_hot.contains(&shelf.day));
+        let (settled, layered) = alone.partition(is_settled);
+        Ok(Seen { open: in_hot.into_iter().collect(), settled, layered })
+    }
+}
+
+/// A code is in no two files of one unit.
+fn is_settled(shelf: &Shelf) -> bool {
+    let mut units = shelf.files.iter().map(cold::ColdFile::unit);
+    let first = units.next();
+    units.all(|unit| Some(unit) == first)
+}

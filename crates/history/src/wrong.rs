@@ -1,0 +1,204 @@
+//! How a query ends when it does not end well: one sentence for each way.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{DataFusionError, SchemaError};
+use hot::HotError;
+
+/// A word so far from another is no slip of the keyboard.
+const SLIPS_MAX: usize = 3;
+
+/// Why there are no rows, or no more of them.
+#[derive(Debug, thiserror::Error)]
+pub enum Wrong {
+    /// The SQL cannot be run as it stands.
+    #[error("{0}")]
+    Sql(String),
+    /// It runs, but not over the values that it met.
+    #[error("{0}")]
+    Values(String),
+    /// It took longer than it may.
+    #[error("the query took more than {seconds} s: look at fewer days, or raise --time-limit")]
+    TooLong {
+        /// How long it may take.
+        seconds: u64,
+    },
+    /// It needs more memory, or more room for what does not fit there, than it may have.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A store did not answer.
+    #[error("{0}")]
+    Store(HotError),
+    /// A fault of ours.
+    #[error("this is a fault in couponry-history: {0}")]
+    Broken(String),
+}
+
+/// What can be named, for an error that says so.
+pub(crate) struct Names {
+    pub(crate) tables: Vec<String>,
+    pub(crate) functions: Vec<String>,
+    /// Functions that are left out on purpose.
+    pub(crate) denied: &'static [&'static str],
+}
+
+impl Wrong {
+    /// What an error of the planner or of the execution means.
+    pub(crate) fn of(error: DataFusionError, names: &Names) -> Wrong {
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                Wrong::of(*inner, names)
+            }
+            DataFusionError::Collection(all) => match all.into_iter().next() {
+                Some(first) => Wrong::of(first, names),
+                None => Wrong::Broken("an error without a cause".to_owned()),
+            },
+            DataFusionError::SQL(error, _) => Wrong::Sql(format!("syntax: {}", plain(&error))),
+            DataFusionError::SchemaError(error, _) => Wrong::Sql(of_schema(*error)),
+            DataFusionError::Plan(what) => Wrong::Sql(of_plan(first_line(&what), &what, names)),
+            DataFusionError::NotImplemented(what) => {
+                Wrong::Sql(format!("this is not supported: {}", first_line(&what)))
+            }
+            DataFusionError::Configuration(what) => Wrong::Sql(first_line(&what).to_owned()),
+            DataFusionError::ResourcesExhausted(what) => Wrong::TooLarge(too_large(&what)),
+            DataFusionError::Execution(what) => Wrong::Values(first_line(&what).to_owned()),
+            DataFusionError::ArrowError(error, _) => of_arrow(*error, names),
+            DataFusionError::External(error) => of_outside(error),
+            DataFusionError::ObjectStore(error) => Wrong::Store(gone(*error)),
+            DataFusionError::ParquetError(error) => {
+                Wrong::Store(HotError::Cold(format!("a file cannot be read: {error}").into()))
+            }
+            DataFusionError::Shared(error) => of_shared(&error, names),
+            DataFusionError::IoError(error) => Wrong::Values(error.to_string()),
+            DataFusionError::Internal(what)
+            | DataFusionError::Substrait(what)
+            | DataFusionError::Ffi(what) => Wrong::Broken(first_line(&what).to_owned()),
+            DataFusionError::ExecutionJoin(error) => Wrong::Broken(error.to_string()),
+        }
+    }
+}
+
+/// Several parts of a query have the same error, of which nobody owns the inside.
+fn of_shared(error: &DataFusionError, names: &Names) -> Wrong {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(what) => Wrong::TooLarge(too_large(what)),
+        DataFusionError::Plan(what) => Wrong::Sql(of_plan(first_line(what), what, names)),
+        DataFusionError::Execution(what) => Wrong::Values(first_line(what).to_owned()),
+        DataFusionError::ArrowError(error, _) => Wrong::Values(error.to_string()),
+        DataFusionError::External(error) => Wrong::Store(HotError::Cold(error.to_string().into())),
+        other => Wrong::Values(first_line(&other.strip_backtrace()).to_owned()),
+    }
+}
+
+fn of_arrow(error: ArrowError, names: &Names) -> Wrong {
+    match error {
+        ArrowError::ExternalError(error) => match error.downcast::<DataFusionError>() {
+            Ok(error) => Wrong::of(*error, names),
+            Err(error) => of_outside(error),
+        },
+        ArrowError::DivideByZero => Wrong::Values("a row divides by zero".to_owned()),
+        other => Wrong::Values(first_line(&other.to_string()).to_owned()),
+    }
+}
+
+fn of_outside(error: Box<dyn std::error::Error + Send + Sync>) -> Wrong {
+    let error = match error.downcast::<HotError>() {
+        Ok(error) => return Wrong::Store(*error),
+        Err(error) => error,
+    };
+    Wrong::Store(HotError::Cold(error))
+}
+
+fn gone(error: datafusion::object_store::Error) -> HotError {
+    match error {
+        datafusion::object_store::Error::NotFound { path, .. } => HotError::Cold(
+            format!(
+                "{path} is gone: files that a merge has replaced are removed after the retention \
+                 time, so the version that was asked for is too old; or a merge came in between, \
+                 then run the query again"
+            )
+            .into(),
+        ),
+        other => HotError::Cold(Box::new(other)),
+    }
+}
+
+fn too_large(what: &str) -> String {
+    match what.contains("disk") || what.contains("temp") {
+        true => format!(
+            "the query needs more room on disk than it may have (--spill-limit): {}",
+            first_line(what)
+        ),
+        false => "the query needs more memory than it may have (--memory-limit): group by fewer \
+                  values, select fewer columns, or look at fewer days"
+            .to_owned(),
+    }
+}
+
+fn of_schema(error: SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let mut columns: Vec<String> = valid_fields.into_iter().map(|it| it.name).collect();
+            columns.dedup();
+            unknown("column", &field.name, &columns)
+        }
+        SchemaError::AmbiguousReference { field } => {
+            format!("column {} is in several tables: write TABLE.{}", field.name, field.name)
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            format!("column {name} comes out twice: name one of them with AS")
+        }
+    }
+}
+
+fn of_plan(line: &str, whole: &str, names: &Names) -> String {
+    if let Some(table) = between(line, "table '", "' not found") {
+        let table = table.rsplit('.').next().unwrap_or(table);
+        return unknown("table", table, &names.tables);
+    }
+    let function = between(line, "Invalid function '", "'")
+        .or_else(|| between(line, "table function '", "' not found"))
+        .or_else(|| between(line, "Table function '", "' not found"));
+    if let Some(function) = function {
+        if names.denied.contains(&function.to_ascii_lowercase().as_str()) {
+            return format!(
+                "function {function} is not available here: it can fill the memory out of one row"
+            );
+        }
+        return unknown("function", function, &names.functions);
+    }
+    // What the planner says behind its first line are candidates, which help.
+    let more: Vec<&str> = whole.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    more.join(" ")
+}
+
+fn unknown(kind: &str, name: &str, known: &[String]) -> String {
+    let lower = name.to_ascii_lowercase();
+    let near = known.iter().map(|other| (levenshtein(&lower, other), other)).min();
+    let near = near.filter(|(slips, _)| *slips <= SLIPS_MAX.min(lower.len() / 2));
+    let meant = near.map(|(_, other)| format!(": did you mean {other}?")).unwrap_or_default();
+    match kind {
+        "function" => format!("there is no function {name}{meant}"),
+        kind => {
+            let known = known.join(", ");
+            let meant = if meant.is_empty() { ":".to_owned() } else { format!("{meant} {kind}s:") };
+            format!("there is no {kind} {name}{meant} {known}")
+        }
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(inside, _)| inside)
+}
+
+fn plain(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
+    first_line(text).to_owned()
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

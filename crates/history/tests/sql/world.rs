@@ -1,0 +1,195 @@
+//! Two tiers in a folder, with coupons of three days on them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cold::ColdStore;
+use compactor::{Closed, Compactor, Report, Settings};
+use coupon::apply::{Action, Asker, Change, Outcome};
+use coupon::calendar::Zone;
+use coupon::campaign::{Campaign, Handout};
+use coupon::code::Code;
+use coupon::ids::{Actor, CampaignId, OperationId};
+use coupon::imported::{ImportRun, Standing};
+use coupon::minted::CodeKey;
+use coupon::time::{DAY_MS, Day, Millis};
+use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use engine::{ColdArchive, Engine, SetClock};
+use history::{History, Limits, Wrong};
+use hot::sqlite::{Options, SqliteHot};
+use hot::{HotStore, ImportLine, NewCampaign, Shelves};
+use router::Router;
+use tempfile::TempDir;
+
+/// 2026-11-20, noon.
+pub(crate) const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
+
+/// 2026-03-01 and 2026-03-02: shelves that are over.
+pub(crate) const OVER: Day = Day(20_513);
+pub(crate) const OVER_TOO: Day = Day(20_514);
+
+/// 2026-12-31: one that is open.
+pub(crate) const OPEN: Day = Day(20_818);
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) hot: Arc<SqliteHot>,
+    pub(crate) cold: Arc<ColdStore>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) history: History,
+    router: Router,
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        time: Duration::from_secs(60),
+        memory: 256 << 20,
+        spill: 1 << 30,
+        spill_folder: None,
+        cores: 2,
+    }
+}
+
+impl World {
+    /// Stores without a coupon.
+    pub(crate) async fn empty() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        let cold = Arc::new(ColdStore::on_folder(&folder.path().join("cold"), options));
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let key = || CodeKey::new(*b"a key of 16 byte");
+        let options = Options { free_min_bytes: 0, ..Options::default() };
+        let at = folder.path().join("hot");
+        let hot = Arc::new(SqliteHot::open(&at, Arc::new(vec![key()]), archive, options).unwrap());
+        let engine = Arc::new(Engine::new(
+            Arc::clone(&hot) as Arc<dyn HotStore>,
+            Arc::clone(&cold),
+            Router::new(vec![key()]),
+            Arc::new(SetClock::at(NOW)),
+        ));
+        let history = History::new(Arc::clone(&engine), limits()).unwrap();
+        let router = Router::new(vec![key()]);
+        World { folder, hot, cold, engine, history, router }
+    }
+
+    /// Two campaigns of 60 coupons each on the two shelves that are over, and one of 40 on the open
+    /// one. Of three coupons one is available, one issued and one redeemed; nothing is in cold.
+    pub(crate) async fn full() -> World {
+        let world = World::empty().await;
+        world.campaign("spring", OVER, 0..60).await;
+        world.campaign("easter", OVER_TOO, 60..120).await;
+        world.campaign("winter", OPEN, 120..160).await;
+        world
+    }
+
+    pub(crate) async fn campaign(&self, id: &str, day: Day, numbers: std::ops::Range<u64>) {
+        let campaign = Campaign {
+            id: id.parse().unwrap(),
+            name: format!("the {id} sale"),
+            handout: Handout::Shop,
+            shared_code: None,
+            code_prefix: None,
+            valid_from: Millis(0),
+            expires_at: day.end(),
+            zone: Zone::utc(),
+            valid_days: None,
+            issue_from: None,
+            issue_until: None,
+            per_user_limit: Some(100),
+            cancel_days: 30,
+            extend_days: 30,
+            paused: false,
+            metadata: None,
+            created_at: Millis(NOW.0 - 400 * DAY_MS),
+        };
+        let new = NewCampaign { campaign, created_as: String::new(), first_batch: None };
+        self.hot.create_campaign(new).await.unwrap();
+        let (id, batch): (CampaignId, _) = (id.parse().unwrap(), "file".parse().unwrap());
+        self.hot.open_import(&id, &batch, NOW).await.unwrap();
+        let lines = numbers.map(|number| line(number, day)).collect();
+        let run =
+            ImportRun { actor: Actor::new("admin:test"), operation: OperationId(7 << 64), at: NOW };
+        self.hot.import(&id, &batch, lines, run).await.unwrap();
+    }
+
+    /// What `compact` does now.
+    pub(crate) async fn compact(&self, closed: Closed) -> Report {
+        let hot = Arc::clone(&self.hot) as Arc<dyn Shelves>;
+        let watch = Arc::new(|_| {});
+        let compactor = Compactor::new(hot, Arc::clone(&self.cold), Settings::default(), watch);
+        compactor.run(NOW, closed).await.unwrap()
+    }
+
+    /// A change to one coupon, which is accepted.
+    pub(crate) async fn change(&self, number: u64, action: Action) {
+        let text = code(number).to_string().parse().unwrap();
+        let found = self.router.find(&text, self.hot.as_ref()).await.unwrap().unwrap();
+        let change = Change {
+            action,
+            asker: Asker::Shop,
+            actor: Actor::new("admin:test"),
+            operation: OperationId((9 << 64) + u128::from(number)),
+            at: NOW,
+        };
+        let applied = self.hot.apply(&found, change).await.unwrap();
+        assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);
+    }
+
+    pub(crate) async fn ask(&self, sql: &str) -> Vec<Vec<String>> {
+        self.asked(sql, None).await.unwrap()
+    }
+
+    /// One row, its values with blanks between.
+    pub(crate) async fn one(&self, sql: &str) -> String {
+        let rows = self.ask(sql).await;
+        assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
+        rows[0].join(" ")
+    }
+
+    pub(crate) async fn asked(
+        &self,
+        sql: &str,
+        as_of: Option<u64>,
+    ) -> Result<Vec<Vec<String>>, Wrong> {
+        let mut answer = self.history.ask(sql, as_of).await?;
+        let mut rows = Vec::new();
+        while let Some(batch) = answer.next().await? {
+            rows.extend(texts(&batch));
+        }
+        Ok(rows)
+    }
+}
+
+fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("-");
+    let columns: Vec<ArrayFormatter<'_>> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref() as &dyn Array, &options).unwrap())
+        .collect();
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect())
+        .collect()
+}
+
+/// Codes in no order.
+pub(crate) fn code(number: u64) -> Code {
+    format!("T{:07}", number.wrapping_mul(7_919) % 9_999_991).parse().unwrap()
+}
+
+fn line(number: u64, day: Day) -> ImportLine {
+    let at = Millis(OVER.start().0 - (number as i64) * 60_000);
+    let holder = format!("user-{}", number % 10).parse().unwrap();
+    let standing = match number % 3 {
+        0 => Standing::Available,
+        1 => Standing::Issued { holder, at: Some(at) },
+        _ => Standing::Redeemed {
+            holder: Some(holder),
+            issued_at: Some(Millis(at.0 - DAY_MS)),
+            at,
+            order: Some(format!("order-{number}").parse().unwrap()),
+        },
+    };
+    ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), standing }
+}
