@@ -30,4 +30,5 @@ mod service {
     mod readme;
     mod shutdown;
     mod synced;
+    mod verify;
 }

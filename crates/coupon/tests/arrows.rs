@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -14,8 +14,9 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("compactor", &["coupon", "hot", "cold"]),
     ("engine", &["coupon", "router", "hot", "cold"]),
     ("history", &["coupon", "hot", "cold", "engine"]),
+    ("verify", &["coupon", "router", "hot", "cold"]),
     ("api", &["coupon", "engine"]),
-    ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "api"]),
+    ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "verify", "api"]),
     // For tests alone.
     ("testcluster", &[]),
 ];

@@ -245,6 +245,7 @@ Exit codes: 0 nothing failed, 1 something did, 2 wrong call.
 Example:
   couponry doctor --data /var/lib/couponry")]
     Doctor,
+    Verify(commands::verify::VerifyAsk),
     Healthcheck(commands::healthcheck::HealthAsk),
     /// Print the settings that a command would run with, and where each comes from
     ///

@@ -18,3 +18,4 @@ pub(crate) mod openapi;
 pub(crate) mod restore;
 pub(crate) mod schema;
 pub(crate) mod token;
+pub(crate) mod verify;

@@ -65,6 +65,7 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
         Command::Token(ask) => commands::token::run(&settings, ask),
         Command::Key(ask) => commands::key::run(&settings, ask),
         Command::Doctor => commands::doctor::run(&settings).await,
+        Command::Verify(ask) => commands::verify::run(&settings, ask).await,
         Command::Healthcheck(ask) => commands::healthcheck::run(&settings, ask).await,
         Command::Config => commands::config::run(&settings),
         Command::Openapi => commands::openapi::run(),

@@ -39,6 +39,8 @@ pub(crate) enum Work {
     Copy,
     /// Two hot stores are compared; so many things are read.
     Compare,
+    /// Both tiers are read; `done` findings among `seen` rows.
+    Verify,
 }
 
 /// Shows how far `work` has come, as long as it lives.
@@ -148,6 +150,9 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
         Work::Copy => format!("copied {done_text}, {}/s", rate(done)),
         Work::Compare => format!("compared {done_text}, {}/s", rate(done)),
+        Work::Verify => {
+            format!("looked at {seen_text} rows, {done_text} found, {}/s", rate(seen))
+        }
     }
 }
 
@@ -176,6 +181,7 @@ mod tests {
             (Work::Notify, 1_200, 50_000, "told 1,200 notices, 50,000 issued coupons looked at"),
             (Work::Examine, 0, 0, "reading the whole store, 5 s"),
             (Work::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
+            (Work::Verify, 0, 50_000, "looked at 50,000 rows, 0 found, 10,000/s"),
         ];
         for (work, done, seen, want) in cases {
             assert_eq!(sentence(work, done, seen, five), want);

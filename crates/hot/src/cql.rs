@@ -9,6 +9,7 @@
 mod about;
 mod accounts;
 mod adopt;
+mod audit;
 mod campaigns;
 mod claims;
 mod clock;

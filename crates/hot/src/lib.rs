@@ -6,6 +6,7 @@
 //! does. This is the only crate that knows rusqlite and scylla.
 
 mod archive;
+pub mod audit;
 pub mod copying;
 pub mod cql;
 mod deciding;

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod adopt;
+mod audit;
 mod backup;
 mod beyond;
 mod campaigns;

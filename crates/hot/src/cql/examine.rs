@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use coupon::code::Code;
-use coupon::coupon::State;
+use coupon::coupon::{Coupon, State};
 use coupon::ids::CampaignId;
 use coupon::time::Day;
 use scylla::response::PagingState;
@@ -113,21 +113,8 @@ impl Store {
             Err(error) => return Err(error),
         };
         let (coupon, campaign) = (&located.coupon, &located.campaign);
-        let holder = coupon.holder().map(ToString::to_string);
-        let said = [
-            ("state", row.state.clone(), Some(coupon.state().word().to_owned())),
-            ("holder", row.holder.clone(), holder),
-            (
-                "expires_at",
-                row.expires_at.map(|at| millis(at).0.to_string()),
-                Some(coupon.expires_at().0.to_string()),
-            ),
-        ];
-        for (column, stored, folded) in said {
-            if stored != folded {
-                let fault = format!("{code}: {column} is {stored:?}, its events say {folded:?}");
-                found.faults.push(fault);
-            }
+        if let Some(fault) = disagreement(row, coupon) {
+            found.faults.push(format!("{code}: {fault}"));
         }
         let states = found.states.entry(campaign.terms.id.clone()).or_default();
         match coupon.state() {
@@ -210,6 +197,23 @@ impl Store {
         }
         Ok(finding("every code of the directory that was looked up has its coupon", &faults))
     }
+}
+
+/// What a column says that the events do not.
+pub(super) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
+    let said = [
+        ("state", row.state.clone(), Some(coupon.state().word().to_owned())),
+        ("holder", row.holder.clone(), coupon.holder().map(ToString::to_string)),
+        (
+            "expires_at",
+            row.expires_at.map(|at| millis(at).0.to_string()),
+            Some(coupon.expires_at().0.to_string()),
+        ),
+    ];
+    let wrong = said.into_iter().find(|(_, stored, folded)| stored != folded);
+    wrong.map(|(column, stored, folded)| {
+        format!("{column} is {stored:?}, its events say {folded:?}")
+    })
 }
 
 fn finding(sound: &str, faults: &[String]) -> Finding {

@@ -10,6 +10,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
+use scylla::value::CqlDate;
 
 use super::Store;
 use super::coupons::Located;
@@ -35,6 +36,11 @@ pub(super) fn closed_shards(bits: u8) -> i32 {
 fn shard(code: &Code, of: u64) -> i32 {
     // The top bits: the rest orders the coupons inside.
     ((u128::from(tie(code)) * u128::from(of)) >> 63) as i32
+}
+
+/// The partition of what expires at an instant.
+pub(super) fn expiring_place(expires_at: Millis, code: &Code) -> (CqlDate, i32) {
+    (date(Day::shelf_of(expires_at)), shard(code, EXPIRING_SHARDS))
 }
 
 /// Closed coupons that are not yet in their queue.

@@ -46,11 +46,32 @@ const GONE_MAX: usize = 1_000_000;
 pub(super) const BEGUN: &str = "cold_begun";
 pub(super) const COMMITTED: &str = "cold_committed";
 
+/// Which rows a merge lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Every one.
+    All,
+    /// Coupons and stubs, not what was moved.
+    Kept,
+    /// Stubs alone.
+    Stubs,
+}
+
+impl Listed {
+    fn lists(self, row: &CouponRow) -> bool {
+        match self {
+            Listed::All => true,
+            Listed::Kept => row.moved_to().is_none(),
+            Listed::Stubs => row.is_stub(),
+        }
+    }
+}
+
 /// The places of a sealed shelf, merged in the order of codes; what was read ahead is kept for the
 /// next page.
 pub(super) struct Merge {
     day: Day,
-    only_stubs: bool,
+    listed: Listed,
     /// Behind which code it stands.
     after: Option<Code>,
     places: Vec<Place>,
@@ -383,22 +404,22 @@ impl Store {
         Ok(counts.into_iter().sum())
     }
 
-    /// What stands on a shelf behind `after`, in the order of codes; moved rows are not listed.
-    async fn merged(
+    /// What stands on a shelf behind `after`, in the order of codes, and in which bucket.
+    pub(super) async fn merged(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
-        only_stubs: bool,
-    ) -> Result<Vec<CouponRow>> {
+        listed: Listed,
+    ) -> Result<Vec<(i32, CouponRow)>> {
         let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
         let mut merges = self.merge.lock().await;
-        let kept = merges.take().filter(|merge| {
-            merge.day == day && merge.only_stubs == only_stubs && merge.after == after
-        });
+        let kept = merges
+            .take()
+            .filter(|merge| merge.day == day && merge.listed == listed && merge.after == after);
         let mut merge = match kept {
             Some(merge) if after.is_some() => merge,
-            _ => self.merge_from(day, bits, after, only_stubs).await?,
+            _ => self.merge_from(day, bits, after, listed).await?,
         };
         let mut rows = Vec::new();
         while rows.len() < limit {
@@ -406,13 +427,13 @@ impl Store {
             let place = &mut merge.places[at];
             let Some(row) = place.ahead.pop_front() else { break };
             if place.ahead.is_empty() {
-                self.read_ahead(day, place, only_stubs).await?;
+                self.read_ahead(day, place, listed).await?;
             }
             if let Some(next) = place.ahead.front() {
                 merge.next.push(Reverse((next.code()?, at)));
             }
             merge.after = Some(code);
-            rows.push(row);
+            rows.push((place.bucket, row));
         }
         *merges = (!rows.is_empty()).then_some(merge);
         Ok(rows)
@@ -423,13 +444,13 @@ impl Store {
         day: Day,
         bits: u8,
         after: Option<Code>,
-        only_stubs: bool,
+        listed: Listed,
     ) -> Result<Merge> {
         let places = (0..1_i32 << bits).map(|bucket| {
             let after = after.clone();
             async move {
                 let mut place = Place { bucket, ahead: VecDeque::new(), last: after, ended: false };
-                self.read_ahead(day, &mut place, only_stubs).await?;
+                self.read_ahead(day, &mut place, listed).await?;
                 Ok::<_, HotError>(place)
             }
         });
@@ -440,10 +461,10 @@ impl Store {
                 next.push(Reverse((row.code()?, at)));
             }
         }
-        Ok(Merge { day, only_stubs, after, places, next })
+        Ok(Merge { day, listed, after, places, next })
     }
 
-    async fn read_ahead(&self, day: Day, place: &mut Place, only_stubs: bool) -> Result<()> {
+    async fn read_ahead(&self, day: Day, place: &mut Place, listed: Listed) -> Result<()> {
         while place.ahead.is_empty() && !place.ended {
             let cql = concat!(
                 "SELECT ",
@@ -457,11 +478,7 @@ impl Store {
             if let Some(last) = rows.last() {
                 place.last = Some(last.code()?);
             }
-            let listed = |row: &CouponRow| match only_stubs {
-                true => row.is_stub(),
-                false => row.moved_to().is_none(),
-            };
-            place.ahead.extend(rows.into_iter().filter(listed));
+            place.ahead.extend(rows.into_iter().filter(|row| listed.lists(row)));
         }
         Ok(())
     }
@@ -472,9 +489,9 @@ impl Store {
         after: Option<Code>,
         limit: usize,
     ) -> Result<Vec<Kept>> {
-        let rows = self.merged(day, after, limit, false).await?;
+        let rows = self.merged(day, after, limit, Listed::Kept).await?;
         let mut kept = Vec::with_capacity(rows.len());
-        for row in rows {
+        for (_, row) in rows {
             kept.push(match row.is_stub() {
                 true => Kept::Stub { code: row.code()?, version: row.archived() },
                 // The bucket is not looked at.
@@ -492,8 +509,8 @@ impl Store {
     ) -> Result<Vec<(Code, u64)>> {
         // A shelf that is not sealed changes: nothing is kept from page to page.
         *self.merge.lock().await = None;
-        let rows = self.merged(day, after, limit, true).await?;
-        rows.iter().map(|row| Ok((row.code()?, row.archived()))).collect()
+        let rows = self.merged(day, after, limit, Listed::Stubs).await?;
+        rows.iter().map(|(_, row)| Ok((row.code()?, row.archived()))).collect()
     }
 
     /// Empties some places of a sealed shelf; `None` when there is none left.
@@ -612,7 +629,7 @@ impl Store {
     }
 }
 
-fn shelf_plan(plan: &PlanRow) -> ShelfPlan {
+pub(super) fn shelf_plan(plan: &PlanRow) -> ShelfPlan {
     ShelfPlan {
         day: plan.day(),
         seal_after: plan.seal_after(),

@@ -13,7 +13,12 @@ use crate::Finding;
 use crate::deciding::is_worn;
 
 /// Columns that say once more what the events say.
-const SAID_TWICE: &str = "state, holder, expires_at, issued_at, redeemed_at, order_ref, worn";
+macro_rules! said_twice {
+    () => {
+        "state, holder, expires_at, issued_at, redeemed_at, order_ref, worn"
+    };
+}
+pub(super) use said_twice;
 
 /// Faults named one by one; past it only their number is told.
 const NAMED_MAX: usize = 20;
@@ -22,24 +27,25 @@ pub(super) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<Finding>> {
     Ok(vec![file(txn)?, coupons(txn)?, counts(txn)?, entries(txn)?, claims(txn)?])
 }
 
-/// SQLite's own check: pages, indexes, constraints.
-fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+/// SQLite's own check: pages, indexes, constraints. What it does not like, one thing a line.
+pub(super) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
     let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
     let said = statement.query_map([], |row| row.get::<_, String>(0))?;
     let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(match said.as_slice() {
-        [ok] if ok == "ok" => {
-            Finding::Sound("hot.db: every page and index is as it should be".into())
-        }
+    Ok(said.into_iter().filter(|said| said != "ok").collect())
+}
+
+fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+    Ok(match integrity(txn)?.as_slice() {
+        [] => Finding::Sound("hot.db: every page and index is as it should be".into()),
         faults => Finding::Fault(format!("hot.db: {}", faults.join("; "))),
     })
 }
 
 /// Each row against its events.
 fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
-    let columns = rows::coupon_columns!();
-    let sql = format!("SELECT {columns}, {SAID_TWICE} FROM coupon");
-    let mut statement = txn.conn.prepare(&sql)?;
+    let sql = concat!("SELECT ", rows::coupon_columns!(), ", ", said_twice!(), " FROM coupon");
+    let mut statement = txn.conn.prepare(sql)?;
     let mut found = statement.query([])?;
     let (mut count, mut faults) = (0_u64, Vec::new());
     while let Some(row) = found.next()? {
@@ -56,7 +62,8 @@ fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     Ok(finding(&format!("{count} coupons: each row says what its events say"), &faults))
 }
 
-fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+/// What a column says that the events do not.
+pub(super) fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let redemption = coupon.redemption();
     let number = |column: &str| -> rusqlite::Result<Option<String>> {
         Ok(row.get::<_, Option<i64>>(column)?.map(|number| number.to_string()))

@@ -37,7 +37,8 @@ macro_rules! plan_columns {
     };
 }
 
-fn plan(row: &Row<'_>) -> rusqlite::Result<ShelfPlan> {
+/// From [`plan_columns`].
+pub(super) fn plan(row: &Row<'_>) -> rusqlite::Result<ShelfPlan> {
     Ok(ShelfPlan {
         day: Day(row.get(0)?),
         seal_after: Millis(row.get(1)?),

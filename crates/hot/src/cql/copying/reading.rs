@@ -88,7 +88,7 @@ impl Store {
         Ok(Page { items, next: last.map(|plan| plan.day().0.to_string()) })
     }
 
-    async fn copied_serial(&self, of: Day) -> Result<u64> {
+    pub(in crate::cql) async fn copied_serial(&self, of: Day) -> Result<u64> {
         let cql = "SELECT next_serial FROM minted_run WHERE day = ? LIMIT 1";
         let row: Option<(Option<i64>,)> = self.cluster.row(Manner::Read, cql, (date(of),)).await?;
         match row.and_then(|(next,)| next) {
@@ -109,7 +109,10 @@ impl Store {
         Ok(Page { items, next })
     }
 
-    pub(super) async fn copied_campaign(&self, id: &CampaignId) -> Result<Option<CopiedCampaign>> {
+    pub(in crate::cql) async fn copied_campaign(
+        &self,
+        id: &CampaignId,
+    ) -> Result<Option<CopiedCampaign>> {
         self.known.forget(id);
         let Some(here) = self.terms(id).await? else { return Ok(None) };
         let cql = "SELECT created_as FROM campaign WHERE campaign_id = ? LIMIT 1";

@@ -1,0 +1,436 @@
+//! A cluster as `verify` sees it.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{CampaignId, OperationId, UserId};
+use coupon::time::Day;
+use router::Owner;
+use scylla::DeserializeRow;
+use scylla::response::PagingState;
+use scylla::value::{CqlDate, CqlTimestamp};
+
+use super::claims::EntryValue;
+use super::session::{Manner, Result, damaged};
+use super::several::several;
+use super::shelves::{Listed, shelf_plan};
+use super::values::{CouponRow, day, instant, millis, parsed, signed, tie};
+use super::{CqlHot, Store, examine};
+use crate::HotError;
+use crate::audit::{
+    Audit, AuditBatch, AuditCampaign, AuditClaim, AuditDay, AuditEntry, AuditEntryIs, AuditPage,
+    AuditRow, Begun, CountShift, Hint, HintKind, Manners, RowIs,
+};
+
+/// Rows that are looked at at a time.
+const AT_ONCE: usize = 128;
+
+/// Campaigns that are read at a time.
+const CAMPAIGNS_AT_ONCE: usize = 8;
+
+/// Names of campaigns of one read.
+const NAMES: usize = 1_000;
+
+macro_rules! entry_columns {
+    () => {
+        "SELECT code, kind, campaign_id, batch_id, shelf_day, valid_from, expires_at"
+    };
+}
+
+#[async_trait]
+impl Audit for CqlHot {
+    fn manners(&self) -> Manners {
+        Manners::StepByStep
+    }
+
+    async fn audit_files(&self) -> Result<Vec<String>> {
+        self.store.stray_partitions().await
+    }
+
+    async fn audit_days(&self) -> Result<Vec<AuditDay>> {
+        self.store.audit_days().await
+    }
+
+    async fn audit_rows(&self, day: Day, after: String, limit: usize) -> Result<Vec<AuditRow>> {
+        self.store.audit_rows(day, &after, limit).await
+    }
+
+    async fn audit_spots(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<AuditRow>>> {
+        let looks = spots.iter().map(|(day, code)| self.store.audit_spot(*day, code));
+        several(AT_ONCE, looks).await
+    }
+
+    async fn audit_campaigns(&self) -> Result<Vec<AuditCampaign>> {
+        self.store.audit_campaigns().await
+    }
+
+    async fn audit_entries(
+        &self,
+        after: Option<String>,
+        _limit: usize,
+    ) -> Result<AuditPage<AuditEntry>> {
+        let cql = concat!(entry_columns!(), " FROM directory");
+        let (rows, next) = self.store.audit_page::<EntryRow>(cql, after).await?;
+        Ok(AuditPage { items: rows.into_iter().filter_map(EntryRow::entry).collect(), next })
+    }
+
+    async fn audit_entries_of(&self, codes: Vec<Code>) -> Result<Vec<Option<AuditEntry>>> {
+        let cql = concat!(entry_columns!(), " FROM directory WHERE code = ?");
+        let looks = codes.iter().map(|code| async move {
+            let row: Option<EntryRow> =
+                self.store.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
+            Ok::<_, HotError>(row.and_then(EntryRow::entry))
+        });
+        several(AT_ONCE, looks).await
+    }
+
+    async fn audit_claims(
+        &self,
+        after: Option<String>,
+        _limit: usize,
+    ) -> Result<AuditPage<AuditClaim>> {
+        let cql = "SELECT campaign_id, user_id, claimed FROM claim";
+        let (rows, next) = self.store.audit_page::<ClaimsRow>(cql, after).await?;
+        let mut items = Vec::new();
+        for row in rows {
+            let campaign: CampaignId = parsed("campaign_id", &row.campaign_id)?;
+            let user: UserId = parsed("user_id", &row.user_id)?;
+            for value in row.claimed.iter().flat_map(BTreeMap::values) {
+                items.push(claim(&campaign, &user, value)?);
+            }
+        }
+        Ok(AuditPage { items, next })
+    }
+
+    async fn audit_claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
+        let cql = "SELECT campaign_id, user_id, claimed FROM claim \
+                   WHERE campaign_id = ? AND user_id = ?";
+        let looks = asked.iter().map(|(campaign, user, code)| async move {
+            let values = (campaign.as_str(), user.as_str());
+            let row: Option<ClaimsRow> = self.store.cluster.row(Manner::Read, cql, values).await?;
+            let claimed = row.and_then(|row| row.claimed).unwrap_or_default();
+            Ok::<_, HotError>(claimed.values().any(|entry| entry.code == code.as_str()))
+        });
+        several(AT_ONCE, looks).await
+    }
+
+    async fn audit_hints(
+        &self,
+        kind: HintKind,
+        after: Option<String>,
+        _limit: usize,
+    ) -> Result<AuditPage<Hint>> {
+        let cql = match kind {
+            HintKind::Wallet => {
+                "SELECT user_id, expires_at, code, shelf_day, WRITETIME(shelf_day) AS written \
+                 FROM wallet"
+            }
+            HintKind::Expiring => {
+                "SELECT campaign_id AS user_id, expires_at, code, shelf_day, \
+                 WRITETIME(shelf_day) AS written FROM expiring"
+            }
+        };
+        let (rows, next) = self.store.audit_page::<HintRow>(cql, after).await?;
+        let hints = rows.into_iter().filter_map(|row| row.hint(kind).transpose());
+        Ok(AuditPage { items: hints.collect::<Result<_>>()?, next })
+    }
+
+    async fn audit_unhinted(&self, coupons: Vec<(Day, Coupon)>) -> Result<Vec<Vec<HintKind>>> {
+        let looks = coupons.iter().map(|(_, coupon)| async move {
+            let mut missing = Vec::new();
+            if !self.store.has_wallet(coupon).await? {
+                missing.push(HintKind::Wallet);
+            }
+            if !self.store.has_expiring(coupon).await? {
+                missing.push(HintKind::Expiring);
+            }
+            Ok::<_, HotError>(missing)
+        });
+        several(AT_ONCE, looks).await
+    }
+
+    async fn mend_hints(&self, day: Day, coupon: Coupon) -> Result<()> {
+        if let Some(holder) = coupon.holder() {
+            self.store.write_wallet(holder, &coupon, day).await?;
+        }
+        self.store.write_expiring(coupon.genesis().campaign.as_str(), &coupon, day).await
+    }
+
+    async fn remove_hints(&self, hints: Vec<Hint>) -> Result<()> {
+        several(AT_ONCE, hints.iter().map(|hint| self.store.remove_old_hint(hint))).await.map(drop)
+    }
+
+    /// Each process writes its own sums and nobody else's: a sum that is set right from outside
+    /// would be wrong again when its process writes it down next.
+    async fn mend_counts(&self, _shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+impl Store {
+    /// A page of a walk over a whole table: what the engine calls its state is the position.
+    async fn audit_page<R>(
+        &self,
+        cql: &'static str,
+        after: Option<String>,
+    ) -> Result<(Vec<R>, Option<String>)>
+    where
+        R: for<'f> scylla::deserialize::row::DeserializeRow<'f, 'f>,
+    {
+        let from = match after {
+            None => PagingState::start(),
+            Some(text) => PagingState::new_from_raw_bytes(bytes_of(&text)?),
+        };
+        let (rows, next) = self.cluster.page(cql, (), from).await?;
+        let next = next.and_then(|state| state.as_bytes_slice().map(|bytes| text_of(bytes)));
+        Ok((rows, next))
+    }
+
+    /// Partitions in which no coupon of ours can be.
+    async fn stray_partitions(&self) -> Result<Vec<String>> {
+        let plans = self.plans().await?;
+        let places: BTreeMap<Day, i32> =
+            plans.iter().map(|plan| (plan.day(), 1 << plan.bits().min(30))).collect();
+        let cql = "SELECT DISTINCT shelf_day, bucket FROM coupon";
+        let (mut faults, mut from) = (BTreeMap::new(), Some(PagingState::start()));
+        while let Some(state) = from {
+            let (rows, next) = self.cluster.page::<(CqlDate, i32)>(cql, (), state).await?;
+            for (of, bucket) in rows {
+                let of = day(of);
+                let fault = match places.get(&of) {
+                    None => format!("there are rows on day {}, which has no plan", of.0),
+                    Some(places) if bucket < 0 || bucket >= *places => {
+                        format!(
+                            "there are rows in place {bucket} of day {}, which has {places}",
+                            of.0
+                        )
+                    }
+                    Some(_) => continue,
+                };
+                faults.entry((of, bucket)).or_insert(fault);
+            }
+            from = next;
+        }
+        Ok(faults.into_values().collect())
+    }
+
+    async fn audit_days(&self) -> Result<Vec<AuditDay>> {
+        let plans = self.plans().await?;
+        let days = plans.iter().map(|plan| async move {
+            let next_serial = self.copied_serial(plan.day()).await?;
+            let plan = shelf_plan(plan);
+            Ok::<_, HotError>(AuditDay { day: plan.day, plan: Some(plan), next_serial })
+        });
+        several(AT_ONCE, days).await
+    }
+
+    async fn audit_rows(&self, day: Day, after: &str, limit: usize) -> Result<Vec<AuditRow>> {
+        // Whatever is written between two codes is no code, and would not be looked for.
+        let after = (!after.is_empty()).then(|| parsed::<Code>("code", after)).transpose()?;
+        let rows = self.merged(day, after, limit, Listed::All).await?;
+        let looks = rows.iter().map(|(bucket, row)| self.audit_row(row, *bucket));
+        several(AT_ONCE, looks).await
+    }
+
+    async fn audit_spot(&self, day: Day, code: &Code) -> Result<Vec<AuditRow>> {
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(Vec::new()) };
+        match self.row_of(Manner::Read, day, bucket, code).await? {
+            Some(row) => Ok(vec![self.audit_row(&row, bucket).await?]),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn audit_row(&self, row: &CouponRow, bucket: i32) -> Result<AuditRow> {
+        let code = row.code()?;
+        let led_to = self.bucket(row.day(), &code).await?;
+        let astray = (led_to != Some(bucket))
+            .then(|| format!("it lies in place {bucket}, its code leads to {led_to:?}"));
+        let is = match (row.is_stub(), row.moved_to()) {
+            (true, _) => RowIs::Stub { version: row.archived() },
+            (false, Some(to)) => RowIs::Moved { to },
+            // The bucket is not looked at.
+            (false, None) => match self.located(row, 0).await {
+                Ok(located) => RowIs::Coupon {
+                    differs: examine::disagreement(row, &located.coupon),
+                    coupon: Box::new(located.coupon),
+                },
+                Err(HotError::Damaged(why)) => RowIs::Unreadable(why),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(AuditRow { code: code.to_string(), is, astray })
+    }
+
+    async fn audit_campaigns(&self) -> Result<Vec<AuditCampaign>> {
+        // What this very process has counted.
+        self.tallies.write_down(self).await;
+        let (mut campaigns, mut after) = (Vec::new(), None);
+        loop {
+            let names = self.campaign_names(after.as_ref(), NAMES).await?;
+            let Some(last) = names.last().cloned() else { return Ok(campaigns) };
+            let found = names.iter().map(|id| self.copied_campaign(id));
+            for campaign in several(CAMPAIGNS_AT_ONCE, found).await?.into_iter().flatten() {
+                let batches = campaign.batches.into_iter().map(|batch| AuditBatch {
+                    id: batch.id,
+                    run: batch.run,
+                    count: batch.run.map_or(batch.arrived, |run| run.count),
+                    made_at: batch.created_at,
+                    offered: batch.offered,
+                });
+                let batches: Vec<AuditBatch> = batches.collect();
+                campaigns.push(AuditCampaign {
+                    terms: std::sync::Arc::new(campaign.terms),
+                    stock: batches.iter().map(|batch| batch.count).sum(),
+                    all: campaign.counts.all,
+                    cold: campaign.counts.cold,
+                    rows: None,
+                    batches,
+                });
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn has_wallet(&self, coupon: &Coupon) -> Result<bool> {
+        let Some(holder) = coupon.holder() else { return Ok(true) };
+        let cql = "SELECT code FROM wallet WHERE user_id = ? AND expires_at = ? AND tie = ? \
+                   AND code = ?";
+        let code = coupon.code();
+        let at = instant(coupon.expires_at());
+        let values = (holder.as_str(), at, signed(tie(code)), code.as_str());
+        let hint: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
+        Ok(hint.is_some())
+    }
+
+    async fn remove_old_hint(&self, hint: &Hint) -> Result<()> {
+        let (code, at) = (hint.code.as_str(), instant(hint.expires_at));
+        let tie = signed(tie(&hint.code));
+        match (hint.kind, &hint.user) {
+            (HintKind::Wallet, Some(user)) => {
+                let cql = "DELETE FROM wallet USING TIMESTAMP ? WHERE user_id = ? \
+                           AND expires_at = ? AND tie = ? AND code = ?";
+                self.cluster.write(cql, (hint.written_at, user.as_str(), at, tie, code)).await
+            }
+            (HintKind::Wallet, None) => Ok(()),
+            (HintKind::Expiring, _) => {
+                let cql = "DELETE FROM expiring USING TIMESTAMP ? WHERE expires_on = ? \
+                           AND shard = ? AND expires_at = ? AND tie = ? AND code = ?";
+                let (on, shard) = super::hints::expiring_place(hint.expires_at, &hint.code);
+                self.cluster.write(cql, (hint.written_at, on, shard, at, tie, code)).await
+            }
+        }
+    }
+}
+
+fn claim(campaign: &CampaignId, user: &UserId, value: &EntryValue) -> Result<AuditClaim> {
+    let sequence = usize::try_from(value.sequence).unwrap_or(0);
+    let operation = OperationId(value.operation.as_u128());
+    Ok(AuditClaim {
+        campaign: campaign.clone(),
+        user: user.clone(),
+        code: parsed("claim.code", &value.code)?,
+        day: day(value.shelf_day),
+        issue: value.issue.and_then(|issue| usize::try_from(issue).ok()),
+        begun: (sequence > 0).then_some(Begun { sequence, operation }),
+    })
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(text: &str) -> Result<Vec<u8>> {
+    let pairs = (0..text.len() / 2).map(|at| text.get(2 * at..2 * at + 2).unwrap_or_default());
+    pairs.map(|pair| u8::from_str_radix(pair, 16).map_err(damaged)).collect()
+}
+
+#[derive(DeserializeRow)]
+struct EntryRow {
+    code: String,
+    kind: Option<String>,
+    campaign_id: Option<String>,
+    batch_id: Option<String>,
+    shelf_day: Option<CqlDate>,
+    valid_from: Option<CqlTimestamp>,
+    expires_at: Option<CqlTimestamp>,
+}
+
+impl EntryRow {
+    /// `None` where only the key is there: nobody has finished it.
+    fn entry(self) -> Option<AuditEntry> {
+        let kind = self.kind.clone()?;
+        let name = |text: &Option<String>| text.clone().unwrap_or_default();
+        let read = || -> Result<AuditEntryIs> {
+            Ok(match kind.as_str() {
+                "gone" => AuditEntryIs::Gone,
+                "shared" => {
+                    let campaign = parsed("campaign_id", &name(&self.campaign_id))?;
+                    AuditEntryIs::Shared { campaign }
+                }
+                "coupon" => AuditEntryIs::Coupon {
+                    owner: Owner {
+                        campaign: parsed("campaign_id", &name(&self.campaign_id))?,
+                        batch: parsed("batch_id", &name(&self.batch_id))?,
+                    },
+                    day: self.shelf_day.map(day).ok_or_else(|| damaged("no shelf_day"))?,
+                    line: self.valid_from.map(millis).zip(self.expires_at.map(millis)),
+                },
+                other => return Err(damaged(format!("kind is {other:?}"))),
+            })
+        };
+        let is = read().unwrap_or_else(|error| AuditEntryIs::Unreadable(error.to_string()));
+        Some(AuditEntry { code: self.code, is })
+    }
+}
+
+#[derive(DeserializeRow)]
+struct ClaimsRow {
+    campaign_id: String,
+    user_id: String,
+    claimed: Option<BTreeMap<i32, EntryValue>>,
+}
+
+#[derive(DeserializeRow)]
+struct HintRow {
+    user_id: Option<String>,
+    expires_at: CqlTimestamp,
+    code: String,
+    shelf_day: Option<CqlDate>,
+    written: Option<i64>,
+}
+
+impl HintRow {
+    /// `None` for one of which only the key is there: it says nothing.
+    fn hint(self, kind: HintKind) -> Result<Option<Hint>> {
+        let (Some(shelf), Some(written_at)) = (self.shelf_day, self.written) else {
+            return Ok(None);
+        };
+        let user = match kind {
+            HintKind::Wallet => Some(parsed("user_id", self.user_id.as_deref().unwrap_or(""))?),
+            HintKind::Expiring => None,
+        };
+        Ok(Some(Hint {
+            kind,
+            code: parsed("code", &self.code)?,
+            day: day(shelf),
+            expires_at: millis(self.expires_at),
+            user,
+            written_at,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_back() {
+        for bytes in [&[] as &[u8], &[0, 1, 0xff], b"state"] {
+            assert_eq!(bytes_of(&text_of(bytes)).ok().as_deref(), Some(bytes));
+        }
+        assert!(bytes_of("zz").is_err());
+    }
+}

@@ -1,0 +1,488 @@
+//! The directory, the claims and the hints: whether what they name is there.
+
+use std::collections::BTreeMap;
+
+use cold::ColdError;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Deed};
+use coupon::time::Day;
+use hot::audit::{
+    AuditClaim, AuditEntry, AuditEntryIs, AuditRow, HINT_KINDS, Hint, HintKind, Manners, RowIs,
+};
+
+use crate::finding::{Finding, Kind, Note, Said};
+use crate::rules;
+use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
+
+/// Items of a page.
+const PAGE: usize = 2_000;
+
+/// Coupons that are looked for in cold because something leads there: each is a read of its own.
+const FOLLOWED_MAX: u64 = 100_000;
+
+/// A coupon is moved a few times in its life; more hops than this is a circle.
+const HOPS_MAX: usize = 64;
+
+/// A hint that is younger may be one whose coupon is still to be written: no write is under way for
+/// so long.
+const HINT_AGE_MIN_MICROS: i64 = 3_600_000_000;
+
+/// Where a coupon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Here it is.
+    Found(Box<Coupon>),
+    /// In cold, where it was not looked at.
+    Beyond,
+    /// Its row cannot be read: that is told of elsewhere.
+    Unreadable,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Verifier<'_> {
+    pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
+        let mut after = None;
+        loop {
+            let page = self.hot.audit_entries(after, PAGE).await?;
+            self.report.entries += page.items.len() as u64;
+            let mut wrong = self.wrong_entries(page.items, Sure::No).await?;
+            for pause in self.pauses() {
+                if wrong.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                let codes: Vec<Code> =
+                    wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
+                if codes.len() < wrong.len() {
+                    // What is no code cannot be asked for: it stays as it was read.
+                    break;
+                }
+                let again = self.hot.audit_entries_of(codes).await?;
+                wrong =
+                    self.wrong_entries(again.into_iter().flatten().collect(), Sure::Yes).await?;
+            }
+            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            self.tick();
+            after = page.next;
+            if after.is_none() {
+                return self.words().await;
+            }
+        }
+    }
+
+    /// Entries that name what is not there.
+    async fn wrong_entries(
+        &mut self,
+        entries: Vec<AuditEntry>,
+        sure: Sure,
+    ) -> Result<Vec<(AuditEntry, Finding)>, VerifyError> {
+        let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match (&entry.is, rules::code_of(&entry.code)) {
+                (AuditEntryIs::Unreadable(why), _) => {
+                    let finding = entry_alone(
+                        &entry,
+                        why.clone(),
+                        "this release",
+                        "cannot have written that",
+                    );
+                    wrong.push((entry, finding));
+                }
+                (_, None) => {
+                    let says = "a text that is no code".to_owned();
+                    let finding =
+                        entry_alone(&entry, says, "this release", "cannot have written that");
+                    wrong.push((entry, finding));
+                }
+                (AuditEntryIs::Gone, Some(_)) => {}
+                (AuditEntryIs::Shared { campaign }, Some(code)) => {
+                    let terms = self.knows.terms(campaign);
+                    let word = terms.as_ref().and_then(|terms| terms.shared_code.clone());
+                    if terms.is_some() && word.as_ref() != Some(&code) {
+                        let says = format!("the word of campaign {campaign}");
+                        let has = word.map_or("no word".to_owned(), |word| word.to_string());
+                        let mut finding = entry_alone(&entry, says, "the campaign", &has);
+                        finding.kind = Kind::WordAstray;
+                        wrong.push((entry, finding));
+                    }
+                }
+                (AuditEntryIs::Coupon { day, .. }, Some(code)) => {
+                    let day = *day;
+                    of_coupons.push((entry, day, code));
+                }
+            }
+        }
+        self.wrong_coupons(of_coupons, sure, &mut wrong).await?;
+        Ok(wrong)
+    }
+
+    async fn wrong_coupons(
+        &mut self,
+        entries: Vec<(AuditEntry, Day, Code)>,
+        sure: Sure,
+        wrong: &mut Vec<(AuditEntry, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let mut spots: Vec<(Day, Code)> = Vec::new();
+        let mut homes = Vec::new();
+        for (_, day, code) in &entries {
+            spots.push((*day, code.clone()));
+            let home = match self.knows.serial(self.hot, self.keys, code).await? {
+                Some(serial) => Some(serial.run.day).filter(|home| home != day),
+                None => None,
+            };
+            homes.push(home);
+        }
+        let there = self.hot.audit_spots(spots).await?;
+        let at_home = homes.iter().zip(&entries);
+        let at_home = at_home.filter_map(|(home, (_, _, code))| Some(((*home)?, code.clone())));
+        let mut left = self.hot.audit_spots(at_home.collect()).await?.into_iter();
+        let mut nowhere: Vec<(AuditEntry, Day, Code)> = Vec::new();
+        for (((entry, day, code), rows), home) in entries.into_iter().zip(there).zip(homes) {
+            let left = home.and_then(|_| left.next()).unwrap_or_default();
+            let stays = |row: &&AuditRow| !matches!(row.is, RowIs::Moved { .. });
+            if let (Some(home), true) = (home, left.iter().any(|row| stays(&row))) {
+                // Its row there is looked at with its shelf, where the directory is not asked.
+                self.suspects.add(home, code.clone());
+            }
+            if rows.is_empty() {
+                nowhere.push((entry, day, code));
+            }
+        }
+        self.entries_of_nobody(nowhere, sure, wrong).await
+    }
+
+    /// Entries whose shelf has neither a row nor a stub.
+    async fn entries_of_nobody(
+        &mut self,
+        entries: Vec<(AuditEntry, Day, Code)>,
+        sure: Sure,
+        wrong: &mut Vec<(AuditEntry, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
+        let mut beyond = Vec::new();
+        for (entry, day, code) in entries {
+            let is_sealed = match sealed.get(&day) {
+                Some(is_sealed) => *is_sealed,
+                None => {
+                    let is_sealed = self.hot.shelf(day).await?.is_some_and(|plan| plan.sealed);
+                    sealed.insert(day, is_sealed);
+                    is_sealed
+                }
+            };
+            let says = format!("a coupon on shelf {}", cold::day_text(day));
+            match (is_sealed, self.hot.manners()) {
+                (true, _) => beyond.push((day, code, entry)),
+                (false, Manners::StepByStep) => self.note(Note::EntryBegun),
+                (false, Manners::OneTransaction) => {
+                    let finding = entry_alone(&entry, says, "hot", "neither a row nor a stub");
+                    wrong.push((entry, finding));
+                }
+            }
+        }
+        let spots: Vec<(Day, Code)> =
+            beyond.iter().map(|(day, code, _)| (*day, code.clone())).collect();
+        let found = self.in_cold(&spots, sure).await?;
+        for ((day, _, entry), found) in beyond.into_iter().zip(found) {
+            let says = format!("a coupon on shelf {}", cold::day_text(day));
+            match (found, self.hot.manners()) {
+                (Whereabouts::Nowhere, Manners::OneTransaction) => {
+                    let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
+                    wrong.push((entry, finding));
+                }
+                // An import may have won it and never come to its row.
+                (Whereabouts::Nowhere, Manners::StepByStep) => self.note(Note::EntryBegun),
+                (Whereabouts::Beyond, _) => self.note(Note::NotFollowed),
+                (Whereabouts::Found(_) | Whereabouts::Unreadable, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Every campaign's word is in the directory.
+    async fn words(&mut self) -> Result<(), VerifyError> {
+        for campaign in self.knows.shared() {
+            let Some(word) = campaign.shared_code.clone() else { continue };
+            let entry = self.hot.audit_entries_of(vec![word.clone()]).await?.pop().flatten();
+            let is_its = entry.as_ref().is_some_and(|entry| {
+                matches!(&entry.is, AuditEntryIs::Shared { campaign: of } if *of == campaign.id)
+            });
+            if !is_its {
+                let one =
+                    Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
+                let other = Said::new("the directory", "does not lead to it");
+                self.found(Kind::WordAstray, word.as_str(), one, other);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
+        let mut after = None;
+        loop {
+            let page = self.hot.audit_claims(after, PAGE).await?;
+            self.report.claims += page.items.len() as u64;
+            let mut wrong = self.wrong_claims(page.items, Sure::No).await?;
+            for pause in self.pauses() {
+                if wrong.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                let claims: Vec<AuditClaim> = wrong.into_iter().map(|(claim, _)| claim).collect();
+                let asked = claims.iter();
+                let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
+                let there = self.hot.audit_claimed(asked.collect()).await?;
+                let still =
+                    claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
+                wrong = self.wrong_claims(still.collect(), Sure::Yes).await?;
+            }
+            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            self.tick();
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wrong_claims(
+        &mut self,
+        claims: Vec<AuditClaim>,
+        sure: Sure,
+    ) -> Result<Vec<(AuditClaim, Finding)>, VerifyError> {
+        let spots: Vec<(Day, Code)> = claims.iter().map(|it| (it.day, it.code.clone())).collect();
+        let found = self.whereabouts(&spots, sure).await?;
+        let mut wrong = Vec::new();
+        for (claim, found) in claims.into_iter().zip(found) {
+            match judge_claim(&claim, &found, self.hot.manners()) {
+                Claimed::Right => {}
+                Claimed::Noted(note) => {
+                    if sure == Sure::No {
+                        self.note(note);
+                    }
+                }
+                Claimed::Wrong(finding) => wrong.push((claim, *finding)),
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Where coupons are by now that were once in these spots, through every move.
+    pub(crate) async fn whereabouts(
+        &mut self,
+        spots: &[(Day, Code)],
+        sure: Sure,
+    ) -> Result<Vec<Whereabouts>, VerifyError> {
+        let mut found = vec![Whereabouts::Nowhere; spots.len()];
+        let mut open: Vec<(usize, Day, Code)> =
+            spots.iter().enumerate().map(|(at, (day, code))| (at, *day, code.clone())).collect();
+        let mut beyond: Vec<(usize, Day, Code, Behind)> = Vec::new();
+        for _ in 0..HOPS_MAX {
+            if open.is_empty() {
+                break;
+            }
+            let asked = open.iter().map(|(_, day, code)| (*day, code.clone())).collect();
+            let rows = self.hot.audit_spots(asked).await?;
+            let (mut moved, mut absent) = (Vec::new(), Vec::new());
+            for ((at, day, code), rows) in open.into_iter().zip(rows) {
+                match rows.into_iter().next().map(|row| row.is) {
+                    Some(RowIs::Coupon { coupon, .. }) => found[at] = Whereabouts::Found(coupon),
+                    Some(RowIs::Unreadable(_)) => found[at] = Whereabouts::Unreadable,
+                    Some(RowIs::Stub { .. }) => beyond.push((at, day, code, Behind::Stub)),
+                    Some(RowIs::Moved { to }) => moved.push((at, to, code)),
+                    None => absent.push((at, day, code)),
+                }
+            }
+            let codes = absent.iter().map(|(_, _, code)| code.clone()).collect();
+            let entries = self.hot.audit_entries_of(codes).await?;
+            for ((at, day, code), entry) in absent.into_iter().zip(entries) {
+                match entry.map(|entry| entry.is) {
+                    Some(AuditEntryIs::Coupon { day: entered, .. }) if entered > day => {
+                        moved.push((at, entered, code));
+                    }
+                    _ => beyond.push((at, day, code, Behind::Nothing)),
+                }
+            }
+            open = moved;
+        }
+        let spots: Vec<(Day, Code)> =
+            beyond.iter().map(|(_, day, code, _)| (*day, code.clone())).collect();
+        let archived = self.in_cold(&spots, sure).await?;
+        for ((at, _, _, behind), archived) in beyond.into_iter().zip(archived) {
+            found[at] = match (behind, archived) {
+                // That is told of the stub.
+                (Behind::Stub, Whereabouts::Nowhere) => Whereabouts::Unreadable,
+                (_, archived) => archived,
+            };
+        }
+        Ok(found)
+    }
+
+    /// What cold has of these, as far as that is asked.
+    async fn in_cold(
+        &mut self,
+        spots: &[(Day, Code)],
+        sure: Sure,
+    ) -> Result<Vec<Whereabouts>, VerifyError> {
+        let mut found = vec![Whereabouts::Nowhere; spots.len()];
+        let mut days: BTreeMap<Day, Vec<usize>> = BTreeMap::new();
+        for (at, (day, _)) in spots.iter().enumerate() {
+            days.entry(*day).or_default().push(at);
+        }
+        for (day, places) in days {
+            let is_known = self.hot.shelf(day).await?;
+            if self.cold_is == ColdIs::Unused {
+                continue;
+            }
+            let enough = sure == Sure::No && self.followed >= FOLLOWED_MAX;
+            if !self.has_cold_log() || (enough && is_known.is_some()) {
+                places.iter().for_each(|at| found[*at] = Whereabouts::Beyond);
+                continue;
+            }
+            self.followed += places.len() as u64;
+            let codes: Vec<Code> = places.iter().map(|at| spots[*at].1.clone()).collect();
+            match self.cold.find(day, &codes).await {
+                Ok(coupons) => {
+                    for (at, coupon) in places.into_iter().zip(coupons) {
+                        if let Some(coupon) = coupon {
+                            found[at] = Whereabouts::Found(Box::new(coupon));
+                        }
+                    }
+                }
+                Err(ColdError::Damaged { .. }) => {
+                    places.iter().for_each(|at| found[*at] = Whereabouts::Beyond);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn hints(&mut self) -> Result<(), VerifyError> {
+        for kind in HINT_KINDS {
+            let mut after = None;
+            loop {
+                let page = self.hot.audit_hints(kind, after, PAGE).await?;
+                self.report.hints += page.items.len() as u64;
+                self.hints_of(page.items).await?;
+                self.tick();
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hints_of(&mut self, hints: Vec<Hint>) -> Result<(), VerifyError> {
+        let too_many = self.leading_nowhere(hints).await?;
+        too_many.iter().for_each(|_| self.note(Note::HintTooMany));
+        let now = self.now.0.saturating_mul(1_000);
+        let is_old = |hint: &Hint| hint.written_at < now.saturating_sub(HINT_AGE_MIN_MICROS);
+        let old: Vec<Hint> = too_many.into_iter().filter(is_old).collect();
+        if self.options.repair == Repair::Derived && !old.is_empty() {
+            // Once more, right before they go.
+            let old = self.leading_nowhere(old).await?;
+            self.report.removed_hints += old.len() as u64;
+            self.hot.remove_hints(old).await?;
+        }
+        Ok(())
+    }
+
+    async fn leading_nowhere(&self, hints: Vec<Hint>) -> Result<Vec<Hint>, VerifyError> {
+        let spots = hints.iter().map(|hint| (hint.day, hint.code.clone())).collect();
+        let rows = self.hot.audit_spots(spots).await?;
+        let leads = |hint: &Hint, rows: &[AuditRow]| {
+            rows.iter().any(|row| match &row.is {
+                RowIs::Coupon { coupon, .. } => {
+                    let is_his = match hint.kind {
+                        HintKind::Wallet => coupon.holder() == hint.user.as_ref(),
+                        HintKind::Expiring => true,
+                    };
+                    is_his && coupon.expires_at() == hint.expires_at
+                }
+                // What cannot be read may be what it is about.
+                RowIs::Unreadable(_) => true,
+                RowIs::Stub { .. } | RowIs::Moved { .. } => false,
+            })
+        };
+        let pairs = hints.into_iter().zip(rows);
+        Ok(pairs.filter_map(|(hint, rows)| (!leads(&hint, &rows)).then_some(hint)).collect())
+    }
+}
+
+/// What leads to cold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Stub,
+    Nothing,
+}
+
+/// Whether this is a second look, which spares nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sure {
+    Yes,
+    No,
+}
+
+fn entry_alone(entry: &AuditEntry, says: String, place: &str, other: &str) -> Finding {
+    Finding {
+        kind: Kind::EntryAlone,
+        about: entry.code.clone(),
+        one: Said::new("the directory", says),
+        other: Said::new(place, other),
+    }
+}
+
+/// What is said of an entry of a claim.
+pub(crate) enum Claimed {
+    Right,
+    Noted(Note),
+    Wrong(Box<Finding>),
+}
+
+pub(crate) fn judge_claim(claim: &AuditClaim, found: &Whereabouts, manners: Manners) -> Claimed {
+    let wrong = |kind, says: String| {
+        let place = format!("the claim of {} in {}", claim.user, claim.campaign);
+        let names = format!("it names {}, on shelf {}", claim.code, cold::day_text(claim.day));
+        let about = claim.code.to_string();
+        let other = Said::new("the coupon", says);
+        Claimed::Wrong(Box::new(Finding { kind, about, one: Said::new(place, names), other }))
+    };
+    match found {
+        Whereabouts::Beyond => Claimed::Noted(Note::NotFollowed),
+        Whereabouts::Unreadable => Claimed::Right,
+        Whereabouts::Nowhere => match (manners, claim.begun) {
+            (Manners::StepByStep, Some(_)) => Claimed::Noted(Note::ClaimBegun),
+            _ => wrong(Kind::ClaimAlone, "it is nowhere".to_owned()),
+        },
+        Whereabouts::Found(coupon) => match (was_given(claim, coupon), claim.begun) {
+            (true, _) => Claimed::Right,
+            (false, Some(_)) => Claimed::Noted(Note::ClaimBegun),
+            (false, None) => {
+                let holder = coupon.holder().map_or("nobody", |holder| holder.as_str());
+                wrong(Kind::ClaimOfAnother, format!("never this user's; {holder} has it"))
+            }
+        },
+    }
+}
+
+/// Whether the coupon has the event that the entry is about.
+fn was_given(claim: &AuditClaim, coupon: &Coupon) -> bool {
+    let to_him = |deed: &Deed| match deed {
+        Deed::Issued { to, .. } => *to == claim.user,
+        Deed::Redeemed { by, .. } => by.as_ref() == Some(&claim.user),
+        Deed::RedemptionCancelled { .. }
+        | Deed::Revoked { .. }
+        | Deed::Voided { .. }
+        | Deed::Extended { .. } => false,
+    };
+    let event = |number: usize| coupon.events().get(number.checked_sub(1)?);
+    match (claim.begun, claim.issue) {
+        (Some(begun), _) => event(begun.sequence)
+            .is_some_and(|event| event.operation == begun.operation && to_him(&event.deed)),
+        (None, Some(issue)) => event(issue).is_some_and(|event| to_him(&event.deed)),
+        (None, None) => coupon.events().iter().any(|event| to_him(&event.deed)),
+    }
+}

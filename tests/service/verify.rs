@@ -1,0 +1,628 @@
+//! `couponry verify`: a store of both tiers with coupons of every kind has nothing to find, and
+//! whatever is damaged by hand is found under its name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::client::{Client, at_once};
+use super::data::{Data, Ran};
+use super::finished::{
+    campaign, cold, compact, copy_all, day_that_is_over, files, import, issued, left_over, order,
+    redeemed, serve,
+};
+
+/// What a run has said.
+#[derive(Debug)]
+struct Verified {
+    code: Option<i32>,
+    findings: Vec<Value>,
+    summary: Value,
+    stderr: String,
+}
+
+impl Verified {
+    fn of(ran: Ran) -> Verified {
+        let mut lines: Vec<Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let summary = lines.pop().map_or(Value::Null, |mut last| last["summary"].take());
+        Verified { code: ran.code, findings: lines, summary, stderr: ran.stderr }
+    }
+
+    fn kinds(&self) -> BTreeSet<&str> {
+        self.findings.iter().filter_map(|it| it["finding"].as_str()).collect()
+    }
+
+    fn about(&self, kind: &str) -> BTreeSet<&str> {
+        let of_kind = self.findings.iter().filter(|it| it["finding"] == kind);
+        of_kind.filter_map(|it| it["about"].as_str()).collect()
+    }
+
+    #[track_caller]
+    fn is_clean(self, name: &str) -> Verified {
+        assert_eq!(self.code, Some(0), "{name}: {self:#?}");
+        assert!(self.findings.is_empty(), "{name}: {self:#?}");
+        self
+    }
+}
+
+fn verify(data: &Data, more: &[&str]) -> Verified {
+    let arguments = ["verify", "--format", "jsonl"].iter().chain(more).copied();
+    Verified::of(data.run(&arguments.collect::<Vec<_>>()))
+}
+
+fn bare(code: &str) -> String {
+    code.rsplit('-').take(4).collect::<Vec<_>>().into_iter().rev().collect()
+}
+
+fn hot(data: &Data) -> Connection {
+    Connection::open(data.path().join("hot.db")).expect("hot.db")
+}
+
+fn done(data: &Data, sql: &str) {
+    let changed = hot(data).execute(sql, []).expect(sql);
+    assert!(changed > 0, "nothing was changed: {sql}");
+}
+
+fn asked(data: &Data, sql: &str) -> String {
+    hot(data).query_row(sql, [], |row| row.get(0)).expect(sql)
+}
+
+/// A store with coupons of every kind, in both tiers; nobody works with it any more.
+struct Scene {
+    data: Data,
+    /// Issued to ann, minted, in hot.
+    anns: String,
+    /// Archived by the Closed pass, of `c`.
+    archived: String,
+    /// Archived by the Expired pass, foreign.
+    expired: String,
+    /// Foreign and issued, in hot.
+    foreign: String,
+    /// Given out and taken back.
+    revoked: String,
+    /// Cancelled once and redeemed anew.
+    cancelled: String,
+    /// Moved to a later shelf.
+    moved: String,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let data = Data::new();
+        let token = data.token("admin", "root");
+        let server = serve(&data);
+        let admin = &mut server.client(&token);
+        campaign(admin, "c", 1_000);
+        let open = json!({"campaign_id": "open", "stock": 100, "expires_on": "2031-11-30",
+            "per_user_limit": 3, "valid_days": 100});
+        admin.post("/v1/campaigns", &open).must(201);
+        let anns = issue(admin, "open", "ann", "first");
+        let act = |admin: &mut Client, code: &str, verb: &str, body: &Value| {
+            let answer = admin.post(&format!("/v1/coupons/{code}/{verb}"), body);
+            assert!(answer.is_good(), "{verb} of {code}: {}", answer.text());
+        };
+        let held = issue(admin, "open", "bob", "held");
+        act(admin, &held, "hold", &json!({"user_id": "bob", "order_ref": "cart"}));
+        let revoked = issue(admin, "open", "cat", "back");
+        let cancelled = issue(admin, "open", "dan", "one");
+        act(admin, &cancelled, "redeem", &order("dan", "d1"));
+        act(admin, &cancelled, "cancel-redemption", &json!({"order_ref": "d1"}));
+        act(admin, &cancelled, "redeem", &order("dan", "d2"));
+        let moved = issue(admin, "open", "eve", "long");
+        act(admin, &moved, "extend", &json!({"expires_on": "2032-02-03"}));
+        act(admin, &moved, "redeem", &order("eve", "e1"));
+        let voided = issue(admin, "open", "fay", "gone");
+        act(admin, &voided, "void", &json!({"reason": "stolen"}));
+        issue(admin, "open", "fay", &format!("replaces:{voided}"));
+        // Of codes that nobody was given.
+        let codes = admin.get("/v1/campaigns/open/codes").must(200).text();
+        let last: Vec<&str> = codes.lines().rev().take(2).collect();
+        act(admin, last[0], "void", &json!({"reason": "printed wrong"}));
+        act(admin, last[1], "extend", &json!({"expires_on": "2032-02-04"}));
+
+        let bearer = json!({"campaign_id": "paper", "handout": "bearer", "stock": 20,
+            "expires_on": "2031-12-31", "per_user_limit": null, "code_prefix": "PP"});
+        admin.post("/v1/campaigns", &bearer).must(201);
+        let codes = admin.get("/v1/campaigns/paper/codes").must(200).text();
+        let paper: Vec<&str> = codes.lines().skip(1).collect();
+        act(admin, paper[3], "redeem", &order("gus", "p1"));
+        act(admin, paper[4], "issue", &json!({"user_id": "gus"}));
+        let shared = json!({"campaign_id": "word", "handout": "shared", "stock": 20,
+            "shared_code": "SUMMER2026", "expires_on": "2031-12-31", "per_user_limit": 2});
+        admin.post("/v1/campaigns", &shared).must(201);
+        act(admin, "SUMMER2026", "redeem", &order("hal", "w1"));
+        act(admin, "SUMMER2026", "redeem", &order("hal", "w2"));
+
+        import(
+            &data,
+            "open",
+            "old",
+            "FOREIGN001,,,,,,,\nFOREIGN002,,,issued,ian,,,\n\
+            FOREIGN003,,,redeemed,joe,,2025-01-01T00:00:00Z,o1\nFOREIGN004,,,void,,,,\n\
+            FOREIGN005,,2032-05-01,issued,kim,,,\n",
+        );
+        act(admin, "FOREIGN001", "extend", &json!({"expires_on": "2032-02-03"}));
+        let over = day_that_is_over(0);
+        import(
+            &data,
+            "c",
+            "past",
+            &(left_over("EXPIRED001", &over)
+                + &format!(
+                    "EXPIRED002,2019-01-01,{over},issued,lea,,,\n\
+             EXPIRED003,2019-01-01,{over},redeemed,lea,,2020-01-01T00:00:00Z,o9\n"
+                )),
+        );
+        let archived = redeemed(admin, "c", "early", 5).remove(2);
+        compact(&data, &["--closed-now"]);
+        redeemed(admin, "c", "later", 5);
+        compact(&data, &["--closed-now"]);
+        redeemed(admin, "c", "hot", 3);
+        issued(admin, "c", "mia");
+        // The last of the campaign: what comes back is given out again before anything else.
+        act(admin, &revoked, "revoke", &json!({"user_id": "cat", "reason": "sorry"}));
+        // The same file once more, which says what has happened since.
+        import(&data, "open", "old", "FOREIGN002,,,redeemed,ian,,2026-01-01T00:00:00Z,o2\n");
+        server.stop();
+        Scene {
+            anns: bare(&anns),
+            archived: bare(&archived),
+            expired: "EXPIRED003".to_owned(),
+            foreign: "FOREIGN005".to_owned(),
+            revoked: bare(&revoked),
+            cancelled: bare(&cancelled),
+            moved: bare(&moved),
+            data,
+        }
+    }
+
+    /// The same store somewhere else.
+    fn copy(&self, name: &str) -> Data {
+        let folder = self.data.folder().join(name);
+        copy_all(&self.data.path(), &folder.join("data"));
+        Data::within(&folder)
+    }
+}
+
+/// Issues under a name; the code.
+#[track_caller]
+fn issue(admin: &mut Client, campaign: &str, user: &str, reference: &str) -> String {
+    let body = json!({"user_id": user, "issue_ref": reference});
+    let path = format!("/v1/campaigns/{campaign}/issue");
+    admin.post(&path, &body).must(201).field("code")
+}
+
+/// The files of one shelf.
+fn shelf(data: &Data, day: &str) -> Vec<PathBuf> {
+    files(&cold(data).join(format!("coupons/shelf_day={day}")), ".parquet")
+}
+
+/// The entry of the log of `coupons` that adds the file.
+fn entry_of(data: &Data, file: &Path) -> PathBuf {
+    let name = file.file_name().expect("a name").to_str().expect("UTF-8");
+    let entries = files(&cold(data).join("coupons/_delta_log"), ".json");
+    let adds = |path: &PathBuf| fs::read_to_string(path).expect("an entry").contains(name);
+    entries.into_iter().find(adds).expect("the entry that adds it")
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).expect("a file");
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 0x10;
+    fs::write(path, bytes).expect("written");
+}
+
+/// The file once more under another name, in the commit that has brought it.
+fn double(data: &Data, day: &str) {
+    let file = shelf(data, day).remove(0);
+    let entry = entry_of(data, &file);
+    let name = file.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    let mut other = name.clone();
+    let at = other.len() - ".parquet".len() - 1;
+    let digit = if &other[at..=at] == "0" { "1" } else { "0" };
+    other.replace_range(at..=at, digit);
+    fs::copy(&file, file.with_file_name(&other)).expect("copied");
+    let text = fs::read_to_string(&entry).expect("an entry");
+    let line = text.lines().find(|line| line.contains(&name)).expect("its line");
+    fs::write(&entry, format!("{text}{}\n", line.replace(&name, &other))).expect("written");
+}
+
+/// The file lies in the partition of another day, and the log says so.
+fn to_another_day(data: &Data, day: &str, other: &str) {
+    let file = shelf(data, day).remove(0);
+    let entry = entry_of(data, &file);
+    let name = file.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    let folder = cold(data).join(format!("coupons/shelf_day={other}"));
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::rename(&file, folder.join(&name)).expect("moved");
+    let text = fs::read_to_string(&entry).expect("an entry");
+    let lines = text.lines().map(|line| match line.contains(&name) {
+        true => line.replace(day, other),
+        false => line.to_owned(),
+    });
+    fs::write(&entry, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
+}
+
+/// Two files in each other's place.
+fn swap(data: &Data) {
+    let (one, other) = (shelf(data, "2031-12-31").remove(0), shelf(data, "2020-01-01").remove(0));
+    let aside = one.with_extension("aside");
+    fs::rename(&one, &aside).expect("moved");
+    fs::rename(&other, &one).expect("moved");
+    fs::rename(&aside, &other).expect("moved");
+}
+
+/// A row of the side table of a shelf is gone: the file without one of its actions.
+fn forget_side_file(data: &Data) {
+    let log = cold(data).join("coupons_by_holder/_delta_log");
+    for entry in files(&log, ".json") {
+        let text = fs::read_to_string(&entry).expect("an entry");
+        if text.contains("2031-12-31-0000000001") && text.contains("\"add\"") {
+            let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"add\"")).collect();
+            fs::write(&entry, kept.join("\n") + "\n").expect("written");
+            return;
+        }
+    }
+    panic!("no entry adds a file of the first unit");
+}
+
+/// A name for the damage, what does it, the findings, and what one of them is about.
+type Harm = (&'static str, fn(&Data, &Scene), &'static [&'static str], fn(&Scene) -> String);
+
+const NOBODY: fn(&Scene) -> String = |_| String::new();
+
+const HARMS: &[Harm] = &[
+    (
+        "a minted row is deleted",
+        |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.anns)),
+        &["claim-alone", "serial-missing", "counts-wrong"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a row that came back is deleted",
+        |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.revoked)),
+        &["claim-alone", "serial-missing"],
+        |scene| scene.revoked.clone(),
+    ),
+    (
+        "a foreign row is deleted",
+        |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.foreign)),
+        &["claim-alone", "entry-alone", "counts-wrong"],
+        |scene| scene.foreign.clone(),
+    ),
+    (
+        "a stub is deleted",
+        |data, scene| done(data, &format!("DELETE FROM stub WHERE code = '{}'", scene.archived)),
+        &["row-missing"],
+        |scene| scene.archived.clone(),
+    ),
+    (
+        "a stub of nothing",
+        |data, scene| {
+            let sql = "UPDATE stub SET code = 'NEVERTHERE' WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.archived));
+        },
+        &["row-missing", "stub-alone"],
+        |_| "NEVERTHERE".to_owned(),
+    ),
+    (
+        "a stub of a later version",
+        |data, scene| {
+            done(data, &format!("UPDATE stub SET version = 9 WHERE code = '{}'", scene.archived));
+        },
+        &["stub-alone"],
+        |scene| scene.archived.clone(),
+    ),
+    (
+        "a file doubled in cold",
+        |data, _| double(data, "2031-12-31"),
+        &["cold-twice", "side-missing"],
+        |scene| scene.archived.clone(),
+    ),
+    ("two files swapped", |data, _| swap(data), &["cold-file"], NOBODY),
+    (
+        "a file moved to another partition, in the log too",
+        |data, _| to_another_day(data, "2031-12-31", "2031-12-30"),
+        &["wrong-shelf", "stub-alone", "side-alone"],
+        |scene| scene.archived.clone(),
+    ),
+    (
+        "a changed event",
+        |data, scene| {
+            let sql = "UPDATE coupon SET events = replace(events, '\"user\":\"ann\"', \
+                       '\"user\":\"amy\"') WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["row-not-its-events", "claim-missing", "claim-of-another"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "an event changed in the middle of a history",
+        |data, scene| {
+            let sql = "UPDATE coupon SET events = replace(events, '\"kind\":\"redemption_cancelled\"', \
+                       '\"kind\":\"voided\"') WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.cancelled));
+        },
+        &["events-unlawful"],
+        |scene| scene.cancelled.clone(),
+    ),
+    (
+        "an event that cannot be read",
+        |data, scene| {
+            let sql = "UPDATE coupon SET events = replace(events, '{', '[') WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["row-unreadable"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a changed column",
+        |data, scene| {
+            done(
+                data,
+                &format!("UPDATE coupon SET state = 'available' WHERE code = '{}'", scene.anns),
+            );
+        },
+        &["row-not-its-events", "counts-wrong"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a changed date of its origin",
+        |data, scene| {
+            let sql = "UPDATE coupon SET valid_from = valid_from + 1 WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["origin-differs"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a version below its events",
+        |data, scene| {
+            done(
+                data,
+                &format!("UPDATE coupon SET version = 1 WHERE code = '{}'", scene.cancelled),
+            );
+        },
+        &["events-unlawful"],
+        |scene| scene.cancelled.clone(),
+    ),
+    (
+        "a wrong counter",
+        |data, _| done(data, "UPDATE campaign SET issued = issued + 1 WHERE campaign_id = 'open'"),
+        &["counts-wrong"],
+        |_| "open".to_owned(),
+    ),
+    (
+        "a wrong counter of cold",
+        |data, _| {
+            done(
+                data,
+                "UPDATE campaign SET cold_redeemed = cold_redeemed - 1, \
+                        redeemed = redeemed - 1 WHERE campaign_id = 'c'",
+            );
+        },
+        &["counts-wrong"],
+        |_| "c".to_owned(),
+    ),
+    (
+        "a wrong stock",
+        |data, _| done(data, "UPDATE campaign SET stock = stock + 1 WHERE campaign_id = 'paper'"),
+        &["stock-wrong"],
+        |_| "paper".to_owned(),
+    ),
+    ("a flipped byte", |data, _| flip(&shelf(data, "2031-12-31")[0]), &["cold-file"], NOBODY),
+    (
+        "a flipped byte in the side table",
+        |data, _| flip(&files(&cold(data).join("coupons_by_holder"), ".parquet")[0]),
+        &["cold-file"],
+        NOBODY,
+    ),
+    (
+        "a missing file",
+        |data, _| fs::remove_file(&shelf(data, "2020-01-01")[0]).expect("removed"),
+        &["cold-file"],
+        NOBODY,
+    ),
+    (
+        "an entry of the log that is cut",
+        |data, _| {
+            let entry = files(&cold(data).join("coupons/_delta_log"), ".json").pop().expect("one");
+            let text = fs::read_to_string(&entry).expect("an entry");
+            fs::write(&entry, &text[..text.len() / 2]).expect("written");
+        },
+        &["cold-log"],
+        NOBODY,
+    ),
+    (
+        "a row on the wrong shelf",
+        |data, scene| {
+            let sql = "UPDATE coupon SET shelf_day = shelf_day + 31 WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["wrong-shelf", "claim-alone"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a foreign coupon that is not in the directory",
+        |data, scene| {
+            done(data, &format!("DELETE FROM directory WHERE code = '{}'", scene.foreign))
+        },
+        &["entry-missing"],
+        |scene| scene.foreign.clone(),
+    ),
+    (
+        "a moved coupon that is not in the directory",
+        |data, scene| done(data, &format!("DELETE FROM directory WHERE code = '{}'", scene.moved)),
+        &["entry-missing", "claim-alone"],
+        |scene| scene.moved.clone(),
+    ),
+    (
+        "an entry to nowhere",
+        |data, scene| {
+            let sql = "UPDATE directory SET shelf_day = shelf_day + 1 WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.foreign));
+        },
+        &["entry-alone", "wrong-shelf"],
+        |scene| scene.foreign.clone(),
+    ),
+    (
+        "an archived coupon that is not in the directory",
+        |data, scene| {
+            done(data, &format!("DELETE FROM directory WHERE code = '{}'", scene.expired))
+        },
+        &["entry-missing"],
+        |scene| scene.expired.clone(),
+    ),
+    (
+        "a word that leads nowhere",
+        |data, _| done(data, "DELETE FROM directory WHERE code = 'SUMMER2026'"),
+        &["word-astray"],
+        |_| "SUMMER2026".to_owned(),
+    ),
+    (
+        "a holder without a claim",
+        |data, scene| done(data, &format!("DELETE FROM claim WHERE code = '{}'", scene.anns)),
+        &["claim-missing"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "an archived holder without a claim",
+        |data, scene| done(data, &format!("DELETE FROM claim WHERE code = '{}'", scene.archived)),
+        &["claim-missing"],
+        |scene| scene.archived.clone(),
+    ),
+    (
+        "a claim that names somebody else's coupon",
+        |data, scene| {
+            let sql = "UPDATE claim SET user_id = 'zoe' WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["claim-missing", "claim-of-another"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a row beside its stub",
+        |data, scene| {
+            let here =
+                asked(data, &format!("SELECT code FROM coupon WHERE code = '{}'", scene.anns));
+            done(
+                data,
+                &format!(
+                    "INSERT INTO stub SELECT shelf_day, code, version FROM coupon \
+                                 WHERE code = '{here}'"
+                ),
+            );
+        },
+        &["stub-alone", "twice"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a row that came back to an emptied shelf",
+        |data, scene| {
+            done(
+                data,
+                &format!(
+                    "UPDATE coupon SET shelf_day = (SELECT shelf_day FROM directory WHERE code = '{}') \
+                 WHERE code = '{}'",
+                    scene.expired, scene.anns
+                ),
+            );
+        },
+        &["left-behind", "wrong-shelf", "claim-alone"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a file of the side table that nobody names",
+        |data, _| forget_side_file(data),
+        &["side-missing"],
+        |scene| scene.archived.clone(),
+    ),
+    (
+        "two batches with the same serials",
+        |data, _| {
+            done(
+                data,
+                "UPDATE batch SET first_serial = 0 WHERE campaign = \
+                        (SELECT number FROM campaign WHERE campaign_id = 'paper')",
+            );
+        },
+        &["serials-overlap", "origin-differs", "entry-missing"],
+        |_| "2031-12-31".to_owned(),
+    ),
+    (
+        "a day that gives serials once more",
+        |data, _| done(data, "UPDATE day_plan SET next_serial = 1 WHERE next_serial > 1"),
+        &["serials-overlap"],
+        NOBODY,
+    ),
+    (
+        "an older cold tier put back",
+        |data, _| {
+            let mut entries = files(&cold(data).join("coupons/_delta_log"), ".json");
+            fs::remove_file(entries.pop().expect("one")).expect("removed");
+        },
+        &["stores-apart"],
+        NOBODY,
+    ),
+];
+
+#[test]
+fn what_is_planted_is_found() {
+    let scene = Scene::new();
+    let clean = verify(&scene.data, &[]).is_clean("before");
+    eprintln!("verify: {}", clean.summary);
+    for (what, at_least) in [
+        ("hot_rows", 15),
+        ("stubs", 10),
+        ("cold_rows", 13),
+        ("side_rows", 12),
+        ("entries", 11),
+        ("claims", 25),
+        ("campaigns", 4),
+    ] {
+        let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
+        assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
+    }
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let at = std::sync::atomic::AtomicUsize::new(0);
+    let failed = std::sync::Mutex::new(BTreeMap::new());
+    at_once(4, |_| {
+        loop {
+            let nth = at.fetch_add(1, Ordering::Relaxed);
+            let Some((name, harm, kinds, about)) = HARMS.get(nth) else { break };
+            if !name.contains(&only) {
+                continue;
+            }
+            let data = scene.copy(&format!("harm-{nth}"));
+            harm(&data, &scene);
+            let found = verify(&data, &[]);
+            let wanted: BTreeSet<&str> = kinds.iter().copied().collect();
+            let about = about(&scene);
+            let named = about.is_empty()
+                || kinds.iter().any(|kind| found.about(kind).contains(about.as_str()));
+            if found.code != Some(3) || found.kinds() != wanted || !named {
+                let said = found
+                    .findings
+                    .iter()
+                    .map(|it| format!("  {} {} {}\n", it["finding"], it["about"], it["places"]));
+                let said: String = said.collect();
+                let said = format!(
+                    "want {wanted:?} about {about:?}, {:?} {}\n{said}",
+                    found.code, found.stderr
+                );
+                failed.lock().expect("lock").insert(*name, said);
+            }
+            fs::remove_dir_all(data.folder()).expect("removed");
+        }
+    });
+    let failed = failed.into_inner().expect("lock");
+    for (name, said) in &failed {
+        eprintln!("--- {name}: {said}");
+    }
+    assert!(failed.is_empty(), "{:?}", failed.keys());
+}
