@@ -2,10 +2,13 @@
 //! service says of the same coupons, also after a checkpoint and a merge.
 //!
 //! The three are installed once, into a virtual environment beside the build cache of `.ci/run`;
-//! `COUPONRY_TEST_PYTHON` names an interpreter that has them already.
+//! `COUPONRY_TEST_PYTHON` names an interpreter that has them already. Spark, which is ten times as
+//! much, comes and is compared with `deltalake` by the script `readers/spark`, in CI and where
+//! `COUPONRY_SPARK=1` asks for it. The examples of docs/readers.md are run as they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,12 +17,17 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::data::{Data, may_run};
 use super::finished::{
-    campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing, exported, files,
-    import, issued, order, redeemed, serve,
+    campaign, cold, compact, copy_all, count_in, day_that_is_over, doctor_finds_nothing, exported,
+    files, import, issued, order, redeemed, serve,
 };
 
 const REQUIREMENTS: &str = include_str!("readers/requirements.txt");
 const SCRIPT: &str = include_str!("readers/read.py");
+const PAGE: &str = include_str!("../../docs/readers.md");
+const SPARK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service/readers/spark");
+
+/// What the script says where there is nothing that it could run, or fetch it from.
+const CANNOT_BE_HAD: i32 = 69;
 
 const READERS: [&str; 3] = ["deltalake", "polars", "duckdb"];
 /// A table, and what each reader calls the type of its partition column.
@@ -258,6 +266,32 @@ fn every_kind(data: &Data, admin: &mut Client) {
     import(data, "old", "paper", &lines);
 }
 
+/// A commit a day, and then the log is begun anew.
+fn day_after_day(data: &Data) {
+    let day = |n: usize| {
+        let day = day_that_is_over(n);
+        format!("DAY{n:05},2019-01-01,{day},issued,u{},2019-03-01T00:00:00Z,,\n", n % 7)
+    };
+    import(data, "old", "days", &(0..DAYS_OVER).map(day).collect::<String>());
+    compact(data, &[]);
+}
+
+/// The ninth unit of a shelf takes the files of the others in: three coupons a unit.
+fn merged(data: &Data, admin: &mut Client) {
+    campaign(admin, "merged", 100);
+    for unit in 0..9 {
+        redeemed(admin, "merged", &format!("m{unit}"), 3);
+        compact(data, &["--closed-now"]);
+    }
+}
+
+/// The page's examples for these readers: those before Spark's.
+fn examples() -> Vec<&'static str> {
+    let (before, _) = PAGE.split_once("\n## Spark\n").expect("a part about Spark");
+    let block = |rest: &'static str| rest.split("```").next();
+    before.split("```python\n").skip(1).filter_map(block).collect()
+}
+
 #[test]
 fn other_readers_find_the_same() {
     let python = python();
@@ -277,13 +311,7 @@ fn other_readers_find_the_same() {
     let first = compared(&python, &data, &mut admin, "every kind");
     assert_eq!(first, 13, "coupons of every kind");
 
-    // A commit a day, and then the log is begun anew.
-    let day = |n: usize| {
-        let day = day_that_is_over(n);
-        format!("DAY{n:05},2019-01-01,{day},issued,u{},2019-03-01T00:00:00Z,,\n", n % 7)
-    };
-    import(&data, "old", "days", &(0..DAYS_OVER).map(day).collect::<String>());
-    compact(&data, &[]);
+    day_after_day(&data);
     let second = compared(&python, &data, &mut admin, "checkpoint");
     assert_eq!(second, first + DAYS_OVER, "a coupon a day more");
     for (table, _) in TABLES {
@@ -291,12 +319,7 @@ fn other_readers_find_the_same() {
         assert_eq!(files(&log, ".checkpoint.parquet").len(), 1, "{table}: checkpoints");
     }
 
-    // The ninth unit of a shelf takes the files of the others in.
-    campaign(&mut admin, "merged", 100);
-    for unit in 0..9 {
-        redeemed(&mut admin, "merged", &format!("m{unit}"), 3);
-        compact(&data, &["--closed-now"]);
-    }
+    merged(&data, &mut admin);
     let log = files(&cold(&data).join("coupons/_delta_log"), ".json");
     let merges = log.iter().filter(|entry| {
         let entry = fs::read_to_string(entry).expect("an entry");
@@ -318,6 +341,49 @@ fn other_readers_find_the_same() {
         }
     }
     assert_eq!(agreed(&python, &copy, "copy"), agreed(&python, &cold(&data), "whole"));
+
+    symlink(data.path(), data.folder().join("couponry-data")).expect("a link to the data");
+    assert_eq!(examples().len(), 3, "DuckDB, polars, pandas");
+    for example in examples() {
+        let mut command = Command::new(&python);
+        let output = command.args(["-c", example]).current_dir(data.folder()).output();
+        let output = output.expect("python");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{example}{errors}");
+    }
     doctor_finds_nothing(&data, "readers");
+    server.stop();
+}
+
+#[test]
+fn spark_finds_the_same() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    match (variable("COUPONRY_SPARK").as_str(), variable("COUPONRY_REQUIRE_ENGINES").as_str()) {
+        ("none", _) => return eprintln!("NOT RUN: spark: COUPONRY_SPARK=none"),
+        ("1", _) | (_, "1") => {}
+        _ => return eprintln!("NOT RUN: spark (a gigabyte, fetched) wants COUPONRY_SPARK=1"),
+    }
+    let data = Data::new();
+    let server = serve(&data);
+    let mut admin = server.client(&data.token("admin", "root"));
+    every_kind(&data, &mut admin);
+    compact(&data, &["--closed-now"]);
+    day_after_day(&data);
+    merged(&data, &mut admin);
+    let rows = count_in(&exported(&data, "spark"), "cold");
+    let output = Command::new(SPARK).arg(cold(&data)).output().expect("the script");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let there = output.status.code() != Some(CANNOT_BE_HAD);
+    if !there {
+        eprintln!("{errors}");
+    }
+    if may_run("spark", "Java 17, Maven, Python with `venv`, and what they fetch", there) {
+        assert!(output.status.success(), "{said}{errors}");
+        let coupons = said.lines().find(|line| line.starts_with("coupons: ")).expect("a line");
+        assert!(coupons.contains(&format!(", {rows} rows,")), "{coupons}: want {rows}");
+        eprintln!("{said}");
+        doctor_finds_nothing(&data, "spark");
+    }
     server.stop();
 }
