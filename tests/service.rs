@@ -10,6 +10,7 @@ mod service {
     mod shim;
 
     mod backup;
+    mod bucket;
     mod cli;
     mod codes;
     mod commands;

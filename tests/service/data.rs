@@ -52,6 +52,8 @@ pub(super) fn full() -> bool {
 pub(super) struct Data {
     folder: PathBuf,
     started: AtomicU32,
+    /// What every call of the binary finds in its environment.
+    environment: Vec<(String, String)>,
     _temporary: Option<TempDir>,
 }
 
@@ -59,12 +61,20 @@ impl Data {
     pub(super) fn new() -> Data {
         let temporary = TempDir::with_prefix("couponry-test-").expect("temporary folder");
         let folder = temporary.path().to_owned();
-        Data { folder, started: AtomicU32::new(0), _temporary: Some(temporary) }
+        let (started, environment) = (AtomicU32::new(0), Vec::new());
+        Data { folder, started, environment, _temporary: Some(temporary) }
+    }
+
+    /// With the cold tier in a bucket that is reached by these variables.
+    pub(super) fn on_bucket(address: &str, mut environment: Vec<(String, String)>) -> Data {
+        environment.push(("COUPONRY_COLD".to_owned(), address.to_owned()));
+        Data { environment, ..Data::new() }
     }
 
     /// In a folder that somebody else removes.
     pub(super) fn within(folder: &Path) -> Data {
-        Data { folder: folder.to_owned(), started: AtomicU32::new(0), _temporary: None }
+        let (folder, started) = (folder.to_owned(), AtomicU32::new(0));
+        Data { folder, started, environment: Vec::new(), _temporary: None }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -96,10 +106,12 @@ impl Data {
     ) -> Command {
         let mut command = Command::new(COUPONRY);
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"COUPONRY_") {
+            let name_bytes = name.as_encoded_bytes();
+            if name_bytes.starts_with(b"COUPONRY_") || name_bytes.starts_with(b"AWS_") {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(arguments).current_dir(&self.folder).env("COUPONRY_DATA", self.path());
         command.stdin(Stdio::null());
         command

@@ -10,6 +10,8 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
 
+use crate::retried::Retried;
+
 /// The scheme of a bucket's address.
 const SCHEME: &str = "s3://";
 
@@ -71,12 +73,12 @@ impl fmt::Display for BucketAddress {
 }
 
 impl BucketAddress {
-    /// The store behind the address, as `environment` (names and values, those that begin with
-    /// `AWS_`) says how it is reached. Nothing is asked of it yet.
+    /// The store behind the address, reached as the `AWS_*` variables of `environment` say. Nothing
+    /// is asked of it yet.
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<PrefixStore<AmazonS3>, BadBucket> {
+    ) -> Result<Retried<PrefixStore<AmazonS3>>, BadBucket> {
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(REQUEST_TIMEOUT);
@@ -85,7 +87,8 @@ impl BucketAddress {
         let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
         for (name, value) in environment {
             // What is meant for another program is none of ours.
-            if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
+            let is_ours = name.starts_with("AWS_");
+            if is_ours && let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
                 builder = builder.with_config(key, value);
             }
         }
@@ -96,7 +99,7 @@ impl BucketAddress {
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .build()
             .map_err(|error| BadBucket(format!("{self}: {error}")))?;
-        Ok(PrefixStore::new(store, self.prefix.clone()))
+        Ok(Retried(PrefixStore::new(store, self.prefix.clone())))
     }
 }
 
@@ -115,12 +118,12 @@ fn must_be_asked_for(builder: &AmazonS3Builder) -> Result<(), BadBucket> {
     }
 }
 
-/// The variables of this process that say how a bucket is reached.
+/// The variables of this process.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("AWS_")).collect()
+    std::env::vars_os().filter_map(text).collect()
 }
 
 #[cfg(test)]

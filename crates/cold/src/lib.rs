@@ -25,6 +25,7 @@ mod names;
 pub mod outside;
 mod place;
 mod proof;
+mod retried;
 mod scan;
 mod schema;
 mod store;

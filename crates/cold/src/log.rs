@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray, RecordBatch, StructArray};
 use arrow::datatypes::Int64Type;
@@ -30,6 +31,7 @@ use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add
 use futures::TryStreamExt;
 use object_store::path::Path;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::bounds::Bounds;
 use crate::error::ColdError;
@@ -46,6 +48,11 @@ const KERNEL_THREADS: usize = 2;
 /// How often a commit that lost to commits of other shelves begins again. Each time one of them
 /// got through, so this many would have to be made while one is written.
 const COMMIT_TRIES_MAX: usize = 64;
+
+/// How often a commit is tried that the store neither took nor refused, and the pause behind the
+/// first of these tries.
+const COMMIT_ERRORS_MAX: u32 = 3;
+const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often a log that seemed empty is read again. Once is enough for a table that was being
 /// made; twice means that somebody keeps removing it.
@@ -371,6 +378,7 @@ impl Table {
     /// Losing is an outcome.
     pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Ended, ColdError> {
         let change = Arc::new(change);
+        let mut errors = 0;
         for _ in 0..COMMIT_TRIES_MAX {
             let known = self.newest().await?;
             if let Some(ended) = self.ended(&known, &change) {
@@ -388,11 +396,16 @@ impl Table {
             match tried {
                 Ok(Some(version)) => return Ok(Ended::Done { version }),
                 Ok(None) => {}
-                // The answer may have been lost on the way: look before saying so.
+                // The answer may have been lost on the way: look before saying so, and before
+                // trying again. Should the first try arrive late, one of the two has the version.
                 Err(error) => {
                     let known = self.newest().await?;
                     if self.ended(&known, &change).is_none() {
-                        return Err(self.failed("committing", error).await);
+                        errors += 1;
+                        if errors == COMMIT_ERRORS_MAX {
+                            return Err(self.failed("committing", error).await);
+                        }
+                        sleep(COMMIT_PAUSE * errors).await;
                     }
                 }
             }

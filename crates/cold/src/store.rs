@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) coupons: Table,
     pub(crate) by_holder: Table,
     pub(crate) files: Arc<Files>,
+    /// Whether it is somebody's server: of a folder, and of what a caller brings, it is known.
+    pub(crate) needs_proof: bool,
     /// Set when the store has stood its race.
     pub(crate) proved: OnceCell<()>,
 }
@@ -172,7 +174,7 @@ impl ColdStore {
             name: folder.display().to_string().into(),
             folder: Some(local),
         };
-        ColdStore::at(place, options)
+        ColdStore::at(place, options, false)
     }
 
     /// A store in a bucket, reached as the `AWS_*` variables of this process say. Nothing is asked
@@ -181,23 +183,37 @@ impl ColdStore {
     /// # Errors
     /// Variables that contradict each other or the address.
     pub fn on_bucket(address: &BucketAddress, options: Options) -> Result<ColdStore, BadBucket> {
-        let store = Arc::new(address.store(bucket::environment())?);
-        Ok(ColdStore::with_store(store, &address.to_string(), options))
+        ColdStore::on_bucket_by(address, bucket::environment(), options)
+    }
+
+    /// The same, reached as other variables say; of their names those count that begin with `AWS_`.
+    ///
+    /// # Errors
+    /// As [`ColdStore::on_bucket`].
+    pub fn on_bucket_by(
+        address: &BucketAddress,
+        environment: Vec<(String, String)>,
+        options: Options,
+    ) -> Result<ColdStore, BadBucket> {
+        let store = Arc::new(address.store(environment)?);
+        let place = Place { store, name: address.to_string().into(), folder: None };
+        Ok(ColdStore::at(place, options, true))
     }
 
     /// A store on `store`, which must create an object only if there is none of its name. `place`
     /// is its name in messages.
     pub fn with_store(store: Arc<dyn ObjectStore>, place: &str, options: Options) -> ColdStore {
-        ColdStore::at(Place { store, name: place.into(), folder: None }, options)
+        ColdStore::at(Place { store, name: place.into(), folder: None }, options, false)
     }
 
-    fn at(place: Place, options: Options) -> ColdStore {
+    fn at(place: Place, options: Options, needs_proof: bool) -> ColdStore {
         let inner = Inner {
             coupons: Table::new(&place, &COUPONS),
             by_holder: Table::new(&place, &BY_HOLDER),
             files: Arc::new(Files::new(&place, options.footers_bytes_max)),
             place,
             options,
+            needs_proof,
             proved: OnceCell::new(),
         };
         ColdStore { inner: Arc::new(inner) }

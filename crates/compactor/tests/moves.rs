@@ -13,3 +13,41 @@ mod moves {
     mod together;
     mod world;
 }
+
+/// Where the cold tier lies: in a folder. `moves_bucket` has the same cases on a bucket.
+mod place {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use cold::{ColdStore, Options};
+    use object_store::ObjectStore;
+    use object_store::local::LocalFileSystem;
+    use tempfile::TempDir;
+
+    /// A new folder for a place.
+    pub(crate) fn folder() -> TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    /// The cold tier in `folder`.
+    pub(crate) fn cold(folder: &Path, options: Options) -> ColdStore {
+        ColdStore::on_folder(folder, options)
+    }
+
+    /// What lies beneath it.
+    pub(crate) fn objects(folder: &Path) -> Arc<dyn ObjectStore> {
+        fs::create_dir_all(folder).unwrap();
+        Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap())
+    }
+
+    /// Every step is tried.
+    pub(crate) fn stride() -> u64 {
+        1
+    }
+
+    /// What another process needs to find it.
+    pub(crate) fn environment() -> Vec<(String, String)> {
+        Vec::new()
+    }
+}

@@ -317,7 +317,7 @@ async fn a_misfit_stops_everything() {
 /// hot, and from then on a cold tier that is gone has to be noticed.
 #[tokio::test]
 async fn a_cold_tier_that_others_committed_to_is_missed() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::place::folder();
     let world = World::open(disk.path());
     let campaign = world.campaign("one", open_shelf()).await;
     let code = world.minted(&campaign, "one", 1).await.remove(0);

@@ -119,7 +119,7 @@ async fn an_open_shelf_is_not_touched() {
 /// A compactor was killed before it had made the tables, and then there was nothing to move.
 #[tokio::test]
 async fn a_cold_tier_that_was_only_begun_is_no_harm() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::place::folder();
     let world = World::open(disk.path());
     let mark = hot::ColdMark { begun: Some(0), committed: None };
     world.hot.raise_cold_mark(mark).await.unwrap();

@@ -60,7 +60,7 @@ async fn reads(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_through_a_compaction() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::place::folder();
     let world = Arc::new(World::open(disk.path()));
     let began = Instant::now();
     let (mut codes, mut cast) = (Vec::new(), Cast::default());

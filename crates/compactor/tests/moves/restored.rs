@@ -58,7 +58,7 @@ struct Past {
 
 /// Leaves the old hot store in front of the new cold one.
 async fn put_back() -> Past {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::place::folder();
     let world = World::open(disk.path());
     let campaign = world.campaign("open", open_shelf()).await;
     let over = world.campaign("over", over_shelf()).await;

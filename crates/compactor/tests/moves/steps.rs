@@ -66,6 +66,9 @@ fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
     for ((pass, kind), count) in counted(steps) {
         println!("  {count:4} {pass}: {kind}");
     }
+    if crate::place::stride() > 1 {
+        return;
+    }
     let kinds: Vec<String> =
         counted(steps).into_keys().map(|(pass, it)| format!("{pass}: {it}")).collect();
     for pass in ["Closed", "Expired"] {
@@ -105,6 +108,7 @@ async fn stopped(nth: u64, folder: PathBuf) -> Option<(String, String)> {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(STOP, format!("{nth} {}", folder.display()))
+            .envs(crate::place::environment())
             .output()
             .unwrap()
     };
@@ -216,12 +220,13 @@ where
 {
     let points = Arc::new(Mutex::new(Vec::new()));
     let (once, next) = (Arc::new(once), Arc::new(std::sync::atomic::AtomicU64::new(1)));
+    let stride = crate::place::stride();
     let lanes = (0..2).map(|_| {
         let (stage, once) = (Arc::clone(stage), Arc::clone(&once));
         let (next, points) = (Arc::clone(&next), Arc::clone(&points));
         tokio::spawn(async move {
             loop {
-                let nth = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let nth = next.fetch_add(stride, std::sync::atomic::Ordering::SeqCst);
                 match once(Arc::clone(&stage), nth).await {
                     Some(point) => points.lock().unwrap().push(point),
                     None => return,

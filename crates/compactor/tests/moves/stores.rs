@@ -17,7 +17,6 @@ use coupon::time::{Day, Millis};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use hot::{Adopted, ClosedShelf, ColdMark, Emptying, HotError, Kept, ShelfPlan, Shelves};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -164,9 +163,8 @@ impl Steps {
 
     /// A compactor of `world` that goes through these steps.
     pub(crate) fn compactor(self: &Arc<Steps>, world: &World) -> Compactor {
-        std::fs::create_dir_all(cold_folder(&world.at)).unwrap();
-        let folder = LocalFileSystem::new_with_prefix(cold_folder(&world.at)).unwrap();
-        let store = Arc::new(Stepped { inner: Arc::new(folder), steps: Arc::clone(self) });
+        let inner = crate::place::objects(&cold_folder(&world.at));
+        let store = Arc::new(Stepped { inner, steps: Arc::clone(self) });
         let cold = Arc::new(ColdStore::with_store(store, "stepped", cold_options()));
         let hot = Arc::new(SteppedHot { inner: world.hot.clone(), steps: Arc::clone(self) });
         let steps = Arc::clone(self);

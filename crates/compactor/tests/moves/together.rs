@@ -183,7 +183,7 @@ async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_at_once() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::place::folder();
     let (one, other) = (Arc::new(World::open(disk.path())), Arc::new(World::open(disk.path())));
     let campaign = one.campaign("open", open_shelf()).await;
     let stock = one.campaign("stock", open_shelf()).await;

@@ -28,6 +28,8 @@ use hot::{
 use router::{Found, Router};
 use tempfile::TempDir;
 
+use crate::place;
+
 /// A compaction that merges as soon as a shelf has two files.
 pub(crate) const SETTINGS: Settings = Settings {
     closed_enough: compactor::CLOSED_ENOUGH,
@@ -69,7 +71,7 @@ pub(crate) fn cold_options() -> cold::Options {
 }
 
 pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
-    Arc::new(ColdStore::on_folder(&cold_folder(at), cold_options()))
+    Arc::new(place::cold(&cold_folder(at), cold_options()))
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
@@ -93,7 +95,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// A copy of a whole place, to be spoilt.
 pub(crate) fn copied(from: &Path) -> TempDir {
-    let to = tempfile::tempdir().unwrap();
+    let to = place::folder();
     copy(from, to.path());
     to
 }
@@ -648,7 +650,7 @@ pub(crate) enum Ground {
 /// A place with both passes to do: coupons of each kind on a shelf that is open and on one that is
 /// over, `bulk` more on the latter, and a shelf that is over and has no row at all.
 pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = place::folder();
     let world = World::open(disk.path());
     let open = world.campaign("open", open_shelf()).await;
     let over = world.campaign("over", over_shelf()).await;

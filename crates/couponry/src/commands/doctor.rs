@@ -284,7 +284,7 @@ async fn of_any_kind(
 async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
     const ABOUT: &str = "cold tier";
     match engine.cold().prove().await {
-        Ok(Proof::Folder) => {}
+        Ok(Proof::Known) => {}
         Ok(Proof::Raced { writers, races }) => report.add(
             ABOUT,
             Verdict::Ok(format!(

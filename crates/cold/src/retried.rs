@@ -1,0 +1,150 @@
+//! An object store whose reads are begun again when they break off.
+//!
+//! `object_store` repeats a request that was not answered, but not one whose answer broke off in
+//! the middle, and of that the kernel makes an error of its own. What is read here is small, an
+//! entry of a log or a row group, so it is read as a whole and, if need be, once more. Writes are
+//! passed on as they are: of those one has to look whether they were done.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// How often a read is tried.
+const TRIES_MAX: u32 = 4;
+
+/// The pause behind the first try; twice as long behind each further one.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Retried<S>(pub(crate) S);
+
+/// `read` until it is answered, or refused for good.
+async fn retried<T, F>(read: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = PAUSE;
+    for _ in 1..TRIES_MAX {
+        match read().await {
+            Err(error) if may_pass(&error) => {}
+            ended => return ended,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    read().await
+}
+
+/// Whether the same read may be answered another time.
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. } | Error::JoinError { .. })
+}
+
+impl<S: ObjectStore> Retried<S> {
+    async fn whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let GetResult { payload, meta, range, attributes } =
+            self.0.get_opts(location, options).await?;
+        let bytes = match payload {
+            GetResultPayload::Stream(parts) => {
+                let parts: Vec<bytes::Bytes> = parts.try_collect().await?;
+                match <[bytes::Bytes; 1]>::try_from(parts) {
+                    Ok([bytes]) => bytes,
+                    Err(parts) => parts.concat().into(),
+                }
+            }
+            other @ GetResultPayload::File(..) => {
+                return Ok(GetResult { payload: other, meta, range, attributes });
+            }
+        };
+        let want = range.end.saturating_sub(range.start);
+        if bytes.len() as u64 != want {
+            let source = format!("{} bytes came of {location}, want {want}", bytes.len());
+            return Err(Error::Generic { store: "S3", source: source.into() });
+        }
+        let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
+        Ok(GetResult { payload, meta, range, attributes })
+    }
+}
+
+/// The items of a list once all of them have come.
+fn listed<F>(read: impl Fn() -> F + Send + 'static) -> BoxStream<'static, Result<ObjectMeta>>
+where
+    F: Future<Output = Result<Vec<ObjectMeta>>> + Send + 'static,
+{
+    stream::once(async move {
+        let found = retried(read).await?;
+        Ok::<_, Error>(stream::iter(found.into_iter().map(Ok)))
+    })
+    .try_flatten()
+    .boxed()
+}
+
+impl<S: fmt::Display> fmt::Display for Retried<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl<S: ObjectStore + Clone> ObjectStore for Retried<S> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.0.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if options.head {
+            return self.0.get_opts(location, options).await;
+        }
+        retried(|| self.whole(location, options.clone())).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.0.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix) = (self.0.clone(), prefix.cloned());
+        listed(move || store.list(prefix.as_ref()).try_collect())
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix, offset) = (self.0.clone(), prefix.cloned(), offset.clone());
+        listed(move || store.list_with_offset(prefix.as_ref(), &offset).try_collect())
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        retried(|| self.0.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,84 @@
+//! The cases of `moves` that are about the cold tier once more, with it in a bucket of a real S3
+//! server. A bucket of versitygw is a folder, so that a place is still copied and looked at as one.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(dead_code, reason = "some of it is for the cases that are about folders")]
+
+mod moves {
+    #[path = "../moves/readers.rs"]
+    mod readers;
+    #[path = "../moves/steps.rs"]
+    mod steps;
+    #[path = "../moves/stores.rs"]
+    mod stores;
+    #[path = "../moves/together.rs"]
+    mod together;
+    #[path = "../moves/world.rs"]
+    mod world;
+}
+
+/// Where the cold tier lies: in a bucket, under the name that its folder has.
+mod place {
+    use std::path::{Path, PathBuf};
+    use std::sync::{Arc, LazyLock};
+
+    use cold::{BucketAddress, ColdStore, Options};
+    use object_store::ObjectStore;
+    use tempfile::TempDir;
+    use testbucket::{BUCKET, Kind, Server};
+
+    /// The bucket's folder, for a child of the process that has the server.
+    const BUCKET_FOLDER: &str = "COUPONRY_TEST_BUCKET_FOLDER";
+
+    struct Shared {
+        /// The variables with which the server is found; none where this machine cannot have one:
+        /// the cases run on a folder then, and a line has said so.
+        environment: Option<Vec<(String, String)>>,
+        folder: PathBuf,
+        _server: Option<Server>,
+    }
+
+    static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+        if let Some(folder) = std::env::var_os(BUCKET_FOLDER) {
+            let environment = Some(std::env::vars().collect());
+            return Shared { environment, folder: folder.into(), _server: None };
+        }
+        match Server::start(Kind::Versitygw) {
+            Some(server) => {
+                println!("the cold tier is in a bucket of versitygw at {}", server.address());
+                let (environment, folder) = (Some(server.environment()), server.bucket());
+                Shared { environment, folder, _server: Some(server) }
+            }
+            None => Shared { environment: None, folder: std::env::temp_dir(), _server: None },
+        }
+    });
+
+    pub(crate) fn folder() -> TempDir {
+        TempDir::with_prefix_in("place", &SHARED.folder).unwrap()
+    }
+
+    pub(crate) fn cold(folder: &Path, options: Options) -> ColdStore {
+        let Some(environment) = SHARED.environment.clone() else {
+            return ColdStore::on_folder(folder, options);
+        };
+        let prefix = folder.strip_prefix(&SHARED.folder).unwrap().display();
+        let address: BucketAddress = format!("s3://{BUCKET}/{prefix}").parse().unwrap();
+        ColdStore::on_bucket_by(&address, environment, options).unwrap()
+    }
+
+    pub(crate) fn objects(folder: &Path) -> Arc<dyn ObjectStore> {
+        cold(folder, Options::default()).objects()
+    }
+
+    /// Every eleventh step is tried, or each one if whoever runs the tests wants that: a compaction
+    /// takes seconds here, and has hundreds of steps.
+    pub(crate) fn stride() -> u64 {
+        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 11 }
+    }
+
+    pub(crate) fn environment() -> Vec<(String, String)> {
+        let Some(mut environment) = SHARED.environment.clone() else { return Vec::new() };
+        environment.push((BUCKET_FOLDER.to_owned(), SHARED.folder.display().to_string()));
+        environment
+    }
+}

@@ -1,0 +1,215 @@
+//! Real S3 servers for test suites: the only crate that runs `tests/engines/s3`, where all that is
+//! known about them stands (`--help` says how to have one by hand); and a [`Proxy`] to put in front
+//! of one, which spoils some of what goes through it.
+//!
+//! A server lives as long as the process that started it, however it ends: what holds it is a pipe
+//! from it. Each has a port and a folder of its own.
+
+mod proxy;
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub use proxy::{Fault, Proxy};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/s3");
+
+/// With `1` a suite whose engine cannot be had fails instead of passing unrun; CI sets it.
+const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
+
+/// What the script ends with where it cannot have the server.
+const CANNOT: i32 = 69;
+
+/// The bucket that each server has.
+pub const BUCKET: &str = "shop";
+
+/// Far beyond what a start takes: moto's takes 2 s on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How often another port is tried, should somebody take ours before the server does.
+const TRIES_MAX: usize = 3;
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// versitygw: objects are files in its folder.
+    Versitygw,
+    /// The same without metadata, which lets several writers create one object.
+    VersitygwUnsafe,
+    /// moto: in memory.
+    Moto,
+}
+
+impl Kind {
+    /// Those that are safe to write to.
+    pub const SAFE: [Kind; 2] = [Kind::Versitygw, Kind::Moto];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Kind::Versitygw => "versitygw",
+            Kind::VersitygwUnsafe => "versitygw-nometa",
+            Kind::Moto => "moto",
+        })
+    }
+}
+
+/// A running server with the bucket [`BUCKET`].
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    folder: PathBuf,
+    /// Of the server itself, which the script has started.
+    pid: u32,
+    script: Child,
+    /// Removed behind the server.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    /// Starts a server in a folder of its own and returns when it answers. `None` where this
+    /// machine cannot have it; one line says why.
+    ///
+    /// # Panics
+    /// When it does not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
+    pub fn start(kind: Kind) -> Option<Server> {
+        let temporary = tempfile::TempDir::with_prefix("couponry-s3-").expect("a folder");
+        let mut server = Server::start_in(kind, temporary.path())?;
+        server.temporary = Some(temporary);
+        Some(server)
+    }
+
+    /// The same on a folder of the caller's.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_in(kind: Kind, folder: &Path) -> Option<Server> {
+        fs::create_dir_all(folder.join(BUCKET)).expect("a folder for the bucket");
+        for _ in 0..TRIES_MAX {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+            let address = free.expect("a free port");
+            let mut script = Command::new(SCRIPT)
+                .args(["run", &kind.to_string(), &address.port().to_string()])
+                .arg(folder)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
+            let mut line = String::new();
+            let says = script.stdout.take().expect("a pipe");
+            // Empty where the script has ended instead.
+            let _ = BufReader::new(says).read_line(&mut line);
+            let pid = line.trim_end().strip_prefix("pid ").and_then(|it| it.parse().ok());
+            let Some(pid) = pid else {
+                let ended = script.wait().expect("an end");
+                assert_eq!(ended.code(), Some(CANNOT), "{kind} did not start: {ended}");
+                let required = std::env::var(REQUIRED).is_ok_and(|it| it == "1");
+                assert!(!required, "no {kind} on this machine, and {REQUIRED}=1");
+                return None;
+            };
+            let folder = folder.to_owned();
+            let mut server = Server { address, folder, pid, script, temporary: None };
+            if server.answers(kind) {
+                return Some(server);
+            }
+        }
+        panic!("{kind} does not answer");
+    }
+
+    /// Waits for it, and makes the bucket where that is not a folder.
+    fn answers(&mut self, kind: Kind) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let asked = match kind {
+                Kind::Moto => self.says("PUT", &format!("/{BUCKET}")),
+                // It refuses whoever has no signature, which is an answer.
+                _ => self.says("GET", "/"),
+            };
+            if asked.is_some_and(|said| said.starts_with("HTTP/1.1 ")) {
+                return true;
+            }
+            sleep(LOOK_EVERY);
+        }
+        false
+    }
+
+    fn says(&self, method: &str, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).ok()?;
+        Some(said)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where versitygw has the objects of [`BUCKET`], as files.
+    pub fn bucket(&self) -> PathBuf {
+        self.folder.join(BUCKET)
+    }
+
+    /// Makes it hang: it keeps its connections and answers nothing.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid.to_string()]).status();
+        assert!(sent.is_ok_and(|it| it.success()), "kill {signal} {}", self.pid);
+    }
+
+    /// The variables with which a process finds it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        environment(self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A frozen one would not see the end. Its input ends, and it ends the server; what could
+        // fail is the waiting.
+        let _ = Command::new("kill").args(["-CONT", &self.pid.to_string()]).status();
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// The variables with which a process finds a server, or a proxy in front of it.
+pub(crate) fn environment(address: SocketAddr) -> Vec<(String, String)> {
+    [
+        ("AWS_ACCESS_KEY_ID", "couponry".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "couponry-secret".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ENDPOINT_URL", format!("http://{address}")),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
