@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -381,6 +381,17 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
+        "a row of another campaign's batch",
+        |data, scene| {
+            let sql = "UPDATE coupon SET batch = (SELECT batch.number FROM batch JOIN campaign \
+                       ON campaign.number = batch.campaign WHERE campaign_id = 'c' \
+                       AND batch_id = 'past') WHERE code = ";
+            done(data, &format!("{sql}'{}'", scene.anns));
+        },
+        &["origin-differs"],
+        |scene| scene.anns.clone(),
+    ),
+    (
         "a version below its events",
         |data, scene| {
             done(
@@ -625,4 +636,182 @@ fn what_is_planted_is_found() {
         eprintln!("--- {name}: {said}");
     }
     assert!(failed.is_empty(), "{:?}", failed.keys());
+}
+
+/// Beside customers, imports and compactions nothing is found that is not there.
+#[test]
+fn beside_a_busy_serve() {
+    const WRITERS: usize = 3;
+    const RUNS: usize = 12;
+    let data = Data::new();
+    let server = serve(&data);
+    let token = data.token("admin", "root");
+    let admin = &mut server.client(&token);
+    campaign(admin, "c", 100_000);
+    let open = json!({"campaign_id": "open", "stock": 100_000, "expires_on": "2031-11-30",
+        "per_user_limit": 2});
+    admin.post("/v1/campaigns", &open).must(201);
+    redeemed(admin, "c", "first", 200);
+    let ended = AtomicBool::new(false);
+    let done = std::sync::atomic::AtomicU64::new(0);
+    at_once(WRITERS + 2, |nth| {
+        if nth == WRITERS {
+            for run in 0..RUNS {
+                let found = verify(&data, &[]);
+                eprintln!("verify: run {run}, {}", found.summary);
+                if found.code != Some(0) || !found.findings.is_empty() {
+                    ended.store(true, Ordering::SeqCst);
+                }
+                found.is_clean("beside a busy serve");
+            }
+            ended.store(true, Ordering::SeqCst);
+            return;
+        }
+        if nth == WRITERS + 1 {
+            for n in 0.. {
+                if ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                let day = day_that_is_over(n);
+                let lines: String = (0..50)
+                    .map(|line| format!("P{n:04}X{line:03},2019-01-01,{day},issued,u{line},,,\n"))
+                    .collect();
+                import(&data, "c", &format!("past-{n}"), &lines);
+                compact(&data, &["--closed-now"]);
+            }
+            return;
+        }
+        let mut client = Client::new(server.address, &token);
+        for n in 0.. {
+            if ended.load(Ordering::SeqCst) {
+                break;
+            }
+            let user = format!("u{nth}-{n}");
+            let code = issued(&mut client, "c", &user);
+            client.post(&format!("/v1/coupons/{code}/redeem"), &order(&user, "1")).must(201);
+            let code = issue(&mut client, "open", &user, "a");
+            let at = format!("/v1/coupons/{code}");
+            match n % 4 {
+                0 => client.post(
+                    &format!("{at}/extend"),
+                    &json!({"expires_on": format!("2032-0{}-11", 1 + n % 9)}),
+                ),
+                1 => client.post(&format!("{at}/revoke"), &json!({"user_id": user})),
+                2 => client.post(&format!("{at}/void"), &json!({"reason": "x"})),
+                _ => client.post(&format!("{at}/redeem"), &order(&user, "2")),
+            };
+            done.fetch_add(4, Ordering::Relaxed);
+        }
+    });
+    eprintln!("verify: {} changes meanwhile", done.into_inner());
+    server.stop();
+    verify(&data, &[]).is_clean("at the end");
+}
+
+/// A restored backup beside a cold tier that has gone on, before and after more is archived.
+#[test]
+fn after_a_restore() {
+    let scene = Scene::new();
+    let data = scene.copy("restored");
+    let backup = data.folder().join("backup");
+    let text = backup.to_str().expect("UTF-8");
+    let ran = data.run(&["backup", text]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let server = serve(&data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    redeemed(admin, "c", "since", 7);
+    let redeem = format!("/v1/coupons/{}/redeem", scene.anns);
+    admin.post(&redeem, &order("ann", "a1")).must(201);
+    admin.post(&format!("/v1/coupons/{}/void", scene.foreign), &json!({"reason": "x"})).must(200);
+    campaign(admin, "later", 20);
+    redeemed(admin, "later", "stranger", 3);
+    let over = day_that_is_over(3);
+    import(&data, "c", "since", &left_over("SINCE00001", &over));
+    import(&data, "later", "since", &left_over("SINCE00002", &over));
+    compact(&data, &["--closed-now"]);
+    verify(&data, &[]).is_clean("before the restore");
+    server.stop();
+
+    let ran = data.run(&["restore", text, "--replace"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let found = verify(&data, &[]).is_clean("restored");
+    assert_eq!(found.summary["notes"]["stranger"], 5, "{}", found.summary);
+    compact(&data, &["--closed-now"]);
+    verify(&data, &[]).is_clean("compacted");
+    let server = serve(&data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    redeemed(admin, "c", "after", 7);
+    server.stop();
+    compact(&data, &["--closed-now"]);
+    verify(&data, &[]).is_clean("gone on with");
+
+    // By hand, and `restore` was forgotten: nothing is looked at.
+    for name in ["hot.db-wal", "hot.db-shm"] {
+        let _ = fs::remove_file(data.path().join(name));
+    }
+    fs::copy(backup.join("hot.db"), data.path().join("hot.db")).expect("copied");
+    let ran = data.run(&["verify"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
+    let ran = data.run(&["restore"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    verify(&data, &[]).is_clean("restored by hand");
+}
+
+/// What can be derived is set right, and nothing else is touched.
+#[test]
+fn repair() {
+    let scene = Scene::new();
+    let data = scene.copy("repaired");
+    let rows = "SELECT group_concat(code || version || state || events) FROM \
+                (SELECT * FROM coupon ORDER BY number)";
+    let before = asked(&data, rows);
+    let counts = "SELECT group_concat(campaign_id || ' ' || stock || ' ' || issued || ' ' || \
+                  redeemed || ' ' || void || ' ' || cold_issued || ' ' || cold_redeemed || ' ' || \
+                  cold_void) FROM campaign";
+    let right = asked(&data, counts);
+    for sql in [
+        "UPDATE campaign SET issued = issued + 3, void = void - 1 WHERE campaign_id = 'open'",
+        "UPDATE campaign SET cold_redeemed = cold_redeemed + 2 WHERE campaign_id = 'c'",
+        "UPDATE campaign SET stock = stock - 5 WHERE campaign_id = 'paper'",
+    ] {
+        done(&data, sql);
+    }
+    done(&data, &format!("UPDATE coupon SET order_ref = 'x' WHERE code = '{}'", scene.cancelled));
+    let harmed = asked(&data, rows);
+    let found = verify(&data, &["--repair"]);
+    let wanted = ["counts-wrong", "row-not-its-events", "stock-wrong"];
+    assert_eq!(found.kinds(), wanted.into_iter().collect(), "{found:#?}");
+    assert_eq!(found.summary["mended"]["counts"], 3, "{}", found.summary);
+    assert_eq!(asked(&data, counts), right);
+    assert_eq!((asked(&data, rows), &before), (harmed, &before), "a row was touched");
+    let found = verify(&data, &["--repair"]);
+    assert_eq!(found.kinds(), ["row-not-its-events"].into_iter().collect(), "{found:#?}");
+    assert_eq!(found.summary["mended"]["counts"], 0, "{}", found.summary);
+}
+
+/// What people see, and what a wrong call says.
+#[test]
+fn words() {
+    let scene = Scene::new();
+    let data = scene.copy("words");
+    let ran = data.run(&["verify"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.ends_with("nothing found\n"), "{ran:?}");
+    assert!(ran.stdout.contains("18 rows and 14 stubs in hot"), "{ran:?}");
+    done(&data, &format!("DELETE FROM claim WHERE code = '{}'", scene.anns));
+    let ran = data.run(&["verify"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let line = format!("FAIL claim-missing {}\n     hot, shelf 2031-11-30: issued", scene.anns);
+    for said in [line.as_str(), "     the claim of ann: does not name it", "safe: ", "1 found\n"] {
+        assert!(ran.stdout.contains(said), "{said}: {ran:?}");
+    }
+    for (arguments, code) in [(&["verify", "--format", "csv"] as &[&str], 2), (&["verify", "x"], 2)]
+    {
+        assert_eq!(data.run(arguments).code, Some(code), "{arguments:?}");
+    }
+    let empty = Data::new();
+    let ran = empty.run(&["verify"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("no couponry data"), "{ran:?}");
 }

@@ -75,6 +75,8 @@ pub enum SideIs {
 pub struct SideAudit {
     /// Rows of it that were read.
     pub rows: u64,
+    /// The last unit that is in it.
+    pub unit: u64,
     /// Units that are in `coupons` and not in it yet.
     pub behind: u64,
     /// Rows that do not agree; at most [`SIDE_FAULTS_MAX`].
@@ -177,6 +179,7 @@ impl ColdStore {
         // The side table first: what is in it is in `coupons`, looked up later.
         let side = by_holder.newest().await?;
         let truth = coupons.newest().await?;
+        audit.unit = side.unit(day);
         audit.behind = truth.unit(day).saturating_sub(side.unit(day));
         let units: BTreeSet<u64> =
             truth.files(day).iter().chain(side.files(day)).map(|file| file.origin.unit).collect();

@@ -26,7 +26,8 @@ pub(crate) struct Serial {
 pub(crate) struct Knows {
     campaigns: HashMap<CampaignId, Known>,
     runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
-    strangers: HashSet<CampaignId>,
+    /// Of which nothing is known: of campaigns, or batches, that a restored store does not have.
+    strangers: HashSet<(CampaignId, BatchId)>,
 }
 
 struct Known {
@@ -64,6 +65,12 @@ impl Knows {
         self.campaigns.get(id).map(|known| Arc::clone(&known.terms))
     }
 
+    /// The terms of a coupon's campaign, if its batch is one of it.
+    pub(crate) fn terms_of(&self, owner: &Owner) -> Option<Arc<Campaign>> {
+        let known = self.campaigns.get(&owner.campaign)?;
+        known.made_at.contains_key(&owner.batch).then(|| Arc::clone(&known.terms))
+    }
+
     /// Campaigns that have a word for everybody.
     pub(crate) fn shared(&self) -> Vec<Arc<Campaign>> {
         let all = self.campaigns.values().map(|known| &known.terms);
@@ -79,14 +86,13 @@ impl Knows {
         hot: &dyn HotStore,
         owner: &Owner,
     ) -> Result<(), HotError> {
+        let key = (owner.campaign.clone(), owner.batch.clone());
         let has = |known: &Known| known.made_at.contains_key(&owner.batch);
-        if self.campaigns.get(&owner.campaign).is_some_and(has)
-            || self.strangers.contains(&owner.campaign)
-        {
+        if self.campaigns.get(&owner.campaign).is_some_and(has) || self.strangers.contains(&key) {
             return Ok(());
         }
         let Some(row) = hot.campaign(&owner.campaign, Millis(0)).await? else {
-            self.strangers.insert(owner.campaign.clone());
+            self.strangers.insert(key);
             return Ok(());
         };
         let batches = hot.batches(&owner.campaign, None, BATCHES_MAX).await?;
@@ -96,8 +102,7 @@ impl Knows {
         });
         self.learn(&row.campaign, batches);
         if !self.campaigns.get(&owner.campaign).is_some_and(has) {
-            // Its batch is not there; looking again would not help.
-            self.strangers.insert(owner.campaign.clone());
+            self.strangers.insert(key);
         }
         Ok(())
     }

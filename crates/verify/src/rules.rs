@@ -145,13 +145,24 @@ pub fn judge(view: &View) -> Judged {
     tiers(view, &mut judged);
     let Some(coupon) = view.coupon() else { return judged };
     if view.terms.is_none() {
-        judged.notes.push(Note::Stranger);
+        stranger(view, coupon, &mut judged);
         return judged;
     }
     place(view, coupon, &mut judged);
     origin(view, coupon, &mut judged);
     lists(view, coupon, &mut judged);
     judged
+}
+
+/// What was archived may be of a batch that a restored store does not know; what has a row may not.
+fn stranger(view: &View, coupon: &Coupon, judged: &mut Judged) {
+    if view.hot_coupon().is_none() {
+        return judged.notes.push(Note::Stranger);
+    }
+    let owner = coupon.genesis();
+    let says = format!("of {}, batch {}", owner.campaign, owner.batch);
+    let other = Said::new(format!("campaign {}", owner.campaign), "has no such batch");
+    judged.find(Kind::OriginDiffers, &view.code, Said::new(view.hot_place(), says), other);
 }
 
 /// Each row by itself.

@@ -188,7 +188,7 @@ impl Verifier<'_> {
                 let owner =
                     Owner { campaign: genesis.campaign.clone(), batch: genesis.batch.clone() };
                 self.knows.look_up(self.hot, &owner).await?;
-                view.terms = self.knows.terms(&owner.campaign);
+                view.terms = self.knows.terms_of(&owner);
             }
             view.home = self.knows.home(serial.as_ref());
             views.push((view, serial));
@@ -273,6 +273,8 @@ impl Verifier<'_> {
     async fn side(&mut self, day: Day) -> Result<(), VerifyError> {
         let mut pauses = self.pauses().into_iter();
         loop {
+            // First: a unit is finished after the side table has it.
+            let finished = self.hot.shelf(day).await?.map_or(0, |plan| plan.unit);
             let audit = match self.cold.audit_side(day).await {
                 Ok(audit) => audit,
                 Err(error @ ColdError::Unavailable { .. }) => match pauses.next() {
@@ -292,8 +294,13 @@ impl Verifier<'_> {
                 continue;
             }
             self.report.side_rows += audit.rows;
-            if audit.behind > 0 {
-                self.side_is_behind(day).await?;
+            if audit.unit < finished {
+                let one = Said::new("hot", format!("unit {finished} is finished"));
+                let place = format!("cold, coupons_by_holder, shelf {}", cold::day_text(day));
+                let other = Said::new(place, format!("it has unit {} at the last", audit.unit));
+                self.found(Kind::SideMissing, &cold::day_text(day), one, other);
+            } else if audit.behind > 0 {
+                self.note(Note::SideBehind);
             }
             audit.files.into_iter().for_each(|fault| self.file_fault(fault));
             for fault in audit.faults {
@@ -307,21 +314,6 @@ impl Verifier<'_> {
             }
             return Ok(());
         }
-    }
-
-    /// Allowed as long as hot has not let go of the unit.
-    async fn side_is_behind(&mut self, day: Day) -> Result<(), VerifyError> {
-        let unit = self.hot.shelf(day).await?.map_or(0, |plan| plan.unit);
-        let committed = self.cold.shelf(day).await?.unit;
-        if unit < committed {
-            self.note(Note::SideBehind);
-            return Ok(());
-        }
-        let one = Said::new("hot", format!("unit {unit} is finished"));
-        let place = format!("cold, coupons_by_holder, shelf {}", cold::day_text(day));
-        let about = cold::day_text(day);
-        self.found(Kind::SideMissing, &about, one, Said::new(place, "does not have it"));
-        Ok(())
     }
 }
 
