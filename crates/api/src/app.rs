@@ -53,14 +53,7 @@ pub struct App {
 
 /// The service over `engine`, for callers with `tokens`.
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
-    let app = Arc::new(App {
-        engine,
-        tokens,
-        passwords: Passwords::new(),
-        sign_ins: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
-        guesses: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
-        asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
-    });
+    let app = Arc::new(App::new(engine, tokens));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::with_problems(document);
     routes
@@ -75,12 +68,23 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
         .layer(from_fn(around))
 }
 
-fn panicked() -> Response {
+pub(crate) fn panicked() -> Response {
     // The panic itself has been logged by its hook.
     Problem::new(Code::Internal, "see the log of the server").into_response()
 }
 
 impl App {
+    pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<Tokens>) -> App {
+        App {
+            engine,
+            tokens,
+            passwords: Passwords::new(),
+            sign_ins: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            guesses: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
+            asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
+        }
+    }
+
     /// Does `work`, unless its user asks for unknown codes one after the other. A shop is counted
     /// for the user it names, never as a whole.
     pub(crate) async fn unless_guessing<T>(
@@ -132,7 +136,7 @@ impl Drop for Asking<'_> {
 }
 
 /// Around every request: its id, its problem written out, its place in the metrics.
-async fn around(request: Request, next: Next) -> Response {
+pub(crate) async fn around(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();

@@ -11,6 +11,7 @@ mod cursor;
 pub mod docs;
 mod extract;
 mod handlers;
+pub mod history;
 pub mod jwks;
 mod metrics;
 pub mod openapi;

@@ -63,8 +63,8 @@ codes! {
     NotFound "NOT_FOUND" 404 Never "There is no such thing"
     /// The path has no such method.
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 Never "The path does not take this method"
-    /// The body did not come in time.
-    Timeout "TIMEOUT" 408 Same "The request did not arrive in time"
+    /// The body did not come in time, or a query took longer than it may.
+    Timeout "TIMEOUT" 408 Same "The request took too long"
     /// See [`Refusal::AlreadyRedeemed`].
     AlreadyRedeemed "ALREADY_REDEEMED" 409 Never "The coupon has been redeemed"
     /// See [`Refusal::AlreadyIssued`].

@@ -19,7 +19,7 @@ pub(crate) enum Ended {
 
 /// A command that did not: a sentence for standard error, and an exit code.
 #[derive(Debug)]
-pub(crate) struct Sorry {
+pub struct Sorry {
     /// Empty when there is nothing to say.
     sentence: String,
     code: u8,
@@ -27,22 +27,22 @@ pub(crate) struct Sorry {
 
 impl Sorry {
     /// It failed: exit code 1.
-    pub(crate) fn new(sentence: impl Into<String>) -> Sorry {
+    pub fn new(sentence: impl Into<String>) -> Sorry {
         Sorry { sentence: sentence.into(), code: 1 }
     }
 
     /// It was called wrongly: exit code 2.
-    pub(crate) fn wrong_call(sentence: impl Into<String>) -> Sorry {
+    pub fn wrong_call(sentence: impl Into<String>) -> Sorry {
         Sorry { sentence: sentence.into(), code: 2 }
     }
 
     /// Whoever read the output has seen enough: exit code 0.
-    pub(crate) fn nobody_reads() -> Sorry {
+    pub fn nobody_reads() -> Sorry {
         Sorry { sentence: String::new(), code: 0 }
     }
 
     /// `what` failed because of `error`.
-    pub(crate) fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> Sorry {
+    pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> Sorry {
         move |error| Sorry::new(format!("{what}: {error}"))
     }
 
@@ -66,15 +66,20 @@ impl Sorry {
     }
 
     /// Whether there is nothing to say, as after a reader that has seen enough.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         self.sentence.is_empty()
     }
 
     /// Says it and ends.
     pub(crate) fn exit(self) -> ExitCode {
+        self.exit_as("couponry")
+    }
+
+    /// Says it in the name of `program` and ends.
+    pub fn exit_as(self, program: &str) -> ExitCode {
         if !self.is_quiet() {
             // Without anybody to read it the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "couponry: {}", self.sentence);
+            let _ = writeln!(std::io::stderr(), "{program}: {}", self.sentence);
         }
         ExitCode::from(self.code)
     }

@@ -17,7 +17,7 @@ use crate::failure::Sorry;
 const BUFFER: usize = 64 << 10;
 
 /// Where rows go.
-pub(crate) struct Out {
+pub struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
     /// What it is called in error texts.
     name: String,
@@ -34,13 +34,16 @@ struct Staged {
 
 impl Out {
     /// Standard output.
-    pub(crate) fn standard() -> Out {
+    pub fn standard() -> Out {
         let writer = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<_>);
         Out { writer, name: "standard output".to_owned(), staged: None }
     }
 
     /// `path`, or standard output where none is named.
-    pub(crate) fn to(path: Option<&Path>) -> Result<Out, Sorry> {
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn to(path: Option<&Path>) -> Result<Out, Sorry> {
         path.map_or_else(|| Ok(Out::standard()), Out::file)
     }
 
@@ -72,18 +75,27 @@ impl Out {
     }
 
     /// Writes `text` as it is.
-    pub(crate) fn put(&mut self, text: &str) -> Result<(), Sorry> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put(&mut self, text: &str) -> Result<(), Sorry> {
         let wrote = self.writer.write_all(text.as_bytes());
         wrote.map_err(|error| failed(&self.name, &error))
     }
 
     /// Lets readers have what was written so far.
-    pub(crate) fn flush(&mut self) -> Result<(), Sorry> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn flush(&mut self) -> Result<(), Sorry> {
         self.writer.flush().map_err(|error| failed(&self.name, &error))
     }
 
     /// Writes what is left; a file is durable and has its own name after it.
-    pub(crate) fn finish(mut self) -> Result<(), Sorry> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(mut self) -> Result<(), Sorry> {
         self.flush()?;
         let Some(staged) = &mut self.staged else { return Ok(()) };
         let published =
@@ -91,6 +103,17 @@ impl Out {
         published.map_err(|error| failed(&self.name, &error))?;
         staged.published = true;
         Ok(())
+    }
+}
+
+/// For what writes bytes.
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
     }
 }
 
@@ -135,13 +158,13 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Sorry> {
 }
 
 /// A sentence for people beside the output proper.
-pub(crate) fn note(sentence: &str) {
+pub fn note(sentence: &str) {
     // Without anybody to read it there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "couponry: {sentence}");
 }
 
 /// Whether rows go past somebody's eyes.
-pub(crate) fn is_terminal() -> bool {
+pub fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
@@ -155,7 +178,7 @@ pub(crate) fn cell_text(value: &Value) -> String {
 }
 
 /// A number with its thousands apart.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -169,13 +192,15 @@ pub(crate) fn thousands(number: u64) -> String {
 
 /// Which side of its column a cell stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Text.
     Left,
+    /// Numbers.
     Right,
 }
 
 /// Rows under each other; each column as wide as its widest cell.
-pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
+pub fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..sides.len()).map(width).collect();
     let mut text = String::new();

@@ -18,7 +18,7 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 
 /// What is going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Lines of a file; `done` of those `seen` are imported.
     Import,
     /// Rows are written out: their name. Of `seen` coupons looked at, where there are any.
@@ -41,10 +41,12 @@ pub(crate) enum Work {
     Compare,
     /// Both tiers are read; `done` findings among `seen` rows.
     Verify,
+    /// A query runs; `done` of those `seen` rows of archived files are read.
+    Query,
 }
 
 /// Shows how far `work` has come, as long as it lives.
-pub(crate) struct Progress {
+pub struct Progress {
     work: Work,
     begun: Instant,
     done: AtomicU64,
@@ -55,14 +57,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of `bytes` altogether, where that is known. There is no bar where `rows_shown`: rows on a
     /// terminal are progress enough.
-    pub(crate) fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
+    pub fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !rows_shown).then(|| bar(bytes));
         Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), bar }
     }
 
     /// So many are done, of so many seen.
-    pub(crate) fn set(&self, done: u64, seen: u64) {
+    pub fn set(&self, done: u64, seen: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.seen.store(seen, Ordering::Relaxed);
     }
@@ -75,7 +77,7 @@ impl Progress {
     }
 
     /// Waits for `work` and tells meanwhile how far it is.
-    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -153,6 +155,8 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         Work::Verify => {
             format!("looked at {seen_text} rows, {done_text} found, {}/s", rate(seen))
         }
+        Work::Query if seen == 0 => format!("read {done_text} coupons, {}/s", rate(done)),
+        Work::Query => format!("read {done_text} of {seen_text} coupons, {}/s", rate(done)),
     }
 }
 

@@ -209,7 +209,10 @@ async fn tidy(engine: Arc<Engine>) {
 }
 
 /// Ends when the process is asked to.
-fn stopped() -> Result<impl Future<Output = ()>, Sorry> {
+///
+/// # Errors
+/// Signals that cannot be waited for.
+pub fn stopped() -> Result<impl Future<Output = ()>, Sorry> {
     let cannot = "cannot wait for signals";
     let mut terminate = signal(SignalKind::terminate()).map_err(Sorry::because(cannot))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Sorry::because(cannot))?;

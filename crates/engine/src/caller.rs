@@ -75,7 +75,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Failure::Forbidden`].
-    pub(crate) fn must_be(&self, roles: &[Role]) -> Result<(), Failure> {
+    pub fn must_be(&self, roles: &[Role]) -> Result<(), Failure> {
         match roles.contains(&self.role) {
             true => Ok(()),
             false => {

@@ -10,7 +10,7 @@ pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 /// A cell that no spreadsheet takes for a formula: those that begin like one get an apostrophe in
 /// front, as OWASP advises. The text is somebody else's, and whoever opens the file did not ask
 /// for it to be run.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     match text.contains([',', '"', '\n', '\r', '\t']) || text.trim() != text {
         true => format!("\"{guard}{}\"", text.replace('"', "\"\"")),

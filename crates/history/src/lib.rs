@@ -6,15 +6,21 @@
 //! DataFusion.
 
 mod campaigns;
+mod cli;
 mod columns;
 mod coupons;
+pub mod formats;
 mod last_day;
 mod merged;
 mod pruning;
 mod query;
 mod redemptions;
+mod scanned;
+pub mod serve;
 mod tiers;
+mod values;
 mod wrong;
 
+pub use cli::main;
 pub use query::{Answer, History, Limits};
 pub use wrong::Wrong;

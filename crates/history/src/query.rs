@@ -8,6 +8,7 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result as Planned;
 use datafusion::execution::context::SQLOptions;
@@ -15,8 +16,8 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{SendableRecordBatchStream, SessionStateDefaults};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateDefaults, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -136,7 +137,7 @@ impl History {
     /// [`Wrong`].
     pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, Wrong> {
         let (time, deadline) = (self.limits.time, Instant::now() + self.limits.time);
-        let too_long = Wrong::TooLong { seconds: time.as_secs() };
+        let too_long = Wrong::TooLong { time };
         let begun = timeout_at(deadline, self.begin(sql, as_of)).await;
         let (plan, stream, names) = begun.unwrap_or(Err(too_long))?;
         Ok(Answer { plan, stream, names, time, deadline })
@@ -159,12 +160,19 @@ impl History {
                 .with_allow_statements(false);
             read_only.verify_plan(&plan)?;
             let plan = state.create_physical_plan(&plan).await?;
-            let stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+            let stream = execute_stream(
+                Arc::clone(&plan),
+                task_context(&context, &plan, self.limits.memory)?,
+            )?;
             Ok::<_, DataFusionError>((plan, stream))
         };
         match planned.await {
             Ok((plan, stream)) => Ok((plan, stream, names)),
-            Err(error) => Err(Wrong::of(error, &names)),
+            // No row was met yet, so it is about what was written.
+            Err(error) => Err(match Wrong::of(error, &names) {
+                Wrong::Values(what) => Wrong::Sql(what),
+                wrong => wrong,
+            }),
         }
     }
 
@@ -244,9 +252,43 @@ impl Answer {
             Ok(Some(Ok(rows))) => Ok(Some(rows)),
             Ok(Some(Err(error))) => Err(Wrong::of(error, &self.names)),
             Ok(None) => Ok(None),
-            Err(_) => Err(Wrong::TooLong { seconds: self.time.as_secs() }),
+            Err(_) => Err(Wrong::TooLong { time: self.time }),
         }
     }
+}
+
+/// What a plan runs in.
+///
+/// A sort that spills merges what it has in memory first, and that takes as much again for its keys:
+/// half of the memory is kept for it. A join without an equality spills by running its left side a
+/// second time, which most plans cannot, and then counts some rows of outer joins twice: a query
+/// with such a join has its memory, and no disk.
+fn task_context(
+    context: &SessionContext,
+    plan: &Arc<dyn ExecutionPlan>,
+    memory: usize,
+) -> Planned<Arc<TaskContext>> {
+    let (mut sorts, mut joins) = (0, 0);
+    plan.apply(|node| {
+        match node.name() {
+            "SortExec" => sorts += node.output_partitioning().partition_count(),
+            "NestedLoopJoinExec" => joins += 1,
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut config = context.state().config().clone();
+    if let Some(kept_back) = (memory / 2).checked_div(sorts) {
+        config.options_mut().execution.sort_spill_reservation_bytes = kept_back;
+    }
+    let mut runtime = context.runtime_env();
+    if joins > 0 {
+        let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        runtime = RuntimeEnvBuilder::from_runtime_env(&runtime)
+            .with_disk_manager_builder(no_disk)
+            .build_arc()?;
+    }
+    Ok(Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime)))
 }
 
 fn is_denied(name: &str, aliases: &[String]) -> bool {

@@ -1,5 +1,7 @@
 //! How a query ends when it does not end well: one sentence for each way.
 
+use std::time::Duration;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{DataFusionError, SchemaError};
@@ -18,10 +20,10 @@ pub enum Wrong {
     #[error("{0}")]
     Values(String),
     /// It took longer than it may.
-    #[error("the query took more than {seconds} s: look at fewer days, or raise --time-limit")]
+    #[error("the query took more than {time:?}: look at fewer days, or raise --time-limit")]
     TooLong {
         /// How long it may take.
-        seconds: u64,
+        time: Duration,
     },
     /// It needs more memory, or more room for what does not fit there, than it may have.
     #[error("{0}")]
@@ -61,7 +63,7 @@ impl Wrong {
             }
             DataFusionError::Configuration(what) => Wrong::Sql(first_line(&what).to_owned()),
             DataFusionError::ResourcesExhausted(what) => Wrong::TooLarge(too_large(&what)),
-            DataFusionError::Execution(what) => Wrong::Values(first_line(&what).to_owned()),
+            DataFusionError::Execution(what) => of_values(&what),
             DataFusionError::ArrowError(error, _) => of_arrow(*error, names),
             DataFusionError::External(error) => of_outside(error),
             DataFusionError::ObjectStore(error) => Wrong::Store(gone(*error)),
@@ -69,7 +71,7 @@ impl Wrong {
                 Wrong::Store(HotError::Cold(format!("a file cannot be read: {error}").into()))
             }
             DataFusionError::Shared(error) => of_shared(&error, names),
-            DataFusionError::IoError(error) => Wrong::Values(error.to_string()),
+            DataFusionError::IoError(error) => of_values(&error.to_string()),
             DataFusionError::Internal(what)
             | DataFusionError::Substrait(what)
             | DataFusionError::Ffi(what) => Wrong::Broken(first_line(&what).to_owned()),
@@ -97,7 +99,18 @@ fn of_arrow(error: ArrowError, names: &Names) -> Wrong {
             Err(error) => of_outside(error),
         },
         ArrowError::DivideByZero => Wrong::Values("a row divides by zero".to_owned()),
-        other => Wrong::Values(first_line(&other.to_string()).to_owned()),
+        ArrowError::ParseError(what) | ArrowError::CastError(what) => {
+            Wrong::Values(first_line(&what).to_owned())
+        }
+        other => of_values(&other.to_string()),
+    }
+}
+
+/// What is said of values, or of the disk that some of them were to go to.
+fn of_values(what: &str) -> Wrong {
+    match what.contains("max_temp_directory_size") {
+        true => Wrong::TooLarge(too_large(what)),
+        false => Wrong::Values(first_line(what).to_owned()),
     }
 }
 
@@ -124,15 +137,17 @@ fn gone(error: datafusion::object_store::Error) -> HotError {
 }
 
 fn too_large(what: &str) -> String {
-    match what.contains("disk") || what.contains("temp") {
-        true => format!(
-            "the query needs more room on disk than it may have (--spill-limit): {}",
-            first_line(what)
-        ),
-        false => "the query needs more memory than it may have (--memory-limit): group by fewer \
-                  values, select fewer columns, or look at fewer days"
-            .to_owned(),
+    if what.contains("max_temp_directory_size") {
+        return "the query needs more room on disk than it may have (--spill-limit): look at fewer \
+                days, or select fewer columns"
+            .to_owned();
     }
+    let wanted = between(what, "Failed to allocate additional ", " for ").unwrap_or("some");
+    let who = between(what, &format!("{wanted} for "), " with ").unwrap_or("a part of it");
+    format!(
+        "the query needs more memory than it may have (--memory-limit): group by fewer values, \
+         select fewer columns, or look at fewer days ({who} wanted {wanted} more)"
+    )
 }
 
 fn of_schema(error: SchemaError) -> String {
@@ -154,8 +169,11 @@ fn of_schema(error: SchemaError) -> String {
 
 fn of_plan(line: &str, whole: &str, names: &Names) -> String {
     if let Some(table) = between(line, "table '", "' not found") {
-        let table = table.rsplit('.').next().unwrap_or(table);
+        let table = table.strip_prefix("couponry.history.").unwrap_or(table);
         return unknown("table", table, &names.tables);
+    }
+    if line.starts_with("DDL not supported") {
+        return "SELECT INTO is not run here, nothing is ever written: SELECT is".to_owned();
     }
     let function = between(line, "Invalid function '", "'")
         .or_else(|| between(line, "table function '", "' not found"))
@@ -168,6 +186,11 @@ fn of_plan(line: &str, whole: &str, names: &Names) -> String {
         }
         return unknown("function", function, &names.functions);
     }
+    let candidates = "No function matches the given name and argument types ";
+    if let Some((_, candidates)) = whole.split_once(candidates) {
+        let candidates: Vec<&str> = candidates.split_whitespace().collect();
+        return format!("no function matches {}", candidates.join(" ").replace('\'', ""));
+    }
     // What the planner says behind its first line are candidates, which help.
     let more: Vec<&str> = whole.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     more.join(" ")
@@ -175,8 +198,10 @@ fn of_plan(line: &str, whole: &str, names: &Names) -> String {
 
 fn unknown(kind: &str, name: &str, known: &[String]) -> String {
     let lower = name.to_ascii_lowercase();
-    let near = known.iter().map(|other| (levenshtein(&lower, other), other)).min();
-    let near = near.filter(|(slips, _)| *slips <= SLIPS_MAX.min(lower.len() / 2));
+    // Of names that are as near, the one as long: letters change places more often than they go.
+    let away = |other: &str| (levenshtein(&lower, other), lower.len().abs_diff(other.len()));
+    let near = known.iter().map(|other| (away(other), other)).min();
+    let near = near.filter(|((slips, _), _)| *slips <= SLIPS_MAX.min(lower.len() / 2));
     let meant = near.map(|(_, other)| format!(": did you mean {other}?")).unwrap_or_default();
     match kind {
         "function" => format!("there is no function {name}{meant}"),

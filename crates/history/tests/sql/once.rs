@@ -1,19 +1,91 @@
-//! Each coupon once, wherever it is.
+//! Each coupon once, wherever it is: before, during and after it is moved.
 
-use compactor::Closed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::world::World;
+use compactor::{Closed, Compactor, Settings};
+use coupon::apply::Action;
+use hot::Shelves;
+
+use crate::world::{NOW, OPEN, World};
 
 const COUNTS: &str = "select count(*), count(distinct code), \
      sum(case when state = 'redeemed' then 1 else 0 end) from coupons";
 
+/// All of it, in one number.
+const SUM: &str = "select count(*), count(distinct code), sum(version), \
+     min(code), max(code), count(holder), count(order_ref) from coupons";
+
+const WANT: &str = "160 160 53";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_coupon_is_a_row_once() {
     let world = World::full().await;
-    let want = "160 160 53";
-    assert_eq!(world.one(COUNTS).await, want, "all hot");
+    let whole = world.one(SUM).await;
+    assert_eq!(world.one(COUNTS).await, WANT, "all hot");
     world.compact(Closed::Now).await;
-    assert_eq!(world.one(COUNTS).await, want, "two shelves settled, a third with stubs");
+    assert_eq!(world.one(COUNTS).await, WANT, "two shelves settled, a third with stubs");
+    assert_eq!(world.one(SUM).await, whole, "nothing has another value");
     let tiers = world.ask("select tier, count(*) from coupons group by 1 order by 1").await;
     assert_eq!(tiers, [["cold", "133"], ["hot", "27"]]);
+    world.change(121, Action::Void { reason: None }).await;
+    world.compact(Closed::Now).await;
+    let cold = world.one("select count(*) from coupons where tier = 'cold'").await;
+    assert_eq!(cold, "134", "a second unit of the open shelf");
+    assert_eq!(world.one(COUNTS).await, WANT, "a shelf with two units");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
+    let world = World::full().await;
+    let whole = world.one(SUM).await;
+    let running = Arc::new(AtomicBool::new(true));
+    let hot = Arc::clone(&world.hot) as Arc<dyn Shelves>;
+    let compactor =
+        Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), Arc::new(|_| {}));
+    let ended = Arc::clone(&running);
+    let compaction = tokio::spawn(async move {
+        let report = compactor.run(NOW, Closed::Now).await;
+        ended.store(false, Ordering::SeqCst);
+        report.unwrap()
+    });
+    let mut looks = 0;
+    while running.load(Ordering::SeqCst) {
+        assert_eq!(world.one(SUM).await, whole, "look {looks}");
+        looks += 1;
+    }
+    compaction.await.unwrap();
+    assert!(looks > 0, "it was looked at meanwhile");
+    assert_eq!(world.one(SUM).await, whole, "afterwards");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_was_committed_and_not_removed_is_counted_once() {
+    let world = World::full().await;
+    let whole = world.one(SUM).await;
+    world.copy_without_removing(OPEN).await;
+    let cold = world.cold.shelf(OPEN).await.unwrap();
+    assert_eq!(cold.files.len(), 1, "what is redeemed lies in both tiers");
+    assert_eq!(world.one(SUM).await, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_cold_stays_as_it_was() {
+    let world = World::full().await;
+    world.compact(Closed::Now).await;
+    let first = world.cold.version().await.unwrap().unwrap();
+    world.change(121, Action::Void { reason: None }).await;
+    world.compact(Closed::Now).await;
+    let newest = world.cold.version().await.unwrap().unwrap();
+    assert!(newest > first);
+    for (name, version, want) in [("first", first, "133 13"), ("newest", newest, "134 14")] {
+        let sql = "select count(*), sum(case when campaign_id = 'winter' then 1 else 0 end) \
+             from coupons";
+        let rows = world.asked(sql, Some(version)).await.unwrap();
+        assert_eq!(rows[0].join(" "), want, "{name}: cold alone");
+    }
+    let hot = world.asked("select count(*) from coupons where tier = 'hot'", Some(first)).await;
+    assert_eq!(hot.unwrap(), [["0"]]);
+    let none = world.asked("select count(*) from coupons", Some(newest + 1)).await.unwrap_err();
+    assert!(none.to_string().contains(&format!("no version {}", newest + 1)), "{none}");
 }

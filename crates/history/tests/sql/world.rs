@@ -1,5 +1,7 @@
 //! Two tiers in a folder, with coupons of three days on them.
 
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
 use history::{History, Limits, Wrong};
 use hot::sqlite::{Options, SqliteHot};
-use hot::{HotStore, ImportLine, NewCampaign, Shelves};
+use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Shelves};
 use router::Router;
 use tempfile::TempDir;
 
@@ -134,6 +136,41 @@ impl World {
         };
         let applied = self.hot.apply(&found, change).await.unwrap();
         assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);
+    }
+
+    /// What the Closed pass has done of a shelf when it is killed after its commit: copies of what
+    /// is redeemed lie in cold, and all of it in hot still.
+    pub(crate) async fn copy_without_removing(&self, day: Day) {
+        self.cold.create().await.unwrap();
+        self.hot.raise_cold_mark(ColdMark { begun: Some(1), committed: None }).await.unwrap();
+        let codes = self.hot.closed_codes(day, NOW, 1_000).await.unwrap();
+        let coupons = self.hot.coupons_of(day, codes).await.unwrap();
+        assert!(!coupons.is_empty());
+        let mut writer = self.cold.writer(day, 1).await.unwrap();
+        writer.push(coupons).await.unwrap();
+        let files = writer.finish().await.unwrap();
+        let shelf = self.cold.shelf(day).await.unwrap();
+        self.cold.commit(&shelf, 1, &files, &[]).await.unwrap();
+    }
+
+    /// What both stores hold: every byte of cold, and how often hot was written.
+    pub(crate) fn fingerprint(&self) -> (u64, u64) {
+        let mut hasher = DefaultHasher::new();
+        let mut folders = vec![self.folder.path().join("cold")];
+        while let Some(folder) = folders.pop() {
+            // There is none before the first compaction.
+            let Ok(entries) = fs::read_dir(folder) else { continue };
+            let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            entries.sort();
+            for path in entries {
+                path.hash(&mut hasher);
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => fs::read(path).unwrap().hash(&mut hasher),
+                }
+            }
+        }
+        (hasher.finish(), self.hot.gauge().commits)
     }
 
     pub(crate) async fn ask(&self, sql: &str) -> Vec<Vec<String>> {

@@ -1,0 +1,167 @@
+//! `POST /v1/history/query`, for the process that answers SQL: a service of its own, beside the one
+//! that redeems, with the same tokens and the same problems.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Extension;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use engine::{Engine, Fault, Role};
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::{App, around, panicked};
+use crate::extract::{Json, Who, nothing_here};
+use crate::handlers::health;
+use crate::metrics;
+use crate::problem::{Code, Problem};
+use crate::token::Tokens;
+
+/// Says that there were more rows than an answer may have, and how many it has.
+const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated-at");
+
+/// A query.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryBody {
+    /// One statement.
+    pub sql: String,
+    /// A version of the cold tier; the newest of both tiers where there is none.
+    pub as_of: Option<u64>,
+}
+
+/// In which form the rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryForm {
+    /// `application/json`
+    Json,
+    /// `text/csv`
+    Csv,
+    /// `application/vnd.apache.arrow.stream`
+    Arrow,
+}
+
+/// Rows in the form that was wanted.
+#[derive(Clone, Debug)]
+pub struct QueryAnswer {
+    /// All of them.
+    pub body: Vec<u8>,
+    /// How many there are, if that is not all that the query has.
+    pub truncated_at: Option<u64>,
+}
+
+/// Whoever answers queries.
+pub trait Queries: Send + Sync + 'static {
+    /// Answers one, within the limits that it has.
+    ///
+    /// # Errors
+    /// [`Problem`], in the planner's words where the SQL cannot be run.
+    fn answer(
+        &self,
+        query: QueryBody,
+        form: QueryForm,
+    ) -> BoxFuture<'_, Result<QueryAnswer, Problem>>;
+}
+
+/// The service over `queries`, for operators and admins with `tokens`.
+pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) -> Router {
+    let app = Arc::new(App::new(engine, tokens));
+    Router::new()
+        .route("/v1/history/query", post(query))
+        .route("/healthz", get(health::healthz))
+        .with_state(Arc::clone(&app))
+        .merge(metrics::routes(app))
+        .layer(Extension(queries))
+        .fallback(async || nothing_here())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "POST /v1/history/query takes SQL")
+        })
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn(around))
+}
+
+/// `POST /v1/history/query`: 200 with the rows.
+async fn query(
+    Who(caller): Who,
+    Extension(queries): Extension<Arc<dyn Queries>>,
+    headers: HeaderMap,
+    Json(body): Json<QueryBody>,
+) -> Result<Response, Problem> {
+    caller.must_be(&[Role::Operator, Role::Admin])?;
+    let form = wanted(&headers)?;
+    let answer = queries.answer(body, form).await?;
+    let mut response = answer.body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    if let Some(rows) = answer.truncated_at {
+        headers.insert(TRUNCATED, HeaderValue::from(rows));
+    }
+    Ok(response)
+}
+
+impl QueryForm {
+    const ALL: [QueryForm; 3] = [QueryForm::Json, QueryForm::Csv, QueryForm::Arrow];
+
+    fn media_type(self) -> &'static str {
+        match self {
+            QueryForm::Json => "application/json",
+            QueryForm::Csv => "text/csv; charset=utf-8",
+            QueryForm::Arrow => "application/vnd.apache.arrow.stream",
+        }
+    }
+}
+
+/// The first form of `Accept` that there is; JSON where it says nothing.
+fn wanted(headers: &HeaderMap) -> Result<QueryForm, Problem> {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let mut names = accept
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|part| part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let is = |form: &QueryForm, name: &str| {
+        form.media_type().split(';').next().is_some_and(|known| known == name)
+    };
+    let found = names.find_map(|name| match name.as_str() {
+        "" | "*/*" | "application/*" => Some(QueryForm::Json),
+        "text/*" => Some(QueryForm::Csv),
+        name => QueryForm::ALL.into_iter().find(|form| is(form, name)),
+    });
+    match found {
+        Some(form) => Ok(form),
+        None if accept.is_empty() => Ok(QueryForm::Json),
+        None => Err(Problem::invalid(vec![Fault::new(
+            "Accept",
+            "want application/json, text/csv or application/vnd.apache.arrow.stream",
+        )])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let cases = [
+            ("nothing", None, Some(QueryForm::Json)),
+            ("anything", Some("*/*"), Some(QueryForm::Json)),
+            ("CSV", Some("text/csv"), Some(QueryForm::Csv)),
+            ("with parameters", Some("Text/CSV; q=0.9, */*;q=0.1"), Some(QueryForm::Csv)),
+            ("Arrow", Some("application/vnd.apache.arrow.stream"), Some(QueryForm::Arrow)),
+            ("what a browser sends", Some("text/html, application/json"), Some(QueryForm::Json)),
+            ("what there is not", Some("application/xml"), None),
+        ];
+        for (name, accept, want) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            }
+            assert_eq!(wanted(&headers).ok(), want, "{name}");
+        }
+    }
+}

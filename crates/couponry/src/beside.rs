@@ -1,0 +1,91 @@
+//! What a second binary over the same stores takes from here: the same settings, the stores opened
+//! to read, a place for its rows, and how it ends.
+
+use std::sync::Arc;
+
+use api::token::Tokens;
+use clap::Args;
+use engine::Engine;
+
+use crate::cli::SettingFlags;
+use crate::cluster::{self, NotOpen, Waiting};
+use crate::open::{self, Missing};
+use crate::settings::{Hot, Settings};
+
+pub use crate::failure::Sorry;
+pub use crate::output::{Out, Side, is_terminal, note, table, thousands};
+pub use crate::progress::{Progress, Work};
+pub use crate::serve::stopped;
+
+/// The flags that every command takes.
+#[derive(Args)]
+pub struct StoreFlags {
+    #[command(flatten)]
+    flags: SettingFlags,
+}
+
+/// Settings that are chosen.
+pub struct Chosen {
+    settings: Settings,
+}
+
+/// Both tiers, beside a running `serve` or without one.
+pub struct Opened {
+    opened: open::Opened,
+    settings: Settings,
+}
+
+impl StoreFlags {
+    /// Takes each setting from the first place that names it, and begins to log as they say.
+    ///
+    /// # Errors
+    /// Wrong call.
+    pub fn chosen(&self) -> Result<Chosen, Sorry> {
+        let settings = Settings::resolve(&self.flags)?;
+        crate::start_log(&settings)?;
+        Ok(Chosen { settings })
+    }
+}
+
+impl Chosen {
+    /// The address to listen on.
+    pub fn listen(&self) -> &str {
+        &self.settings.listen.value
+    }
+
+    /// Opens the stores. Makes nothing where there is nothing; a cluster that is away is waited for.
+    ///
+    /// # Errors
+    /// No data in the folder; a store that cannot be used.
+    pub async fn open(self) -> Result<Opened, Sorry> {
+        let settings = self.settings;
+        let opened = match &settings.hot.value {
+            Hot::Sqlite => open::opened(&settings, Missing::Say).await.map_err(NotOpen::sorry)?,
+            Hot::Cluster(target) => {
+                let attempt = async || open::opened(&settings, Missing::Say).await;
+                cluster::patiently(target, Waiting::Command, attempt).await?
+            }
+        };
+        Ok(Opened { opened, settings })
+    }
+}
+
+impl Opened {
+    /// The use cases over both.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.opened.engine
+    }
+
+    /// Who may sign tokens.
+    ///
+    /// # Errors
+    /// Wrong call: half a description of an identity provider.
+    pub fn tokens(&self) -> Result<Tokens, Sorry> {
+        open::tokens(&self.settings, &self.opened.keys)
+    }
+
+    /// To be called at the end.
+    pub async fn close(&self) {
+        self.opened.close().await;
+    }
+}

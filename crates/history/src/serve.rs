@@ -1,0 +1,158 @@
+//! `couponry-history serve`: SQL over HTTP, a few queries at a time.
+
+use std::sync::Arc;
+
+use api::accept::{self, Limits as Listening};
+use api::history::{Queries, QueryAnswer, QueryBody, QueryForm};
+use api::problem::{Code, Problem};
+use couponry::beside::{Opened, Sorry, stopped};
+use engine::{Engine, Fault};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::formats::{Format, Rows, Unwritten, object};
+use crate::query::{Answer, History, Limits};
+use crate::wrong::Wrong;
+
+/// Queries at a time: each may use every core, and its own share of memory.
+pub const QUERIES_MAX: usize = 2;
+
+/// Most rows of an answer: what people look at, and programs page through. All of them go to a file
+/// on the command line.
+pub const ROWS_MAX: u64 = 10_000;
+
+/// No further rows are added to an answer of so many bytes: a coupon with all its events has 20 KB.
+pub const BYTES_MAX: usize = 32 << 20;
+
+/// Answers queries out of a [`History`].
+pub struct Desk {
+    history: History,
+    turns: Semaphore,
+}
+
+impl Desk {
+    /// Over both tiers.
+    ///
+    /// # Errors
+    /// [`Wrong::Broken`].
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, Wrong> {
+        let history = History::new(engine, limits)?;
+        Ok(Desk { history, turns: Semaphore::new(QUERIES_MAX) })
+    }
+
+    async fn answered(&self, query: QueryBody, form: QueryForm) -> Result<QueryAnswer, Problem> {
+        let turn = timeout(self.history.limits().time, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            let detail = format!("{QUERIES_MAX} queries are running already");
+            return Err(Problem::new(Code::Overloaded, detail));
+        };
+        let answer = self.history.ask(&query.sql, query.as_of).await.map_err(problem)?;
+        match form {
+            QueryForm::Json => as_json(answer).await,
+            QueryForm::Csv => written(answer, Format::Csv).await,
+            QueryForm::Arrow => written(answer, Format::ArrowStream).await,
+        }
+    }
+}
+
+impl Queries for Desk {
+    fn answer(
+        &self,
+        query: QueryBody,
+        form: QueryForm,
+    ) -> BoxFuture<'_, Result<QueryAnswer, Problem>> {
+        self.answered(query, form).boxed()
+    }
+}
+
+/// Listens until a signal.
+pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), Sorry> {
+    let stop = stopped()?;
+    let tokens = Arc::new(opened.tokens()?);
+    let desk = Desk::new(Arc::clone(opened.engine()), limits);
+    let desk = desk.map_err(|wrong| Sorry::new(wrong.to_string()))?;
+    let cannot = format!("cannot listen on {listen}");
+    let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
+    let address = listener.local_addr().map_err(Sorry::because("no address"))?;
+    // Whoever waits for this line may connect.
+    println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));
+    let app = api::history::app(Arc::clone(opened.engine()), tokens, Arc::new(desk));
+    let drained = accept::serve(listener, app, Listening::default(), stop).await;
+    match drained.map_err(Sorry::because("the service stopped"))?.cut_off {
+        0 => tracing::info!("stopped, every query answered"),
+        cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
+    }
+    Ok(())
+}
+
+async fn as_json(mut answer: Answer) -> Result<QueryAnswer, Problem> {
+    let columns: Vec<Value> = answer
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| json!({"name": field.name(), "type": field.data_type().to_string()}))
+        .collect();
+    let mut data: Vec<String> = Vec::new();
+    let (mut bytes, mut truncated_at) = (0, None);
+    'all: while let Some(rows) = answer.next().await.map_err(problem)? {
+        for row in 0..rows.num_rows() {
+            if data.len() as u64 == ROWS_MAX || bytes >= BYTES_MAX {
+                truncated_at = Some(data.len() as u64);
+                break 'all;
+            }
+            let text = object(&rows, row).to_string();
+            bytes += text.len();
+            data.push(text);
+        }
+    }
+    let body = format!(
+        "{{\"columns\":{},\"data\":[{}],\"truncated\":{}}}",
+        Value::Array(columns),
+        data.join(","),
+        truncated_at.is_some()
+    );
+    Ok(QueryAnswer { body: body.into_bytes(), truncated_at })
+}
+
+async fn written(mut answer: Answer, format: Format) -> Result<QueryAnswer, Problem> {
+    let mut out = Rows::begin(Vec::new(), format, &answer.schema()).map_err(unwritten)?;
+    let mut truncated_at = None;
+    while let Some(rows) = answer.next().await.map_err(problem)? {
+        let room = usize::try_from(ROWS_MAX - out.count()).unwrap_or(usize::MAX);
+        if rows.num_rows() > room {
+            out.put(&rows.slice(0, room)).map_err(unwritten)?;
+            truncated_at = Some(ROWS_MAX);
+            break;
+        }
+        out.put(&rows).map_err(unwritten)?;
+        if out.bytes() >= BYTES_MAX {
+            truncated_at = Some(out.count());
+            break;
+        }
+    }
+    Ok(QueryAnswer { body: out.end().map_err(unwritten)?, truncated_at })
+}
+
+fn problem(wrong: Wrong) -> Problem {
+    match wrong {
+        Wrong::Sql(detail) | Wrong::Values(detail) => {
+            Problem::invalid(vec![Fault::new("sql", detail)])
+        }
+        Wrong::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", wrong.to_string())]),
+        Wrong::TooLong { .. } => Problem::new(Code::Timeout, wrong.to_string()),
+        Wrong::Store(error) => error.into(),
+        Wrong::Broken(why) => {
+            tracing::error!(error = %why, "a query was not answered");
+            Problem::new(Code::Internal, "see the log of the server")
+        }
+    }
+}
+
+fn unwritten(error: Unwritten) -> Problem {
+    tracing::error!(error = %error, "rows could not be written");
+    Problem::new(Code::Internal, "see the log of the server")
+}
