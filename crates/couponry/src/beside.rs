@@ -13,7 +13,7 @@ use crate::open::{self, Missing};
 use crate::settings::{Hot, Settings};
 
 pub use crate::failure::Sorry;
-pub use crate::output::{Out, Side, is_terminal, note, table, thousands};
+pub use crate::output::{Out, is_terminal, thousands};
 pub use crate::progress::{Progress, Work};
 pub use crate::serve::stopped;
 

@@ -158,7 +158,7 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Sorry> {
 }
 
 /// A sentence for people beside the output proper.
-pub fn note(sentence: &str) {
+pub(crate) fn note(sentence: &str) {
     // Without anybody to read it there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "couponry: {sentence}");
 }
@@ -192,15 +192,13 @@ pub fn thousands(number: u64) -> String {
 
 /// Which side of its column a cell stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Text.
+pub(crate) enum Side {
     Left,
-    /// Numbers.
     Right,
 }
 
 /// Rows under each other; each column as wide as its widest cell.
-pub fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..sides.len()).map(width).collect();
     let mut text = String::new();

@@ -1,12 +1,12 @@
 //! The command line of `couponry-history`.
 
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use couponry::beside::{Opened, Out, Progress, Sorry, StoreFlags, Work, is_terminal, note};
+use couponry::beside::{Opened, Out, Progress, Sorry, StoreFlags, Work, is_terminal, thousands};
 use tokio::time::{interval, timeout};
 
 use crate::formats::{Format, Rows, Unwritten};
@@ -34,7 +34,7 @@ const SQL_BYTES_MAX: u64 = 1 << 20;
     name = "couponry-history",
     version,
     max_term_width = 100,
-    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true,
     after_help = "\
 Exit codes: 0 done, 1 failed, 2 wrong call or wrong SQL.
 
@@ -218,14 +218,12 @@ async fn written(history: &History, sql: &str, ask: &Ask) -> Result<(), Sorry> {
     let count = rows.count();
     rows.end().map_err(unwritten)?.finish()?;
     if let Some(path) = &ask.output {
-        let s = if count == 1 { "" } else { "s" };
-        note_rows(count, s, path);
+        let rows = if count == 1 { "row" } else { "rows" };
+        let sentence = format!("{} {rows} in {}", thousands(count), path.display());
+        // Without anybody to read it there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "couponry-history: {sentence}");
     }
     Ok(())
-}
-
-fn note_rows(count: u64, s: &str, path: &Path) {
-    note(&format!("{} row{s} in {}", couponry::beside::thousands(count), path.display()));
 }
 
 /// The next rows; who waits long for them is told how far it is.

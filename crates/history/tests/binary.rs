@@ -1,0 +1,11 @@
+//! The binary: its forms, its exit codes, and its service.
+
+#[path = "binary/command.rs"]
+mod command;
+#[path = "binary/place.rs"]
+mod place;
+#[path = "binary/service.rs"]
+mod service;
+#[path = "sql/world.rs"]
+#[expect(dead_code, reason = "shared with the tests of the library, which use all of it")]
+mod world;

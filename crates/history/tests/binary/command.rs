@@ -1,0 +1,139 @@
+//! One query after the other, on the command line.
+
+use std::fs;
+use std::fs::File;
+
+use datafusion::arrow::ipc::reader::FileReader;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use crate::place::Place;
+
+const BY_STATE: &str = "select state, count(*) as coupons from coupons group by 1 order by 1";
+
+#[test]
+fn answers_and_leaves_everything_as_it_was() {
+    let place = Place::new();
+    let before = place.fingerprint();
+    let cases: [(&str, &[&str], &str); 4] = [
+        (
+            "a table",
+            &[BY_STATE],
+            "state      coupons\navailable       54\nissued          53\nredeemed        53\n",
+        ),
+        (
+            "CSV",
+            &["--format", "csv", BY_STATE],
+            "state,coupons\navailable,54\nissued,53\nredeemed,53\n",
+        ),
+        (
+            "JSON lines",
+            &[BY_STATE, "--format", "jsonl"],
+            "{\"state\":\"available\",\"coupons\":54}\n{\"state\":\"issued\",\"coupons\":53}\n\
+             {\"state\":\"redeemed\",\"coupons\":53}\n",
+        ),
+        (
+            "cold as it was before the last unit",
+            &["--as-of", "1", "--format", "csv", "select count(*) as n from coupons"],
+            "n\n60\n",
+        ),
+    ];
+    for (name, arguments, want) in cases {
+        let ran = place.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, want, ""), "{name}");
+    }
+    assert_eq!(place.fingerprint(), before, "nothing was written");
+}
+
+#[test]
+fn files_are_complete_and_can_be_read() {
+    let place = Place::new();
+    let rows = |name: &str| {
+        let file = File::open(place.at(name)).unwrap();
+        match name {
+            "a.parquet" => ParquetRecordBatchReader::try_new(file, 1_000)
+                .unwrap()
+                .map(|batch| batch.unwrap().num_rows())
+                .sum::<usize>(),
+            _ => FileReader::try_new(file, None)
+                .unwrap()
+                .map(|batch| batch.unwrap().num_rows())
+                .sum(),
+        }
+    };
+    for (format, name) in [("parquet", "a.parquet"), ("arrow", "a.arrow")] {
+        let to = place.at(name).display().to_string();
+        let sql = "select * from coupons";
+        let ran = place.run(&["--format", format, "--output", &to, sql]);
+        assert_eq!(ran.code, 0, "{format}: {}", ran.err);
+        assert_eq!(rows(name), 160, "{format}");
+        assert!(ran.err.starts_with("couponry-history: 160 rows in "), "{}", ran.err);
+    }
+    let to = place.at("b.parquet").display().to_string();
+    let failing = "select 1 / (version - version) from coupons";
+    let ran = place.run(&["--format", "parquet", "--output", &to, failing]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let left = fs::read_dir(place.at("")).unwrap().map(|it| it.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("b.")).collect();
+    assert!(left.is_empty(), "half a file: {left:?}");
+}
+
+#[test]
+fn sql_comes_from_a_file_or_from_standard_input() {
+    let place = Place::new();
+    let sql = "-- two of them\nselect 1 as a;\nselect 2 as b;\n";
+    fs::write(place.at("two.sql"), sql).unwrap();
+    let ran = place.run(&["--file", "two.sql", "--format", "csv"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "a\n1\nb\n2\n"), "{}", ran.err);
+    let ran = place.run_with_input(&["-", "--format", "csv"], "select 3 as c");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "c\n3\n"), "{}", ran.err);
+    let ran = place.run_with_input(&["-"], sql);
+    assert_eq!(ran.code, 2);
+    let want =
+        "couponry-history: 2 statements, want one: put them into a file and name it with --file\n";
+    assert_eq!(ran.err, want);
+}
+
+#[test]
+fn how_it_ends_when_it_does_not_end_well() {
+    let place = Place::new();
+    let long = "select sum(a.version * b.version) from coupons a cross join (coupons b cross join \
+         (coupons c cross join coupons d))";
+    let cases: [(&str, &[&str], i32, &str); 9] = [
+        ("no SQL", &[], 2, "there is no SQL: "),
+        ("empty SQL", &[""], 2, "there is no SQL statement"),
+        ("a slip", &["selct 1"], 2, "syntax: Expected: an SQL statement, found: selct"),
+        (
+            "a table",
+            &["select * from coupon"],
+            2,
+            "there is no table coupon: did you mean coupons?",
+        ),
+        ("a write", &["drop table coupons"], 2, "DROP is not run here"),
+        ("both", &["select 1", "--file", "x.sql"], 2, "cannot be used with"),
+        ("no file", &["--file", "none.sql"], 1, "cannot read none.sql: "),
+        ("a version", &["--as-of", "99", "select 1 from coupons"], 1, "no version 99"),
+        ("time", &["--time-limit", "1", long], 1, "the query took more than 1s: "),
+    ];
+    for (name, arguments, code, want) in cases {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, code, "{name}: {ran:?}");
+        assert!(ran.err.contains(want), "{name}: {}", ran.err);
+        assert_eq!(ran.out, "", "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let place = Place::new();
+    let none = place.at("none").display().to_string();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_couponry-history"))
+        .env_clear()
+        .current_dir(place.at(""))
+        .args(["--data", &none, "select count(*) from coupons"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("there is no couponry data in "), "{err}");
+    assert!(!place.at("none").exists());
+}

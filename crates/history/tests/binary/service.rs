@@ -1,0 +1,166 @@
+//! `couponry-history serve` over sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use api::token::{LocalKey, LocalKeys, Role, Tokens};
+use datafusion::arrow::ipc::reader::StreamReader;
+use serde_json::{Value, json};
+
+use crate::place::{Place, TOKEN_KEY};
+
+struct Service {
+    child: Child,
+    address: String,
+    // Closed, its banner would have nobody to go to.
+    _out: BufReader<ChildStdout>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Service {
+    fn start(place: &Place) -> Service {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0", "--time-limit", "2"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+            if let Some((_, address)) = line.split_once("http://") {
+                break address.trim().to_owned();
+            }
+        };
+        Service { child, address, _out: out }
+    }
+
+    fn ask(&self, token: Option<&str>, accept: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        let authorization =
+            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let request = format!(
+            "POST /v1/history/query HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{authorization}\
+             accept: {accept}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        assert!(!head.contains("chunked"), "{head}");
+        Answer { status, head, body: bytes[end + 4..].to_vec() }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn token(role: Role) -> String {
+    let keys = LocalKeys::new(vec![LocalKey::active("t1", &TOKEN_KEY, 0).unwrap()]).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    Tokens::new(keys, None).unwrap().mint("ann", role, 3_600_000, now).unwrap().0
+}
+
+const BY_STATE: &str = "select state, count(*) as n from coupons group by 1 order by 1";
+
+#[test]
+fn rows_come_in_three_forms() {
+    let place = Place::new();
+    let before = place.fingerprint();
+    let service = Service::start(&place);
+    let operator = token(Role::Operator);
+    let ask = |accept: &str, body: &Value| service.ask(Some(&operator), accept, body);
+    let answer = ask("*/*", &json!({"sql": BY_STATE}));
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let want = json!({
+        "columns": [{"name": "state", "type": "Utf8View"}, {"name": "n", "type": "Int64"}],
+        "data": [
+            {"state": "available", "n": 54},
+            {"state": "issued", "n": 53},
+            {"state": "redeemed", "n": 53},
+        ],
+        "truncated": false,
+    });
+    assert_eq!(answer.json(), want);
+    let answer = ask("text/csv", &json!({"sql": BY_STATE}));
+    assert_eq!(answer.body, b"state,n\navailable,54\nissued,53\nredeemed,53\n");
+    assert!(answer.head.contains("content-type: text/csv"), "{}", answer.head);
+    let answer =
+        ask("application/vnd.apache.arrow.stream", &json!({"sql": "select * from coupons"}));
+    let rows = StreamReader::try_new(answer.body.as_slice(), None).unwrap();
+    assert_eq!(rows.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 160);
+    let body = json!({"sql": "select count(*) as n from coupons", "as_of": 1});
+    assert_eq!(ask("*/*", &body).json()["data"], json!([{"n": 60}]), "a version of cold");
+    drop(service);
+    assert_eq!(place.fingerprint(), before, "nothing was written");
+}
+
+#[test]
+fn long_answers_are_cut_and_say_so() {
+    let place = Place::new();
+    let service = Service::start(&place);
+    let admin = token(Role::Admin);
+    let rows = |limit: u64| format!("select a.code from coupons a, coupons b limit {limit}");
+    for (name, limit, truncated) in [("the most", 10_000, false), ("one more", 10_001, true)] {
+        let body = json!({"sql": rows(limit)});
+        let answer = service.ask(Some(&admin), "*/*", &body);
+        let found = answer.json();
+        assert_eq!(found["data"].as_array().unwrap().len(), 10_000, "{name}");
+        assert_eq!(found["truncated"], truncated, "{name}");
+        assert_eq!(answer.head.contains("x-truncated-at: 10000"), truncated, "{name}");
+        let answer = service.ask(Some(&admin), "text/csv", &body);
+        let lines = answer.body.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, 10_001, "{name}: with its header");
+        assert_eq!(answer.head.contains("x-truncated-at: 10000"), truncated, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_answered_is_a_problem() {
+    let place = Place::new();
+    let service = Service::start(&place);
+    let (user, shop, operator) = (token(Role::User), token(Role::Shop), token(Role::Operator));
+    let sql = |sql: &str| json!({"sql": sql});
+    let long = "select sum(a.version * b.version) from coupons a cross join (coupons b cross join \
+         (coupons c cross join coupons d))";
+    let cases = [
+        ("nobody", None, sql("select 1"), 401, "UNAUTHENTICATED", "no Authorization header"),
+        ("a forger", Some("x.y.z"), sql("select 1"), 401, "UNAUTHENTICATED", ""),
+        ("a user", Some(user.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
+        ("a shop", Some(shop.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
+        ("no SQL", Some(&operator), json!({}), 400, "INVALID", "sql missing field `sql`"),
+        ("a field", Some(&operator), json!({"sql": "select 1", "x": 1}), 400, "INVALID", "unknown"),
+        ("a slip", Some(&operator), sql("selct"), 400, "INVALID", "sql syntax: Expected: an SQL"),
+        ("a table", Some(&operator), sql("select * from x"), 400, "INVALID", "there is no table x"),
+        ("a write", Some(&operator), sql("drop table coupons"), 400, "INVALID", "DROP is not run"),
+        ("a value", Some(&operator), sql("select 1 / 0"), 400, "INVALID", "divides by zero"),
+        ("time", Some(&operator), sql(long), 408, "TIMEOUT", "the query took more than 2s"),
+    ];
+    for (name, token, body, status, code, detail) in cases {
+        let answer = service.ask(token, "*/*", &body);
+        let found = answer.json();
+        assert_eq!(answer.status, status, "{name}: {found}");
+        assert!(answer.head.contains("content-type: application/problem+json"), "{name}");
+        assert_eq!(found["code"], code, "{name}: {found}");
+        assert!(found["detail"].as_str().unwrap().contains(detail), "{name}: {found}");
+        assert!(found["request_id"].is_string(), "{name}: {found}");
+    }
+}
