@@ -2,7 +2,9 @@
 //! `ArrowWriter` with the same settings that writes the same rows out of memory. Then a look-up in
 //! cold, and how long redemptions on another shelf take while all that goes on.
 //!
-//! `cargo bench -p compactor`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
+//! `cargo bench -p compactor`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
+//! `COUPONRY_COLD=s3://BUCKET/PREFIX` for a cold tier in a bucket: then without the bare writer, which
+//! has a folder, and without the redemptions.
 
 use std::error::Error;
 use std::fs::File;
@@ -96,13 +98,29 @@ fn main() -> Result<(), Failure> {
         let look_up = runtime.block_on(look_up(&stores, rows))?;
         println!("| a look-up of one of them | {look_up} |");
     }
+    if in_bucket().is_some() {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let stores = open(folder.path())?;
     runtime.block_on(beside(&stores, rows))
 }
 
+fn in_bucket() -> Option<String> {
+    std::env::var("COUPONRY_COLD").ok()
+}
+
 fn open(folder: &Path) -> Result<Stores, Failure> {
-    let cold = Arc::new(ColdStore::on_folder(&folder.join("cold"), ColdOptions::default()));
+    let cold = match in_bucket() {
+        None => ColdStore::on_folder(&folder.join("cold"), ColdOptions::default()),
+        Some(prefix) => {
+            // Another one for each line.
+            let name = folder.file_name().and_then(|it| it.to_str()).unwrap_or("bench");
+            let address = format!("{prefix}/{name}").parse()?;
+            ColdStore::on_bucket(&address, ColdOptions::default())?
+        }
+    };
+    let cold = Arc::new(cold);
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
     let options = Options { free_min_bytes: 0, ..Options::default() };
     let hot = SqliteHot::open(folder, Arc::new(vec![CodeKey::new(KEY)]), archive, options)?;
@@ -201,7 +219,10 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let bytes: u64 = report.shelves.iter().map(|shelf| shelf.bytes).sum();
     let copied = steps.committed.lock().ok().and_then(|at| *at).ok_or("nothing was committed")?;
     let (copy, remove) = (copied - begun, all - (copied - begun));
-    let bare = bare(&stores.folder)?;
+    let bare = match in_bucket() {
+        None => bare(&stores.folder)?,
+        Some(_) => Duration::MAX,
+    };
     // The keeper has carried the log into the file by then, which shortens it.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
@@ -224,11 +245,15 @@ fn bare(folder: &Path) -> Result<Duration, Failure> {
     for path in parquet_files(&folder.join("cold/coupons"))? {
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
         let schema = Arc::clone(reader.schema());
+        let groups = reader.metadata().num_row_groups().max(1);
+        let group_rows =
+            reader.metadata().file_metadata().num_rows().unsigned_abs() as usize / groups;
         let batches = reader.with_batch_size(8_192).build()?;
         let batches = batches.collect::<Result<Vec<RecordBatch>, _>>()?;
         let begun = Instant::now();
         let copy = File::create(folder.join("bare.parquet"))?;
-        let mut writer = ArrowWriter::try_new(copy.try_clone()?, schema, Some(settings()?))?;
+        let mut writer =
+            ArrowWriter::try_new(copy.try_clone()?, schema, Some(settings(group_rows)?))?;
         for batch in &batches {
             writer.write(batch)?;
         }
@@ -244,12 +269,12 @@ fn bare(folder: &Path) -> Result<Duration, Failure> {
 }
 
 /// As `schema/cold.md` has them.
-fn settings() -> Result<WriterProperties, Failure> {
+fn settings(group_rows: usize) -> Result<WriterProperties, Failure> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_dictionary_enabled(false)
-        .set_max_row_group_row_count(Some(65_536))
-        .set_data_page_row_count_limit(65_536)
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(group_rows)
         .set_data_page_size_limit(1 << 30)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true);
@@ -267,6 +292,21 @@ fn settings() -> Result<WriterProperties, Failure> {
         "created_at",
     ] {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), true);
+    }
+    for name in [
+        "sequence",
+        "kind",
+        "at",
+        "actor",
+        "operation",
+        "user_id",
+        "reference",
+        "reason",
+        "expires_at",
+        "time_zone",
+    ] {
+        let path = ColumnPath::new(event(name));
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     for name in ["kind", "actor", "reason", "time_zone"] {
         properties = properties.set_column_dictionary_enabled(ColumnPath::new(event(name)), true);

@@ -36,7 +36,9 @@ fn on_each_server() {
     for kind in Kind::SAFE {
         let Some(server) = Server::start(kind) else { continue };
         eprintln!("the cold tier is in a bucket of {kind}");
-        let data = Data::on_bucket(&address("archive/of couponry"), server.environment());
+        // It only counts.
+        let proxy = Proxy::before(server.address(), SEED);
+        let data = Data::on_bucket(&address("archive/of couponry"), proxy.environment());
         let service = serve(&data);
         let mut admin = service.client(&data.token("admin", "root"));
         campaign(&mut admin, "c", 100);
@@ -55,8 +57,10 @@ fn on_each_server() {
         };
         let was = wallet(&mut admin);
 
+        let requests = proxy.requests();
         let ran = compact(&data, &["--closed-now"]);
         assert_eq!(table(&ran).len(), days + 1, "{kind}: {ran:?}");
+        eprintln!("{} requests for {} units", proxy.requests() - requests, days + 1);
         let after = exported(&data, "after");
         assert_eq!(all_settled(&after), all_settled(&before), "{kind}");
         assert_eq!(count_in(&after, "cold"), 300 * days + 20, "{kind}");

@@ -153,11 +153,11 @@ mod tests {
     fn plain_http_is_asked_for() {
         let address: BucketAddress = "s3://shop/cold".parse().unwrap();
         let plain = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000");
-        let cases: [(&str, &[(&str, &str)], bool); 4] = [
-            ("nothing said", &[], true),
-            ("https", &[("AWS_ENDPOINT_URL", "https://s3.shop.example")], true),
-            ("http", &[plain], false),
-            ("http, asked for", &[plain, ("AWS_ALLOW_HTTP", "true")], true),
+        let cases = [
+            ("nothing said", vec![], true),
+            ("https", vec![("AWS_ENDPOINT_URL", "https://s3.shop.example")], true),
+            ("http", vec![plain], false),
+            ("http, asked for", vec![plain, ("AWS_ALLOW_HTTP", "true")], true),
         ];
         for (name, environment, want) in cases {
             let environment =

@@ -37,7 +37,7 @@ pub struct Options {
     /// Bytes that a row group of `coupons` should have, which is what a look-up reads.
     pub group_bytes: usize,
     /// Memory for the footers of files that were used last. That of ten million untouched coupons
-    /// takes about 0.5 MB, so ten billion of them would take 500 MB.
+    /// takes about 0.25 MB, that of redeemed ones 3.3 MB.
     pub footers_bytes_max: usize,
     /// How long files stay that a merge has replaced.
     pub retention: Duration,

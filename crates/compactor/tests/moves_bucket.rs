@@ -70,10 +70,10 @@ mod place {
         cold(folder, Options::default()).objects()
     }
 
-    /// Every eleventh step is tried, or each one if whoever runs the tests wants that: a compaction
+    /// Every 29th step is tried, or each one if whoever runs the tests wants that: a compaction
     /// takes seconds here, and has hundreds of steps.
     pub(crate) fn stride() -> u64 {
-        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 11 }
+        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 29 }
     }
 
     pub(crate) fn environment() -> Vec<(String, String)> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     // A binary of its own over the same stores; it takes its settings from the first.
     ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
     // For tests alone.
+    ("testbucket", &[]),
     ("testcluster", &[]),
 ];
 
