@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::client::{Client, at_once};
-use super::data::{Data, Ran};
+use super::data::{Data, Ran, wait_until};
 use super::finished::{
-    campaign, cold, compact, copy_all, day_that_is_over, files, import, issued, left_over, order,
-    redeemed, serve,
+    campaign, cold, compact, copy_all, day_that_is_over, exported, files, import, issued,
+    left_over, order, redeemed, serve,
 };
 
 /// What a run has said.
@@ -43,7 +43,7 @@ impl Verified {
     }
 
     #[track_caller]
-    fn is_clean(self, name: &str) -> Verified {
+    fn must_be_clean(self, name: &str) -> Verified {
         assert_eq!(self.code, Some(0), "{name}: {self:#?}");
         assert!(self.findings.is_empty(), "{name}: {self:#?}");
         self
@@ -77,6 +77,8 @@ struct Scene {
     data: Data,
     /// Issued to ann, minted, in hot.
     anns: String,
+    /// Held for bob's cart.
+    held: String,
     /// Archived by the Closed pass, of `c`.
     archived: String,
     /// Archived by the Expired pass, foreign.
@@ -95,8 +97,13 @@ impl Scene {
     fn new() -> Scene {
         let data = Data::new();
         let token = data.token("admin", "root");
+        Scene::of(data, &token)
+    }
+
+    /// In the store that the folder's settings name.
+    fn of(data: Data, token: &str) -> Scene {
         let server = serve(&data);
-        let admin = &mut server.client(&token);
+        let admin = &mut server.client(token);
         campaign(admin, "c", 1_000);
         let open = json!({"campaign_id": "open", "stock": 100, "expires_on": "2031-11-30",
             "per_user_limit": 3, "valid_days": 100});
@@ -159,9 +166,9 @@ impl Scene {
                 )),
         );
         let archived = redeemed(admin, "c", "early", 5).remove(2);
-        compact(&data, &["--closed-now"]);
+        archive(&data, 5);
         redeemed(admin, "c", "later", 5);
-        compact(&data, &["--closed-now"]);
+        archive(&data, 10);
         redeemed(admin, "c", "hot", 3);
         issued(admin, "c", "mia");
         // The last of the campaign: what comes back is given out again before anything else.
@@ -171,6 +178,7 @@ impl Scene {
         server.stop();
         Scene {
             anns: bare(&anns),
+            held: bare(&held),
             archived: bare(&archived),
             expired: "EXPIRED003".to_owned(),
             foreign: "FOREIGN005".to_owned(),
@@ -187,6 +195,17 @@ impl Scene {
         copy_all(&self.data.path(), &folder.join("data"));
         Data::within(&folder)
     }
+}
+
+/// Moves what is closed to cold, until so many of `c` with a shelf that is open are there: on a
+/// cluster they are queued a moment after they are redeemed.
+fn archive(data: &Data, want: usize) {
+    wait_until("closed coupons in cold", || {
+        compact(data, &["--closed-now"]);
+        let all = exported(data, "archived");
+        let closed = |it: &&Value| it["tier"] == "cold" && it["expires_on"] == "2031-12-31";
+        all.values().filter(closed).filter(|it| it["campaign_id"] == "c").count() >= want
+    });
 }
 
 /// Issues under a name; the code.
@@ -585,7 +604,7 @@ const HARMS: &[Harm] = &[
 #[test]
 fn what_is_planted_is_found() {
     let scene = Scene::new();
-    let clean = verify(&scene.data, &[]).is_clean("before");
+    let clean = verify(&scene.data, &[]).must_be_clean("before");
     eprintln!("verify: {}", clean.summary);
     for (what, at_least) in [
         ("hot_rows", 15),
@@ -662,7 +681,7 @@ fn beside_a_busy_serve() {
                 if found.code != Some(0) || !found.findings.is_empty() {
                     ended.store(true, Ordering::SeqCst);
                 }
-                found.is_clean("beside a busy serve");
+                found.must_be_clean("beside a busy serve");
             }
             ended.store(true, Ordering::SeqCst);
             return;
@@ -705,7 +724,7 @@ fn beside_a_busy_serve() {
     });
     eprintln!("verify: {} changes meanwhile", done.into_inner());
     server.stop();
-    verify(&data, &[]).is_clean("at the end");
+    verify(&data, &[]).must_be_clean("at the end");
 }
 
 /// A restored backup beside a cold tier that has gone on, before and after more is archived.
@@ -729,21 +748,21 @@ fn after_a_restore() {
     import(&data, "c", "since", &left_over("SINCE00001", &over));
     import(&data, "later", "since", &left_over("SINCE00002", &over));
     compact(&data, &["--closed-now"]);
-    verify(&data, &[]).is_clean("before the restore");
+    verify(&data, &[]).must_be_clean("before the restore");
     server.stop();
 
     let ran = data.run(&["restore", text, "--replace"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let found = verify(&data, &[]).is_clean("restored");
+    let found = verify(&data, &[]).must_be_clean("restored");
     assert_eq!(found.summary["notes"]["stranger"], 5, "{}", found.summary);
     compact(&data, &["--closed-now"]);
-    verify(&data, &[]).is_clean("compacted");
+    verify(&data, &[]).must_be_clean("compacted");
     let server = serve(&data);
     let admin = &mut server.client(&data.token("admin", "root"));
     redeemed(admin, "c", "after", 7);
     server.stop();
     compact(&data, &["--closed-now"]);
-    verify(&data, &[]).is_clean("gone on with");
+    verify(&data, &[]).must_be_clean("gone on with");
 
     // By hand, and `restore` was forgotten: nothing is looked at.
     for name in ["hot.db-wal", "hot.db-shm"] {
@@ -755,7 +774,7 @@ fn after_a_restore() {
     assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
     let ran = data.run(&["restore"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    verify(&data, &[]).is_clean("restored by hand");
+    verify(&data, &[]).must_be_clean("restored by hand");
 }
 
 /// What can be derived is set right, and nothing else is touched.
@@ -814,4 +833,145 @@ fn words() {
     let ran = empty.run(&["verify"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("no couponry data"), "{ran:?}");
+}
+
+/// A keyspace of one node, spoken to directly.
+struct Keyspace {
+    runtime: tokio::runtime::Runtime,
+    session: scylla::client::session::Session,
+}
+
+impl Keyspace {
+    fn of(addresses: &str) -> Keyspace {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let builder = scylla::client::session_builder::SessionBuilder::new()
+            .known_nodes(addresses.split(','))
+            .use_keyspace("verify", false);
+        let session = runtime.block_on(builder.build()).expect("a session");
+        Keyspace { runtime, session }
+    }
+
+    fn done(&self, cql: &str) {
+        self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
+    }
+
+    /// The condition that names the row of a code.
+    fn row(&self, code: &str) -> String {
+        let cql =
+            format!("SELECT shelf_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
+        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("rows");
+        let found = found.into_rows_result().expect("rows");
+        let (day, bucket) = found
+            .rows::<(scylla::value::CqlDate, i32)>()
+            .expect("rows")
+            .map(|row| row.expect("a row"))
+            .last()
+            .expect("the coupon's row");
+        // Days are numbers with 1970 in the middle of their range.
+        format!("shelf_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
+    }
+}
+
+/// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
+#[test]
+fn on_a_cluster() {
+    let Some(cluster) = testcluster::Cluster::start(1) else { return };
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
+    fs::write(data.folder().join("couponry.toml"), target).expect("couponry.toml");
+    let made = data.run(&["schema", "apply"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let scene = Scene::of(data, &token);
+    let data = &scene.data;
+    let clean = verify(data, &[]).must_be_clean("before");
+    eprintln!("verify: on a cluster, {}", clean.summary);
+    for (what, at_least) in [("hot_rows", 15), ("stubs", 10), ("cold_rows", 13), ("claims", 20)] {
+        let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
+        assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
+    }
+
+    let clean = older_and_brought_together(data, &scene, cluster.addresses());
+    // What was extended is still looked for where it was to expire.
+    let young = clean.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    let keyspace = Keyspace::of(cluster.addresses());
+    let anns = keyspace.row(&scene.anns);
+    // Hints can be had again, and those that lead nowhere go when they are old.
+    keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
+    keyspace.done(
+        "INSERT INTO wallet (user_id, expires_at, tie, code, shelf_day) \
+         VALUES ('zed', 4102444800000, 7, 'NOWHERE001', '2031-12-31') USING TIMESTAMP 1",
+    );
+    let found = verify(data, &["--repair"]);
+    assert_eq!(found.kinds(), ["hint-missing"].into_iter().collect(), "{found:#?}");
+    assert_eq!(found.about("hint-missing"), [scene.anns.as_str()].into_iter().collect());
+    assert_eq!(found.summary["notes"]["hint-too-many"], young + 1, "{}", found.summary);
+    let mended = &found.summary["mended"];
+    assert_eq!((&mended["hints"], &mended["removed_hints"]), (&json!(1), &json!(1)));
+    let found = verify(data, &[]).must_be_clean("repaired");
+    let left = found.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    assert_eq!(left, young, "{}", found.summary);
+
+    keyspace.done(&format!("UPDATE coupon SET holder = 'amy' WHERE {anns}"));
+    keyspace.done(&format!("DELETE FROM coupon WHERE {}", keyspace.row(&scene.archived)));
+    keyspace.done(&format!("DELETE FROM directory WHERE code = '{}'", scene.foreign));
+    keyspace.done("DELETE FROM claim WHERE campaign_id = 'open' AND user_id = 'dan'");
+    let events = keyspace.row(&scene.revoked);
+    keyspace.done(&format!("DELETE events[1] FROM coupon WHERE {events}"));
+    let found = verify(data, &[]);
+    let wanted = [
+        ("row-not-its-events", &scene.anns),
+        ("row-missing", &scene.archived),
+        ("entry-missing", &scene.foreign),
+        ("claim-missing", &scene.cancelled),
+        ("events-unlawful", &scene.revoked),
+        // Entries that were copied are certain.
+        ("claim-of-another", &scene.revoked),
+    ];
+    assert_eq!(found.code, Some(3), "{found:#?}");
+    let kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(found.kinds(), kinds, "{found:#?}");
+    for (kind, code) in wanted {
+        assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
+    }
+}
+
+/// The cluster as it was before more was archived, taken along in a data folder and put back.
+fn older_and_brought_together(data: &Data, scene: &Scene, addresses: &str) -> Verified {
+    let folder = data.folder().join("aside");
+    let (here, aside) =
+        (format!("cql://{addresses}/verify"), format!("sqlite:{}", folder.display()));
+    let run = |arguments: &[&str], code| {
+        let ran = data.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+        ran
+    };
+    run(&["copy", "--from", &here, "--to", &aside], 0);
+    let (folder, cold) = (folder.display().to_string(), cold(data).display().to_string());
+    let there = ["--data", &folder, "--hot", "sqlite", "--cold", &cold];
+    verify(data, &there).must_be_clean("moved to a file");
+
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    redeemed(admin, "c", "since", 4);
+    let redeem = format!("/v1/coupons/{}/redeem", scene.held);
+    admin.post(&redeem, &order("bob", "cart")).must(201);
+    archive(data, 14);
+    verify(data, &[]).must_be_clean("gone on with");
+    server.stop();
+
+    let keyspace = Keyspace::of(addresses);
+    keyspace.done("DROP KEYSPACE verify");
+    run(&["schema", "apply"], 0);
+    run(&["copy", "--from", &aside, "--to", &here, "--cold", &cold], 0);
+    let ran = run(&["verify"], 1);
+    assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
+    run(&["restore"], 0);
+    verify(data, &[]).must_be_clean("restored");
+    // As it was: he redeems once more what he redeems for the first time.
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    admin.post(&redeem, &order("bob", "cart")).must(201);
+    server.stop();
+    verify(data, &[]).must_be_clean("restored and gone on with")
 }

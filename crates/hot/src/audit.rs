@@ -157,6 +157,8 @@ pub struct Hint {
     pub expires_at: Millis,
     /// Whose it says that it is, in a wallet.
     pub user: Option<UserId>,
+    /// What the store tells coupons of one expiry apart by. Its own business.
+    pub tie: i64,
     /// When it was written, in microseconds: what is removed is this hint, and none after it.
     pub written_at: i64,
 }

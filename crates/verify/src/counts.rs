@@ -80,9 +80,7 @@ impl Verifier<'_> {
         } else if (0..3).any(|at| read[at] < was[at] || now.cold[at] < read[at]) {
             match was == now.cold {
                 true => {
-                    for at in 0..3 {
-                        shift.cold[at] = now.cold[at] - read[at];
-                    }
+                    shift.cold = std::array::from_fn(|at| now.cold[at] - read[at]);
                     let one = Said::new(format!("campaign {id}"), said("in cold", now.cold));
                     let other = Said::new("the rows in cold", said("", read));
                     self.found(Kind::CountsWrong, about, one, other);
@@ -92,12 +90,9 @@ impl Verifier<'_> {
             }
         }
         if let Some(rows) = now.rows {
-            let mut here = [0; 3];
-            for at in 0..3 {
-                here[at] = now.all[at] - now.cold[at];
-                // What is too high of cold is too high of both.
-                shift.all[at] = here[at] - rows[at] + shift.cold[at];
-            }
+            let here: [i64; 3] = std::array::from_fn(|at| now.all[at] - now.cold[at]);
+            // What is too high of cold is too high of both.
+            shift.all = std::array::from_fn(|at| here[at] - rows[at] + shift.cold[at]);
             if here != rows {
                 let one = Said::new(format!("campaign {id}"), said("in hot", here));
                 let other = Said::new("its rows in hot", said("", rows));

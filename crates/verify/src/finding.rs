@@ -223,6 +223,20 @@ mod tests {
 
     use super::*;
 
+    /// The page for operators has a row for each.
+    #[test]
+    fn documented() {
+        let page = include_str!("../../../docs/verify.md");
+        for kind in KINDS {
+            let row = format!("| `{}` | {} | {} |", kind.name(), kind.meaning(), kind.safe());
+            assert!(page.contains(&row), "docs/verify.md has no {row}");
+        }
+        for note in NOTES {
+            let row = format!("| `{}` | {} |", note.name(), note.meaning());
+            assert!(page.contains(&row), "docs/verify.md has no {row}");
+        }
+    }
+
     #[test]
     fn names_are_words_and_no_two_are_the_same() {
         let kinds = KINDS.iter().map(|kind| kind.name());

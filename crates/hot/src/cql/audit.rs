@@ -124,11 +124,11 @@ impl Audit for CqlHot {
     ) -> Result<AuditPage<Hint>> {
         let cql = match kind {
             HintKind::Wallet => {
-                "SELECT user_id, expires_at, code, shelf_day, WRITETIME(shelf_day) AS written \
-                 FROM wallet"
+                "SELECT user_id, expires_at, tie, code, shelf_day, \
+                 WRITETIME(shelf_day) AS written FROM wallet"
             }
             HintKind::Expiring => {
-                "SELECT campaign_id AS user_id, expires_at, code, shelf_day, \
+                "SELECT campaign_id AS user_id, expires_at, tie, code, shelf_day, \
                  WRITETIME(shelf_day) AS written FROM expiring"
             }
         };
@@ -305,8 +305,7 @@ impl Store {
     }
 
     async fn remove_old_hint(&self, hint: &Hint) -> Result<()> {
-        let (code, at) = (hint.code.as_str(), instant(hint.expires_at));
-        let tie = signed(tie(&hint.code));
+        let (code, at, tie) = (hint.code.as_str(), instant(hint.expires_at), hint.tie);
         match (hint.kind, &hint.user) {
             (HintKind::Wallet, Some(user)) => {
                 let cql = "DELETE FROM wallet USING TIMESTAMP ? WHERE user_id = ? \
@@ -396,6 +395,7 @@ struct ClaimsRow {
 struct HintRow {
     user_id: Option<String>,
     expires_at: CqlTimestamp,
+    tie: i64,
     code: String,
     shelf_day: Option<CqlDate>,
     written: Option<i64>,
@@ -417,6 +417,7 @@ impl HintRow {
             day: day(shelf),
             expires_at: millis(self.expires_at),
             user,
+            tie: self.tie,
             written_at,
         }))
     }
