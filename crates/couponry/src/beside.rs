@@ -60,13 +60,31 @@ impl Chosen {
     pub async fn open(self) -> Result<Opened, Sorry> {
         let settings = self.settings;
         let opened = match &settings.hot.value {
-            Hot::Sqlite => open::opened(&settings, Missing::Say).await.map_err(NotOpen::sorry)?,
+            Hot::Sqlite => {
+                must_be_current(&settings)?;
+                open::opened(&settings, Missing::Say).await.map_err(NotOpen::sorry)?
+            }
             Hot::Cluster(target) => {
                 let attempt = async || open::opened(&settings, Missing::Say).await;
                 cluster::patiently(target, Waiting::Command, attempt).await?
             }
         };
         Ok(Opened { opened, settings })
+    }
+}
+
+/// Refuses a store that would be upgraded if it were opened: who only reads does not do that to
+/// others.
+fn must_be_current(settings: &Settings) -> Result<(), Sorry> {
+    open::must_be_there(settings)?;
+    let data = &settings.data.value;
+    match hot::sqlite::is_current(data) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Sorry::new(format!(
+            "the data in {} are of an earlier release: `couponry serve` upgrades them",
+            data.display()
+        ))),
+        Err(error) => Err(Sorry::new(error.to_string())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The binary: its forms, its exit codes, and its service.
 
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
 #[path = "binary/command.rs"]
 mod command;
 #[path = "binary/place.rs"]

@@ -1,5 +1,7 @@
 //! SQL over real stores: SQLite, the cold tier in a folder, and the compactor between them.
 
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
 #[path = "sql/errors.rs"]
 mod errors;
 #[path = "sql/formats.rs"]

@@ -54,7 +54,7 @@ pub use backup::make_ready;
 use beyond::{Asked, Told, asking};
 use keeper::Keeper;
 use readers::Readers;
-pub use schema::OpenError;
+pub use schema::{OpenError, is_current};
 use stock::{Step, Supply};
 use turnstile::Turnstile;
 use txn::Txn;

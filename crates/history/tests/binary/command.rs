@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 
 use datafusion::arrow::ipc::reader::FileReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -120,6 +121,24 @@ fn how_it_ends_when_it_does_not_end_well() {
         assert!(ran.err.contains(want), "{name}: {}", ran.err);
         assert_eq!(ran.out, "", "{name}");
     }
+}
+
+#[test]
+fn data_of_an_earlier_release_are_not_upgraded() {
+    let place = Place::new();
+    // Where SQLite keeps the number that a program gives its schema.
+    let mut store = File::options().write(true).open(place.at("hot/hot.db")).unwrap();
+    store.seek(SeekFrom::Start(60)).unwrap();
+    store.write_all(&1_u32.to_be_bytes()).unwrap();
+    drop(store);
+    let before = place.fingerprint();
+    let ran = place.run(&["select count(*) from coupons"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("are of an earlier release: `couponry serve` upgrades them"),
+        "{ran:?}"
+    );
+    assert_eq!(place.fingerprint(), before, "nothing was written");
 }
 
 #[test]

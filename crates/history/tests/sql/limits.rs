@@ -28,7 +28,7 @@ async fn time() {
 
 /// 256,000 rows of some 40 bytes, in order.
 fn large() -> String {
-    let text = vec!["a.code || b.code"; 2].join(" || ");
+    let text = ["a.code || b.code"; 2].join(" || ");
     format!(
         "select {text} as text, unnest([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) as number from coupons a, coupons b \
          order by text desc, number"
@@ -50,7 +50,7 @@ async fn what_does_not_fit_into_memory_goes_to_disk() {
 async fn what_cannot_go_to_disk_is_refused() {
     let world = World::full().await;
     let small = Limits { memory: 1 << 20, ..limits() };
-    let text = vec!["a.code || b.code"; 20].join(" || ");
+    let text = ["a.code || b.code"; 20].join(" || ");
     let wide = format!("select a.code || b.code as pair, {text} as text from coupons a, coupons b");
     let sql = format!("select x.text, y.text from ({wide}) x join ({wide}) y on x.pair = y.pair");
     let ended = asked(&world, small, &sql).await.unwrap_err();

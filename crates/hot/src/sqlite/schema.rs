@@ -79,6 +79,16 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Whether the store in `folder` needs no upgrade. Reads its version and nothing else.
+///
+/// # Errors
+/// [`OpenError`], also where there is no store.
+pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
+    let conn = open_reader(&folder.join(super::FILE_NAME))?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version >= SCHEMA_VERSION)
+}
+
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
