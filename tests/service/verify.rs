@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -619,7 +619,7 @@ fn what_is_planted_is_found() {
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
     let only = std::env::var("ONLY").unwrap_or_default();
-    let at = std::sync::atomic::AtomicUsize::new(0);
+    let at = AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(BTreeMap::new());
     at_once(4, |_| {
         loop {
@@ -660,23 +660,27 @@ fn what_is_planted_is_found() {
 /// Beside customers, imports and compactions nothing is found that is not there.
 #[test]
 fn beside_a_busy_serve() {
-    const WRITERS: usize = 3;
-    const RUNS: usize = 12;
     let data = Data::new();
-    let server = serve(&data);
     let token = data.token("admin", "root");
-    let admin = &mut server.client(&token);
-    campaign(admin, "c", 100_000);
-    let open = json!({"campaign_id": "open", "stock": 100_000, "expires_on": "2031-11-30",
+    busy(&data, &token, 12);
+}
+
+/// Runs so many times while customers, imports and compactions are at work.
+fn busy(data: &Data, token: &str, runs: usize) {
+    const WRITERS: usize = 3;
+    let server = serve(data);
+    let admin = &mut server.client(token);
+    campaign(admin, "busy", 100_000);
+    let wide = json!({"campaign_id": "wide", "stock": 100_000, "expires_on": "2031-11-30",
         "per_user_limit": 2});
-    admin.post("/v1/campaigns", &open).must(201);
-    redeemed(admin, "c", "first", 200);
+    admin.post("/v1/campaigns", &wide).must(201);
+    redeemed(admin, "busy", "first", 100);
     let ended = AtomicBool::new(false);
-    let done = std::sync::atomic::AtomicU64::new(0);
+    let done = AtomicUsize::new(0);
     at_once(WRITERS + 2, |nth| {
         if nth == WRITERS {
-            for run in 0..RUNS {
-                let found = verify(&data, &[]);
+            for run in 0..runs {
+                let found = verify(data, &[]);
                 eprintln!("verify: run {run}, {}", found.summary);
                 if found.code != Some(0) || !found.findings.is_empty() {
                     ended.store(true, Ordering::SeqCst);
@@ -687,7 +691,7 @@ fn beside_a_busy_serve() {
             return;
         }
         if nth == WRITERS + 1 {
-            for n in 0.. {
+            for n in 10.. {
                 if ended.load(Ordering::SeqCst) {
                     break;
                 }
@@ -695,36 +699,35 @@ fn beside_a_busy_serve() {
                 let lines: String = (0..50)
                     .map(|line| format!("P{n:04}X{line:03},2019-01-01,{day},issued,u{line},,,\n"))
                     .collect();
-                import(&data, "c", &format!("past-{n}"), &lines);
-                compact(&data, &["--closed-now"]);
+                import(data, "busy", &format!("past-{n}"), &lines);
+                compact(data, &["--closed-now"]);
             }
             return;
         }
-        let mut client = Client::new(server.address, &token);
+        let mut client = Client::new(server.address, token);
         for n in 0.. {
             if ended.load(Ordering::SeqCst) {
                 break;
             }
             let user = format!("u{nth}-{n}");
-            let code = issued(&mut client, "c", &user);
+            let code = issued(&mut client, "busy", &user);
             client.post(&format!("/v1/coupons/{code}/redeem"), &order(&user, "1")).must(201);
-            let code = issue(&mut client, "open", &user, "a");
+            let code = issue(&mut client, "wide", &user, "a");
             let at = format!("/v1/coupons/{code}");
-            match n % 4 {
-                0 => client.post(
-                    &format!("{at}/extend"),
-                    &json!({"expires_on": format!("2032-0{}-11", 1 + n % 9)}),
-                ),
-                1 => client.post(&format!("{at}/revoke"), &json!({"user_id": user})),
-                2 => client.post(&format!("{at}/void"), &json!({"reason": "x"})),
-                _ => client.post(&format!("{at}/redeem"), &order(&user, "2")),
+            let (verb, body) = match n % 4 {
+                0 => ("extend", json!({"expires_on": format!("2032-0{}-11", 1 + n % 9)})),
+                1 => ("revoke", json!({"user_id": user})),
+                2 => ("void", json!({"reason": "x"})),
+                _ => ("redeem", order(&user, "2")),
             };
+            let answer = client.post(&format!("{at}/{verb}"), &body);
+            assert!(answer.is_good(), "{verb}: {}", answer.text());
             done.fetch_add(4, Ordering::Relaxed);
         }
     });
     eprintln!("verify: {} changes meanwhile", done.into_inner());
     server.stop();
-    verify(&data, &[]).must_be_clean("at the end");
+    verify(data, &[]).must_be_clean("at the end");
 }
 
 /// A restored backup beside a cold tier that has gone on, before and after more is archived.
@@ -891,7 +894,12 @@ fn on_a_cluster() {
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
 
-    let clean = older_and_brought_together(data, &scene, cluster.addresses());
+    let (mut clean, mut was_put_back) = (clean, false);
+    if testcluster::may_take_minutes("verify beside a busy cluster, and one that was put back") {
+        busy(data, &token, 4);
+        clean = older_and_brought_together(data, &scene, cluster.addresses());
+        was_put_back = true;
+    }
     // What was extended is still looked for where it was to expire.
     let young = clean.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
     let keyspace = Keyspace::of(cluster.addresses());
@@ -925,11 +933,13 @@ fn on_a_cluster() {
         ("entry-missing", &scene.foreign),
         ("claim-missing", &scene.cancelled),
         ("events-unlawful", &scene.revoked),
-        // Entries that were copied are certain.
-        ("claim-of-another", &scene.revoked),
     ];
     assert_eq!(found.code, Some(3), "{found:#?}");
-    let kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
+    let mut kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
+    if was_put_back {
+        // Entries of claims that were copied are certain.
+        kinds.insert("claim-of-another");
+    }
     assert_eq!(found.kinds(), kinds, "{found:#?}");
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");

@@ -88,8 +88,8 @@ pub struct SideAudit {
 /// Rows named for one unit; past it, its side table is best made anew.
 pub const SIDE_FAULTS_MAX: usize = 1_000;
 
-/// Rows of a unit that are held in memory while it is found out which of them differ: 64 MiB about.
-const SIDE_ROWS_MAX: usize = 500_000;
+/// Rows of a unit that are held in memory while it is found out which of them differ: some 50 MB.
+const SIDE_ROWS_MAX: usize = 200_000;
 
 /// The columns of `coupons` that the side table repeats.
 const REPEATED: &[&str] = &["code", "state", "version", "holder", "expires_at"];

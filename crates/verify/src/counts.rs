@@ -105,8 +105,11 @@ impl Verifier<'_> {
     /// On a cluster each process writes down what it has counted once a second, and takes what it
     /// has not written with it when it is killed.
     fn drift_of(&mut self, now: &AuditCampaign) {
-        let read = self.retired.get(&now.terms.id).copied().unwrap_or_default();
-        if now.cold != read {
+        let of = |counts: &HashMap<CampaignId, [i64; 3]>| {
+            counts.get(&now.terms.id).copied().unwrap_or_default()
+        };
+        let (cold, hot) = (of(&self.retired), of(&self.standing));
+        if now.cold != cold || (0..3).any(|at| now.all[at] - now.cold[at] != hot[at]) {
             self.note(Note::CountsDrifted);
         }
     }

@@ -475,3 +475,6 @@ pub fn needs_entry(home: &Home, day: Day) -> bool {
 pub fn code_of(text: &str) -> Option<Code> {
     text.parse().ok().filter(|code: &Code| code.as_str() == text)
 }
+
+#[cfg(test)]
+mod tests;

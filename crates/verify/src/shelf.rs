@@ -122,9 +122,9 @@ impl Verifier<'_> {
             if judged.findings.is_empty() {
                 continue;
             }
-            match rules::code_of(&view.code) {
+            match rules::code_of(&view.code).filter(|_| !self.is_flooded(&judged.findings)) {
                 Some(code) => self.suspects.add(shelf.day, code),
-                // Nobody can ask for it: there is nothing to look at again.
+                // Nobody can ask for it, or it is one of very many.
                 None => judged.findings.into_iter().for_each(|finding| self.tell(finding)),
             }
         }
@@ -137,12 +137,11 @@ impl Verifier<'_> {
             && let Some(coupon) = view.cold_coupon()
         {
             let counts = self.retired.entry(coupon.genesis().campaign.clone()).or_default();
-            match coupon.state() {
-                State::Available => {}
-                State::Issued { .. } => counts[0] += 1,
-                State::Redeemed { .. } => counts[1] += 1,
-                State::Void { .. } => counts[2] += 1,
-            }
+            count_state(counts, coupon.state());
+        }
+        if let Some(coupon) = view.hot_coupon() {
+            let counts = self.standing.entry(coupon.genesis().campaign.clone()).or_default();
+            count_state(counts, coupon.state());
         }
         // Where it was moved to it is counted.
         let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Moved { .. }));
@@ -314,6 +313,15 @@ impl Verifier<'_> {
             }
             return Ok(());
         }
+    }
+}
+
+fn count_state(counts: &mut [i64; 3], state: &State) {
+    match state {
+        State::Available => {}
+        State::Issued { .. } => counts[0] += 1,
+        State::Redeemed { .. } => counts[1] += 1,
+        State::Void { .. } => counts[2] += 1,
     }
 }
 

@@ -150,6 +150,8 @@ pub struct Verifier<'a> {
     pub(crate) cold_is: ColdIs,
     /// Coupons in cold of which hot has let go: issued, redeemed, void.
     pub(crate) retired: HashMap<CampaignId, [i64; 3]>,
+    /// Coupons that have rows in hot: issued, redeemed, void.
+    pub(crate) standing: HashMap<CampaignId, [i64; 3]>,
     /// Of each run, coupons of serials that were offered before this began.
     pub(crate) offered: HashMap<(Day, u64), Offered>,
     /// Coupons that were looked for in cold one by one.
@@ -198,6 +200,7 @@ impl<'a> Verifier<'a> {
             suspects: Suspects::default(),
             cold_is: ColdIs::Unused,
             retired: HashMap::new(),
+            standing: HashMap::new(),
             offered: HashMap::new(),
             followed: 0,
         }
@@ -293,6 +296,13 @@ impl<'a> Verifier<'a> {
         if *count <= TOLD_MAX {
             (self.tell)(&finding);
         }
+    }
+
+    /// Whether there are so many of each of these already that they are only counted: then each is
+    /// looked at once, or a run over a store that lost a table would never end.
+    pub(crate) fn is_flooded(&self, findings: &[Finding]) -> bool {
+        let count = |finding: &Finding| self.report.findings.get(&finding.kind).copied();
+        findings.iter().all(|finding| count(finding).is_some_and(|count| count > TOLD_MAX))
     }
 
     pub(crate) fn note(&mut self, note: Note) {

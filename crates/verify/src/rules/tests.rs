@@ -1,0 +1,410 @@
+use std::sync::Arc;
+
+use coupon::calendar::Zone;
+use coupon::campaign::Handout;
+use coupon::coupon::{Deed, Event, Genesis};
+use coupon::ids::{Actor, OperationId};
+
+use super::*;
+
+/// 2031-12-31.
+const DAY: Day = Day(22_644);
+
+fn owner() -> Owner {
+    Owner { campaign: "c".parse().unwrap(), batch: "first".parse().unwrap() }
+}
+
+fn terms() -> Campaign {
+    Campaign {
+        id: owner().campaign,
+        name: "C".to_owned(),
+        handout: Handout::Shop,
+        shared_code: None,
+        code_prefix: None,
+        valid_from: Millis(5),
+        expires_at: DAY.end(),
+        zone: Zone::utc(),
+        valid_days: None,
+        issue_from: None,
+        issue_until: None,
+        per_user_limit: Some(1),
+        cancel_days: 0,
+        extend_days: 0,
+        paused: false,
+        metadata: None,
+        created_at: Millis(4),
+    }
+}
+
+fn issued(to: &str) -> Deed {
+    Deed::Issued { to: to.parse().unwrap(), reference: None, expires_at: None }
+}
+
+fn redeemed(by: &str) -> Deed {
+    Deed::Redeemed { by: Some(by.parse().unwrap()), order: "o1".parse().unwrap() }
+}
+
+fn extended(until: Day) -> Deed {
+    Deed::Extended { expires_at: until.end(), zone: Zone::utc(), reason: None }
+}
+
+fn coupon(deeds: Vec<Deed>, version: u64) -> Coupon {
+    let genesis = Genesis {
+        code: "CODE01".parse().unwrap(),
+        campaign: owner().campaign,
+        batch: owner().batch,
+        valid_from: Millis(5),
+        expires_at: DAY.end(),
+        zone: Zone::utc(),
+        created_at: Millis(4),
+    };
+    let event =
+        |deed| Event { at: Millis(9), actor: Actor::new("a"), operation: OperationId(1), deed };
+    Coupon::of(genesis, deeds.into_iter().map(event).collect(), None, version, Millis(9))
+}
+
+/// Issued to ann and redeemed by her.
+fn spent() -> Coupon {
+    coupon(vec![issued("ann"), redeemed("ann")], 2)
+}
+
+fn row(is: RowIs) -> AuditRow {
+    AuditRow { code: "CODE01".to_owned(), is, astray: None }
+}
+
+fn here(coupon: Coupon) -> AuditRow {
+    row(RowIs::Coupon { coupon: Box::new(coupon), differs: None })
+}
+
+fn stub(version: u64) -> AuditRow {
+    row(RowIs::Stub { version })
+}
+
+fn archived(coupon: Coupon) -> ColdCopy {
+    ColdCopy { file: "a.parquet".into(), coupon: Ok(Box::new(coupon)), differs: None }
+}
+
+fn entry(day: Day) -> Asked<Option<AuditEntry>> {
+    let line = Some((Millis(5), DAY.end()));
+    let is = AuditEntryIs::Coupon { owner: owner(), day, line };
+    Asked::Is(Some(AuditEntry { code: "CODE01".to_owned(), is }))
+}
+
+fn view(rows: Vec<AuditRow>, copies: Vec<ColdCopy>) -> View {
+    let plan =
+        ShelfPlan { day: DAY, seal_after: DAY.end(), sealed: false, unit: 3, emptied: false };
+    View {
+        day: DAY,
+        code: "CODE01".to_owned(),
+        plan: Some(plan),
+        rows,
+        copies,
+        cold_unit: 3,
+        cold_whole: true,
+        home: Home::Minted { owner: owner(), day: DAY, dates: [Millis(5), DAY.end(), Millis(4)] },
+        terms: Some(Arc::new(terms())),
+        entry: Asked::Not,
+        claimed: Asked::Is(true),
+        unhinted: Vec::new(),
+        manners: Manners::OneTransaction,
+    }
+}
+
+type Change = fn(&mut View);
+
+/// A name, a view and what is changed of it, what is found and what is noted.
+type Row = (&'static str, View, Change, &'static [Kind], &'static [Note]);
+
+fn as_it_is(_: &mut View) {}
+
+fn sealed(view: &mut View) {
+    view.plan = view.plan.map(|plan| ShelfPlan { sealed: true, ..plan });
+}
+
+fn emptied(view: &mut View) {
+    view.plan = view.plan.map(|plan| ShelfPlan { sealed: true, emptied: true, ..plan });
+}
+
+fn foreign(view: &mut View) {
+    view.home = Home::Foreign;
+    view.entry = entry(DAY);
+}
+
+#[test]
+fn views() {
+    use Kind::{
+        ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsUnlawful, HintMissing,
+        HotAndCold, HotOlder, LeftBehind, MoveLost, OriginDiffers, RowMissing, RowNotItsEvents,
+        RowUnreadable, StubAlone, Twice, WrongShelf,
+    };
+    let later = Day(DAY.0 + 9);
+    let moved = || coupon(vec![issued("ann"), extended(Day(DAY.0 + 9))], 2);
+    let rows: Vec<Row> = vec![
+        ("a row", view(vec![here(spent())], vec![]), as_it_is, &[], &[]),
+        ("a stub and its coupon", view(vec![stub(2)], vec![archived(spent())]), as_it_is, &[], &[]),
+        ("only in cold, sealed", view(vec![], vec![archived(spent())]), sealed, &[], &[]),
+        ("only in cold, emptied", view(vec![], vec![archived(spent())]), emptied, &[], &[]),
+        ("only in cold, open", view(vec![], vec![archived(spent())]), as_it_is, &[RowMissing], &[]),
+        (
+            "only in cold, of nobody's campaign",
+            view(vec![], vec![archived(spent())]),
+            |view| view.terms = None,
+            &[],
+            &[Note::Stranger],
+        ),
+        (
+            "a row of nobody's batch",
+            view(vec![here(spent())], vec![]),
+            |view| view.terms = None,
+            &[OriginDiffers],
+            &[],
+        ),
+        (
+            "in both, unfinished",
+            view(vec![here(spent())], vec![archived(spent())]),
+            |view| view.cold_unit = 4,
+            &[],
+            &[Note::UnitUnfinished],
+        ),
+        (
+            "in both, finished",
+            view(vec![here(spent())], vec![archived(spent())]),
+            as_it_is,
+            &[HotAndCold],
+            &[],
+        ),
+        (
+            "in both, with another history",
+            view(
+                vec![here(coupon(vec![issued("bob"), redeemed("bob")], 2))],
+                vec![archived(spent())],
+            ),
+            |view| view.cold_unit = 4,
+            &[CopiesDiffer],
+            &[],
+        ),
+        (
+            "hot has gone on",
+            view(vec![here(spent())], vec![archived(coupon(vec![issued("ann")], 1))]),
+            as_it_is,
+            &[],
+            &[Note::HotNewer],
+        ),
+        (
+            "hot has gone another way",
+            view(vec![here(spent())], vec![archived(coupon(vec![issued("bob")], 1))]),
+            as_it_is,
+            &[CopiesDiffer],
+            &[],
+        ),
+        (
+            "hot is older",
+            view(vec![here(coupon(vec![issued("ann")], 1))], vec![archived(spent())]),
+            as_it_is,
+            &[HotOlder],
+            &[],
+        ),
+        ("a stub alone", view(vec![stub(2)], vec![]), as_it_is, &[StubAlone], &[]),
+        (
+            "a stub behind a damaged file",
+            view(vec![stub(2)], vec![]),
+            |view| view.cold_whole = false,
+            &[],
+            &[Note::BehindDamage],
+        ),
+        (
+            "a stub of a later version",
+            view(vec![stub(3)], vec![archived(spent())]),
+            as_it_is,
+            &[StubAlone],
+            &[],
+        ),
+        (
+            "twice in cold",
+            view(vec![stub(2)], vec![archived(spent()), archived(spent())]),
+            as_it_is,
+            &[ColdTwice],
+            &[],
+        ),
+        (
+            "in cold in two versions",
+            view(vec![stub(2)], vec![archived(coupon(vec![issued("ann")], 1)), archived(spent())]),
+            as_it_is,
+            &[],
+            &[],
+        ),
+        (
+            "in cold in two versions that do not follow",
+            view(vec![stub(2)], vec![archived(coupon(vec![issued("bob")], 1)), archived(spent())]),
+            as_it_is,
+            &[CopiesDiffer],
+            &[],
+        ),
+        (
+            "a row and a stub",
+            view(vec![here(spent()), stub(2)], vec![archived(spent())]),
+            |view| view.cold_unit = 4,
+            &[Twice],
+            &[Note::UnitUnfinished],
+        ),
+        ("on an emptied shelf", view(vec![here(spent())], vec![]), emptied, &[LeftBehind], &[]),
+        (
+            "on a day without a plan",
+            view(vec![here(spent())], vec![]),
+            |view| view.plan = None,
+            &[WrongShelf],
+            &[],
+        ),
+        (
+            "in the wrong place",
+            view(vec![here(spent())], vec![]),
+            |view| view.rows[0].astray = Some("there".to_owned()),
+            &[WrongShelf],
+            &[],
+        ),
+        (
+            "with another shelf's expiry",
+            view(vec![here(moved())], vec![]),
+            as_it_is,
+            &[WrongShelf],
+            &[],
+        ),
+        (
+            "unreadable",
+            view(vec![row(RowIs::Unreadable("why".to_owned()))], vec![]),
+            as_it_is,
+            &[RowUnreadable],
+            &[],
+        ),
+        (
+            "a column says otherwise",
+            view(
+                vec![row(RowIs::Coupon {
+                    coupon: Box::new(spent()),
+                    differs: Some("state is void".to_owned()),
+                })],
+                vec![],
+            ),
+            as_it_is,
+            &[RowNotItsEvents],
+            &[],
+        ),
+        (
+            "no rule admits its events",
+            view(vec![here(coupon(vec![issued("ann"), redeemed("bob")], 2))], vec![]),
+            as_it_is,
+            &[EventsUnlawful],
+            &[],
+        ),
+        (
+            "with other dates than its batch",
+            view(vec![here(spent())], vec![]),
+            |view| {
+                view.home = Home::Minted {
+                    owner: owner(),
+                    day: DAY,
+                    dates: [Millis(6), DAY.end(), Millis(4)],
+                };
+            },
+            &[OriginDiffers],
+            &[],
+        ),
+        ("foreign", view(vec![here(spent())], vec![]), foreign, &[], &[]),
+        (
+            "foreign and not entered",
+            view(vec![here(spent())], vec![]),
+            |view| {
+                foreign(view);
+                view.entry = Asked::Is(None);
+            },
+            &[EntryMissing],
+            &[],
+        ),
+        (
+            "foreign and entered elsewhere",
+            view(vec![here(spent())], vec![]),
+            |view| {
+                foreign(view);
+                view.entry = entry(Day(DAY.0 + 1));
+            },
+            &[WrongShelf],
+            &[],
+        ),
+        (
+            "moved here",
+            view(vec![here(moved())], vec![]),
+            |view| (view.day, view.entry) = (Day(DAY.0 + 9), entry(Day(DAY.0 + 9))),
+            &[],
+            &[],
+        ),
+        (
+            "moved here and not entered",
+            view(vec![here(moved())], vec![]),
+            |view| (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None)),
+            &[EntryMissing],
+            &[],
+        ),
+        (
+            "the same, step by step",
+            view(vec![here(moved())], vec![]),
+            |view| {
+                (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None));
+                view.manners = Manners::StepByStep;
+            },
+            &[],
+            &[Note::MoveUnfinished],
+        ),
+        (
+            "left for a later shelf",
+            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            |view| view.entry = entry(Day(DAY.0 + 9)),
+            &[],
+            &[],
+        ),
+        (
+            "left and not arrived",
+            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            |view| view.entry = Asked::Is(None),
+            &[],
+            &[Note::MoveUnfinished],
+        ),
+        (
+            "left, not arrived, and the shelf is sealed",
+            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            |view| {
+                sealed(view);
+                view.entry = Asked::Is(None);
+            },
+            &[MoveLost],
+            &[],
+        ),
+        (
+            "a holder without a claim",
+            view(vec![here(spent())], vec![]),
+            |view| view.claimed = Asked::Is(false),
+            &[ClaimMissing],
+            &[],
+        ),
+        (
+            "without two hints",
+            view(vec![here(spent())], vec![]),
+            |view| view.unhinted = vec![HintKind::Wallet, HintKind::Expiring],
+            &[HintMissing, HintMissing],
+            &[],
+        ),
+    ];
+    for (name, mut view, change, findings, notes) in rows {
+        change(&mut view);
+        let judged = judge(&view);
+        let found: Vec<Kind> = judged.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(found, findings, "{name}: {:#?}", judged.findings);
+        assert_eq!(judged.notes, notes, "{name}");
+    }
+}
+
+#[test]
+fn texts_that_are_codes() {
+    for (text, is) in [("CODE01", true), ("code01", false), ("CO", false), ("CODE-01", false)] {
+        assert_eq!(code_of(text).is_some(), is, "{text}");
+    }
+}
