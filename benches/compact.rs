@@ -220,20 +220,23 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let copied = steps.committed.lock().ok().and_then(|at| *at).ok_or("nothing was committed")?;
     let (copy, remove) = (copied - begun, all - (copied - begun));
     let bare = match in_bucket() {
-        None => bare(&stores.folder)?,
-        Some(_) => Duration::MAX,
+        None => Some(bare(&stores.folder)?),
+        Some(_) => None,
     };
     // The keeper has carried the log into the file by then, which shortens it.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
+    let to_bare = |took: Duration| {
+        bare.map_or("".into(), |bare| format!("{:.2}", bare.as_secs_f64() / took.as_secs_f64()))
+    };
     Ok(format!(
-        "{:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {:.2} | {:.1} | {peak} MiB | {before}, {} MiB",
+        "{:.0} | {} | {} | {:.0} | {:.0} | {} | {:.1} | {peak} MiB | {before}, {} MiB",
         rate(copy),
-        rate(bare),
-        bare.as_secs_f64() / copy.as_secs_f64(),
+        bare.map_or("".into(), |bare| format!("{:.0}", rate(bare))),
+        to_bare(copy),
         rate(remove),
         rate(all),
-        bare.as_secs_f64() / all.as_secs_f64(),
+        to_bare(all),
         bytes as f64 / rows as f64,
         file()?
     ))

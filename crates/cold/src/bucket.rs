@@ -18,19 +18,46 @@ const SCHEME: &str = "s3://";
 /// How long a connection may take to come about; `AWS_CONNECT_TIMEOUT` says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one request may take, its body included; `AWS_TIMEOUT` says otherwise. A part of 8 MiB
-/// needs 140 KB/s for it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How often a request is repeated that may be, and for how long.
+/// How often a request is repeated that may be.
 const RETRIES_MAX: usize = 10;
-const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// What the client takes for yes.
+const YES: [&str; 5] = ["1", "true", "on", "yes", "y"];
+
 /// Bytes of a bucket's name, as S3 has it.
 const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+
+/// How long a bucket that does not answer is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as work may take that nobody waits for, such as a compaction: a request and its body
+    /// 60 s, so that a part of 8 MiB may come at 140 KB/s, and its repeats 90 s.
+    #[default]
+    Work,
+    /// As long as a caller waits: 5 s, and 10 s.
+    Caller,
+}
+
+impl Patience {
+    /// How long one request may take, its body included; `AWS_TIMEOUT` says otherwise.
+    fn request(self) -> Duration {
+        match self {
+            Patience::Work => Duration::from_secs(60),
+            Patience::Caller => Duration::from_secs(5),
+        }
+    }
+
+    /// For how long a request is repeated that may be.
+    fn repeats(self) -> Duration {
+        match self {
+            Patience::Work => Duration::from_secs(90),
+            Patience::Caller => Duration::from_secs(10),
+        }
+    }
+}
 
 /// The address of a cold tier in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +105,14 @@ impl BucketAddress {
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
+        patience: Patience,
     ) -> Result<Retried<PrefixStore<AmazonS3>>, BadBucket> {
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(REQUEST_TIMEOUT);
+            .with_timeout(patience.request());
         let backoff = BackoffConfig { max_backoff: PAUSE_MAX, ..BackoffConfig::default() };
-        let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT };
+        let retry =
+            RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: patience.repeats() };
         let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
         for (name, value) in environment {
             // What is meant for another program is none of ours.
@@ -105,9 +134,11 @@ impl BucketAddress {
 
 /// Secrets go over plain http only where somebody has said so.
 fn must_be_asked_for(builder: &AmazonS3Builder) -> Result<(), BadBucket> {
-    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-    let allowed = AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp);
-    let is_allowed = builder.get_config_value(&allowed).is_some_and(|it| it == "true");
+    let said = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
+    // In the order in which the client takes them.
+    let endpoint = said(AmazonS3ConfigKey::S3Endpoint).or(said(AmazonS3ConfigKey::Endpoint));
+    let allowed = said(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+    let is_allowed = allowed.is_some_and(|it| YES.contains(&it.to_ascii_lowercase().as_str()));
     match endpoint {
         Some(endpoint) if endpoint.starts_with("http://") && !is_allowed => {
             Err(BadBucket(format!(
@@ -158,11 +189,14 @@ mod tests {
             ("https", vec![("AWS_ENDPOINT_URL", "https://s3.shop.example")], true),
             ("http", vec![plain], false),
             ("http, asked for", vec![plain, ("AWS_ALLOW_HTTP", "true")], true),
+            ("asked for in another word", vec![plain, ("AWS_ALLOW_HTTP", "YES")], true),
+            ("of S3 alone", vec![("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")], false),
         ];
         for (name, environment, want) in cases {
             let environment =
                 environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            assert_eq!(address.store(environment).is_ok(), want, "{name}");
+            let store = address.store(environment, Patience::Work);
+            assert_eq!(store.is_ok(), want, "{name}");
         }
     }
 }

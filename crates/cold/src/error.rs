@@ -40,8 +40,8 @@ pub enum ColdError {
     #[error(
         "cold store {place} is not safe to write to: {winners} of {writers} writers created the \
          same object, so two compactors would replace each other's commits and lose coupons; it \
-         must obey `If-None-Match: *` (AWS S3, MinIO and versitygw 1.8 do; Garage and `versitygw \
-         posix --nometa` do not)"
+         must obey `If-None-Match: *` (versitygw 1.8 does, and AWS S3 and MinIO say so; Garage and \
+         `versitygw posix --nometa` do not)"
     )]
     NotOnce {
         /// The store.

@@ -19,7 +19,7 @@ use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
 
-/// Row groups that are read at once: each is 1 to 2 MB.
+/// Row groups that are read at once: each is half a megabyte.
 const READS_MAX: usize = 8;
 
 /// The coupons found so far. Of two copies of a code the higher version is the coupon.

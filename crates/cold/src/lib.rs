@@ -35,7 +35,7 @@ mod upload;
 mod verifying;
 mod write;
 
-pub use bucket::{BadBucket, BucketAddress};
+pub use bucket::{BadBucket, BucketAddress, Patience};
 pub use error::ColdError;
 pub use examine::Finding;
 pub use holders::HolderEntry;

@@ -30,6 +30,7 @@ use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
 use futures::TryStreamExt;
 use object_store::path::Path;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -44,6 +45,10 @@ const WRITER: &str = concat!("couponry/", env!("CARGO_PKG_VERSION"));
 
 /// Threads that wait for the store on the kernel's behalf; it needs two at the least.
 const KERNEL_THREADS: usize = 2;
+
+/// Calls of the kernel for one table at once. Of a store that hangs the others wait where they can
+/// be called off, and leave the threads to the hot store.
+const CALLS_MAX: usize = 4;
 
 /// How often a commit that lost to commits of other shelves begins again. Each time one of them
 /// got through, so this many would have to be made while one is written.
@@ -169,6 +174,8 @@ pub(crate) struct Table {
     engine: Arc<Engine>,
     memory: RwLock<Memory>,
     looking: tokio::sync::Mutex<()>,
+    /// For the calls of the kernel: each takes a thread as long as the store takes to answer.
+    threads: Arc<Semaphore>,
     looks: AtomicU64,
 }
 
@@ -183,6 +190,7 @@ impl Table {
             engine: Arc::new(engine),
             memory: RwLock::default(),
             looking: tokio::sync::Mutex::default(),
+            threads: Arc::new(Semaphore::new(CALLS_MAX)),
             looks: AtomicU64::new(0),
         }
     }
@@ -303,6 +311,11 @@ impl Table {
         };
         match self.blocking(read_at).await? {
             Ok(known) => Ok(known),
+            Err(_) if self.place.size(&self.entry(version)).await?.is_none() => {
+                let what =
+                    format!("there is no version {version} of {} any more", self.schema.name);
+                Err(self.place.unavailable(what))
+            }
             Err(unread) => Err(self.unread(&format!("reading version {version}"), unread).await),
         }
     }
@@ -459,6 +472,12 @@ impl Table {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ColdError> {
+        let permit = Arc::clone(&self.threads).acquire_owned().await;
+        let work = move || {
+            // Given back when the work has ended, also if nobody waits for it any more.
+            let _permit = permit;
+            work()
+        };
         spawn_blocking(work).await.map_err(|error| self.place.stopped(error))
     }
 

@@ -1,12 +1,14 @@
 //! An object store whose reads are begun again when they break off.
 //!
-//! `object_store` repeats a request that was not answered, but not one whose answer broke off in
-//! the middle, and of that the kernel makes an error of its own. What is read here is small, an
-//! entry of a log or a row group, so it is read as a whole and, if need be, once more. Writes are
-//! passed on as they are: of those one has to look whether they were done.
+//! `object_store` repeats a request that was not answered, and goes on with an object whose body
+//! broke off; but not with a list, nor with an object of a server that gives it no tag, and of that
+//! the kernel makes an error of its own. What is read here is small, an entry of a log or a row
+//! group, so it is read as a whole and, if need be, once more: unless it has been waited for so long
+//! already that `object_store` will have done what can be done. Writes are passed on as they are: of
+//! those one has to look whether they were done.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -22,6 +24,9 @@ const TRIES_MAX: u32 = 4;
 /// The pause behind the first try; twice as long behind each further one.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A read that has taken longer than that is not begun again.
+const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Retried<S>(pub(crate) S);
@@ -31,10 +36,10 @@ async fn retried<T, F>(read: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let mut pause = PAUSE;
+    let (mut pause, begun) = (PAUSE, Instant::now());
     for _ in 1..TRIES_MAX {
         match read().await {
-            Err(error) if may_pass(&error) => {}
+            Err(error) if may_pass(&error) && begun.elapsed() < BEGUN_AGAIN_WITHIN => {}
             ended => return ended,
         }
         tokio::time::sleep(pause).await;

@@ -11,7 +11,7 @@ use coupon::time::Day;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
-use crate::bucket::{self, BadBucket, BucketAddress};
+use crate::bucket::{self, BadBucket, BucketAddress, Patience};
 use crate::cursor::{Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
@@ -32,6 +32,8 @@ pub(crate) const READ_TRIES_MAX: usize = 3;
 /// What can be chosen about a store.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How long a bucket is waited for.
+    pub patience: Patience,
     /// Rows of a file, at most.
     pub file_rows_max: u64,
     /// Bytes that a row group of `coupons` should have, which is what a look-up reads.
@@ -52,6 +54,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            patience: Patience::Work,
             file_rows_max: 10_000_000,
             group_bytes: GROUP_BYTES,
             footers_bytes_max: 64 << 20,
@@ -195,7 +198,7 @@ impl ColdStore {
         environment: Vec<(String, String)>,
         options: Options,
     ) -> Result<ColdStore, BadBucket> {
-        let store = Arc::new(address.store(environment)?);
+        let store = Arc::new(address.store(environment, options.patience)?);
         let place = Place { store, name: address.to_string().into(), folder: None };
         Ok(ColdStore::at(place, options, true))
     }

@@ -89,11 +89,14 @@ impl ColdStore {
     /// As [`ColdStore::sweep`].
     pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
         let Inner { place, options, coupons, by_holder, .. } = &*self.inner;
-        let since = before(now, options.log_retention);
+        // The sweep reads them for what was taken out within its own time.
+        let since = before(now, options.log_retention.max(options.retention));
         let mut swept = Swept::default();
         for table in [coupons, by_holder] {
             let log = place.list(&table.log_folder()).await?;
             let Some(first) = first_kept(&log, since) else { continue };
+            // What stays has to be readable without what goes.
+            table.at(first).await?;
             for object in log {
                 if named(&object.location).is_some_and(|(version, _)| version < first) {
                     place.remove(&object.location).await?;
@@ -141,10 +144,9 @@ async fn removed_since(
     let place = &store.inner.place;
     let entries = table.entries().await?.into_iter().filter(|(_, at)| *at >= since);
     let reads = entries.map(|(entry, _)| async move {
-        let text = place.whole(&entry).await?.unwrap_or_default();
-        if text.is_empty() {
-            return Ok(Vec::new());
-        }
+        // Gone with the logs of before a checkpoint. One that is empty is damaged: what it had
+        // taken in would look like nobody's.
+        let Some(text) = place.whole(&entry).await? else { return Ok(Vec::new()) };
         let actions = actions(&text).map_err(|fault| place.damaged(&entry, fault))?;
         let paths = actions.iter().filter_map(|action| action["remove"]["path"].as_str());
         Ok(paths.map(str::to_owned).collect())

@@ -27,11 +27,12 @@ const PART_BYTES: usize = 8 << 20;
 /// Parts on their way at once; as much memory goes with each.
 const PARTS_MAX: usize = 2;
 
-/// Rows of the first row group, which tells how large a row is.
-const FIRST_ROWS: usize = 4_096;
+/// Rows of the first row group, which tells how large a row is: few, since they may have long
+/// histories.
+const FIRST_ROWS: usize = 512;
 
 /// Rows that are written at a time.
-const SLICE: usize = 2_048;
+const SLICE: usize = 512;
 
 /// Where row groups end: each should have so many bytes as a look-up is to read. How large rows are
 /// is known from the row group before, since codes are in no order that has to do with it.
@@ -54,10 +55,10 @@ impl Cut {
         self.rows = usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, GROUP_ROWS_MAX);
     }
 
-    /// A row group ends at so many bytes before compression, should rows have become larger. It
-    /// has made them four times smaller at the best.
+    /// A row group ends at so many bytes before compression, should rows have become larger at
+    /// once: three times smaller is what ours become.
     fn encoded_max(&self) -> usize {
-        self.bytes.saturating_mul(4)
+        self.bytes.saturating_mul(3)
     }
 }
 
@@ -156,9 +157,9 @@ impl Upload {
         let flushed = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
         flushed.map_err(|error| unwritten(&self.place, &self.object, error))?;
         self.sums.push(self.writer.inner_mut().sum());
-        let bytes = self.writer.bytes_written() - self.before_group;
-        self.cut.next(self.in_group, bytes);
-        self.before_group += bytes;
+        let written = self.writer.bytes_written() - self.before_group;
+        self.cut.next(self.in_group, written);
+        self.before_group += written;
         self.in_group = 0;
         Ok(())
     }

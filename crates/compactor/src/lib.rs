@@ -50,6 +50,9 @@ const RACES_MAX: u32 = 64;
 /// How often a write that found no turn is repeated, with twice the pause each time.
 const TURNS_MAX: u32 = 8;
 
+/// A run over many shelves looks behind so many of them whether a checkpoint is due.
+const CHECKPOINT_LOOK_EVERY: usize = 16;
+
 /// First of those pauses.
 const TURN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -183,7 +186,12 @@ impl Compactor {
                 Pass::Expired => self.expired_pass(work.day, now).await,
             };
             match done {
-                Ok(done) => report.shelves.push(done),
+                Ok(done) => {
+                    report.shelves.push(done);
+                    if report.shelves.len().is_multiple_of(CHECKPOINT_LOOK_EVERY) {
+                        self.cold.checkpoint().await?;
+                    }
+                }
                 Err(error) if concerns_all(&error) => return Err(error),
                 Err(error) => {
                     tracing::error!(day = %work.day, error = %error, "a shelf was not moved");

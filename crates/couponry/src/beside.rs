@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::token::Tokens;
 use clap::Args;
+use cold::Patience;
 use engine::Engine;
 
 use crate::cli::SettingFlags;
@@ -62,10 +63,12 @@ impl Chosen {
         let opened = match &settings.hot.value {
             Hot::Sqlite => {
                 must_be_current(&settings)?;
-                open::opened(&settings, Missing::Say).await.map_err(NotOpen::sorry)?
+                open::opened(&settings, Missing::Say, Patience::Work)
+                    .await
+                    .map_err(NotOpen::sorry)?
             }
             Hot::Cluster(target) => {
-                let attempt = async || open::opened(&settings, Missing::Say).await;
+                let attempt = async || open::opened(&settings, Missing::Say, Patience::Work).await;
                 cluster::patiently(target, Waiting::Command, attempt).await?
             }
         };

@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cold::{ColdStore, Patience};
 use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watch};
 use engine::Engine;
 
 use crate::failure::Sorry;
+use crate::open;
 use crate::settings::Settings;
 
 /// `serve` looks for work so soon after its start, or sooner where it is told to look more often:
@@ -16,7 +18,11 @@ const FIRST_AFTER: Duration = Duration::from_secs(60);
 
 /// A compactor over the engine's two stores.
 pub(crate) fn compactor(engine: &Engine, watch: Watch) -> Compactor {
-    Compactor::new(engine.shelves(), Arc::clone(engine.cold()), Rules::default(), watch)
+    compactor_to(engine, Arc::clone(engine.cold()), watch)
+}
+
+fn compactor_to(engine: &Engine, cold: Arc<ColdStore>, watch: Watch) -> Compactor {
+    Compactor::new(engine.shelves(), cold, Rules::default(), watch)
 }
 
 /// Held by one compaction at a time. Two would do no harm; they would do the same work twice.
@@ -53,11 +59,16 @@ fn lock_file(settings: &Settings) -> Result<File, Sorry> {
 /// Compacts as often as the settings say, until it is dropped.
 pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     let Some(every) = settings.compact_every.value.every else { return };
+    // The engine's own waits no longer than a caller would.
+    let cold = match open::cold(&settings, Patience::Work) {
+        Ok(cold) => cold,
+        Err(sorry) => return tracing::error!(error = %sorry, "no compaction"),
+    };
     tokio::time::sleep(every.min(FIRST_AFTER)).await;
     loop {
         match Alone::try_take(&settings) {
             Ok(Some(_alone)) => {
-                let compactor = compactor(&engine, Arc::new(|_| {}));
+                let compactor = compactor_to(&engine, Arc::clone(&cold), Arc::new(|_| {}));
                 log(compactor.run(engine.now(), Closed::WhenWorthwhile).await);
             }
             Ok(None) => tracing::info!("another compaction is running: this one is left out"),

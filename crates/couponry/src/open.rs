@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::jwks::Jwks;
 use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
-use cold::ColdStore;
+use cold::{ColdStore, Patience};
 use compactor::{CompactError, Misfit, standing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
@@ -67,9 +67,9 @@ pub(crate) async fn with<T>(
     work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, Sorry>,
 ) -> Result<T, Sorry> {
     let opened = match &settings.hot.value {
-        Hot::Sqlite => opened(settings, missing).await.map_err(NotOpen::sorry)?,
+        Hot::Sqlite => opened(settings, missing, Patience::Work).await.map_err(NotOpen::sorry)?,
         Hot::Cluster(target) => {
-            let attempt = async || opened(settings, missing).await;
+            let attempt = async || opened(settings, missing, Patience::Work).await;
             cluster::patiently(target, Waiting::Command, attempt).await?
         }
     };
@@ -84,10 +84,14 @@ pub(crate) async fn with<T>(
 /// # Errors
 /// A folder that cannot be used; a batch whose key is missing; a cluster that is away or not made
 /// ready.
-pub(crate) async fn opened(settings: &Settings, missing: Missing) -> Result<Opened, NotOpen> {
+pub(crate) async fn opened(
+    settings: &Settings,
+    missing: Missing,
+    patience: Patience,
+) -> Result<Opened, NotOpen> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
-    let cold = cold(settings)?;
+    let cold = cold(settings, patience)?;
     let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
         Hot::Sqlite => {
             let keys = match missing {
@@ -190,8 +194,8 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 ///
 /// # Errors
 /// Wrong call: `AWS_*` variables that a bucket cannot be reached with.
-pub(crate) fn cold(settings: &Settings) -> Result<Arc<ColdStore>, Sorry> {
-    let options = cold::Options::default();
+pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, Sorry> {
+    let options = cold::Options { patience, ..cold::Options::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
         Cold::Bucket(address) => ColdStore::on_bucket(address, options).map_err(|error| {
@@ -200,6 +204,9 @@ pub(crate) fn cold(settings: &Settings) -> Result<Arc<ColdStore>, Sorry> {
     };
     Ok(Arc::new(store))
 }
+
+/// How long a cold tier is waited for at the start: what is hot does not need it.
+const STANDING_WAIT: Duration = Duration::from_secs(8);
 
 /// Time between two looks at a cold tier that was away when `serve` began.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -221,7 +228,14 @@ pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
 /// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
 /// only says so.
 async fn belong_together(store: &dyn HotStore, cold: &ColdStore) -> Result<(), NotOpen> {
-    match standing(store, cold).await {
+    let Ok(standing) = tokio::time::timeout(STANDING_WAIT, standing(store, cold)).await else {
+        tracing::warn!(
+            place = cold.place(),
+            "the cold tier does not answer: what was archived cannot be looked up"
+        );
+        return Ok(());
+    };
+    match standing {
         Ok(()) => Ok(()),
         Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
             Err(Sorry::new(misfit.to_string()).into())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use api::accept::{self, Limits};
+use cold::Patience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
 use hot::HotStore;
@@ -91,7 +92,7 @@ fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) ->
 
 /// A cluster that is not there is waited for.
 async fn opened(settings: &Settings) -> Result<Opened, Sorry> {
-    let attempt = async || open::opened(settings, Missing::Make).await;
+    let attempt = async || open::opened(settings, Missing::Make, Patience::Caller).await;
     match &settings.hot.value {
         Hot::Sqlite => attempt().await.map_err(NotOpen::sorry),
         Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,

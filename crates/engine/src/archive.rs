@@ -15,21 +15,29 @@ use crate::failure::Failure;
 
 /// How long a look-up in cold may take: a caller waits for it with a customer at the till. What an
 /// object store that does not answer is given besides, by retries, is for work that can wait.
-pub(crate) const LOOK_UP_MAX: Duration = Duration::from_secs(8);
+const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 
-/// How long the cold half of one page of a list may take.
-pub(crate) const PAGE_TIME_MAX: Duration = Duration::from_secs(20);
+/// What each code has besides: an import looks two hundred up at once, each in a row group.
+const EACH_CODE: Duration = Duration::from_millis(200);
 
-/// `work` with cold, which is unavailable if it has not ended in time.
-pub(crate) async fn in_time<T>(
+/// One step of a list, or one look-up: cold is unavailable if it has not ended in time.
+pub(crate) async fn in_time<T, E>(
     cold: &ColdStore,
-    limit: Duration,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    codes: usize,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let limit = limit(codes);
     match tokio::time::timeout(limit, work).await {
-        Ok(ended) => ended,
+        Ok(ended) => Ok(ended?),
         Err(_) => Err(Failure::Store(HotError::Cold(late(cold, limit).into()))),
     }
+}
+
+fn limit(codes: usize) -> Duration {
+    LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX)
 }
 
 fn late(cold: &ColdStore, limit: Duration) -> String {
@@ -47,9 +55,10 @@ impl Archive for ColdArchive {
         unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        match tokio::time::timeout(LOOK_UP_MAX, self.0.find_with(day, unit, codes)).await {
+        let limit = limit(codes.len());
+        match tokio::time::timeout(limit, self.0.find_with(day, unit, codes)).await {
             Ok(found) => found.map_err(Into::into),
-            Err(_) => Err(late(&self.0, LOOK_UP_MAX).into()),
+            Err(_) => Err(late(&self.0, limit).into()),
         }
     }
 }

@@ -18,7 +18,7 @@ use hot::{
 };
 
 use crate::Engine;
-use crate::archive::{PAGE_TIME_MAX, in_time};
+use crate::archive::in_time;
 use crate::failure::Failure;
 
 /// Archived coupons that one page of a campaign or of an expiry span looks at, by the statistics
@@ -154,7 +154,7 @@ impl Engine {
             })
             .await?;
         let cold = match may_be_archived(&query, now) {
-            true => in_time(&self.cold, PAGE_TIME_MAX, self.archived(&query, now)).await?,
+            true => self.archived(&query, now).await?,
             false => ArchivedPage::default(),
         };
         // Behind it one of the two has not been looked at yet.
@@ -175,7 +175,7 @@ impl Engine {
 
     /// The first coupons of cold behind the position.
     async fn archived(&self, query: &PageQuery, now: Millis) -> Result<ArchivedPage, Failure> {
-        if !self.has_cold().await? {
+        if !in_time(&self.cold, 0, self.has_cold()).await? {
             return Ok(ArchivedPage::default());
         }
         match &query.scope {
@@ -197,7 +197,7 @@ impl Engine {
     ) -> Result<ArchivedPage, Failure> {
         // A coupon never outlives its shelf.
         let from = scan(query).expires_from.map(Day::shelf_of);
-        let mut entries = self.cold.of_holder(holder, from).await?;
+        let mut entries = in_time(&self.cold, 0, self.cold.of_holder(holder, from)).await?;
         entries.retain(|entry| {
             let position = archived_at(entry.expires_at, &entry.code);
             query.filter.expires.holds(Some(entry.expires_at)) && is_behind(&position, query)
@@ -214,7 +214,8 @@ impl Engine {
             }
             let mut here = Vec::new();
             for (day, codes) in by_day {
-                let coupons = self.cold.find(day, &codes).await?;
+                let found = self.cold.find(day, &codes);
+                let coupons = in_time(&self.cold, codes.len(), found).await?;
                 for (code, coupon) in codes.iter().zip(coupons) {
                     here.push((day, coupon.ok_or_else(|| not_there(day, code))?));
                 }
@@ -238,9 +239,10 @@ impl Engine {
         query: &PageQuery,
         now: Millis,
     ) -> Result<ArchivedPage, Failure> {
-        let mut scan = self.cold.scan(filter).await?;
+        // Each step for itself: a page may look at millions, as long as they come.
+        let mut scan = in_time(&self.cold, 0, self.cold.scan(filter)).await?;
         let mut first: BinaryHeap<Archived> = BinaryHeap::new();
-        while let Some(chunk) = scan.next().await? {
+        while let Some(chunk) = in_time(&self.cold, 0, scan.next()).await? {
             for (day, coupon) in chunk {
                 let position = archived_at(coupon.expires_at(), coupon.code());
                 if !is_behind(&position, query) || !query.filter.holds(&coupon, now) {

@@ -35,6 +35,9 @@ pub const BUCKET: &str = "shop";
 /// Far beyond what a start takes: moto's takes 2 s on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long one question at the start may take.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often another port is tried, should somebody take ours before the server does.
@@ -74,8 +77,6 @@ pub struct Server {
     /// Of the server itself, which the script has started.
     pid: u32,
     script: Child,
-    /// Removed behind the server.
-    temporary: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -85,24 +86,20 @@ impl Server {
     /// # Panics
     /// When it does not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
     pub fn start(kind: Kind) -> Option<Server> {
-        let temporary = tempfile::TempDir::with_prefix("couponry-s3-").expect("a folder");
-        let mut server = Server::start_in(kind, temporary.path())?;
-        server.temporary = Some(temporary);
-        Some(server)
+        // Removed by the script: nobody drops what is shared by the tests of a process.
+        let folder = tempfile::TempDir::with_prefix("couponry-s3-").expect("a folder").keep();
+        Server::start_in(kind, &folder)
     }
 
-    /// The same on a folder of the caller's.
-    ///
-    /// # Panics
-    /// As [`Server::start`].
-    pub fn start_in(kind: Kind, folder: &Path) -> Option<Server> {
-        fs::create_dir_all(folder.join(BUCKET)).expect("a folder for the bucket");
+    fn start_in(kind: Kind, folder: &Path) -> Option<Server> {
         for _ in 0..TRIES_MAX {
+            fs::create_dir_all(folder.join(BUCKET)).expect("a folder for the bucket");
             let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
             let address = free.expect("a free port");
             let mut script = Command::new(SCRIPT)
                 .args(["run", &kind.to_string(), &address.port().to_string()])
                 .arg(folder)
+                .env("COUPONRY_S3_REMOVE", "1")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -121,7 +118,7 @@ impl Server {
                 return None;
             };
             let folder = folder.to_owned();
-            let mut server = Server { address, folder, pid, script, temporary: None };
+            let mut server = Server { address, folder, pid, script };
             if server.answers(kind) {
                 return Some(server);
             }
@@ -132,7 +129,8 @@ impl Server {
     /// Waits for it, and makes the bucket where that is not a folder.
     fn answers(&mut self, kind: Kind) -> bool {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        // It ends where somebody else has got the port.
+        while begun.elapsed() < PATIENCE && self.runs() {
             let asked = match kind {
                 Kind::Moto => self.says("PUT", &format!("/{BUCKET}")),
                 // It refuses whoever has no signature, which is an answer.
@@ -146,8 +144,14 @@ impl Server {
         false
     }
 
+    fn runs(&self) -> bool {
+        let asked = Command::new("kill").args(["-0", &self.pid.to_string()]).output();
+        asked.is_ok_and(|it| it.status.success())
+    }
+
     fn says(&self, method: &str, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(ANSWER_MAX)).ok()?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             self.address
@@ -197,9 +201,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A frozen one would not see the end. Its input ends, and it ends the server; what could
-        // fail is the waiting.
-        let _ = Command::new("kill").args(["-CONT", &self.pid.to_string()]).status();
+        // Its input ends, and it ends the server; what could fail is the waiting.
         drop(self.script.stdin.take());
         let _ = self.script.wait();
     }

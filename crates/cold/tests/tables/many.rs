@@ -38,7 +38,8 @@ async fn opening_a_table_of_many_commits_reads_few_objects() {
 #[tokio::test]
 async fn a_log_is_cut_behind_an_old_checkpoint() {
     let watched = Watched::new();
-    let options = Options { log_retention: Duration::from_secs(3_600), ..Options::default() };
+    let (log_retention, retention) = (Duration::from_secs(3_600), Duration::ZERO);
+    let options = Options { log_retention, retention, ..Options::default() };
     let store = with_commits(&watched, options).await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let before = everything(&store).await;

@@ -123,7 +123,7 @@ async fn what_cannot_match_is_not_read() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", Options::default());
     store.create().await.unwrap();
-    // Four row groups: 4,096 rows, twice the most there may be, and the rest, of which the last one
+    // Four row groups: 512 rows, twice the most there may be, and the rest, of which the last one
     // alone was changed later.
     let mut coupons = many(150_000, DAY);
     coupons[140_000] = spent(coupons[140_000].code().as_str(), DAY, "ann");
@@ -145,7 +145,7 @@ async fn what_cannot_match_is_not_read() {
         let read = watched.coupon_reads();
         assert_eq!(read.len(), want, "{name}: {read:?}");
     }
-    let rows = 150_000 - 4_096 - 2 * 65_536;
+    let rows = 150_000 - 512 - 2 * 65_536;
     for (max, want) in [(rows, true), (rows - 1, false)] {
         watched.reads();
         let filter = ScanFilter { modified_from: later, rows_max: Some(max), ..none() };

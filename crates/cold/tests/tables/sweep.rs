@@ -1,6 +1,6 @@
 //! Which files a sweep removes.
 
-use cold::{ColdStore, Options, Swept};
+use cold::{ColdError, ColdStore, Options, Swept};
 use coupon::time::Millis;
 use tempfile::TempDir;
 
@@ -65,5 +65,23 @@ async fn a_reader_of_the_old_version_is_not_disturbed_within_the_retention() {
     let mut rows = reader.rows(&before.files[0]).await.unwrap();
     merged(&store, DAY, many(3, DAY)).await;
     store.sweep(now()).await.unwrap();
-    assert_eq!(rows.next().await.unwrap().map(|rows| rows.len()), Some(1_000));
+    let mut read = 0;
+    while let Some(rows) = rows.next().await.unwrap() {
+        read += rows.len();
+    }
+    assert_eq!(read, 1_000);
+}
+
+/// What an empty entry had taken in would look like nobody's.
+#[tokio::test]
+async fn nothing_is_swept_by_a_log_with_a_hole() {
+    let (disk, store) = store().await;
+    let first = committed(&store, DAY, many(10, DAY)).await;
+    committed(&store, DAY, many(20, DAY)).await;
+    let entry = disk.path().join("coupons/_delta_log/00000000000000000001.json");
+    std::fs::write(entry, "").unwrap();
+    let fresh = ColdStore::on_folder(disk.path(), options());
+    let swept = fresh.sweep(now()).await;
+    assert!(matches!(swept, Err(ColdError::Damaged { .. })), "{swept:?}");
+    assert!(exists(&disk, first.files[0].path()), "the only copy of ten coupons");
 }

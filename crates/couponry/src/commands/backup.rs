@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cold::Patience;
 use hot::sqlite::FILE_NAME;
 
 use crate::failure::{Ended, Sorry};
@@ -57,7 +58,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
-    let store = open::sqlite(settings, &keys, &open::cold(settings)?)?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings, Patience::Work)?)?;
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use cold::Patience;
 use engine::ColdArchive;
 use hot::copying::{self, Compared, Copied, CopyError, Copyable};
 use hot::cql::{CqlHot, Target};
@@ -178,7 +179,7 @@ fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, Sorry> 
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
     }
-    Ok(Arc::new(ColdArchive(open::cold(&settings)?)))
+    Ok(Arc::new(ColdArchive(open::cold(&settings, Patience::Work)?)))
 }
 
 async fn opened(

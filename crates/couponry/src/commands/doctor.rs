@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, Proof};
+use cold::{ColdStore, Patience, Proof};
 use coupon::calendar::Zone;
 use engine::{ColdArchive, Engine, Finding};
 use hot::HotStore;
@@ -220,7 +220,7 @@ fn identity(settings: &Settings, keys: &Keys) -> Verdict {
 }
 
 async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
-    let cold = open::cold(settings)?;
+    let cold = open::cold(settings, Patience::Work)?;
     match &settings.hot.value {
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
             Ok(store) => of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await,

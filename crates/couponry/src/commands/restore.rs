@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use cold::ColdStore;
+use cold::{ColdStore, Patience};
 use compactor::{CompactError, Misfit, standing};
 use coupon::calendar::format_instant;
 use engine::{Clock, ColdArchive, SystemClock};
@@ -87,12 +87,12 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     }
     match &settings.hot.value {
         Hot::Sqlite => {
-            let cold = open::cold(settings)?;
+            let cold = open::cold(settings, Patience::Work)?;
             let store = open::sqlite(settings, &Keys::load(data)?, &cold)?;
             brought_together(&store, &cold, ask).await
         }
         Hot::Cluster(target) => {
-            let cold = open::cold(settings)?;
+            let cold = open::cold(settings, Patience::Work)?;
             let keys = Keys::load(data)?;
             let attempt = async || {
                 let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
