@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::client::{Client, at_once};
+use super::client::{Client, Dice, at_once};
 use super::data::{Data, Ran, wait_until};
 use super::finished::{
-    campaign, cold, compact, copy_all, day_that_is_over, exported, files, import, issued,
+    Running, campaign, cold, compact, copy_all, day_that_is_over, exported, files, import, issued,
     left_over, order, redeemed, serve,
 };
+
+const SEED: u64 = 20_310_101;
 
 /// What a run has said.
 #[derive(Debug)]
@@ -728,6 +731,42 @@ fn busy(data: &Data, token: &str, runs: usize) {
     eprintln!("verify: {} changes meanwhile", done.into_inner());
     server.stop();
     verify(data, &[]).must_be_clean("at the end");
+}
+
+/// What a killed compaction leaves behind is allowed, wherever it was: the next one finishes it.
+#[test]
+fn after_killed_compactions() {
+    const ROUNDS: usize = 16;
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let server = serve(&data);
+    let admin = &mut server.client(&token);
+    campaign(admin, "c", 10_000);
+    redeemed(admin, "c", "first", 40);
+    let begun = Instant::now();
+    compact(&data, &["--closed-now"]);
+    let whole = begun.elapsed();
+    let (mut dice, mut killed, mut unfinished) = (Dice(SEED), 0, 0);
+    for round in 0..ROUNDS {
+        redeemed(admin, "c", &format!("round-{round}"), 40);
+        let day = day_that_is_over(round);
+        let lines: String =
+            (0..40).map(|n| left_over(&format!("OVER{round:02}X{n:02}"), &day)).collect();
+        import(&data, "c", &format!("over-{round}"), &lines);
+        let running = Running::start(&data, &["compact", "--closed-now"]);
+        std::thread::sleep(dice.within(whole));
+        killed += usize::from(running.kill());
+        let found = verify(&data, &[]).must_be_clean(&format!("round {round}"));
+        let notes = &found.summary["notes"];
+        unfinished += usize::from(notes.as_object().is_some_and(|notes| !notes.is_empty()));
+    }
+    eprintln!("verify: {killed} of {ROUNDS} killed at work, {unfinished} left something behind");
+    assert!(killed > 0, "each one ended before it was killed");
+    compact(&data, &["--closed-now"]);
+    let found = verify(&data, &[]).must_be_clean("finished");
+    assert_eq!(found.summary["notes"], json!({}), "{}", found.summary);
+    server.kill();
+    verify(&data, &[]).must_be_clean("killed");
 }
 
 /// A restored backup beside a cold tier that has gone on, before and after more is archived.
