@@ -302,7 +302,7 @@ const HARMS: &[Harm] = &[
     (
         "a minted row is deleted",
         |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.anns)),
-        &["claim-alone", "serial-missing", "counts-wrong"],
+        &["claim-alone", "serial-missing", "rows-fewer"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -314,7 +314,7 @@ const HARMS: &[Harm] = &[
     (
         "a foreign row is deleted",
         |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.foreign)),
-        &["claim-alone", "entry-alone", "counts-wrong"],
+        &["claim-alone", "entry-alone", "rows-fewer"],
         |scene| scene.foreign.clone(),
     ),
     (
@@ -390,7 +390,7 @@ const HARMS: &[Harm] = &[
                 &format!("UPDATE coupon SET state = 'available' WHERE code = '{}'", scene.anns),
             );
         },
-        &["row-not-its-events", "counts-wrong"],
+        &["row-not-its-events", "rows-fewer"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -426,8 +426,14 @@ const HARMS: &[Harm] = &[
     ),
     (
         "a wrong counter",
-        |data, _| done(data, "UPDATE campaign SET issued = issued + 1 WHERE campaign_id = 'open'"),
+        |data, _| done(data, "UPDATE campaign SET issued = issued - 1 WHERE campaign_id = 'open'"),
         &["counts-wrong"],
+        |_| "open".to_owned(),
+    ),
+    (
+        "a counter that is too high",
+        |data, _| done(data, "UPDATE campaign SET issued = issued + 1 WHERE campaign_id = 'open'"),
+        &["rows-fewer"],
         |_| "open".to_owned(),
     ),
     (
@@ -841,9 +847,12 @@ fn repair() {
     done(&data, &format!("UPDATE coupon SET order_ref = 'x' WHERE code = '{}'", scene.cancelled));
     let harmed = asked(&data, rows);
     let found = verify(&data, &["--repair"]);
-    let wanted = ["counts-wrong", "row-not-its-events", "stock-wrong"];
+    let wanted = ["counts-wrong", "row-not-its-events", "rows-fewer", "stock-wrong"];
     assert_eq!(found.kinds(), wanted.into_iter().collect(), "{found:#?}");
-    assert_eq!(found.summary["mended"]["counts"], 3, "{}", found.summary);
+    // What may be the trace of a lost coupon stays until somebody has looked.
+    assert_eq!(found.summary["mended"]["counts"], 1, "{}", found.summary);
+    let found = verify(&data, &["--repair", "--lower-counts"]);
+    assert_eq!(found.summary["mended"]["counts"], 2, "{}", found.summary);
     assert_eq!(asked(&data, counts), right);
     assert_eq!((asked(&data, rows), &before), (harmed, &before), "a row was touched");
     let found = verify(&data, &["--repair"]);

@@ -157,7 +157,10 @@ kinds! {
     /// The side table of the cold tier names what is not there so.
     SideAlone, "side-alone",
         "the holder's list may be answered wrongly; the coupon itself is safe";
-    /// The counts of a campaign are not those of its rows.
+    /// A campaign has counted more coupons than there are: a row may have been lost.
+    RowsFewer, "rows-fewer",
+        "pause the campaign and compare with a backup: a lost coupon could be spent again; only if none is lost, `couponry verify --repair --lower-counts`";
+    /// There are more coupons than a campaign has counted.
     CountsWrong, "counts-wrong",
         "`couponry verify --repair` sets them right; nothing is decided by them";
     /// The stock of a campaign is not that of its batches.

@@ -98,6 +98,7 @@ impl Verifier<'_> {
         let missing: &[HintKind] = &view.unhinted;
         if self.options.repair != Repair::Derived
             || missing.is_empty()
+            || self.report.findings.contains_key(&Kind::HotFile)
             || findings.iter().any(|finding| finding.kind != Kind::HintMissing)
         {
             // Of a coupon that is wrong in other ways nothing is derived.

@@ -486,3 +486,92 @@ fn was_given(claim: &AuditClaim, coupon: &Coupon) -> bool {
         (None, None) => coupon.events().iter().any(|event| to_him(&event.deed)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use coupon::calendar::Zone;
+    use coupon::coupon::{Event, Genesis};
+    use coupon::ids::{Actor, OperationId, UserId};
+    use coupon::time::Millis;
+    use hot::audit::Begun;
+
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        name.parse().unwrap()
+    }
+
+    /// Issued to ann, taken back, and issued to bob.
+    fn coupon() -> Coupon {
+        let genesis = Genesis {
+            code: "CODE01".parse().unwrap(),
+            campaign: "c".parse().unwrap(),
+            batch: "first".parse().unwrap(),
+            valid_from: Millis(0),
+            expires_at: Millis(9),
+            zone: Zone::utc(),
+            created_at: Millis(0),
+        };
+        let issued = |to: &str| Deed::Issued { to: user(to), reference: None, expires_at: None };
+        let deeds =
+            [issued("ann"), Deed::Revoked { from: user("ann"), reason: None }, issued("bob")];
+        let events = deeds.into_iter().zip(1..).map(|(deed, operation)| Event {
+            at: Millis(1),
+            actor: Actor::new("a"),
+            operation: OperationId(operation),
+            deed,
+        });
+        Coupon::of(genesis, events.collect(), None, 3, Millis(1))
+    }
+
+    #[test]
+    fn claims() {
+        let claim = |name: &str, issue: Option<usize>, begun: Option<(usize, u128)>| AuditClaim {
+            campaign: "c".parse().unwrap(),
+            user: user(name),
+            code: "CODE01".parse().unwrap(),
+            day: Day(0),
+            issue,
+            begun: begun
+                .map(|(sequence, operation)| Begun { sequence, operation: OperationId(operation) }),
+        };
+        let here = || Whereabouts::Found(Box::new(coupon()));
+        let (at_once, by_steps) = (Manners::OneTransaction, Manners::StepByStep);
+        let rows = [
+            ("he has it", claim("bob", Some(3), None), here(), at_once, "right"),
+            ("she had it", claim("ann", Some(1), None), here(), at_once, "right"),
+            ("by another event", claim("ann", Some(3), None), here(), at_once, "claim-of-another"),
+            ("by some event", claim("ann", None, None), here(), at_once, "right"),
+            ("never", claim("cat", None, None), here(), at_once, "claim-of-another"),
+            ("of no event", claim("bob", Some(0), None), here(), at_once, "claim-of-another"),
+            ("nowhere", claim("bob", Some(3), None), Whereabouts::Nowhere, at_once, "claim-alone"),
+            ("in cold", claim("bob", Some(3), None), Whereabouts::Beyond, at_once, "not-followed"),
+            ("unreadable", claim("bob", None, None), Whereabouts::Unreadable, at_once, "right"),
+            ("it came about", claim("bob", Some(3), Some((3, 3))), here(), by_steps, "right"),
+            ("it did not", claim("bob", Some(3), Some((3, 9))), here(), by_steps, "claim-begun"),
+            ("to another", claim("ann", Some(3), Some((3, 3))), here(), by_steps, "claim-begun"),
+            (
+                "begun, and no row yet",
+                claim("bob", None, Some((1, 9))),
+                Whereabouts::Nowhere,
+                by_steps,
+                "claim-begun",
+            ),
+            (
+                "copied, so that it is certain",
+                claim("bob", None, None),
+                Whereabouts::Nowhere,
+                by_steps,
+                "claim-alone",
+            ),
+        ];
+        for (name, claim, found, manners, want) in rows {
+            let said = match judge_claim(&claim, &found, manners) {
+                Claimed::Right => "right",
+                Claimed::Noted(note) => note.name(),
+                Claimed::Wrong(finding) => finding.kind.name(),
+            };
+            assert_eq!(said, want, "{name}");
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub struct Options {
     pub pauses: Option<Vec<Duration>>,
     /// Whether hints and counts are set right.
     pub repair: Repair,
+    /// Whether counts are also set right that are too high, which is all that a lost row may leave.
+    pub lower_counts: bool,
 }
 
 /// What is done about what can be derived.
@@ -50,7 +52,7 @@ pub enum Repair {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { chunk: CHUNK, pauses: None, repair: Repair::Nothing }
+        Options { chunk: CHUNK, pauses: None, repair: Repair::Nothing, lower_counts: false }
     }
 }
 

@@ -34,6 +34,9 @@ const SHELVES_AT_ONCE: usize = 4;
 /// Rows that a merge reads ahead in each place.
 const AHEAD: i32 = 100;
 
+/// The same where nobody waits and the shelf may be a full one: some 330 MB for 4,096 places.
+const AHEAD_OF_ALL: i32 = 24;
+
 /// Places that one call of removing empties: some 25,000 coupons on a full shelf.
 const PLACES_AT_ONCE: u64 = 4;
 
@@ -58,6 +61,13 @@ pub(super) enum Listed {
 }
 
 impl Listed {
+    fn ahead(self) -> i32 {
+        match self {
+            Listed::All => AHEAD_OF_ALL,
+            Listed::Kept | Listed::Stubs => AHEAD,
+        }
+    }
+
     fn lists(self, row: &CouponRow) -> bool {
         match self {
             Listed::All => true,
@@ -472,9 +482,9 @@ impl Store {
                 " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code > ? LIMIT ?"
             );
             let after = place.last.as_ref().map_or("", Code::as_str);
-            let values = (date(day), place.bucket, after, AHEAD);
+            let values = (date(day), place.bucket, after, listed.ahead());
             let rows: Vec<CouponRow> = self.cluster.rows(Manner::Bulk, cql, values).await?;
-            place.ended = rows.len() < AHEAD as usize;
+            place.ended = rows.len() < usize::try_from(listed.ahead()).unwrap_or(0);
             if let Some(last) = rows.last() {
                 place.last = Some(last.code()?);
             }
