@@ -183,7 +183,12 @@ impl ColdStore {
         audit.behind = truth.unit(day).saturating_sub(side.unit(day));
         let units: BTreeSet<u64> =
             truth.files(day).iter().chain(side.files(day)).map(|file| file.origin.unit).collect();
+        let has_files = |unit: u64| truth.files(day).iter().any(|file| file.origin.unit == unit);
         for unit in units.into_iter().filter(|unit| *unit <= side.unit(day)) {
+            // A merge takes a unit out of `coupons` first.
+            if audit.behind > 0 && !has_files(unit) {
+                continue;
+            }
             let of = |files: &[Arc<LiveFile>]| -> Vec<Arc<LiveFile>> {
                 files.iter().filter(|file| file.origin.unit == unit).cloned().collect()
             };

@@ -24,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Longest SQL, in bytes: more than anybody writes.
 const SQL_BYTES_MAX: u64 = 1 << 20;
 
+/// The planner goes into an expression as deep as it is nested; see [`crate::query`] for how deep
+/// that may be.
+const STACK_BYTES: usize = 64 << 20;
+
 /// SQL over both tiers of couponry
 ///
 /// Four tables: `coupons` (both tiers as one, each coupon once), `events`, `redemptions` and
@@ -148,11 +152,22 @@ impl LimitFlags {
 /// The binary.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
         Err(error) => return exit(Sorry::new(format!("cannot start the runtime: {error}"))),
     };
-    let ended = runtime.block_on(run(cli));
+    // On a thread that has such a stack, which the first one has not.
+    let begun = std::thread::Builder::new().stack_size(STACK_BYTES).spawn({
+        let runtime = runtime.handle().clone();
+        move || runtime.block_on(run(cli))
+    });
+    let ended = match begun {
+        Ok(running) => {
+            running.join().unwrap_or_else(|_| Err(Sorry::new("it broke off".to_owned())))
+        }
+        Err(error) => Err(Sorry::new(format!("cannot start a thread: {error}"))),
+    };
     // A query that was cut off may still decode a row group.
     runtime.shutdown_background();
     match ended {

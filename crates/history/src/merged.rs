@@ -177,24 +177,33 @@ impl Walk {
             let rows = rows.map_err(|error| HotError::Cold(Box::new(error)))?;
             return Ok(Some((shelf.day, Rows::Cold(rows))));
         }
-        if self.open.is_empty() {
-            self.open = self.opened_meanwhile().await?.into();
-        }
-        let Some(day) = self.open.pop_front() else { return Ok(None) };
+        let opened = self.opened_meanwhile().await?;
+        let day = match (self.open.front().copied(), opened) {
+            (Some(known), Some(opened)) if opened < known => opened,
+            (Some(known), _) => {
+                self.open.pop_front();
+                known
+            }
+            (None, Some(opened)) => opened,
+            (None, None) => return Ok(None),
+        };
         self.last = self.last.max(Some(day));
         let rows = Arc::clone(&self.tiers.engine).shelf_coupons(day);
         Ok(Some((day, Rows::Both(rows))))
     }
 
-    /// Shelves behind the last one that there were not when the query began: an extension may have
-    /// brought a coupon there that was passed nowhere.
-    async fn opened_meanwhile(&self) -> Result<Vec<Day>, HotError> {
-        let Some(last) = self.last else { return Ok(Vec::new()) };
+    /// The first shelf behind the last one that there was not when the query began: an extension may
+    /// have brought a coupon there that was passed nowhere. Looked up before each shelf, since it may
+    /// lie between two of them.
+    async fn opened_meanwhile(&self) -> Result<Option<Day>, HotError> {
+        let Some(last) = self.last else { return Ok(None) };
         let seen = self.tiers.seen().await?;
         let alone = || seen.settled.iter().chain(&seen.layered).map(|shelf| shelf.day);
         let mut days = self.tiers.open().await?;
         days.retain(|day| *day > last && !seen.open.contains(day) && !alone().any(|it| it == *day));
-        self.pruning.days(&days).map_err(|error| HotError::Unavailable(Box::new(error)))
+        let days = self.pruning.days(&days);
+        let days = days.map_err(|error| HotError::Unavailable(Box::new(error)))?;
+        Ok(days.into_iter().min())
     }
 }
 

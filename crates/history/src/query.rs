@@ -24,6 +24,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use engine::Engine;
 use futures::StreamExt;
+use hot::HotError;
 use tokio::time::{Instant, timeout_at};
 
 use crate::campaigns::Campaigns;
@@ -143,9 +144,24 @@ impl History {
     pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, Wrong> {
         let (time, deadline) = (self.limits.time, Instant::now() + self.limits.time);
         let too_long = Wrong::TooLong { time };
+        if let Some(version) = as_of {
+            self.must_have(version).await?;
+        }
         let begun = timeout_at(deadline, self.begin(sql, as_of)).await;
         let (plan, stream, names) = begun.unwrap_or(Err(too_long))?;
         Ok(Answer { plan, stream, names, time, deadline })
+    }
+
+    /// A version that there is not yet is the caller's mistake, and no fault of the archive.
+    async fn must_have(&self, version: u64) -> Result<(), Wrong> {
+        let newest = self.engine.cold().version().await;
+        match newest.map_err(|error| Wrong::Store(HotError::Cold(Box::new(error))))? {
+            Some(newest) if version <= newest => Ok(()),
+            Some(newest) => {
+                Err(Wrong::Sql(format!("there is no version {version}, the newest is {newest}")))
+            }
+            None => Err(Wrong::Sql("nothing was archived yet: there is no version".to_owned())),
+        }
     }
 
     async fn begin(
@@ -326,8 +342,30 @@ fn names(context: Option<&SessionContext>) -> Names {
     }
 }
 
+/// Operators of a statement: each may nest what stands before it once more, and the planner goes
+/// down all of it on the stack.
+const OPERATORS_MAX: usize = 2_000;
+
+/// How many operators a text may have, by what stands in it.
+fn operators(sql: &str) -> usize {
+    let signs = sql.bytes().filter(|byte| b"+-*/%|<>=([".contains(byte)).count();
+    let is_operator = |word: &&str| {
+        ["and", "or", "not", "union", "intersect", "except", "case", "join"]
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(word))
+    };
+    signs + sql.split(|c: char| !c.is_ascii_alphabetic()).filter(is_operator).count()
+}
+
 /// The one statement of a text, if it is one that only reads.
 fn only_statement(sql: &str) -> Result<Statement, Wrong> {
+    let operators = operators(sql);
+    if operators > OPERATORS_MAX {
+        return Err(Wrong::Sql(format!(
+            "the statement has {operators} operators and brackets, want {OPERATORS_MAX} at most: \
+             write long lists with IN"
+        )));
+    }
     let mut parsed = DFParser::parse_sql(sql).map_err(|error| Wrong::of(error, &names(None)))?;
     match (parsed.pop_front(), parsed.len()) {
         (None, _) => Err(Wrong::Sql("there is no SQL statement".to_owned())),

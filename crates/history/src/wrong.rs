@@ -67,11 +67,9 @@ impl Wrong {
             DataFusionError::ArrowError(error, _) => of_arrow(*error, names),
             DataFusionError::External(error) => of_outside(error),
             DataFusionError::ObjectStore(error) => Wrong::Store(gone(*error)),
-            DataFusionError::ParquetError(error) => {
-                Wrong::Store(HotError::Cold(format!("a file cannot be read: {error}").into()))
-            }
+            DataFusionError::ParquetError(error) => of_file(&error.to_string()),
             DataFusionError::Shared(error) => of_shared(&error, names),
-            DataFusionError::IoError(error) => of_values(&error.to_string()),
+            DataFusionError::IoError(error) => of_disk(&error),
             DataFusionError::Internal(what)
             | DataFusionError::Substrait(what)
             | DataFusionError::Ffi(what) => Wrong::Broken(first_line(&what).to_owned()),
@@ -98,6 +96,8 @@ fn of_arrow(error: ArrowError, names: &Names) -> Wrong {
             Ok(error) => Wrong::of(*error, names),
             Err(error) => of_outside(error),
         },
+        ArrowError::ParquetError(what) => of_file(&what),
+        ArrowError::IoError(_, error) => of_disk(&error),
         ArrowError::DivideByZero => Wrong::Values("a row divides by zero".to_owned()),
         ArrowError::ParseError(what) | ArrowError::CastError(what) => {
             Wrong::Values(first_line(&what).to_owned())
@@ -114,6 +114,26 @@ fn of_values(what: &str) -> Wrong {
     }
 }
 
+/// A file of the cold tier that is not there any more, or is not what was written.
+fn of_file(what: &str) -> Wrong {
+    let why = match what.contains("not found") {
+        true => GONE.to_owned(),
+        false => {
+            format!("a file of the cold tier cannot be read, `couponry verify` says which: {what}")
+        }
+    };
+    Wrong::Store(HotError::Cold(why.into()))
+}
+
+/// The disk for what does not fit into memory.
+fn of_disk(error: &std::io::Error) -> Wrong {
+    Wrong::TooLarge(format!("what does not fit into memory cannot be written to disk: {error}"))
+}
+
+const GONE: &str = "a file is gone: what a merge has replaced is removed after the retention time, so \
+                    the version that was asked for is too old; or a merge came in between, then run \
+                    the query again";
+
 fn of_outside(error: Box<dyn std::error::Error + Send + Sync>) -> Wrong {
     let error = match error.downcast::<HotError>() {
         Ok(error) => return Wrong::Store(*error),
@@ -124,14 +144,7 @@ fn of_outside(error: Box<dyn std::error::Error + Send + Sync>) -> Wrong {
 
 fn gone(error: datafusion::object_store::Error) -> HotError {
     match error {
-        datafusion::object_store::Error::NotFound { path, .. } => HotError::Cold(
-            format!(
-                "{path} is gone: files that a merge has replaced are removed after the retention \
-                 time, so the version that was asked for is too old; or a merge came in between, \
-                 then run the query again"
-            )
-            .into(),
-        ),
+        datafusion::object_store::Error::NotFound { .. } => HotError::Cold(GONE.into()),
         other => HotError::Cold(Box::new(other)),
     }
 }

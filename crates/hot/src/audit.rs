@@ -52,6 +52,19 @@ pub enum RowIs {
     Unreadable(String),
 }
 
+impl RowIs {
+    /// The same, unless it stands under a code that is not in its bare form: nobody finds it there.
+    pub(crate) fn written_as(self, code: &str) -> RowIs {
+        match &self {
+            RowIs::Coupon { coupon, .. } if coupon.code().as_str() != code => {
+                let want = coupon.code();
+                RowIs::Unreadable(format!("its code is written {code:?}, want {want}"))
+            }
+            _ => self,
+        }
+    }
+}
+
 /// A shelf, and whether it has a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditDay {

@@ -25,8 +25,9 @@ use crate::settings::Settings;
 /// is looked at again before it is told. What a killed process may leave behind by the rules is
 /// counted as a note.
 ///
-/// --repair sets right what follows from the coupons: hints, and on the embedded store the counts. It
-/// never touches a coupon, an event, a claim or a file.
+/// --repair sets right what follows from the coupons: hints, and on the embedded store the counts,
+/// unless they are higher than the coupons there are: that may be the trace of a lost one. It never
+/// touches a coupon, an event, a claim or a file.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing found, 1 could not finish, 2 wrong call, 3 something was found.
@@ -42,6 +43,10 @@ pub(crate) struct VerifyAsk {
     /// Write hints that are missing, remove those that lead nowhere, set counts right
     #[arg(long)]
     repair: bool,
+    /// With --repair: set counts right as well that are higher than the coupons there are, once a
+    /// backup has shown that none is lost
+    #[arg(long, requires = "repair")]
+    lower_counts: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,7 +95,7 @@ async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyAsk) -> Result<Ended
                 engine.cold(),
                 &codes,
                 engine.now(),
-                Options { repair, ..Options::default() },
+                Options { repair, lower_counts: ask.lower_counts, ..Options::default() },
                 Box::new(put),
                 Box::new(|it: verify::Progress| progress.set(it.findings, it.looked_at)),
             );

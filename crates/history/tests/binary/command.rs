@@ -112,7 +112,7 @@ fn how_it_ends_when_it_does_not_end_well() {
         ("a write", &["drop table coupons"], 2, "DROP is not run here"),
         ("both", &["select 1", "--file", "x.sql"], 2, "cannot be used with"),
         ("no file", &["--file", "none.sql"], 1, "cannot read none.sql: "),
-        ("a version", &["--as-of", "99", "select 1 from coupons"], 1, "no version 99"),
+        ("a version", &["--as-of", "99", "select 1 from coupons"], 2, "no version 99"),
         ("time", &["--time-limit", "1", long], 1, "the query took more than 1s: "),
     ];
     for (name, arguments, code, want) in cases {

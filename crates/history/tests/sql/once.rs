@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use compactor::{Closed, Compactor, Settings};
 use coupon::apply::Action;
+use coupon::calendar::Zone;
+use coupon::time::Day;
+use history::{History, Limits};
 use hot::Shelves;
 
-use crate::world::{NOW, OPEN, World};
+use crate::world::{NOW, OPEN, World, limits};
 
 const COUNTS: &str = "select count(*), count(distinct code), \
      sum(case when state = 'redeemed' then 1 else 0 end) from coupons";
@@ -57,6 +60,24 @@ async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
     compaction.await.unwrap();
     assert!(looks > 0, "it was looked at meanwhile");
     assert_eq!(world.one(SUM).await, whole, "afterwards");
+}
+
+/// To a day that there was not when the query began, between two that there were.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
+    let world = World::full().await;
+    world.campaign("summer", Day(OPEN.0 + 10), 160..170).await;
+    // One core: shelf after shelf, none before it is asked for.
+    let limits = Limits { cores: 1, ..limits() };
+    let history = History::new(Arc::clone(&world.engine), limits).unwrap();
+    let mut answer = history.ask("select code from coupons", None).await.unwrap();
+    let mut rows = answer.next().await.unwrap().unwrap().num_rows();
+    let (expires_at, zone) = (Day(OPEN.0 + 5).end(), Zone::utc());
+    world.change(120, Action::Extend { expires_at, zone, reason: None }).await;
+    while let Some(batch) = answer.next().await.unwrap() {
+        rows += batch.num_rows();
+    }
+    assert_eq!(rows, 170);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -207,7 +207,7 @@ fn rows_of(txn: &Txn<'_>, found: Vec<(String, Lies)>) -> rusqlite::Result<Vec<Au
     for (number, at) in order {
         let mut found = statement.query([number])?;
         if let Some(row) = found.next()? {
-            all[at].is = is_of(txn, row);
+            all[at].is = is_of(txn, row).written_as(&all[at].code);
         }
     }
     Ok(all)
