@@ -45,7 +45,8 @@ impl Desk {
     }
 
     async fn answered(&self, query: QueryBody, form: QueryForm) -> Result<QueryAnswer, Problem> {
-        let turn = timeout(self.history.limits().time, self.turns.acquire()).await;
+        // Half of what a query may take: whoever waits longer is told before he gives up himself.
+        let turn = timeout(self.history.limits().time / 2, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             let detail = format!("{QUERIES_MAX} queries are running already");
             return Err(Problem::new(Code::Overloaded, detail));
