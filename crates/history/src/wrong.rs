@@ -127,7 +127,13 @@ fn of_file(what: &str) -> Wrong {
 
 /// The disk for what does not fit into memory.
 fn of_disk(error: &std::io::Error) -> Wrong {
-    Wrong::TooLarge(format!("what does not fit into memory cannot be written to disk: {error}"))
+    let what = error.to_string();
+    match what.contains("max_temp_directory_size") {
+        true => Wrong::TooLarge(too_large(&what)),
+        false => Wrong::TooLarge(format!(
+            "what does not fit into memory cannot be written to disk: {what}"
+        )),
+    }
 }
 
 const GONE: &str = "a file is gone: what a merge has replaced is removed after the retention time, so \

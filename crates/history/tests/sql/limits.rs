@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::history::{Queries, QueryBody, QueryForm};
-use api::problem::Code;
-use history::serve::Desk;
 use history::{History, Limits, Wrong};
 
 use crate::world::{World, limits};
@@ -27,42 +24,6 @@ async fn time() {
     let ended = asked(&world, short, &large()).await.unwrap_err();
     assert!(matches!(ended, Wrong::TooLong { .. }), "{ended:?}");
     assert!(ended.to_string().starts_with("the query took more than 20ms: "), "{ended}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn queries_at_a_time() {
-    let world = World::full().await;
-    let short = Limits { time: Duration::from_secs(2), ..limits() };
-    let desk = Arc::new(Desk::new(Arc::clone(&world.engine), short).unwrap());
-    let ask = |sql: String| {
-        let desk = Arc::clone(&desk);
-        tokio::spawn(async move {
-            let query = QueryBody { sql, as_of: None };
-            desk.answer(query, QueryForm::Json).await.map_err(|problem| problem.code())
-        })
-    };
-    let long = [ask(endless()), ask(endless())];
-    // The first of these may come before the two have their turns.
-    let turned_away = loop {
-        match ask("select 1".into()).await.unwrap() {
-            Ok(_) => assert!(!long.iter().any(tokio::task::JoinHandle::is_finished)),
-            Err(code) => break code,
-        }
-    };
-    assert_eq!(turned_away, Code::Overloaded);
-    for answer in long {
-        assert_eq!(answer.await.unwrap().unwrap_err(), Code::Timeout);
-    }
-    assert!(ask("select 1".into()).await.unwrap().is_ok(), "their turns are over");
-}
-
-/// Millions of rows in order, which takes longer than there is time for.
-fn endless() -> String {
-    let numbers = ["1"; 200].join(", ");
-    format!(
-        "select a.code || b.code as text, unnest([{numbers}]) as number \
-         from coupons a, coupons b order by text desc, number"
-    )
 }
 
 /// 256,000 rows of some 40 bytes, in order.
