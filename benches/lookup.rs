@@ -78,6 +78,7 @@ async fn sizes(rows: u64) -> Result<(), Failure> {
             ("1 MiB", 1 << 20),
             ("512 KiB", 512 << 10),
             ("448 KiB", 448 << 10),
+            ("384 KiB", 384 << 10),
             ("128 KiB", 128 << 10),
         ] {
             let folder = tempfile::tempdir()?;

@@ -627,7 +627,8 @@ fn what_is_planted_is_found() {
         let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
-    let only = std::env::var("ONLY").unwrap_or_default();
+    let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
+    assert!(HARMS.iter().any(|(name, ..)| name.contains(&only)), "there is no harm {only:?}");
     let at = AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(BTreeMap::new());
     at_once(4, |_| {
