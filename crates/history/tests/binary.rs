@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+#[path = "binary/bucket.rs"]
+mod bucket;
 #[path = "binary/command.rs"]
 mod command;
 #[path = "binary/place.rs"]

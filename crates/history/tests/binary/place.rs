@@ -1,6 +1,7 @@
 //! A data folder with coupons in both tiers, for a process of its own.
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -55,6 +56,11 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(self.at("cold").as_os_str(), arguments)
+    }
+
+    /// With the cold tier elsewhere.
+    pub(crate) fn command_on(&self, cold: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_couponry-history"));
         command
             .current_dir(self.folder.path())
@@ -62,7 +68,7 @@ impl Place {
             .arg("--data")
             .arg(self.at("hot"))
             .arg("--cold")
-            .arg(self.at("cold"))
+            .arg(cold)
             .args(["--log", "warn"])
             .args(arguments);
         command
@@ -109,7 +115,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Ran {
+    pub(crate) fn of(output: Output) -> Ran {
         Ran {
             code: output.status.code().unwrap(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
