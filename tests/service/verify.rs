@@ -383,6 +383,17 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
+        "a claim that cannot be read",
+        |data, scene| {
+            done(
+                data,
+                &format!("UPDATE claim SET code = 'no code!' WHERE code = '{}'", scene.anns),
+            );
+        },
+        &["row-unreadable", "claim-missing"],
+        |scene| scene.anns.clone(),
+    ),
+    (
         "a changed column",
         |data, scene| {
             done(

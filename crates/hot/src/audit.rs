@@ -210,11 +210,22 @@ pub struct AuditBatch {
     pub offered: u64,
 }
 
+/// Something that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it stands, as it is written there.
+    pub about: String,
+    /// Why.
+    pub why: String,
+}
+
 /// Some items, and where the next page begins; `None` at the end.
 #[derive(Clone, Debug)]
 pub struct AuditPage<T> {
     /// In the store's own stable order. There may be none, and a next page all the same.
     pub items: Vec<T>,
+    /// What else stands on the page, of things that are nothing where they cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// The store's own business.
     pub next: Option<String>,
 }

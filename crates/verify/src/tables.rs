@@ -221,7 +221,11 @@ impl Verifier<'_> {
         let mut after = None;
         loop {
             let page = self.hot.audit_claims(after, PAGE).await?;
-            self.report.claims += page.items.len() as u64;
+            self.report.claims += (page.items.len() + page.unreadable.len()) as u64;
+            for row in page.unreadable {
+                let one = Said::new("hot", row.about.clone());
+                self.found(Kind::RowUnreadable, &row.about, one, Said::new("its columns", row.why));
+            }
             let mut wrong = self.wrong_claims(page.items, Sure::No).await?;
             for pause in self.pauses() {
                 if wrong.is_empty() {

@@ -21,7 +21,7 @@ use super::{CqlHot, Store, examine};
 use crate::HotError;
 use crate::audit::{
     Audit, AuditBatch, AuditCampaign, AuditClaim, AuditDay, AuditEntry, AuditEntryIs, AuditPage,
-    AuditRow, Begun, CountShift, Hint, HintKind, Manners, RowIs,
+    AuditRow, Begun, CountShift, Hint, HintKind, Manners, RowIs, Unreadable,
 };
 
 /// Rows that are looked at at a time.
@@ -73,7 +73,8 @@ impl Audit for CqlHot {
     ) -> Result<AuditPage<AuditEntry>> {
         let cql = concat!(entry_columns!(), " FROM directory");
         let (rows, next) = self.store.audit_page::<EntryRow>(cql, after).await?;
-        Ok(AuditPage { items: rows.into_iter().filter_map(EntryRow::entry).collect(), next })
+        let items = rows.into_iter().filter_map(EntryRow::entry).collect();
+        Ok(AuditPage { items, unreadable: Vec::new(), next })
     }
 
     async fn audit_entries_of(&self, codes: Vec<Code>) -> Result<Vec<Option<AuditEntry>>> {
@@ -93,15 +94,30 @@ impl Audit for CqlHot {
     ) -> Result<AuditPage<AuditClaim>> {
         let cql = "SELECT campaign_id, user_id, claimed FROM claim";
         let (rows, next) = self.store.audit_page::<ClaimsRow>(cql, after).await?;
-        let mut items = Vec::new();
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         for row in rows {
-            let campaign: CampaignId = parsed("campaign_id", &row.campaign_id)?;
-            let user: UserId = parsed("user_id", &row.user_id)?;
-            for value in row.claimed.iter().flat_map(BTreeMap::values) {
-                items.push(claim(&campaign, &user, value)?);
+            let about = format!("the claim of {} on {}", row.user_id, row.campaign_id);
+            let of_row = || -> Result<(CampaignId, UserId)> {
+                Ok((parsed("campaign_id", &row.campaign_id)?, parsed("user_id", &row.user_id)?))
+            };
+            let values = row.claimed.iter().flat_map(BTreeMap::values);
+            let claims = match of_row() {
+                Ok((campaign, user)) => {
+                    values.map(|value| claim(&campaign, &user, value)).collect()
+                }
+                Err(error) => vec![Err(error)],
+            };
+            for claim in claims {
+                match claim {
+                    Ok(claim) => items.push(claim),
+                    Err(error) => {
+                        let why = error.to_string();
+                        unreadable.push(Unreadable { about: about.clone(), why });
+                    }
+                }
             }
         }
-        Ok(AuditPage { items, next })
+        Ok(AuditPage { items, unreadable, next })
     }
 
     async fn audit_claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
@@ -134,7 +150,7 @@ impl Audit for CqlHot {
         };
         let (rows, next) = self.store.audit_page::<HintRow>(cql, after).await?;
         let hints = rows.into_iter().filter_map(|row| row.hint(kind).transpose());
-        Ok(AuditPage { items: hints.collect::<Result<_>>()?, next })
+        Ok(AuditPage { items: hints.collect::<Result<_>>()?, unreadable: Vec::new(), next })
     }
 
     async fn audit_unhinted(&self, coupons: Vec<(Day, Coupon)>) -> Result<Vec<Vec<HintKind>>> {

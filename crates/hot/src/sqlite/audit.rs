@@ -17,7 +17,7 @@ use super::txn::Txn;
 use super::{SqliteHot, examine, rows, shelves};
 use crate::audit::{
     Audit, AuditBatch, AuditCampaign, AuditClaim, AuditDay, AuditEntry, AuditEntryIs, AuditPage,
-    AuditRow, CountShift, Hint, HintKind, Manners, RowIs,
+    AuditRow, CountShift, Hint, HintKind, Manners, RowIs, Unreadable,
 };
 use crate::{HotError, ShelfPlan};
 
@@ -92,7 +92,7 @@ impl Audit for SqliteHot {
         _after: Option<String>,
         _limit: usize,
     ) -> Result<AuditPage<Hint>, HotError> {
-        Ok(AuditPage { items: Vec::new(), next: None })
+        Ok(AuditPage { items: Vec::new(), unreadable: Vec::new(), next: None })
     }
 
     async fn audit_unhinted(
@@ -352,7 +352,7 @@ fn entries_behind(
     let asked = params![after.unwrap_or_default(), signed(limit as u64)];
     let items = statement.query_map(asked, entry)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let next = items.last().filter(|_| items.len() == limit).map(|entry| entry.code.clone());
-    Ok(AuditPage { items, next })
+    Ok(AuditPage { items, unreadable: Vec::new(), next })
 }
 
 fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<AuditEntry>> {
@@ -367,7 +367,7 @@ fn claims_behind(
     limit: usize,
 ) -> rusqlite::Result<AuditPage<AuditClaim>> {
     let bad = |why: &dyn std::fmt::Display| damaged("position", why);
-    let mut parts = after.unwrap_or_default().split(' ');
+    let mut parts = after.unwrap_or_default().splitn(3, ' ');
     let number = |text: Option<&str>| match text.filter(|text| !text.is_empty()) {
         None => Ok(i64::MIN),
         Some(text) => text.parse::<i64>().map_err(|why| bad(&why)),
@@ -380,23 +380,40 @@ fn claims_behind(
          ORDER BY campaign, user_id, entry LIMIT ?4",
     )?;
     let found = statement.query_map(asked, |row| {
-        let campaign: i64 = row.get(0)?;
-        let user: UserId = rows::parsed(row, 1)?;
+        let (campaign, user): (i64, String) = (row.get(0)?, row.get(1)?);
         let key = format!("{campaign} {} {user}", row.get::<_, i64>(2)?);
-        let issue = row.get::<_, Option<i64>>(5)?.and_then(|it| usize::try_from(it).ok());
-        let claim = AuditClaim {
-            campaign: txn.campaign_at(campaign)?.terms.id.clone(),
-            user,
-            code: rows::parsed(row, 3)?,
-            day: Day(row.get(4)?),
-            issue,
-            begun: None,
-        };
+        let claim = claim_of(txn, row, campaign).map_err(|error| Unreadable {
+            about: format!("the claim of {user} on campaign {campaign}"),
+            why: error.to_string(),
+        });
         Ok((key, claim))
     })?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let next = found.last().filter(|_| found.len() == limit).map(|(key, _)| key.clone());
-    Ok(AuditPage { items: found.into_iter().map(|(_, claim)| claim).collect(), next })
+    let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+    for (_, claim) in found {
+        match claim {
+            Ok(claim) => items.push(claim),
+            Err(why) => unreadable.push(why),
+        }
+    }
+    Ok(AuditPage { items, unreadable, next })
+}
+
+fn claim_of(txn: &Txn<'_>, row: &Row<'_>, campaign: i64) -> rusqlite::Result<AuditClaim> {
+    let campaign = txn.campaign_at(campaign).map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => damaged("campaign", "it is not there"),
+        error => error,
+    })?;
+    let issue = row.get::<_, Option<i64>>(5)?.and_then(|it| usize::try_from(it).ok());
+    Ok(AuditClaim {
+        campaign: campaign.terms.id.clone(),
+        user: rows::parsed(row, 1)?,
+        code: rows::parsed(row, 3)?,
+        day: Day(row.get(4)?),
+        issue,
+        begun: None,
+    })
 }
 
 fn is_claimed(
