@@ -20,12 +20,19 @@ use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::place::Place;
+use crate::schema::TableSchema;
 
 /// Bytes of a footer beside its row groups, rounded up.
-pub(crate) const FOOTER_BYTES: u64 = 16 << 10;
+const FOOTER_BYTES: u64 = 16 << 10;
 
 /// Bytes of a row group in the footer, rounded up, so that one read gets the whole footer.
-pub(crate) const FOOTER_GROUP_BYTES: u64 = 4 << 10;
+const FOOTER_GROUP_BYTES: u64 = 4 << 10;
+
+/// Bytes at the end of a file of `bytes` that its footer fits into, by how many row groups of the
+/// table it has, about.
+pub(crate) fn footer_bytes(schema: &TableSchema, bytes: u64) -> u64 {
+    FOOTER_BYTES + bytes.div_ceil(schema.group_bytes as u64) * FOOTER_GROUP_BYTES
+}
 
 /// Why a file could not be read.
 #[derive(Debug)]
@@ -91,7 +98,7 @@ impl Files {
         object: &Path,
         file: &LiveFile,
     ) -> Result<Footer, ReadError> {
-        let mut tail = FOOTER_BYTES + file.groups * FOOTER_GROUP_BYTES;
+        let mut tail = file.footer_bytes;
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
         let bytes = loop {
             tail = tail.min(file.bytes);

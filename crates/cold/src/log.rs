@@ -29,6 +29,7 @@ use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
 use futures::TryStreamExt;
+use object_store::ObjectMeta;
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -36,6 +37,7 @@ use tokio::time::sleep;
 
 use crate::bounds::Bounds;
 use crate::error::ColdError;
+use crate::files::footer_bytes;
 use crate::names::{self, Origin};
 use crate::place::Place;
 use crate::schema::TableSchema;
@@ -78,8 +80,8 @@ pub(crate) struct LiveFile {
     pub(crate) path: String,
     pub(crate) origin: Origin,
     pub(crate) rows: u64,
-    /// Row groups, about: how large its footer is.
-    pub(crate) groups: u64,
+    /// Bytes at its end that its footer fits into.
+    pub(crate) footer_bytes: u64,
     pub(crate) bytes: u64,
     pub(crate) bounds: Bounds,
 }
@@ -508,11 +510,10 @@ impl Table {
     /// The commits in the log and when each was written.
     pub(crate) async fn entries(&self) -> Result<Vec<(Path, Millis)>, ColdError> {
         let found = self.place.list(&self.log_folder()).await?;
-        let commits = found.into_iter().filter(|meta| {
-            meta.location.filename().and_then(|name| name.strip_suffix(".json")).is_some_and(
-                |version| version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit()),
-            )
-        });
+        let is_commit = |meta: &ObjectMeta| {
+            names::log_object(&meta.location).is_some_and(|(_, what)| what == "json")
+        };
+        let commits = found.into_iter().filter(is_commit);
         Ok(commits
             .map(|meta| (meta.location, Millis(meta.last_modified.timestamp_millis())))
             .collect())
@@ -572,8 +573,8 @@ fn live_files(schema: &TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>
         let counted = stats.is_valid(row).then(|| Bounds::from_stats(stats.value(row))).flatten();
         let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
         let bytes = sizes.value(row).unsigned_abs();
-        let groups = bytes.div_ceil(schema.group_bytes as u64);
-        Ok(LiveFile { path, origin, rows, groups, bytes, bounds })
+        let footer_bytes = footer_bytes(schema, bytes);
+        Ok(LiveFile { path, origin, rows, footer_bytes, bytes, bounds })
     };
     (0..batch.num_rows()).map(file).collect()
 }

@@ -5,6 +5,7 @@
 
 use coupon::calendar::{Date, Zone};
 use coupon::time::Day;
+use object_store::path::Path;
 use uuid::Uuid;
 
 /// Digits of a unit's number in a name, so that names ascend as units do.
@@ -56,6 +57,14 @@ pub(crate) fn coupons_file(day: Day, unit: u64) -> String {
 pub(crate) fn by_holder_file(day: Day, unit: u64) -> String {
     let (month, day, id) = (month(day), iso(day), Uuid::new_v4());
     format!("month={month}/{day}-{unit:0UNIT_DIGITS$}-{id}.parquet")
+}
+
+/// The version that an object of a log is named after, and what it is: `json`,
+/// `checkpoint.parquet`.
+pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
+    let (version, what) = object.filename()?.split_once('.')?;
+    let is_version = version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit());
+    is_version.then_some((version.parse().ok()?, what))
 }
 
 /// Who wrote the file, if it is named as one of ours, in either table.

@@ -14,7 +14,6 @@ use coupon::time::Millis;
 use object_store::ObjectStore;
 
 use crate::error::ColdError;
-use crate::files::{FOOTER_BYTES, FOOTER_GROUP_BYTES};
 use crate::store::{ColdFile, ColdStore, Shelf};
 use crate::{encode, schema};
 
@@ -73,7 +72,7 @@ impl ColdStore {
 impl ColdFile {
     /// Bytes at its end that its footer fits into.
     pub fn footer_bytes(&self) -> u64 {
-        FOOTER_BYTES + self.live.groups * FOOTER_GROUP_BYTES
+        self.live.footer_bytes
     }
 
     /// The first and the last code.

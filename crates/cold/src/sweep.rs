@@ -98,7 +98,7 @@ impl ColdStore {
             // What stays has to be readable without what goes.
             table.at(first).await?;
             for object in log {
-                if named(&object.location).is_some_and(|(version, _)| version < first) {
+                if names::log_object(&object.location).is_some_and(|(version, _)| version < first) {
                     place.remove(&object.location).await?;
                     swept.files += 1;
                     swept.bytes += object.size;
@@ -115,19 +115,13 @@ fn first_kept(log: &[ObjectMeta], since: Millis) -> Option<u64> {
     let is_old = |meta: &ObjectMeta| meta.last_modified.timestamp_millis() < since.0;
     let (mut old, mut checkpoints) = (HashSet::new(), Vec::new());
     for meta in log {
-        match named(&meta.location) {
+        match names::log_object(&meta.location) {
             Some((version, "json")) if is_old(meta) => drop(old.insert(version)),
             Some((version, "checkpoint.parquet")) => checkpoints.push(version),
             _ => {}
         }
     }
     checkpoints.into_iter().filter(|version| old.contains(version)).max()
-}
-
-/// The version that an object of a log is named after, and what it is.
-fn named(object: &Path) -> Option<(u64, &str)> {
-    let (version, what) = object.filename()?.split_once('.')?;
-    (version.len() == 20).then_some((version.parse().ok()?, what))
 }
 
 fn before(now: Millis, age: Duration) -> Millis {

@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::bounds::Bounds;
 use crate::error::ColdError;
+use crate::files::footer_bytes;
 use crate::log::{LiveFile, Written};
 use crate::names::Origin;
 use crate::place::Place;
@@ -59,7 +60,7 @@ impl NewFile {
             path: self.written.path.clone(),
             origin: Origin { day: self.day, unit: self.unit },
             rows: self.written.rows,
-            groups: self.written.bytes.div_ceil(schema::COUPONS.group_bytes as u64),
+            footer_bytes: footer_bytes(&schema::COUPONS, self.written.bytes),
             bytes: self.written.bytes,
             bounds: Bounds::default(),
         }

@@ -29,19 +29,22 @@ pub(crate) async fn in_time<T, E>(
 where
     Failure: From<E>,
 {
-    let limit = limit(codes);
-    match tokio::time::timeout(limit, work).await {
+    match timed(cold, codes, work).await {
         Ok(ended) => Ok(ended?),
-        Err(_) => Err(Failure::Store(HotError::Cold(late(cold, limit).into()))),
+        Err(late) => Err(Failure::Store(HotError::Cold(late.into()))),
     }
 }
 
-fn limit(codes: usize) -> Duration {
-    LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX)
-}
-
-fn late(cold: &ColdStore, limit: Duration) -> String {
-    format!("cold store {} has not answered within {} s", cold.place(), limit.as_secs())
+/// How `work` ended, or a sentence that it has not in the time that so many codes have.
+async fn timed<T>(
+    cold: &ColdStore,
+    codes: usize,
+    work: impl Future<Output = T>,
+) -> Result<T, String> {
+    let limit = LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
+    tokio::time::timeout(limit, work).await.map_err(|_| {
+        format!("cold store {} has not answered within {} s", cold.place(), limit.as_secs())
+    })
 }
 
 /// Answers a hot store out of a cold tier, within some seconds.
@@ -55,11 +58,8 @@ impl Archive for ColdArchive {
         unit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        let limit = limit(codes.len());
-        match tokio::time::timeout(limit, self.0.find_with(day, unit, codes)).await {
-            Ok(found) => found.map_err(Into::into),
-            Err(_) => Err(late(&self.0, limit).into()),
-        }
+        let found = self.0.find_with(day, unit, codes);
+        timed(&self.0, codes.len(), found).await?.map_err(Into::into)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The embedded store as `verify` sees it.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use coupon::campaign::BatchKind;
 use coupon::code::Code;
@@ -248,21 +246,7 @@ fn spot(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<AuditRow>>
 
 /// All at one moment, rows and counts.
 fn campaigns(txn: &Txn<'_>) -> rusqlite::Result<Vec<AuditCampaign>> {
-    let mut counted: HashMap<i64, [i64; 3]> = HashMap::new();
-    // No index has both, and one that has the campaign leads to rows all over the table.
-    let mut statement = txn.statement(
-        "SELECT campaign, state, count(*) FROM coupon NOT INDEXED GROUP BY campaign, state",
-    )?;
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let at = match row.get_ref(1)?.as_str()? {
-            "issued" => 0,
-            "redeemed" => 1,
-            "void" => 2,
-            _ => continue,
-        };
-        counted.entry(row.get(0)?).or_default()[at] = row.get(2)?;
-    }
+    let mut counted = examine::rows_of_campaigns(txn)?;
     let mut statement = txn.statement(
         "SELECT number, stock, issued, redeemed, void, cold_issued, cold_redeemed, cold_void \
          FROM campaign ORDER BY number",
