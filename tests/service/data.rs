@@ -21,6 +21,9 @@ pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
 /// Far beyond any limit in these tests: a hang is a failure, not a wait.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The longest that a command may take, on a machine that does much besides.
+const COMMAND_LONGEST: Duration = Duration::from_secs(600);
+
 /// Time between two looks at something that reports itself in no other way.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -118,8 +121,11 @@ impl Data {
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().expect("the binary runs");
-        Ran::from(output)
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the binary starts");
+        let _watch = Watch::over(&child);
+        Ran::from(child.wait_with_output().expect("the binary runs"))
     }
 
     pub(super) fn token(&self, role: &str, user: &str) -> String {
@@ -178,6 +184,27 @@ impl Data {
 pub(super) fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Ends a command that does not end by itself, so that its test fails and the others are run. It
+/// goes on until it is dropped, which is to be behind the end of the process.
+pub(super) struct Watch {
+    _ended: mpsc::Sender<()>,
+}
+
+impl Watch {
+    pub(super) fn over(child: &Child) -> Watch {
+        let pid = Pid::from_child(child);
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            if end.recv_timeout(COMMAND_LONGEST) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("process {pid:?} has not ended for {COMMAND_LONGEST:?} and is killed");
+                // Fails only where it has just ended.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        Watch { _ended: ended }
+    }
 }
 
 /// How a command ended.

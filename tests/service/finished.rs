@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::data::{Data, Ran, Server, unique};
+use super::data::{Data, Ran, Server, Watch, unique};
 
 /// Header of the files that the tests import.
 pub(super) const HEADER: &str =
@@ -195,6 +195,7 @@ impl Running {
     }
 
     pub(super) fn end(mut self) -> Ran {
+        let _watch = Watch::over(&self.child);
         let status = self.child.wait().expect("wait");
         let stdout = fs::read_to_string(&self.stdout).unwrap_or_default();
         Ran { code: status.code(), stdout, stderr: self.said() }

@@ -118,9 +118,12 @@ impl SqliteHot {
         std::fs::create_dir_all(folder).map_err(file_error)?;
         let path = folder.join(FILE_NAME);
         let turnstile = Turnstile::open(folder).map_err(file_error)?;
-        let conn = {
-            let _held = turnstile.enter().map_err(file_error)?;
-            schema::open_writer(&path)?
+        let conn = match schema::open_current(&path)? {
+            Some(conn) => conn,
+            None => {
+                let _held = turnstile.enter().map_err(file_error)?;
+                schema::open_or_make(&path)?
+            }
         };
         let desk =
             Desk { conn, turnstile, folder: folder.to_owned(), free_min: options.free_min_bytes };

@@ -315,6 +315,31 @@ async fn who_gets_no_turn_has_written_nothing() {
     kit.done(&codes[0], void()).await;
 }
 
+/// A process that is stopped in the middle of a write is no reason to wait for who reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_frozen_writer_keeps_nobody_from_reading() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let code = kit.stocked(&kit.draft(), 1).await.remove(0);
+    drop(kit);
+    let write = Connection::open(folder.path().join("hot.db")).unwrap();
+    write.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock = File::options().write(true).open(folder.path().join("hot.write")).unwrap();
+    lock.lock().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let of_thread = folder.path().to_owned();
+    std::thread::spawn(move || {
+        let kit = kit_in(&of_thread, options());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let version = runtime.block_on(kit.coupon(&code)).version();
+        drop(kit);
+        tell.send(version)
+    });
+    let read = told.recv_timeout(Duration::from_secs(20));
+    assert_eq!(read, Ok(0), "opened, read and closed");
+    lock.unlock().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_queue_has_an_end() {
     const WAITING_MAX: u64 = 2_048;

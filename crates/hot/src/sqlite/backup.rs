@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::adopt;
-use super::schema::{OpenError, open_reader, open_writer};
+use super::schema::{OpenError, open_or_make, open_reader};
 use super::shelves::{BEGUN, COMMITTED};
 use super::txn::Txn;
 
@@ -17,7 +17,7 @@ use super::txn::Txn;
 /// # Errors
 /// [`OpenError`]; then it is as it was.
 pub fn make_ready(path: &Path) -> Result<(), OpenError> {
-    let conn = open_writer(path)?;
+    let conn = open_or_make(path)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let changed = adopt::pass_over_serials(&Txn::new(&conn)).and_then(|()| {
         conn.execute("DELETE FROM setting WHERE name = ?1", [BEGUN])?;

@@ -59,12 +59,24 @@ pub enum OpenError {
     OldSqlite(&'static str),
 }
 
-pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    if rusqlite::version_number() < SQLITE_VERSION_MIN {
-        return Err(OpenError::OldSqlite(rusqlite::version()));
+/// The store, if it needs to be neither made nor upgraded. Takes no lock: a process that is frozen
+/// in the middle of a write keeps nobody from reading.
+pub(super) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError> {
+    if !path.exists() {
+        return Ok(None);
     }
-    let conn = Connection::open(path)?;
-    settle(&conn)?;
+    let conn = connect(path)?;
+    let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let is_current = number("application_id")? == APPLICATION_ID
+        && number("user_version")? == SCHEMA_VERSION
+        && mode == "wal";
+    Ok(is_current.then_some(conn))
+}
+
+/// The store, made or upgraded where it has to be. Nobody else may write meanwhile.
+pub(super) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
+    let conn = connect(path)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if id != APPLICATION_ID && tables > 0 {
@@ -76,6 +88,15 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
     migrate(&conn, path)?;
+    Ok(conn)
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenError::OldSqlite(rusqlite::version()));
+    }
+    let conn = Connection::open(path)?;
+    settle(&conn)?;
     Ok(conn)
 }
 
