@@ -1,0 +1,136 @@
+//! The highest rate at which a server still keeps a promise.
+
+use std::io;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::report::Report;
+use crate::run::{Plan, run};
+use crate::schedule::Schedule;
+
+/// A rate is kept when so much of what was due was done right.
+const DONE_MIN: f64 = 0.99;
+
+/// The search ends when the highest kept and the lowest missed rate are so near.
+const NEAR: f64 = 1.05;
+
+/// Most steps.
+const STEPS_MAX: usize = 24;
+
+/// One rate that was tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Requests a second that were due.
+    pub rate: f64,
+    /// Whether the bound was kept.
+    pub kept: bool,
+    /// What was seen.
+    pub report: Report,
+}
+
+/// Every rate that was tried.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Limit {
+    /// In milliseconds: the bound of p99.
+    pub bound: f64,
+    /// In the order of the search.
+    pub steps: Vec<Step>,
+}
+
+impl Limit {
+    /// The highest rate that was kept, in requests a second.
+    pub fn highest(&self) -> Option<f64> {
+        let kept = self.steps.iter().filter(|step| step.kept).map(|step| step.rate);
+        kept.max_by(f64::total_cmp)
+    }
+
+    /// The lowest rate that was not.
+    fn lowest_missed(&self) -> Option<f64> {
+        let missed = self.steps.iter().filter(|step| !step.kept).map(|step| step.rate);
+        missed.min_by(f64::total_cmp)
+    }
+}
+
+/// What to try next, from `first` on; none when enough is known.
+fn next(kept: Option<f64>, missed: Option<f64>, steps: usize, first: f64) -> Option<f64> {
+    match (kept, missed) {
+        _ if steps >= STEPS_MAX => None,
+        (None, None) => Some(first),
+        (Some(kept), None) => Some(kept * 2.0),
+        (None, Some(missed)) => (missed > 1.0).then_some(missed / 2.0),
+        // Also when a rate above a missed one was kept: the machine is not steady then, and no
+        // further step will know better.
+        (Some(kept), Some(missed)) if missed / kept < NEAR => None,
+        (Some(kept), Some(missed)) => Some((kept * missed).sqrt()),
+    }
+}
+
+/// Searches from `first` requests a second on, by doubling and then by halving what is between.
+/// `plan` is one step; its coupons go on where the step before ended. Tells `told` of each step.
+///
+/// # Errors
+/// As for [`run`]. It ends with the step in which an answer was wrong, or the coupons ended.
+pub fn find(
+    plan: &Plan,
+    first: f64,
+    bound_ms: f64,
+    mut told: impl FnMut(&Step),
+) -> io::Result<Limit> {
+    let mut limit = Limit { bound: bound_ms, steps: Vec::new() };
+    let mut plan = plan.clone();
+    while let Some(rate) = next(limit.highest(), limit.lowest_missed(), limit.steps.len(), first) {
+        plan.schedule = Some(Schedule::steady(rate, plan.time));
+        // At least what this step can use, so that the next one begins behind it.
+        let most = (rate * plan.time.as_secs_f64()) as u64 + 1;
+        let Range { start, end } = plan.ground.turns;
+        plan.ground.turns = start..end.min(start + most);
+        let report = run(&plan)?;
+        plan.ground.turns = plan.ground.turns.end..end;
+        plan.ground.first_user += most;
+        plan.ground.stock = plan.ground.stock.saturating_sub(report.issued);
+        let due = rate * (plan.time - plan.warm_up).as_secs_f64();
+        let kept = report.latency.p99 <= bound_ms
+            && report.latency.count as f64 >= DONE_MIN * due
+            && report.failed() as f64 <= (1.0 - DONE_MIN) * due;
+        let is_over = report.wrong > 0 || report.ran_out;
+        limit.steps.push(Step { rate, kept, report });
+        if let Some(step) = limit.steps.last() {
+            told(step);
+        }
+        if is_over {
+            break;
+        }
+    }
+    Ok(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a server is asked that keeps every rate up to `able`.
+    fn searched(able: f64, first: f64) -> Vec<(f64, bool)> {
+        let (mut kept, mut missed, mut asked) = (None, None, Vec::new());
+        while let Some(rate) = next(kept, missed, asked.len(), first) {
+            asked.push((rate, rate <= able));
+            match rate <= able {
+                true => kept = Some(rate),
+                false => missed = Some(rate),
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn it_comes_near() {
+        for (able, first) in [(10_000.0, 1_000.0), (10_000.0, 50_000.0), (33.0, 1_000.0)] {
+            let asked = searched(able, first);
+            let best = asked.iter().filter(|(_, kept)| *kept).map(|(rate, _)| *rate);
+            let best = best.fold(0.0, f64::max);
+            assert!(best <= able && best * NEAR >= able, "{able} from {first}: {best}");
+            assert!(asked.len() <= STEPS_MAX, "{able}: {} steps", asked.len());
+        }
+        assert_eq!(searched(0.0, 100.0).last().map(|(_, kept)| *kept), Some(false));
+    }
+}

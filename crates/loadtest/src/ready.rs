@@ -1,0 +1,163 @@
+//! Making ready what a run needs, through the server's own API: a campaign with coupons that are
+//! issued to users, and a campaign that is issued from.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::stock;
+use crate::wire::{self, Answer, Connection, Target};
+
+/// The campaign of the coupons that are looked up and redeemed.
+pub const CAMPAIGN: &str = "load";
+
+/// Coupons of one file. A file that is broken off is sent again whole.
+const FILE_LINES: u64 = 200_000;
+
+/// Lines that are made at a time.
+const PART_LINES: u64 = 1_000;
+
+/// Why a server is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// Nobody listens, or the connection broke.
+    #[error("{target}: {source}")]
+    Connection {
+        /// The server.
+        target: Target,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server says no.
+    #[error("{what} was answered {status}: {text}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        text: String,
+    },
+}
+
+/// How an import went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Imported {
+    /// Lines sent and taken.
+    pub lines: u64,
+    /// Seconds.
+    pub seconds: f64,
+    /// Lines a second.
+    pub per_second: f64,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    lines: u64,
+    imported: u64,
+}
+
+/// One who prepares, with an admin's token.
+pub struct Ready {
+    target: Arc<Target>,
+    token: String,
+    connection: Connection,
+}
+
+impl Ready {
+    /// For `target`.
+    pub fn new(target: Target, token: &str) -> Ready {
+        let target = Arc::new(target);
+        let connection = Connection::new(Arc::clone(&target));
+        Ready { target, token: token.to_owned(), connection }
+    }
+
+    /// A campaign of this name and stock that lasts until the end of next year, to be issued by
+    /// the shop. One that is there already stays as it is.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub async fn campaign(&mut self, name: &str, stock: u64) -> Result<(), NotReady> {
+        let body = serde_json::json!({
+            "campaign_id": name, "stock": stock, "expires_on": format!("{}-12-31", year() + 1),
+        })
+        .to_string();
+        let mut request = Vec::new();
+        let line = format_args!("POST /v1/campaigns");
+        let kind = ("application/json", body.len());
+        wire::head(&mut request, &self.target, &self.token, line, Some(kind));
+        request.extend_from_slice(body.as_bytes());
+        let target = Target::clone(&self.target);
+        let answer = self.connection.ask(&request).await;
+        let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
+        must(answer, || format!("campaign {name}"))
+    }
+
+    /// Imports the coupons `first..end` in files, and tells `told` how many are there.
+    ///
+    /// # Errors
+    /// [`NotReady`], also when a line was rejected.
+    pub async fn coupons(
+        &mut self,
+        first: u64,
+        end: u64,
+        mut told: impl FnMut(u64),
+    ) -> Result<Imported, NotReady> {
+        let begun = Instant::now();
+        let mut from = first;
+        while from < end {
+            let to = end.min(from + FILE_LINES);
+            self.file(from, to).await?;
+            from = to;
+            told(from - first);
+        }
+        let (lines, seconds) = (end - first, begun.elapsed().as_secs_f64());
+        Ok(Imported { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
+    }
+
+    async fn file(&mut self, from: u64, to: u64) -> Result<(), NotReady> {
+        let line_bytes = stock::line(from).len();
+        let bytes = stock::HEADER.len() + line_bytes * (to - from) as usize;
+        let path = format!("/v1/campaigns/{CAMPAIGN}/batches?batch_id=from-{from}-to-{to}");
+        let mut head = Vec::new();
+        let line = format_args!("POST {path}");
+        wire::head(&mut head, &self.target, &self.token, line, Some(("text/csv", bytes)));
+        head.extend_from_slice(stock::HEADER.as_bytes());
+        let parts = (from..to).step_by(PART_LINES as usize).map(|begin| {
+            let numbers = begin..to.min(begin + PART_LINES);
+            numbers.map(stock::line).collect::<String>().into_bytes()
+        });
+        let target = Target::clone(&self.target);
+        let answer = self.connection.ask_in_parts(&head, parts).await;
+        let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
+        let what = || format!("a file of {} coupons", to - from);
+        must(answer, what)?;
+        let batch: Result<Batch, _> = serde_json::from_slice(answer.body);
+        match batch {
+            Ok(batch) if batch.lines == to - from && batch.imported == batch.lines => Ok(()),
+            // The same numbers were used before: the coupons are there, and perhaps used up.
+            _ => Err(refused(answer, what())),
+        }
+    }
+}
+
+fn must(answer: Answer<'_>, what: impl FnOnce() -> String) -> Result<(), NotReady> {
+    match answer.status {
+        200 | 201 => Ok(()),
+        _ => Err(refused(answer, what())),
+    }
+}
+
+fn refused(answer: Answer<'_>, what: String) -> NotReady {
+    let text = String::from_utf8_lossy(answer.body).into_owned();
+    NotReady::Refused { what, status: answer.status, text }
+}
+
+/// This year, of a calendar whose years are all equally long: at its turn it may be a day off.
+fn year() -> u64 {
+    const YEAR: Duration = Duration::from_secs(31_556_952);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    1970 + now.as_secs() / YEAR.as_secs()
+}

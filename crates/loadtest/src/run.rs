@@ -1,0 +1,107 @@
+//! One run: senders side by side, and what they saw put together.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::report::{Report, Sender};
+use crate::scenario::{Book, Given, Ground, Scenario};
+use crate::schedule::Schedule;
+use crate::tally::Tally;
+use crate::wire::Target;
+use crate::worker::{Pace, Work, Worked, work};
+
+/// Time for the senders to open their connections.
+const OPENING: Duration = Duration::from_millis(300);
+
+/// From this share of its threads' time on the sender is said to have been the bottleneck.
+const BUSY: f64 = 0.9;
+
+/// From so much lateness on, at the 99th percentile, the times are the machine's and not the
+/// server's.
+const LATE_MAX_US: u64 = 1_000;
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The server.
+    pub target: Target,
+    /// What is asked.
+    pub scenario: Scenario,
+    /// With which coupons.
+    pub ground: Ground,
+    /// When requests are due; none: each connection asks again when it was answered.
+    pub schedule: Option<Schedule>,
+    /// How long it takes, with the warm-up.
+    pub time: Duration,
+    /// What is due so early is not counted.
+    pub warm_up: Duration,
+    /// Over all senders.
+    pub connections: usize,
+    /// Threads.
+    pub senders: usize,
+    /// How long an answer is waited for.
+    pub patience: Duration,
+}
+
+/// Does it. Takes as long as the plan says, and until the last answer.
+///
+/// # Errors
+/// Nobody listens; no threads, no descriptors.
+pub fn run(plan: &Plan) -> io::Result<Report> {
+    let senders = plan.senders.clamp(1, plan.connections.max(1));
+    let (ground, target) = (Arc::new(plan.ground.clone()), Arc::new(plan.target.clone()));
+    let begin = Instant::now() + OPENING;
+    let end = begin + plan.time;
+    let cpu = cpu_time();
+    let works = (0..senders).map(|sender| Work {
+        target: Arc::clone(&target),
+        book: Book::new(Arc::clone(&ground), Arc::clone(&target), plan.scenario, sender, senders),
+        connections: share(plan.connections, sender, senders),
+        pace: match &plan.schedule {
+            Some(schedule) => Pace::Open(schedule.share(sender, senders)),
+            None => Pace::Closed,
+        },
+        begin,
+        end,
+        patience: plan.patience,
+        tally: Tally::new(begin, begin + plan.warm_up, end),
+    });
+    let threads: Vec<_> = works.map(|it| std::thread::spawn(move || work(it))).collect();
+    let mut tally = Tally::new(begin, begin + plan.warm_up, end);
+    let mut given = Given::default();
+    for thread in threads {
+        let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
+        let Worked { tally: of_sender, book } = ended?;
+        tally.add(of_sender);
+        if let Some(wrong) = given.add(book.given) {
+            tally.note_wrong(wrong);
+        }
+    }
+    if let Some(wrong) = given.wrong(plan.ground.stock).filter(|_| plan.ground.checked) {
+        tally.note_wrong(wrong);
+    }
+    let wall = begin.elapsed().as_secs_f64();
+    let cpu_share = (cpu_time() - cpu).as_secs_f64() / wall;
+    let late_p99_us = tally.lateness.value_at_quantile(0.99);
+    let sender = Sender {
+        threads: senders,
+        cpu_share,
+        late_p99_us,
+        was_the_bottleneck: cpu_share > BUSY * senders as f64,
+        was_late: late_p99_us > LATE_MAX_US,
+    };
+    Ok(Report::new(plan, &tally, given.codes.len() as u64, sender))
+}
+
+fn share(all: usize, nth: usize, of: usize) -> usize {
+    all / of + usize::from(nth < all % of)
+}
+
+/// What this process has used of the processors.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

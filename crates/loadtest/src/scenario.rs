@@ -1,0 +1,543 @@
+//! What is asked, and which answers are right.
+//!
+//! A *book* belongs to one sender: it chooses the next request, and remembers what was answered, so
+//! that a coupon that is redeemed twice or given to two people is seen at once.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::stock::{self, mixed, shuffled, user};
+use crate::wire::{self, Answer, Target};
+
+/// What kind of day it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Reads of single coupons
+    LookUp,
+    /// Redemptions, each coupon once; one in fifty is tried again
+    Redeem,
+    /// First come, first served from one campaign
+    IssueRush,
+    /// A shop's day: 70 % look-ups, 15 % issue, 12 % redeem, 2 % cancel, 1 % lists
+    Mixed,
+    /// The mixed day, with 50 times the rate for ten seconds
+    Spike,
+    /// Files of coupons
+    Import,
+    /// The mixed day for a long time: does it stay as it was?
+    Soak,
+}
+
+/// One kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// GET of one coupon.
+    LookUp,
+    /// The first redeem of a coupon.
+    Redeem,
+    /// The same redeem again: the first answer is due.
+    RedeemAgain,
+    /// The redeem of another order: it must be refused.
+    RedeemByOther,
+    /// A coupon for a new user.
+    Issue,
+    /// A coupon for a user who has one: the same is due.
+    IssueAgain,
+    /// A redemption is cancelled.
+    Cancel,
+    /// The coupons of one user.
+    List,
+}
+
+/// The coupons and the campaign of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// All that there are, to be looked up.
+    pub coupons: Range<u64>,
+    /// They are redeemed in one order, whatever the run; those of these turns are left.
+    pub turns: Range<u64>,
+    /// The campaign that is issued from, new for this run.
+    pub campaign: String,
+    /// How many it has left.
+    pub stock: u64,
+    /// The first user who has nothing from it yet.
+    pub first_user: u64,
+    /// The token of a shop's back end.
+    pub token: String,
+    /// Whether answers are looked at; without it a server that answers anything will do.
+    pub checked: bool,
+}
+
+/// How an answer is to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Right,
+    /// Not done, and the server says so; nothing is wrong with the coupons.
+    Refused(String),
+    /// Never to happen.
+    Wrong(String),
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What is asked for.
+    pub kind: Kind,
+    /// The coupon, or the user who takes one.
+    number: u64,
+    /// The code that he has.
+    code: Option<Box<str>>,
+}
+
+/// One in so many is asked for a second time.
+const AGAIN_ONE_IN: u64 = 50;
+
+/// How many redeemed coupons and served users are kept in mind to be asked for again.
+const REMEMBERED: usize = 4_096;
+
+/// What of an answer is looked at.
+#[derive(Deserialize)]
+struct Seen<'a> {
+    #[serde(borrow, default)]
+    code: Option<&'a str>,
+    #[serde(borrow, default)]
+    holder: Option<&'a str>,
+    #[serde(borrow, default)]
+    order_ref: Option<&'a str>,
+}
+
+/// One sender's book.
+#[derive(Debug)]
+pub struct Book {
+    ground: Arc<Ground>,
+    target: Arc<Target>,
+    scenario: Scenario,
+    sender: u64,
+    senders: u64,
+    random: u64,
+    /// Coupons and users taken so far.
+    coupons: u64,
+    users: u64,
+    redeemed: VecDeque<u64>,
+    served: VecDeque<(u64, Box<str>)>,
+    /// What the campaign gave.
+    pub given: Given,
+}
+
+/// What a first-come campaign gave, by the answers.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The codes.
+    pub codes: HashSet<Box<str>>,
+    /// Requests that nobody knows the end of.
+    pub unknown: u64,
+    /// Users who came too late.
+    pub sold_out: u64,
+}
+
+impl Given {
+    /// Adds what another sender was given. What is wrong with both together.
+    pub fn add(&mut self, other: Given) -> Option<String> {
+        let both = self.codes.len() + other.codes.len();
+        self.codes.extend(other.codes);
+        self.unknown += other.unknown;
+        self.sold_out += other.sold_out;
+        let twice = both - self.codes.len();
+        (twice > 0).then(|| format!("{twice} codes were given to two users"))
+    }
+
+    /// What is wrong at the end with a campaign of `stock`.
+    pub fn wrong(&self, stock: u64) -> Option<String> {
+        let given = self.codes.len() as u64;
+        if given > stock {
+            return Some(format!("{given} coupons were issued from a stock of {stock}"));
+        }
+        (self.sold_out > 0 && given + self.unknown < stock)
+            .then(|| format!("{} users were told SOLD_OUT after {given} of {stock}", self.sold_out))
+    }
+}
+
+impl Book {
+    /// The book of sender number `sender` of `senders`, which have no coupon in common.
+    pub fn new(
+        ground: Arc<Ground>,
+        target: Arc<Target>,
+        scenario: Scenario,
+        sender: usize,
+        senders: usize,
+    ) -> Book {
+        Book {
+            ground,
+            target,
+            scenario,
+            sender: sender as u64,
+            senders: senders as u64,
+            random: sender as u64,
+            coupons: 0,
+            users: 0,
+            redeemed: VecDeque::new(),
+            served: VecDeque::new(),
+            given: Given::default(),
+        }
+    }
+
+    /// The next request; none when no coupon is left.
+    pub fn choose(&mut self) -> Option<Ask> {
+        let dice = self.random();
+        match self.scenario {
+            Scenario::LookUp => Some(self.look_up()),
+            Scenario::Redeem => self.redeem(dice),
+            Scenario::IssueRush => Some(self.issue(dice)),
+            Scenario::Mixed | Scenario::Spike | Scenario::Soak => match dice % 100 {
+                0..70 => Some(self.look_up()),
+                70..85 => Some(self.issue(dice / 100)),
+                85..97 => self.redeem(dice / 100),
+                97..99 => Some(self.cancel()),
+                _ => {
+                    let number = self.any();
+                    Some(Ask { kind: Kind::List, number, code: None })
+                }
+            },
+            Scenario::Import => None,
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random = mixed(self.random);
+        self.random
+    }
+
+    /// Any coupon of this run.
+    fn any(&mut self) -> u64 {
+        let Range { start, end } = self.ground.coupons;
+        start + self.random() % (end - start)
+    }
+
+    fn look_up(&mut self) -> Ask {
+        Ask { kind: Kind::LookUp, number: self.any(), code: None }
+    }
+
+    fn redeem(&mut self, dice: u64) -> Option<Ask> {
+        if dice.is_multiple_of(AGAIN_ONE_IN)
+            && let Some(number) = self.redeemed.pop_front()
+        {
+            self.redeemed.push_back(number);
+            let same = (dice / AGAIN_ONE_IN).is_multiple_of(2);
+            let kind = if same { Kind::RedeemAgain } else { Kind::RedeemByOther };
+            return Some(Ask { kind, number, code: None });
+        }
+        let nth = self.coupons * self.senders + self.sender;
+        let turn = self.ground.turns.start + nth;
+        if turn >= self.ground.turns.end {
+            return None;
+        }
+        self.coupons += 1;
+        let Range { start, end } = self.ground.coupons;
+        let number = start + shuffled(turn, end - start);
+        Some(Ask { kind: Kind::Redeem, number, code: None })
+    }
+
+    fn issue(&mut self, dice: u64) -> Ask {
+        if dice.is_multiple_of(AGAIN_ONE_IN)
+            && let Some((number, code)) = self.served.pop_front()
+        {
+            self.served.push_back((number, code.clone()));
+            return Ask { kind: Kind::IssueAgain, number, code: Some(code) };
+        }
+        let number = self.ground.first_user + self.users * self.senders + self.sender;
+        self.users += 1;
+        Ask { kind: Kind::Issue, number, code: None }
+    }
+
+    /// Where nothing was redeemed yet a look-up instead.
+    fn cancel(&mut self) -> Ask {
+        match self.redeemed.pop_front() {
+            Some(number) => Ask { kind: Kind::Cancel, number, code: None },
+            None => self.look_up(),
+        }
+    }
+
+    /// Writes the request to `to`, which it empties first.
+    pub fn write(&self, ask: &Ask, to: &mut Vec<u8>) {
+        to.clear();
+        let (number, campaign) = (ask.number, &self.ground.campaign);
+        let code = || stock::code(number);
+        match ask.kind {
+            Kind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
+            Kind::List => self.get(to, format_args!("GET /v1/coupons?user_id={}", user(number))),
+            Kind::Redeem | Kind::RedeemAgain | Kind::RedeemByOther => {
+                let order = order(ask);
+                let user = user(number);
+                let body = format!("{{\"user_id\":\"{user}\",\"order_ref\":\"{order}\"}}");
+                self.post(to, format_args!("POST /v1/coupons/{}/redeem", code()), &body);
+            }
+            Kind::Cancel => {
+                let body =
+                    format!("{{\"order_ref\":\"{}\",\"reason\":\"changed mind\"}}", order(ask));
+                let line = format_args!("POST /v1/coupons/{}/cancel-redemption", code());
+                self.post(to, line, &body);
+            }
+            Kind::Issue | Kind::IssueAgain => {
+                let body = format!("{{\"user_id\":\"{}\"}}", user(number));
+                self.post(to, format_args!("POST /v1/campaigns/{campaign}/issue"), &body);
+            }
+        }
+    }
+
+    fn get(&self, to: &mut Vec<u8>, line: std::fmt::Arguments<'_>) {
+        wire::head(to, &self.target, &self.ground.token, line, None);
+    }
+
+    fn post(&self, to: &mut Vec<u8>, line: std::fmt::Arguments<'_>, body: &str) {
+        let kind = ("application/json", body.len());
+        wire::head(to, &self.target, &self.ground.token, line, Some(kind));
+        to.extend_from_slice(body.as_bytes());
+    }
+
+    /// What the answer to `ask` is worth. It is written into the book.
+    pub fn judge(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+        if !self.ground.checked {
+            return match answer.status {
+                200..300 => Verdict::Right,
+                status => Verdict::Refused(status.to_string()),
+            };
+        }
+        if !(200..300).contains(&answer.status) {
+            return self.judge_refusal(ask, answer);
+        }
+        let wrong = |what: &str| {
+            let text = String::from_utf8_lossy(answer.body);
+            Verdict::Wrong(format!("{what}: {:?} was answered {} {text}", ask, answer.status))
+        };
+        let seen = match serde_json::from_slice::<Seen<'_>>(answer.body) {
+            Ok(seen) => seen,
+            Err(error) => return wrong(&error.to_string()),
+        };
+        let is_mine = |code: &str| seen.code.is_some_and(|seen| bare(seen) == code);
+        match (ask.kind, answer.status) {
+            (Kind::LookUp, 200) => {
+                let right =
+                    seen.holder == Some(&user(ask.number)) && is_mine(&stock::code(ask.number));
+                if right { Verdict::Right } else { wrong("another coupon") }
+            }
+            (Kind::List, 200) => Verdict::Right,
+            (Kind::Redeem, 201) => match seen.order_ref == Some(&order(ask)) {
+                true => {
+                    remember(&mut self.redeemed, ask.number);
+                    Verdict::Right
+                }
+                false => wrong("redeemed for another order"),
+            },
+            (Kind::Redeem, 200) => wrong("redeemed before this run (see --first and --used)"),
+            (Kind::RedeemAgain, 200) => match seen.order_ref == Some(&order(ask)) {
+                true => Verdict::Right,
+                false => wrong("another redemption"),
+            },
+            (Kind::RedeemAgain | Kind::RedeemByOther, _) => wrong("REDEEMED TWICE"),
+            (Kind::Cancel, 200) => Verdict::Right,
+            (Kind::Issue, 201) => {
+                let Some(code) = seen.code else { return wrong("no code") };
+                if seen.holder.is_some_and(|holder| holder != user(ask.number)) {
+                    return wrong("issued to another user");
+                }
+                if !self.given.codes.insert(code.into()) {
+                    return wrong("GIVEN TO TWO USERS");
+                }
+                remember(&mut self.served, (ask.number, code.into()));
+                Verdict::Right
+            }
+            (Kind::IssueAgain, 200) => match seen.code == ask.code.as_deref() {
+                true => Verdict::Right,
+                false => wrong("the user has another coupon"),
+            },
+            _ => wrong("no such answer is due"),
+        }
+    }
+
+    fn judge_refusal(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+        let seen = serde_json::from_slice::<Seen<'_>>(answer.body).ok();
+        let code = seen.and_then(|seen| seen.code).unwrap_or("no problem document");
+        match (ask.kind, answer.status, code) {
+            (Kind::RedeemByOther, 409, "ALREADY_REDEEMED") => Verdict::Right,
+            (Kind::Issue, 409, "SOLD_OUT") => {
+                self.given.sold_out += 1;
+                Verdict::Right
+            }
+            // Come again later, or slower: no coupon has changed, or the server says that it does
+            // not know.
+            (_, 408 | 429 | 500.., _) => {
+                self.lost(ask, code == "OUTCOME_UNKNOWN");
+                Verdict::Refused(format!("{} {code}", answer.status))
+            }
+            _ => {
+                let text = String::from_utf8_lossy(answer.body);
+                Verdict::Wrong(format!("{ask:?} was answered {} {text}", answer.status))
+            }
+        }
+    }
+
+    /// There is no answer, and none will come.
+    pub fn unanswered(&mut self, ask: &Ask) {
+        self.lost(ask, true);
+    }
+
+    fn lost(&mut self, ask: &Ask, is_unknown: bool) {
+        if ask.kind == Kind::Issue && is_unknown {
+            self.given.unknown += 1;
+        }
+    }
+}
+
+/// The order that redeems the coupon, or one that comes too late.
+fn order(ask: &Ask) -> String {
+    let attempt = if ask.kind == Kind::RedeemByOther { 2 } else { 1 };
+    format!("o{}-{attempt}", ask.number)
+}
+
+/// A code without the hyphens that it is printed with.
+fn bare(code: &str) -> String {
+    code.chars().filter(|it| *it != '-').collect()
+}
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == REMEMBERED {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(scenario: Scenario) -> Book {
+        let ground = Ground {
+            coupons: 10..1_020,
+            turns: 10..1_010,
+            campaign: "c".into(),
+            stock: 5,
+            first_user: 0,
+            token: "t".into(),
+            checked: true,
+        };
+        let target = "http://127.0.0.1:1".parse().expect("a target");
+        Book::new(Arc::new(ground), Arc::new(target), scenario, 0, 1)
+    }
+
+    fn ask(kind: Kind) -> Ask {
+        Ask { kind, number: 7, code: Some("CODE".into()) }
+    }
+
+    #[test]
+    fn verdicts() {
+        let mine = format!("{{\"code\":\"{}\",\"holder\":\"{}\"}}", stock::code(7), user(7));
+        let done = "{\"order_ref\":\"o7-1\"}";
+        let other = "{\"order_ref\":\"o7-2\"}";
+        let problem = |code: &str| format!("{{\"code\":\"{code}\"}}");
+        let (right, wrong, refused) = ("right", "wrong", "refused");
+        let rows: [(Kind, u16, &str, &str); 22] = [
+            (Kind::LookUp, 200, &mine, right),
+            (Kind::LookUp, 200, "{\"code\":\"X\",\"holder\":\"u0000000007\"}", wrong),
+            (Kind::LookUp, 404, &problem("NOT_FOUND"), wrong),
+            (Kind::LookUp, 503, &problem("STORE_UNAVAILABLE"), refused),
+            (Kind::Redeem, 201, done, right),
+            (Kind::Redeem, 201, other, wrong),
+            (Kind::Redeem, 200, done, wrong),
+            (Kind::Redeem, 409, &problem("ALREADY_REDEEMED"), wrong),
+            (Kind::Redeem, 429, &problem("TOO_MANY"), refused),
+            (Kind::RedeemAgain, 200, done, right),
+            (Kind::RedeemAgain, 201, done, wrong),
+            (Kind::RedeemAgain, 409, &problem("ALREADY_REDEEMED"), wrong),
+            (Kind::RedeemByOther, 409, &problem("ALREADY_REDEEMED"), right),
+            (Kind::RedeemByOther, 201, other, wrong),
+            (Kind::RedeemByOther, 200, other, wrong),
+            (Kind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000007\"}", right),
+            (Kind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000008\"}", wrong),
+            (Kind::Issue, 409, &problem("SOLD_OUT"), right),
+            (Kind::IssueAgain, 200, "{\"code\":\"CODE\"}", right),
+            (Kind::IssueAgain, 200, "{\"code\":\"OTHER\"}", wrong),
+            (Kind::Cancel, 409, &problem("CANCEL_CLOSED"), wrong),
+            (Kind::List, 200, "<html>", wrong),
+        ];
+        for (kind, status, body, want) in rows {
+            let answer = Answer { status, body: body.as_bytes() };
+            let found = match book(Scenario::Mixed).judge(&ask(kind), answer) {
+                Verdict::Right => right,
+                Verdict::Wrong(_) => wrong,
+                Verdict::Refused(_) => refused,
+            };
+            assert_eq!(found, want, "{kind:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_code_for_two_users_is_seen() {
+        let mut book = book(Scenario::IssueRush);
+        let answer = Answer { status: 201, body: b"{\"code\":\"NEW\"}" };
+        assert_eq!(book.judge(&ask(Kind::Issue), answer), Verdict::Right);
+        assert!(matches!(book.judge(&ask(Kind::Issue), answer), Verdict::Wrong(_)));
+        let mut given = Given { codes: HashSet::from(["A".into()]), ..Given::default() };
+        let other = Given { codes: HashSet::from(["A".into()]), ..Given::default() };
+        assert!(given.add(other).is_some());
+    }
+
+    #[test]
+    fn stocks() {
+        let given = |codes: usize, unknown: u64, sold_out: u64| Given {
+            codes: (0..codes).map(|it| it.to_string().into()).collect(),
+            unknown,
+            sold_out,
+        };
+        for (name, given, is_wrong) in [
+            ("some", given(3, 0, 0), false),
+            ("all", given(5, 0, 9), false),
+            ("more than there are", given(6, 0, 0), true),
+            ("sold out too early", given(4, 0, 1), true),
+            ("perhaps sold out", given(4, 1, 1), false),
+        ] {
+            assert_eq!(given.wrong(5).is_some(), is_wrong, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_coupon_once_and_no_more() {
+        let mut book = book(Scenario::Redeem);
+        let mut numbers = HashSet::new();
+        while let Some(ask) = book.choose() {
+            assert_eq!(ask.kind, Kind::Redeem, "nothing was redeemed yet");
+            assert!((10..1_020).contains(&ask.number));
+            assert!(numbers.insert(ask.number));
+        }
+        assert_eq!(numbers.len(), 1_000);
+    }
+
+    #[test]
+    fn a_shops_day() {
+        let mut book = book(Scenario::Mixed);
+        let mut kinds = std::collections::BTreeMap::new();
+        for _ in 0..5_000 {
+            let ask = book.choose().expect("coupons are left");
+            if ask.kind == Kind::Redeem {
+                remember(&mut book.redeemed, ask.number);
+            }
+            *kinds.entry(ask.kind).or_insert(0_u32) += 1;
+        }
+        for (kind, percent) in [
+            (Kind::LookUp, 70),
+            (Kind::Issue, 15),
+            (Kind::Redeem, 12),
+            (Kind::Cancel, 2),
+            (Kind::List, 1),
+        ] {
+            let found = kinds[&kind];
+            assert!(found.abs_diff(percent * 50) < 40 + percent * 5, "{kind:?}: {found}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! When requests are due. Known before the first is sent, whatever the server does.
+
+use std::time::Duration;
+
+/// How many times the base rate a spike has.
+pub const SPIKE_TIMES: f64 = 50.0;
+
+/// How long a spike is.
+pub const SPIKE: Duration = Duration::from_secs(10);
+
+/// A rate that may change; requests are evenly spaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Each goes on until its moment, with so many requests a second.
+    pieces: Vec<(Duration, f64)>,
+}
+
+impl Schedule {
+    /// The same rate from beginning to end.
+    pub fn steady(rate: f64, time: Duration) -> Schedule {
+        Schedule { pieces: vec![(time, rate)] }
+    }
+
+    /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time` at the rate itself.
+    pub fn spike(rate: f64, time: Duration) -> Schedule {
+        let before = time / 2;
+        let spike = before + SPIKE;
+        let pieces =
+            vec![(before, rate), (spike, rate * SPIKE_TIMES), (spike + (time - before), rate)];
+        Schedule { pieces }
+    }
+
+    /// The share of one of `senders`, who take turns.
+    pub fn share(&self, sender: usize, senders: usize) -> Times {
+        let (sender, senders) = (sender as f64, senders as f64);
+        let next = sender / self.base();
+        Times { pieces: self.pieces.clone(), sender, senders, next, at: 0 }
+    }
+
+    /// When it is over.
+    pub fn end(&self) -> Duration {
+        self.pieces.last().map_or(Duration::ZERO, |(until, _)| *until)
+    }
+
+    /// The rate at the beginning, in requests a second.
+    pub fn base(&self) -> f64 {
+        self.pieces.first().map_or(0.0, |(_, rate)| *rate)
+    }
+}
+
+/// The moments at which one sender's requests are due, counted from the begin of the run.
+#[derive(Clone, Debug)]
+pub struct Times {
+    pieces: Vec<(Duration, f64)>,
+    sender: f64,
+    senders: f64,
+    /// Seconds.
+    next: f64,
+    at: usize,
+}
+
+impl Iterator for Times {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        loop {
+            let (until, rate) = *self.pieces.get(self.at)?;
+            if self.next < until.as_secs_f64() {
+                let due = Duration::from_secs_f64(self.next);
+                self.next += self.senders / rate;
+                return Some(due);
+            }
+            self.at += 1;
+            // A higher rate begins at once, not when the lower one would have had its turn.
+            let (_, rate) = *self.pieces.get(self.at)?;
+            self.next = until.as_secs_f64() + self.sender / rate;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(times: Times, from: u64, to: u64) -> usize {
+        let within = Duration::from_secs(from)..Duration::from_secs(to);
+        times.filter(|due| within.contains(due)).count()
+    }
+
+    #[test]
+    fn steady() {
+        let schedule = Schedule::steady(1_000.0, Duration::from_secs(3));
+        let count = count(schedule.share(0, 1), 0, 10);
+        assert!((2_999..=3_001).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_spike_is_in_the_middle() {
+        let schedule = Schedule::spike(10.0, Duration::from_secs(20));
+        assert_eq!(schedule.end(), Duration::from_secs(30));
+        for (from, to, want) in [(0, 10, 100), (10, 20, 5_000), (20, 30, 100)] {
+            let found = count(schedule.share(0, 1), from, to);
+            assert!(found.abs_diff(want) <= 2, "{from} to {to}: {found}");
+        }
+    }
+
+    #[test]
+    fn senders_share() {
+        let schedule = Schedule::steady(999.0, Duration::from_secs(1));
+        let mut all: Vec<Duration> = (0..3).flat_map(|it| schedule.share(it, 3)).collect();
+        all.sort();
+        assert!(all.len().abs_diff(999) <= 3, "{}", all.len());
+        let widest = all.windows(2).map(|two| two[1] - two[0]).max().expect("two");
+        assert!(widest < Duration::from_micros(1_100), "{widest:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! One sender: a thread with connections of its own, which take what is due.
+//!
+//! A request that is due waits for nobody but a free connection, and its time counts from the
+//! moment at which it was due: a server that stands still for a second makes everybody who came
+//! in that second wait, and not only the one request that it had at the time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::pacer::Pacer;
+use crate::scenario::{Book, Verdict};
+use crate::schedule::Times;
+use crate::tally::Tally;
+use crate::wire::{Connection, Target};
+
+/// What one sender does.
+pub(crate) struct Work {
+    pub(crate) target: Arc<Target>,
+    pub(crate) book: Book,
+    pub(crate) connections: usize,
+    pub(crate) pace: Pace,
+    pub(crate) begin: Instant,
+    pub(crate) end: Instant,
+    /// How long an answer is waited for.
+    pub(crate) patience: Duration,
+    pub(crate) tally: Tally,
+}
+
+/// When a request is sent.
+pub(crate) enum Pace {
+    /// When it is due.
+    Open(Times),
+    /// When the one before it on its connection has been answered.
+    Closed,
+}
+
+/// What came of it.
+pub(crate) struct Worked {
+    pub(crate) tally: Tally,
+    pub(crate) book: Book,
+}
+
+/// What the tasks of a sender share.
+struct Desk {
+    book: RefCell<Book>,
+    tally: RefCell<Tally>,
+    due: RefCell<VecDeque<Instant>>,
+    idle: RefCell<Vec<Rc<Notify>>>,
+    /// Nothing more will be due.
+    is_over: Cell<bool>,
+    patience: Duration,
+    end: Instant,
+}
+
+/// Works until the end, and until everything that was due by then has been answered or given up.
+///
+/// # Errors
+/// No runtime, no timer, or nobody listens.
+pub(crate) fn work(work: Work) -> io::Result<Worked> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let desk = Rc::new(Desk {
+        book: RefCell::new(work.book),
+        tally: RefCell::new(work.tally),
+        due: RefCell::default(),
+        idle: RefCell::default(),
+        is_over: Cell::new(false),
+        patience: work.patience,
+        end: work.end,
+    });
+    let of_tasks = Rc::clone(&desk);
+    LocalSet::new().block_on(&runtime, async move {
+        let mut connections = Vec::new();
+        for _ in 0..work.connections {
+            let mut connection = Connection::new(Arc::clone(&work.target));
+            connection.open().await?;
+            connections.push(connection);
+        }
+        tokio::time::sleep_until(work.begin.into()).await;
+        let is_open = matches!(work.pace, Pace::Open(_));
+        let tasks: Vec<_> = connections
+            .into_iter()
+            .map(|connection| {
+                let desk = Rc::clone(&of_tasks);
+                tokio::task::spawn_local(async move {
+                    match is_open {
+                        true => desk.take_what_is_due(connection).await,
+                        false => desk.one_after_the_other(connection).await,
+                    }
+                })
+            })
+            .collect();
+        if let Pace::Open(times) = work.pace {
+            of_tasks.call(times, work.begin).await?;
+        }
+        for task in tasks {
+            task.await.map_err(io::Error::other)?;
+        }
+        io::Result::Ok(())
+    })?;
+    let Desk { book, tally, .. } =
+        Rc::into_inner(desk).ok_or_else(|| io::Error::other("a task goes on"))?;
+    Ok(Worked { tally: tally.into_inner(), book: book.into_inner() })
+}
+
+impl Desk {
+    /// Puts each request into the queue when it is due.
+    async fn call(&self, times: Times, begin: Instant) -> io::Result<()> {
+        let pacer = Pacer::new()?;
+        for time in times {
+            if self.is_over.get() {
+                break;
+            }
+            let due = begin + time;
+            let left = due.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                pacer.sleep(left).await?;
+            }
+            self.due.borrow_mut().push_back(due);
+            if let Some(idle) = self.idle.borrow_mut().pop() {
+                self.tally.borrow_mut().called_late(due.elapsed());
+                idle.notify_one();
+            }
+        }
+        self.close();
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.is_over.set(true);
+        for idle in self.idle.borrow_mut().drain(..) {
+            idle.notify_one();
+        }
+    }
+
+    async fn take_what_is_due(&self, mut connection: Connection) {
+        let wake = Rc::new(Notify::new());
+        let mut request = Vec::with_capacity(1_024);
+        loop {
+            let next = self.due.borrow_mut().pop_front();
+            match next {
+                Some(due) if due + self.patience < Instant::now() => {
+                    self.tally.borrow_mut().never_sent(due);
+                }
+                Some(due) => {
+                    if !self.one(&mut connection, &mut request, due).await {
+                        self.due.borrow_mut().clear();
+                        self.close();
+                    }
+                }
+                None if self.is_over.get() => return,
+                None => {
+                    self.idle.borrow_mut().push(Rc::clone(&wake));
+                    wake.notified().await;
+                }
+            }
+        }
+    }
+
+    async fn one_after_the_other(&self, mut connection: Connection) {
+        let mut request = Vec::with_capacity(1_024);
+        loop {
+            let now = Instant::now();
+            if now >= self.end || !self.one(&mut connection, &mut request, now).await {
+                return;
+            }
+        }
+    }
+
+    /// Asks once and notes the answer; whether there was anything left to ask.
+    async fn one(&self, connection: &mut Connection, request: &mut Vec<u8>, due: Instant) -> bool {
+        let Some(ask) = self.book.borrow_mut().choose() else {
+            self.tally.borrow_mut().ran_out = true;
+            return false;
+        };
+        self.book.borrow().write(&ask, request);
+        let answered = tokio::time::timeout(self.patience, connection.ask(request)).await;
+        let now = Instant::now();
+        let verdict = match answered {
+            Ok(Ok(answer)) => self.book.borrow_mut().judge(&ask, answer),
+            Ok(Err(error)) => {
+                self.book.borrow_mut().unanswered(&ask);
+                Verdict::Refused(format!("connection: {}", error.kind()))
+            }
+            Err(_) => {
+                connection.drop_stream();
+                self.book.borrow_mut().unanswered(&ask);
+                Verdict::Refused("no answer in time".to_owned())
+            }
+        };
+        self.tally.borrow_mut().note(ask.kind, due, now, verdict);
+        true
+    }
+}
