@@ -1,0 +1,289 @@
+//! The HTTP front of the peers with a store: the only place that knows couponry's shapes.
+//!
+//! It reads and writes JSON as a plain axum service would, and nothing more: no tokens, no limits,
+//! no metrics, no log. All of that is in the favour of the peers.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::Failure;
+use crate::terms::{Campaign, Millis};
+
+/// A coupon as it is answered. Its events are kept but not answered.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Coupon {
+    pub(crate) code: String,
+    pub(crate) campaign_id: String,
+    pub(crate) state: String,
+    pub(crate) expired: bool,
+    pub(crate) paused: bool,
+    pub(crate) holder: Option<String>,
+    pub(crate) valid_from: Millis,
+    pub(crate) expires_at: Millis,
+    pub(crate) time_zone: &'static str,
+    pub(crate) held_until: Option<Millis>,
+    pub(crate) issued_at: Option<Millis>,
+    pub(crate) redeemed_at: Option<Millis>,
+    pub(crate) order_ref: Option<String>,
+    pub(crate) created_at: Millis,
+    pub(crate) modified_at: Millis,
+    pub(crate) version: i32,
+    pub(crate) tier: &'static str,
+}
+
+impl Coupon {
+    /// One that `holder` was given `now`.
+    pub(crate) fn issued(code: String, campaign: &Campaign, holder: String, now: Millis) -> Coupon {
+        Coupon {
+            code,
+            campaign_id: campaign.campaign_id.clone(),
+            state: "issued".to_owned(),
+            expired: false,
+            paused: false,
+            holder: Some(holder),
+            valid_from: campaign.valid_from,
+            expires_at: campaign.expires_at,
+            time_zone: "UTC",
+            held_until: None,
+            issued_at: Some(now),
+            redeemed_at: None,
+            order_ref: None,
+            created_at: now,
+            modified_at: now,
+            version: 1,
+            tier: "hot",
+        }
+    }
+}
+
+/// One redemption as it is answered.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Redemption {
+    pub(crate) code: String,
+    pub(crate) campaign_id: String,
+    pub(crate) user_id: String,
+    pub(crate) order_ref: String,
+    pub(crate) redeemed_at: Millis,
+    pub(crate) cancelled_at: Option<Millis>,
+}
+
+/// How an import ended.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Batch {
+    pub(crate) batch_id: String,
+    pub(crate) lines: u64,
+    pub(crate) imported: u64,
+}
+
+/// Why not. The first that holds, in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// There is none, or it is somebody else's.
+    NotFound,
+    AlreadyRedeemed,
+    Expired,
+    SoldOut,
+    /// The file is not one that is read here.
+    Invalid,
+}
+
+/// What a store says to a write.
+pub(crate) enum Answer<T> {
+    /// It happened now.
+    Made(T),
+    /// It had happened before, under the same name.
+    Again(T),
+    Refused(Refusal),
+}
+
+/// Where coupons live. What was answered is as durable as the store was started to be.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// Redeems a coupon for one order, at most once.
+    fn redeem(
+        &self,
+        code: String,
+        user_id: String,
+        order_ref: String,
+    ) -> impl Future<Output = Result<Answer<Redemption>, Failure>> + Send;
+
+    /// Gives a user one coupon of a campaign, at most its stock and one each.
+    fn issue(
+        &self,
+        campaign_id: &str,
+        user_id: String,
+    ) -> impl Future<Output = Result<Answer<Coupon>, Failure>> + Send;
+
+    /// The coupon of this code.
+    fn coupon(&self, code: &str) -> impl Future<Output = Result<Option<Coupon>, Failure>> + Send;
+
+    /// Makes a campaign of `stock` coupons; one that is there stays as it is.
+    fn campaign(
+        &self,
+        campaign_id: &str,
+        stock: u64,
+    ) -> impl Future<Output = Result<Answer<()>, Failure>> + Send;
+
+    /// Takes the lines of a file, all or none.
+    fn import(
+        &self,
+        campaign_id: &str,
+        batch_id: String,
+        lines: Body,
+    ) -> impl Future<Output = Result<Answer<Batch>, Failure>> + Send;
+}
+
+/// Says where it listens, and serves until `ended` says why not any more.
+///
+/// # Errors
+/// What `ended` says, or that nothing more can be accepted.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    ended: impl Future<Output = Failure>,
+) -> Result<(), Failure> {
+    println!("listening on http://{}", listener.local_addr()?);
+    // An answer is one small segment: nothing comes that it could wait for.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    tokio::select! {
+        served = async { axum::serve(listener, router).await } => Ok(served?),
+        failure = ended => Err(failure),
+    }
+}
+
+/// The calls, over `store`.
+pub(crate) fn router<S: Store>(store: S) -> Router {
+    Router::new()
+        .route("/v1/coupons/{code}", get(coupon::<S>))
+        .route("/v1/coupons/{code}/redeem", post(redeem::<S>))
+        .route("/v1/campaigns/{campaign_id}/issue", post(issue::<S>))
+        .route("/v1/campaigns/{campaign_id}/batches", post(import::<S>))
+        .route("/v1/campaigns", post(campaign::<S>))
+        .route("/healthz", get(async || StatusCode::OK))
+        .with_state(Arc::new(store))
+}
+
+#[derive(Deserialize)]
+struct RedeemBody {
+    user_id: String,
+    order_ref: String,
+}
+
+#[derive(Deserialize)]
+struct IssueBody {
+    user_id: String,
+}
+
+#[derive(Deserialize)]
+struct CampaignBody {
+    campaign_id: String,
+    stock: u64,
+}
+
+#[derive(Deserialize)]
+struct BatchName {
+    batch_id: String,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+}
+
+async fn redeem<S: Store>(
+    State(store): State<Arc<S>>,
+    Path(code): Path<String>,
+    Json(body): Json<RedeemBody>,
+) -> Response {
+    answered(store.redeem(code, body.user_id, body.order_ref).await)
+}
+
+async fn issue<S: Store>(
+    State(store): State<Arc<S>>,
+    Path(campaign_id): Path<String>,
+    Json(body): Json<IssueBody>,
+) -> Response {
+    answered(store.issue(&campaign_id, body.user_id).await)
+}
+
+async fn coupon<S: Store>(State(store): State<Arc<S>>, Path(code): Path<String>) -> Response {
+    answered(store.coupon(&code).await.map(|found| match found {
+        Some(coupon) => Answer::Again(coupon),
+        None => Answer::Refused(Refusal::NotFound),
+    }))
+}
+
+async fn campaign<S: Store>(
+    State(store): State<Arc<S>>,
+    Json(body): Json<CampaignBody>,
+) -> Response {
+    let shown = serde_json::json!({"campaign_id": body.campaign_id, "stock": body.stock});
+    answered(store.campaign(&body.campaign_id, body.stock).await.map(|answer| match answer {
+        Answer::Made(()) => Answer::Made(shown),
+        Answer::Again(()) => Answer::Again(shown),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+    }))
+}
+
+async fn import<S: Store>(
+    State(store): State<Arc<S>>,
+    Path(campaign_id): Path<String>,
+    Query(name): Query<BatchName>,
+    lines: Body,
+) -> Response {
+    answered(store.import(&campaign_id, name.batch_id, lines).await)
+}
+
+fn answered<T: Serialize>(answer: Result<Answer<T>, Failure>) -> Response {
+    match answer {
+        Ok(Answer::Made(made)) => (StatusCode::CREATED, Json(made)).into_response(),
+        Ok(Answer::Again(made)) => Json(made).into_response(),
+        Ok(Answer::Refused(refusal)) => {
+            let (status, code, title) = status_of(refusal);
+            problem(status, code, title, title.to_owned())
+        }
+        Err(failure) => {
+            // Rare, and the only trace of what went wrong in a run.
+            eprintln!("peer: {failure}");
+            let title = "the store did not answer as it should";
+            problem(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", title, failure.to_string())
+        }
+    }
+}
+
+fn status_of(refusal: Refusal) -> (StatusCode, &'static str, &'static str) {
+    match refusal {
+        Refusal::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such coupon"),
+        Refusal::AlreadyRedeemed => {
+            (StatusCode::CONFLICT, "ALREADY_REDEEMED", "it was redeemed for another order")
+        }
+        Refusal::Expired => (StatusCode::CONFLICT, "EXPIRED", "it has expired"),
+        Refusal::SoldOut => (StatusCode::CONFLICT, "SOLD_OUT", "none is left"),
+        Refusal::Invalid => {
+            (StatusCode::BAD_REQUEST, "INVALID", "want plain lines of code,state,user_id")
+        }
+    }
+}
+
+fn problem(
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+) -> Response {
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail };
+    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+    (status, kind, Json(problem)).into_response()
+}

@@ -1,0 +1,325 @@
+//! PostgreSQL behind the front: one statement, and so one round trip and one commit, a write.
+
+mod lines;
+mod server;
+mod statements;
+
+pub(crate) use server::{CONNECTIONS, Server};
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use deadpool_postgres::{Object, Pool};
+use futures::{SinkExt, Stream, StreamExt, TryStreamExt, stream};
+use loadtest::stock;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use crate::front::{self, Answer, Batch, Coupon, Redemption, Refusal};
+use crate::terms::{Campaign, Campaigns, FreshCodes, Millis};
+use crate::{Failure, Issue};
+
+/// Lines that are made at a time: as many bytes as a socket takes at once.
+const LINES_PART: u64 = 2_000;
+
+/// The campaign of the coupons that are there at the start, as the sender calls it.
+const LOADED: &str = "load";
+
+/// Coupons in a PostgreSQL that a [`Server`] runs.
+pub(crate) struct Store {
+    pool: Pool,
+    issue: Issue,
+    campaigns: Campaigns,
+    codes: FreshCodes,
+}
+
+impl Store {
+    fn new(pool: Pool, issue: Issue) -> Store {
+        Store { pool, issue, campaigns: Campaigns::default(), codes: FreshCodes::new() }
+    }
+
+    /// Makes the tables, `coupons` issued coupons, the indexes, and then everything as a database
+    /// is that has run for a while.
+    async fn load(&self, coupons: u64) -> Result<(), Failure> {
+        let mut client = self.pool.get().await?;
+        client.batch_execute(include_str!("../schema/postgres.sql")).await?;
+        let campaign = self.made(&client, LOADED, 0).await?;
+        if let Some(campaign) = campaign {
+            let parts = (0..coupons).step_by(LINES_PART as usize).map(|begin| {
+                let numbers = begin..coupons.min(begin + LINES_PART);
+                Ok(Bytes::from(numbers.map(stock::line).collect::<String>()))
+            });
+            let header = stream::iter([Ok(Bytes::from(stock::HEADER))]);
+            copy(&mut client, &campaign, header.chain(stream::iter(parts))).await?;
+        }
+        client.batch_execute(include_str!("../schema/postgres_indexes.sql")).await?;
+        client.batch_execute("VACUUM ANALYZE").await?;
+        client.batch_execute("CHECKPOINT").await?;
+        Ok(())
+    }
+
+    /// The campaign, when it was made now.
+    async fn made(
+        &self,
+        client: &Object,
+        campaign_id: &str,
+        stock: u64,
+    ) -> Result<Option<Arc<Campaign>>, Failure> {
+        let mut campaign = Campaign::new(campaign_id);
+        let (from, until) = (campaign.valid_from.0, campaign.expires_at.0);
+        let row = client
+            .query_opt(statements::CAMPAIGN_MADE, &[&campaign_id, &from, &until, &(stock as i64)])
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        campaign.number = row.get(0);
+        Ok(Some(self.campaigns.keep(campaign)))
+    }
+
+    async fn campaign_of_id(
+        &self,
+        client: &Object,
+        campaign_id: &str,
+    ) -> Result<Option<Arc<Campaign>>, Failure> {
+        if let Some(campaign) = self.campaigns.of_id(campaign_id) {
+            return Ok(Some(campaign));
+        }
+        let row = client.query_opt(statements::CAMPAIGN_BY_ID, &[&campaign_id]).await?;
+        Ok(row.map(|row| self.campaigns.keep(campaign_from(&row))))
+    }
+
+    async fn campaign_of_number(
+        &self,
+        client: &Object,
+        number: i64,
+    ) -> Result<Arc<Campaign>, Failure> {
+        if let Some(campaign) = self.campaigns.of_number(number) {
+            return Ok(campaign);
+        }
+        let row = client.query_one(statements::CAMPAIGN_BY_NUMBER, &[&number]).await?;
+        Ok(self.campaigns.keep(campaign_from(&row)))
+    }
+
+    async fn coupon_from(&self, client: &Object, row: &Row) -> Result<Coupon, Failure> {
+        let campaign = self.campaign_of_number(client, row.get(1)).await?;
+        let expires_at: i64 = row.get(5);
+        Ok(Coupon {
+            code: row.get(0),
+            campaign_id: campaign.campaign_id.clone(),
+            state: row.get(2),
+            expired: expires_at <= Millis::now().0,
+            paused: false,
+            holder: row.get(3),
+            valid_from: Millis(row.get(4)),
+            expires_at: Millis(expires_at),
+            time_zone: "UTC",
+            held_until: None,
+            issued_at: row.get::<_, Option<i64>>(6).map(Millis),
+            redeemed_at: row.get::<_, Option<i64>>(7).map(Millis),
+            order_ref: row.get(8),
+            created_at: Millis(row.get(9)),
+            modified_at: Millis(row.get(10)),
+            version: row.get(11),
+            tier: "hot",
+        })
+    }
+
+    /// Why a redeem changed nothing: read apart, since it is the exception.
+    async fn unredeemed(
+        &self,
+        client: &Object,
+        redemption: Redemption,
+    ) -> Result<Answer<Redemption>, Failure> {
+        let Some(row) = one(client, statements::COUPON, &[&redemption.code]).await? else {
+            return Ok(Answer::Refused(Refusal::NotFound));
+        };
+        let coupon = self.coupon_from(client, &row).await?;
+        if coupon.holder.as_deref() != Some(&redemption.user_id) {
+            return Ok(Answer::Refused(Refusal::NotFound));
+        }
+        let Some(redeemed_at) = coupon.redeemed_at else {
+            return Ok(Answer::Refused(Refusal::Expired));
+        };
+        if coupon.order_ref.as_deref() != Some(&redemption.order_ref) {
+            return Ok(Answer::Refused(Refusal::AlreadyRedeemed));
+        }
+        let campaign_id = coupon.campaign_id;
+        Ok(Answer::Again(Redemption { campaign_id, redeemed_at, ..redemption }))
+    }
+
+    /// The code that the user got now; none when he has one or none is left.
+    async fn taken(
+        &self,
+        client: &Object,
+        campaign: &Campaign,
+        user_id: &str,
+        now: i64,
+    ) -> Result<Option<String>, Failure> {
+        let event = format!("{{\"kind\":\"issued\",\"at\":{now},\"actor\":\"shop:peer\"}}\n");
+        let (number, day, until) = (campaign.number, campaign.shelf_day(), campaign.expires_at.0);
+        let code = self.codes.next();
+        match self.issue {
+            Issue::Counter => {
+                let from = campaign.valid_from.0;
+                let row: &[&(dyn ToSql + Sync)] =
+                    &[&number, &user_id, &day, &code, &from, &until, &now, &event];
+                Ok(counted(client, row).await?.then_some(code))
+            }
+            // A fresh code is as good a place to begin as any, and behind the last one there may
+            // be nothing: then from the first.
+            Issue::Pool => {
+                for begin in [code.as_str(), ""] {
+                    let row: &[&(dyn ToSql + Sync)] =
+                        &[&number, &user_id, &day, &begin, &until, &now, &event];
+                    if let Some(row) = one(client, statements::ISSUE_POOL, row).await? {
+                        return Ok(Some(row.get(0)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl front::Store for Store {
+    async fn redeem(
+        &self,
+        code: String,
+        user_id: String,
+        order_ref: String,
+    ) -> Result<Answer<Redemption>, Failure> {
+        let client = self.pool.get().await?;
+        let now = Millis::now();
+        // Through JSON, since an order may have quotes in it.
+        let order = serde_json::to_string(&order_ref)?;
+        let at = now.0;
+        let event = format!("{{\"kind\":\"redeemed\",\"at\":{at},\"reference\":{order}}}\n");
+        let row: &[&(dyn ToSql + Sync)] = &[&code, &user_id, &order_ref, &at, &event];
+        let row = one(&client, statements::REDEEM, row).await?;
+        let mut redemption = Redemption {
+            code,
+            campaign_id: String::new(),
+            user_id,
+            order_ref,
+            redeemed_at: now,
+            cancelled_at: None,
+        };
+        let Some(row) = row else { return self.unredeemed(&client, redemption).await };
+        let campaign = self.campaign_of_number(&client, row.get(0)).await?;
+        redemption.campaign_id.clone_from(&campaign.campaign_id);
+        Ok(Answer::Made(redemption))
+    }
+
+    async fn issue(&self, campaign_id: &str, user_id: String) -> Result<Answer<Coupon>, Failure> {
+        let client = self.pool.get().await?;
+        let Some(campaign) = self.campaign_of_id(&client, campaign_id).await? else {
+            return Ok(Answer::Refused(Refusal::NotFound));
+        };
+        let now = Millis::now();
+        if let Some(code) = self.taken(&client, &campaign, &user_id, now.0).await? {
+            return Ok(Answer::Made(Coupon::issued(code, &campaign, user_id, now)));
+        }
+        match one(&client, statements::CLAIMED, &[&campaign.number, &user_id]).await? {
+            Some(row) => Ok(Answer::Again(self.coupon_from(&client, &row).await?)),
+            None => Ok(Answer::Refused(Refusal::SoldOut)),
+        }
+    }
+
+    async fn coupon(&self, code: &str) -> Result<Option<Coupon>, Failure> {
+        let client = self.pool.get().await?;
+        match one(&client, statements::COUPON, &[&code]).await? {
+            Some(row) => Ok(Some(self.coupon_from(&client, &row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn campaign(&self, campaign_id: &str, stock: u64) -> Result<Answer<()>, Failure> {
+        let mut client = self.pool.get().await?;
+        let Some(campaign) = self.made(&client, campaign_id, stock).await? else {
+            return Ok(Answer::Again(()));
+        };
+        if self.issue == Issue::Pool {
+            let parts = (0..stock).step_by(LINES_PART as usize).map(|begin| {
+                let numbers = begin..stock.min(begin + LINES_PART);
+                let line = |_| format!("{},available,\n", self.codes.next());
+                Ok(Bytes::from(numbers.map(line).collect::<String>()))
+            });
+            let header = stream::iter([Ok(Bytes::from(stock::HEADER))]);
+            copy(&mut client, &campaign, header.chain(stream::iter(parts))).await?;
+            // Otherwise it is planned for a pool that is empty.
+            client.batch_execute("ANALYZE coupon").await?;
+        }
+        Ok(Answer::Made(()))
+    }
+
+    async fn import(
+        &self,
+        campaign_id: &str,
+        batch_id: String,
+        lines: Body,
+    ) -> Result<Answer<Batch>, Failure> {
+        let mut client = self.pool.get().await?;
+        let Some(campaign) = self.campaign_of_id(&client, campaign_id).await? else {
+            return Ok(Answer::Refused(Refusal::NotFound));
+        };
+        let lines = lines.into_data_stream().map_err(Failure::from);
+        match copy(&mut client, &campaign, lines).await? {
+            Some(lines) => Ok(Answer::Made(Batch { batch_id, lines, imported: lines })),
+            None => Ok(Answer::Refused(Refusal::Invalid)),
+        }
+    }
+}
+
+/// The row of a prepared statement, which this connection prepares once.
+async fn one(
+    client: &Object,
+    statement: &str,
+    values: &[&(dyn ToSql + Sync)],
+) -> Result<Option<Row>, Failure> {
+    let statement = client.prepare_cached(statement).await?;
+    Ok(client.query_opt(&statement, values).await?)
+}
+
+/// Whether one was counted, claimed and made. The row that counts refuses to count too far.
+async fn counted(client: &Object, values: &[&(dyn ToSql + Sync)]) -> Result<bool, Failure> {
+    let statement = client.prepare_cached(statements::ISSUE_COUNTER).await?;
+    match client.execute(&statement, values).await {
+        Ok(rows) => Ok(rows == 1),
+        Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends lines into the table as they come: how many, or `None` when they are not plain.
+async fn copy(
+    client: &mut Object,
+    campaign: &Campaign,
+    parts: impl Stream<Item = Result<Bytes, Failure>> + Send,
+) -> Result<Option<u64>, Failure> {
+    let mut rows = lines::Rows::of(campaign, Millis::now());
+    let mut parts = pin!(parts);
+    let mut sink = pin!(client.copy_in(statements::COPY).await?);
+    while let Some(part) = parts.next().await {
+        match rows.from(&part?) {
+            Some(rows) => sink.send(rows).await?,
+            // The sink goes without an end, and so does what it was sent.
+            None => return Ok(None),
+        }
+    }
+    match rows.rest() {
+        Some(rest) => sink.send(rest).await?,
+        None => return Ok(None),
+    }
+    Ok(Some(sink.finish().await?))
+}
+
+fn campaign_from(row: &Row) -> Campaign {
+    Campaign {
+        number: row.get(0),
+        campaign_id: row.get(1),
+        valid_from: Millis(row.get(2)),
+        expires_at: Millis(row.get(3)),
+    }
+}
