@@ -13,6 +13,7 @@ mod provider;
 mod raw;
 #[cfg(test)]
 pub(crate) mod testkeys;
+mod verified;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,6 +31,7 @@ use crate::jwks::{Jwks, NoKey};
 
 use self::key::Found;
 use self::raw::Parts;
+use self::verified::{Verified, print_of};
 
 /// The `iss` of local tokens.
 pub const LOCAL_ISSUER: &str = "couponry";
@@ -276,6 +278,7 @@ impl Outside {
 pub struct Tokens {
     local: LocalKeys,
     outside: Option<Outside>,
+    verified: Verified,
 }
 
 impl Tokens {
@@ -286,7 +289,7 @@ impl Tokens {
     /// [`BadKey::SelfTest`].
     pub fn new(local: LocalKeys, outside: Option<Outside>) -> Result<Tokens, BadKey> {
         provider::install();
-        let tokens = Tokens { local, outside };
+        let tokens = Tokens { local, outside, verified: Verified::default() };
         tokens.self_test()?;
         Ok(tokens)
     }
@@ -329,11 +332,22 @@ impl Tokens {
     /// What `token` says, if it is valid at `now_ms`.
     ///
     /// Microseconds, without I/O, unless the token names a key that its issuer's JWKS is not
-    /// known to have: then at most one fetch a minute, which takes [`Jwks`]'s time-out at most.
+    /// known to have: then at most one fetch a minute, which takes [`Jwks`]'s time-out at most. One
+    /// that was verified is remembered for some minutes, at most until it expires.
     ///
     /// # Errors
     /// [`BadToken`]; the first check that fails wins: form, issuer, key, signature, claims, time.
     pub async fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
+        let print = print_of(token);
+        if let Some(claims) = self.verified.claims(&print, now_ms) {
+            return Ok(claims);
+        }
+        let claims = self.verify_anew(token, now_ms).await?;
+        self.verified.keep(print, &claims, now_ms);
+        Ok(claims)
+    }
+
+    async fn verify_anew(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
         let parts = Parts::parse(token)?;
         let kid = parts.kid()?;
         let iss = parts.claims.issuer()?;

@@ -3,6 +3,8 @@
 pub mod lines;
 pub mod record;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use coupon::campaign::{Batch, Campaign, ImportCounts};
 use coupon::code::CodeText;
@@ -11,7 +13,8 @@ use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use futures::{Stream, StreamExt};
-use hot::{ImportLine, ImportOutcome, RejectedLine};
+use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
+use tokio::task::JoinHandle;
 
 use crate::batches::{made_batch_id, named};
 use crate::failure::{BadFile, Done, Failure};
@@ -48,7 +51,15 @@ struct Import<'a> {
     header: Option<Header>,
     counts: ImportCounts,
     good: Vec<(Line, ImportLine)>,
+    /// The group before, which is written while this one is read.
+    sent: Option<Sent>,
     rejected: Vec<RejectedLine>,
+}
+
+/// A group that is being written.
+struct Sent {
+    lines: Vec<Line>,
+    outcomes: JoinHandle<Result<Vec<ImportOutcome>, HotError>>,
 }
 
 impl Engine {
@@ -137,6 +148,7 @@ impl Engine {
             header: None,
             counts: ImportCounts::default(),
             good: Vec::with_capacity(GROUP),
+            sent: None,
             rejected: Vec::new(),
         }
     }
@@ -189,28 +201,22 @@ impl Import<'_> {
         });
     }
 
+    /// Sends this group to be written, once the one before has been: a later line of the same code
+    /// must find the earlier one.
     async fn flush(&mut self) -> Result<(), Failure> {
         // A long file takes hours: what it changes, it changes now.
         self.run.at = self.engine.now();
-        let good = std::mem::take(&mut self.good);
+        let good = std::mem::replace(&mut self.good, Vec::with_capacity(GROUP));
         if !good.is_empty() {
             if good.iter().any(|(_, line)| line.code.is_long()) {
                 self.engine.hot.announce_long_codes().await?;
             }
-            let records = good.iter().map(|(_, line)| line.clone()).collect();
-            let hot = &self.engine.hot;
-            let outcomes =
-                hot.import(&self.campaign, &self.batch, records, self.run.clone()).await?;
-            for ((line, _), outcome) in good.iter().zip(outcomes) {
-                match outcome {
-                    ImportOutcome::Imported => self.counts.imported += 1,
-                    ImportOutcome::AlreadyThere => self.counts.already_there += 1,
-                    ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
-                    ImportOutcome::Refused(refusal) => {
-                        self.reject(line, refusal.word(), refused(refusal));
-                    }
-                }
-            }
+            self.settle().await?;
+            let (lines, records) = good.into_iter().unzip();
+            let (campaign, batch) = (self.campaign.clone(), self.batch.clone());
+            let (hot, run) = (Arc::clone(&self.engine.hot), self.run.clone());
+            let write = async move { hot.import(&campaign, &batch, records, run).await };
+            self.sent = Some(Sent { lines, outcomes: tokio::spawn(write) });
         }
         let rejected = std::mem::take(&mut self.rejected);
         if !rejected.is_empty() {
@@ -220,7 +226,27 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Waits for the group that is being written, and counts how its lines ended.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let Some(Sent { lines, outcomes }) = self.sent.take() else { return Ok(()) };
+        let outcomes = outcomes.await.map_err(|panic| HotError::Unavailable(Box::new(panic)))??;
+        for (line, outcome) in lines.iter().zip(outcomes) {
+            match outcome {
+                ImportOutcome::Imported => self.counts.imported += 1,
+                ImportOutcome::AlreadyThere => self.counts.already_there += 1,
+                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
+                ImportOutcome::Refused(refusal) => {
+                    self.reject(line, refusal.word(), refused(refusal));
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn finish(mut self) -> Result<Batch, Failure> {
+        self.flush().await?;
+        self.settle().await?;
+        // What the last group was refused.
         self.flush().await?;
         let hot = &self.engine.hot;
         let batch = hot.close_import(&self.campaign, &self.batch, self.counts).await?;

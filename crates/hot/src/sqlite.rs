@@ -163,16 +163,13 @@ impl SqliteHot {
         self.telling(run).await
     }
 
-    /// The same on a snapshot.
-    async fn look<T: Send + 'static>(
+    /// The same as a point read.
+    async fn look<T>(
         &self,
-        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
+        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
     ) -> Result<T, HotError> {
-        let body = Arc::new(body);
-        let run = |told: Arc<Told>| {
-            let body = Arc::clone(&body);
-            self.readers.run(move |txn| asking(txn, &told, body.as_ref()))
-        };
+        let body = &body;
+        let run = async |told: Arc<Told>| self.readers.point(|txn| asking(txn, &told, body)).await;
         self.telling(run).await
     }
 
@@ -211,8 +208,7 @@ impl Directory for SqliteHot {
     type Error = HotError;
 
     async fn entry(&self, code: &Code) -> Result<Option<Entry>, HotError> {
-        let code = code.clone();
-        self.readers.run(move |txn| campaigns::entry(txn, &code)).await
+        self.readers.point(|txn| campaigns::entry(txn, code)).await
     }
 
     async fn run_of(
@@ -221,11 +217,11 @@ impl Directory for SqliteHot {
         day: Day,
         serial: u64,
     ) -> Result<Option<(Owner, MintedRun)>, HotError> {
-        self.readers.run(move |txn| campaigns::run_of(txn, key, day, serial)).await
+        self.readers.point(|txn| campaigns::run_of(txn, key, day, serial)).await
     }
 
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, HotError> {
-        self.readers.run(move |txn| days::bucket_bits(txn, day)).await
+        self.readers.point(|txn| days::bucket_bits(txn, day)).await
     }
 
     async fn has_long_codes(&self) -> Result<bool, HotError> {
@@ -244,8 +240,7 @@ impl HotStore for SqliteHot {
         id: &CampaignId,
         now: Millis,
     ) -> Result<Option<CampaignRow>, HotError> {
-        let id = id.clone();
-        self.readers.run(move |txn| campaigns::row(txn, &id, now)).await
+        self.readers.point(|txn| campaigns::row(txn, id, now)).await
     }
 
     async fn campaigns(
@@ -397,8 +392,7 @@ impl HotStore for SqliteHot {
     }
 
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError> {
-        let (campaign, id) = (campaign.clone(), id.clone());
-        self.readers.run(move |txn| campaigns::batch(txn, &campaign, &id)).await
+        self.readers.point(|txn| campaigns::batch(txn, campaign, id)).await
     }
 
     async fn pause_batch(
@@ -431,17 +425,21 @@ impl HotStore for SqliteHot {
     }
 
     async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError> {
-        let address = address.clone();
-        self.look(move |txn| Ok(coupons::locate(txn, &address)?.map(|located| located.sight())))
-            .await
+        self.look(|txn| Ok(coupons::locate(txn, address)?.map(|located| located.sight()))).await
     }
 
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError> {
-        self.look(move |txn| {
-            let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
-            Ok(beyond::all(touched)?.into_iter().map(|touched| !touched).collect())
-        })
-        .await
+        let codes = Arc::new(codes);
+        let read = |told: Arc<Told>| {
+            let codes = Arc::clone(&codes);
+            let touched = move |txn: &Txn<'_>| {
+                let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
+                beyond::all(touched)
+            };
+            self.readers.run(move |txn| asking(txn, &told, touched))
+        };
+        let touched = self.telling(read).await?;
+        Ok(touched.into_iter().map(|touched| !touched).collect())
     }
 
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
@@ -465,11 +463,10 @@ impl HotStore for SqliteHot {
     }
 
     async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
-        let (found, keys) = (found.clone(), Arc::clone(&self.keys));
-        self.look(move |txn| match &found {
+        self.look(|txn| match found {
             Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
             Found::Shared { campaign } => {
-                let supply = Supply::for_rehearsal(&keys);
+                let supply = Supply::for_rehearsal(&self.keys);
                 Ok(stock::shared(txn, &supply, campaign, &change)?.into_decision().applied)
             }
         })
@@ -496,8 +493,7 @@ impl HotStore for SqliteHot {
     }
 
     async fn has_account(&self, user_id: &UserId) -> Result<bool, HotError> {
-        let user_id = user_id.clone();
-        self.readers.run(move |txn| accounts::exists(txn, &user_id)).await
+        self.readers.point(|txn| accounts::exists(txn, user_id)).await
     }
 
     async fn remove_account(&self, user_id: &UserId) -> Result<bool, HotError> {

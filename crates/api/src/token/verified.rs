@@ -1,0 +1,103 @@
+//! Tokens that were verified a moment ago: a shop sends the same one with every request, and to
+//! check a signature takes longer than all the rest of reading a request.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use ring::digest::{SHA256, digest};
+
+use super::Claims;
+
+/// How long a verified token is taken for good without a second look at its key, in milliseconds:
+/// an identity provider that withdraws a key expects it to be gone within minutes. Never past the
+/// token's own `exp`.
+const REMEMBERED_MS: i64 = 5 * 60 * 1_000;
+
+/// Most tokens that are remembered: some 1 MB.
+const TOKENS_MAX: usize = 4_096;
+
+/// SHA-256 of a token: the tokens themselves are not kept.
+type Print = [u8; 32];
+
+#[derive(Debug, Default)]
+pub(super) struct Verified(RwLock<HashMap<Print, Remembered>>);
+
+#[derive(Debug)]
+struct Remembered {
+    claims: Claims,
+    /// Milliseconds since 1970, exclusive.
+    until: i64,
+}
+
+pub(super) fn print_of(token: &str) -> Print {
+    let mut print = Print::default();
+    print.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    print
+}
+
+impl Verified {
+    /// What a token says that was verified not long ago.
+    pub(super) fn claims(&self, print: &Print, now_ms: i64) -> Option<Claims> {
+        let remembered = self.0.read().ok()?;
+        let found = remembered.get(print).filter(|it| now_ms < it.until)?;
+        Some(found.claims.clone())
+    }
+
+    pub(super) fn keep(&self, print: Print, claims: &Claims, now_ms: i64) {
+        let until = claims.expires_at_ms.min(now_ms.saturating_add(REMEMBERED_MS));
+        if let Ok(mut remembered) = self.0.write() {
+            if remembered.len() >= TOKENS_MAX {
+                remembered.clear();
+            }
+            remembered.insert(print, Remembered { claims: claims.clone(), until });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Issuer, Role};
+    use super::*;
+
+    #[test]
+    fn for_how_long() {
+        let claims = |expires_at_ms| Claims {
+            subject: "u".into(),
+            role: Role::User,
+            issuer: Issuer::Local,
+            issued_at_ms: None,
+            expires_at_ms,
+            generation: None,
+        };
+        let verified = Verified::default();
+        for (name, expires_at, asked_at, is_known) in [
+            ("at once", 1_000_000, 10, true),
+            ("before its exp", 1_000, 999, true),
+            ("at its exp", 1_000, 1_000, false),
+            ("its key may be gone", 10_000_000, REMEMBERED_MS + 10, false),
+        ] {
+            verified.keep(print_of(name), &claims(expires_at), 10);
+            let found = verified.claims(&print_of(name), asked_at);
+            assert_eq!(found.is_some(), is_known, "{name}");
+        }
+        assert!(verified.claims(&print_of("another"), 10).is_none());
+    }
+
+    #[test]
+    fn no_more_than_there_may_be() {
+        let verified = Verified::default();
+        let claims = Claims {
+            subject: "u".into(),
+            role: Role::User,
+            issuer: Issuer::Local,
+            issued_at_ms: None,
+            expires_at_ms: 1_000,
+            generation: None,
+        };
+        for nth in 0..=TOKENS_MAX {
+            verified.keep(print_of(&nth.to_string()), &claims, 0);
+        }
+        assert!(verified.0.read().expect("no panic").len() <= TOKENS_MAX);
+        assert!(verified.claims(&print_of(&TOKENS_MAX.to_string()), 0).is_some(), "the last one");
+    }
+}
