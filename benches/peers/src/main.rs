@@ -57,7 +57,7 @@ struct PostgresArguments {
     /// How a campaign is issued from
     #[arg(long, value_enum, default_value_t = Issue::Counter)]
     issue: Issue,
-    /// Connections between the front and PostgreSQL; README.md says why so many
+    /// Connections between the front and PostgreSQL
     #[arg(long, default_value_t = postgres::CONNECTIONS)]
     connections: usize,
     /// A folder that is kept, and served as it is when it has a database; without it a temporary

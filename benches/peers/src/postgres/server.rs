@@ -13,7 +13,7 @@ use super::Store;
 use crate::child::{self, Child, End};
 use crate::{Failure, Issue};
 
-/// Connections that answered most on two cores: see README.md.
+/// As many as callers of the smaller run. Not measured against other numbers yet: see README.md.
 pub(crate) const CONNECTIONS: usize = 64;
 
 /// Where PostgreSQL 15 may be.
