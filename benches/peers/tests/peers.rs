@@ -149,6 +149,9 @@ fn is_there(program: &str, places: &[&str]) -> bool {
     let there = places.iter().any(|place| Path::new(place).join(program).exists());
     if !there {
         println!("NOT RUN: {program} is not in {places:?}");
+        let is_set = |name, to| std::env::var(name).is_ok_and(|it| it == to);
+        let required = is_set("COUPONRY_REQUIRE_ENGINES", "1") && !is_set("COUPONRY_PEERS", "none");
+        assert!(!required, "{program} is not in {places:?}, and COUPONRY_REQUIRE_ENGINES=1");
     }
     there
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -18,23 +18,27 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "verify", "api"]),
     // A binary of its own over the same stores; it takes its settings from the first.
     ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
-    // For tests alone.
+    // Speaks HTTP only.
+    ("loadtest", &[]),
+    // For tests and measurements alone.
+    ("peers", &["loadtest"]),
     ("testbucket", &[]),
     ("testcluster", &[]),
 ];
 
-/// Libraries that one crate alone may name, or the two that are binaries.
+/// Libraries that one crate alone may name, or those that are binaries. Peers have a front of their
+/// own, which is what they are measured behind.
 const ALONE: [(&str, &[&str]); 11] = [
     ("rusqlite", &["hot"]),
     ("scylla", &["hot"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold"]),
-    ("axum", &["api"]),
+    ("axum", &["api", "peers"]),
     ("jsonwebtoken", &["api"]),
     ("hyper", &["api"]),
     ("utoipa", &["api"]),
-    ("clap", &["couponry", "history"]),
+    ("clap", &["couponry", "history", "loadtest", "peers"]),
     ("datafusion", &["history"]),
 ];
 

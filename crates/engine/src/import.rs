@@ -13,18 +13,23 @@ use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use futures::{Stream, StreamExt};
-use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
+use hot::{HotError, HotStore, ImportLine, ImportOutcome, RejectedLine};
 use tokio::task::JoinHandle;
 
 use crate::batches::{made_batch_id, named};
 use crate::failure::{BadFile, Done, Failure};
-use crate::{Caller, Engine, Role};
+use crate::{Caller, Clock, Engine, Role};
 use lines::{Line, Lines, SNIFF_LEN, sniff};
 use record::{Defaults, Header, HeaderOrFirst, Record};
 
-/// Lines of one transaction. With four indexes a line costs some 20 µs, so other writers wait a
-/// few milliseconds.
+/// Lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers wait
+/// a few milliseconds.
 const GROUP: usize = 200;
+
+/// Lines that are sorted by their codes before they are written, so that those of one transaction
+/// lie beside one another in the indexes: of random codes each would write pages of its own. Two
+/// windows are in memory at a time, some 15 MB each: one is read while the other is written.
+const WINDOW: usize = 50_000;
 
 /// Rejected lines are kept for the report so many days.
 pub const REJECTED_KEPT_DAYS: u16 = 30;
@@ -51,15 +56,39 @@ struct Import<'a> {
     header: Option<Header>,
     counts: ImportCounts,
     good: Vec<(Line, ImportLine)>,
-    /// The group before, which is written while this one is read.
+    /// The window before, which is written while this one is read.
     sent: Option<Sent>,
+    /// Nothing more is read: a window need not be full.
+    is_over: bool,
     rejected: Vec<RejectedLine>,
 }
 
-/// A group that is being written.
+/// A window that is being written.
 struct Sent {
     lines: Vec<Line>,
     outcomes: JoinHandle<Result<Vec<ImportOutcome>, HotError>>,
+}
+
+/// Writes the lines of a window, which stand in the order of their codes.
+struct Window {
+    hot: Arc<dyn HotStore>,
+    clock: Arc<dyn Clock>,
+    campaign: CampaignId,
+    batch: BatchId,
+    run: ImportRun,
+}
+
+impl Window {
+    async fn write(mut self, lines: Vec<ImportLine>) -> Result<Vec<ImportOutcome>, HotError> {
+        let mut outcomes = Vec::with_capacity(lines.len());
+        for group in lines.chunks(GROUP) {
+            // A long file takes hours: what it changes, it changes now.
+            self.run.at = self.clock.now();
+            let (group, run) = (group.to_vec(), self.run.clone());
+            outcomes.extend(self.hot.import(&self.campaign, &self.batch, group, run).await?);
+        }
+        Ok(outcomes)
+    }
 }
 
 impl Engine {
@@ -147,22 +176,23 @@ impl Engine {
             },
             header: None,
             counts: ImportCounts::default(),
-            good: Vec::with_capacity(GROUP),
+            good: Vec::new(),
             sent: None,
+            is_over: false,
             rejected: Vec::new(),
         }
     }
 }
 
 impl Import<'_> {
-    /// Takes one line in; `true` when that filled a group and the group was imported.
+    /// Takes one line in; `true` when that filled a window, and the one before was imported.
     async fn take(&mut self, line: Line) -> Result<bool, Failure> {
         self.counts.lines += 1;
         match self.read(&line) {
             Ok(record) => self.good.push((line, record)),
             Err((word, detail)) => self.reject(&line, word, detail),
         }
-        if self.good.len() + self.rejected.len() < GROUP {
+        if self.good.len() < WINDOW && self.rejected.len() < GROUP {
             return Ok(false);
         }
         self.flush().await?;
@@ -201,22 +231,12 @@ impl Import<'_> {
         });
     }
 
-    /// Sends this group to be written, once the one before has been: a later line of the same code
-    /// must find the earlier one.
+    /// Sends this window to be written, once the one before has been: a later line of the same
+    /// code must find the earlier one.
     async fn flush(&mut self) -> Result<(), Failure> {
-        // A long file takes hours: what it changes, it changes now.
-        self.run.at = self.engine.now();
-        let good = std::mem::replace(&mut self.good, Vec::with_capacity(GROUP));
-        if !good.is_empty() {
-            if good.iter().any(|(_, line)| line.code.is_long()) {
-                self.engine.hot.announce_long_codes().await?;
-            }
+        if self.good.len() >= WINDOW || self.is_over {
             self.settle().await?;
-            let (lines, records) = good.into_iter().unzip();
-            let (campaign, batch) = (self.campaign.clone(), self.batch.clone());
-            let (hot, run) = (Arc::clone(&self.engine.hot), self.run.clone());
-            let write = async move { hot.import(&campaign, &batch, records, run).await };
-            self.sent = Some(Sent { lines, outcomes: tokio::spawn(write) });
+            self.send().await?;
         }
         let rejected = std::mem::take(&mut self.rejected);
         if !rejected.is_empty() {
@@ -226,7 +246,29 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Waits for the group that is being written, and counts how its lines ended.
+    async fn send(&mut self) -> Result<(), Failure> {
+        let mut good = std::mem::take(&mut self.good);
+        if good.is_empty() {
+            return Ok(());
+        }
+        if good.iter().any(|(_, line)| line.code.is_long()) {
+            self.engine.hot.announce_long_codes().await?;
+        }
+        // Lines of one code stay in the order of the file.
+        good.sort_by(|(_, one), (_, other)| one.code.cmp(&other.code));
+        let (lines, records) = good.into_iter().unzip();
+        let window = Window {
+            hot: Arc::clone(&self.engine.hot),
+            clock: Arc::clone(&self.engine.clock),
+            campaign: self.campaign.clone(),
+            batch: self.batch.clone(),
+            run: self.run.clone(),
+        };
+        self.sent = Some(Sent { lines, outcomes: tokio::spawn(window.write(records)) });
+        Ok(())
+    }
+
+    /// Waits for the window that is being written, and counts how its lines ended.
     async fn settle(&mut self) -> Result<(), Failure> {
         let Some(Sent { lines, outcomes }) = self.sent.take() else { return Ok(()) };
         let outcomes = outcomes.await.map_err(|panic| HotError::Unavailable(Box::new(panic)))??;
@@ -244,9 +286,10 @@ impl Import<'_> {
     }
 
     async fn finish(mut self) -> Result<Batch, Failure> {
+        self.is_over = true;
         self.flush().await?;
         self.settle().await?;
-        // What the last group was refused.
+        // What the last window was refused.
         self.flush().await?;
         let hot = &self.engine.hot;
         let batch = hot.close_import(&self.campaign, &self.batch, self.counts).await?;

@@ -1,7 +1,6 @@
 //! The highest rate at which a server still keeps a promise.
 
 use std::io;
-use std::ops::Range;
 
 use serde::Serialize;
 
@@ -81,14 +80,11 @@ pub fn find(
     let mut plan = plan.clone();
     while let Some(rate) = next(limit.highest(), limit.lowest_missed(), limit.steps.len(), first) {
         plan.schedule = Some(Schedule::steady(rate, plan.time));
-        // At least what this step can use, so that the next one begins behind it.
-        let most = (rate * plan.time.as_secs_f64()) as u64 + 1;
-        let Range { start, end } = plan.ground.turns;
-        plan.ground.turns = start..end.min(start + most);
         let report = run(&plan)?;
-        plan.ground.turns = plan.ground.turns.end..end;
-        plan.ground.first_user += most;
-        plan.ground.stock = plan.ground.stock.saturating_sub(report.issued);
+        // The next step begins behind what this one has used.
+        plan.ground.turns.start += report.used.coupons;
+        plan.ground.stock = plan.ground.stock.saturating_sub(report.used.stock);
+        plan.ground.first_user += (rate * plan.time.as_secs_f64()) as u64 + 1;
         let due = rate * (plan.time - plan.warm_up).as_secs_f64();
         let kept = report.latency.p99 <= bound_ms
             && report.latency.count as f64 >= DONE_MIN * due

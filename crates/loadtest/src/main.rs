@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
@@ -21,6 +22,9 @@ type Failure = Box<dyn Error>;
 /// Stock of the campaign that is issued from, where nothing else is asked for: more than any run
 /// can take, since a campaign costs nothing by its size.
 const STOCK_DEFAULT: u64 = 1_000_000_000;
+
+/// Stock of the campaign whose coupons are redeemed, where they are issued from it.
+const MINTED_MAX: u64 = 1_000_000_000;
 
 /// Put a load on a server with couponry's API, and measure it
 ///
@@ -93,6 +97,10 @@ struct Arguments {
     /// Number of the first of them; those of an earlier run on the same server are used up
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
+    /// Issue the coupons of the run from the campaign instead of importing them: codes of the
+    /// server's own
+    #[arg(long)]
+    minted: bool,
     /// The coupons are there already: from an earlier run, or loaded in another way
     #[arg(long)]
     prepared: bool,
@@ -163,15 +171,20 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
     let is_import = arguments.scenario == Scenario::Import;
     let needs_coupons = !matches!(arguments.scenario, Scenario::IssueRush);
     let issues = !matches!(arguments.scenario, Scenario::LookUp | Scenario::Redeem);
+    let mut codes = None;
     let imported = runtime.block_on(async {
         let mut ready = Ready::new(arguments.url.clone(), &arguments.token);
         if issues && !is_import && !arguments.unchecked {
             ready.campaign(&campaign, arguments.stock).await?;
         }
-        if arguments.prepared || !needs_coupons {
+        if needs_coupons && arguments.minted {
+            ready.campaign(CAMPAIGN, MINTED_MAX).await?;
+            codes = Some(Arc::new(ready.minted(first, end, arguments.connections as u64).await?));
+        }
+        if arguments.prepared || arguments.minted || !needs_coupons {
             return Ok(None);
         }
-        ready.campaign(CAMPAIGN, 0).await?;
+        ready.campaign(CAMPAIGN, MINTED_MAX).await?;
         let told = |count: u64| {
             eprint!("\r{count} of {} coupons imported", end - first);
             let _unseen = std::io::stderr().flush();
@@ -193,6 +206,7 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
     }
     Ok(Some(Ground {
         coupons: first..end,
+        codes,
         turns: arguments.used.min(end - first)..end - first,
         campaign,
         stock: arguments.stock,

@@ -59,6 +59,11 @@ struct Batch {
     imported: u64,
 }
 
+#[derive(Deserialize)]
+struct Issued<'a> {
+    code: &'a str,
+}
+
 /// One who prepares, with an admin's token.
 pub struct Ready {
     target: Arc<Target>,
@@ -117,6 +122,38 @@ impl Ready {
         Ok(Imported { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
     }
 
+    /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over so
+    /// many connections; their codes in that order. Users who have one already get the same again,
+    /// so it may be repeated.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub async fn minted(
+        &self,
+        first: u64,
+        end: u64,
+        connections: u64,
+    ) -> Result<Vec<Box<str>>, NotReady> {
+        let mut lanes = tokio::task::JoinSet::new();
+        for lane in 0..connections {
+            let numbers = (first + lane..end).step_by(connections as usize);
+            let (target, token) = (Arc::clone(&self.target), self.token.clone());
+            lanes.spawn(async move { (lane, issued(target, &token, numbers).await) });
+        }
+        let mut codes = vec![Box::default(); (end - first) as usize];
+        while let Some(ended) = lanes.join_next().await {
+            let broken = |error| NotReady::Connection {
+                target: Target::clone(&self.target),
+                source: io::Error::other(error),
+            };
+            let (lane, of_lane) = ended.map_err(broken)?;
+            for (nth, code) in of_lane?.into_iter().enumerate() {
+                codes[lane as usize + nth * connections as usize] = code;
+            }
+        }
+        Ok(codes)
+    }
+
     async fn file(&mut self, from: u64, to: u64) -> Result<(), NotReady> {
         let line_bytes = stock::line(from).len();
         let bytes = stock::HEADER.len() + line_bytes * (to - from) as usize;
@@ -141,6 +178,35 @@ impl Ready {
             _ => Err(refused(answer, what())),
         }
     }
+}
+
+async fn issued(
+    target: Arc<Target>,
+    token: &str,
+    numbers: impl Iterator<Item = u64>,
+) -> Result<Vec<Box<str>>, NotReady> {
+    let mut connection = Connection::new(Arc::clone(&target));
+    let (mut codes, mut request) = (Vec::new(), Vec::new());
+    let write = |request: &mut Vec<u8>, number: u64| {
+        let body = format!("{{\"user_id\":\"{}\"}}", stock::user(number));
+        let kind = ("application/json", body.len());
+        request.clear();
+        let line = format_args!("POST /v1/campaigns/{CAMPAIGN}/issue");
+        wire::head(request, &target, token, line, Some(kind));
+        request.extend_from_slice(body.as_bytes());
+    };
+    for number in numbers {
+        write(&mut request, number);
+        let answer = connection.ask(&request).await;
+        let answer = answer
+            .map_err(|source| NotReady::Connection { target: Target::clone(&target), source })?;
+        let what = || format!("a coupon for {}", stock::user(number));
+        must(answer, what)?;
+        let coupon: Issued<'_> =
+            serde_json::from_slice(answer.body).map_err(|_| refused(answer, what()))?;
+        codes.push(coupon.code.into());
+    }
+    Ok(codes)
 }
 
 fn must(answer: Answer<'_>, what: impl FnOnce() -> String) -> Result<(), NotReady> {

@@ -67,6 +67,15 @@ pub struct Sender {
     pub was_late: bool,
 }
 
+/// What a run has used up, its warm-up included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Used {
+    /// Coupons that were redeemed, or tried: the next run on the same takes those behind them.
+    pub coupons: u64,
+    /// Coupons that were issued from the campaign.
+    pub stock: u64,
+}
+
 /// What a run found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -87,8 +96,8 @@ pub struct Report {
     pub latency: Latency,
     /// The same by kind.
     pub by_kind: BTreeMap<Kind, Latency>,
-    /// Coupons that were issued, warm-up included.
-    pub issued: u64,
+    /// What is used up on the server now.
+    pub used: Used,
     /// Requests that were not done, by what the server said.
     pub refused: BTreeMap<String, u64>,
     /// Requests for which no connection became free in time.
@@ -106,7 +115,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, tally: &Tally, issued: u64, sender: Sender) -> Report {
+    pub(crate) fn new(plan: &Plan, tally: &Tally, used: Used, sender: Sender) -> Report {
         let seconds = tally.measured();
         let each = tally.interval().as_secs_f64();
         let interval = |(at, times): (usize, &Histogram<u64>)| Interval {
@@ -122,7 +131,7 @@ impl Report {
             per_second: if seconds > 0.0 { tally.times.len() as f64 / seconds } else { 0.0 },
             latency: Latency::of(&tally.times),
             by_kind: tally.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
-            issued,
+            used,
             refused: tally.refused.clone(),
             unsent: tally.unsent,
             wrong: tally.wrong,
@@ -182,6 +191,9 @@ impl fmt::Display for Report {
         }
         if self.ran_out {
             writeln!(to, "ended early: no coupon was left")?;
+        }
+        if self.used.coupons > 0 {
+            writeln!(to, "{} more coupons are used up (--prepared --used)", self.used.coupons)?;
         }
         writeln!(
             to,

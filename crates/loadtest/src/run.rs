@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::report::{Report, Sender};
+use crate::report::{Report, Sender, Used};
 use crate::scenario::{Book, Given, Ground, Scenario};
 use crate::schedule::Schedule;
 use crate::tally::Tally;
@@ -71,11 +71,13 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
     });
     let threads: Vec<_> = works.map(|it| std::thread::spawn(move || work(it))).collect();
     let mut tally = Tally::new(begin, begin + plan.warm_up, end);
-    let mut given = Given::default();
+    let (mut given, mut taken) = (Given::default(), 0);
     for thread in threads {
         let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
         let Worked { tally: of_sender, book } = ended?;
         tally.add(of_sender);
+        // Senders take turns, so that the one who took most says how many are gone.
+        taken = (book.taken() * senders as u64).max(taken);
         if let Some(wrong) = given.add(book.given) {
             tally.note_wrong(wrong);
         }
@@ -93,7 +95,8 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         was_the_bottleneck: cpu_share > BUSY * senders as f64,
         was_late: late_p99_us > LATE_MAX_US,
     };
-    Ok(Report::new(plan, &tally, given.codes.len() as u64, sender))
+    let used = Used { coupons: taken, stock: given.codes.len() as u64 };
+    Ok(Report::new(plan, &tally, used, sender))
 }
 
 fn share(all: usize, nth: usize, of: usize) -> usize {

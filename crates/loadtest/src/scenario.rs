@@ -3,6 +3,7 @@
 //! A *book* belongs to one sender: it chooses the next request, and remembers what was answered, so
 //! that a coupon that is redeemed twice or given to two people is seen at once.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub enum Kind {
 pub struct Ground {
     /// All that there are, to be looked up.
     pub coupons: Range<u64>,
+    /// Their codes, where they were minted; [`stock::code`] otherwise.
+    pub codes: Option<Arc<Vec<Box<str>>>>,
     /// They are redeemed in one order, whatever the run; those of these turns are left.
     pub turns: Range<u64>,
     /// The campaign that is issued from, new for this run.
@@ -164,6 +167,15 @@ impl Given {
     }
 }
 
+impl Ground {
+    fn code(&self, number: u64) -> Cow<'_, str> {
+        match &self.codes {
+            Some(codes) => Cow::Borrowed(&codes[(number - self.coupons.start) as usize]),
+            None => Cow::Owned(stock::code(number)),
+        }
+    }
+}
+
 impl Book {
     /// The book of sender number `sender` of `senders`, which have no coupon in common.
     pub fn new(
@@ -207,6 +219,11 @@ impl Book {
             },
             Scenario::Import => None,
         }
+    }
+
+    /// Turns taken: coupons that are used up now.
+    pub(crate) fn taken(&self) -> u64 {
+        self.coupons
     }
 
     fn random(&mut self) -> u64 {
@@ -268,7 +285,7 @@ impl Book {
     pub fn write(&self, ask: &Ask, to: &mut Vec<u8>) {
         to.clear();
         let (number, campaign) = (ask.number, &self.ground.campaign);
-        let code = || stock::code(number);
+        let code = || self.ground.code(number);
         match ask.kind {
             Kind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
             Kind::List => self.get(to, format_args!("GET /v1/coupons?user_id={}", user(number))),
@@ -320,11 +337,11 @@ impl Book {
             Ok(seen) => seen,
             Err(error) => return wrong(&error.to_string()),
         };
-        let is_mine = |code: &str| seen.code.is_some_and(|seen| bare(seen) == code);
+        let is_mine = |code: &str| seen.code.is_some_and(|seen| bare(seen) == bare(code));
         match (ask.kind, answer.status) {
             (Kind::LookUp, 200) => {
-                let right =
-                    seen.holder == Some(&user(ask.number)) && is_mine(&stock::code(ask.number));
+                let mine = self.ground.code(ask.number);
+                let right = seen.holder == Some(&user(ask.number)) && is_mine(&mine);
                 if right { Verdict::Right } else { wrong("another coupon") }
             }
             (Kind::List, 200) => Verdict::Right,
@@ -420,6 +437,7 @@ mod tests {
     fn book(scenario: Scenario) -> Book {
         let ground = Ground {
             coupons: 10..1_020,
+            codes: None,
             turns: 10..1_010,
             campaign: "c".into(),
             stock: 5,

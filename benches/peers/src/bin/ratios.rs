@@ -11,10 +11,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use loadtest::ready::Ready;
+use loadtest::ready::{CAMPAIGN, Ready};
 use loadtest::report::Report;
 use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
@@ -172,13 +173,14 @@ struct Side {
     admin: String,
     shop: String,
     used: u64,
-    users: u64,
+    /// Of coupons that were minted.
+    codes: Option<Arc<Vec<Box<str>>>>,
 }
 
 impl Side {
     fn of_peer(name: &'static str, served: &Served) -> Result<Side, Failure> {
         let (admin, shop) = (String::new(), String::new());
-        Ok(Side { name, target: served.target()?, admin, shop, used: 0, users: 0 })
+        Ok(Side { name, target: served.target()?, admin, shop, used: 0, codes: None })
     }
 }
 
@@ -221,10 +223,11 @@ impl Bench {
             scenario,
             ground: Ground {
                 coupons: 0..self.arguments.coupons,
+                codes: side.codes.clone(),
                 turns: side.used..self.arguments.coupons,
                 campaign,
                 stock: STOCK,
-                first_user: side.users,
+                first_user: 0,
                 token: side.shop.clone(),
                 checked: side.name != "constant",
             },
@@ -241,8 +244,7 @@ impl Bench {
         if report.failed() > 0 || report.sender.was_the_bottleneck {
             println!("{}: {report}", side.name);
         }
-        // At least what was used, warm-up and repeats included.
-        side.used += (report.per_second * (time.as_secs_f64() + 1.0) * 1.5) as u64;
+        side.used += report.used.coupons;
         Ok(report)
     }
 
@@ -299,15 +301,17 @@ fn main() -> Result<(), Failure> {
         admin: ours.admin.clone(),
         shop: ours.shop.clone(),
         used: 0,
-        users: 0,
+        codes: None,
     };
     println!("loading {} coupons on each side", bench.arguments.coupons);
     let mut ready = Ready::new(side.target.clone(), &side.admin);
-    bench.runtime.block_on(async {
-        ready.campaign(loadtest::ready::CAMPAIGN, 0).await?;
-        ready.coupons(0, bench.arguments.coupons, |_| ()).await
+    let coupons = bench.arguments.coupons;
+    let codes = bench.runtime.block_on(async {
+        ready.campaign(CAMPAIGN, 2 * coupons).await?;
+        ready.minted(0, coupons, 64).await
     })?;
-    let coupons = bench.arguments.coupons.to_string();
+    side.codes = Some(Arc::new(codes));
+    let coupons = coupons.to_string();
     let counter = peer(&["postgres", "--issue", "counter", "--coupons", &coupons])?;
     let pool = peer(&["postgres", "--issue", "pool"])?;
     let always = peer(&["redis", "--fsync", "always"])?;
@@ -352,7 +356,7 @@ fn main() -> Result<(), Failure> {
         }
         if bench.wants("import / COPY") {
             let from = 10_000_000_000 + round as u64 * IMPORTED;
-            let mut rate = |side: &Side| -> Result<f64, Failure> {
+            let rate = |side: &Side| -> Result<f64, Failure> {
                 let mut ready = Ready::new(side.target.clone(), &side.admin);
                 let imported = bench.runtime.block_on(ready.coupons(from, from + IMPORTED, |_| ()));
                 Ok(imported?.per_second)

@@ -1,5 +1,7 @@
 //! Lines of an import: each wins its directory entry, then its row.
 
+use std::cell::RefCell;
+
 use coupon::campaign::ImportCounts;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis, State};
@@ -42,7 +44,7 @@ pub(super) fn lines(
 ) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
     let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
     let Some(batch) = txn.batch_number(campaign.number, batch)? else { return Ok(None) };
-    let into = Into { campaign, batch, run };
+    let into = Into { campaign, batch, run, open: RefCell::default() };
     let outcomes = lines.iter().map(|(_, line)| match into.line(txn, line) {
         // Said before this line has written anything.
         Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
@@ -58,6 +60,8 @@ struct Into<'a> {
     campaign: CampaignHere,
     batch: i64,
     run: &'a ImportRun,
+    /// Days that these lines have come to already: open until the end of the transaction.
+    open: RefCell<Vec<Day>>,
 }
 
 impl Into<'_> {
@@ -77,8 +81,11 @@ impl Into<'_> {
 
     fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
         let day = Day::shelf_of(line.expires_at);
-        if days::enter(txn, day, &self.campaign.terms)?.is_err() {
-            return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+        if !self.open.borrow().contains(&day) {
+            if days::enter(txn, day, &self.campaign.terms)?.is_err() {
+                return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+            }
+            self.open.borrow_mut().push(day);
         }
         txn.statement(
             "INSERT INTO directory \

@@ -1,15 +1,17 @@
 //! A few connections that read, each for one caller at a time.
 //!
 //! *Point read*: a handful of rows by their keys. It is done by the caller's own thread, since the
-//! way to another thread and back takes several times as long; where the disk has to be asked, that
-//! thread waits for it, and the runtime of `serve` has threads to spare for that. Anything longer
-//! goes to a thread of its own.
+//! way to another thread and back takes several times as long as pages that are in memory. While most
+//! are slow, the disk has to be asked, and the runtime is told to go on without the threads that
+//! read. Anything longer goes to a thread of its own from the start.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::failure::{before_commit, caught};
@@ -21,7 +23,19 @@ use crate::HotError;
 /// long list does not stop the look-ups.
 const READERS: usize = 8;
 
+/// A point read that takes longer was not from memory, or its thread had to wait for a processor.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// From so many slow reads on, less the fast ones in between, it is the disk: on a busy machine a
+/// read in a hundred waits for a processor.
+const SLOW_MIN: u32 = 4;
+
+/// More are not counted, so that a few fast reads are enough to forget them.
+const SLOW_MAX: u32 = 8;
+
 pub(super) struct Readers {
+    /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
+    slow: AtomicU32,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
     reads: AtomicU64,
@@ -31,6 +45,7 @@ impl Readers {
     pub(super) fn open(path: &Path) -> Result<Readers, OpenError> {
         let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         Ok(Readers {
+            slow: AtomicU32::new(0),
             idle: Arc::new(Mutex::new(idle)),
             permits: Arc::new(Semaphore::new(READERS)),
             reads: AtomicU64::new(0),
@@ -44,7 +59,22 @@ impl Readers {
     ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(closed)?;
-        on_idle(&self.idle, body)
+        let slow = self.slow.load(Ordering::Relaxed);
+        let begun = Instant::now();
+        let read = || on_idle(&self.idle, body);
+        let result = match slow >= SLOW_MIN && can_go_on_without_us() {
+            true => tokio::task::block_in_place(read),
+            false => read(),
+        };
+        let now = match begun.elapsed() > SLOW {
+            true => SLOW_MAX.min(slow + 1),
+            false => slow.saturating_sub(1),
+        };
+        if now != slow {
+            // Of two at once one is lost, which changes little.
+            self.slow.store(now, Ordering::Relaxed);
+        }
+        result
     }
 
     /// Runs `body` on one snapshot of the store.
@@ -67,6 +97,11 @@ impl Readers {
     pub(super) fn count(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
+}
+
+/// Whether the runtime has other threads.
+fn can_go_on_without_us() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 fn closed(_: AcquireError) -> HotError {
@@ -101,4 +136,63 @@ fn on_snapshot<T>(
         tracing::error!(error = %error, "a snapshot was not ended");
     }
     result.map_err(before_commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readers of an empty file that take every read for slow, or none.
+    fn readers(folder: &Path, slow: bool) -> Readers {
+        let path = folder.join("hot.db");
+        Connection::open(&path).expect("a file");
+        let readers = Readers::open(&path).expect("readers");
+        readers.slow.store(if slow { SLOW_MAX } else { 0 }, Ordering::Relaxed);
+        readers
+    }
+
+    async fn one(readers: &Readers) -> i64 {
+        let one = readers.point(|txn| txn.conn.query_row("SELECT 1", [], |row| row.get(0))).await;
+        one.expect("a row")
+    }
+
+    #[tokio::test]
+    async fn one_thread() {
+        for slow in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            assert_eq!(one(&readers(folder.path(), slow)).await, 1, "slow: {slow}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn slow_reads_leave_the_runtime_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let readers = Arc::new(readers(folder.path(), false));
+        let its = Arc::clone(&readers);
+        let slow = tokio::spawn(async move {
+            for _ in 0..SLOW_MIN {
+                let slept = its.point(|_| Ok(std::thread::sleep(2 * SLOW))).await;
+                slept.expect("read");
+            }
+        });
+        slow.await.expect("no panic");
+        assert_eq!(readers.slow.load(Ordering::Relaxed), SLOW_MIN);
+        // The only thread of the runtime waits for something that only another task can bring.
+        let (bring, brought) = std::sync::mpsc::channel();
+        let its = Arc::clone(&readers);
+        let waits = tokio::spawn(async move {
+            its.point(move |_| {
+                let brought = brought.recv_timeout(Duration::from_secs(20));
+                Ok(brought.is_ok())
+            })
+            .await
+        });
+        let other = tokio::spawn(async move { bring.send(()) });
+        assert!(waits.await.expect("no panic").expect("read"), "the other task went on");
+        other.await.expect("no panic").expect("somebody listened");
+        for _ in 0..=SLOW_MAX {
+            one(&readers).await;
+        }
+        assert!(readers.slow.load(Ordering::Relaxed) < SLOW_MIN, "fast again");
+    }
 }

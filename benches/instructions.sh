@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# How many instructions a look-up and a redeem take, by callgrind, beside the committed numbers.
+#
+#   benches/instructions.sh           compares; ends with 1 where one has grown by more than 5 %
+#   benches/instructions.sh --write   keeps what was counted
+#
+# Seconds depend on what else a machine does, instructions hardly do. Counted are the thread that
+# reads the request, decides and answers, and the one that writes; not the keeper, which carries the
+# log into the database by the clock. Each number is the difference of two runs, so that the set-up
+# is not in it. Another compiler counts otherwise: the file says which one it was.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+committed=benches/instructions.txt
+more=1500 less=500 grown_percent=5
+
+if ! command -v valgrind >/dev/null; then
+    echo "instructions: needs valgrind (Debian: apt-get install valgrind)" >&2
+    exit 1
+fi
+binary=$(cargo bench --package=api --bench=instructions --no-run --locked --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+if [ ! -x "$binary" ]; then
+    cargo bench --package=api --bench=instructions --no-run --locked
+    echo "instructions: the bench was not built" >&2
+    exit 1
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# The instructions of the first thread and of the one that writes. In the order of their birth the
+# threads are: the first, the keeper, the writer.
+counted() { # WHAT COUNT
+    TMPDIR="$folder" valgrind --tool=callgrind --separate-threads=yes \
+        --callgrind-out-file="$folder/$1-$2" "$binary" "$1" "$2" >"$folder/log" 2>&1 ||
+        { cat "$folder/log" >&2; exit 1; }
+    local total=0 thread
+    for thread in 01 03; do
+        total=$((total + $(sed -n 's/^totals: //p' "$folder/$1-$2-$thread")))
+    done
+    echo "$total"
+}
+
+ended=0
+printf '%-10s %12s %12s %8s\n' operation counted committed change
+for what in look-up redeem; do
+    many=$(counted "$what" "$more")
+    few=$(counted "$what" "$less")
+    each=$(((many - few) / (more - less)))
+    echo "$what $each" >>"$folder/found"
+    before=$(sed -n "s/^$what //p" "$committed" 2>/dev/null || true)
+    if [ -z "$before" ]; then
+        printf '%-10s %12s %12s\n' "$what" "$each" none
+        continue
+    fi
+    printf '%-10s %12s %12s %+7.1f%%\n' "$what" "$each" "$before" \
+        "$(awk "BEGIN { print ($each / $before - 1) * 100 }")"
+    if [ $((each * 100)) -gt $((before * (100 + grown_percent))) ]; then
+        echo "instructions: $what has grown by more than $grown_percent %: make it cheaper, or say why it is worth that and run benches/instructions.sh --write" >&2
+        ended=1
+    fi
+done
+if [ "${1:-}" = --write ]; then
+    { cat "$folder/found" && echo "# $(rustc --version)"; } >"$committed"
+    echo "kept in $committed"
+    exit 0
+fi
+exit "$ended"

@@ -1,0 +1,188 @@
+//! The harness against servers whose faults are known: it has to find them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use loadtest::run::{Plan, run};
+use loadtest::scenario::{Ground, Scenario};
+use loadtest::schedule::Schedule;
+use loadtest::wire::Target;
+use serde_json::{Value, json};
+
+/// What is wrong with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Nothing,
+    /// Redeems for whoever comes.
+    RedeemsTwice,
+    /// Gives the same code to two users.
+    GivesTwice,
+    /// Stands still for [`STALL`] once.
+    Stalls,
+    /// Says 503 to every third.
+    Overloaded,
+}
+
+const STALL: Duration = Duration::from_millis(400);
+
+struct Store {
+    fault: Fault,
+    begun: Instant,
+    /// Order by coupon.
+    redeemed: Mutex<HashMap<String, String>>,
+    /// Code by user.
+    issued: Mutex<HashMap<String, String>>,
+    asked: Mutex<u64>,
+}
+
+type Answer = (StatusCode, Json<Value>);
+
+/// A server on loopback, until the test ends.
+fn server(fault: Fault) -> Target {
+    let store = Arc::new(Store {
+        fault,
+        begun: Instant::now(),
+        redeemed: Mutex::default(),
+        issued: Mutex::default(),
+        asked: Mutex::default(),
+    });
+    let app = Router::new()
+        .route("/v1/coupons/{code}", get(look_up))
+        .route("/v1/coupons/{code}/redeem", post(redeem))
+        .route("/v1/campaigns/c/issue", post(issue))
+        .with_state(store);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            tell.send(listener.local_addr().expect("an address")).expect("the test listens");
+            axum::serve(listener, app).await.expect("it serves");
+        });
+    });
+    format!("http://{}", told.recv().expect("an address")).parse().expect("a target")
+}
+
+async fn look_up(State(store): State<Arc<Store>>, Path(code): Path<String>) -> Answer {
+    let since = store.begun.elapsed();
+    if store.fault == Fault::Stalls && since > STALL && since < 2 * STALL {
+        // The whole server, like a long collection of garbage: it has one thread.
+        std::thread::sleep(2 * STALL - since);
+    }
+    let number = (0..100).find(|number| loadtest::stock::code(*number) == code);
+    let holder = number.map(loadtest::stock::user);
+    (StatusCode::OK, Json(json!({"code": code, "holder": holder})))
+}
+
+async fn redeem(
+    State(store): State<Arc<Store>>,
+    Path(code): Path<String>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let order = body["order_ref"].as_str().unwrap_or_default().to_owned();
+    let mut asked = store.asked.lock().expect("no panic");
+    *asked += 1;
+    if store.fault == Fault::Overloaded && asked.is_multiple_of(3) {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"code": "OVERLOADED"})));
+    }
+    let mut redeemed = store.redeemed.lock().expect("no panic");
+    let by = redeemed.entry(code).or_insert_with(|| order.clone());
+    let is_first = !by.ends_with('!');
+    let mine = *by == order || by.trim_end_matches('!') == order;
+    let answer = json!({"order_ref": order});
+    match (is_first, mine) {
+        _ if store.fault == Fault::RedeemsTwice => (StatusCode::CREATED, Json(answer)),
+        (true, true) => {
+            by.push('!');
+            (StatusCode::CREATED, Json(answer))
+        }
+        (false, true) => (StatusCode::OK, Json(answer)),
+        (_, false) => (StatusCode::CONFLICT, Json(json!({"code": "ALREADY_REDEEMED"}))),
+    }
+}
+
+async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answer {
+    let user = body["user_id"].as_str().unwrap_or_default().to_owned();
+    let mut issued = store.issued.lock().expect("no panic");
+    let next = match store.fault {
+        Fault::GivesTwice => issued.len() / 2,
+        _ => issued.len(),
+    };
+    if let Some(code) = issued.get(&user) {
+        return (StatusCode::OK, Json(json!({"code": code, "holder": user})));
+    }
+    if next >= 500 {
+        return (StatusCode::CONFLICT, Json(json!({"code": "SOLD_OUT"})));
+    }
+    issued.insert(user.clone(), format!("N{next}"));
+    (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
+}
+
+fn plan(target: Target, scenario: Scenario, rate: Option<f64>) -> Plan {
+    let time = Duration::from_millis(1_500);
+    Plan {
+        target,
+        scenario,
+        ground: Ground {
+            coupons: 0..match scenario {
+                Scenario::LookUp => 100,
+                _ => 1_000_000,
+            },
+            codes: None,
+            turns: 0..1_000_000,
+            campaign: "c".into(),
+            stock: 500,
+            first_user: 0,
+            token: String::new(),
+            checked: true,
+        },
+        schedule: rate.map(|rate| Schedule::steady(rate, time)),
+        time,
+        warm_up: Duration::ZERO,
+        connections: 8,
+        senders: 2,
+        patience: Duration::from_secs(20),
+    }
+}
+
+#[test]
+fn faults_are_found() {
+    for (fault, scenario, is_wrong) in [
+        (Fault::Nothing, Scenario::Redeem, false),
+        (Fault::Overloaded, Scenario::Redeem, false),
+        (Fault::RedeemsTwice, Scenario::Redeem, true),
+        (Fault::Nothing, Scenario::IssueRush, false),
+        (Fault::GivesTwice, Scenario::IssueRush, true),
+    ] {
+        let report = run(&plan(server(fault), scenario, None)).expect("a run");
+        assert_eq!(report.wrong > 0, is_wrong, "{fault:?}: {report}");
+        assert!(report.latency.count > 0, "{fault:?}: {report}");
+        let refused: u64 = report.refused.values().sum();
+        assert_eq!(refused > 0, fault == Fault::Overloaded, "{fault:?}: {report}");
+    }
+}
+
+/// Whoever came while the server stood still has waited, and not only the eight who had a
+/// connection.
+#[test]
+fn nothing_is_omitted() {
+    let rate = 400.0;
+    let came_in_it = (rate * STALL.as_secs_f64()) as u64;
+    let report = run(&plan(server(Fault::Stalls), Scenario::LookUp, Some(rate))).expect("a run");
+    let waited: u64 = report
+        .intervals
+        .iter()
+        .filter(|interval| interval.latency.max > STALL.as_secs_f64() * 1_000.0 / 2.0)
+        .map(|interval| interval.latency.count)
+        .sum();
+    assert!(waited >= came_in_it / 2, "{waited} of {came_in_it}: {report}");
+    // Half a second of 1.5 s was slow, so the ninetieth percentile says so.
+    assert!(report.latency.p90 > STALL.as_secs_f64() * 1_000.0 / 4.0, "{report}");
+    let closed = run(&plan(server(Fault::Stalls), Scenario::LookUp, None)).expect("a run");
+    assert!(closed.latency.p99 < report.latency.p90, "a closed loop does not see it: {closed}");
+}
