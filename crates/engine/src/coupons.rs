@@ -163,7 +163,11 @@ impl Engine {
         }
         let sight = match self.find(text).await? {
             Found::Coupon(address) => self.hot.read(&address).await?,
-            Found::Shared { campaign } => self.newest_of(caller, user.clone(), campaign).await?,
+            // A page over both tiers is a future of 10 KB: boxed, it is not copied about by those
+            // who ask for one coupon.
+            Found::Shared { campaign } => {
+                Box::pin(self.newest_of(caller, user.clone(), campaign)).await?
+            }
         };
         let named = |sight: &Sight| user.is_none() || sight.coupon.holder() == user.as_ref();
         let seen = sight.filter(named).and_then(|sight| self.view(caller, &sight));

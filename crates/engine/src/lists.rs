@@ -78,7 +78,7 @@ impl Engine {
         }
         let limit = ask.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
         let query = PageQuery { scope, filter, order: ask.order, after: ask.after, limit };
-        let page = self.page(query).await?;
+        let page = Box::pin(self.page(query)).await?;
         let coupons = page.sights.iter().filter_map(|sight| self.view(caller, sight)).collect();
         Ok(ListView { coupons, next: page.next })
     }

@@ -351,27 +351,23 @@ pub(super) fn run_of(
 }
 
 pub(super) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    let found = txn
-        .statement("SELECT kind, campaign, batch, shelf_day FROM directory WHERE code = ?1")?
-        .query_row([code.as_str()], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, Option<i64>>(2)?,
-                row.get::<_, Option<i32>>(3)?,
-            ))
-        })
-        .optional()?;
-    let Some((kind, campaign, batch, day)) = found.filter(|(kind, ..)| kind != "gone") else {
-        return Ok(None);
-    };
-    let campaign = txn.campaign_at(campaign)?.terms.id.clone();
-    match (kind.as_str(), batch, day) {
-        ("shared", _, _) => Ok(Some(Entry::Shared { campaign })),
-        ("coupon", Some(batch), Some(day)) => {
-            let batch = txn.batch_at(batch)?.id;
-            Ok(Some(Entry::Coupon { day: Day(day), owner: Owner { campaign, batch } }))
+    txn.statement(
+        "SELECT directory.kind, campaign.campaign_id, batch.batch_id, directory.shelf_day \
+         FROM directory \
+         JOIN campaign ON campaign.number = directory.campaign \
+         LEFT JOIN batch ON batch.number = directory.batch \
+         WHERE directory.code = ?1 AND directory.kind <> 'gone'",
+    )?
+    .query_row([code.as_str()], |row| {
+        let campaign = rows::parsed(row, 1)?;
+        let batch = rows::parsed_or_null(row, 2)?;
+        match (row.get_ref(0)?.as_str()?, batch, row.get::<_, Option<i32>>(3)?) {
+            ("shared", _, _) => Ok(Entry::Shared { campaign }),
+            ("coupon", Some(batch), Some(day)) => {
+                Ok(Entry::Coupon { day: Day(day), owner: Owner { campaign, batch } })
+            }
+            (kind, _, _) => Err(super::failure::damaged("kind", kind)),
         }
-        (kind, _, _) => Err(super::failure::damaged("kind", kind)),
-    }
+    })
+    .optional()
 }

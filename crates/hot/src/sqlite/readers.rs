@@ -171,7 +171,11 @@ mod tests {
         let its = Arc::clone(&readers);
         let slow = tokio::spawn(async move {
             for _ in 0..SLOW_MIN {
-                let slept = its.point(|_| Ok(std::thread::sleep(2 * SLOW))).await;
+                let slept = its.point(|_| {
+                    std::thread::sleep(2 * SLOW);
+                    Ok(())
+                });
+                let slept = slept.await;
                 slept.expect("read");
             }
         });
