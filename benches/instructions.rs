@@ -19,7 +19,7 @@ use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
 use hot::sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -93,13 +93,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        body: String,
-        kind: &str,
-    ) -> Result<Value, Failure> {
+    async fn ask(&self, method: &str, path: &str, body: String, kind: &str) -> Result<(), Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -109,10 +103,9 @@ impl Caller {
         let answer = self.app.clone().oneshot(request).await?;
         let status = answer.status();
         let bytes = answer.into_body().collect().await?.to_bytes();
-        let value = serde_json::from_slice(&bytes)?;
         match status.is_success() {
-            true => Ok(value),
-            false => Err(format!("{method} {path}: {status} {value}").into()),
+            true => Ok(()),
+            false => Err(format!("{method} {path}: {status} {bytes:?}").into()),
         }
     }
 }

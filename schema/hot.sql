@@ -106,7 +106,8 @@ CREATE TABLE coupon (
     order_ref       TEXT,
     -- JSON: {by, order, operation, since, until}.
     hold            TEXT,
-    -- One JSON object a line, oldest first; at most 32.
+    -- One line each, oldest first, at most 32: kind, at, actor, operation, user, reference, reason,
+    -- expires_at and time_zone, apart by tabs. Blanks at the end are room for the redemption.
     events          TEXT NOT NULL,
     -- Whether so much has happened to it that an issue and a redemption have no room any more.
     worn            INTEGER NOT NULL,

@@ -356,8 +356,8 @@ const HARMS: &[Harm] = &[
     (
         "a changed event",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, '\"user\":\"ann\"', \
-                       '\"user\":\"amy\"') WHERE code = ";
+            let sql = "UPDATE coupon SET events = replace(events, char(9) || 'ann', \
+                       char(9) || 'amy') WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
         &["row-not-its-events", "claim-missing", "claim-of-another"],
@@ -366,8 +366,8 @@ const HARMS: &[Harm] = &[
     (
         "an event changed in the middle of a history",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, '\"kind\":\"redemption_cancelled\"', \
-                       '\"kind\":\"voided\"') WHERE code = ";
+            let sql = "UPDATE coupon SET events = replace(events, 'redemption_cancelled', \
+                       'voided') WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.cancelled));
         },
         &["events-unlawful"],
@@ -376,7 +376,7 @@ const HARMS: &[Harm] = &[
     (
         "an event that cannot be read",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, '{', '[') WHERE code = ";
+            let sql = "UPDATE coupon SET events = replace(events, char(9), ' ') WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
         &["row-unreadable"],

@@ -16,6 +16,7 @@ mod coupons;
 mod days;
 mod examine;
 mod failure;
+mod history;
 mod import;
 mod keeper;
 mod list;

@@ -208,18 +208,16 @@ fn kept_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Res
     let sql = concat!(
         "SELECT ",
         rows::coupon_columns!(),
-        ", number FROM coupon WHERE number > ?1 ORDER BY number LIMIT ?2"
+        " FROM coupon WHERE number > ?1 ORDER BY number LIMIT ?2"
     );
     let mut statement = txn.statement(sql)?;
-    let found = statement.query_map(params![after, limit as i64], |row| {
-        Ok((row.get::<_, i64>(11)?, rows::coupon_row(row)?))
-    })?;
+    let found = statement.query_map(params![after, limit as i64], rows::coupon_row)?;
     let (mut items, mut last) = (Vec::with_capacity(limit), after);
     for one in found {
-        let (number, row) = one?;
+        let row = one?;
+        last = row.number;
         let Located { day, coupon, .. } = located(txn, row)?;
         items.push(Item::Coupon { day, coupon: Box::new(coupon) });
-        last = number;
     }
     let next = if items.len() == limit { last.to_string() } else { STUBS.to_owned() };
     Ok(Page { items, next: Some(next) })
@@ -537,9 +535,16 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     }
     let genesis = coupon.genesis();
     let (campaign, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
-    let (coupon, tier) = (coupon.clone(), Tier::Hot);
-    let located =
-        Located { coupon, campaign, batch, batch_paused: false, day, tier, frozen: false };
+    let located = Located {
+        coupon: coupon.clone(),
+        campaign,
+        batch,
+        batch_paused: false,
+        day,
+        tier: Tier::Hot,
+        frozen: false,
+        number: None,
+    };
     insert(txn, &located, &located.coupon, day)
 }
 

@@ -17,6 +17,7 @@ use rusqlite::{OptionalExtension, params};
 use super::claims::{self, Claim, NewEntry};
 use super::days;
 use super::failure::Elsewhere;
+use super::history;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::deciding::{
@@ -36,6 +37,8 @@ pub(super) struct Located {
     pub(super) tier: Tier,
     /// Whether its shelf is sealed, or it lies in cold: nothing changes it any more.
     pub(super) frozen: bool,
+    /// Of its row, where it has one.
+    pub(super) number: Option<i64>,
 }
 
 impl Located {
@@ -185,7 +188,16 @@ fn archived(
     let batch = txn.batch_number(campaign.number, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let coupon = coupon.clone();
-    Ok(Some(Located { coupon, campaign, batch, batch_paused, day, tier: Tier::Cold, frozen: true }))
+    Ok(Some(Located {
+        coupon,
+        campaign,
+        batch,
+        batch_paused,
+        day,
+        tier: Tier::Cold,
+        frozen: true,
+        number: None,
+    }))
 }
 
 /// The coupon with a row on the shelf `day`.
@@ -206,11 +218,11 @@ pub(super) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<L
     let campaign = txn.campaign_at(row.campaign)?;
     let batch_number = row.batch;
     let batch = txn.batch_at(batch_number)?;
-    let day = row.day;
+    let (day, number) = (row.day, Some(row.number));
     let coupon = row.into_coupon(&campaign, &batch);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
     let (batch, tier) = (batch_number, Tier::Hot);
-    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen })
+    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen, number })
 }
 
 /// A minted coupon that has no row.
@@ -244,7 +256,7 @@ pub(super) fn untouched_of(
     });
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
     let (batch, tier) = (number, Tier::Hot);
-    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen })
+    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen, number: None })
 }
 
 /// What `change` does to the coupon at `address`.
@@ -345,7 +357,7 @@ pub(super) fn insert(
         redeemed_at(coupon).map(|at| at.0),
         order_ref(coupon),
         coupon.hold().map(rows::hold_to_json),
-        rows::events_to_json(coupon.events()),
+        history::to_text(coupon),
         is_worn(coupon),
         genesis.created_at.0,
         coupon.modified_at().0,
@@ -363,13 +375,13 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         true => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
              order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9 \
-             WHERE shelf_day = ?10 AND code = ?11 AND version = ?12"
+             WHERE number = ?10 AND version = ?11"
         }
         false => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
              order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9, \
-             holder = ?13, expires_at = ?14 \
-             WHERE shelf_day = ?10 AND code = ?11 AND version = ?12"
+             holder = ?12, expires_at = ?13 \
+             WHERE number = ?10 AND version = ?11"
         }
     };
     let mut statement = txn.statement(sql)?;
@@ -380,11 +392,10 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         redeemed_at(after).map(|at| at.0),
         order_ref(after),
         after.hold().map(rows::hold_to_json),
-        rows::events_to_json(after.events()),
+        history::to_text(after),
         is_worn(after),
         after.modified_at().0,
-        before.day.0,
-        after.code().as_str(),
+        before.number,
         signed(before.coupon.version()),
     ];
     let holder = after.holder().map(UserId::as_str);

@@ -120,6 +120,7 @@ impl Into<'_> {
             day,
             tier: Tier::Hot,
             frozen: false,
+            number: None,
         };
         insert(txn, &located, &located.coupon, day)?;
         txn.count_arrivals(self.campaign.number, self.batch, 1);

@@ -2,9 +2,9 @@
 //!
 //! A checkpoint inside a commit makes that commit wait 16 ms at the 99th percentile with small
 //! logs and 140 ms with large ones; a log that is never reset grows without end under steady load
-//! (both measured). So a passive pass runs every [`PASS_EVERY`], and when the log is long and the
-//! last pass left little, the writer is held for one last small pass: the next commit then begins
-//! the log anew.
+//! (both measured). So a passive pass runs every [`BUSY_EVERY`] while there are commits, and when
+//! the log is long and the last pass left little, the writer is held for one last small pass: the
+//! next commit then begins the log anew.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -22,8 +22,13 @@ use super::schema::{OpenError, open_reader};
 use super::turnstile::Turnstile;
 use super::txn::Txn;
 
-/// Time between two passes.
-const PASS_EVERY: Duration = Duration::from_millis(50);
+/// Time between two passes while there are commits. The commits wait for the sync of what a pass
+/// has written, so it is short: at 12,000 redeems a second the 99th percentile was 7 ms with 10 ms
+/// here, 23 with 50, 48 with 200; shorter ones cost throughput.
+const BUSY_EVERY: Duration = Duration::from_millis(10);
+
+/// Time between two passes while there are none.
+const IDLE_EVERY: Duration = Duration::from_millis(50);
 
 /// The log is begun anew from so many pages on: 64 MiB.
 const LOG_PAGES: i64 = 16_000;
@@ -31,14 +36,13 @@ const LOG_PAGES: i64 = 16_000;
 /// A pass that left no more than so many pages has caught up; the rest takes a millisecond.
 const LEFT_PAGES: i64 = 1_000;
 
-/// Passes between two looks at the settings: every process knows of a new one after half a second.
-const SETTINGS_EVERY: u32 = 10;
+/// Time between two looks at the settings.
+const SETTINGS_EVERY: Duration = Duration::from_millis(500);
 
 /// How long after a setting was written every process knows it: twice the time between two looks.
 pub(super) const SETTINGS_KNOWN: Duration = Duration::from_secs(1);
 
-const _: () =
-    assert!(SETTINGS_KNOWN.as_millis() >= 2 * PASS_EVERY.as_millis() * SETTINGS_EVERY as u128);
+const _: () = assert!(SETTINGS_KNOWN.as_millis() >= 2 * SETTINGS_EVERY.as_millis());
 
 /// The setting that says that there are foreign codes of 16 or more characters.
 pub(super) const LONG_CODES: &str = "long_codes";
@@ -95,37 +99,42 @@ impl Drop for Keeper {
 
 impl Rounds {
     fn go(self, stopped: &Receiver<()>) {
-        let mut round = 0_u32;
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PASS_EVERY) {
-            round = round.wrapping_add(1);
+        let (mut wait, mut log) = (IDLE_EVERY, (0, 0));
+        let mut looked = Instant::now();
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
             // Before the pass, which may have to wait or fail where the disk is full.
-            if round.is_multiple_of(SETTINGS_EVERY)
-                && let Err(error) = self.look_at_settings()
-            {
-                tracing::warn!(error = %error, "the settings could not be read");
+            if looked.elapsed() >= SETTINGS_EVERY {
+                looked = Instant::now();
+                if let Err(error) = self.look_at_settings() {
+                    tracing::warn!(error = %error, "the settings could not be read");
+                }
             }
-            if let Err(error) = self.pass() {
+            wait = IDLE_EVERY;
+            match self.pass() {
+                Ok(found) if found != log => (wait, log) = (BUSY_EVERY, found),
+                Ok(_) => {}
                 // The log stays as it is and the next round tries again.
-                tracing::warn!(error = %error, "a checkpoint failed");
+                Err(error) => tracing::warn!(error = %error, "a checkpoint failed"),
             }
         }
     }
 
-    fn pass(&self) -> rusqlite::Result<()> {
+    /// Carries over what it can; the pages in the log, and those already carried over.
+    fn pass(&self) -> rusqlite::Result<(i64, i64)> {
         let (pages, done) = self.checkpoint()?;
         if pages < LOG_PAGES || pages - done > LEFT_PAGES {
-            return Ok(());
+            return Ok((pages, done));
         }
         // What the kernel still has to write goes out while others may write.
         if let Err(error) = self.file.sync_all() {
             tracing::warn!(error = %error, "the database file could not be synced");
-            return Ok(());
+            return Ok((pages, done));
         }
         match self.turnstile.enter() {
-            Ok(_held) => self.checkpoint().map(drop),
+            Ok(_held) => self.checkpoint(),
             Err(error) => {
                 tracing::warn!(error = %error, "the turnstile is out of order");
-                Ok(())
+                Ok((pages, done))
             }
         }
     }

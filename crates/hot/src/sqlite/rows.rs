@@ -6,7 +6,6 @@ use std::str::FromStr;
 use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun, Tally};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis, Hold};
-use coupon::flat::Flat;
 use coupon::ids::{CampaignId, OperationId};
 use coupon::imported::Standing;
 use coupon::time::{Day, Millis};
@@ -14,6 +13,7 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
 use super::failure::damaged;
+use super::history;
 use super::txn::{BatchHere, CampaignHere};
 use crate::standing_text;
 
@@ -33,7 +33,7 @@ macro_rules! batch_columns {
 macro_rules! coupon_columns {
     () => {
         "shelf_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
-         created_at, modified_at"
+         created_at, modified_at, number"
     };
 }
 pub(super) use {batch_columns, campaign_columns, coupon_columns};
@@ -125,6 +125,8 @@ pub(super) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Ba
 
 /// Where a coupon's row lies and whose it is, before the coupon itself is made of it.
 pub(super) struct CouponRow {
+    /// In this file.
+    pub(super) number: i64,
     pub(super) day: Day,
     pub(super) campaign: i64,
     pub(super) batch: i64,
@@ -150,9 +152,10 @@ pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
         valid_from: Millis(row.get(5)?),
         made_expires_at: Millis(row.get(6)?),
         hold,
-        events: events_from_json(row.get_ref(8)?.as_str()?)?,
+        events: history::from_text(row.get_ref(8)?.as_str()?)?,
         created_at: Millis(row.get(9)?),
         modified_at: Millis(row.get(10)?),
+        number: row.get(11)?,
     })
 }
 
@@ -171,75 +174,8 @@ impl CouponRow {
     }
 }
 
-/// An event as it stands in the row; what a kind does not have is left out.
-#[derive(Serialize, Deserialize)]
-struct EventText<'a> {
-    kind: Cow<'a, str>,
-    at: i64,
-    #[serde(borrow)]
-    actor: Cow<'a, str>,
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    user: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    reference: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    time_zone: Option<Cow<'a, str>>,
-}
-
-/// The history as JSON, one event a line.
-pub(super) fn events_to_json(events: &[Event]) -> String {
-    let mut text = String::with_capacity(events.len() * 128);
-    for event in events {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&json(&event_text(event)));
-    }
-    text
-}
-
-fn event_text(event: &Event) -> EventText<'_> {
-    let flat = Flat::of(event);
-    EventText {
-        kind: flat.kind.into(),
-        at: flat.at.0,
-        actor: flat.actor.into(),
-        operation: format!("{:032x}", flat.operation.0).into(),
-        user: flat.user.map(Cow::from),
-        reference: flat.reference.map(Cow::from),
-        reason: flat.reason.map(Cow::from),
-        expires_at: flat.expires_at.map(|at| at.0),
-        time_zone: flat.time_zone.map(Cow::from),
-    }
-}
-
-fn events_from_json(text: &str) -> rusqlite::Result<Vec<Event>> {
-    text.lines().map(event_from_json).collect()
-}
-
-fn event_from_json(line: &str) -> rusqlite::Result<Event> {
-    let text: EventText<'_> = serde_json::from_str(line).map_err(|why| damaged("events", why))?;
-    let flat = Flat {
-        kind: &text.kind,
-        at: Millis(text.at),
-        actor: &text.actor,
-        operation: operation(&text.operation)?,
-        user: text.user.as_deref(),
-        reference: text.reference.as_deref(),
-        reason: text.reason.as_deref(),
-        expires_at: text.expires_at.map(Millis),
-        time_zone: text.time_zone.as_deref(),
-    };
-    flat.into_event().map_err(|why| damaged("events", why))
-}
-
-fn operation(text: &str) -> rusqlite::Result<OperationId> {
+/// 32 hexadecimal digits.
+pub(super) fn operation(text: &str) -> rusqlite::Result<OperationId> {
     let number = u128::from_str_radix(text, 16).map_err(|why| damaged("operation", why))?;
     Ok(OperationId(number))
 }
