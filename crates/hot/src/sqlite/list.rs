@@ -83,7 +83,7 @@ fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, 
     };
     let columns = rows::coupon_columns!();
     let sql = format!(
-        "SELECT {columns}, number, expires_at, state, issued_at, redeemed_at FROM coupon \
+        "SELECT {columns}, expires_at, state, issued_at, redeemed_at FROM coupon \
          WHERE {wheres} ORDER BY {order}"
     );
     Ok(Some((sql, values)))

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# A rehearsal at a growing scale: each step of a coupon's way, timed on stores of so many coupons.
+#
+#   benches/scale.sh 100000 1000000 10000000
+#
+# prints one row a size, as in docs/scale.md. Each store is made in a folder below TMPDIR and
+# removed; a million coupons take about a gigabyte there while it runs.
+#
+# Of every size are made: as many live coupons, issued to as many users, which are looked at by HTTP;
+# and as many of one day that is over, a tenth of them redeemed, which `compact` moves to cold.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$#" -gt 0 ] || set -- 100000 1000000
+for program in curl awk; do
+    command -v "$program" >/dev/null || { echo "scale: needs $program" >&2; exit 1; }
+done
+cargo build --release --locked --quiet --package=couponry --package=loadtest
+bin="${CARGO_TARGET_DIR:-target}/release"
+url=http://127.0.0.1:9931
+folder=$(mktemp -d)
+served=
+ended() {
+    [ -z "$served" ] || kill "$served" 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap ended EXIT
+
+now() { date +%s%N; }
+# per COUNT NANOSECONDS: how many a second.
+per() { awk -v count="$1" -v ns="$2" 'BEGIN { printf "%d", count / (ns / 1e9) }'; }
+# of COUNT BYTES: bytes each.
+of() { awk -v count="$1" -v bytes="$2" 'BEGIN { printf "%.0f", bytes / count }'; }
+bytes_in() { du -sb "$1" | cut -f1; }
+status() { awk -v name="$1:" '$1 == name { printf "%d", $2 / 1024 }' "/proc/$served/status"; }
+
+started() { # milliseconds until it is ready, into `ready`
+    local begun
+    begun=$(now)
+    "$bin/couponry" serve --listen 127.0.0.1:9931 --compact-every 0 >"$folder/serve.log" 2>&1 &
+    served=$!
+    until curl -sf "$url/readyz" >/dev/null 2>&1; do
+        kill -0 "$served" 2>/dev/null || { cat "$folder/serve.log" >&2; exit 1; }
+        sleep 0.005
+    done
+    ready=$((($(now) - begun) / 1000000))
+}
+stopped() {
+    kill "$served"
+    wait "$served" || true
+    served=
+}
+
+# Coupons of one day in June that nobody can change any more.
+over() {
+    awk -v count="$1" 'BEGIN {
+        print "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref"
+        for (n = 0; n < count; n++) {
+            code = sprintf("OVER%011d", (n * 7368787) % 99999999977)
+            if (n % 10) printf "%s,2026-06-01,2026-06-30,available,,,\n", code
+            else printf "%s,2026-06-01,2026-06-30,redeemed,u%d,2026-06-15T12:00:00Z,o%d\n", code, n, n
+        }
+    }'
+}
+
+echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | start, ms | idle, then under load, MiB | compact, rows/s | cold, bytes each | verify, items/s |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
+for count in "$@"; do
+    export COUPONRY_DATA="$folder/$count" COUPONRY_URL=$url
+    started
+    COUPONRY_TOKEN=$("$bin/couponry" token --role admin)
+    export COUPONRY_TOKEN
+    load() { "$bin/couponry-load" "$@" --closed --seconds 5 --coupons "$count" 2>&1; }
+    rate() { sed -n 's/.* right answers in .*: \([0-9]*\) a second.*/\1/p' "$folder/run"; }
+    load redeem >"$folder/run" || { cat "$folder/run" >&2; exit 1; }
+    import=$(sed -n 's/.* coupons imported in .*: \([0-9]*\) lines a second.*/\1/p' "$folder/run")
+    redeem=$(rate)
+    load look-up --prepared >"$folder/run" || { cat "$folder/run" >&2; exit 1; }
+    lookup=$(rate)
+    under_load=$(status VmHWM)
+    stopped
+    hot=$(of "$count" "$(bytes_in "$COUPONRY_DATA/hot.db")")
+    started
+    idle=$(status VmRSS)
+    stopped
+
+    "$bin/couponry" campaign create --campaign-id over --stock 0 --expires-on 2027-12-31 >/dev/null
+    over "$count" >"$folder/over.csv"
+    "$bin/couponry" import --campaign over --batch over "$folder/over.csv" >"$folder/run" 2>&1 ||
+        { cat "$folder/run" >&2; exit 1; }
+    rm "$folder/over.csv"
+    begun=$(now)
+    "$bin/couponry" compact >"$folder/run" 2>&1 || { cat "$folder/run" >&2; exit 1; }
+    compact=$(per "$count" $(($(now) - begun)))
+    cold=$(of "$count" "$(bytes_in "$COUPONRY_DATA/cold")")
+    begun=$(now)
+    "$bin/couponry" verify >"$folder/run" 2>&1 || { cat "$folder/run" >&2; exit 1; }
+    verify=$(per $((2 * count)) $(($(now) - begun)))
+    echo "| $count | $import | $hot | $redeem | $lookup | $ready | $idle, $under_load | $compact | $cold | $verify |"
+    rm -rf "$COUPONRY_DATA"
+done
