@@ -50,14 +50,19 @@ stopped() {
     served=
 }
 
-# Coupons of one day in June that nobody can change any more.
+# Coupons of one day in June that nobody can change any more, with codes and users at random, since
+# neither compresses.
 over() {
     awk -v count="$1" 'BEGIN {
+        srand(7)
+        letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
         print "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref"
         for (n = 0; n < count; n++) {
-            code = sprintf("OVER%011d", (n * 7368787) % 99999999977)
+            code = ""
+            for (at = 0; at < 12; at++) code = code substr(letters, 1 + int(rand() * 32), 1)
             if (n % 10) printf "%s,2026-06-01,2026-06-30,available,,,\n", code
-            else printf "%s,2026-06-01,2026-06-30,redeemed,u%d,2026-06-15T12:00:00Z,o%d\n", code, n, n
+            else printf "%s,2026-06-01,2026-06-30,redeemed,u%.0f,2026-06-%02dT%02d:%02d:%02dZ,%.0f\n",
+                code, rand() * 1e9, 1 + rand() * 28, rand() * 24, rand() * 60, rand() * 60, rand() * 1e11
         }
     }'
 }

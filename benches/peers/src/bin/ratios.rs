@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --package=peers --bin=ratios`, after
 //! `cargo build --release --package=couponry --package=peers`. Five rounds; in each every pair is
-//! measured once, one after the other, so that what the machine does besides meets both. What is
-//! kept is the median of the rounds' ratios, with the lowest and the highest.
+//! measured once, one after the other, each when the one before has come to rest, so that what the
+//! machine does besides meets both. What is kept is the median of the rounds' ratios, with the lowest and the highest.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -47,9 +47,10 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of one measurement
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Coupons that each store begins with
+    /// Coupons that each store begins with; a round redeems some 20,000 for each second of four
+    /// measurements
     #[arg(long, default_value_t = 2_000_000)]
     coupons: u64,
     /// Only the rows whose name contains this
@@ -216,6 +217,7 @@ impl Bench {
         connections: usize,
         rate: Option<f64>,
     ) -> Result<Report, Failure> {
+        wait_for_idle();
         let warm_up = Duration::from_secs(1);
         let time = warm_up + Duration::from_secs_f64(self.arguments.seconds);
         let campaign = match scenario {
@@ -283,6 +285,33 @@ impl Bench {
 /// Of a first-come campaign: more than a measurement takes, and a pool of so many codes is made in
 /// a few seconds.
 const STOCK: u64 = 300_000;
+
+/// Waits until the machine has nothing else to do, but a minute at most: a server that was measured
+/// a moment ago may still vacuum, or rewrite its log, and would take from the next one.
+fn wait_for_idle() {
+    const LOOK: Duration = Duration::from_millis(500);
+    const IDLE_SHARE: f64 = 0.9;
+    let begun = Instant::now();
+    let mut before = processor_ticks();
+    while begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(LOOK);
+        let now = processor_ticks();
+        let (idle, all) = (now.0 - before.0, now.1 - before.1);
+        if idle / all.max(1.0) >= IDLE_SHARE {
+            return;
+        }
+        before = now;
+    }
+    println!("the machine does not come to rest: what follows is of a busy one");
+}
+
+/// Of all processors since the machine was started: idle, and all. Waiting for a disk is not idle.
+fn processor_ticks() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+    (ticks.get(3).copied().unwrap_or_default(), ticks.iter().sum())
+}
 
 fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
@@ -361,6 +390,7 @@ fn main() -> Result<(), Failure> {
         if bench.wants("import / COPY") {
             let from = 10_000_000_000 + round as u64 * IMPORTED;
             let rate = |side: &Side| -> Result<f64, Failure> {
+                wait_for_idle();
                 let mut ready = Ready::new(side.target.clone(), &side.admin);
                 let imported = bench.runtime.block_on(ready.coupons(from, from + IMPORTED, |_| ()));
                 Ok(imported?.per_second)
