@@ -177,14 +177,14 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
         if issues && !is_import && !arguments.unchecked {
             ready.campaign(&campaign, arguments.stock).await?;
         }
-        if needs_coupons && arguments.minted {
-            ready.campaign(CAMPAIGN, MINTED_MAX).await?;
-            codes = Some(Arc::new(ready.minted(first, end, arguments.connections as u64).await?));
-        }
-        if arguments.prepared || arguments.minted || !needs_coupons {
+        if !needs_coupons || arguments.prepared && !arguments.minted {
             return Ok(None);
         }
         ready.campaign(CAMPAIGN, MINTED_MAX).await?;
+        if arguments.minted {
+            codes = Some(Arc::new(ready.minted(first, end, arguments.connections as u64).await?));
+            return Ok(None);
+        }
         let told = |count: u64| {
             eprint!("\r{count} of {} coupons imported", end - first);
             let _unseen = std::io::stderr().flush();

@@ -16,7 +16,7 @@ use tokio::sync::{AcquireError, Semaphore};
 
 use super::failure::{before_commit, caught};
 use super::schema::{OpenError, open_reader};
-use super::txn::Txn;
+use super::txn::{Txn, bound, roll_back};
 use crate::HotError;
 
 /// Connections of one process: more than the cores of the machines it is built for, so that one
@@ -125,16 +125,10 @@ fn on_snapshot<T>(
     conn: &Connection,
     body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
 ) -> Result<T, HotError> {
-    let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut it| it.execute([]));
-    run("BEGIN").map_err(before_commit)?;
+    bound(conn, "BEGIN").map_err(before_commit)?;
     let result = caught(|| body(&Txn::new(conn)));
-    // Nothing was written; ending the snapshot lets the log be reset. Where a read has failed
-    // SQLite may have ended it by itself.
-    if !conn.is_autocommit()
-        && let Err(error) = run("ROLLBACK")
-    {
-        tracing::error!(error = %error, "a snapshot was not ended");
-    }
+    // Nothing was written; ending the snapshot lets the log be reset.
+    roll_back(conn);
     result.map_err(before_commit)
 }
 

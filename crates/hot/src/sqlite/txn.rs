@@ -64,6 +64,20 @@ struct Seen {
     arrivals: RefCell<BTreeMap<i64, i64>>,
 }
 
+/// One of the statements around a transaction, which each connection prepares once.
+pub(super) fn bound(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Ends a transaction without a trace. SQLite may have ended it by itself where something failed.
+pub(super) fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = bound(conn, "ROLLBACK")
+    {
+        tracing::error!(error = %error, "a rollback failed");
+    }
+}
+
 impl<'a> Txn<'a> {
     pub(super) fn new(conn: &'a Connection) -> Txn<'a> {
         Txn { conn, seen: Rc::default(), told: None, wanted: RefCell::default() }

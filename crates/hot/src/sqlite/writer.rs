@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::failure::{at_commit, before_commit, caught};
 use super::turnstile::Turnstile;
-use super::txn::Txn;
+use super::txn::{Txn, bound, roll_back};
 use crate::HotError;
 
 /// Longest wait for a group to fill. Measured: longer gains nothing, shorter splits groups.
@@ -286,8 +286,7 @@ impl Ended {
 }
 
 fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
-    let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-    begun.map_err(|error| Ended::All(before_commit(error)))?;
+    bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
     let ended = run_all(conn, jobs);
     if ended.is_err() {
         roll_back(conn);
@@ -304,16 +303,7 @@ fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
         caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
     }
     txn.flush().map_err(|error| Ended::All(before_commit(error)))?;
-    let committed = conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-    committed.map(drop).map_err(|error| Ended::All(at_commit(error)))
-}
-
-fn roll_back(conn: &Connection) {
-    if !conn.is_autocommit()
-        && let Err(error) = conn.execute_batch("ROLLBACK")
-    {
-        tracing::error!(error = %error, "a rollback failed");
-    }
+    bound(conn, "COMMIT").map_err(|error| Ended::All(at_commit(error)))
 }
 
 /// The same error once more, for the next caller of the group.
