@@ -71,8 +71,8 @@ impl<'a> Part<'a> {
         let mut wrong = self.wrong_numbers(at_rest);
         wrong.extend(at_rest.iter().filter_map(|it| self.wrong_holders(it)));
         wrong.extend(self.wrong_names());
-        let codes: Vec<&str> = at_rest.iter().map(|it| it.code.as_str()).collect();
-        wrong.extend(self.asked.iter().filter_map(|it| self.wrong_refusal(it, &codes)));
+        wrong.extend(self.wrong_sold_out(at_rest));
+        wrong.extend(self.asked.iter().filter_map(|it| self.wrong_refusal(it)));
         wrong
     }
 
@@ -109,7 +109,13 @@ impl<'a> Part<'a> {
         if revoked > ours.len() {
             return Some(format!("revoked {revoked} times, by us {}: {it:?}", ours.len()));
         }
-        for user in self.told.get(it.code.as_str()).into_iter().flatten() {
+        let told = self.told.get(it.code.as_str());
+        if let Some(holder) = it.holder.as_deref()
+            && !told.is_some_and(|told| told.contains(holder))
+        {
+            return Some(format!("{holder} was never told that he has it: {it:?}"));
+        }
+        for user in told.into_iter().flatten() {
             let is_taken = ours.iter().any(|revoked| revoked.user == **user);
             if it.holder.as_deref() != Some(*user) && !is_taken {
                 return Some(format!("{user} was told that he has it and does not: {it:?}"));
@@ -131,15 +137,33 @@ impl<'a> Part<'a> {
         twice.map(|(name, codes)| format!("{name:?} has {codes:?}")).collect()
     }
 
-    fn wrong_refusal(&self, it: &Asked, codes: &[&str]) -> Option<String> {
+    /// Nobody is told that nothing is left while something is; once for each code that was.
+    fn wrong_sold_out(&self, at_rest: &[AtRest]) -> Vec<String> {
+        let refused = || {
+            self.asked.iter().filter(|it| it.answer.as_ref().is_err_and(|word| word == "SOLD_OUT"))
+        };
+        let of_code = |it: &AtRest| {
+            let code = it.code.as_str();
+            let wrong: Vec<_> =
+                refused().filter(|it| self.was_there(code, it.begun, it.ended)).collect();
+            let first = wrong.iter().min_by_key(|it| it.begun)?;
+            let takers = self.told.get(code).into_iter().flatten();
+            let takers: Vec<_> = takers.flat_map(|user| &self.of_user[user]).collect();
+            let (count, revoked) = (wrong.len(), self.revoked.get(code));
+            Some(format!(
+                "{count} were told SOLD_OUT while {code} was there, first {first:?}; \
+                 revoked: {revoked:?}; its holders asked: {takers:?}"
+            ))
+        };
+        at_rest.iter().filter_map(of_code).collect()
+    }
+
+    fn wrong_refusal(&self, it: &Asked) -> Option<String> {
         let word = it.answer.as_ref().err()?;
         match word.as_str() {
-            "SOLD_OUT" => {
-                let left = codes.iter().find(|code| self.was_there(code, it.begun, it.ended))?;
-                Some(format!("{:?} was told SOLD_OUT while {left} was there", it.ask))
-            }
+            "SOLD_OUT" => None,
             "LIMIT_PER_USER" => {
-                let had = codes.iter().filter(|code| self.may_have_had(it, code)).count();
+                let had = self.told.keys().filter(|code| self.may_have_had(it, code)).count();
                 let limit = self.campaign.limit;
                 let user = it.ask.user.as_str();
                 let ours = |by: &&&Revoked| by.user == user;
@@ -159,13 +183,14 @@ impl<'a> Part<'a> {
     }
 
     /// Whether a code was certainly to be had all the time from `begun` to `ended`: nobody who was
-    /// ever told that he has it had asked for anything since the last one gave it back.
+    /// ever told that he has it had asked for anything since the last one began to give it back. By
+    /// when that is answered, which takes long from a service that stood still, it may be another's.
     fn was_there(&self, code: &str, begun: Instant, ended: Instant) -> bool {
         let revoked = self.revoked.get(code).map_or(&[][..], Vec::as_slice);
         let before = revoked.iter().filter(|it| it.begun < ended).max_by_key(|it| it.begun);
         let since = match before {
             None => None,
-            Some(it) if it.is_certain && it.ended < begun => Some(it.ended),
+            Some(it) if it.is_certain && it.ended < begun => Some(it.begun),
             Some(_) => return false,
         };
         let takers = self.told.get(code).into_iter().flatten();
@@ -235,15 +260,28 @@ mod tests {
     #[test]
     fn what_is_wrong_is_found() {
         type Plant = fn(&mut Story, &mut Vec<AtRest>, Instant);
-        let rows: [(&str, Plant, &str); 12] = [
+        let rows: [(&str, Plant, &str); 14] = [
             ("nothing", |_, _, _| {}, ""),
             ("a coupon is lost", |_, rest, _| drop(rest.pop()), "1 codes, 1 issued, stock 2"),
             ("one is left", |_, rest, _| rest[1].state = "available".into(), "1 issued, stock 2"),
             ("one has two", |_, rest, _| rest[0].holder = Some("bob".into()), "bob has 2"),
             (
+                "one has it and was not told",
+                |_, rest, _| rest[1].holder = Some("fay".into()),
+                "fay was never told that he has it",
+            ),
+            (
                 "refused while it was given back and nobody wanted it",
                 |story, _, zero| story.asked.push(asked(zero, "fay", 25, Err("SOLD_OUT"))),
-                "\"fay\", reference: 0 } was told SOLD_OUT while X was there",
+                "1 were told SOLD_OUT while X was there, first Asked { ask: Ask { campaign: 0, user: \"fay\"",
+            ),
+            (
+                "refused when it was another's before the first one knew that it was given back",
+                |story, _, zero| {
+                    story.revoked[0].ended = zero + Duration::from_secs(35);
+                    story.asked.push(asked(zero, "fay", 40, Err("SOLD_OUT")));
+                },
+                "",
             ),
             (
                 "refused before anybody had asked",
@@ -253,7 +291,7 @@ mod tests {
                     });
                     story.asked.push(asked(zero, "fay", 1, Err("SOLD_OUT")));
                 },
-                "was told SOLD_OUT while X was there",
+                "1 were told SOLD_OUT while X was there",
             ),
             (
                 "refused for a limit that he was below",

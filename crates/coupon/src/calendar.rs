@@ -331,28 +331,27 @@ pub fn format_instant(instant: Millis) -> String {
     let (second, ms) = (ms / SECOND_MS, ms % SECOND_MS);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     // By hand: an answer has half a dozen of them, and `format!` takes ten times as long.
-    let (year, month, day) = (date.year().into(), date.month().into(), date.day().into());
-    let mut text = String::with_capacity("2026-12-31T15:00:00.000Z".len());
+    let mut text = *b"0000-00-00T00:00:00.000Z";
     let pieces = [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (hour, 2, ':'),
-        (minute, 2, ':'),
-        (second, 2, '.'),
-        (ms, 3, 'Z'),
+        (0, 4, date.year().into()),
+        (5, 2, date.month().into()),
+        (8, 2, date.day().into()),
+        (11, 2, hour),
+        (14, 2, minute),
+        (17, 2, second),
+        (20, 3, ms),
     ];
-    for (number, digits, behind) in pieces {
-        push_digits(&mut text, number, digits);
-        text.push(behind);
+    for (at, digits, number) in pieces {
+        put_digits(&mut text[at..at + digits], number);
     }
-    text
+    text.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The last `digits` digits of a number that is not negative.
-fn push_digits(text: &mut String, number: i64, digits: u32) {
-    for place in (0..digits).rev() {
-        text.push(char::from(b'0' + (number / 10_i64.pow(place) % 10) as u8));
+/// The last digits of a number that is not negative, as many as there is room for.
+fn put_digits(room: &mut [u8], mut number: i64) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
