@@ -1,12 +1,14 @@
 //! Figures for Prometheus.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use metrics::Histogram;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::app::App;
@@ -35,14 +37,36 @@ fn recorder() -> Option<&'static PrometheusHandle> {
     made.as_ref()
 }
 
+/// One time series of [`DURATION`]: of a method, a status and a route.
+struct Series {
+    method: &'static str,
+    status: StatusCode,
+    seconds: Histogram,
+}
+
 /// Counts one request. `route` is a template, so that codes make no time series.
 pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    // The series of each route: to ask the recorder for one takes as long as to route a request.
+    static KNOWN: LazyLock<RwLock<HashMap<String, Vec<Series>>>> = LazyLock::new(RwLock::default);
+    let method = known(method);
+    let record = |all: &HashMap<String, Vec<Series>>| {
+        let series =
+            all.get(route)?.iter().find(|it| (it.method, it.status) == (method, status))?;
+        series.seconds.record(took.as_secs_f64());
+        Some(())
+    };
+    if record(&KNOWN.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
+        return;
+    }
     let labels = [
         ("route", route.to_owned()),
-        ("method", known(method).to_owned()),
+        ("method", method.to_owned()),
         ("status", status.as_str().to_owned()),
     ];
-    metrics::histogram!(DURATION, &labels).record(took.as_secs_f64());
+    let seconds = metrics::histogram!(DURATION, &labels);
+    seconds.record(took.as_secs_f64());
+    let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
 }
 
 /// A client may send any word as a method; each would be a time series of its own.

@@ -344,7 +344,7 @@ pub fn format_instant(instant: Millis) -> String {
     for (at, digits, number) in pieces {
         put_digits(&mut text[at..at + digits], number);
     }
-    text.iter().map(|byte| char::from(*byte)).collect()
+    str::from_utf8(&text).unwrap_or_default().to_owned()
 }
 
 /// The last digits of a number that is not negative, as many as there is room for.

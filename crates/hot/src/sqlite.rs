@@ -209,7 +209,8 @@ impl Directory for SqliteHot {
     type Error = HotError;
 
     async fn entry(&self, code: &Code) -> Result<Option<Entry>, HotError> {
-        self.readers.point(|txn| campaigns::entry(txn, code)).await
+        // What an entry names never changes its name.
+        self.readers.apart(|txn| campaigns::entry(txn, code)).await
     }
 
     async fn run_of(

@@ -25,7 +25,7 @@ use coupon::minted::LAST_DAY;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
-use hot::{Finding, HotError, ImportOutcome, Named, NewCampaign};
+use hot::{CampaignPatch, Finding, HotError, ImportOutcome, Named, NewCampaign};
 use kit::{
     Kit, MemoryArchive, NOW, Said, extend, extend_days, give, of, redeem, reference, revoke, said,
     void,
@@ -257,6 +257,50 @@ async fn two_on_one_file() {
         assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
         kit.is_sound().await;
     }
+}
+
+/// What one process says of a campaign, a batch or a shelf, the readers of another hear at once:
+/// they remember terms from one snapshot to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_that_a_neighbour_changes() {
+    let folder = tempdir();
+    let archive = Arc::<MemoryArchive>::default();
+    let [here, there] = [0, 1].map(|_| {
+        let hot = open_beside(folder.path(), Arc::clone(&archive), options()).unwrap();
+        Kit::new(Arc::new(hot), Arc::clone(&archive))
+    });
+    let campaign = there.draft();
+    let code = there.stocked(&campaign, 1).await.remove(0);
+    let touched = there.done(&code, give(&there.user("ann"), None)).await;
+    let batch = touched.genesis().batch.clone();
+    let seen = async || {
+        // More than there are connections that read, so that each has seen what was before.
+        for _ in 0..20 {
+            here.see(&code).await.unwrap();
+        }
+        let sight = here.see(&code).await.unwrap();
+        (sight.campaign.name.clone(), sight.campaign.paused, sight.batch_paused)
+    };
+    let name = campaign.name.clone();
+    assert_eq!(seen().await, (name.clone(), false, false));
+    let pause = |paused| CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
+    for paused in [true, false] {
+        there.hot.patch_campaign(&campaign.id, pause(paused), NOW).await.unwrap();
+        assert_eq!(seen().await, (name.clone(), paused, false), "the campaign: {paused}");
+        there.hot.pause_batch(&campaign.id, &batch, !paused, None).await.unwrap();
+        assert_eq!(seen().await, (name.clone(), paused, !paused), "the batch: {}", !paused);
+        there.hot.pause_batch(&campaign.id, &batch, false, None).await.unwrap();
+    }
+    let rehearsed = async || {
+        let found = here.found(&code).await;
+        let change = here.change(void(), Asker::Shop, NOW);
+        said(&here.hot.rehearse(&found, change).await.unwrap())
+    };
+    assert_eq!(rehearsed().await, Said::Accepted);
+    let day = campaign.shelf();
+    assert!(there.hot.seal(day, there.time_to_seal(day).await).await.unwrap());
+    assert_eq!(rehearsed().await, Said::Refused(Refusal::ShelfClosed), "the seal");
+    here.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

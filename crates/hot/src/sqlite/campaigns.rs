@@ -144,7 +144,7 @@ pub(super) fn patch(
         campaign.issue_until.map(|at| at.0),
         campaign.per_user_limit,
     ])?;
-    txn.forget_terms();
+    txn.terms_changed()?;
     Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
 }
 
@@ -309,7 +309,7 @@ pub(super) fn pause_batch(
          (SELECT number FROM campaign WHERE campaign_id = ?1)",
     )?
     .execute(params![campaign.as_str(), id.as_str(), paused, reason])?;
-    txn.forget_terms();
+    txn.terms_changed()?;
     batch(txn, campaign, id)
 }
 
@@ -351,23 +351,33 @@ pub(super) fn run_of(
 }
 
 pub(super) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    txn.statement(
-        "SELECT directory.kind, campaign.campaign_id, batch.batch_id, directory.shelf_day \
-         FROM directory \
-         JOIN campaign ON campaign.number = directory.campaign \
-         LEFT JOIN batch ON batch.number = directory.batch \
-         WHERE directory.code = ?1 AND directory.kind <> 'gone'",
-    )?
-    .query_row([code.as_str()], |row| {
-        let campaign = rows::parsed(row, 1)?;
-        let batch = rows::parsed_or_null(row, 2)?;
-        match (row.get_ref(0)?.as_str()?, batch, row.get::<_, Option<i32>>(3)?) {
-            ("shared", _, _) => Ok(Entry::Shared { campaign }),
-            ("coupon", Some(batch), Some(day)) => {
-                Ok(Entry::Coupon { day: Day(day), owner: Owner { campaign, batch } })
+    let found = txn
+        .statement(
+            "SELECT kind, campaign, batch, shelf_day FROM directory \
+             WHERE code = ?1 AND kind <> 'gone'",
+        )?
+        .query_row([code.as_str()], |row| {
+            let columns = (row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?);
+            match (row.get_ref(0)?.as_str()?, columns) {
+                ("shared", (campaign, _, _)) => Ok(Kind::Shared { campaign }),
+                ("coupon", (_, Some(batch), Some(day))) => Ok(Kind::Coupon { batch, day }),
+                (kind, _) => Err(super::failure::damaged("kind", kind)),
             }
-            (kind, _, _) => Err(super::failure::damaged("kind", kind)),
+        })
+        .optional()?;
+    Ok(match found {
+        None => None,
+        Some(Kind::Shared { campaign }) => {
+            Some(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() })
+        }
+        Some(Kind::Coupon { batch, day }) => {
+            Some(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
         }
     })
-    .optional()
+}
+
+/// An entry of the directory as it stands there.
+enum Kind {
+    Shared { campaign: i64 },
+    Coupon { batch: i64, day: i32 },
 }

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use super::accounts;
 use super::schema::{OpenError, open_reader};
 use super::turnstile::Turnstile;
-use super::txn::Txn;
+use super::txn::{Seen, Txn};
 
 /// Time between two passes while there are commits. The commits wait for the sync of what a pass
 /// has written, and what is written again and again is carried once a pass: at 12,000 redeems a
@@ -150,7 +150,7 @@ impl Rounds {
         if self.long_codes.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if accounts::setting(&Txn::new(&self.conn), LONG_CODES)?.is_some() {
+        if accounts::setting(&Txn::new(&self.conn, &Seen::default()), LONG_CODES)?.is_some() {
             self.long_codes.store(true, Ordering::Relaxed);
         }
         Ok(())

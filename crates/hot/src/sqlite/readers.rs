@@ -16,7 +16,7 @@ use tokio::sync::{AcquireError, Semaphore};
 
 use super::failure::{before_commit, caught};
 use super::schema::{OpenError, open_reader};
-use super::txn::{Txn, bound, roll_back};
+use super::txn::{Seen, Txn, bound, roll_back};
 use crate::HotError;
 
 /// Connections of one process: more than the cores of the machines it is built for, so that one
@@ -36,14 +36,22 @@ const SLOW_MAX: u32 = 8;
 pub(super) struct Readers {
     /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
     slow: AtomicU32,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
     reads: AtomicU64,
 }
 
+/// A connection, and what it has seen so far.
+struct Reader {
+    conn: Connection,
+    seen: Seen,
+}
+
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Readers, OpenError> {
-        let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+        let one =
+            |_| Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen: Seen::default() });
+        let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
         Ok(Readers {
             slow: AtomicU32::new(0),
             idle: Arc::new(Mutex::new(idle)),
@@ -57,11 +65,32 @@ impl Readers {
         &self,
         body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, HotError> {
+        self.timed(|reader| on_snapshot(reader, body)).await
+    }
+
+    /// The same without a transaction around it, for a body whose statements need not see one
+    /// snapshot: each sees its own.
+    pub(super) async fn apart<T>(
+        &self,
+        body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, HotError> {
+        let read = |reader: &Reader| {
+            let txn = Txn::after_others(&reader.conn, &reader.seen);
+            caught(|| body(&txn)).map_err(before_commit)
+        };
+        self.timed(read).await
+    }
+
+    /// Runs a point read on this thread, and notes whether it was slow.
+    async fn timed<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, HotError>,
+    ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(closed)?;
         let slow = self.slow.load(Ordering::Relaxed);
         let begun = Instant::now();
-        let read = || on_idle(&self.idle, body);
+        let read = || on_idle(&self.idle, read);
         let result = match slow >= SLOW_MIN && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
@@ -89,7 +118,7 @@ impl Readers {
         let read = tokio::task::spawn_blocking(move || {
             // Given back after the connection, also when the caller has gone away meanwhile.
             let _permit = permit;
-            on_idle(&idle, body)
+            on_idle(&idle, |reader| on_snapshot(reader, body))
         });
         read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
     }
@@ -110,23 +139,23 @@ fn closed(_: AcquireError) -> HotError {
 
 /// To be called with a permit.
 fn on_idle<T>(
-    idle: &Mutex<Vec<Connection>>,
-    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+    idle: &Mutex<Vec<Reader>>,
+    read: impl FnOnce(&Reader) -> Result<T, HotError>,
 ) -> Result<T, HotError> {
     let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
     // There is one for each permit.
-    let conn = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
-    let result = on_snapshot(&conn, body);
-    idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+    let reader = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
+    let result = read(&reader);
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
     result
 }
 
 fn on_snapshot<T>(
-    conn: &Connection,
+    Reader { conn, seen }: &Reader,
     body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
 ) -> Result<T, HotError> {
     bound(conn, "BEGIN").map_err(before_commit)?;
-    let result = caught(|| body(&Txn::new(conn)));
+    let result = caught(|| body(&Txn::after_others(conn, seen)));
     // Nothing was written; ending the snapshot lets the log be reset.
     roll_back(conn);
     result.map_err(before_commit)

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const SCHEMA: &str = include_str!("../../../../schema/hot.sql");
 
 /// Raised by a release that changes the schema; an older release refuses a higher one.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 /// From version 1, before there was a cold tier.
 const FROM_1: &str = include_str!("../../../../schema/hot-1-to-2.sql");
@@ -144,9 +144,10 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let result = match version()? {
         0 => create(conn).map_err(OpenError::from),
         1 => upgrade(conn, FROM_1).map_err(OpenError::from),
-        // The same tables, and what stands in them is read: only what is written from now on an
-        // older release does not understand (see `history`).
-        2 => upgrade(conn, "").map_err(OpenError::from),
+        // The same tables, and what stands in them is read. An older release does not understand
+        // what is written from now on (2: see `history`), or would change terms without a word to
+        // those who remember them (3: see `txn`).
+        2 | 3 => upgrade(conn, "").map_err(OpenError::from),
         SCHEMA_VERSION => Ok(()),
         found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
     };

@@ -1,18 +1,23 @@
 //! One transaction, or one snapshot, and what has been looked up in it already.
 //!
-//! Campaigns and batches are read once in a transaction, however many coupons of theirs it
+//! Campaigns, batches and seals are read once in a transaction, however many coupons of theirs it
 //! changes, and forgotten with it: other processes write the same file. Counts are added up in
 //! memory and written once, before the commit.
+//!
+//! Readers remember them from one snapshot to the next. Whoever changes any of them raises a number
+//! in `setting` in the same transaction, and a snapshot with the same number has the same terms: so
+//! a look-up reads one small row instead of three large ones.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
+use router::Owner;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::beyond::{Spot, Told, Wanted};
@@ -45,23 +50,53 @@ struct Shift {
     cold_void: i64,
 }
 
+/// The row of `setting` with the number of changes of terms; none before the first.
+const TERMS_REVISION: &str = "terms_revision";
+
+/// Most campaigns that are remembered, and most batches and days: with the largest metadata some
+/// four megabytes.
+const SEEN_MAX: usize = 1_000;
+
 pub(super) struct Txn<'a> {
     pub(super) conn: &'a Connection,
     /// Of the whole transaction, whichever job it is that looks.
-    seen: Rc<Seen>,
+    seen: &'a Seen,
+    /// Whether what was seen is known to be what stands in this transaction.
+    is_checked: Cell<bool>,
     /// What this job was told of cold.
     told: Option<&'a Told>,
     wanted: RefCell<Vec<Wanted>>,
 }
 
+/// What was looked up: in one transaction, or by one reader so far.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
+    /// Of terms, when they were looked up.
+    revision: Cell<i64>,
     campaigns: RefCell<HashMap<i64, CampaignHere>>,
-    numbers: RefCell<HashMap<CampaignId, i64>>,
     batches: RefCell<HashMap<i64, BatchHere>>,
     sealed: RefCell<HashMap<Day, bool>>,
+    // What a number stands for never changes.
+    numbers: RefCell<HashMap<CampaignId, i64>>,
+    owners: RefCell<HashMap<i64, Owner>>,
     shifts: RefCell<BTreeMap<i64, Shift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
+}
+
+impl Seen {
+    fn forget(&self) {
+        self.campaigns.borrow_mut().clear();
+        self.batches.borrow_mut().clear();
+        self.sealed.borrow_mut().clear();
+    }
+}
+
+fn keep<K: Eq + Hash, V: Clone>(seen: &RefCell<HashMap<K, V>>, key: K, value: &V) {
+    let mut seen = seen.borrow_mut();
+    if seen.len() >= SEEN_MAX {
+        seen.clear();
+    }
+    seen.insert(key, value.clone());
 }
 
 /// One of the statements around a transaction, which each connection prepares once.
@@ -79,18 +114,21 @@ pub(super) fn roll_back(conn: &Connection) {
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(conn: &'a Connection) -> Txn<'a> {
-        Txn { conn, seen: Rc::default(), told: None, wanted: RefCell::default() }
+    /// A transaction in which nothing has been looked up yet.
+    pub(super) fn new(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+        let is_checked = Cell::new(true);
+        Txn { conn, seen, is_checked, told: None, wanted: RefCell::default() }
+    }
+
+    /// One more snapshot of a reader that has seen others.
+    pub(super) fn after_others(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+        Txn { is_checked: Cell::new(false), ..Txn::new(conn, seen) }
     }
 
     /// The same transaction for a job that was told something of cold.
     pub(super) fn knowing<'b>(&'b self, told: &'b Told) -> Txn<'b> {
-        Txn {
-            conn: self.conn,
-            seen: Rc::clone(&self.seen),
-            told: Some(told),
-            wanted: RefCell::default(),
-        }
+        let is_checked = self.is_checked.clone();
+        Txn { is_checked, told: Some(told), ..Txn::new(self.conn, self.seen) }
     }
 
     /// What this job could not do without.
@@ -114,6 +152,26 @@ impl<'a> Txn<'a> {
         self.conn.prepare_cached(sql)
     }
 
+    /// What was seen, as it stands in this transaction.
+    fn seen(&self) -> rusqlite::Result<&'a Seen> {
+        if !self.is_checked.get() {
+            let now = self.terms_revision()?;
+            if self.seen.revision.replace(now) != now {
+                self.seen.forget();
+            }
+            self.is_checked.set(true);
+        }
+        Ok(self.seen)
+    }
+
+    fn terms_revision(&self) -> rusqlite::Result<i64> {
+        let found = self
+            .statement("SELECT CAST(value AS INTEGER) FROM setting WHERE name = ?1")?
+            .query_row([TERMS_REVISION], |row| row.get(0))
+            .optional()?;
+        Ok(found.unwrap_or(0))
+    }
+
     pub(super) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
         let number = match known {
@@ -124,23 +182,25 @@ impl<'a> Txn<'a> {
                 .optional()?,
         };
         let Some(number) = number else { return Ok(None) };
-        self.seen.numbers.borrow_mut().insert(id.clone(), number);
+        keep(&self.seen.numbers, id.clone(), &number);
         self.campaign_at(number).map(Some)
     }
 
     pub(super) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
-        if let Some(campaign) = self.seen.campaigns.borrow().get(&number) {
+        let seen = self.seen()?;
+        if let Some(campaign) = seen.campaigns.borrow().get(&number) {
             return Ok(campaign.clone());
         }
         let sql = concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE number = ?1");
         let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
         let campaign = CampaignHere { number, terms: Arc::new(terms) };
-        self.seen.campaigns.borrow_mut().insert(number, campaign.clone());
+        keep(&seen.campaigns, number, &campaign);
         Ok(campaign)
     }
 
     pub(super) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
-        if let Some(batch) = self.seen.batches.borrow().get(&number) {
+        let seen = self.seen()?;
+        if let Some(batch) = seen.batches.borrow().get(&number) {
             return Ok(batch.clone());
         }
         let batch = self
@@ -152,8 +212,25 @@ impl<'a> Txn<'a> {
                     created_at: Millis(row.get(2)?),
                 })
             })?;
-        self.seen.batches.borrow_mut().insert(number, batch.clone());
+        keep(&seen.batches, number, &batch);
         Ok(batch)
+    }
+
+    /// Whose coupons those of a batch are.
+    pub(super) fn owner_at(&self, batch: i64) -> rusqlite::Result<Owner> {
+        if let Some(owner) = self.seen.owners.borrow().get(&batch) {
+            return Ok(owner.clone());
+        }
+        let owner = self
+            .statement(
+                "SELECT campaign.campaign_id, batch.batch_id FROM batch \
+                 JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1",
+            )?
+            .query_row([batch], |row| {
+                Ok(Owner { campaign: rows::parsed(row, 0)?, batch: rows::parsed(row, 1)? })
+            })?;
+        keep(&self.seen.owners, batch, &owner);
+        Ok(owner)
     }
 
     pub(super) fn batch_number(
@@ -168,7 +245,8 @@ impl<'a> Txn<'a> {
 
     /// Whether nothing on the shelf can change any more.
     pub(super) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
-        if let Some(sealed) = self.seen.sealed.borrow().get(&day) {
+        let seen = self.seen()?;
+        if let Some(sealed) = seen.sealed.borrow().get(&day) {
             return Ok(*sealed);
         }
         let sealed = self
@@ -176,19 +254,20 @@ impl<'a> Txn<'a> {
             .query_row([day.0], |row| row.get(0))
             .optional()?;
         let sealed = sealed.unwrap_or(false);
-        self.seen.sealed.borrow_mut().insert(day, sealed);
+        keep(&seen.sealed, day, &sealed);
         Ok(sealed)
     }
 
-    /// After a seal, so that the jobs behind it see it.
-    pub(super) fn forget_seals(&self) {
-        self.seen.sealed.borrow_mut().clear();
-    }
-
-    /// After a write to the terms, so that the jobs behind it see them.
-    pub(super) fn forget_terms(&self) {
-        self.seen.campaigns.borrow_mut().clear();
-        self.seen.batches.borrow_mut().clear();
+    /// After a change of a campaign's or a batch's terms, or a seal: the jobs behind this one see it
+    /// at once, readers with their next snapshot.
+    pub(super) fn terms_changed(&self) -> rusqlite::Result<()> {
+        self.seen.forget();
+        self.statement(
+            "INSERT INTO setting (name, value) VALUES (?1, '1') \
+             ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        )?
+        .execute([TERMS_REVISION])
+        .map(drop)
     }
 
     /// A coupon of `campaign` goes from one state to another.

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::failure::{at_commit, before_commit, caught};
 use super::turnstile::Turnstile;
-use super::txn::{Txn, bound, roll_back};
+use super::txn::{Seen, Txn, bound, roll_back};
 use crate::HotError;
 
 /// Longest wait for a group to fill. Measured: longer gains nothing, shorter splits groups.
@@ -298,7 +298,8 @@ fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> 
 }
 
 fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
-    let txn = Txn::new(conn);
+    let seen = Seen::default();
+    let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
     }

@@ -193,7 +193,7 @@ async fn an_old_store_is_upgraded_once() {
     let before = dump(&raw(folder.path()));
     let kit = kit_in(folder.path(), options());
     let conn = raw(folder.path());
-    assert_eq!((pragma(&conn, "user_version"), pragma(&conn, "auto_vacuum")), (3, 2));
+    assert_eq!((pragma(&conn, "user_version"), pragma(&conn, "auto_vacuum")), (4, 2));
     let new = tempdir();
     drop(open(new.path(), options()).unwrap());
     assert_eq!(shape_of(&conn), shape_of(&raw(new.path())), "as if it were new");
@@ -241,7 +241,7 @@ async fn a_killed_upgrade_is_begun_again() {
         leave(folder.path());
         let kit = kit_in(folder.path(), options());
         let conn = raw(folder.path());
-        assert_eq!((pragma(&conn, "user_version"), pragma(&conn, "auto_vacuum")), (3, 2), "{name}");
+        assert_eq!((pragma(&conn, "user_version"), pragma(&conn, "auto_vacuum")), (4, 2), "{name}");
         let copy = Connection::open(copy_of(folder.path())).unwrap();
         assert_eq!(pragma(&copy, "user_version"), 1, "{name}");
         assert_eq!(dump(&copy), before, "{name}");
@@ -305,21 +305,23 @@ async fn an_old_plan_is_neither_sealed_nor_emptied() {
     assert_eq!(kit.hot.cold_mark().await.unwrap(), hot::ColdMark::default());
 }
 
-/// Version 3 has the tables of version 2: nothing is copied, and a release that cannot read what is
-/// written from now on is kept out.
+/// Versions 3 and 4 have the tables of version 2: nothing is copied, and a release that does not know
+/// what stands in them is kept out.
 #[test]
-fn from_version_2_only_the_number_is_raised() {
-    let folder = tempdir();
-    drop(open(folder.path(), options()).unwrap());
-    let conn = raw(folder.path());
-    conn.pragma_update(None, "user_version", 2).unwrap();
-    let before = shape_of(&conn);
-    drop(open(folder.path(), options()).unwrap());
-    assert_eq!((pragma(&conn, "user_version"), shape_of(&conn)), (3, before));
-    let beside = std::fs::read_dir(folder.path()).unwrap();
-    let copies = beside.filter(|it| {
-        let name = it.as_ref().unwrap().file_name();
-        name.to_string_lossy().contains("schema-")
-    });
-    assert_eq!(copies.count(), 0);
+fn from_later_versions_only_the_number_is_raised() {
+    for version in [2, 3] {
+        let folder = tempdir();
+        drop(open(folder.path(), options()).unwrap());
+        let conn = raw(folder.path());
+        conn.pragma_update(None, "user_version", version).unwrap();
+        let before = shape_of(&conn);
+        drop(open(folder.path(), options()).unwrap());
+        assert_eq!((pragma(&conn, "user_version"), shape_of(&conn)), (4, before), "{version}");
+        let beside = std::fs::read_dir(folder.path()).unwrap();
+        let copies = beside.filter(|it| {
+            let name = it.as_ref().unwrap().file_name();
+            name.to_string_lossy().contains("schema-")
+        });
+        assert_eq!(copies.count(), 0, "{version}");
+    }
 }
