@@ -1,8 +1,8 @@
 //! The embedded hot store: one SQLite file, one writer that commits a group with one sync, a few
 //! readers. Where the protocols describe steps, this does one transaction.
 //!
-//! Several processes may work on one file at a time. Nothing that can change is remembered from
-//! one transaction to the next.
+//! Several processes may work on one file at a time. Of what can change only campaigns, batches and
+//! seals are remembered from one snapshot to the next, by readers, who notice when they did (see `txn`).
 
 mod accounts;
 mod adopt;
@@ -447,6 +447,12 @@ impl HotStore for SqliteHot {
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
         match found.clone() {
             Found::Coupon(address) => {
+                if self.readers.wait_for_the_disk() {
+                    // The writer would wait for each page alone, and all behind it: callers wait
+                    // for theirs side by side. What this finds is decided on once more.
+                    let read = |txn: &Txn<'_>| coupons::decide(txn, &address, &change).map(drop);
+                    let _ = self.readers.point(read).await;
+                }
                 self.write(move |txn| {
                     let decision = coupons::decide(txn, &address, &change)?;
                     decision.write(txn)?;

@@ -144,7 +144,7 @@ pub(super) fn patch(
         campaign.issue_until.map(|at| at.0),
         campaign.per_user_limit,
     ])?;
-    txn.terms_changed()?;
+    txn.forget_terms();
     Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
 }
 
@@ -309,7 +309,7 @@ pub(super) fn pause_batch(
          (SELECT number FROM campaign WHERE campaign_id = ?1)",
     )?
     .execute(params![campaign.as_str(), id.as_str(), paused, reason])?;
-    txn.terms_changed()?;
+    txn.forget_terms();
     batch(txn, campaign, id)
 }
 

@@ -408,7 +408,7 @@ fn put_day(txn: &Txn<'_>, it: &CopiedDay) -> rusqlite::Result<()> {
         signed(it.unit),
         it.emptied,
     ])?;
-    txn.terms_changed()?;
+    txn.forget_terms();
     if it.emptied {
         // What an earlier pass has brought lies in cold by now.
         for sql in
@@ -464,7 +464,7 @@ fn put_campaign(txn: &Txn<'_>, it: &CopiedCampaign) -> rusqlite::Result<()> {
         it.counts.cold[1],
         it.counts.cold[2],
     ])?;
-    txn.terms_changed()?;
+    txn.forget_terms();
     let gone = || damaged("campaign", "not there after it was put");
     let number = txn.campaign(&terms.id)?.ok_or_else(gone)?.number;
     it.batches.iter().try_for_each(|batch| put_batch(txn, number, batch))

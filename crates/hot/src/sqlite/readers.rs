@@ -91,7 +91,7 @@ impl Readers {
         let slow = self.slow.load(Ordering::Relaxed);
         let begun = Instant::now();
         let read = || on_idle(&self.idle, read);
-        let result = match slow >= SLOW_MIN && can_go_on_without_us() {
+        let result = match self.wait_for_the_disk() && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
@@ -121,6 +121,11 @@ impl Readers {
             on_idle(&idle, |reader| on_snapshot(reader, body))
         });
         read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
+    }
+
+    /// Whether point reads do not find their pages in memory at the moment.
+    pub(super) fn wait_for_the_disk(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) >= SLOW_MIN
     }
 
     pub(super) fn count(&self) -> u64 {

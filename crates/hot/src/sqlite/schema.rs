@@ -15,6 +15,10 @@ pub(super) const SCHEMA_VERSION: i64 = 4;
 /// From version 1, before there was a cold tier.
 const FROM_1: &str = include_str!("../../../../schema/hot-1-to-2.sql");
 
+/// From versions 2 and 3. They differ in what stands in the tables (see `history`): what is written
+/// since 3 an older release does not understand.
+const FROM_2: &str = include_str!("../../../../schema/hot-3-to-4.sql");
+
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
 
@@ -143,11 +147,8 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = match version()? {
         0 => create(conn).map_err(OpenError::from),
-        1 => upgrade(conn, FROM_1).map_err(OpenError::from),
-        // The same tables, and what stands in them is read. An older release does not understand
-        // what is written from now on (2: see `history`), or would change terms without a word to
-        // those who remember them (3: see `txn`).
-        2 | 3 => upgrade(conn, "").map_err(OpenError::from),
+        1 => upgrade(conn, &[FROM_1, FROM_2]).map_err(OpenError::from),
+        2 | 3 => upgrade(conn, &[FROM_2]).map_err(OpenError::from),
         SCHEMA_VERSION => Ok(()),
         found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
     };
@@ -180,8 +181,8 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
 }
 
-fn upgrade(conn: &Connection, steps: &str) -> rusqlite::Result<()> {
-    conn.execute_batch(steps)?;
+fn upgrade(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    steps.iter().try_for_each(|step| conn.execute_batch(step))?;
     conn.execute(
         "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
         [env!("CARGO_PKG_VERSION")],

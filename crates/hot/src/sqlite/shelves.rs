@@ -243,7 +243,7 @@ pub(super) fn seal(txn: &Txn<'_>, day: Day, now: Millis) -> rusqlite::Result<boo
          WHERE day = ?1 AND seal_after < ?2 AND sealed = 0",
     )?
     .execute(params![day.0, now.0])?;
-    txn.terms_changed()?;
+    txn.forget_terms();
     txn.is_sealed(day)
 }
 

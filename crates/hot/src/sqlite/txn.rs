@@ -4,9 +4,9 @@
 //! changes, and forgotten with it: other processes write the same file. Counts are added up in
 //! memory and written once, before the commit.
 //!
-//! Readers remember them from one snapshot to the next. Whoever changes any of them raises a number
-//! in `setting` in the same transaction, and a snapshot with the same number has the same terms: so
-//! a look-up reads one small row instead of three large ones.
+//! Readers remember them from one snapshot to the next. Triggers raise a number in `setting` with every
+//! change of them, whoever makes it, and a snapshot with the same number has the same terms: so a
+//! look-up reads one small row instead of three large ones.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -54,8 +54,8 @@ struct Shift {
 const TERMS_REVISION: &str = "terms_revision";
 
 /// Most campaigns that are remembered, and most batches and days: with the largest metadata some
-/// four megabytes.
-const SEEN_MAX: usize = 1_000;
+/// eight megabytes in all readers together.
+const SEEN_MAX: usize = 200;
 
 pub(super) struct Txn<'a> {
     pub(super) conn: &'a Connection,
@@ -174,13 +174,13 @@ impl<'a> Txn<'a> {
 
     pub(super) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
-        let number = match known {
-            Some(number) => Some(number),
-            None => self
-                .statement("SELECT number FROM campaign WHERE campaign_id = ?1")?
-                .query_row([id.as_str()], |row| row.get(0))
-                .optional()?,
-        };
+        if let Some(number) = known {
+            return self.campaign_at(number).map(Some);
+        }
+        let number = self
+            .statement("SELECT number FROM campaign WHERE campaign_id = ?1")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
         let Some(number) = number else { return Ok(None) };
         keep(&self.seen.numbers, id.clone(), &number);
         self.campaign_at(number).map(Some)
@@ -228,7 +228,9 @@ impl<'a> Txn<'a> {
             )?
             .query_row([batch], |row| {
                 Ok(Owner { campaign: rows::parsed(row, 0)?, batch: rows::parsed(row, 1)? })
-            })?;
+            })
+            .optional()?
+            .ok_or_else(|| super::failure::damaged("batch", format!("{batch} is gone")))?;
         keep(&self.seen.owners, batch, &owner);
         Ok(owner)
     }
@@ -258,16 +260,10 @@ impl<'a> Txn<'a> {
         Ok(sealed)
     }
 
-    /// After a change of a campaign's or a batch's terms, or a seal: the jobs behind this one see it
-    /// at once, readers with their next snapshot.
-    pub(super) fn terms_changed(&self) -> rusqlite::Result<()> {
+    /// After a change of a campaign's or a batch's terms, or a seal, so that the jobs behind this one
+    /// see it.
+    pub(super) fn forget_terms(&self) {
         self.seen.forget();
-        self.statement(
-            "INSERT INTO setting (name, value) VALUES (?1, '1') \
-             ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-        )?
-        .execute([TERMS_REVISION])
-        .map(drop)
     }
 
     /// A coupon of `campaign` goes from one state to another.
