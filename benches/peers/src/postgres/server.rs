@@ -13,8 +13,8 @@ use super::Store;
 use crate::child::{self, Child, End};
 use crate::{Failure, Issue};
 
-/// As many as callers of the smaller run. Not measured against other numbers yet: see README.md.
-pub(crate) const CONNECTIONS: usize = 64;
+/// The best of those that were tried: see README.md.
+pub(crate) const CONNECTIONS: usize = 16;
 
 /// Where PostgreSQL 15 may be.
 const PLACES: [&str; 2] = ["/usr/lib/postgresql/15/bin", "/usr/local/bin"];
