@@ -31,8 +31,8 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use coupon::apply::Change;
@@ -99,6 +99,8 @@ pub struct SqliteHot {
     archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
     announced: OnceCell<()>,
+    /// What others had written when the last piece of long work ended.
+    others: AtomicU64,
     folder: PathBuf,
     options: Options,
 }
@@ -135,6 +137,7 @@ impl SqliteHot {
             keys,
             archive,
             announced: OnceCell::new(),
+            others: AtomicU64::new(0),
             folder: folder.to_owned(),
             options,
         })
@@ -186,6 +189,24 @@ impl SqliteHot {
                 Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
             }
         }
+    }
+
+    /// Runs one piece of long work, which nobody waits for, in a transaction. Where others have written
+    /// since the last piece, they have the store to themselves for as long as this one took.
+    async fn aside<T: Send + 'static>(
+        &self,
+        mut body: impl FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, HotError> {
+        let begun = Instant::now();
+        let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.commits_of_others()?));
+        let (done, elsewhere) = self.writer.run(work).await?;
+        // Of this process each piece is one write itself.
+        let (writes, _) = self.writer.counts();
+        let others = elsewhere.wrapping_add(writes);
+        if self.others.swap(others, Ordering::Relaxed).wrapping_add(1) != others {
+            tokio::time::sleep(begun.elapsed()).await;
+        }
+        Ok(done)
     }
 
     /// Issues in as many transactions as it takes to get past serials that are in the way.
@@ -567,7 +588,7 @@ impl Shelves for SqliteHot {
         let mut retired = 0;
         for some in copied.chunks(shelves::RETIRE_MAX) {
             let some = some.to_vec();
-            retired += self.writer.run(move |txn| shelves::retire(txn, day, &some)).await?;
+            retired += self.aside(move |txn| shelves::retire(txn, day, &some)).await?;
         }
         Ok(retired)
     }
@@ -595,7 +616,7 @@ impl Shelves for SqliteHot {
     }
 
     async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>, HotError> {
-        self.writer.run(move |txn| shelves::remove(txn, day, &so_far)).await
+        self.aside(move |txn| shelves::remove(txn, day, &so_far)).await
     }
 
     async fn finish_unit(&self, day: Day, unit: u64, emptied: bool) -> Result<(), HotError> {
@@ -606,7 +627,7 @@ impl Shelves for SqliteHot {
         if !self.readers.run(shelves::has_room_to_give).await? {
             return Ok(false);
         }
-        self.writer.run(shelves::give_room_back).await
+        self.aside(shelves::give_room_back).await
     }
 
     async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted, HotError> {

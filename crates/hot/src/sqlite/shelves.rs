@@ -16,8 +16,8 @@ use crate::{CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ListPosition
 /// Coupons that one unit of writing turns into stubs: some 5 ms, so that nobody waits for it.
 pub(super) const RETIRE_MAX: usize = 200;
 
-/// Rows that one unit of writing looks at and removes.
-const REMOVE_MAX: i64 = 400;
+/// Rows that one unit of writing looks at and removes: some 2 ms.
+const REMOVE_MAX: i64 = 100;
 
 /// Stubs that one unit of writing removes; they stand in one tree alone.
 const REMOVE_STUBS_MAX: i64 = 2_000;

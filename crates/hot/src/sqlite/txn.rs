@@ -172,6 +172,12 @@ impl<'a> Txn<'a> {
         Ok(found.unwrap_or(0))
     }
 
+    /// Another number whenever another process has written.
+    pub(super) fn commits_of_others(&self) -> rusqlite::Result<u64> {
+        let version = self.conn.pragma_query_value(None, "data_version", |row| row.get(0));
+        version.map(i64::unsigned_abs)
+    }
+
     pub(super) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
         if let Some(number) = known {
