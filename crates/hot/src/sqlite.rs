@@ -31,7 +31,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -99,8 +99,10 @@ pub struct SqliteHot {
     archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
     announced: OnceCell<()>,
-    /// What others had written when the last piece of long work ended.
+    /// What others had written when the last piece of long work ended, ...
     others: AtomicU64,
+    /// ... and whether that was no more than at the piece before.
+    is_alone: AtomicBool,
     folder: PathBuf,
     options: Options,
 }
@@ -138,6 +140,7 @@ impl SqliteHot {
             archive,
             announced: OnceCell::new(),
             others: AtomicU64::new(0),
+            is_alone: AtomicBool::new(false),
             folder: folder.to_owned(),
             options,
         })
@@ -203,7 +206,9 @@ impl SqliteHot {
         // Of this process each piece is one write itself.
         let (writes, _) = self.writer.counts();
         let others = elsewhere.wrapping_add(writes);
-        if self.others.swap(others, Ordering::Relaxed).wrapping_add(1) != others {
+        let is_alone = self.others.swap(others, Ordering::Relaxed).wrapping_add(1) == others;
+        self.is_alone.store(is_alone, Ordering::Relaxed);
+        if !is_alone {
             tokio::time::sleep(begun.elapsed()).await;
         }
         Ok(done)
@@ -616,7 +621,11 @@ impl Shelves for SqliteHot {
     }
 
     async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>, HotError> {
-        self.aside(move |txn| shelves::remove(txn, day, &so_far)).await
+        let rows = match self.is_alone.load(Ordering::Relaxed) {
+            true => shelves::REMOVE_MAX,
+            false => shelves::REMOVE_BESIDE_OTHERS_MAX,
+        };
+        self.aside(move |txn| shelves::remove(txn, day, &so_far, rows)).await
     }
 
     async fn finish_unit(&self, day: Day, unit: u64, emptied: bool) -> Result<(), HotError> {

@@ -16,8 +16,11 @@ use crate::{CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ListPosition
 /// Coupons that one unit of writing turns into stubs: some 5 ms, so that nobody waits for it.
 pub(super) const RETIRE_MAX: usize = 200;
 
-/// Rows that one unit of writing looks at and removes: some 2 ms.
-const REMOVE_MAX: i64 = 100;
+/// Rows that one unit of writing looks at and removes, ...
+pub(super) const REMOVE_MAX: i64 = 400;
+
+/// ... and where others write too: some 2 ms.
+pub(super) const REMOVE_BESIDE_OTHERS_MAX: i64 = 100;
 
 /// Stubs that one unit of writing removes; they stand in one tree alone.
 const REMOVE_STUBS_MAX: i64 = 2_000;
@@ -329,7 +332,7 @@ pub(super) fn stubs(
     stubs.collect()
 }
 
-/// One unit of removing; `None` when there is nothing left.
+/// One unit of removing, of so many rows; `None` when there is nothing left.
 ///
 /// First in the order of the expiry, which is the order in which rows and most index entries lie:
 /// in any other, each row would touch five pages of its own. Then what expires on another day than
@@ -338,18 +341,19 @@ pub(super) fn remove(
     txn: &Txn<'_>,
     day: Day,
     so_far: &Emptying,
+    rows: i64,
 ) -> rusqlite::Result<Option<Emptying>> {
     if !txn.is_sealed(day)? {
         return Err(super::failure::damaged("sealed", "a shelf is emptied that is not sealed"));
     }
     if !so_far.walked {
-        return remove_by_expiry(txn, day, so_far).map(Some);
+        return remove_by_expiry(txn, day, so_far, rows).map(Some);
     }
     let mut statement = txn.statement(
         "SELECT number, campaign, state FROM coupon INDEXED BY coupon_by_place \
          WHERE shelf_day = ?1 LIMIT ?2",
     )?;
-    let left = statement.query_map(params![day.0, REMOVE_MAX], |row| {
+    let left = statement.query_map(params![day.0, rows], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
     })?;
     let left = left.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -368,7 +372,12 @@ pub(super) fn remove(
     Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
 }
 
-fn remove_by_expiry(txn: &Txn<'_>, day: Day, so_far: &Emptying) -> rusqlite::Result<Emptying> {
+fn remove_by_expiry(
+    txn: &Txn<'_>,
+    day: Day,
+    so_far: &Emptying,
+    rows: i64,
+) -> rusqlite::Result<Emptying> {
     let from = so_far.after.clone().unwrap_or(ListPosition {
         // Expiries are exclusive: midnight belongs to the day before.
         expires_at: Day(day.0 - 1).end(),
@@ -380,7 +389,7 @@ fn remove_by_expiry(txn: &Txn<'_>, day: Day, so_far: &Emptying) -> rusqlite::Res
          WHERE (expires_at, number) > (?1, ?2) AND expires_at <= ?3 \
          ORDER BY expires_at, number LIMIT ?4",
     )?;
-    let asked = params![from.expires_at.0, signed(from.tie), day.end().0, REMOVE_MAX];
+    let asked = params![from.expires_at.0, signed(from.tie), day.end().0, rows];
     let found = statement.query_map(asked, |row| {
         let at = ListPosition {
             expires_at: Millis(row.get(4)?),
