@@ -25,7 +25,7 @@ use coupon::minted::LAST_DAY;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
-use hot::{CampaignPatch, Finding, HotError, ImportOutcome, Named, NewCampaign};
+use hot::{CampaignPatch, Emptying, Finding, HotError, ImportOutcome, Named, NewCampaign};
 use kit::{
     Kit, MemoryArchive, NOW, Said, extend, extend_days, give, of, redeem, reference, revoke, said,
     void,
@@ -300,6 +300,40 @@ async fn terms_that_a_neighbour_changes() {
     assert!(there.hot.seal(day, there.time_to_seal(day).await).await.unwrap());
     assert_eq!(rehearsed().await, Said::Refused(Refusal::ShelfClosed), "the seal");
     here.is_sound().await;
+}
+
+/// Rows are removed in small pieces, with a pause after each, where somebody else has written
+/// meanwhile, in this process or in another.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_work_makes_room() {
+    let folder = tempdir();
+    let here = kit_in(folder.path(), options());
+    let there = kit_in(folder.path(), options());
+    let campaign = here.draft();
+    here.create(&campaign).await;
+    here.imported(&campaign, 2_400).await;
+    let day = campaign.shelf();
+    assert!(here.hot.seal(day, here.time_to_seal(day).await).await.unwrap());
+    here.copy_kept(day, 1_000).await;
+    let mut so_far = Emptying::default();
+    let rows = [
+        ("nothing is known yet", None, 100),
+        ("the seal was before that", None, 100),
+        ("alone", None, 400),
+        ("somebody here", Some(&here), 400),
+        ("which shows afterwards", None, 100),
+        ("alone again", None, 400),
+        ("somebody elsewhere", Some(&there), 400),
+        ("which shows afterwards, too", None, 100),
+    ];
+    for (name, writes, want) in rows {
+        if let Some(kit) = writes {
+            kit.hot.touch(NOW.plus_ms(1 + so_far.removed as i64)).await.unwrap();
+        }
+        let before = so_far.removed;
+        so_far = here.hot.remove_kept(day, so_far).await.unwrap().unwrap();
+        assert_eq!(so_far.removed - before, want, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
