@@ -47,7 +47,7 @@ struct Series {
 /// Counts one request. `route` is a template, so that codes make no time series.
 pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Duration) {
     // The series of each route: to ask the recorder for one takes as long as to route a request.
-    static KNOWN: LazyLock<RwLock<HashMap<String, Vec<Series>>>> = LazyLock::new(RwLock::default);
+    static SERIES: LazyLock<RwLock<HashMap<String, Vec<Series>>>> = LazyLock::new(RwLock::default);
     let method = known(method);
     let record = |all: &HashMap<String, Vec<Series>>| {
         let series =
@@ -55,7 +55,7 @@ pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Du
         series.seconds.record(took.as_secs_f64());
         Some(())
     };
-    if record(&KNOWN.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
+    if record(&SERIES.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
         return;
     }
     let labels = [
@@ -65,7 +65,7 @@ pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Du
     ];
     let seconds = metrics::histogram!(DURATION, &labels);
     seconds.record(took.as_secs_f64());
-    let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let mut all = SERIES.write().unwrap_or_else(PoisonError::into_inner);
     all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
 }
 

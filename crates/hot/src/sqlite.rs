@@ -2,7 +2,8 @@
 //! readers. Where the protocols describe steps, this does one transaction.
 //!
 //! Several processes may work on one file at a time. Of what can change only campaigns, batches and
-//! seals are remembered from one snapshot to the next, by readers, who notice when they did (see `txn`).
+//! seals are remembered from one snapshot to the next, by readers, who notice when they did (see
+//! `txn`).
 
 mod accounts;
 mod adopt;
@@ -194,8 +195,8 @@ impl SqliteHot {
         }
     }
 
-    /// Runs one piece of long work, which nobody waits for, in a transaction. Where others have written
-    /// since the last piece, they have the store to themselves for as long as this one took.
+    /// Runs one piece of long work, which nobody waits for, in a transaction. Where others have
+    /// written since the last piece, they have the store to themselves for as long as this one took.
     async fn aside<T: Send + 'static>(
         &self,
         mut body: impl FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,

@@ -3,7 +3,8 @@
 //! `cargo run --release --package=peers --bin=ratios`, after
 //! `cargo build --release --package=couponry --package=peers`. Five rounds; in each every pair is
 //! measured once, one after the other, each when the one before has come to rest, so that what the
-//! machine does besides meets both. What is kept is the median of the rounds' ratios, with the lowest and the highest.
+//! machine does besides meets both. What is kept is the median of the rounds' ratios, with the
+//! lowest and the highest.
 
 use std::collections::BTreeMap;
 use std::error::Error;

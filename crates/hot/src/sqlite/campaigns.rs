@@ -351,33 +351,18 @@ pub(super) fn run_of(
 }
 
 pub(super) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    let found = txn
-        .statement(
-            "SELECT kind, campaign, batch, shelf_day FROM directory \
-             WHERE code = ?1 AND kind <> 'gone'",
-        )?
-        .query_row([code.as_str()], |row| {
-            let columns = (row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?);
-            match (row.get_ref(0)?.as_str()?, columns) {
-                ("shared", (campaign, _, _)) => Ok(Kind::Shared { campaign }),
-                ("coupon", (_, Some(batch), Some(day))) => Ok(Kind::Coupon { batch, day }),
-                (kind, _) => Err(super::failure::damaged("kind", kind)),
-            }
-        })
-        .optional()?;
-    Ok(match found {
-        None => None,
-        Some(Kind::Shared { campaign }) => {
-            Some(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() })
+    txn.statement(
+        "SELECT kind, campaign, batch, shelf_day FROM directory \
+         WHERE code = ?1 AND kind <> 'gone'",
+    )?
+    .query_row([code.as_str()], |row| match (row.get_ref(0)?.as_str()?, row.get(2)?, row.get(3)?) {
+        ("shared", _, _) => {
+            Ok(Entry::Shared { campaign: txn.campaign_at(row.get(1)?)?.terms.id.clone() })
         }
-        Some(Kind::Coupon { batch, day }) => {
-            Some(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
+        ("coupon", Some(batch), Some(day)) => {
+            Ok(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
         }
+        (kind, _, _) => Err(super::failure::damaged("kind", kind)),
     })
-}
-
-/// An entry of the directory as it stands there.
-enum Kind {
-    Shared { campaign: i64 },
-    Coupon { batch: i64, day: i32 },
+    .optional()
 }

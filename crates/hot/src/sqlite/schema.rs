@@ -15,9 +15,9 @@ pub(super) const SCHEMA_VERSION: i64 = 4;
 /// From version 1, before there was a cold tier.
 const FROM_1: &str = include_str!("../../../../schema/hot-1-to-2.sql");
 
-/// From versions 2 and 3. They differ in what stands in the tables (see `history`): what is written
-/// since 3 an older release does not understand.
-const FROM_2: &str = include_str!("../../../../schema/hot-3-to-4.sql");
+/// From version 3, and from 2, which has the same tables. What stands in them differs (see
+/// `history`): what is written since 3 an older release does not understand.
+const FROM_3: &str = include_str!("../../../../schema/hot-3-to-4.sql");
 
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
@@ -147,8 +147,8 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = match version()? {
         0 => create(conn).map_err(OpenError::from),
-        1 => upgrade(conn, &[FROM_1, FROM_2]).map_err(OpenError::from),
-        2 | 3 => upgrade(conn, &[FROM_2]).map_err(OpenError::from),
+        1 => upgrade(conn, &[FROM_1, FROM_3]).map_err(OpenError::from),
+        2 | 3 => upgrade(conn, &[FROM_3]).map_err(OpenError::from),
         SCHEMA_VERSION => Ok(()),
         found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
     };

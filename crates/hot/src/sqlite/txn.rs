@@ -4,9 +4,9 @@
 //! changes, and forgotten with it: other processes write the same file. Counts are added up in
 //! memory and written once, before the commit.
 //!
-//! Readers remember them from one snapshot to the next. Triggers raise a number in `setting` with every
-//! change of them, whoever makes it, and a snapshot with the same number has the same terms: so a
-//! look-up reads one small row instead of three large ones.
+//! Readers remember them from one snapshot to the next. Triggers raise a number in `setting` with
+//! every change of them, whoever makes it, and a snapshot with the same number has the same terms:
+//! so a look-up reads one small row instead of three large ones.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +20,7 @@ use coupon::time::{Day, Millis};
 use router::Owner;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::accounts;
 use super::beyond::{Spot, Told, Wanted};
 use super::failure::Elsewhere;
 use super::rows;
@@ -72,7 +73,7 @@ pub(super) struct Txn<'a> {
 #[derive(Default)]
 pub(super) struct Seen {
     /// Of terms, when they were looked up.
-    revision: Cell<i64>,
+    revision: RefCell<Option<String>>,
     campaigns: RefCell<HashMap<i64, CampaignHere>>,
     batches: RefCell<HashMap<i64, BatchHere>>,
     sealed: RefCell<HashMap<Day, bool>>,
@@ -155,21 +156,14 @@ impl<'a> Txn<'a> {
     /// What was seen, as it stands in this transaction.
     fn seen(&self) -> rusqlite::Result<&'a Seen> {
         if !self.is_checked.get() {
-            let now = self.terms_revision()?;
-            if self.seen.revision.replace(now) != now {
+            let now = accounts::setting(self, TERMS_REVISION)?;
+            if *self.seen.revision.borrow() != now {
                 self.seen.forget();
+                self.seen.revision.replace(now);
             }
             self.is_checked.set(true);
         }
         Ok(self.seen)
-    }
-
-    fn terms_revision(&self) -> rusqlite::Result<i64> {
-        let found = self
-            .statement("SELECT CAST(value AS INTEGER) FROM setting WHERE name = ?1")?
-            .query_row([TERMS_REVISION], |row| row.get(0))
-            .optional()?;
-        Ok(found.unwrap_or(0))
     }
 
     /// Another number whenever another process has written.
