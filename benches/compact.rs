@@ -410,6 +410,7 @@ async fn redeem(
                     actor: Actor::new("shop:checkout-7"),
                     operation: OperationId(u128::from(number)),
                     at: NOW,
+                    if_version: None,
                 };
                 let begun = Instant::now();
                 let applied = hot.apply(&Found::Coupon(address), change).await?;

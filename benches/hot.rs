@@ -125,7 +125,14 @@ fn campaign(rows: u64) -> Result<NewCampaign, Failure> {
 
 fn change(action: Action, number: usize) -> Change {
     let operation = OperationId(u128::MAX / 3 + number as u128);
-    Change { action, asker: Asker::Shop, actor: Actor::new("shop:checkout-7"), operation, at: NOW }
+    Change {
+        action,
+        asker: Asker::Shop,
+        actor: Actor::new("shop:checkout-7"),
+        operation,
+        at: NOW,
+        if_version: None,
+    }
 }
 
 fn user(number: u64) -> String {

@@ -33,6 +33,7 @@ fn change(action: Action) -> Change {
         actor: Actor::new("shop:checkout-7"),
         operation: OperationId(7),
         at: NOW,
+        if_version: None,
     }
 }
 

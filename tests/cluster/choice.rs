@@ -240,7 +240,7 @@ impl Target {
                 let order = other.unwrap_or_else(fresh);
                 Action::CancelRedemption { order, reason: reason() }
             }
-            Revoke => Action::Revoke { user: by, reason: reason() },
+            Revoke => Action::Revoke { user: by, reference: None, reason: reason() },
             Extend => {
                 let expires_at = later(sketch.expires_at, dice);
                 Action::Extend { expires_at, zone: Zone::utc(), reason: reason() }

@@ -86,6 +86,7 @@ impl World {
             // The same for all: which attempt it was is seen in its names.
             operation: OperationId(0),
             at: self.at,
+            if_version: None,
         };
         coupon::apply(coupon, &change, &self.terms)
     }

@@ -36,7 +36,7 @@ pub(super) fn request(code: &str, ask: &Ask, start: Millis) -> Request {
             let reason = reason.as_ref().map(|reason| reason.as_str());
             ("cancel-redemption", json!({"order_ref": order.as_str(), "reason": reason}))
         }
-        Action::Revoke { user, reason } => {
+        Action::Revoke { user, reason, .. } => {
             let reason = reason.as_ref().map(|reason| reason.as_str());
             ("revoke", json!({"user_id": user.as_str(), "reason": reason}))
         }

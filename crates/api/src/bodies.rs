@@ -5,9 +5,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone, parse_instant};
-use coupon::ids::{BatchId, IssueRef, OrderRef, Reason, UserId};
+use coupon::ids::{BatchId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
-use engine::{BatchAsk, CampaignDraft, CampaignPatch, Expiry, Fault};
+use engine::{AdminChange, BatchAsk, CampaignDraft, CampaignPatch, Expiry, Fault};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -388,32 +388,42 @@ pub struct RevokeBody {
     /// Its holder.
     #[schema(max_length = 64, example = "ann")]
     user_id: String,
+    /// Names this request, for ever: a repeat changes nothing.
+    #[schema(max_length = 100, example = "ticket-4711")]
+    revoke_ref: Option<String>,
     /// Why.
     #[schema(max_length = 200)]
     reason: Option<String>,
+    /// Revoke only while the coupon has this version.
+    version: Option<u64>,
 }
 
 impl RevokeBody {
-    pub(crate) fn read(&self) -> Result<(UserId, Option<Reason>), Problem> {
+    pub(crate) fn read(&self) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
         let mut reading = Reading::default();
         let user = reading.must("user_id", Some(&self.user_id));
+        let reference = reading.may("revoke_ref", self.revoke_ref.as_deref());
         let reason = reading.may("reason", self.reason.as_deref());
-        reading.done(user.map(|user| (user, reason)))
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(user.map(|user| (user, reference, with)))
     }
 }
 
-/// Why a coupon is killed.
+/// Why a coupon is voided.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasonBody {
     /// Why.
     #[schema(max_length = 200)]
     reason: Option<String>,
+    /// Void only while the coupon has this version.
+    version: Option<u64>,
 }
 
 impl ReasonBody {
-    pub(crate) fn read(&self) -> Result<Option<Reason>, Problem> {
-        reason(self.reason.as_deref())
+    pub(crate) fn read(&self) -> Result<AdminChange, Problem> {
+        let reason = reason(self.reason.as_deref())?;
+        Ok(AdminChange { reason, if_version: self.version })
     }
 }
 
@@ -438,10 +448,12 @@ pub struct ExtendBody {
     /// Why.
     #[schema(max_length = 200)]
     reason: Option<String>,
+    /// Extend only while the coupon has this version.
+    version: Option<u64>,
 }
 
 impl ExtendBody {
-    pub(crate) fn read(&self) -> Result<(Expiry, Option<Reason>), Problem> {
+    pub(crate) fn read(&self) -> Result<(Expiry, AdminChange), Problem> {
         let mut reading = Reading::default();
         let at = reading.instant("expires_at", self.expires_at.as_deref());
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
@@ -459,6 +471,7 @@ impl ExtendBody {
                 None
             }
         };
-        reading.done(expiry.map(|expiry| (expiry, reason)))
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(expiry.map(|expiry| (expiry, with)))
     }
 }

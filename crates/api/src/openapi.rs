@@ -93,7 +93,8 @@ use Code::{
     HistoryFull, Internal, Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed,
     NameTaken, NotFound, NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown,
     Overloaded, Paused, RedemptionCancelled, ShelfClosed, SoldOut, StoreFull, StoreUnavailable,
-    Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType, Voided,
+    Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType,
+    VersionConflict, Voided,
 };
 
 /// Whatever reads the store.
@@ -149,14 +150,21 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             COLD,
             WRITE,
             &[NotIssued, AlreadyRedeemed, Voided, Held, ShelfClosed, HistoryFull],
+            &[VersionConflict, NameTaken],
         ],
-        "void" => &[BODY, TOKEN, COLD, WRITE, &[AlreadyRedeemed, Held, ShelfClosed, HistoryFull]],
+        "void" => &[
+            BODY,
+            TOKEN,
+            COLD,
+            WRITE,
+            &[AlreadyRedeemed, Held, VersionConflict, ShelfClosed, HistoryFull],
+        ],
         "extend" => &[
             BODY,
             TOKEN,
             COLD,
             WRITE,
-            &[AlreadyRedeemed, Voided, Held, NotLater, ShelfClosed, HistoryFull],
+            &[AlreadyRedeemed, Voided, Held, VersionConflict, NotLater, ShelfClosed, HistoryFull],
         ],
         "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ShelfClosed, SoldOut]],
         "change_campaign" => &[BODY, TOKEN, &[NotFound], WRITE],

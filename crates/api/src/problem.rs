@@ -89,6 +89,8 @@ codes! {
     NotLater "NOT_LATER" 409 Never "The new expiry is not later"
     /// See [`Refusal::ShelfClosed`].
     ShelfClosed "SHELF_CLOSED" 409 Never "It is too late to change this coupon"
+    /// See [`Refusal::VersionConflict`].
+    VersionConflict "VERSION_CONFLICT" 409 Never "The coupon has changed since"
     /// See [`Refusal::HistoryFull`].
     HistoryFull "HISTORY_FULL" 409 Never "The history is full"
     /// See [`Refusal::NotIssuable`].
@@ -145,6 +147,7 @@ impl From<Refusal> for Code {
             Refusal::IssueClosed { .. } => Code::IssueClosed,
             Refusal::NotLater => Code::NotLater,
             Refusal::ShelfClosed => Code::ShelfClosed,
+            Refusal::VersionConflict => Code::VersionConflict,
             Refusal::HistoryFull => Code::HistoryFull,
             Refusal::SoldOut => Code::SoldOut,
             Refusal::LimitPerUser => Code::LimitPerUser,

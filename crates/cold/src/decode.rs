@@ -14,7 +14,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Deed, Event, Genesis};
-use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, UserId};
+use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 
 use crate::encode::MICROS;
@@ -217,9 +217,11 @@ impl<'a> Events<'a> {
                 order: self.references.parsed::<OrderRef>(row)?,
                 reason: reason()?,
             },
-            "revoked" => {
-                Deed::Revoked { from: self.users.parsed::<UserId>(row)?, reason: reason()? }
-            }
+            "revoked" => Deed::Revoked {
+                from: self.users.parsed::<UserId>(row)?,
+                reference: self.references.optional::<RevokeRef>(row)?,
+                reason: reason()?,
+            },
             "voided" => Deed::Voided { reason: reason()? },
             "extended" => Deed::Extended {
                 expires_at: self.expires_at.needed(row)?,

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
 use coupon::coupon::{Coupon, Deed, Event};
-use coupon::ids::{IssueRef, Reason, UserId};
+use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 
 use crate::schema;
@@ -126,9 +126,12 @@ impl Details<'_> {
                 reason: why(reason),
                 ..Details::default()
             },
-            Deed::Revoked { from, reason } => {
-                Details { user: Some(from.as_str()), reason: why(reason), ..Details::default() }
-            }
+            Deed::Revoked { from, reference, reason } => Details {
+                user: Some(from.as_str()),
+                reference: reference.as_ref().map(RevokeRef::as_str),
+                reason: why(reason),
+                ..Details::default()
+            },
             Deed::Voided { reason } => Details { reason: why(reason), ..Details::default() },
             Deed::Extended { expires_at, zone, reason } => Details {
                 reason: why(reason),

@@ -6,7 +6,7 @@
 use crate::calendar::Zone;
 use crate::campaign::{Handout, Terms};
 use crate::coupon::{Coupon, Deed, EVENTS_MAX, EVENTS_OPEN_MAX, Event, Hold, State};
-use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, UserId};
+use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::{DAY_MS, Millis};
 
@@ -69,6 +69,9 @@ pub enum Action {
     Revoke {
         /// The holder, named so that a late revoke cannot hit the next one.
         user: UserId,
+        /// The caller's name for the request: a repeat is a replay, even if the same user has been
+        /// issued the coupon again since.
+        reference: Option<RevokeRef>,
         /// Why.
         reason: Option<Reason>,
     },
@@ -101,6 +104,9 @@ pub struct Change {
     pub operation: OperationId,
     /// The moment.
     pub at: Millis,
+    /// Revoke, void and extend only while the coupon has this version, so that a request that is
+    /// repeated late cannot change what has become of the coupon since.
+    pub if_version: Option<u64>,
 }
 
 /// What came of a [`Change`].
@@ -148,6 +154,9 @@ fn accept(coupon: &Coupon, change: &Change, deed: Deed) -> Outcome {
 fn decide(coupon: &Coupon, change: &Change, terms: &Terms) -> Result<Verdict, Refusal> {
     not_somebody_elses(coupon, change, terms)?;
     if let Some(verdict) = said_before(coupon, &change.action, &change.asker)? {
+        return Ok(verdict);
+    }
+    if let Some(verdict) = revoked_before(coupon, &change.action)? {
         return Ok(verdict);
     }
     match coupon.state() {
@@ -222,6 +231,22 @@ fn said_before(
             Err(Refusal::RedemptionCancelled)
         }
         _ => Ok(None),
+    }
+}
+
+/// The replay of a revoke that its caller has named. The name stands for one user.
+fn revoked_before(coupon: &Coupon, action: &Action) -> Result<Option<Verdict>, Refusal> {
+    let Action::Revoke { user, reference: Some(name), .. } = action else {
+        return Ok(None);
+    };
+    let named = coupon.events().iter().find_map(|event| match &event.deed {
+        Deed::Revoked { from, reference: Some(reference), .. } if reference == name => Some(from),
+        _ => None,
+    });
+    match named {
+        None => Ok(None),
+        Some(from) if from == user => Ok(Some(Verdict::Replay)),
+        Some(_) => Err(Refusal::NameTaken),
     }
 }
 
@@ -336,17 +361,26 @@ fn unredeemed(
                 None => Ok(Verdict::Replay),
             }
         }
-        Action::Revoke { user, reason } => match coupon.state() {
-            State::Issued { holder } if holder == user => {
-                Ok(Verdict::Append(Deed::Revoked { from: user.clone(), reason: reason.clone() }))
+        Action::Revoke { user, reference, reason } => {
+            is_at(coupon, change.if_version)?;
+            match coupon.state() {
+                State::Issued { holder } if holder == user => Ok(Verdict::Append(Deed::Revoked {
+                    from: user.clone(),
+                    reference: reference.clone(),
+                    reason: reason.clone(),
+                })),
+                _ => Err(Refusal::NotIssued),
             }
-            _ => Err(Refusal::NotIssued),
-        },
-        Action::Void { reason } => Ok(Verdict::Append(Deed::Voided { reason: reason.clone() })),
+        }
+        Action::Void { reason } => {
+            is_at(coupon, change.if_version)?;
+            Ok(Verdict::Append(Deed::Voided { reason: reason.clone() }))
+        }
         Action::Extend { expires_at, zone, reason } => {
             if *expires_at == coupon.expires_at() {
                 return Ok(Verdict::Replay);
             }
+            is_at(coupon, change.if_version)?;
             if *expires_at < coupon.expires_at() {
                 return Err(Refusal::NotLater);
             }
@@ -397,6 +431,14 @@ fn works_now(coupon: &Coupon, at: Millis, terms: &Terms) -> Result<(), Refusal> 
         return Err(Refusal::Paused);
     }
     Ok(())
+}
+
+/// Whether the coupon still has the version that the caller has seen.
+fn is_at(coupon: &Coupon, wanted: Option<u64>) -> Result<(), Refusal> {
+    match wanted {
+        Some(wanted) if wanted != coupon.version() => Err(Refusal::VersionConflict),
+        _ => Ok(()),
+    }
 }
 
 fn has_room(coupon: &Coupon, events: usize) -> Result<(), Refusal> {

@@ -7,7 +7,9 @@
 
 use crate::calendar::{Date, Zone};
 use crate::code::Code;
-use crate::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, Reason, UserId};
+use crate::ids::{
+    Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId,
+};
 use crate::time::Millis;
 
 /// Most events of one coupon. A whole coupon stays under a few kilobytes, one page of any store.
@@ -113,6 +115,8 @@ pub enum Deed {
     Revoked {
         /// The holder it was taken from.
         from: UserId,
+        /// The caller's name for the request.
+        reference: Option<RevokeRef>,
         /// Why.
         reason: Option<Reason>,
     },
@@ -165,7 +169,8 @@ impl Event {
             Deed::Redeemed { order, .. } | Deed::RedemptionCancelled { order, .. } => {
                 Some(order.as_str())
             }
-            Deed::Revoked { reason, .. }
+            Deed::Revoked { reference: Some(reference), .. } => Some(reference.as_str()),
+            Deed::Revoked { reference: None, reason, .. }
             | Deed::Voided { reason }
             | Deed::Extended { reason, .. } => reason.as_ref().map(Reason::as_str),
         }

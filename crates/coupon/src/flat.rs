@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::calendar::Zone;
 use crate::coupon::{Deed, Event};
-use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, UserId};
+use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::time::Millis;
 
 /// One event in columns.
@@ -71,8 +71,9 @@ impl<'a> Flat<'a> {
                 flat.reference = Some(order.as_str());
                 flat.reason = reason.as_ref().map(Reason::as_str);
             }
-            Deed::Revoked { from, reason } => {
+            Deed::Revoked { from, reference, reason } => {
                 flat.user = Some(from.as_str());
+                flat.reference = reference.as_ref().map(RevokeRef::as_str);
                 flat.reason = reason.as_ref().map(Reason::as_str);
             }
             Deed::Voided { reason } => flat.reason = reason.as_ref().map(Reason::as_str),
@@ -103,7 +104,11 @@ impl<'a> Flat<'a> {
             "redemption_cancelled" => {
                 Deed::RedemptionCancelled { order: order()?, reason: reason()? }
             }
-            "revoked" => Deed::Revoked { from: user()?, reason: reason()? },
+            "revoked" => Deed::Revoked {
+                from: user()?,
+                reference: optional("reference", self.reference)?,
+                reason: reason()?,
+            },
             "voided" => Deed::Voided { reason: reason()? },
             "extended" => Deed::Extended {
                 expires_at: self.expires_at.ok_or(missing("expires_at"))?,

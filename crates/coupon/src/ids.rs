@@ -128,6 +128,10 @@ name!(
     /// One request to be given a coupon, in the caller's own words.
     IssueRef, REF_LEN_MAX, "visible ASCII characters", visible
 );
+name!(
+    /// One request to take a coupon back, in the caller's own words.
+    RevokeRef, REF_LEN_MAX, "visible ASCII characters", visible
+);
 
 impl IssueRef {
     /// The reference of a coupon that came into being because `order` used a shared code. It may

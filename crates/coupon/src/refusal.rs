@@ -60,6 +60,9 @@ pub enum Refusal {
     /// Too late to change: the shelf may be on its way to the cold tier.
     #[error("the coupon's shelf is closed")]
     ShelfClosed,
+    /// The coupon no longer has the version that the caller has seen.
+    #[error("the coupon has another version than the request names")]
+    VersionConflict,
     /// The coupon has as many events as it may have.
     #[error("the coupon's history is full")]
     HistoryFull,
@@ -118,6 +121,7 @@ impl Refusal {
             Refusal::IssueClosed { .. } => "ISSUE_CLOSED",
             Refusal::NotLater => "NOT_LATER",
             Refusal::ShelfClosed => "SHELF_CLOSED",
+            Refusal::VersionConflict => "VERSION_CONFLICT",
             Refusal::HistoryFull => "HISTORY_FULL",
             Refusal::SoldOut => "SOLD_OUT",
             Refusal::LimitPerUser => "LIMIT_PER_USER",
@@ -144,6 +148,7 @@ impl Refusal {
             | Refusal::Expired
             | Refusal::NotLater
             | Refusal::ShelfClosed
+            | Refusal::VersionConflict
             | Refusal::HistoryFull
             | Refusal::SoldOut
             | Refusal::LimitPerUser

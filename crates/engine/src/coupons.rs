@@ -1,11 +1,11 @@
 //! What is done with one coupon, and what the caller sees of it afterwards.
 
-use coupon::apply::{Action, Outcome};
+use coupon::apply::{Action, Change, Outcome};
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::code::CodeText;
 use coupon::coupon::{Coupon, Redemption};
-use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::{Applied, CouponFilter, ListOrder, ListScope, Sight, Tier};
@@ -88,6 +88,15 @@ pub enum Expiry {
     On(Date, Zone),
 }
 
+/// What an admin says beside a revoke, a void or an extension.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminChange {
+    /// Why, for whoever reads the history.
+    pub reason: Option<Reason>,
+    /// Change the coupon only while it has this version: see [`Change::if_version`].
+    pub if_version: Option<u64>,
+}
+
 impl Engine {
     /// What `sight` looks like to `caller`, or `None` where he may not know of it.
     pub(crate) fn view(&self, caller: &Caller, sight: &Sight) -> Option<CouponView> {
@@ -142,8 +151,17 @@ impl Engine {
         text: &CodeText,
         action: Action,
     ) -> Result<Done<Sight>, Failure> {
+        self.changed_at(caller, text, self.change(caller, action)).await
+    }
+
+    async fn changed_at(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        change: Change,
+    ) -> Result<Done<Sight>, Failure> {
         let found = self.find(text).await?;
-        let applied = self.hot.apply(&found, self.change(caller, action)).await?;
+        let applied = self.hot.apply(&found, change).await?;
         self.settled(caller, applied)
     }
 
@@ -345,7 +363,8 @@ impl Engine {
         Ok(self.redemptions(done, &order)?.map(|redemption| (redemption, coupon)))
     }
 
-    /// Takes a coupon back from its holder.
+    /// Takes a coupon back from its holder. With a `reference` a repeat answers the same, even if
+    /// the user has been issued the coupon again since.
     ///
     /// # Errors
     /// The refusals of `revoke`.
@@ -354,9 +373,11 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         user: UserId,
-        reason: Option<Reason>,
+        reference: Option<RevokeRef>,
+        with: AdminChange,
     ) -> Result<Done<CouponView>, Failure> {
-        self.by_admin(caller, text, Action::Revoke { user, reason }).await
+        let action = Action::Revoke { user, reference, reason: with.reason };
+        self.by_admin(caller, text, action, with.if_version).await
     }
 
     /// Kills an unredeemed coupon.
@@ -367,9 +388,9 @@ impl Engine {
         &self,
         caller: &Caller,
         text: &CodeText,
-        reason: Option<Reason>,
+        with: AdminChange,
     ) -> Result<Done<CouponView>, Failure> {
-        self.by_admin(caller, text, Action::Void { reason }).await
+        self.by_admin(caller, text, Action::Void { reason: with.reason }, with.if_version).await
     }
 
     /// Gives a coupon a later expiry.
@@ -381,7 +402,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         expiry: Expiry,
-        reason: Option<Reason>,
+        with: AdminChange,
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let (expires_at, zone) = match expiry {
@@ -393,7 +414,8 @@ impl Engine {
             let last = coupon::calendar::format_instant(last);
             return Err(Failure::invalid("expires_at", format!("lies after {last}")));
         }
-        self.by_admin(caller, text, Action::Extend { expires_at, zone, reason }).await
+        let action = Action::Extend { expires_at, zone, reason: with.reason };
+        self.by_admin(caller, text, action, with.if_version).await
     }
 
     /// The zone in which people read the coupon's dates now.
@@ -413,9 +435,11 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         action: Action,
+        if_version: Option<u64>,
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let done = self.change_at(caller, text, action).await?;
+        let change = Change { if_version, ..self.change(caller, action) };
+        let done = self.changed_at(caller, text, change).await?;
         Ok(done.map(|sight| self.view_of(&sight, true)))
     }
 

@@ -42,7 +42,8 @@ pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
 pub use coupons::{
-    CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, RedemptionView,
+    AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
+    RedemptionView,
 };
 pub use export::CodesAsk;
 pub use failure::{BadFile, Done, Failure, Fault};
@@ -170,6 +171,7 @@ impl Engine {
             actor: Actor::new(&caller.to_string()),
             operation: OperationId(uuid::Uuid::now_v7().as_u128()),
             at: self.now(),
+            if_version: None,
         }
     }
 

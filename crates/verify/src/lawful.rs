@@ -129,7 +129,8 @@ mod tests {
         let issued = |to: &str| Deed::Issued { to: user(to), reference: None, expires_at: None };
         let redeemed = |by: &str, of: &str| Deed::Redeemed { by: Some(user(by)), order: order(of) };
         let cancelled = |of: &str| Deed::RedemptionCancelled { order: order(of), reason: None };
-        let revoked = |from: &str| Deed::Revoked { from: user(from), reason: None };
+        let revoked =
+            |from: &str| Deed::Revoked { from: user(from), reference: None, reason: None };
         let voided = || Deed::Voided { reason: None };
         let extended =
             |until| Deed::Extended { expires_at: Millis(until), zone: Zone::utc(), reason: None };

@@ -517,8 +517,11 @@ mod tests {
             created_at: Millis(0),
         };
         let issued = |to: &str| Deed::Issued { to: user(to), reference: None, expires_at: None };
-        let deeds =
-            [issued("ann"), Deed::Revoked { from: user("ann"), reason: None }, issued("bob")];
+        let deeds = [
+            issued("ann"),
+            Deed::Revoked { from: user("ann"), reference: None, reason: None },
+            issued("bob"),
+        ];
         let events = deeds.into_iter().zip(1..).map(|(deed, operation)| Event {
             at: Millis(1),
             actor: Actor::new("a"),

@@ -66,7 +66,7 @@ fn cancel(order: &str) -> Ask {
 }
 
 fn revoke() -> Ask {
-    Ask::Change(Action::Revoke { user: "ann".parse().unwrap(), reason: None })
+    Ask::Change(Action::Revoke { user: "ann".parse().unwrap(), reference: None, reason: None })
 }
 
 fn extend(days: u16) -> Ask {

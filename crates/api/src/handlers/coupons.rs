@@ -183,7 +183,11 @@ pub(crate) async fn cancel_redemption(
 
 /// Take a coupon back from its holder
 ///
-/// It is available again, and the user has his place under the limit back. For an admin.
+/// The coupon is available again, and the user may have another one under the campaign's limit. A
+/// repeat with the same `revoke_ref` answers 200 and changes nothing, even if the user has been
+/// issued the coupon again since. With `version`, a coupon that has changed since answers 409
+/// VERSION_CONFLICT. Without either, a repeat whose first answer was lost can undo a newer issue to
+/// the same user. For an admin.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
     request_body = RevokeBody,
@@ -195,14 +199,15 @@ pub(crate) async fn revoke(
     CodeInPath(code): CodeInPath,
     Json(body): Json<RevokeBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
-    let (user, reason) = body.read()?;
-    let view = app.engine.revoke(&caller, &code, user, reason).await?.into_inner();
+    let (user, reference, with) = body.read()?;
+    let view = app.engine.revoke(&caller, &code, user, reference, with).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }
 
-/// Kill an unredeemed coupon
+/// Void a coupon
 ///
-/// Its row stays. For an admin.
+/// It can no longer be issued or redeemed; its record is kept. With `version`, a coupon that has
+/// changed since answers 409 VERSION_CONFLICT. For an admin.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
     request_body = ReasonBody,
@@ -220,7 +225,8 @@ pub(crate) async fn void(
 
 /// Give a coupon a later expiry
 ///
-/// Also an expired one, for the campaign's `extend_days`. For an admin.
+/// Also an expired one, for the campaign's `extend_days`. With `version`, a coupon that has changed
+/// since answers 409 VERSION_CONFLICT. For an admin.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
     request_body = ExtendBody,
@@ -232,7 +238,7 @@ pub(crate) async fn extend(
     CodeInPath(code): CodeInPath,
     Json(body): Json<ExtendBody>,
 ) -> Result<Answer<CouponBody>, Problem> {
-    let (expiry, reason) = body.read()?;
-    let view = app.engine.extend(&caller, &code, expiry, reason).await?.into_inner();
+    let (expiry, with) = body.read()?;
+    let view = app.engine.extend(&caller, &code, expiry, with).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }

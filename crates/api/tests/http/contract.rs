@@ -28,6 +28,7 @@ pub(crate) const PROBLEMS: &[(&str, u16, &str)] = &[
     ("NOT_LATER", 409, "never"),
     ("SHELF_CLOSED", 409, "never"),
     ("HISTORY_FULL", 409, "never"),
+    ("VERSION_CONFLICT", 409, "never"),
     ("NOT_ISSUABLE", 409, "never"),
     ("NAME_TAKEN", 409, "never"),
     ("LOGIN_TAKEN", 409, "never"),

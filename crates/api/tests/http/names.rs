@@ -269,3 +269,25 @@ async fn a_repeat_is_answered_whatever_has_happened_since() {
         again("expired").await;
     }
 }
+
+#[tokio::test]
+async fn a_revoke_is_made_once() {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 1})).await;
+    let code = service.issued("c", "ann").await;
+    let revoke =
+        async |body: Value| service.post(Admin, &format!("/v1/coupons/{code}/revoke"), body).await;
+    let named = json!({"user_id": "ann", "revoke_ref": "ticket-1", "reason": "mistake"});
+    assert_eq!(revoke(named.clone()).await.is("200", "the first").json["state"], "available");
+    revoke(named.clone()).await.is("200", "its answer was lost");
+    assert_eq!(service.issued("c", "ann").await, code, "issued to the same user again");
+    let repeated = revoke(named).await;
+    assert_eq!(repeated.is("200", "a late repeat").json["holder"], "ann", "the newer issue stands");
+    let other = json!({"user_id": "bob", "revoke_ref": "ticket-1"});
+    revoke(other).await.is("409 NAME_TAKEN", "the name, of another user");
+    let seen = json!({"user_id": "ann", "version": 1});
+    revoke(seen).await.is("409 VERSION_CONFLICT", "a version that is gone");
+    let service = service.reopened();
+    let read = service.get(Admin, &format!("/v1/coupons/{code}")).await;
+    assert_eq!(read.json["events"][1]["reference"], "ticket-1", "{}", read.json);
+}

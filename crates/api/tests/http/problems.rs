@@ -60,6 +60,7 @@ async fn provoked(code: Code) -> Answer {
         Code::NotRedeemed => after_redeeming(json!({}), "cancel-redemption", "2").await,
         Code::NotLater => extended("2027-12-31T23:59:59.999Z").await,
         Code::ShelfClosed => extended_too_late().await,
+        Code::VersionConflict => voided_at_another_version().await,
         Code::HistoryFull => history_full().await,
         Code::NotIssuable => issues_past(json!({"handout": "bearer"}), &["ann"]).await,
         Code::NameTaken => name_taken().await,
@@ -106,6 +107,13 @@ async fn on_untouched(terms: Value) -> Answer {
     service.campaign("c", terms).await;
     let code = service.codes("c").await.remove(0);
     service.does("redeem", &code, "1").await
+}
+
+async fn voided_at_another_version() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    service.post(Admin, &format!("/v1/coupons/{code}/void"), json!({"version": 0})).await
 }
 
 async fn at(moment: &str, terms: Value) -> Answer {

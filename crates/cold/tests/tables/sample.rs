@@ -81,7 +81,7 @@ pub(crate) fn spent(code: &str, day: Day, holder: &str) -> Coupon {
 pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
     let why = || Some("sent twice, 보상".parse().unwrap());
     let cancelled = |reason| Deed::RedemptionCancelled { order: "o-1".parse().unwrap(), reason };
-    let revoked = |reason| Deed::Revoked { from: "ann".parse().unwrap(), reason };
+    let revoked = |reason| Deed::Revoked { from: "ann".parse().unwrap(), reference: None, reason };
     let extended =
         |reason| Deed::Extended { expires_at: day.end().plus_ms(-5), zone: Zone::utc(), reason };
     let for_days = Deed::Issued {

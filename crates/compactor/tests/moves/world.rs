@@ -385,7 +385,14 @@ impl World {
 
     pub(crate) fn change(&self, action: Action, at: Millis) -> Change {
         let operation = OperationId(u128::from(self.number()));
-        Change { action, asker: Asker::Shop, actor: Actor::new("shop:till-4"), operation, at }
+        Change {
+            action,
+            asker: Asker::Shop,
+            actor: Actor::new("shop:till-4"),
+            operation,
+            at,
+            if_version: None,
+        }
     }
 
     pub(crate) async fn ask(&self, code: &Code, action: Action, at: Millis) -> Said {
@@ -426,7 +433,7 @@ impl World {
             reason: None,
         };
         let hold = Action::Hold { by: user("ann"), order: order("h"), until: past.plus_ms(60_000) };
-        let revoke = Action::Revoke { user: user("ann"), reason: None };
+        let revoke = Action::Revoke { user: user("ann"), reference: None, reason: None };
         let stories: [(&str, Vec<Action>); 10] = [
             ("untouched", vec![]),
             ("issued", vec![give("ann")]),

@@ -71,7 +71,7 @@ fn cancelled(by_order: &str) -> Deed {
 }
 
 fn revoked(from: &str) -> Deed {
-    Deed::Revoked { from: user(from), reason: None }
+    Deed::Revoked { from: user(from), reference: None, reason: None }
 }
 
 fn voided() -> Deed {
@@ -319,7 +319,9 @@ impl Asks {
             }
             Asks::Release(o) => Action::Release { order: order(o) },
             Asks::Cancel(o) => Action::CancelRedemption { order: order(o), reason: None },
-            Asks::Revoke(from) => Action::Revoke { user: user(from), reason: None },
+            Asks::Revoke(from) => {
+                Action::Revoke { user: user(from), reference: None, reason: None }
+            }
             Asks::Void => Action::Void { reason: None },
             Asks::Extend(to) => {
                 Action::Extend { expires_at: Millis(to), zone: Zone::utc(), reason: None }
@@ -336,6 +338,7 @@ impl Asks {
             actor: Actor::new("role:asker"),
             operation: OperationId(2),
             at: Millis(NOW),
+            if_version: None,
         }
     }
 }

@@ -58,6 +58,7 @@ fn after(coupon: Coupon, deeds: &[Action]) -> Coupon {
             actor: Actor::new("shop:till"),
             operation: OperationId(3),
             at: Millis(NOW),
+            if_version: None,
         };
         match apply(&coupon, &change, &terms) {
             Outcome::Accepted(after) => *after,
@@ -83,7 +84,7 @@ fn cancel(order: &str) -> Action {
 }
 
 fn revoke(from: &str) -> Action {
-    Action::Revoke { user: user(from), reason: None }
+    Action::Revoke { user: user(from), reference: None, reason: None }
 }
 
 fn void() -> Action {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
-use engine::{Engine, Expiry};
+use engine::{AdminChange, Engine, Expiry};
 
 use crate::failure::{Ended, Sorry};
 use crate::open::{self, Missing};
@@ -127,9 +127,11 @@ enum What {
     },
     /// Take a coupon back from its holder
     ///
-    /// It is available again, and the user has his place under the campaign's limit back.
+    /// It is available again, and the user may have another one under the campaign's limit. With
+    /// --revoke-ref the command may be repeated: it never takes back a newer issue.
     #[command(after_help = endings!(
-        "  couponry coupon revoke 7K2M-9QXD-4TRB-H0VE --user ann --reason 'sent by mistake'"
+        "  couponry coupon revoke 7K2M-9QXD-4TRB-H0VE --user ann --revoke-ref ticket-4711 \\\n"
+        "      --reason 'sent by mistake'"
     ))]
     Revoke {
         #[command(flatten)]
@@ -137,10 +139,13 @@ enum What {
         /// Its holder
         #[arg(long, value_name = "ID")]
         user: UserId,
+        /// Names this request, for ever
+        #[arg(long, value_name = "REF")]
+        revoke_ref: Option<RevokeRef>,
         #[command(flatten)]
-        why: Why,
+        why: AdminWhy,
     },
-    /// Kill an unredeemed coupon, for good
+    /// Void a coupon: it can no longer be issued or redeemed
     #[command(after_help = endings!(
         "  couponry coupon void 7K2M-9QXD-4TRB-H0VE --reason 'printed twice'\n"
         "  couponry coupon void --file stolen.csv --reason stolen > results.csv"
@@ -149,7 +154,7 @@ enum What {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        why: Why,
+        why: AdminWhy,
     },
     /// Give a coupon a later expiry
     ///
@@ -165,7 +170,7 @@ enum What {
         #[command(flatten)]
         until: Until,
         #[command(flatten)]
-        why: Why,
+        why: AdminWhy,
     },
 }
 
@@ -199,6 +204,21 @@ struct Why {
     /// Why, for whoever reads the history: 200 bytes at most
     #[arg(long, value_name = "TEXT")]
     reason: Option<Reason>,
+}
+
+#[derive(Args)]
+struct AdminWhy {
+    #[command(flatten)]
+    why: Why,
+    /// Change the coupon only while it has this version
+    #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
+    version: Option<u64>,
+}
+
+impl AdminWhy {
+    fn change(&self) -> AdminChange {
+        AdminChange { reason: self.why.reason.clone(), if_version: self.version }
+    }
 }
 
 #[derive(Args)]
@@ -281,15 +301,13 @@ impl What {
                 let deed = Deed::Cancel { order: order.clone(), reason: why.reason.clone() };
                 (which.target()?, deed)
             }
-            What::Revoke { which, user, why } => {
-                let deed = Deed::Revoke { user: user.clone(), reason: why.reason.clone() };
-                (which.target()?, deed)
+            What::Revoke { which, user, revoke_ref, why } => {
+                let (user, reference) = (user.clone(), revoke_ref.clone());
+                (which.target()?, Deed::Revoke { user, reference, with: why.change() })
             }
-            What::Void { which, why } => {
-                (which.target()?, Deed::Void { reason: why.reason.clone() })
-            }
+            What::Void { which, why } => (which.target()?, Deed::Void { with: why.change() }),
             What::Extend { which, until, why } => {
-                let deed = Deed::Extend { expiry: until.expiry()?, reason: why.reason.clone() };
+                let deed = Deed::Extend { expiry: until.expiry()?, with: why.change() };
                 (which.target()?, deed)
             }
         };

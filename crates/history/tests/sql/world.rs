@@ -133,6 +133,7 @@ impl World {
             actor: Actor::new("admin:test"),
             operation: OperationId((9 << 64) + u128::from(number)),
             at: NOW,
+            if_version: None,
         };
         let applied = self.hot.apply(&found, change).await.unwrap();
         assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);

@@ -338,6 +338,7 @@ impl Store {
             actor: change.actor.clone(),
             operation,
             at: change.at,
+            if_version: None,
         };
         // Who showed a bearer code and was not answered has not got it.
         if located.campaign.terms.handout != Handout::Bearer {

@@ -178,7 +178,7 @@ pub(crate) fn cancel(at: &str) -> Action {
 }
 
 pub(crate) fn revoke(user: &UserId) -> Action {
-    Action::Revoke { user: user.clone(), reason: None }
+    Action::Revoke { user: user.clone(), reference: None, reason: None }
 }
 
 pub(crate) fn void() -> Action {
@@ -321,7 +321,7 @@ impl Kit {
 
     pub(crate) fn change(&self, action: Action, asker: Asker, at: Millis) -> Change {
         let operation = OperationId(u128::from(self.number()) + 1);
-        Change { action, asker, actor: Actor::new("shop:till-4"), operation, at }
+        Change { action, asker, actor: Actor::new("shop:till-4"), operation, at, if_version: None }
     }
 
     /// Asks for a change as a shop, at `at`; the answer agrees with what is read afterwards.

@@ -278,3 +278,59 @@ fn an_issue_ref_is_the_present_holders() {
         assert_eq!(coupon.issue_ref().map(IssueRef::as_str), want, "{name}");
     }
 }
+
+/// A revoke of ann by an admin.
+fn revoke(name: Option<&str>, if_version: Option<u64>) -> Change {
+    let reference = name.map(|name| name.parse().unwrap());
+    let action = Action::Revoke { user: user("ann"), reference, reason: None };
+    Change { action, if_version, ..at(NOW, Asks::Void) }
+}
+
+#[test]
+fn a_repeated_revoke_does_not_take_back_a_newer_issue() {
+    let issued = accepted(&fresh(NOW + DAY_MS), &at(NOW, Asks::Issue("ann")), &terms());
+    let story = |first: &Change| {
+        let available = accepted(&issued, first, &terms());
+        accepted(&available, &at(NOW, Asks::Issue("ann")), &terms())
+    };
+    let (named, seen) = (revoke(Some("t-1"), None), revoke(None, Some(1)));
+    let redeemed = accepted(&story(&named), &at(NOW, Asks::Redeem("ann", "991")), &terms());
+    let of_bob = {
+        let action =
+            Action::Revoke { user: user("bob"), reference: "t-1".parse().ok(), reason: None };
+        Change { action, ..named.clone() }
+    };
+    let cases = [
+        ("the first", &issued, &named, "ok"),
+        ("of this version", &issued, &seen, "ok"),
+        ("of another version", &issued, &revoke(None, Some(0)), "VERSION_CONFLICT"),
+        ("repeated at once", &accepted(&issued, &named, &terms()), &named, "replay"),
+        ("repeated after an issue", &story(&named), &named, "replay"),
+        ("repeated after a redemption", &redeemed, &named, "replay"),
+        ("another name", &story(&named), &revoke(Some("t-2"), None), "ok"),
+        ("the name, of another user", &story(&named), &of_bob, "NAME_TAKEN"),
+        ("seen before the issue", &story(&seen), &seen, "VERSION_CONFLICT"),
+        ("nothing said", &story(&seen), &revoke(None, None), "ok"),
+    ];
+    for (name, coupon, change, want) in cases {
+        assert_eq!(word(coupon, change, &terms()), want, "{name}");
+    }
+}
+
+#[test]
+fn void_and_extend_may_name_a_version() {
+    let coupon = accepted(&fresh(NOW + DAY_MS), &at(NOW, Asks::Issue("ann")), &terms());
+    let void = accepted(&coupon, &at(NOW, Asks::Void), &terms());
+    let cases = [
+        ("void what was seen", &coupon, Asks::Void, 1, "ok"),
+        ("void what was not seen", &coupon, Asks::Void, 0, "VERSION_CONFLICT"),
+        ("void again", &void, Asks::Void, 1, "replay"),
+        ("extend what was seen", &coupon, Asks::Extend(NOW + 2 * DAY_MS), 1, "ok"),
+        ("extend what was not", &coupon, Asks::Extend(NOW + 2 * DAY_MS), 2, "VERSION_CONFLICT"),
+        ("extend to what it is", &coupon, Asks::Extend(NOW + DAY_MS), 0, "replay"),
+    ];
+    for (name, coupon, asks, version, want) in cases {
+        let change = Change { if_version: Some(version), ..at(NOW, asks) };
+        assert_eq!(word(coupon, &change, &terms()), want, "{name}");
+    }
+}

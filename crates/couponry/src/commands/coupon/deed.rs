@@ -2,8 +2,8 @@
 
 use api::views::{CancelledBody, CouponBody, CouponDetail, RedemptionBody};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, UserId};
-use engine::{CouponView, Done, Engine, Expiry, Failure};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use engine::{AdminChange, CouponView, Done, Engine, Expiry, Failure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ pub(super) enum Deed {
     Redeem { user: UserId, order: OrderRef },
     Release { order: OrderRef },
     Cancel { order: OrderRef, reason: Option<Reason> },
-    Revoke { user: UserId, reason: Option<Reason> },
-    Void { reason: Option<Reason> },
-    Extend { expiry: Expiry, reason: Option<Reason> },
+    Revoke { user: UserId, reference: Option<RevokeRef>, with: AdminChange },
+    Void { with: AdminChange },
+    Extend { expiry: Expiry, with: AdminChange },
 }
 
 /// What came of it.
@@ -64,12 +64,13 @@ impl Deed {
                     bare(json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
                 })
             }
-            Deed::Revoke { user, reason } => {
-                coupon(engine.revoke(&by, code, user.clone(), reason.clone()).await?)
+            Deed::Revoke { user, reference, with } => {
+                let done = engine.revoke(&by, code, user.clone(), reference.clone(), with.clone());
+                coupon(done.await?)
             }
-            Deed::Void { reason } => coupon(engine.void(&by, code, reason.clone()).await?),
-            Deed::Extend { expiry, reason } => {
-                coupon(engine.extend(&by, code, expiry.clone(), reason.clone()).await?)
+            Deed::Void { with } => coupon(engine.void(&by, code, with.clone()).await?),
+            Deed::Extend { expiry, with } => {
+                coupon(engine.extend(&by, code, expiry.clone(), with.clone()).await?)
             }
         })
     }

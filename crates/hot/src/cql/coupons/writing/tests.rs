@@ -44,6 +44,7 @@ fn after(coupon: &Coupon, changes: &[(OperationId, Action)]) -> Coupon {
             actor: Actor::new("shop:till"),
             operation: *operation,
             at: NOW,
+            if_version: None,
         };
         match apply(&coupon, &change, &terms) {
             Outcome::Accepted(after) => *after,
