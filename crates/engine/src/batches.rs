@@ -2,7 +2,7 @@
 
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
-use coupon::minted::KeyId;
+use coupon::minted::{CodeKey, KeyId};
 use coupon::refusal::Refusal;
 use hot::{MintOrder, Named, RejectedLine};
 
@@ -107,8 +107,8 @@ impl Engine {
     }
 
     pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
-        let newest = self.router.keys().last();
-        newest.map(|key| key.id()).ok_or_else(|| {
+        let newest = self.router.keys().last().map(CodeKey::id);
+        newest.ok_or_else(|| {
             Failure::Store(hot::HotError::Damaged("there is no code key to mint with".into()))
         })
     }

@@ -72,7 +72,8 @@ impl Engine {
     ) -> Result<(Vec<MintedRun>, u64), Failure> {
         let Some(after) = after else { return Ok((runs, 0)) };
         let opened = after.minted().and_then(|code| {
-            let mut opened = self.router.keys().iter().filter_map(|key| {
+            let keys = self.router.keys();
+            let mut opened = keys.iter().filter_map(|key| {
                 let minted = key.open(&code)?;
                 let of = |run: &MintedRun| {
                     run.key == key.id() && run.day == minted.day && run.holds(minted.serial)
@@ -92,7 +93,9 @@ impl Engine {
     async fn chunk(&self, mut progress: Progress) -> Result<Option<(String, Progress)>, Failure> {
         let Some(run) = progress.runs.first().copied() else { return Ok(None) };
         let count = CHUNK.min(run.count - progress.offset);
-        let key = self.router.key(run.key).ok_or(Failure::refused(Refusal::NotFound))?;
+        let keys = self.router.keys();
+        let key = keys.iter().find(|key| key.id() == run.key);
+        let key = key.ok_or(Failure::refused(Refusal::NotFound))?;
         let mut codes: Vec<Code> = Vec::with_capacity(count as usize);
         key.mint_run(run.day, run.first + progress.offset, count as usize, &mut |text| {
             codes.push(text.parse().expect("a minted code is a code"));

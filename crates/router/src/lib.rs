@@ -10,6 +10,7 @@
 
 mod cache;
 mod place;
+mod ring;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use coupon::time::Day;
 pub use cache::REMEMBERED_MAX;
 use cache::Remembered;
 pub use place::{BUCKET_BITS_DEFAULT, Place, bucket};
+pub use ring::KeyRing;
 
 /// Whose coupon a code is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,29 +106,24 @@ pub trait Directory: Send + Sync {
 /// Finds coupons by what people type.
 #[derive(Debug)]
 pub struct Router {
-    keys: Vec<CodeKey>,
+    keys: KeyRing,
     remembered: Remembered,
 }
 
 impl Router {
     /// A router that opens codes with `keys`.
-    pub fn new(keys: Vec<CodeKey>) -> Router {
-        Router { keys, remembered: Remembered::default() }
+    pub fn new(keys: impl Into<KeyRing>) -> Router {
+        Router { keys: keys.into(), remembered: Remembered::default() }
     }
 
-    /// The keys it opens codes with.
-    pub fn keys(&self) -> &[CodeKey] {
-        &self.keys
-    }
-
-    /// The key named `id`.
-    pub fn key(&self, id: KeyId) -> Option<&CodeKey> {
-        self.keys.iter().find(|key| key.id() == id)
+    /// The keys it opens codes with, the newest last.
+    pub fn keys(&self) -> Arc<[CodeKey]> {
+        self.keys.current()
     }
 
     /// Whether `code` opens under one of the keys.
     pub fn opens(&self, code: &Code) -> bool {
-        self.keys.iter().any(|key| key.open(code).is_some())
+        self.keys().iter().any(|key| key.open(code).is_some())
     }
 
     /// Whether `text` opens under one of the keys: no foreign code may look like that.
@@ -148,7 +145,7 @@ impl Router {
     ) -> Result<Option<Found>, E> {
         if let Some(code) = text.minted() {
             // With ten billion coupons and two keys some codes open under both; the run decides.
-            for key in &self.keys {
+            for key in self.keys().iter() {
                 let Some(minted) = key.open(&code) else { continue };
                 let found = self.owner(key.id(), minted.day, minted.serial, directory).await?;
                 if let Some(owner) = found {

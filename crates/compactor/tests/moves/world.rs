@@ -315,7 +315,8 @@ impl World {
         let at = campaign.created_at;
         match self.hot.mint(&campaign.id, order, at).await.unwrap() {
             Named::Created(Batch { kind: BatchKind::Minted(run), .. }) => {
-                let key = self.router.key(run.key).unwrap();
+                let keys = self.router.keys();
+                let key = keys.iter().find(|key| key.id() == run.key).unwrap();
                 (0..run.count).map(|nth| key.mint(run.day, run.first + nth)).collect()
             }
             other => panic!("{other:?}"),

@@ -296,7 +296,8 @@ impl Kit {
     }
 
     pub(crate) fn code_at(&self, run: &MintedRun, offset: u64) -> Code {
-        self.router.key(run.key).unwrap().mint(run.day, run.first + offset)
+        let keys = self.router.keys();
+        keys.iter().find(|key| key.id() == run.key).unwrap().mint(run.day, run.first + offset)
     }
 
     pub(crate) async fn find(&self, code: &Code) -> Option<Found> {
