@@ -167,6 +167,11 @@ fn settings_of_a_cluster() {
     let file = "cql_user = \"shop\"\ncql_password = \"geheim\"\ncql_datacenter = \"dc1\"\n";
     fs::write(data.folder().join("couponry.toml"), file).expect("couponry.toml");
     let hot = ["config", "--hot", "cql://a,b:1/shop"];
+    let plain = data.run(&hot);
+    assert_eq!(plain.code, Some(2), "a password would leave the machine unencrypted: {plain:?}");
+    assert!(plain.stderr.contains("--cql-plain-password"), "{plain:?}");
+    let here = data.run(&["config", "--hot", "cql://localhost/shop"]);
+    assert_eq!(here.code, Some(0), "a password stays on this machine: {here:?}");
     let given = |more: &[&str], environment: &[(&str, &str)]| {
         let mut command = data.command(hot.iter().chain(more));
         let output = command.envs(environment.iter().copied()).output().expect("config runs");
@@ -176,7 +181,11 @@ fn settings_of_a_cluster() {
         printed
     };
     let (file, flag) = ("couponry.toml", "flag or environment");
-    let (none, never) = (given(&[], &[]), given(&["--compact-every", "15m"], &[]));
+    let plain = "--cql-plain-password";
+    let (none, never) = (
+        given(&[plain], &[]),
+        given(&["--compact-every", "15m", "--cql-plain-password=true"], &[]),
+    );
     let set = given(&["--cql-authority", "ca.pem"], &[("COUPONRY_CQL_PASSWORD", "geheim-2")]);
     let rows = [
         ("ports where none are named", &none, "hot", "cql://a:9042,b:1/shop", flag),

@@ -75,6 +75,20 @@ pub(crate) struct SettingFlags {
         hide_short_help = true
     )]
     pub(crate) cql_authority: Option<PathBuf>,
+    /// Send the password to the cluster over connections that are not encrypted, also to other
+    /// machines [default: false]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_CQL_PLAIN_PASSWORD",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) cql_plain_password: Option<bool>,
     /// Time between two compactions by `serve`: 15m, 1h, 1d; 0 for never [default: 1h; never on a
     /// cluster, where one node does it, or none]
     #[arg(

@@ -114,6 +114,7 @@ struct File {
     cql_password: Option<Secret>,
     cql_datacenter: Option<String>,
     cql_authority: Option<PathBuf>,
+    cql_plain_password: Option<bool>,
     compact_every: Option<Every>,
     notify_webhook: Option<String>,
     notify_days: Option<String>,
@@ -138,6 +139,7 @@ pub(crate) struct Settings {
     pub(crate) cql_password: Setting<Option<Secret>>,
     pub(crate) cql_datacenter: Setting<Option<String>>,
     pub(crate) cql_authority: Setting<Option<PathBuf>>,
+    pub(crate) cql_plain_password: Setting<bool>,
     pub(crate) compact_every: Setting<Every>,
     pub(crate) notify_webhook: Setting<Option<String>>,
     pub(crate) notify_days: Setting<String>,
@@ -174,6 +176,11 @@ impl Settings {
             cql_password: from.maybe(&cql_password, file.cql_password),
             cql_datacenter: from.maybe(&flags.cql_datacenter, file.cql_datacenter),
             cql_authority: from.maybe(&flags.cql_authority, file.cql_authority),
+            cql_plain_password: from.either(
+                &flags.cql_plain_password,
+                file.cql_plain_password,
+                false,
+            ),
             compact_every: from.either(&flags.compact_every, file.compact_every, compact_every),
             notify_webhook: from.maybe(&flags.notify_webhook, file.notify_webhook),
             notify_days: from.either(&flags.notify_days, file.notify_days, "30,7,3,1".into()),
@@ -194,13 +201,31 @@ impl Settings {
             identity_jwks: from.maybe(&flags.identity_jwks, file.identity_jwks),
         };
         match (&settings.cql_user.value, &settings.cql_password.value) {
-            (None, None) | (Some(_), Some(_)) => Ok(settings),
+            (None, None) => Ok(settings),
+            (Some(_), Some(_)) => settings.password_is_safe(),
             (Some(_), None) => Err(Sorry::wrong_call(format!(
                 "cql_user is set, cql_password is not: put it into {CQL_PASSWORD} or the \
                  settings file"
             ))),
             (None, Some(_)) => Err(Sorry::wrong_call("cql_password is set, cql_user is not")),
         }
+    }
+
+    /// Refuses a password that would cross a network for everybody to read.
+    fn password_is_safe(self) -> Result<Settings, Sorry> {
+        let is_encrypted = self.cql_authority.value.is_some();
+        let stays_here = match &self.hot.value {
+            Hot::Sqlite => true,
+            Hot::Cluster(target) => target.is_loopback(),
+        };
+        if is_encrypted || stays_here || self.cql_plain_password.value {
+            return Ok(self);
+        }
+        Err(Sorry::wrong_call(format!(
+            "the password for {} would cross the network unencrypted: name the nodes' authority \
+             with --cql-authority, or allow it with --cql-plain-password",
+            self.hot.value
+        )))
     }
 
     /// Name, value and origin of each, for `couponry config`.
@@ -228,6 +253,7 @@ impl Settings {
             }),
             line("cql_datacenter", &self.cql_datacenter, maybe),
             line("cql_authority", &self.cql_authority, path),
+            line("cql_plain_password", &self.cql_plain_password, bool::to_string),
             line("compact_every", &self.compact_every, Every::to_string),
             line("notify_webhook", &self.notify_webhook, maybe),
             line("notify_days", &self.notify_days, text),

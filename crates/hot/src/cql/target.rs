@@ -27,6 +27,16 @@ impl Target {
         &self.nodes
     }
 
+    /// Whether every node is this machine, so that nothing that is sent to them leaves it.
+    pub fn is_loopback(&self) -> bool {
+        let host = |node: &String| node.rsplit_once(':').map_or("", |(host, _)| host).to_owned();
+        self.nodes.iter().map(host).all(|host| {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost"
+                || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     /// The keyspace, in lower case.
     pub fn keyspace(&self) -> &str {
         &self.keyspace
@@ -75,6 +85,21 @@ impl fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_on_this_machine() {
+        let cases = [
+            ("an address", "cql://127.0.0.1/k", true),
+            ("a name, another port", "cql://localhost:9043/k", true),
+            ("the newer one", "cql://[::1]:9042/k", true),
+            ("one of two", "cql://127.0.0.1,db-2/k", false),
+            ("another machine", "cql://10.0.0.7:9042/k", false),
+            ("a name like it", "cql://localhost.example/k", false),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(text.parse::<Target>().unwrap().is_loopback(), want, "{name}");
+        }
+    }
 
     #[test]
     fn clusters() {
