@@ -12,6 +12,7 @@ mod service {
     mod backup;
     mod bucket;
     mod cli;
+    mod clock;
     mod codes;
     mod commands;
     mod compact;

@@ -57,6 +57,7 @@ fn to_another_folder() {
     assert!(!last.stdout.contains("differ"), "{last:?}");
     assert_eq!(copy(&data, &["--verify"]).code, Some(0));
 
+    closed(&data);
     let other = target(&data);
     let server = other.serve();
     let mut admin = server.client(&other.token("admin", "root"));
@@ -73,6 +74,41 @@ fn to_another_folder() {
     let used = copy(&data, &[]);
     assert_eq!(used.code, Some(1), "{used:?}");
     assert!(used.stderr.contains("it is the store now"), "{used:?}");
+}
+
+/// The source of a copy that has come to its end takes no write.
+fn closed(data: &Data) {
+    let rows: [(&str, &[&str], i32); 7] = [
+        ("serve", &["serve", "--listen", "127.0.0.1:0"], 1),
+        ("compact", &["compact"], 1),
+        ("an import", &["import", "codes.csv", "--campaign", "c"], 1),
+        ("a change", &["campaign", "pause", "c"], 1),
+        ("a restore", &["restore"], 1),
+        ("a look", &["campaign", "show", "c"], 0),
+        ("an export", &["export", "coupons", "--campaign", "c"], 0),
+    ];
+    fs::write(data.folder().join("codes.csv"), "code\nOLD-0001\n").expect("codes.csv");
+    for (name, arguments, code) in rows {
+        let ran = data.run(arguments);
+        assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
+        assert_eq!(ran.stderr.contains("has moved to sqlite:"), code == 1, "{name}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_source_may_be_used_again() {
+    let data = Data::new();
+    lived_in(&data);
+    assert_eq!(copy(&data, &[]).code, Some(0));
+    closed(&data);
+    let here = format!("sqlite:{}", data.path().display());
+    let lift = data.run(&["copy", "--from", &here, "--lift"]);
+    assert_eq!(lift.code, Some(0), "{lift:?}");
+    assert!(lift.stdout.contains("may be used again"), "{lift:?}");
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    admin.post("/v1/campaigns/c/issue", &json!({"user_id": "bob"})).must(201);
+    server.stop();
 }
 
 #[test]

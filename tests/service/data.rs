@@ -121,7 +121,11 @@ impl Data {
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.command(arguments);
+        self.run_command(self.command(arguments))
+    }
+
+    /// Runs a call that [`Data::command`] has made.
+    pub(super) fn run_command(&self, mut command: Command) -> Ran {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().expect("the binary starts");
         let _watch = Watch::over(&child);

@@ -1,5 +1,5 @@
-//! A disk that fails when it is told to: a shim around libc's syncs, built with `cc`, loaded with
-//! `LD_PRELOAD`.
+//! A disk that fails when it is told to, and a clock that is wrong: shims around functions of libc,
+//! built with `cc`, loaded with `LD_PRELOAD`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +28,49 @@ SHIM(fsync)
 SHIM(fdatasync)
 "#;
 
+const CLOCK_SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+
+int clock_gettime(clockid_t id, struct timespec *at) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int ended = real(id, at);
+    const char *seconds = getenv("SHIM_CLOCK_SECONDS");
+    if (ended == 0 && id == CLOCK_REALTIME && seconds) at->tv_sec += atoll(seconds);
+    return ended;
+}
+"#;
+
+/// A shim that moves the clock of a process.
+pub(super) struct Clock {
+    library: PathBuf,
+}
+
+impl Clock {
+    pub(super) fn build(folder: &Path) -> Clock {
+        Clock { library: built(folder, "clock", CLOCK_SOURCE) }
+    }
+
+    /// The clock of `command` is so many seconds ahead.
+    pub(super) fn load_into(&self, command: &mut Command, seconds: i64) {
+        command.env("LD_PRELOAD", &self.library).env("SHIM_CLOCK_SECONDS", seconds.to_string());
+    }
+}
+
+/// The library that `source` makes.
+fn built(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let (path, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
+    std::fs::write(&path, source).expect("the source of the shim");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&path).arg("-ldl");
+    let ended = cc.output().expect("cc runs");
+    assert!(ended.status.success(), "cc: {}", String::from_utf8_lossy(&ended.stderr));
+    library
+}
+
 /// The shim, and the file whose presence makes it fail.
 pub(super) struct Shim {
     library: PathBuf,
@@ -40,13 +83,7 @@ impl Shim {
     }
 
     pub(super) fn build(folder: &Path) -> Shim {
-        let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
-        std::fs::write(&source, SOURCE).expect("shim.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
-        let built = cc.output().expect("cc runs");
-        assert!(built.status.success(), "cc: {}", String::from_utf8_lossy(&built.stderr));
-        Shim { library, flag: folder.join("the-disk-fails") }
+        Shim { library: built(folder, "shim", SOURCE), flag: folder.join("the-disk-fails") }
     }
 
     pub(super) fn load_into(&self, command: &mut Command) {

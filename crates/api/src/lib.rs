@@ -26,3 +26,4 @@ pub use app::{ASKING_MAX, App, GUESS_WINDOW_MS, GUESSES_MAX, app};
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use handlers::accounts::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, USER_TOKEN_TTL_MS};
 pub use handlers::batches::IMPORT_IDLE;
+pub use metrics::show_clock;

@@ -86,6 +86,12 @@ async fn keep_up() {
     }
 }
 
+/// Shows whether this machine's clock has jumped and is not trusted yet.
+pub fn show_clock(has_jumped: bool) {
+    recorder();
+    metrics::gauge!("couponry_clock_jumped").set(f64::from(u8::from(has_jumped)));
+}
+
 pub(crate) fn routes(app: Arc<App>) -> Router {
     recorder();
     tokio::spawn(keep_up());

@@ -87,6 +87,9 @@ pub enum Closed {
     WhenWorthwhile,
     /// All of them, at once.
     Now,
+    /// None: only what an earlier run has committed or sealed is finished. No partition is sealed,
+    /// and nothing is deleted by its age. For a clock that is not trusted.
+    OnlyFinish,
 }
 
 /// Why a compaction stopped. What was done until then stays done, and nothing was removed from hot
@@ -162,7 +165,7 @@ impl Compactor {
         };
         let enough = match closed {
             Closed::Now => u64::MAX >> 1,
-            Closed::WhenWorthwhile => self.settings.closed_enough,
+            Closed::WhenWorthwhile | Closed::OnlyFinish => self.settings.closed_enough,
         };
         let waiting = self.hot.closed(now, enough).await?;
         Ok(plan::plan(&plan::Seen { now, closed, shelves, units, waiting }, &self.settings))
@@ -201,7 +204,9 @@ impl Compactor {
         }
         if self.cold.version().await?.is_some() {
             self.cold.checkpoint().await?;
-            report.swept = self.cold.sweep(now).await?;
+            if closed != Closed::OnlyFinish {
+                report.swept = self.cold.sweep(now).await?;
+            }
         }
         while self.patiently(|| self.hot.shrink()).await? {}
         Ok(report)

@@ -48,9 +48,10 @@ pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
     let work = |shelf: &ShelfPlan| {
         let closed = waiting.get(&shelf.day);
         let unfinished = committed.get(&shelf.day).is_some_and(|unit| *unit > shelf.unit);
-        let pass = if shelf.sealed || seen.now > shelf.seal_after {
+        let may_begin = seen.closed != Closed::OnlyFinish;
+        let pass = if shelf.sealed || (may_begin && seen.now > shelf.seal_after) {
             Pass::Expired
-        } else if closed.is_some_and(|closed| is_worthwhile(closed, seen, settings)) {
+        } else if may_begin && closed.is_some_and(|closed| is_worthwhile(closed, seen, settings)) {
             Pass::Closed
         } else if unfinished {
             Pass::Finish
@@ -99,6 +100,10 @@ mod tests {
             ("too few, now", open, 2, wait(1, 0), Closed::Now, Some(Pass::Closed)),
             ("enough", open, 2, wait(100_000, 0), later, Some(Pass::Closed)),
             ("one, for long enough", open, 2, wait(1, 30), later, Some(Pass::Closed)),
+            ("a clock that is not trusted: over", over, 2, vec![], Closed::OnlyFinish, None),
+            ("closed ones", open, 2, wait(100_000, 40), Closed::OnlyFinish, None),
+            ("a unit not finished", over, 3, vec![], Closed::OnlyFinish, Some(Pass::Finish)),
+            ("sealed", sealed, 2, vec![], Closed::OnlyFinish, Some(Pass::Expired)),
             ("over, with closed ones", over, 2, wait(100_000, 40), later, Some(Pass::Expired)),
         ];
         for (name, shelf, unit, waiting, closed, want) in cases {

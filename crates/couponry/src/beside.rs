@@ -10,7 +10,7 @@ use engine::Engine;
 
 use crate::cli::SettingFlags;
 use crate::cluster::{self, NotOpen, Waiting};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::settings::{Hot, Settings};
 
 pub use crate::failure::Sorry;
@@ -63,12 +63,12 @@ impl Chosen {
         let opened = match &settings.hot.value {
             Hot::Sqlite => {
                 must_be_current(&settings)?;
-                open::opened(&settings, Missing::Say, Patience::Work)
+                open::opened(&settings, Purpose::Read, Patience::Work)
                     .await
                     .map_err(NotOpen::sorry)?
             }
             Hot::Cluster(target) => {
-                let attempt = async || open::opened(&settings, Missing::Say, Patience::Work).await;
+                let attempt = async || open::opened(&settings, Purpose::Read, Patience::Work).await;
                 cluster::patiently(target, Waiting::Command, attempt).await?
             }
         };

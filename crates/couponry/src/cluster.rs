@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::failure::Sorry;
 use crate::keys::{Keys, Kind};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
@@ -175,14 +175,14 @@ pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 pub(crate) async fn keys(
     settings: &Settings,
     target: &Target,
-    missing: Missing,
+    purpose: Purpose,
 ) -> Result<Keys, NotOpen> {
     let data = &settings.data.value;
     let keys = Keys::load_if_any(data)?;
     if keys.newest(Kind::Code).is_some() && keys.newest(Kind::Token).is_some() {
         return Ok(keys);
     }
-    if missing == Missing::Say {
+    if purpose != Purpose::Make {
         return Err(open::no_keys(data).into());
     }
     let archive = Arc::new(hot::NoArchive);

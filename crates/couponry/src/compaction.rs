@@ -8,6 +8,7 @@ use cold::{ColdStore, Patience};
 use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watch};
 use engine::Engine;
 
+use crate::clock::{self, Trust};
 use crate::failure::Sorry;
 use crate::open;
 use crate::settings::Settings;
@@ -68,13 +69,26 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     loop {
         match Alone::try_take(&settings) {
             Ok(Some(_alone)) => {
-                let compactor = compactor_to(&engine, Arc::clone(&cold), Arc::new(|_| {}));
-                log(compactor.run(engine.now(), Closed::WhenWorthwhile).await);
+                compacted(&settings, &engine, &cold).await;
             }
             Ok(None) => tracing::info!("another compaction is running: this one is left out"),
             Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
         }
         tokio::time::sleep(every).await;
+    }
+}
+
+async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) {
+    let wanted = Closed::WhenWorthwhile;
+    match clock::allowed(settings, engine, cold, wanted, Trust::Compared).await {
+        Ok((closed, warning)) => {
+            if let Some(warning) = warning {
+                tracing::warn!("compaction: {warning}");
+            }
+            let compactor = compactor_to(engine, Arc::clone(cold), Arc::new(|_| {}));
+            log(compactor.run(engine.now(), closed).await);
+        }
+        Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod beside;
 mod cli;
+mod clock;
 mod cluster;
 mod commands;
 mod compaction;

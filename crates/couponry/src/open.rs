@@ -11,7 +11,7 @@ use compactor::{CompactError, Misfit, standing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{HotError, HotStore};
+use hot::{Fact, Facts, HotError, HotStore};
 use router::Router;
 
 use crate::cluster::{self, Cluster, NotOpen, Waiting};
@@ -22,13 +22,16 @@ use crate::settings::{Cold, Hot, Settings};
 /// The folder inside DATA in which `restore` has what it has not put in its place yet.
 pub(crate) const RESTORING: &str = "restoring";
 
-/// What a command does with a data folder that is not there.
+/// What a command opens a store for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// It makes one, with its first keys.
+pub(crate) enum Purpose {
+    /// To write to it. Where there is none, one is made, with its first keys.
     Make,
-    /// It says so: a mistyped folder is not to be made.
-    Say,
+    /// To write to it. Where there is none, the command says so: a mistyped folder is not to be
+    /// made.
+    Write,
+    /// To read it, also where it has moved to another place.
+    Read,
 }
 
 /// The commands act as an admin of this name.
@@ -63,13 +66,13 @@ impl Opened {
 /// Those of the work; no data in the folder, where none is to be made; what [`opened`] says.
 pub(crate) async fn with<T>(
     settings: &Settings,
-    missing: Missing,
+    purpose: Purpose,
     work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, Sorry>,
 ) -> Result<T, Sorry> {
     let opened = match &settings.hot.value {
-        Hot::Sqlite => opened(settings, missing, Patience::Work).await.map_err(NotOpen::sorry)?,
+        Hot::Sqlite => opened(settings, purpose, Patience::Work).await.map_err(NotOpen::sorry)?,
         Hot::Cluster(target) => {
-            let attempt = async || opened(settings, missing, Patience::Work).await;
+            let attempt = async || opened(settings, purpose, Patience::Work).await;
             cluster::patiently(target, Waiting::Command, attempt).await?
         }
     };
@@ -86,7 +89,7 @@ pub(crate) async fn with<T>(
 /// ready.
 pub(crate) async fn opened(
     settings: &Settings,
-    missing: Missing,
+    purpose: Purpose,
     patience: Patience,
 ) -> Result<Opened, NotOpen> {
     let data = &settings.data.value;
@@ -94,9 +97,9 @@ pub(crate) async fn opened(
     let cold = cold(settings, patience)?;
     let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
         Hot::Sqlite => {
-            let keys = match missing {
-                Missing::Make => Keys::load_or_make(data)?,
-                Missing::Say => {
+            let keys = match purpose {
+                Purpose::Make => Keys::load_or_make(data)?,
+                Purpose::Write | Purpose::Read => {
                     must_be_there(settings)?;
                     Keys::load(data)?
                 }
@@ -105,12 +108,15 @@ pub(crate) async fn opened(
             (keys, Arc::new(store), None)
         }
         Hot::Cluster(target) => {
-            let keys = cluster::keys(settings, target, missing).await?;
+            let keys = cluster::keys(settings, target, purpose).await?;
             let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
             let cluster = cluster::connect(settings, target, keys.code_keys(), archive).await?;
             (keys, Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster))
         }
     };
+    if purpose != Purpose::Read {
+        must_not_have_moved(store.as_ref()).await?;
+    }
     belong_together(store.as_ref(), &cold).await?;
     if let Some(id) = missing_keys(store.as_ref(), &keys).await?.first() {
         return Err(no_key(settings, *id).into());
@@ -130,6 +136,32 @@ pub(crate) fn must_be_there(settings: &Settings) -> Result<(), Sorry> {
         Ok(true) => Ok(()),
         Ok(false) => Err(sorry),
         Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
+    }
+}
+
+/// Refuses a store that was copied to another one for good: a coupon could be spent in both.
+pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen> {
+    match store.fact(Fact::MovedTo).await? {
+        None => Ok(()),
+        Some(to) => Err(moved_to(&to).into()),
+    }
+}
+
+fn moved_to(to: &str) -> Sorry {
+    Sorry::new(format!("this store has moved to {to}: nothing writes here any more, use that one"))
+        .and("only if that one was never used: `couponry copy --lift --from` with this store")
+}
+
+/// Time between two looks of `serve` at whether its store has moved.
+const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Ends when the store was copied to another one while the service ran.
+pub(crate) async fn moved_away(engine: Arc<Engine>) -> Sorry {
+    loop {
+        tokio::time::sleep(MOVED_LOOK_EVERY).await;
+        if let Ok(Some(to)) = engine.hot().fact(Fact::MovedTo).await {
+            return moved_to(&to);
+        }
     }
 }
 

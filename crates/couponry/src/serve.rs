@@ -19,9 +19,9 @@ use crate::cluster::{self, NotOpen, Waiting};
 use crate::commands::notify::Rounds;
 use crate::failure::{Ended, Sorry};
 use crate::keys::Kind;
-use crate::open::{self, Missing, Opened};
+use crate::open::{self, Opened, Purpose};
 use crate::settings::{Cold, Hot, Settings};
-use crate::{compaction, files};
+use crate::{clock, compaction, files};
 
 /// Time between two rounds of tidying up.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
@@ -50,20 +50,22 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
     banner(settings, &opened, &listener).await?;
     let beside = work_beside(settings, &opened, notices);
-    let mut older = None;
+    let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
+    let moved_away = open::moved_away(Arc::clone(&engine));
     let app = api::app(engine, tokens);
     let stop = async {
         tokio::select! {
             () = stop => {}
-            sorry = found_older => older = Some(sorry),
+            sorry = found_older => wrong_store = Some(sorry),
+            sorry = moved_away => wrong_store = Some(sorry),
         }
     };
     let served = accept::serve(listener, app, Limits::default(), stop).await;
     // Whatever it is, it goes on where it stopped.
     drop(beside);
     opened.close().await;
-    if let Some(sorry) = older {
+    if let Some(sorry) = wrong_store {
         return Err(sorry);
     }
     let drained = served.map_err(Sorry::because("the service stopped"))?;
@@ -79,6 +81,7 @@ fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) ->
     let engine = || Arc::clone(&opened.engine);
     let mut beside = JoinSet::new();
     beside.spawn(tidy(engine()));
+    beside.spawn(clock::watch(settings.clone(), engine()));
     beside.spawn(compaction::from_time_to_time(settings.clone(), engine()));
     if let Some(notices) = notices {
         beside.spawn(notices.go(settings.clone(), engine()));
@@ -92,7 +95,7 @@ fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) ->
 
 /// A cluster that is not there is waited for.
 async fn opened(settings: &Settings) -> Result<Opened, Sorry> {
-    let attempt = async || open::opened(settings, Missing::Make, Patience::Caller).await;
+    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     match &settings.hot.value {
         Hot::Sqlite => attempt().await.map_err(NotOpen::sorry),
         Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,

@@ -32,6 +32,7 @@ use coupon::code::{Code, CodeText};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use hot::facts::clock_record;
 use hot::{Gauge, HotStore, Shelves, Sight};
 use router::{Found, REMEMBERED_MAX, Router};
 
@@ -99,6 +100,13 @@ impl Engine {
     /// A sentence for operators.
     pub async fn writable(&self) -> Result<(), String> {
         self.hot.writable().await
+    }
+
+    /// What is wrong with the clock, as far as the store knows: see [`ClockRecord::warning`].
+    ///
+    /// [`ClockRecord::warning`]: hot::ClockRecord::warning
+    pub async fn clock_warning(&self) -> Option<String> {
+        clock_record(self.hot()).await.ok().flatten().and_then(|record| record.warning())
     }
 
     /// Makes one small durable write, for whoever wants to time it.

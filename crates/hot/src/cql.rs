@@ -61,8 +61,9 @@ use uuid::Uuid;
 
 use crate::{
     Account, Adopted, Applied, Archive, CampaignPatch, CampaignRow, ClosedShelf, ColdMark,
-    Emptying, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept, ListQuery,
-    ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan, Shelves, Sight,
+    Emptying, Fact, Facts, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept,
+    ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan,
+    Shelves, Sight,
 };
 pub use about::{About, AboutNode, Answer};
 pub use clock::CLOCK_BOUND_MS;
@@ -521,6 +522,22 @@ impl HotStore for CqlHot {
             left_unknown: of(&settled.unknown),
             resent: of(&counts.again),
         }
+    }
+}
+
+#[async_trait]
+impl Facts for CqlHot {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>> {
+        self.store.setting(fact.name()).await
+    }
+
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        self.store.replace_setting(fact.name(), seen, next).await
     }
 }
 

@@ -11,6 +11,7 @@ pub mod copying;
 pub mod cql;
 mod deciding;
 mod error;
+pub mod facts;
 mod shelves;
 pub mod sqlite;
 mod standing_text;
@@ -18,6 +19,7 @@ mod store;
 
 pub use archive::{Archive, NoArchive};
 pub use error::HotError;
+pub use facts::{ClockRecord, Fact, Facts, Witness};
 pub use shelves::{
     Adopted, CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves,
 };

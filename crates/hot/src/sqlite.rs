@@ -49,8 +49,9 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Account, Adopted, Applied, Archive, CampaignPatch, CampaignRow, ClosedShelf, ColdMark,
-    Emptying, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept, ListQuery,
-    ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan, Shelves, Sight,
+    Emptying, Fact, Facts, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept,
+    ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan,
+    Shelves, Sight,
 };
 pub use backup::make_ready;
 use beyond::{Asked, Told, asking};
@@ -552,6 +553,24 @@ impl HotStore for SqliteHot {
         let (writes, commits) = self.writer.counts();
         let (reads, waiting) = (self.readers.count(), self.writer.waiting());
         Gauge { reads, writes, commits, waiting, ..Gauge::default() }
+    }
+}
+
+#[async_trait]
+impl Facts for SqliteHot {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
+        self.readers.run(move |txn| accounts::setting(txn, fact.name())).await
+    }
+
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool, HotError> {
+        self.writer
+            .run(move |txn| accounts::replace(txn, fact.name(), seen.as_deref(), next.as_deref()))
+            .await
     }
 }
 

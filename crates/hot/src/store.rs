@@ -15,7 +15,7 @@ use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
 use crate::audit::Audit;
-use crate::{HotError, Shelves};
+use crate::{Facts, HotError, Shelves};
 
 /// The result of a write that is named by its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,7 +306,7 @@ pub struct Gauge {
 /// # Errors
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
-pub trait HotStore: Directory<Error = HotError> + Shelves + Audit {
+pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
     /// Makes a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 

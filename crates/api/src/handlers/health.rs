@@ -36,6 +36,10 @@ pub(crate) struct Ready {
     /// Why not, if not.
     #[schema(required)]
     reason: Option<String>,
+    /// What is wrong with the clock: it has jumped, so that nothing is archived until it has stood
+    /// for a day. Reads and writes go on.
+    #[schema(required)]
+    clock: Option<String>,
     /// Of this server.
     version: &'static str,
 }
@@ -64,15 +68,17 @@ pub(crate) async fn healthz() -> Answer<Alive> {
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<Ready>) {
     let version = env!("CARGO_PKG_VERSION");
-    let both = async { tokio::join!(read(&app.engine), app.engine.writable()) };
-    let (read, written) = timeout(READY_MAX, both).await.unwrap_or_else(|_| {
+    let all = async {
+        tokio::join!(read(&app.engine), app.engine.writable(), app.engine.clock_warning())
+    };
+    let (read, written, clock) = timeout(READY_MAX, all).await.unwrap_or_else(|_| {
         let silent = format!("the hot store has not answered within {} s", READY_MAX.as_secs());
-        (Err(silent.clone()), Err(silent))
+        (Err(silent.clone()), Err(silent), None)
     });
     let (ready, writable) = (read.is_ok(), read.is_ok() && written.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let reason = read.and(written).err();
-    (status, Answer(Ready { ready, writable, reason, version }))
+    (status, Answer(Ready { ready, writable, reason, clock, version }))
 }
 
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output::{self, Out, Side};
 use crate::settings::Settings;
 
@@ -215,12 +215,12 @@ pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended,
                 true => list_table(engine).await,
                 false => list_lines(engine).await,
             };
-            open::with(settings, Missing::Say, work).await?;
+            open::with(settings, Purpose::Read, work).await?;
         }
         What::Show { id } => {
             let work =
                 async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
-            open::with(settings, Missing::Say, work).await?;
+            open::with(settings, Purpose::Read, work).await?;
         }
         What::Pause { id } => pause(settings, id, true).await?,
         What::Resume { id } => pause(settings, id, false).await?,
@@ -240,7 +240,7 @@ async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
         warn_of_key(settings, flags.stock.is_some_and(|stock| stock > 0))?;
         output::say_json(&CampaignBody::from(&same(done)))
     };
-    open::with(settings, Missing::Make, work).await
+    open::with(settings, Purpose::Make, work).await
 }
 
 async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), Sorry> {
@@ -248,7 +248,7 @@ async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(),
     let work = async |engine: &Arc<Engine>| {
         show(engine.patch_campaign(&open::caller(), id, patch).await, id)
     };
-    open::with(settings, Missing::Say, work).await
+    open::with(settings, Purpose::Write, work).await
 }
 
 async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result<(), Sorry> {
@@ -258,7 +258,7 @@ async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result
         warn_of_key(settings, true)?;
         output::say_json(&BatchBody::from(&same(done)))
     };
-    open::with(settings, Missing::Say, work).await
+    open::with(settings, Purpose::Write, work).await
 }
 
 fn show(view: Result<CampaignView, engine::Failure>, id: &CampaignId) -> Result<(), Sorry> {

@@ -7,9 +7,10 @@ use clap::Args;
 use compactor::{Closed, Pass, Progress as Step, Report, ShelfReport, Work as Planned};
 use engine::Engine;
 
+use crate::clock::{self, Trust};
 use crate::compaction::{self, Alone};
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output::{self, Side, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
@@ -23,12 +24,16 @@ use crate::settings::Settings;
 ///
 /// Each run also removes the files that no commit of the last 7 days has.
 ///
+/// A clock that has jumped by more than two days, or back, seals and archives nothing until it has
+/// stood for 24 hours; a bucket's or a cluster's clock that agrees makes up for that.
+///
 /// Runs beside `serve`, which does the same by itself every --compact-every. Stopped anywhere, it
 /// goes on where it was with the next run: nothing is removed before it was written, synced and
 /// read back.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved.
+Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved, or the clock has
+jumped and only unfinished work was done.
 
 Examples:
   couponry compact --dry-run
@@ -41,6 +46,10 @@ pub(crate) struct CompactAsk {
     /// Move redeemed and void coupons at once, however few there are
     #[arg(long)]
     closed_now: bool,
+    /// Seal and archive by this machine's clock although it has jumped: it is right, and the store
+    /// was switched off, or was used with a wrong clock before
+    #[arg(long, conflicts_with = "dry_run")]
+    clock_is_right: bool,
     /// Also remove the log entries of the cold tables that are older than 30 days and that a
     /// checkpoint says all of; nobody can go back to the versions before it then
     #[arg(long, conflicts_with = "dry_run")]
@@ -52,10 +61,18 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
     if ask.dry_run {
         let work = async |engine: &Arc<Engine>| {
             let compactor = compaction::compactor(engine, Arc::new(|_| {}));
+            let clock = clock::would_observe(settings, engine).await?;
+            let closed = match clock.warning() {
+                None => closed,
+                Some(warning) => {
+                    output::note(&warning);
+                    Closed::OnlyFinish
+                }
+            };
             let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
             planned(&works)
         };
-        return open::with(settings, Missing::Say, work).await;
+        return open::with(settings, Purpose::Read, work).await;
     }
     open::must_be_there(settings)?;
     let _alone = match Alone::try_take(settings)? {
@@ -66,8 +83,20 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
         }
     };
     // Not before: whoever had the lock may have put another store there.
-    open::with(settings, Missing::Say, async |engine| compacted(engine, closed, ask.vacuum).await)
-        .await
+    let trust = if ask.clock_is_right { Trust::GivenByOperator } else { Trust::Compared };
+    open::with(settings, Purpose::Write, async |engine| {
+        let (closed, warning) =
+            clock::allowed(settings, engine, engine.cold(), closed, trust).await?;
+        let ended = compacted(engine, closed, ask.vacuum && warning.is_none()).await?;
+        match warning {
+            None => Ok(ended),
+            Some(warning) => {
+                output::note(&warning);
+                Ok(Ended::Partly)
+            }
+        }
+    })
+    .await
 }
 
 async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ended, Sorry> {

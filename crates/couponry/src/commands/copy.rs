@@ -13,7 +13,7 @@ use engine::ColdArchive;
 use hot::copying::{self, Compared, Copied, CopyError, Copyable};
 use hot::cql::{CqlHot, Target};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{Archive, HotStore};
+use hot::{Archive, Fact, HotStore};
 
 use crate::cluster::{self, Waiting};
 use crate::failure::{Ended, Sorry};
@@ -36,8 +36,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// First with --live, while `serve` runs on the source, as often as you like: each pass brings what
 /// has changed since. Then end every `serve`, `compact` and `import` and run it once more without
 /// --live: it brings the rest, counts both stores, compares a hash over everything, and says what
-/// differs. From then on start `serve` on the target alone; where it was started nothing is copied
-/// to any more.
+/// differs. If nothing does, the source is marked as moved: `serve`, `compact`, `import` and every
+/// other command that writes refuse it from then on. Start `serve` on the target alone; where it
+/// was started nothing is copied to any more.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 copied, and both stores are the same; 1 failed, refused, or they differ; 2 wrong call.
@@ -45,20 +46,25 @@ Exit codes: 0 copied, and both stores are the same; 1 failed, refused, or they d
 Examples:
   couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry --live
   couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry
-  couponry copy --from cql://db-1:9042/couponry --to sqlite:./smaller --verify")]
+  couponry copy --from cql://db-1:9042/couponry --to sqlite:./smaller --verify
+  couponry copy --from sqlite:/var/lib/couponry --lift")]
 pub(crate) struct CopyAsk {
     /// The source: sqlite:FOLDER or cql://HOST:PORT,HOST:PORT/KEYSPACE
     #[arg(long, value_name = "STORE")]
     from: Place,
     /// The target, likewise
-    #[arg(long, value_name = "STORE")]
-    to: Place,
+    #[arg(long, value_name = "STORE", required_unless_present = "lift")]
+    to: Option<Place>,
     /// Copy beside a running `serve`: another pass has to follow without it
     #[arg(long, conflicts_with = "verify")]
     live: bool,
     /// Copy nothing, only compare
     #[arg(long)]
     verify: bool,
+    /// Copy nothing; let the source of an earlier copy be used again. Only if nothing was written
+    /// to its target: coupons could be spent in both
+    #[arg(long, conflicts_with_all = ["to", "live", "verify"])]
+    lift: bool,
 }
 
 /// Where a store is.
@@ -119,7 +125,10 @@ impl Store {
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
-    if ask.from == ask.to {
+    let Some(target) = &ask.to else {
+        return lifted(settings, ask).await;
+    };
+    if ask.from == *target {
         return Err(Sorry::wrong_call("the source and the target are the same store"));
     }
     if let Place::Folder(folder) = &ask.from {
@@ -144,10 +153,13 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
             keys.display()
         )));
     }
-    let to = opened(settings, &ask.to, &keys, archive, ask.verify).await?;
+    let to = opened(settings, target, &keys, archive, ask.verify).await?;
+    if !ask.verify {
+        may_be_copied(from.hot(), to.hot(), target).await?;
+    }
     if !ask.verify {
         let copied = copied(&from, &to).await?;
-        if let Place::Folder(folder) = &ask.to {
+        if let Place::Folder(folder) = target {
             copy_beside(&home, folder)?;
         }
         output::say(&summary(&copied))?;
@@ -160,8 +172,53 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
     }
     compared(&from, &to).await?;
     if !ask.verify {
-        output::say(&format!("both hold the same; start `serve` on {} alone from now on", ask.to))?;
+        mark(from.hot(), Some(target.to_string())).await?;
+        output::say(&format!(
+            "both hold the same; {} is closed from now on, start `serve` on {target} alone",
+            ask.from
+        ))?;
     }
+    Ok(Ended::Done)
+}
+
+/// Refuses to copy a store that has moved somewhere else, or to copy to one that has moved.
+async fn may_be_copied(
+    from: &dyn HotStore,
+    to: &dyn HotStore,
+    target: &Place,
+) -> Result<(), Sorry> {
+    let moved = from.fact(Fact::MovedTo).await?;
+    if let Some(other) = moved.filter(|other| *other != target.to_string()) {
+        return Err(Sorry::new(format!("the source has moved to {other}: copy that one")));
+    }
+    match to.fact(Fact::MovedTo).await? {
+        None => Ok(()),
+        Some(other) => Err(Sorry::new(format!("the target has moved to {other}: name another"))),
+    }
+}
+
+/// Writes down where a store has moved to, or that it has not.
+async fn mark(store: &dyn HotStore, to: Option<String>) -> Result<(), Sorry> {
+    let seen = store.fact(Fact::MovedTo).await?;
+    if seen == to || store.set_fact(Fact::MovedTo, seen, to).await? {
+        return Ok(());
+    }
+    Err(Sorry::new("another copy marks the source at the same time").and("run it again"))
+}
+
+/// The source may be used again.
+async fn lifted(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
+    let home = home(settings, ask);
+    let archive = archive(settings, &home)?;
+    let from = opened(settings, &ask.from, &Keys::load(&home)?, archive, false).await?;
+    let said = match from.hot().fact(Fact::MovedTo).await? {
+        None => format!("{} has not moved anywhere", ask.from),
+        Some(to) => {
+            mark(from.hot(), None).await?;
+            format!("{} may be used again; do not use {to} beside it", ask.from)
+        }
+    };
+    output::say(&said)?;
     Ok(Ended::Done)
 }
 

@@ -15,7 +15,7 @@ use coupon::time::Millis;
 use engine::{AdminChange, Engine, Expiry};
 
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 use deed::Deed;
@@ -317,6 +317,7 @@ impl What {
 
 pub(crate) async fn run(settings: &Settings, ask: &CouponAsk) -> Result<Ended, Sorry> {
     let (target, deed) = ask.what.plan()?;
+    let reads = deed.only_reads();
     let work = async |engine: &Arc<Engine>| {
         let done = match target {
             Target::File(path) => return many::run(engine, &deed, path).await,
@@ -326,5 +327,6 @@ pub(crate) async fn run(settings: &Settings, ask: &CouponAsk) -> Result<Ended, S
         output::say_json(&done.into_inner().body)?;
         Ok(Ended::Done)
     };
-    open::with(settings, Missing::Say, work).await
+    let purpose = if reads { Purpose::Read } else { Purpose::Write };
+    open::with(settings, purpose, work).await
 }

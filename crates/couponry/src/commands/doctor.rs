@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use cold::{ColdStore, Patience, Proof};
 use coupon::calendar::Zone;
-use engine::{ColdArchive, Engine, Finding};
-use hot::HotStore;
+use engine::{Clock, ColdArchive, Engine, Finding, SystemClock};
+use hot::facts::clock_record;
 use hot::sqlite::FILE_NAME;
+use hot::{ClockRecord, Facts, HotStore, Witness};
 
 use crate::cluster::{Waiting, patiently};
 use crate::failure::{Ended, Sorry};
@@ -223,7 +224,10 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
     let cold = open::cold(settings, Patience::Work)?;
     match &settings.hot.value {
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
-            Ok(store) => of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await,
+            Ok(store) => {
+                report.add("clock", clock(&store).await)?;
+                of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await
+            }
             Err(sorry) => report.add("hot store", Verdict::Fail(sorry.to_string())),
         },
         Hot::Cluster(target) => {
@@ -242,6 +246,18 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
                 Err(sorry) => report.add("cluster", Verdict::Fail(sorry.to_string())),
             }
         }
+    }
+}
+
+/// The clock beside the highest time that the store has seen.
+async fn clock(store: &dyn Facts) -> Verdict {
+    match clock_record(store).await {
+        Ok(None) => Verdict::Ok("nothing to compare it with yet".to_owned()),
+        Ok(seen) => match ClockRecord::after(seen, SystemClock.now(), Witness::Alone).warning() {
+            None => Verdict::Ok("agrees with the highest time seen".to_owned()),
+            Some(warning) => Verdict::Warn(warning),
+        },
+        Err(error) => Verdict::Fail(error.to_string()),
     }
 }
 

@@ -16,7 +16,7 @@ use self::coupons::CouponsFlags;
 use self::redemptions::RedemptionsFlags;
 use self::sink::{Format, Into, Sink, in_order, written};
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
 /// Write out codes, coupons or redemptions, as CSV or JSON lines
@@ -69,7 +69,7 @@ pub(crate) async fn run(settings: &Settings, ask: &ExportAsk) -> Result<Ended, S
         What::Coupons(flags) => in_order(flags.from, flags.to)?,
         What::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
     }
-    open::with(settings, Missing::Say, async |engine| written_out(engine, ask).await).await
+    open::with(settings, Purpose::Read, async |engine| written_out(engine, ask).await).await
 }
 
 async fn written_out(engine: &Arc<Engine>, ask: &ExportAsk) -> Result<Ended, Sorry> {

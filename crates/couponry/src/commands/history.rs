@@ -15,7 +15,7 @@ use engine::{CouponFilter, CouponsAsk, Engine, ListAsk, ListOrder, PAGE_MAX};
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
@@ -87,7 +87,7 @@ Examples:
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &HistoryAsk) -> Result<Ended, Sorry> {
-    open::with(settings, Missing::Say, async |engine| said(engine, ask).await).await
+    open::with(settings, Purpose::Read, async |engine| said(engine, ask).await).await
 }
 
 async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {

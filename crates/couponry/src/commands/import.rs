@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ende
         }
         Ok(if batch.import.rejected > 0 { Ended::Partly } else { Ended::Done })
     };
-    open::with(settings, Missing::Say, work).await
+    open::with(settings, Purpose::Write, work).await
 }
 
 type Source = Box<dyn AsyncRead + Unpin>;

@@ -17,7 +17,7 @@ use clap::Args;
 use engine::{Engine, NOTICE_DAYS_MAX};
 
 use crate::failure::{Ended, Sorry};
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
@@ -106,7 +106,7 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
     let days = days(&flags.days)?;
     let target = target(flags)?;
     let work = async |engine: &Arc<Engine>| told(settings, flags, &days, &target, engine).await;
-    open::with(settings, Missing::Say, work).await
+    open::with(settings, Purpose::Write, work).await
 }
 
 async fn told(

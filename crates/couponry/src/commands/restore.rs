@@ -10,9 +10,9 @@ use compactor::{CompactError, Misfit, standing};
 use coupon::calendar::format_instant;
 use engine::{Clock, ColdArchive, SystemClock};
 use hot::sqlite::{FILE_NAME, make_ready};
-use hot::{Adopted, ColdMark, Shelves};
+use hot::{Adopted, ColdMark, HotStore, Shelves};
 
-use crate::cluster::{self, Waiting};
+use crate::cluster::{self, NotOpen, Waiting};
 use crate::compaction::{self, Alone};
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
@@ -108,10 +108,11 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
 
 /// The hot store learns of everything in the cold tier.
 async fn brought_together(
-    store: &dyn Shelves,
+    store: &dyn HotStore,
     cold: &ColdStore,
     ask: &RestoreAsk,
 ) -> Result<Ended, Sorry> {
+    open::must_not_have_moved(store).await.map_err(NotOpen::sorry)?;
     let behind = match standing(store, cold).await {
         Ok(()) => None,
         Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => Some(found),

@@ -11,7 +11,7 @@ use verify::{Finding, Kind, Options, Repair, Report, Said, Verifier, VerifyError
 
 use crate::failure::{Ended, Sorry};
 use crate::keys::Keys;
-use crate::open::{self, Missing};
+use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
@@ -58,7 +58,8 @@ enum Format {
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &VerifyAsk) -> Result<Ended, Sorry> {
-    open::with(settings, Missing::Say, async |engine| {
+    let purpose = if ask.repair { Purpose::Write } else { Purpose::Read };
+    open::with(settings, purpose, async |engine| {
         let keys = Keys::load(&settings.data.value)?;
         verified(engine, &keys, ask).await
     })

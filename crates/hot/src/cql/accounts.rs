@@ -113,6 +113,33 @@ impl Store {
         }
     }
 
+    /// Sets a setting that still reads `seen`; whether it did. An unknown outcome is decided by
+    /// what stands there afterwards.
+    pub(super) async fn replace_setting(
+        &self,
+        name: &str,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        let mut attempts = self.attempts("a setting");
+        let mut sent = false;
+        loop {
+            let present = attempts.looked(self.setting(name).await)?;
+            if sent && present == next {
+                return Ok(true);
+            }
+            if present != seen {
+                return Ok(false);
+            }
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (next.as_deref(), name, seen.as_deref());
+            sent = true;
+            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Whether there are foreign codes of 16 or more characters. A process that was frozen asks
     /// again before it goes by what it knew.
     pub(super) async fn long_codes(&self) -> Result<bool> {

@@ -54,6 +54,25 @@ pub(super) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()
     Ok(())
 }
 
+/// Sets a setting that still reads `seen`, `None` for none; whether it did.
+pub(super) fn replace(
+    txn: &Txn<'_>,
+    name: &str,
+    seen: Option<&str>,
+    next: Option<&str>,
+) -> rusqlite::Result<bool> {
+    if setting(txn, name)?.as_deref() != seen {
+        return Ok(false);
+    }
+    match next {
+        Some(next) => set(txn, name, next)?,
+        None => {
+            txn.statement("DELETE FROM setting WHERE name = ?1")?.execute([name])?;
+        }
+    }
+    Ok(true)
+}
+
 pub(super) fn setting(txn: &Txn<'_>, name: &str) -> rusqlite::Result<Option<String>> {
     txn.statement("SELECT value FROM setting WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
