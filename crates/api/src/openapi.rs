@@ -92,15 +92,16 @@ use Code::{
     AlreadyIssued, AlreadyRedeemed, CancelClosed, ColdUnavailable, Expired, Forbidden, Held,
     HistoryFull, Internal, Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed,
     NameTaken, NotFound, NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown,
-    Overloaded, Paused, RedemptionCancelled, ShelfClosed, SoldOut, StoreFull, StoreUnavailable,
-    Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable, UnsupportedMediaType,
-    VersionConflict, Voided,
+    Overloaded, Paused, RedemptionCancelled, ShelfClosed, SoldOut, StoreDamaged, StoreFull,
+    StoreUnavailable, Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable,
+    UnsupportedMediaType, VersionConflict, Voided,
 };
 
 /// Whatever reads the store.
-const READ: &[Code] = &[StoreUnavailable, Internal];
+const READ: &[Code] = &[StoreDamaged, StoreUnavailable, Internal];
 /// Whatever writes it.
-const WRITE: &[Code] = &[Overloaded, StoreFull, StoreUnavailable, OutcomeUnknown, Internal];
+const WRITE: &[Code] =
+    &[Overloaded, StoreDamaged, StoreFull, StoreUnavailable, OutcomeUnknown, Internal];
 /// Whatever wants a token.
 const TOKEN: &[Code] = &[Unauthenticated, Forbidden];
 /// Whatever takes a JSON body.

@@ -123,6 +123,8 @@ codes! {
     StoreFull "STORE_FULL" 503 Later "The store cannot be written"
     /// The store does not answer.
     StoreUnavailable "STORE_UNAVAILABLE" 503 Later "The store is unavailable"
+    /// What stands in the store cannot be true.
+    StoreDamaged "STORE_DAMAGED" 503 Later "The store is damaged where this coupon stands"
     /// What is asked for was archived, and the archive does not answer.
     ColdUnavailable "COLD_UNAVAILABLE" 503 Later "The archive is unavailable"
     /// It may have happened.
@@ -176,7 +178,7 @@ impl Problem {
             Code::Overloaded => Some(Duration::from_secs(1)),
             Code::StoreUnavailable | Code::OutcomeUnknown => Some(Duration::from_secs(2)),
             // Somebody has to look after it.
-            Code::ColdUnavailable => Some(Duration::from_secs(30)),
+            Code::ColdUnavailable | Code::StoreDamaged => Some(Duration::from_secs(30)),
             Code::StoreFull => Some(Duration::from_secs(30)),
             _ => None,
         };
@@ -306,7 +308,7 @@ impl From<HotError> for Problem {
             HotError::Full(_) => Code::StoreFull,
             HotError::Unknown(_) => Code::OutcomeUnknown,
             HotError::Cold(_) => Code::ColdUnavailable,
-            HotError::Damaged(_) => Code::Internal,
+            HotError::Damaged(_) => Code::StoreDamaged,
         };
         match code {
             Code::Overloaded => tracing::warn!(error = %error, "a write was turned away"),
@@ -319,7 +321,7 @@ impl From<HotError> for Problem {
             HotError::Full(_) => "the store's disk is full, nearly full or read-only".to_owned(),
             HotError::Unknown(_) => "its commit has not ended".to_owned(),
             HotError::Cold(_) => "what it is about was archived".to_owned(),
-            HotError::Damaged(_) => "see the log of the server".to_owned(),
+            HotError::Damaged(_) => "what stands there cannot be true".to_owned(),
         };
         Problem::new(code, detail)
     }

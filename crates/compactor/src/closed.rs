@@ -30,7 +30,7 @@ impl Compactor {
                 return Ok(report);
             }
             let total = codes.len() as u64;
-            let mut sources = vec![merge::picked(self.hot.clone(), day, codes)];
+            let mut sources = vec![merge::picked(self.hot.clone(), day, codes, now)];
             let replaced = match shelf.files.len() < self.settings.shelf_files_max {
                 true => Vec::new(),
                 false => shelf.files.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cold::{ColdFile, ColdStore, Rows};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
 use hot::{HotError, Kept, Shelves};
 
 use crate::{CHUNK, CompactError};
@@ -58,12 +58,12 @@ pub(crate) fn kept(hot: Arc<dyn Shelves>, day: Day) -> Source {
     Source::Kept(Ahead { chunks })
 }
 
-/// The coupons of `codes`, which are in order.
-pub(crate) fn picked(hot: Arc<dyn Shelves>, day: Day, codes: Vec<Code>) -> Source {
+/// The coupons of `codes`, which are in order, that are still closed at `now`.
+pub(crate) fn picked(hot: Arc<dyn Shelves>, day: Day, codes: Vec<Code>, now: Millis) -> Source {
     let (sender, chunks) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         for some in codes.chunks(CHUNK) {
-            let chunk = hot.coupons_of(day, some.to_vec()).await;
+            let chunk = hot.closed_coupons(day, some.to_vec(), now).await;
             let failed = chunk.is_err();
             // A chunk of which nothing is left is not the end.
             let has_rows = chunk.as_ref().map_or(true, |rows| !rows.is_empty());

@@ -12,6 +12,7 @@ pub mod ff1;
 pub mod flat;
 pub mod ids;
 pub mod imported;
+pub mod lawful;
 pub mod minted;
 pub mod refusal;
 pub mod time;

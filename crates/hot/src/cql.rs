@@ -36,6 +36,7 @@ mod tallies;
 mod target;
 mod tls;
 mod turns;
+mod untouched;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -66,7 +67,7 @@ use crate::{
     Shelves, Sight,
 };
 pub use about::{About, AboutNode, Answer};
-pub use clock::CLOCK_BOUND_MS;
+pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
 pub use dialect::Engine;
 pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use session::Gate;
@@ -180,6 +181,7 @@ struct Store {
     recent: recent::Recent,
     bits: RwLock<HashMap<Day, u8>>,
     stock: stock::Stock,
+    ahead: untouched::Ahead,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     tallies: tallies::Tallies,
     closed: hints::Closed,
@@ -227,6 +229,7 @@ impl CqlHot {
             recent: recent::Recent::default(),
             bits: RwLock::default(),
             stock: stock::Stock::default(),
+            ahead: untouched::Ahead::default(),
             used_up: RwLock::default(),
             tallies: tallies::Tallies::default(),
             closed: hints::Closed::default(),
@@ -261,11 +264,12 @@ impl CqlHot {
         result
     }
 
-    /// Writes down what is only in memory: counts, queues of closed coupons, leases that nobody
-    /// uses. Nothing depends on it; what comes next is only quicker.
+    /// Writes down what is only in memory: counts, queues of closed coupons; and gives back what
+    /// this process has leased. Nothing depends on it; what comes next is only quicker.
     pub async fn flush(&self) {
         self.store.tallies.write_down(&self.store).await;
         self.store.write_closed().await;
+        self.store.give_back_all().await;
     }
 }
 
@@ -280,6 +284,9 @@ async fn upkeep(store: Arc<Store>) {
         store.write_closed().await;
         store.give_back_quiet().await;
         round = round.wrapping_add(1);
+        if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
+            store.renew_leases().await;
+        }
         if round.is_multiple_of(clock::COMPARED_EVERY_ROUNDS)
             && let Err(error) = store.compare_clocks().await
         {
@@ -512,9 +519,12 @@ impl HotStore for CqlHot {
     fn gauge(&self) -> Gauge {
         let (counts, settled) = (&self.store.cluster.counts, &self.store.settled);
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let reads = of(&counts.reads) + of(&counts.serial_reads);
+        let writes = of(&counts.writes) + of(&counts.changes);
         Gauge {
-            reads: of(&counts.reads) + of(&counts.serial_reads),
-            writes: of(&counts.writes) + of(&counts.changes),
+            reads,
+            statements: reads + writes,
+            writes,
             commits: of(&counts.changes),
             waiting: 0,
             settled_applied: of(&settled.applied),
@@ -568,7 +578,11 @@ impl Shelves for CqlHot {
     }
 
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
-        self.store.final_coupons(day, codes).await
+        self.store.final_coupons(day, codes, None).await
+    }
+
+    async fn closed_coupons(&self, day: Day, codes: Vec<Code>, now: Millis) -> Result<Vec<Coupon>> {
+        self.store.final_coupons(day, codes, Some(now)).await
     }
 
     async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {

@@ -12,7 +12,18 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 
-use crate::{CampaignPatch, Patched};
+use crate::{CLOSED_BOUND_MS, CampaignPatch, Patched};
+
+/// Most names that requests of a user, not of a shop, may give to what the user has. A user who
+/// has one coupon may ask for it under a new name each time, and each name that is kept is an entry
+/// more to read. A client names an attempt to get a coupon: sixteen are several lost answers.
+pub(crate) const NAMES_OF_USER_MAX: usize = 16;
+
+/// Whether one more name for the one coupon that a user has is kept, when there are so many. Past
+/// it the request is answered with the same coupon all the same.
+pub(crate) fn keeps_name(change: &Change, names: usize) -> bool {
+    !matches!(change.asker, Asker::User(_)) || names < NAMES_OF_USER_MAX
+}
 
 /// What is said of a change that the rules admit and the seal does not.
 pub(crate) fn refused_by_seal(action: &Action) -> Refusal {
@@ -39,6 +50,21 @@ pub(crate) fn shelf_after(day: Day, after: &Coupon) -> Day {
 pub(crate) fn seal_after(day: Day, campaign: &Campaign) -> Millis {
     let open_days = campaign.cancel_days.max(campaign.extend_days);
     day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS)
+}
+
+/// When nothing can change a coupon any more, on an open shelf: the instant from which it can be
+/// moved to cold, and the one since which it is final.
+pub(crate) fn closed_at(coupon: &Coupon, cancel_days: u16) -> Option<(Millis, Millis)> {
+    match coupon.state() {
+        State::Void { .. } => Some((coupon.modified_at(), coupon.modified_at())),
+        State::Redeemed { redemption, .. } => {
+            let since = redemption.at.plus_days(cancel_days);
+            // Where nothing can be cancelled no clock can admit it.
+            let bound = if cancel_days > 0 { CLOSED_BOUND_MS } else { 0 };
+            Some((since.plus_ms(bound), since))
+        }
+        State::Available | State::Issued { .. } => None,
+    }
 }
 
 /// Who holds the coupon after a change and did not before.

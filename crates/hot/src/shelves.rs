@@ -132,6 +132,16 @@ pub trait Shelves: Send + Sync + 'static {
     /// `codes`, which are ascending.
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError>;
 
+    /// Of [`Shelves::coupons_of`] those that are closed at `now`, the instant for which
+    /// [`Shelves::closed_codes`] has named them: a coupon that was cancelled since, and redeemed once
+    /// more, can be cancelled again and stays.
+    async fn closed_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Millis,
+    ) -> Result<Vec<Coupon>, HotError>;
+
     /// Puts stubs in the place of coupons that lie in cold in just these versions; how many.
     /// What has another version by now stays.
     async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError>;

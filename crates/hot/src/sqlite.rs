@@ -58,10 +58,10 @@ use beyond::{Asked, Told, asking};
 use keeper::Keeper;
 use readers::Readers;
 pub use schema::{OpenError, is_current};
-use stock::{Step, Supply};
+use stock::{Step, Supply, Walked};
 use turnstile::Turnstile;
 use txn::Txn;
-use writer::{Desk, Writer};
+use writer::{Desk, Unwell, Writer};
 
 /// Name of the file inside the data folder.
 pub const FILE_NAME: &str = "hot.db";
@@ -72,6 +72,16 @@ pub const FREE_MIN_BYTES: u64 = 256 << 20;
 
 /// How long a write waits for its turn, and then for its commit.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long whoever asks whether the store is writable waits for a commit that shows it.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The setting that such a commit writes. What stands in it is of no use to anybody; that it was
+/// written is.
+const PROBED: &str = "probed";
+
+/// Rejected lines written in one transaction: about a millisecond, as other long work.
+const REJECTED_MAX: usize = 500;
 
 /// Rejected lines forgotten in one transaction.
 const FORGET_MAX: usize = 2_000;
@@ -107,6 +117,8 @@ pub struct SqliteHot {
     is_alone: AtomicBool,
     folder: PathBuf,
     options: Options,
+    /// Statements that readers and the writer have run.
+    statements: Arc<AtomicU64>,
 }
 
 impl SqliteHot {
@@ -132,10 +144,16 @@ impl SqliteHot {
                 schema::open_or_make(&path)?
             }
         };
-        let desk =
-            Desk { conn, turnstile, folder: folder.to_owned(), free_min: options.free_min_bytes };
+        let statements = Arc::<AtomicU64>::default();
+        let desk = Desk {
+            conn,
+            turnstile,
+            folder: folder.to_owned(),
+            free_min: options.free_min_bytes,
+            statements: Arc::clone(&statements),
+        };
         Ok(SqliteHot {
-            readers: Readers::open(&path)?,
+            readers: Readers::open(&path, &statements)?,
             keeper: Keeper::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
             keys,
@@ -145,6 +163,7 @@ impl SqliteHot {
             is_alone: AtomicBool::new(false),
             folder: folder.to_owned(),
             options,
+            statements,
         })
     }
 
@@ -214,6 +233,33 @@ impl SqliteHot {
             tokio::time::sleep(begun.elapsed()).await;
         }
         Ok(done)
+    }
+
+    /// What a change behind a shared word would answer, in as many snapshots as it takes to get past
+    /// serials that are in the way.
+    async fn dry_run_shared(
+        &self,
+        campaign: &CampaignId,
+        change: &Change,
+    ) -> Result<Applied, HotError> {
+        let mut walked = Walked::default();
+        loop {
+            let step = self.look(|txn| {
+                let supply = Supply::for_dry_run(&self.keys, &walked);
+                stock::shared(txn, &supply, campaign, change)
+            });
+            let cursor = match step.await?.into_answer() {
+                Ok(applied) => return Ok(applied),
+                Err(cursor) => cursor,
+            };
+            walked.to(&cursor);
+            // So that neither the next dry run nor an issue walks there again. Where nothing can be
+            // written this one goes on all the same.
+            if let Err(error) = self.writer.run(move |txn| cursor.write(txn)).await {
+                tracing::debug!(error = %error, "how far serials are gone was not written down");
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Issues in as many transactions as it takes to get past serials that are in the way.
@@ -365,13 +411,15 @@ impl HotStore for SqliteHot {
         lines: Vec<RejectedLine>,
         now: Millis,
     ) -> Result<(), HotError> {
-        let (campaign, batch) = (campaign.clone(), batch.clone());
-        self.writer
-            .run(move |txn| match batch_number(txn, &campaign, &batch)? {
-                Some(number) => import::keep_rejected(txn, number, &lines, now),
+        for some in lines.chunks(REJECTED_MAX) {
+            let (campaign, batch, some) = (campaign.clone(), batch.clone(), some.to_vec());
+            let keep = move |txn: &Txn<'_>| match batch_number(txn, &campaign, &batch)? {
+                Some(number) => import::keep_rejected(txn, number, &some, now),
                 None => Ok(()),
-            })
-            .await
+            };
+            self.aside(keep).await?;
+        }
+        Ok(())
     }
 
     async fn close_import(
@@ -489,6 +537,10 @@ impl HotStore for SqliteHot {
                 .await
             }
             Found::Shared { campaign } => {
+                let said = |txn: &Txn<'_>| stock::shared_without_writing(txn, &campaign, &change);
+                if let Some(applied) = self.look(said).await? {
+                    return Ok(applied);
+                }
                 let keys = Arc::clone(&self.keys);
                 self.hand_out(move |txn| {
                     stock::shared(txn, &Supply::for_writing(&keys), &campaign, &change)
@@ -499,17 +551,20 @@ impl HotStore for SqliteHot {
     }
 
     async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
-        self.look(|txn| match found {
-            Found::Coupon(address) => Ok(coupons::decide(txn, address, &change)?.applied),
-            Found::Shared { campaign } => {
-                let supply = Supply::for_rehearsal(&self.keys);
-                Ok(stock::shared(txn, &supply, campaign, &change)?.into_decision().applied)
+        match found {
+            Found::Coupon(address) => {
+                self.look(|txn| Ok(coupons::decide(txn, address, &change)?.applied)).await
             }
-        })
-        .await
+            Found::Shared { campaign } => self.dry_run_shared(campaign, &change).await,
+        }
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError> {
+        // A replay and a refusal are answered from a snapshot: the writer is for what is written.
+        let said = |txn: &Txn<'_>| stock::issue_without_writing(txn, &self.keys, campaign, &change);
+        if let Some(applied) = self.look(said).await? {
+            return Ok(applied);
+        }
         let (campaign, keys) = (campaign.clone(), Arc::clone(&self.keys));
         self.hand_out(move |txn| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change))
             .await
@@ -538,7 +593,21 @@ impl HotStore for SqliteHot {
     }
 
     async fn writable(&self) -> Result<(), String> {
-        writer::free_space(&self.folder, self.options.free_min_bytes)
+        writer::free_space(&self.folder, self.options.free_min_bytes)?;
+        match self.writer.well() {
+            Ok(()) => Ok(()),
+            Err(Unwell::Stuck(why)) => Err(why),
+            // Nobody may write while this says no, so that it has to find out by itself.
+            Err(Unwell::Failing(why)) if self.writer.may_probe() => {
+                let probe = self.writer.run(|txn| accounts::set(txn, PROBED, "yes"));
+                match tokio::time::timeout(PROBE_LIMIT, probe).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err(why),
+                }
+            }
+            Err(Unwell::Failing(why)) => Err(why),
+        }
     }
 
     async fn touch(&self, now: Millis) -> Result<(), HotError> {
@@ -552,7 +621,8 @@ impl HotStore for SqliteHot {
     fn gauge(&self) -> Gauge {
         let (writes, commits) = self.writer.counts();
         let (reads, waiting) = (self.readers.count(), self.writer.waiting());
-        Gauge { reads, writes, commits, waiting, ..Gauge::default() }
+        let statements = self.statements.load(Ordering::Relaxed);
+        Gauge { reads, writes, commits, waiting, statements, ..Gauge::default() }
     }
 }
 
@@ -606,7 +676,16 @@ impl Shelves for SqliteHot {
     }
 
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError> {
-        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes)).await
+        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes, None)).await
+    }
+
+    async fn closed_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Millis,
+    ) -> Result<Vec<Coupon>, HotError> {
+        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes, Some(now))).await
     }
 
     async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError> {

@@ -150,6 +150,7 @@ macro_rules! conforms {
             batches {
                 minted_once of_one_day_share_no_code ten_billion_at_once
                 untouched_coupons_are_there untouched_tells_what_is_left
+                untouched_codes_are_not_read_one_by_one
             }
             changes {
                 a_whole_life versions_count_every_change a_hold_lapses_by_the_clock
@@ -166,7 +167,8 @@ macro_rules! conforms {
                 nobody_replaces_for_himself
                 a_worn_out_one_is_passed_over wear_is_spread exactly_a_thousand_one_each
                 exactly_a_thousand_three_each taken_back_while_others_ask
-                a_cancelled_one_is_still_his
+                a_cancelled_one_is_still_his a_long_history_costs_little
+                a_user_gives_sixteen_names
             }
             shared {
                 redeemed cancelled_behind_the_word held_behind_the_word three_each
@@ -190,7 +192,8 @@ macro_rules! conforms {
             accounts { made_once }
             shelves {
                 closed_from_one_millisecond_on cancelled_ones_are_not_closed
-                closed_ones_are_counted coupons_are_read_by_code retired_in_just_this_version
+                closed_ones_are_counted coupons_are_read_by_code
+                a_coupon_redeemed_anew_is_not_closed retired_in_just_this_version
                 a_stub_lets_no_late_write_through many_are_retired_at_once
                 sealed_when_its_time_is_over sealed_among_other_writes
                 nothing_comes_to_a_sealed_shelf a_day_without_a_plan kept_in_pages emptied_alone

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+#[path = "sqlite/damage.rs"]
+mod damage;
 #[path = "conformance/kit.rs"]
 #[expect(dead_code, reason = "the kit serves the conformance suite; here some of it is enough")]
 mod kit;
@@ -9,6 +11,8 @@ mod kit;
 mod shrink;
 #[path = "sqlite/upgrade.rs"]
 mod upgrade;
+#[path = "sqlite/writer.rs"]
+mod writer;
 
 use std::fs::File;
 use std::path::Path;

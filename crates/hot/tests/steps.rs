@@ -53,10 +53,15 @@ async fn every_step(nodes: usize) {
             bearer_put_into_a_wallet a_shared_word a_shared_word_held a_replacement a_replacement_that_comes_to_nothing
         }
         extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
-        stock { a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back }
+        stock {
+            a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back
+            a_walk_ends_at_the_first_lease
+        }
         import { lines_step_by_step a_line_that_says_more }
         seal { sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal }
-        cold { closed_step_by_step expired_step_by_step late_writes }
+        cold {
+            closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows
+        }
         exactly { minted imported shared a_rush_on_nothing }
     };
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();

@@ -12,7 +12,6 @@
 mod counts;
 mod finding;
 mod knows;
-mod lawful;
 pub mod rules;
 mod shelf;
 mod suspects;

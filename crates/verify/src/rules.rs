@@ -4,13 +4,13 @@ use cold::ColdCopy;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::lawful::unlawful;
 use coupon::time::{Day, Millis};
 use hot::ShelfPlan;
 use hot::audit::{AuditEntry, AuditEntryIs, AuditRow, HintKind, Manners, RowIs};
 use router::Owner;
 
 use crate::finding::{Finding, Kind, Note, Said};
-use crate::lawful::unlawful;
 
 /// What a code says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

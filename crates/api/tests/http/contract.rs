@@ -44,13 +44,20 @@ pub(crate) const PROBLEMS: &[(&str, u16, &str)] = &[
     ("OVERLOADED", 503, "later"),
     ("STORE_FULL", 503, "later"),
     ("STORE_UNAVAILABLE", 503, "later"),
+    ("STORE_DAMAGED", 503, "later"),
     ("COLD_UNAVAILABLE", 503, "later"),
     ("OUTCOME_UNKNOWN", 503, "same"),
 ];
 
 /// Those that say in seconds when to come back.
-const WITH_RETRY_AFTER: &[&str] =
-    &["TOO_MANY", "OVERLOADED", "STORE_FULL", "STORE_UNAVAILABLE", "COLD_UNAVAILABLE"];
+const WITH_RETRY_AFTER: &[&str] = &[
+    "TOO_MANY",
+    "OVERLOADED",
+    "STORE_FULL",
+    "STORE_UNAVAILABLE",
+    "STORE_DAMAGED",
+    "COLD_UNAVAILABLE",
+];
 
 /// Those that tell a fresh moment of another kind, so the header may stand there too.
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];

@@ -90,6 +90,7 @@ async fn provoked(code: Code) -> Answer {
         Code::Overloaded => overloaded().await,
         Code::StoreFull => full().await,
         Code::StoreUnavailable => no_turn().await,
+        Code::StoreDamaged => edited_row().await,
         Code::ColdUnavailable => archived_away().await,
         Code::OutcomeUnknown => unknown().await,
     }
@@ -145,6 +146,15 @@ async fn archived_away() -> Answer {
     std::fs::remove_dir_all(service.folder().join("cold")).expect("it is there");
     let service = service.reopened();
     service.does("redeem", &code, "1").await
+}
+
+/// A row that says another holder than its events.
+async fn edited_row() -> Answer {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    // State and holder stand side by side in the row.
+    service.edited("issuedann", "issuedeve").does("redeem", &code, "1").await
 }
 
 async fn issued_to_another() -> Answer {

@@ -508,6 +508,16 @@ impl Shelves for SteppedHot {
         self.inner.coupons_of(day, codes).await
     }
 
+    async fn closed_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Millis,
+    ) -> std::result::Result<Vec<Coupon>, HotError> {
+        self.reads("coupons_of").await?;
+        self.inner.closed_coupons(day, codes, now).await
+    }
+
     async fn retire(
         &self,
         day: Day,

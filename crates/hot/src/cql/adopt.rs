@@ -130,7 +130,7 @@ impl Store {
                 if row.is_stub() || (!always && row.moved_to() == Some(day)) {
                     return Ok(before.map(|it| it.coupon));
                 }
-                before = Some(self.located(row, bucket).await?);
+                before = Some(self.as_it_stands(row, bucket).await?);
             }
             let version = row.as_ref().map(|row| signed(row.version()));
             let next = coupon.version().max(row.as_ref().map_or(0, |row| row.version())) + 1;

@@ -267,7 +267,7 @@ impl Store {
             (true, _) => RowIs::Stub { version: row.archived() },
             (false, Some(to)) => RowIs::Moved { to },
             // The bucket is not looked at.
-            (false, None) => match self.located(row, 0).await {
+            (false, None) => match self.as_it_stands(row, 0).await {
                 Ok(located) => RowIs::Coupon {
                     differs: examine::disagreement(row, &located.coupon),
                     coupon: Box::new(located.coupon),

@@ -5,7 +5,7 @@
 //! event yet was begun by somebody who may have died, or may be frozen and go on: whoever meets it
 //! finishes it, and where the rules do not let him, sees to it that the other can no more.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, PER_USER_LIMIT_MAX};
@@ -27,7 +27,7 @@ use super::several::several;
 use super::values::{date, day, parsed, signed, uuid as uuid_of};
 use crate::deciding::{irreplaceable, with_issued_until};
 
-/// Most entries of one user in a campaign that are looked at, the newest first: ten times the
+/// Most entries of one user in a campaign that are read, the newest first: ten times the
 /// largest limit. An import may bring more; whoever has so many has reached any limit.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -72,7 +72,6 @@ impl EntryValue {
 
 /// One entry, and its coupon as it is now.
 pub(super) struct Entry {
-    pub(super) reference: Option<IssueRef>,
     issue: Option<usize>,
     pub(super) located: Located,
 }
@@ -86,7 +85,19 @@ impl Entry {
     }
 }
 
-/// Everything a user was given in a campaign.
+/// What a caller needs to know of a claim.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Need<'a> {
+    /// What the request of this name was given: then nothing else is looked at.
+    pub(super) name: Option<&'a IssueRef>,
+    /// A coupon that does not count.
+    pub(super) beside: Option<&'a Code>,
+    /// Every coupon, and not only as many as the limit allows.
+    pub(super) all: bool,
+}
+
+/// Everything a user was given in a campaign, as far as it was looked at: coupons with the newest
+/// entries first, each once, however many names there are for it.
 pub(super) struct Claim {
     pub(super) campaign: CampaignHere,
     user: UserId,
@@ -95,8 +106,13 @@ pub(super) struct Claim {
     slot: i32,
     /// Whether there are more entries than are looked at.
     overflows: bool,
-    pub(super) entries: Vec<Entry>,
-    /// Indexes of entries that count, one a coupon, oldest first.
+    /// How many names requests have given.
+    pub(super) names: usize,
+    /// What the request of this name was given.
+    pub(super) said: Option<Entry>,
+    /// The coupons that were looked at, newest entry first.
+    looked: Vec<Located>,
+    /// Indexes in `looked` of coupons that count.
     counted: Vec<usize>,
     /// Why an entry that was begun can be neither finished nor ended at the moment.
     pub(super) refusal: Option<Refusal>,
@@ -151,9 +167,14 @@ impl Claim {
             .is_some_and(|limit| self.overflows || counted >= usize::from(limit))
     }
 
-    /// The coupons that count, oldest first.
+    /// The coupons that count, of those that were looked at, oldest first.
     pub(super) fn counted(&self) -> impl DoubleEndedIterator<Item = &Located> {
-        self.counted.iter().filter_map(|at| self.entries.get(*at)).map(|entry| &entry.located)
+        self.counted.iter().rev().filter_map(|at| self.looked.get(*at))
+    }
+
+    /// The coupons that were looked at, oldest first.
+    pub(super) fn looked(&self) -> impl DoubleEndedIterator<Item = &Located> {
+        self.looked.iter().rev()
     }
 
     /// The one coupon of a campaign that gives each user one.
@@ -161,7 +182,7 @@ impl Claim {
         (self.campaign.terms.per_user_limit == Some(1)).then(|| self.counted().next_back())?
     }
 
-    /// Whether one more name for what the user has may be kept.
+    /// Whether one more name for what the user has may be kept at all.
     pub(super) fn has_room(&self) -> bool {
         !self.overflows
     }
@@ -174,9 +195,10 @@ impl Claim {
 }
 
 /// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Its coupon has the event.
-    Happened(Box<Entry>),
+    Happened,
     /// It came to nothing and never will: its place may be taken by another.
     Dead,
     /// It was begun by this very change, which goes on with another.
@@ -184,7 +206,40 @@ enum Fate {
     /// Nothing is known of its coupon; an import may be writing it.
     Elsewhere,
     /// It was begun.
-    Begun(Box<Entry>),
+    Begun,
+}
+
+/// What one look at some entries has found.
+#[derive(Default)]
+struct Seen {
+    looked: Vec<Located>,
+    counted: Vec<usize>,
+    said: Option<Entry>,
+    dead: Option<i32>,
+    refusal: Option<Refusal>,
+    /// Entries were finished or ended: the claim is another now.
+    changed: bool,
+}
+
+/// The entries of one coupon.
+struct Group<'a> {
+    /// The newest one.
+    newest: &'a EntryValue,
+    slots: Vec<i32>,
+}
+
+/// The entries by their coupons, those with the newest entries first.
+fn groups(entries: &BTreeMap<i32, EntryValue>) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut of_code: HashMap<&str, usize> = HashMap::new();
+    for (slot, value) in entries.iter().rev().take(ENTRIES_MAX) {
+        let at = *of_code.entry(&value.code).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.slots.push(*slot),
+            None => groups.push(Group { newest: value, slots: vec![*slot] }),
+        }
+    }
+    groups
 }
 
 struct ClaimRow {
@@ -207,62 +262,130 @@ impl Store {
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }
 
-    /// The claim of a user. Entries that another request has begun and not finished are finished
-    /// first, or ended; only looked at where nothing may be written.
+    /// The claim of a user, as far as `need` says. Entries that another request has begun and not
+    /// finished are finished first, or ended; only looked at where nothing may be written. A full
+    /// claim costs as many reads as its limit, and each coupon that an admin has taken back one more.
     pub(super) async fn claim(
         &self,
         campaign: &CampaignHere,
         user: &UserId,
         change: &Change,
+        need: Need<'_>,
         may_write: bool,
     ) -> Result<Claim> {
         let mut attempts = self.attempts("a user's claim");
         loop {
             let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
-            let mut refusal = None;
-            let mut slots: Vec<i32> = row.entries.keys().rev().take(ENTRIES_MAX).copied().collect();
-            slots.reverse();
-            let traces = slots.iter().map(|slot| self.trace_entry(&row.entries[slot]));
-            let traces = attempts.looked(several(FATES_AT_ONCE, traces).await)?;
-            let coupons = attempts.looked(self.resolve(traces).await)?;
-            let fates = slots.iter().zip(coupons);
-            let own = change.operation;
-            let fates =
-                fates.map(|(slot, coupon)| self.fate(&row.entries[slot], coupon, user, own));
-            let fates = attempts.looked(several(FATES_AT_ONCE, fates).await)?;
-            let (mut entries, mut dead, mut changed) = (Vec::new(), None, false);
-            for (slot, fate) in slots.iter().zip(fates) {
-                match fate {
-                    Fate::Happened(entry) => entries.push(*entry),
-                    Fate::Dead | Fate::Own => dead = Some(*slot),
-                    Fate::Elsewhere => {}
-                    Fate::Begun(_) if !may_write => {}
-                    Fate::Begun(entry) => {
-                        let begun = &row.entries[slot];
-                        match self.finish_or_end(user, &entry, begun, change).await? {
-                            Finished::Yes => changed = true,
-                            Finished::Not(why) => refusal = Some(why),
-                        }
-                    }
-                }
-            }
-            if changed {
+            let seen = self.look_at_entries(campaign, &row, user, change, need, may_write);
+            let seen = attempts.looked(seen.await)?;
+            if seen.changed {
                 attempts.again().await?;
                 continue;
             }
             let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
-            let counted = self.counted(&entries, user, change.at).await?;
             return Ok(Claim {
                 campaign: campaign.clone(),
                 user: user.clone(),
                 revision: row.revision,
-                slot: dead.unwrap_or(next),
+                slot: seen.dead.unwrap_or(next),
                 overflows: row.entries.len() >= ENTRIES_MAX,
-                entries,
-                counted,
-                refusal,
+                names: row.entries.values().filter(|entry| entry.reference.is_some()).count(),
+                said: seen.said,
+                looked: seen.looked,
+                counted: seen.counted,
+                refusal: seen.refusal,
             });
         }
+    }
+
+    async fn look_at_entries(
+        &self,
+        campaign: &CampaignHere,
+        row: &ClaimRow,
+        user: &UserId,
+        change: &Change,
+        need: Need<'_>,
+        may_write: bool,
+    ) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let groups = groups(&row.entries);
+        // Of one name there may be several: some came to nothing.
+        let named = row.entries.iter().filter(|(_, it)| {
+            need.name.is_some_and(|name| it.reference.as_deref() == Some(name.as_str()))
+        });
+        for (slot, value) in named {
+            // Alone: what the request was given is all that is asked for.
+            let one = [Group { newest: value, slots: vec![*slot] }];
+            let found = self.look_at_groups(&one, row, user, change, may_write, &mut seen);
+            if let Some(located) = found.await?.pop() {
+                let issue = value.issue.and_then(|issue| usize::try_from(issue).ok());
+                seen.said = Some(Entry { issue, located });
+            }
+            if seen.said.is_some() || seen.changed {
+                return Ok(seen);
+            }
+        }
+        let limit = campaign.terms.per_user_limit.filter(|_| !need.all).map(usize::from);
+        let enough = limit.unwrap_or(usize::MAX);
+        let (mut left, mut some, mut found) = (groups.as_slice(), enough.clamp(1, ENTRIES_MAX), 0);
+        while !left.is_empty() && found < enough {
+            let (these, rest) = left.split_at(some.min(left.len()));
+            let looked =
+                self.look_at_groups(these, row, user, change, may_write, &mut seen).await?;
+            if seen.changed {
+                return Ok(seen);
+            }
+            for located in looked {
+                let holds = located.coupon.holder() == Some(user);
+                if holds && !self.is_replaced(&located, user, change.at).await? {
+                    seen.counted.push(seen.looked.len());
+                    found += usize::from(Some(located.coupon.code()) != need.beside);
+                }
+                seen.looked.push(located);
+            }
+            // Twice as many each time, so that cold is asked some ten times at most.
+            (left, some) = (rest, some * 2);
+        }
+        Ok(seen)
+    }
+
+    /// The coupons of some entries that have happened, in the same order.
+    async fn look_at_groups(
+        &self,
+        groups: &[Group<'_>],
+        row: &ClaimRow,
+        user: &UserId,
+        change: &Change,
+        may_write: bool,
+        seen: &mut Seen,
+    ) -> Result<Vec<Located>> {
+        let traces = groups.iter().map(|group| self.trace_entry(group.newest));
+        let traces = several(FATES_AT_ONCE, traces).await?;
+        let coupons = self.resolve(traces).await?;
+        let coupons = groups.iter().zip(coupons).map(|(group, it)| self.or_untouched(group, it));
+        let coupons: Vec<Option<Located>> = several(FATES_AT_ONCE, coupons).await?;
+        let mut happened = Vec::new();
+        for (group, located) in groups.iter().zip(coupons) {
+            let mut has_happened = false;
+            for slot in &group.slots {
+                let value = &row.entries[slot];
+                match fate(value, located.as_ref(), user, change.operation) {
+                    Fate::Happened => has_happened = true,
+                    Fate::Dead | Fate::Own => seen.dead = Some(*slot),
+                    Fate::Elsewhere => {}
+                    Fate::Begun if !may_write => {}
+                    Fate::Begun => {
+                        let Some(located) = &located else { continue };
+                        match self.finish_or_end(user, located, value, change).await? {
+                            Finished::Yes => seen.changed = true,
+                            Finished::Not(why) => seen.refusal = Some(why),
+                        }
+                    }
+                }
+            }
+            happened.extend(located.filter(|_| has_happened));
+        }
+        Ok(happened)
     }
 
     pub(super) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
@@ -270,38 +393,16 @@ impl Store {
         self.trace(day(value.shelf_day), &code).await
     }
 
-    async fn fate(
+    async fn or_untouched(
         &self,
-        value: &EntryValue,
+        group: &Group<'_>,
         coupon: Option<Located>,
-        user: &UserId,
-        own: OperationId,
-    ) -> Result<Fate> {
-        let code: Code = parsed("claim.code", &value.code)?;
-        let located = match coupon {
-            Some(located) => located,
+    ) -> Result<Option<Located>> {
+        match coupon {
+            Some(located) => Ok(Some(located)),
             // Minted, and the row is not there: the entry was written before its coupon.
-            None => match self.untouched_of(&code).await? {
-                Some(located) => located,
-                None => return Ok(Fate::Elsewhere),
-            },
-        };
-        let happened = value.happened(&located.coupon, user);
-        let entry = Box::new(Entry {
-            reference: value.reference.as_deref().map(IssueRef::stored),
-            issue: value.issue.and_then(|issue| usize::try_from(issue).ok()),
-            located,
-        });
-        let coupon = &entry.located.coupon;
-        Ok(match happened {
-            true => Fate::Happened(entry),
-            // What was begun was for a version that is over, or nothing changes there any more.
-            false if coupon.version() > value.version.unsigned_abs() || entry.located.frozen => {
-                Fate::Dead
-            }
-            false if own == OperationId(value.operation.as_u128()) => Fate::Own,
-            false => Fate::Begun(entry),
-        })
+            None => self.untouched_of(&parsed("claim.code", &group.newest.code)?).await,
+        }
     }
 
     /// A minted code that nobody has touched, by the code alone.
@@ -321,17 +422,16 @@ impl Store {
     async fn finish_or_end(
         &self,
         user: &UserId,
-        entry: &Entry,
+        located: &Located,
         begun: &EntryValue,
         change: &Change,
     ) -> Result<Finished> {
-        let located = &entry.located;
         // Under the id that whoever began it would write: it is his change that is finished.
         let operation = OperationId(begun.operation.as_u128());
         let give = Change {
             action: Action::Issue {
                 to: user.clone(),
-                reference: entry.reference.clone(),
+                reference: begun.reference.as_deref().map(IssueRef::stored),
                 expires_at: None,
             },
             asker: Asker::Shop,
@@ -371,22 +471,6 @@ impl Store {
             coupon.modified_at(),
         );
         self.write_coupon(located, &after, operation).await
-    }
-
-    async fn counted(&self, entries: &[Entry], user: &UserId, now: Millis) -> Result<Vec<usize>> {
-        let (mut counted, mut seen) = (Vec::new(), HashSet::new());
-        for (at, entry) in entries.iter().enumerate() {
-            let coupon = &entry.located.coupon;
-            // Given, taken back and given again: two entries, one coupon.
-            let first = seen.insert(coupon.code());
-            if first
-                && coupon.holder() == Some(user)
-                && !self.is_replaced(&entry.located, user, now).await?
-            {
-                counted.push(at);
-            }
-        }
-        Ok(counted)
     }
 
     /// Whether the user got another coupon in place of this one, as he has it now: given to him once
@@ -517,6 +601,21 @@ impl Store {
     ) -> Result<bool> {
         let row = self.claim_row(Manner::Read, campaign, user).await?;
         Ok(row.entries.values().any(|entry| entry.code == code.as_str()))
+    }
+}
+
+fn fate(value: &EntryValue, located: Option<&Located>, user: &UserId, own: OperationId) -> Fate {
+    let Some(located) = located else { return Fate::Elsewhere };
+    let coupon = &located.coupon;
+    if value.happened(coupon, user) {
+        Fate::Happened
+    } else if coupon.version() > value.version.unsigned_abs() || located.frozen {
+        // What was begun was for a version that is over, or nothing changes there any more.
+        Fate::Dead
+    } else if own == OperationId(value.operation.as_u128()) {
+        Fate::Own
+    } else {
+        Fate::Begun
     }
 }
 

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::Coupon;
+use coupon::lawful::unlawful;
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use router::{Address, Owner};
 use scylla::value::CqlDate;
 
 use super::Store;
 use super::campaigns::CampaignHere;
-use super::claims::NewEntry;
+use super::claims::{Need, NewEntry};
+use super::examine::disagreement;
 use super::session::{Manner, Result};
 use super::values::{CouponRow, coupon_columns, date};
 use crate::deciding::{needs_place, new_holder, refused_by_seal, shelf_after, with_issued_until};
@@ -274,7 +276,23 @@ impl Store {
         Ok(all)
     }
 
+    /// The coupon of a row, if the row can be true: its columns say what its events say, and each
+    /// event may follow those before it. Nobody is answered from another.
     pub(super) async fn located(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
+        let located = self.as_it_stands(row, bucket).await?;
+        let coupon = &located.coupon;
+        let differs = match row.agrees(coupon) {
+            true => None,
+            false => disagreement(row, coupon),
+        };
+        match differs.or_else(|| unlawful(coupon)) {
+            None => Ok(located),
+            Some(why) => Err(HotError::Damaged(format!("{}: {why}", coupon.code()))),
+        }
+    }
+
+    /// The coupon of a row as it stands there, also where that cannot be true.
+    pub(super) async fn as_it_stands(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
         let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
         let found = self.batch_of(&campaign, &batch).await?;
         let (campaign, batch) =
@@ -330,7 +348,8 @@ impl Store {
         let entry = match needs_place.filter(|_| counts) {
             None => None,
             Some(user) => {
-                let claim = self.claim(&located.campaign, user, &change, may_write).await?;
+                let need = Need::default();
+                let claim = self.claim(&located.campaign, user, &change, need, may_write).await?;
                 let full = claim.is_full().then_some(Refusal::LimitPerUser);
                 if let Some(refusal) = claim.refusal.or(full) {
                     // The claim was read after the coupon, which it may be about by now.
@@ -398,20 +417,5 @@ impl Store {
             return Ok(None);
         };
         self.carry_out(decision, change.operation).await
-    }
-}
-
-/// When nothing can change a coupon any more, on an open shelf: the instant from which it can be
-/// moved to cold, and the one since which it is final.
-pub(super) fn closed_at(coupon: &Coupon, cancel_days: u16) -> Option<(Millis, Millis)> {
-    match coupon.state() {
-        State::Void { .. } => Some((coupon.modified_at(), coupon.modified_at())),
-        State::Redeemed { redemption, .. } => {
-            let since = redemption.at.plus_days(cancel_days);
-            // Where nothing can be cancelled no clock can admit it.
-            let bound = if cancel_days > 0 { crate::CLOSED_BOUND_MS } else { 0 };
-            Some((since.plus_ms(bound), since))
-        }
-        State::Available | State::Issued { .. } => None,
     }
 }

@@ -104,7 +104,7 @@ impl Store {
             return Ok(());
         }
         found.rows += 1;
-        let located = match self.located(row, bucket).await {
+        let located = match self.as_it_stands(row, bucket).await {
             Ok(located) => located,
             Err(HotError::Damaged(why)) => {
                 found.faults.push(format!("{code}: {why}"));

@@ -18,6 +18,7 @@ use super::session::{Manner, Result};
 use super::several::several;
 use super::values::{date, instant, signed, tie};
 use crate::Tier;
+use crate::deciding::closed_at;
 
 /// Rows of one write to one partition.
 const ROWS_AT_ONCE: usize = 50;
@@ -166,7 +167,7 @@ impl Store {
     pub(super) fn is_closed(&self, located: &Located) {
         let cancel_days = located.campaign.terms.cancel_days;
         if located.tier == Tier::Hot
-            && let Some((at, _)) = super::coupons::closed_at(&located.coupon, cancel_days)
+            && let Some((at, _)) = closed_at(&located.coupon, cancel_days)
         {
             // An import tells of what is long past: its queue may have been seen to until then.
             let at = at.max(located.coupon.modified_at());

@@ -8,13 +8,15 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::refusal::Refusal;
 
 use super::Store;
-use super::claims::{Claim, issue_of};
+use super::claims::{Claim, Need, issue_of};
 use super::coupons::{Decision, Located, Written};
 use super::session::{Manner, Result};
 use super::settling::Attempts;
 use super::stock::{Next, Offer, Still};
 use crate::Applied;
-use crate::deciding::{Irreplaceable, irreplaceable, is_of, replaced, whose, with_issued_until};
+use crate::deciding::{
+    Irreplaceable, irreplaceable, is_of, keeps_name, replaced, whose, with_issued_until,
+};
 
 /// What one look at a claim says is to be done.
 enum Step {
@@ -73,7 +75,9 @@ impl Store {
                 // It does not count towards the limit: it is for those who set the limit.
                 return Ok(Decision::refused(Refusal::NotIssuable).applied);
             }
-            let claim = attempts.looked(self.claim(&here, to, change, true).await)?;
+            let (name, beside) = (reference.as_ref(), replaces.as_ref());
+            let need = Need { name, beside, all: false };
+            let claim = attempts.looked(self.claim(&here, to, change, need, true).await)?;
             let step = self.issue_step(&claim, change, to, reference.as_ref(), replaces.as_ref());
             let done = match attempts.looked(step.await)? {
                 Step::Decided(decision) => self.carry_out(*decision, change.operation).await?,
@@ -118,16 +122,12 @@ impl Store {
         replaces: Option<&Code>,
     ) -> Result<Step> {
         let decided = |decision| Ok(Step::Decided(Box::new(decision)));
-        if let Some(reference) = reference {
-            let mut of_name =
-                claim.entries.iter().filter(|it| it.reference.as_ref() == Some(reference));
-            if let Some(entry) = of_name.next() {
-                return decided(match entry.stands(to) {
-                    true => entry.located.replayed(),
-                    // Taken back since: the place under the limit is free, the name is spent.
-                    false => Decision::refused(Refusal::NameTaken),
-                });
-            }
+        if let Some(entry) = &claim.said {
+            return decided(match entry.stands(to) {
+                true => entry.located.replayed(),
+                // Taken back since: the place under the limit is free, the name is spent.
+                false => Decision::refused(Refusal::NameTaken),
+            });
         }
         if let Some(refusal) = claim.refusal {
             return decided(Decision::refused(refusal));
@@ -152,7 +152,7 @@ impl Store {
         else {
             return decided(Decision::refused(Refusal::LimitPerUser));
         };
-        match reference {
+        match reference.filter(|_| keeps_name(change, claim.names)) {
             // The name is answered for by this coupon from now on, also when the limit is raised.
             Some(_) => Ok(Step::Named(Box::new(located.clone()))),
             None => decided(located.replayed()),
@@ -356,7 +356,9 @@ impl Store {
             let Some(here) = attempts.looked(self.terms(campaign).await)? else {
                 return Ok(Decision::not_found().applied);
             };
-            let claim = attempts.looked(self.claim(&here, &user, change, may_write).await)?;
+            let need = Need { all: true, ..Need::default() };
+            let claim = self.claim(&here, &user, change, need, may_write).await;
+            let claim = attempts.looked(claim)?;
             let decision = self.shared_step(&claim, change, &user, &order, takes_new);
             let done = match decision {
                 Some(decision) if !may_write => Some(decision.applied),
@@ -383,9 +385,7 @@ impl Store {
         order: &coupon::ids::OrderRef,
         takes_new: bool,
     ) -> Option<Decision> {
-        let theirs = claim.entries.iter().map(|entry| &entry.located);
-        let of_order =
-            theirs.clone().find(|located| is_of(&located.coupon, user, order, change.at));
+        let of_order = claim.looked().find(|it| is_of(&it.coupon, user, order, change.at));
         if let Some(located) = of_order {
             return Some(self.applied(located, change));
         }

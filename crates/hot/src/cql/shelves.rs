@@ -9,20 +9,20 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::Store;
-use super::coupons::closed_at;
 use super::days::PlanRow;
 use super::hints::closed_shards;
 use super::outcome::Cas;
 use super::session::{Manner, Result};
 use super::several::several;
 use super::values::{CouponRow, coupon_columns, date, instant, millis, parsed, signed};
+use crate::deciding::closed_at;
 use crate::{ClosedShelf, ColdMark, Emptying, HotError, Kept, ListPosition, ShelfPlan};
 
 /// Places, or coupons, that are worked on at a time.
@@ -228,17 +228,25 @@ impl Store {
         Ok(codes)
     }
 
-    pub(super) async fn final_coupons(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
+    /// The coupons of `codes` with a row on the shelf that is redeemed or void; with `now` only those
+    /// that are final by then.
+    pub(super) async fn final_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Option<Millis>,
+    ) -> Result<Vec<Coupon>> {
         let looks = codes.iter().map(|code| async move {
             let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
             let row = self.row_of(Manner::Read, day, bucket, code).await?;
             let Some(row) = row.filter(|row| !row.is_stub() && row.moved_to().is_none()) else {
                 return Ok(None);
             };
-            let coupon = self.located(&row, bucket).await?.coupon;
-            // A clock that was set back may have admitted a change since they were named.
-            let closed = matches!(coupon.state(), State::Redeemed { .. } | State::Void { .. });
-            Ok::<_, HotError>(closed.then_some(coupon))
+            let located = self.located(&row, bucket).await?;
+            // Cancelled and redeemed once more since they were named, they can be cancelled again.
+            let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+            let closed = closed.filter(|(at, _)| now.is_none_or(|now| *at <= now));
+            Ok::<_, HotError>(closed.map(|_| located.coupon))
         });
         let found: Vec<Option<Coupon>> = several(AT_ONCE, looks).await?;
         Ok(found.into_iter().flatten().collect())
@@ -557,36 +565,47 @@ impl Store {
         let Some((Some(time),)) = time else {
             return Err(HotError::Damaged(format!("place {bucket} of a sealed shelf has no seal")));
         };
-        let cql = concat!(
-            "SELECT ",
-            coupon_columns!(),
-            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code >= ''"
-        );
-        let (mut removed, mut from) = (0, Some(scylla::response::PagingState::start()));
-        while let Some(state) = from {
-            let (rows, next) =
-                self.cluster.page::<CouponRow>(cql, (date(day), bucket), state).await?;
-            let gone = rows.iter().map(|row| async move {
-                let is_row = row.moved_to().is_none();
-                let code = row.code()?;
-                self.recent.forget(&code);
-                if is_row && !row.is_stub() {
-                    let state = row.state.as_deref().unwrap_or_default();
-                    self.tallies.count_moved(&row.campaign_id()?, state);
-                    let expires_at = row.expires_at.map_or(Millis(0), millis);
-                    self.remove_hints(row.holder.as_deref(), expires_at, &code).await?;
-                }
-                Ok::<_, HotError>(u64::from(is_row))
-            });
+        let (mut removed, mut after) = (0, String::new());
+        loop {
+            let cql = concat!(
+                "SELECT ",
+                coupon_columns!(),
+                " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code > ?"
+            );
+            let values = (date(day), bucket, after.as_str());
+            let start = scylla::response::PagingState::start();
+            let (rows, next) = self.cluster.page::<CouponRow>(cql, values, start).await?;
+            let Some(last) = rows.last() else { return Ok(removed) };
+            let last = last.code()?;
+            // Rows before their index rows: a coupon that has a row and no index row is in no list,
+            // neither here nor in cold. The range and not the partition: the seal stays for ever.
+            let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? AND bucket = ? \
+                       AND code > ? AND code <= ?";
+            let values = (time, date(day), bucket, after.as_str(), last.as_str());
+            self.cluster.write(cql, values).await?;
+            let gone = rows.iter().map(|row| self.gone_with_its_place(row));
             let gone: Vec<u64> = several(AT_ONCE, gone).await?;
             removed += gone.into_iter().sum::<u64>();
-            from = next;
+            if next.is_none() {
+                return Ok(removed);
+            }
+            after = last.to_string();
         }
-        // The range and not the partition: the seal stays for ever.
-        let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? AND bucket = ? \
-                   AND code >= ''";
-        self.cluster.write(cql, (time, date(day), bucket)).await?;
-        Ok(removed)
+    }
+
+    /// After the row of a sealed shelf was removed: it is counted, and its index rows go. 1 if it
+    /// was a coupon or a marker of one.
+    async fn gone_with_its_place(&self, row: &CouponRow) -> Result<u64> {
+        let is_row = row.moved_to().is_none();
+        let code = row.code()?;
+        self.recent.forget(&code);
+        if is_row && !row.is_stub() {
+            let state = row.state.as_deref().unwrap_or_default();
+            self.tallies.count_moved(&row.campaign_id()?, state);
+            let expires_at = row.expires_at.map_or(Millis(0), millis);
+            self.remove_hints(row.holder.as_deref(), expires_at, &code).await?;
+        }
+        Ok(u64::from(is_row))
     }
 
     pub(super) async fn finish(&self, day: Day, unit: u64, emptied: bool) -> Result<()> {

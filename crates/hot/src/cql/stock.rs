@@ -12,12 +12,14 @@
 mod leases;
 mod walk;
 
+pub(super) use leases::RENEWED_EVERY_ROUNDS;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coupon::campaign::{Handout, MintedRun};
+use coupon::campaign::Handout;
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
@@ -29,7 +31,7 @@ use tokio::time::Instant;
 use super::Store;
 use super::campaigns::CampaignHere;
 use super::clock::CLOCK_BOUND_MS;
-use super::coupons::{Located, Promise, Trace};
+use super::coupons::Located;
 use super::session::Result;
 use super::several::several;
 use super::values::signed;
@@ -460,30 +462,4 @@ fn is_over(located: &Located, at: Millis) -> bool {
 /// Whether a code was entered among the leases before its coupon was written: that may come yet.
 fn is_entered(lease: &Lease, located: &Located) -> bool {
     lease.kind == RETURNED && located.coupon.version() < lease.first.unsigned_abs()
-}
-
-impl Store {
-    /// Which of `codes`, all of one run, nothing has happened to.
-    pub(super) async fn untouched_ones(
-        &self,
-        run: MintedRun,
-        codes: Vec<Code>,
-    ) -> Result<Vec<bool>> {
-        let traces = codes.iter().map(|code| self.trace(run.day, code));
-        let traces: Vec<Trace> = several(WALKED_AT_ONCE, traces).await?;
-        let mut untouched = Vec::with_capacity(codes.len());
-        let mut beyond = Vec::new();
-        for (at, trace) in traces.into_iter().enumerate() {
-            untouched.push(matches!(trace, Trace::Nothing));
-            // Without a row on a sealed shelf: cold knows. A stub says it all.
-            if let Trace::Beyond { stub: None, promise: Promise::None, .. } = &trace {
-                beyond.push((at, trace));
-            }
-        }
-        let (places, traces): (Vec<usize>, Vec<Trace>) = beyond.into_iter().unzip();
-        for (at, found) in places.into_iter().zip(self.resolve(traces).await?) {
-            untouched[at] = found.is_none();
-        }
-        Ok(untouched)
-    }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis, Hold};
 use coupon::flat::Flat;
-use coupon::ids::{BatchId, CampaignId, OperationId};
+use coupon::ids::{BatchId, CampaignId, OperationId, UserId};
 use coupon::time::{Day, Millis};
 use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, DeserializeValue, SerializeValue};
@@ -257,6 +257,14 @@ impl CouponRow {
 
     pub(super) fn batch_id(&self) -> Result<BatchId> {
         parsed("batch_id", self.batch_id.as_deref().unwrap_or_default())
+    }
+
+    /// Whether the columns that say once more what the events say do so. Allocates nothing: it is
+    /// asked of every row that is read.
+    pub(super) fn agrees(&self, coupon: &Coupon) -> bool {
+        self.state.as_deref() == Some(coupon.state().word())
+            && self.holder.as_deref() == coupon.holder().map(UserId::as_str)
+            && self.expires_at.map(millis) == Some(coupon.expires_at())
     }
 
     /// The coupon of a row that is no stub.

@@ -194,13 +194,7 @@ fn rows_of(txn: &Txn<'_>, found: Vec<(String, Lies)>) -> rusqlite::Result<Vec<Au
         all.push(AuditRow { code, is, astray: None });
     }
     order.sort_unstable();
-    let sql = concat!(
-        "SELECT ",
-        rows::coupon_columns!(),
-        ", ",
-        examine::said_twice!(),
-        " FROM coupon WHERE number = ?1"
-    );
+    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
     let mut statement = txn.statement(sql)?;
     for (number, at) in order {
         let mut found = statement.query([number])?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::adopt;
-use super::schema::{OpenError, open_or_make, open_reader};
+use super::schema::{OpenError, create_private, open_or_make, open_reader};
 use super::shelves::{BEGUN, COMMITTED};
 use super::txn::{Seen, Txn};
 
@@ -43,6 +43,8 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + 
     }
     let conn = open_reader(from)?;
     conn.pragma_update(None, "query_only", false)?;
+    // SQLite writes into an empty file that is there.
+    create_private(&part)?;
     conn.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
     File::open(&part)?.sync_all()?;
     std::fs::rename(&part, to)?;

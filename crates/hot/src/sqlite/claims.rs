@@ -18,7 +18,7 @@ use super::coupons::{Located, stored};
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 
-/// Most entries of one user in a campaign that are looked at, the newest first: ten times the
+/// Most entries of one user in a campaign that are read, the newest first: ten times the
 /// largest limit. An import may bring more; whoever has so many has reached any limit.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -27,9 +27,16 @@ pub(super) const ANY_ISSUE: i64 = -1;
 
 const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
 
+/// One entry as it is stored; its coupon has not been read.
+struct Row {
+    day: Day,
+    code: Code,
+    reference: Option<IssueRef>,
+    issue: Option<usize>,
+}
+
 /// One entry, and its coupon as it is now.
 pub(super) struct Entry {
-    pub(super) reference: Option<IssueRef>,
     issue: Option<usize>,
     pub(super) located: Located,
 }
@@ -43,15 +50,19 @@ impl Entry {
     }
 }
 
-/// Everything a user was given in a campaign.
+/// Everything a user was given in a campaign. Coupons are read when they are asked for, each at
+/// most once, however many names there are for it.
 pub(super) struct Claim {
     user: UserId,
     limit: Option<u16>,
     next: i64,
-    /// Whether there are more entries than are looked at.
+    /// Whether there are more entries than are read.
     overflows: bool,
-    pub(super) entries: Vec<Entry>,
-    /// Indexes of entries that count, one a coupon, oldest first.
+    /// Newest first.
+    rows: Vec<Row>,
+    /// The coupons that were read, those with the newest entries first.
+    looked: Vec<Located>,
+    /// Indexes in `looked` of coupons that count.
     counted: Vec<usize>,
 }
 
@@ -63,6 +74,7 @@ pub(super) struct NewEntry {
 }
 
 impl Claim {
+    /// The entries, in one statement; reads no coupon.
     pub(super) fn read(
         txn: &Txn<'_>,
         campaign: &CampaignHere,
@@ -74,23 +86,75 @@ impl Claim {
         )?;
         let asked = params![campaign.number, user.as_str(), ENTRIES_MAX as i64];
         let found = statement.query_map(asked, |row| {
-            let reference: Option<String> = row.get(3)?;
-            let code: Code = rows::parsed(row, 2)?;
+            let reference = row.get_ref(3)?.as_str_or_null()?.map(IssueRef::stored);
             let issue = row.get::<_, Option<u8>>(4)?.map(usize::from);
-            Ok((row.get::<_, i64>(0)?, Day(row.get(1)?), code, reference, issue))
+            let (day, code) = (Day(row.get(1)?), rows::parsed(row, 2)?);
+            Ok((row.get::<_, i64>(0)?, Row { day, code, reference, issue }))
         })?;
         let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
-        let next = found.first().map_or(0, |(newest, ..)| newest + 1);
-        let overflows = found.len() >= ENTRIES_MAX;
-        let entries = found.into_iter().rev().map(|(_, day, code, reference, issue)| {
-            let reference = reference.as_deref().map(IssueRef::stored);
-            let located = stored(txn, day, &code)?;
-            Ok(located.map(|located| Entry { reference, issue, located }))
-        });
-        let entries: Vec<Entry> = beyond::all(entries)?.into_iter().flatten().collect();
-        let counted = counted(txn, &entries, user)?;
-        let limit = campaign.terms.per_user_limit;
-        Ok(Claim { user: user.clone(), limit, next, overflows, entries, counted })
+        Ok(Claim {
+            user: user.clone(),
+            limit: campaign.terms.per_user_limit,
+            next: found.first().map_or(0, |(newest, _)| newest + 1),
+            overflows: found.len() >= ENTRIES_MAX,
+            rows: found.into_iter().map(|(_, row)| row).collect(),
+            looked: Vec::new(),
+            counted: Vec::new(),
+        })
+    }
+
+    /// What the request of this name was given. Reads one coupon.
+    pub(super) fn named(
+        &self,
+        txn: &Txn<'_>,
+        reference: &IssueRef,
+    ) -> rusqlite::Result<Option<Entry>> {
+        let row = self.rows.iter().rev().find(|row| row.reference.as_ref() == Some(reference));
+        let Some(row) = row else { return Ok(None) };
+        let located = stored(txn, row.day, &row.code)?;
+        Ok(located.map(|located| Entry { issue: row.issue, located }))
+    }
+
+    /// Reads coupons, those with the newest entries first, until as many count as the limit
+    /// allows; `code` does not. So a full claim costs as many reads as its limit, and each coupon
+    /// that an admin has taken back one more.
+    pub(super) fn count(&mut self, txn: &Txn<'_>, code: Option<&Code>) -> rusqlite::Result<()> {
+        let enough = self.limit.map_or(usize::MAX, usize::from);
+        self.look(txn, enough, code)
+    }
+
+    /// Reads every coupon.
+    pub(super) fn count_all(&mut self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+        self.look(txn, usize::MAX, None)
+    }
+
+    fn look(
+        &mut self,
+        txn: &Txn<'_>,
+        enough: usize,
+        beside: Option<&Code>,
+    ) -> rusqlite::Result<()> {
+        let mut seen = HashSet::new();
+        let newest: Vec<&Row> = self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
+        let (mut looked, mut counted, mut found) = (Vec::new(), Vec::new(), 0);
+        // What lies in cold is asked for all at once, and twice as much each time, so that a job
+        // asks some ten times at most.
+        let (mut from, mut some) = (0, enough.clamp(1, ENTRIES_MAX));
+        while from < newest.len() && found < enough {
+            let until = newest.len().min(from + some);
+            let coupons = newest[from..until].iter().map(|row| stored(txn, row.day, &row.code));
+            for located in beyond::all(coupons)?.into_iter().flatten() {
+                let coupon = &located.coupon;
+                if coupon.holder() == Some(&self.user) && !is_replaced(txn, coupon, &self.user)? {
+                    counted.push(looked.len());
+                    found += usize::from(Some(coupon.code()) != beside);
+                }
+                looked.push(located);
+            }
+            (from, some) = (until, some * 2);
+        }
+        (self.looked, self.counted) = (looked, counted);
+        Ok(())
     }
 
     /// Whether the user may have no more.
@@ -104,9 +168,14 @@ impl Claim {
         self.limit.is_some_and(|limit| self.overflows || counted >= usize::from(limit))
     }
 
-    /// The coupons that count, oldest first.
+    /// The coupons that count, of those that were read, oldest first.
     pub(super) fn counted(&self) -> impl DoubleEndedIterator<Item = &Located> {
-        self.counted.iter().filter_map(|at| self.entries.get(*at)).map(|entry| &entry.located)
+        self.counted.iter().rev().filter_map(|at| self.looked.get(*at))
+    }
+
+    /// The coupons that were read, oldest first.
+    pub(super) fn looked(&self) -> impl DoubleEndedIterator<Item = &Located> {
+        self.looked.iter().rev()
     }
 
     /// The one coupon of a campaign that gives each user one.
@@ -114,9 +183,14 @@ impl Claim {
         (self.limit == Some(1)).then(|| self.counted().next_back())?
     }
 
-    /// Whether one more name for what the user has may be kept.
+    /// Whether one more name for what the user has may be kept at all.
     pub(super) fn has_room(&self) -> bool {
         !self.overflows
+    }
+
+    /// How many names requests have given.
+    pub(super) fn names(&self) -> usize {
+        self.rows.iter().filter(|row| row.reference.is_some()).count()
     }
 
     /// The next entry of this claim.
@@ -145,19 +219,6 @@ impl NewEntry {
             .query_row(params![campaign, user.as_str()], |row| row.get(0))?;
         Ok(NewEntry { user: user.clone(), entry, reference: None })
     }
-}
-
-fn counted(txn: &Txn<'_>, entries: &[Entry], user: &UserId) -> rusqlite::Result<Vec<usize>> {
-    let (mut counted, mut seen) = (Vec::new(), HashSet::new());
-    for (at, entry) in entries.iter().enumerate() {
-        let coupon = &entry.located.coupon;
-        // Given, taken back and given again: two entries, one coupon.
-        let first = seen.insert(coupon.code());
-        if first && coupon.holder() == Some(user) && !is_replaced(txn, coupon, user)? {
-            counted.push(at);
-        }
-    }
-    Ok(counted)
 }
 
 /// Whether the user got another coupon in place of this one, as he has it now: given to him once

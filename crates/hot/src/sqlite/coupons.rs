@@ -9,14 +9,16 @@ use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis, State};
 use coupon::ids::UserId;
+use coupon::lawful::unlawful;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use router::{Address, Owner};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Row, params};
 
 use super::claims::{self, Claim, NewEntry};
 use super::days;
-use super::failure::Elsewhere;
+use super::examine;
+use super::failure::{Elsewhere, damaged};
 use super::history;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
@@ -207,13 +209,27 @@ pub(super) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
         rows::coupon_columns!(),
         " FROM coupon WHERE shelf_day = ?1 AND code = ?2"
     );
-    let row = txn
-        .statement(sql)?
-        .query_row(params![day.0, code.as_str()], rows::coupon_row)
-        .optional()?;
-    row.map(|row| located(txn, row)).transpose()
+    let mut statement = txn.statement(sql)?;
+    let mut found = statement.query(params![day.0, code.as_str()])?;
+    found.next()?.map(|row| checked(txn, row)).transpose()
 }
 
+/// The coupon of a row, if the row can be true: its columns say what its events say, and each event
+/// may follow those before it. Nobody is answered from another.
+pub(super) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located> {
+    let located = located(txn, rows::coupon_row(row)?)?;
+    let coupon = &located.coupon;
+    let differs = match rows::agrees(coupon, row)? {
+        true => None,
+        false => examine::disagreement(coupon, row)?,
+    };
+    match differs.or_else(|| unlawful(coupon)) {
+        None => Ok(located),
+        Some(why) => Err(damaged(coupon.code().as_str(), why)),
+    }
+}
+
+/// The coupon of a row as it stands there, also where that cannot be true.
 pub(super) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<Located> {
     let campaign = txn.campaign_at(row.campaign)?;
     let batch_number = row.batch;
@@ -283,7 +299,8 @@ pub(super) fn decide(
     let entry = match needs_place.filter(|_| counts) {
         None => None,
         Some(user) => {
-            let claim = Claim::read(txn, &located.campaign, user)?;
+            let mut claim = Claim::read(txn, &located.campaign, user)?;
+            claim.count(txn, None)?;
             if claim.is_full() {
                 return Ok(located.refused(Refusal::LimitPerUser));
             }

@@ -12,14 +12,6 @@ use super::txn::Txn;
 use crate::Finding;
 use crate::deciding::is_worn;
 
-/// Columns that say once more what the events say.
-macro_rules! said_twice {
-    () => {
-        "state, holder, expires_at, issued_at, redeemed_at, order_ref, worn"
-    };
-}
-pub(super) use said_twice;
-
 /// Faults named one by one; past it only their number is told.
 const NAMED_MAX: usize = 20;
 
@@ -44,7 +36,7 @@ fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 
 /// Each row against its events.
 fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
-    let sql = concat!("SELECT ", rows::coupon_columns!(), ", ", said_twice!(), " FROM coupon");
+    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon");
     let mut statement = txn.conn.prepare(sql)?;
     let mut found = statement.query([])?;
     let (mut count, mut faults) = (0_u64, Vec::new());

@@ -3,7 +3,7 @@
 use coupon::time::Millis;
 use rusqlite::{Row, ToSql};
 
-use super::coupons::{located, signed};
+use super::coupons::{checked, signed};
 use super::rows;
 use super::txn::Txn;
 use crate::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Span};
@@ -116,7 +116,7 @@ fn matching(txn: &Txn<'_>, row: &Row<'_>, query: &ListQuery) -> rusqlite::Result
     if !wanted {
         return Ok(None);
     }
-    let sight = located(txn, rows::coupon_row(row)?)?.sight();
+    let sight = checked(txn, row)?.sight();
     Ok(Some(sight).filter(|sight| {
         filter.campaign.as_ref().is_none_or(|campaign| *campaign == sight.campaign.id)
     }))

@@ -48,9 +48,12 @@ struct Reader {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Readers, OpenError> {
-        let one =
-            |_| Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen: Seen::default() });
+    /// `statements` counts what they run.
+    pub(super) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<Readers, OpenError> {
+        let one = |_| {
+            let seen = Seen::counting(statements);
+            Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen })
+        };
         let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
         Ok(Readers {
             slow: AtomicU32::new(0),
@@ -174,7 +177,7 @@ mod tests {
     fn readers(folder: &Path, slow: bool) -> Readers {
         let path = folder.join("hot.db");
         Connection::open(&path).expect("a file");
-        let readers = Readers::open(&path).expect("readers");
+        let readers = Readers::open(&path, &Arc::default()).expect("readers");
         readers.slow.store(if slow { SLOW_MAX } else { 0 }, Ordering::Relaxed);
         readers
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun, Tally};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis, Hold};
-use coupon::ids::{CampaignId, OperationId};
+use coupon::ids::{CampaignId, OperationId, UserId};
 use coupon::imported::Standing;
 use coupon::time::{Day, Millis};
 use rusqlite::Row;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::damaged;
 use super::history;
 use super::txn::{BatchHere, CampaignHere};
+use crate::deciding::is_worn;
 use crate::standing_text;
 
 macro_rules! campaign_columns {
@@ -33,7 +34,8 @@ macro_rules! batch_columns {
 macro_rules! coupon_columns {
     () => {
         "shelf_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
-         created_at, modified_at, number"
+         created_at, modified_at, number, state, holder, expires_at, issued_at, redeemed_at, \
+         order_ref, worn"
     };
 }
 pub(super) use {batch_columns, campaign_columns, coupon_columns};
@@ -157,6 +159,20 @@ pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
         modified_at: Millis(row.get(10)?),
         number: row.get(11)?,
     })
+}
+
+/// Whether the columns of a row that say once more what its events say do so. Allocates nothing: it
+/// is asked of every row that is read.
+pub(super) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
+    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
+    let redemption = coupon.redemption();
+    Ok(text(12)? == Some(coupon.state().word())
+        && text(13)? == coupon.holder().map(UserId::as_str)
+        && millis_or_null(row, 14)? == Some(coupon.expires_at())
+        && millis_or_null(row, 15)? == coupon.issued_at()
+        && millis_or_null(row, 16)? == redemption.map(|it| it.at)
+        && text(17)? == redemption.map(|it| it.order.as_str())
+        && row.get::<_, i64>(18)? == i64::from(is_worn(coupon)))
 }
 
 impl CouponRow {

@@ -1,5 +1,8 @@
 //! Opening the file: settings, the schema and its version.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,6 +103,8 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(OpenError::OldSqlite(rusqlite::version()));
     }
+    private(path)
+        .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
     let conn = Connection::open(path)?;
     settle(&conn)?;
     Ok(conn)
@@ -124,6 +129,44 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// What a file of the store may be: read and written by its owner alone. It names users, their orders
+/// and hashes of passwords.
+const MODE: u32 = 0o600;
+
+/// Makes an empty file that nobody else may read, if there is none. One that is there is not opened:
+/// closing any descriptor of a database drops every lock that SQLite has on it.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().create_new(true).write(true).mode(MODE).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The files of the store are their owner's alone from before the first byte. SQLite gives the log
+/// and its index the mode of the database.
+fn private(path: &Path) -> io::Result<()> {
+    create_private(path)?;
+    let beside = |end: &str| path.with_file_name(format!("{}{end}", super::FILE_NAME));
+    [path.to_owned(), beside("-wal"), beside("-shm")].iter().for_each(|path| tighten(path));
+    Ok(())
+}
+
+/// Takes from a file what others may do with it, if they may. What cannot be changed is logged: the
+/// file may be another user's, or lie on a disk that is mounted read-only.
+pub(super) fn tighten(path: &Path) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let tightened = std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7700));
+    let (path, mode) = (path.display(), mode & 0o777);
+    match tightened {
+        Ok(()) => tracing::warn!("{path} had mode {mode:o}: from now on its owner alone reads it"),
+        Err(error) => tracing::warn!("{path} has mode {mode:o} and others may read it: {error}"),
+    }
+}
+
 fn settle(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // The plan of a statement does not depend on what is bound to it. Without this, SQLite plans
@@ -139,8 +182,11 @@ fn settle(conn: &Connection) -> rusqlite::Result<()> {
 
 fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    if version()? == 1 {
-        keep_copy(conn, path, 1)?;
+    let found = version()?;
+    if (1..SCHEMA_VERSION).contains(&found) {
+        keep_copy(conn, path, found)?;
+    }
+    if found == 1 {
         // Outside of any transaction, and before the version is raised, so that it is not forgotten.
         conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")?;
     }
@@ -166,8 +212,8 @@ fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
-/// Beside the store, before it is upgraded: `hot.db.schema-1`. A copy that is there already was not
-/// finished, or its upgrade was not.
+/// Beside the store, before it is upgraded from whichever version: `hot.db.schema-1` and so on. A
+/// copy that is there already was not finished, or its upgrade was not.
 fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
     let copy = path.with_file_name(format!("{}.schema-{version}", super::FILE_NAME));
     let failed = |source| OpenError::File { folder: copy.display().to_string(), source };
@@ -175,7 +221,13 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }
-    conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    // SQLite writes into an empty file that is there.
+    create_private(&copy).map_err(failed)?;
+    if let Err(error) = conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]) {
+        // Half a copy is of no use, and the disk may be full of it.
+        let _ = std::fs::remove_file(&copy);
+        return Err(error.into());
+    }
     let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
     let folder = copy.parent().filter(|folder| *folder != Path::new(""));
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)

@@ -8,9 +8,10 @@ use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::accounts;
-use super::coupons::{located, row_of, signed};
+use super::coupons::{checked, row_of, signed};
 use super::rows;
 use super::txn::Txn;
+use crate::deciding::closed_at;
 use crate::{CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ListPosition, ShelfPlan};
 
 /// Coupons that one unit of writing turns into stubs: some 5 ms, so that nobody waits for it.
@@ -210,13 +211,28 @@ pub(super) fn closed_codes(
     Ok(codes)
 }
 
-pub(super) fn coupons_of(txn: &Txn<'_>, day: Day, codes: &[Code]) -> rusqlite::Result<Vec<Coupon>> {
-    let found = codes.iter().filter_map(|code| row_of(txn, day, code).transpose());
-    let coupons = found.map(|located| located.map(|it| it.coupon));
-    // A clock that was set back may have admitted a change since they were named.
-    let closed =
-        |coupon: &Coupon| matches!(coupon.state(), State::Redeemed { .. } | State::Void { .. });
-    coupons.filter(|coupon| coupon.as_ref().map_or(true, closed)).collect()
+/// The coupons of `codes` with a row on the shelf that is redeemed or void; with `now` only those
+/// that are closed by then.
+pub(super) fn coupons_of(
+    txn: &Txn<'_>,
+    day: Day,
+    codes: &[Code],
+    now: Option<Millis>,
+) -> rusqlite::Result<Vec<Coupon>> {
+    let mut coupons = Vec::with_capacity(codes.len());
+    for code in codes {
+        let Some(located) = row_of(txn, day, code)? else { continue };
+        // Cancelled and redeemed once more since they were named, they can be cancelled again. What
+        // is void stays so, whatever the clock said.
+        let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+        let is_closed = closed.is_some_and(|(at, _)| {
+            matches!(located.coupon.state(), State::Void { .. }) || now.is_none_or(|now| at <= now)
+        });
+        if is_closed {
+            coupons.push(located.coupon);
+        }
+    }
+    Ok(coupons)
 }
 
 pub(super) fn retire(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
@@ -293,8 +309,10 @@ fn in_the_order_they_lie(txn: &Txn<'_>, places: Vec<RowPlace>) -> rusqlite::Resu
     let mut statement = txn.statement(sql)?;
     let mut found: Vec<Option<Kept>> = places.iter().map(|_| None).collect();
     for at in order {
-        let row = statement.query_row([places[at].number], rows::coupon_row)?;
-        found[at] = Some(Kept::Coupon(Box::new(located(txn, row)?.coupon)));
+        let mut rows = statement.query([places[at].number])?;
+        // What cannot be true does not become final.
+        let located = rows.next()?.map(|row| checked(txn, row)).transpose()?;
+        found[at] = located.map(|located| Kept::Coupon(Box::new(located.coupon)));
     }
     Ok(found.into_iter().flatten().collect())
 }

@@ -1,5 +1,7 @@
 //! Handing out a campaign's stock: by issue, and behind a shared word.
 
+use std::collections::BTreeMap;
+
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, MintedRun};
 use coupon::code::Code;
@@ -18,14 +20,13 @@ use super::days;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::Applied;
-use crate::deciding::{Irreplaceable, irreplaceable, is_of, replaced, whose, with_issued_until};
+use crate::deciding::{
+    Irreplaceable, irreplaceable, is_of, keeps_name, replaced, whose, with_issued_until,
+};
 
-/// Serials that one transaction looks at before it lets others write: codes that were voided or
-/// issued by name lie in the way. Some 2 µs each.
+/// Serials that one transaction, or one snapshot of a dry run, looks at before others have their
+/// turn: codes that were voided or issued by name lie in the way. Some 2 µs each.
 const SKIP_MAX: u64 = 1_000;
-
-/// Serials that a rehearsal looks at: it holds nobody up but has one answer to give.
-const REHEARSED_SKIP_MAX: u64 = 100_000;
 
 /// What came of one transaction of an issue.
 pub(super) enum Step {
@@ -37,23 +38,34 @@ pub(super) enum Step {
     Again(Cursor),
 }
 
-/// What stock is taken from, and how far one transaction goes for it.
+/// What stock is taken from.
 pub(super) struct Supply<'a> {
     /// They mint the codes of serials.
     keys: &'a [CodeKey],
-    skip_max: u64,
-    rehearses: bool,
+    /// What a dry run has seen to be gone so far.
+    walked: Option<&'a Walked>,
 }
 
 impl Supply<'_> {
     /// For a transaction that may be followed by another.
     pub(super) fn for_writing(keys: &[CodeKey]) -> Supply<'_> {
-        Supply { keys, skip_max: SKIP_MAX, rehearses: false }
+        Supply { keys, walked: None }
     }
 
-    /// For a look that writes nothing, so that it has to go all the way by itself.
-    pub(super) fn for_rehearsal(keys: &[CodeKey]) -> Supply<'_> {
-        Supply { keys, skip_max: REHEARSED_SKIP_MAX, rehearses: true }
+    /// For a dry run that has walked so far.
+    pub(super) fn for_dry_run<'a>(keys: &'a [CodeKey], walked: &'a Walked) -> Supply<'a> {
+        Supply { keys, walked: Some(walked) }
+    }
+}
+
+/// How far the serials of batches, by number, were seen to be gone.
+#[derive(Default)]
+pub(super) struct Walked(BTreeMap<i64, u64>);
+
+impl Walked {
+    /// Nothing before `cursor` is left.
+    pub(super) fn to(&mut self, cursor: &Cursor) {
+        self.0.insert(cursor.batch, cursor.next_offset);
     }
 }
 
@@ -68,14 +80,22 @@ impl Step {
         Step::Decided(Box::new(decision), None)
     }
 
-    /// The answer, for one who writes nothing.
-    pub(super) fn into_decision(self) -> Decision {
+    /// The answer, for one who writes nothing; or how far all serials are gone, to ask again.
+    pub(super) fn into_answer(self) -> Result<Applied, Cursor> {
         match self {
-            Step::Decided(decision, _) => *decision,
-            Step::Named(located, _) => Decision::replayed(&located),
-            // Of a rehearsal there is none: it goes all the way at once.
-            Step::Again(_) => Decision::refused(Refusal::SoldOut),
+            Step::Decided(decision, _) => Ok(decision.applied),
+            Step::Named(located, _) => Ok(Decision::replayed(&located).applied),
+            Step::Again(cursor) => Err(cursor),
         }
+    }
+}
+
+impl Cursor {
+    /// What was seen to be gone stays gone: nobody need look at it again.
+    pub(super) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+        txn.statement("UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1")?
+            .execute(params![self.batch, signed(self.next_offset)])
+            .map(drop)
     }
 }
 
@@ -95,8 +115,7 @@ pub(super) fn step(
         }
     };
     if let Some(cursor) = cursor {
-        txn.statement("UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1")?
-            .execute(params![cursor.batch, signed(cursor.next_offset)])?;
+        cursor.write(txn)?;
     }
     let Some(decision) = decision else { return Ok(None) };
     decision.write(txn)?;
@@ -119,6 +138,30 @@ fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rus
     }
 }
 
+/// What a claim says of a request.
+enum Plan {
+    /// All there is to say, or one more name for a coupon.
+    Said(Step),
+    /// The next coupon of the stock is to be given.
+    HandOut(CampaignHere, Claim),
+}
+
+impl Plan {
+    fn decided(decision: Decision) -> Plan {
+        Plan::Said(Step::decided(decision))
+    }
+
+    /// The answer, if nothing is to be written for it.
+    fn without_writing(self) -> Option<Applied> {
+        match self {
+            Plan::Said(Step::Decided(decision, None)) if decision.writes.is_none() => {
+                Some(decision.applied)
+            }
+            Plan::Said(_) | Plan::HandOut(..) => None,
+        }
+    }
+}
+
 /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols, in one transaction.
 pub(super) fn issue(
     txn: &Txn<'_>,
@@ -126,44 +169,70 @@ pub(super) fn issue(
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
-    let Action::Issue { to, reference, .. } = &change.action else {
-        return Ok(Step::decided(Decision::not_found()));
-    };
-    let Some(campaign) = txn.campaign(campaign)? else {
-        return Ok(Step::decided(Decision::not_found()));
-    };
-    if campaign.terms.handout == Handout::Bearer {
-        return Ok(Step::decided(Decision::refused(Refusal::NotIssuable)));
-    }
-    let replaces = replaced(supply.keys, reference.as_ref());
-    if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
-        // It does not count towards the limit: it is for those who set the limit.
-        return Ok(Step::decided(Decision::refused(Refusal::NotIssuable)));
-    }
-    let claim = Claim::read(txn, &campaign, to)?;
-    let said = said_before(txn, &claim, to, reference.as_ref(), replaces.as_ref())?;
-    if let Some(decision) = said {
-        return Ok(Step::decided(decision));
-    }
-    if let Some(code) = &replaces {
-        let replaced = anywhere(txn, supply.keys, code)?;
-        if let Some(decision) = not_to_be_replaced(replaced.as_ref(), to, change.at) {
-            return Ok(Step::decided(decision));
+    match plan(txn, supply.keys, campaign, change)? {
+        Plan::Said(step) => Ok(step),
+        Plan::HandOut(campaign, claim) => {
+            hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued))
         }
     }
+}
+
+/// The answer to an issue that writes nothing: a replay, or a refusal. It was true when the
+/// snapshot was taken, which is after the request came.
+pub(super) fn issue_without_writing(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: &CampaignId,
+    change: &Change,
+) -> rusqlite::Result<Option<Applied>> {
+    Ok(plan(txn, keys, campaign, change)?.without_writing())
+}
+
+fn plan(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: &CampaignId,
+    change: &Change,
+) -> rusqlite::Result<Plan> {
+    let Action::Issue { to, reference, .. } = &change.action else {
+        return Ok(Plan::decided(Decision::not_found()));
+    };
+    let Some(campaign) = txn.campaign(campaign)? else {
+        return Ok(Plan::decided(Decision::not_found()));
+    };
+    if campaign.terms.handout == Handout::Bearer {
+        return Ok(Plan::decided(Decision::refused(Refusal::NotIssuable)));
+    }
+    let replaces = replaced(keys, reference.as_ref());
+    if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
+        // It does not count towards the limit: it is for those who set the limit.
+        return Ok(Plan::decided(Decision::refused(Refusal::NotIssuable)));
+    }
+    let mut claim = Claim::read(txn, &campaign, to)?;
+    let said = said_before(txn, &claim, to, reference.as_ref(), replaces.as_ref())?;
+    if let Some(decision) = said {
+        return Ok(Plan::decided(decision));
+    }
+    if let Some(code) = &replaces {
+        let replaced = anywhere(txn, keys, code)?;
+        if let Some(decision) = not_to_be_replaced(replaced.as_ref(), to, change.at) {
+            return Ok(Plan::decided(decision));
+        }
+    }
+    claim.count(txn, replaces.as_ref())?;
     if !claim.is_full_beside(replaces.as_ref()) {
-        return hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued));
+        return Ok(Plan::HandOut(campaign, claim));
     }
     let Some(located) = claim.only_one().filter(|_| replaces.is_none() && claim.has_room()) else {
-        return Ok(Step::decided(Decision::refused(Refusal::LimitPerUser)));
+        return Ok(Plan::decided(Decision::refused(Refusal::LimitPerUser)));
     };
-    Ok(match reference {
+    Ok(match reference.as_ref().filter(|_| keeps_name(change, claim.names())) {
         // The name is answered for by this coupon from now on, also when the limit is raised.
         Some(reference) => {
             let entry = claim.entry(Some(reference.clone()));
-            Step::Named(Box::new(located.clone()), entry)
+            Plan::Said(Step::Named(Box::new(located.clone()), entry))
         }
-        None => Step::decided(Decision::replayed(located)),
+        None => Plan::decided(Decision::replayed(located)),
     })
 }
 
@@ -202,7 +271,7 @@ fn said_before(
     replaces: Option<&Code>,
 ) -> rusqlite::Result<Option<Decision>> {
     let Some(reference) = reference else { return Ok(None) };
-    if let Some(entry) = claim.entries.iter().find(|e| e.reference.as_ref() == Some(reference)) {
+    if let Some(entry) = claim.named(txn, reference)? {
         return Ok(Some(match entry.stands(to) {
             true => Decision::replayed(&entry.located),
             // Taken back since: the place under the limit is free, the name is spent.
@@ -291,7 +360,7 @@ impl Offer<'_> {
     /// it came back or was imported, then the serials.
     fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
         let (mut only_paused, mut only_expired) = (false, false);
-        for batch in batches(txn, self.campaign.number)? {
+        for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {
                 let left = self.has_left(txn, &batch)?;
                 only_paused |= left;
@@ -342,15 +411,19 @@ impl Offer<'_> {
             }
             self.looked_at += 1;
             // At the end too: the next one need not walk there again.
-            if self.looked_at >= self.supply.skip_max || offset + 1 == run.count {
-                return Ok((!self.supply.rehearses).then_some(Next::Again(cursor)));
+            if self.looked_at >= SKIP_MAX || offset + 1 == run.count {
+                return Ok(Some(Next::Again(cursor)));
             }
         }
         Ok(None)
     }
 }
 
-fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
+fn batches(
+    txn: &Txn<'_>,
+    campaign: i64,
+    walked: Option<&Walked>,
+) -> rusqlite::Result<Vec<OpenBatch>> {
     let mut statement = txn.statement(
         "SELECT number, paused, key_id, day, first_serial, count, next_offset FROM batch \
          WHERE campaign = ?1 ORDER BY number",
@@ -365,8 +438,10 @@ fn batches(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<Vec<OpenBatch>> {
                 count: row.get::<_, i64>(5)?.unsigned_abs(),
             }),
         };
-        let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs();
-        Ok(OpenBatch { number: row.get(0)?, paused: row.get(1)?, run, next_offset })
+        let number = row.get(0)?;
+        let walked = walked.and_then(|walked| walked.0.get(&number)).copied().unwrap_or(0);
+        let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs().max(walked);
+        Ok(OpenBatch { number, paused: row.get(1)?, run, next_offset })
     })?;
     batches.collect()
 }
@@ -412,41 +487,20 @@ pub(super) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Res
 }
 
 /// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and
-/// hold issue him one if he has none that they can take.
+/// hold issue one to a user who has none that they can take.
 pub(super) fn shared(
     txn: &Txn<'_>,
     supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
-    let (Some((user, order, takes_new)), Some(campaign)) = (whose(change), txn.campaign(campaign)?)
-    else {
+    let (campaign, claim) = match shared_plan(txn, campaign, change)? {
+        Plan::Said(step) => return Ok(step),
+        Plan::HandOut(campaign, claim) => (campaign, claim),
+    };
+    let Some((user, order, _)) = whose(change) else {
         return Ok(Step::decided(Decision::not_found()));
     };
-    let claim = Claim::read(txn, &campaign, &user)?;
-    let theirs = claim.entries.iter().map(|entry| &entry.located);
-    let of_order = theirs.clone().find(|located| is_of(&located.coupon, &user, &order, change.at));
-    if let Some(located) = of_order {
-        return Ok(Step::decided(applied(located, change)));
-    }
-    if !takes_new {
-        let newest = claim.counted().next_back();
-        let decision = newest.map_or_else(Decision::not_found, |one| applied(one, change));
-        return Ok(Step::decided(decision));
-    }
-    let mut no = None;
-    for located in claim.counted() {
-        let decision = applied(located, change);
-        match decision.applied.outcome {
-            Outcome::Refused(_) => no = Some(decision),
-            Outcome::Accepted(_) | Outcome::Replayed => return Ok(Step::decided(decision)),
-        }
-    }
-    if claim.is_full() {
-        let one = claim.only_one().is_some();
-        let limit = Decision::refused(Refusal::LimitPerUser);
-        return Ok(Step::decided(no.filter(|_| one).unwrap_or(limit)));
-    }
     let issue = Change {
         action: Action::Issue {
             to: user,
@@ -464,6 +518,48 @@ pub(super) fn shared(
             Outcome::Refused(refusal) => Err(Box::new(Decision::refused(refusal))),
         }
     })
+}
+
+/// The answer behind a shared word that writes nothing, as [`issue_without_writing`].
+pub(super) fn shared_without_writing(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    change: &Change,
+) -> rusqlite::Result<Option<Applied>> {
+    Ok(shared_plan(txn, campaign, change)?.without_writing())
+}
+
+/// What there is to say without handing out another coupon.
+fn shared_plan(txn: &Txn<'_>, campaign: &CampaignId, change: &Change) -> rusqlite::Result<Plan> {
+    let (Some((user, order, takes_new)), Some(campaign)) = (whose(change), txn.campaign(campaign)?)
+    else {
+        return Ok(Plan::decided(Decision::not_found()));
+    };
+    let mut claim = Claim::read(txn, &campaign, &user)?;
+    claim.count_all(txn)?;
+    let of_order = claim.looked().find(|it| is_of(&it.coupon, &user, &order, change.at));
+    if let Some(located) = of_order {
+        return Ok(Plan::decided(applied(located, change)));
+    }
+    if !takes_new {
+        let newest = claim.counted().next_back();
+        let decision = newest.map_or_else(Decision::not_found, |one| applied(one, change));
+        return Ok(Plan::decided(decision));
+    }
+    let mut no = None;
+    for located in claim.counted() {
+        let decision = applied(located, change);
+        match decision.applied.outcome {
+            Outcome::Refused(_) => no = Some(decision),
+            Outcome::Accepted(_) | Outcome::Replayed => return Ok(Plan::decided(decision)),
+        }
+    }
+    if claim.is_full() {
+        let one = claim.only_one().is_some();
+        let limit = Decision::refused(Refusal::LimitPerUser);
+        return Ok(Plan::decided(no.filter(|_| one).unwrap_or(limit)));
+    }
+    Ok(Plan::HandOut(campaign, claim))
 }
 
 fn applied(located: &Located, change: &Change) -> Decision {

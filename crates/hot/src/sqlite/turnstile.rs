@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use super::schema;
+
 pub(super) struct Turnstile {
     turn: File,
     write: File,
@@ -21,7 +23,9 @@ impl Turnstile {
     pub(super) fn open(folder: &Path) -> io::Result<Turnstile> {
         let open = |name: &str| {
             let path = folder.join(name);
-            OpenOptions::new().create(true).truncate(false).write(true).open(path)
+            schema::create_private(&path)?;
+            schema::tighten(&path);
+            OpenOptions::new().write(true).open(path)
         };
         Ok(Turnstile { turn: open("hot.turn")?, write: open("hot.write")? })
     }

@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, State};
@@ -82,9 +83,16 @@ pub(super) struct Seen {
     owners: RefCell<HashMap<i64, Owner>>,
     shifts: RefCell<BTreeMap<i64, Shift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
+    /// Statements run by the whole store.
+    statements: Arc<AtomicU64>,
 }
 
 impl Seen {
+    /// Nothing yet; `statements` counts what is run.
+    pub(super) fn counting(statements: &Arc<AtomicU64>) -> Seen {
+        Seen { statements: Arc::clone(statements), ..Seen::default() }
+    }
+
     fn forget(&self) {
         self.campaigns.borrow_mut().clear();
         self.batches.borrow_mut().clear();
@@ -150,6 +158,7 @@ impl<'a> Txn<'a> {
     }
 
     pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.seen.statements.fetch_add(1, Ordering::Relaxed);
         self.conn.prepare_cached(sql)
     }
 

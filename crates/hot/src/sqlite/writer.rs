@@ -78,7 +78,8 @@ where
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Box<dyn Job>>,
+    /// With the moment at which each came.
+    jobs: VecDeque<(Instant, Box<dyn Job>)>,
     /// The writer sleeps until there are so many jobs.
     want: usize,
     closed: bool,
@@ -90,9 +91,46 @@ struct Shared {
     filled: Condvar,
     writes: AtomicU64,
     commits: AtomicU64,
+    health: Mutex<Health>,
+}
+
+/// How the writer fares.
+#[derive(Default)]
+struct Health {
+    /// Since when the group under way is being written.
+    busy_since: Option<Instant>,
+    /// When and why the last commit failed; `None` after one that did not.
+    failed: Option<(Instant, String)>,
+    /// When a commit was last tried only to see whether it fails.
+    probed: Option<Instant>,
+}
+
+/// Why nothing is written at the moment.
+pub(super) enum Unwell {
+    /// The last commit failed, for this reason: another one may succeed.
+    Failing(String),
+    /// No commit ends, or nobody commits.
+    Stuck(String),
 }
 
 impl Shared {
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self) {
+        self.health().busy_since = Some(Instant::now());
+    }
+
+    fn ended(&self) {
+        self.health().busy_since = None;
+    }
+
+    /// How a commit ended.
+    fn committed(&self, failed: Option<String>) {
+        self.health().failed = failed.map(|why| (Instant::now(), why));
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +150,13 @@ pub(super) struct Desk {
     pub(super) folder: PathBuf,
     /// Below so many free bytes nothing is written.
     pub(super) free_min: u64,
+    /// Counts the statements that are run.
+    pub(super) statements: Arc<AtomicU64>,
 }
+
+/// Time between two commits that are tried only to see whether they fail: anybody may ask for the
+/// health of the store, and as often as they like.
+const PROBED_EVERY: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Starts the thread. `timeout` is how long a caller waits for its job to begin.
@@ -121,7 +165,7 @@ impl Writer {
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("hot-writer".into())
-            .spawn(move || work(&theirs, desk))?;
+            .spawn(move || work(&theirs, &desk))?;
         Ok(Writer { shared, timeout, thread: Some(thread) })
     }
 
@@ -161,7 +205,7 @@ impl Writer {
         if queue.jobs.len() >= WAITING_MAX {
             return Err(HotError::Overloaded { waiting: queue.jobs.len() });
         }
-        queue.jobs.push_back(job);
+        queue.jobs.push_back((Instant::now(), job));
         if queue.jobs.len() >= queue.want {
             self.shared.filled.notify_one();
         }
@@ -171,6 +215,40 @@ impl Writer {
     /// Accepted writes, and the commits that carried them.
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.shared.writes.load(Ordering::Relaxed), self.shared.commits.load(Ordering::Relaxed))
+    }
+
+    /// Whether the writer writes, by the last commit, by the age of the oldest job that waits, and by
+    /// whether its thread lives. A store that nobody writes to is well.
+    pub(super) fn well(&self) -> Result<(), Unwell> {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(Unwell::Stuck("the writer has stopped: restart couponry".into()));
+        }
+        let waiting_since = self.shared.queue().jobs.front().map(|(since, _)| *since);
+        let health = self.shared.health();
+        let age = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| since.elapsed());
+        let (waiting, busy) = (age(waiting_since), age(health.busy_since));
+        if waiting.max(busy) > self.timeout {
+            let millis = waiting.max(busy).as_millis();
+            return Err(Unwell::Stuck(format!("no commit has ended for {millis} ms")));
+        }
+        match &health.failed {
+            None => Ok(()),
+            Some((when, why)) => {
+                let millis = when.elapsed().as_millis();
+                Err(Unwell::Failing(format!("a commit failed {millis} ms ago: {why}")))
+            }
+        }
+    }
+
+    /// Whether it is time for a commit that only shows whether commits fail. Of many callers at a
+    /// time one is told so.
+    pub(super) fn may_probe(&self) -> bool {
+        let mut health = self.shared.health();
+        let is_time = health.probed.is_none_or(|at| at.elapsed() >= PROBED_EVERY);
+        if is_time {
+            health.probed = Some(Instant::now());
+        }
+        is_time
     }
 
     /// Jobs waiting now.
@@ -198,7 +276,23 @@ fn answered<T>(
     answer.unwrap_or_else(|_| Err(HotError::Unknown("the writer stopped".into())))
 }
 
-fn work(shared: &Shared, mut desk: Desk) {
+/// Ends the queue however the thread ends: what waits is answered, and nothing more is taken in.
+struct Closing<'a>(&'a Shared);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.jobs);
+        drop(queue);
+        for (_, job) in left.into_iter().filter(|(_, job)| job.take()) {
+            job.answer(Err(HotError::Unavailable("the writer has stopped".into())));
+        }
+    }
+}
+
+fn work(shared: &Shared, desk: &Desk) {
+    let _closing = Closing(shared);
     let mut expected = 1;
     while let Some(mut group) = next_group(shared, expected) {
         expected = group.len();
@@ -207,7 +301,9 @@ fn work(shared: &Shared, mut desk: Desk) {
             group.into_iter().for_each(|job| job.answer(Err(HotError::Full(why.clone()))));
             continue;
         }
-        write_group(shared, &mut desk, group);
+        shared.begins();
+        write_group(shared, desk, group);
+        shared.ended();
     }
 }
 
@@ -234,25 +330,28 @@ fn next_group(shared: &Shared, expected: usize) -> Option<Vec<Box<dyn Job>>> {
         };
     }
     let size = queue.jobs.len().min(GROUP_MAX);
-    Some(queue.jobs.drain(..size).collect())
+    Some(queue.jobs.drain(..size).map(|(_, job)| job).collect())
 }
 
-fn write_group(shared: &Shared, desk: &mut Desk, mut group: Vec<Box<dyn Job>>) {
+fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
     // Its holder releases it when this function ends, after the commit and before the answers'
     // readers can ask again.
     let entered = desk.turnstile.enter();
     group.retain(|job| job.take());
     if let Err(error) = &entered {
         let why = error.to_string();
+        shared.committed(Some(why.clone()));
         return group
             .into_iter()
             .for_each(|job| job.answer(Err(HotError::Unavailable(why.clone().into()))));
     }
     // Each round sends at least one job away.
     while !group.is_empty() {
-        match commit_all(shared, &desk.conn, &mut group) {
+        match commit_all(shared, desk, &mut group) {
             Ok(()) => {
                 drop(entered);
+                // Before the answers: whoever has one finds the store writable.
+                shared.committed(None);
                 return group.into_iter().for_each(|job| job.answer(Ok(())));
             }
             // All was rolled back; the others are run again without it.
@@ -262,6 +361,7 @@ fn write_group(shared: &Shared, desk: &mut Desk, mut group: Vec<Box<dyn Job>>) {
             }
             Err(Ended::All(error)) => {
                 tracing::error!(error = %error, jobs = group.len(), "a commit failed");
+                shared.committed(Some(error.to_string()));
                 return group.into_iter().for_each(|job| job.answer(Err(again(&error))));
             }
         }
@@ -285,9 +385,10 @@ impl Ended {
     }
 }
 
-fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+    let conn = &desk.conn;
     bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
-    let ended = run_all(conn, jobs);
+    let ended = run_all(desk, jobs);
     if ended.is_err() {
         roll_back(conn);
         return ended;
@@ -297,8 +398,8 @@ fn commit_all(shared: &Shared, conn: &Connection, jobs: &mut [Box<dyn Job>]) -> 
     Ok(())
 }
 
-fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
-    let seen = Seen::default();
+fn run_all(desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+    let (conn, seen) = (&desk.conn, Seen::counting(&desk.statements));
     let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
@@ -340,4 +441,81 @@ pub(super) fn free_space(folder: &Path, free_min: u64) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than anything here takes on a busy machine.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A writer on a file with a constraint that only a commit looks at.
+    fn writer(folder: &Path) -> Writer {
+        let conn = Connection::open(folder.join("hot.db")).expect("a file");
+        let tables = "PRAGMA foreign_keys = ON; CREATE TABLE one (id INTEGER PRIMARY KEY); \
+                      CREATE TABLE two (id INTEGER REFERENCES one (id) \
+                      DEFERRABLE INITIALLY DEFERRED)";
+        conn.execute_batch(tables).expect("tables");
+        let desk = Desk {
+            conn,
+            turnstile: Turnstile::open(folder).expect("a turnstile"),
+            folder: folder.to_owned(),
+            free_min: 0,
+            statements: Arc::default(),
+        };
+        Writer::start(desk, TIMEOUT).expect("a thread")
+    }
+
+    async fn insert(writer: &Writer, sql: &'static str) -> Result<(), HotError> {
+        writer.run(move |txn| txn.conn.execute(sql, []).map(drop)).await
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_said_until_one_succeeds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let writer = writer(folder.path());
+        assert!(writer.well().is_ok(), "nobody has written yet");
+        for _ in 0..2 {
+            let failed = insert(&writer, "INSERT INTO two VALUES (7)").await;
+            assert!(matches!(failed, Err(HotError::Unknown(_))), "{failed:?}");
+            let Err(Unwell::Failing(why)) = writer.well() else { panic!("it has failed") };
+            assert!(why.contains("FOREIGN KEY"), "{why}");
+        }
+        assert!(writer.may_probe() && !writer.may_probe(), "one of those who ask");
+        let one_job = insert(&writer, "INSERT INTO nowhere VALUES (7)").await;
+        assert!(matches!(one_job, Err(HotError::Damaged(_))), "{one_job:?}");
+        assert!(writer.well().is_err(), "that says nothing of commits");
+        insert(&writer, "INSERT INTO one VALUES (7)").await.expect("a commit");
+        assert!(writer.well().is_ok(), "as before");
+    }
+
+    struct Panics;
+
+    impl Job for Panics {
+        fn take(&self) -> bool {
+            true
+        }
+
+        fn run(&mut self, _txn: &Txn<'_>) -> rusqlite::Result<()> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _ended: Result<(), HotError>) {
+            panic!("the thread dies of this");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_writer_says_so_and_takes_nothing_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let writer = writer(folder.path());
+        assert!(writer.submit(Box::new(Panics)).is_ok());
+        while !writer.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(writer.well(), Err(Unwell::Stuck(_))));
+        let refused = insert(&writer, "INSERT INTO one VALUES (8)").await;
+        assert!(matches!(refused, Err(HotError::Unavailable(_))), "{refused:?}");
+    }
 }

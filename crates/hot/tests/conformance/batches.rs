@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use coupon::campaign::Tally;
+use coupon::campaign::{Campaign, Tally};
+use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::refusal::Refusal;
 use hot::{MintOrder, Named};
@@ -128,4 +129,40 @@ pub(crate) async fn untouched_tells_what_is_left(kit: &Kit) {
     let left = kit.hot.untouched(run_of(&batch), codes).await.unwrap();
     assert_eq!(left, [true, false, false, true, false, true]);
     assert_eq!(kit.hot.untouched(run_of(&batch), Vec::new()).await.unwrap(), [false; 0]);
+}
+
+/// A list of codes reads rows, not codes. Whoever begins anew sees what has happened meanwhile.
+pub(crate) async fn untouched_codes_are_not_read_one_by_one(kit: &Kit) {
+    const CODES: u64 = 3_000;
+    const CHUNK: usize = 500;
+    let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
+    kit.create(&campaign).await;
+    let run = run_of(&kit.mint(&campaign, CODES).await);
+    let codes: Vec<Code> = (0..CODES).map(|offset| kit.code_at(&run, offset)).collect();
+    let mut touched: Vec<usize> = vec![0, 499, 500, 1_234, 2_999];
+    for at in &touched {
+        kit.done(&codes[*at], void()).await;
+    }
+    for more in [None, Some(777)] {
+        if let Some(at) = more {
+            kit.done(&codes[at], give(&kit.user("ann"), None)).await;
+            touched.push(at);
+        }
+        let before = kit.hot.gauge().reads;
+        let mut untouched = Vec::new();
+        for some in codes.chunks(CHUNK) {
+            untouched.extend(kit.hot.untouched(run, some.to_vec()).await.unwrap());
+        }
+        let reads = kit.hot.gauge().reads - before;
+        let want: Vec<bool> = (0..codes.len()).map(|at| !touched.contains(&at)).collect();
+        assert_eq!(untouched, want);
+        assert!(reads <= CODES / 100, "{reads} reads");
+    }
+    // A few, or not in a row: each by itself, and the same.
+    for some in [vec![0, 1, 2], vec![777, 5, 2_999]] {
+        let asked = some.iter().map(|at| codes[*at].clone()).collect();
+        let untouched = kit.hot.untouched(run, asked).await.unwrap();
+        let want: Vec<bool> = some.iter().map(|at| !touched.contains(at)).collect();
+        assert_eq!(untouched, want, "{some:?}");
+    }
 }

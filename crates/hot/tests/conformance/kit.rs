@@ -449,7 +449,7 @@ impl Kit {
             if codes.is_empty() {
                 return retired;
             }
-            let coupons = self.hot.coupons_of(day, codes).await.unwrap();
+            let coupons = self.hot.closed_coupons(day, codes, now).await.unwrap();
             coupons.iter().for_each(|coupon| self.archive.keep(day, coupon));
             let unit = self.archive.commit(day);
             let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();

@@ -3,7 +3,7 @@
 use coupon::apply::Asker;
 use coupon::campaign::{Campaign, Handout, Tally};
 use coupon::code::Code;
-use coupon::coupon::State;
+use coupon::coupon::{Coupon, State};
 use coupon::imported::Standing;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -158,6 +158,38 @@ pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
     for coupon in coupons {
         assert_eq!(kit.coupon(coupon.code()).await, coupon);
     }
+}
+
+/// Between naming and reading a coupon is cancelled and redeemed once more: it can be cancelled
+/// again, and is not read as closed.
+pub(crate) async fn a_coupon_redeemed_anew_is_not_closed(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 2, per_user_limit: Some(9), ..kit.draft() };
+    let codes = kit.stocked(&campaign, 3).await;
+    let (day, ann) = (campaign.shelf(), kit.user("ann"));
+    for code in &codes[..2] {
+        kit.done(code, give(&ann, None)).await;
+        kit.done(code, redeem(&ann, "1")).await;
+    }
+    kit.done(&codes[2], void()).await;
+    let closed = NOW.plus_days(2).plus_ms(CLOSED_BOUND_MS);
+    let named = kit.hot.closed_codes(day, closed, 9).await.unwrap();
+    assert_eq!(named.len(), 3);
+    let later = NOW.plus_days(1);
+    for action in [cancel("1"), redeem(&ann, "2")] {
+        assert_eq!(said(&kit.at(later, &codes[0], action).await), Said::Accepted);
+    }
+    let read = |now| kit.hot.closed_coupons(day, named.clone(), now);
+    let mut left: Vec<Code> = named.clone();
+    left.retain(|code| *code != codes[0]);
+    let codes_of = |coupons: Vec<Coupon>| -> Vec<Code> {
+        coupons.iter().map(|coupon| coupon.code().clone()).collect()
+    };
+    assert_eq!(codes_of(read(closed).await.unwrap()), left, "it is open for a day more");
+    let open = closed.plus_days(1).plus_ms(-1);
+    assert_eq!(codes_of(read(open).await.unwrap()), left, "and a millisecond before");
+    assert_eq!(codes_of(read(closed.plus_days(1)).await.unwrap()), named, "until then");
+    let rows = kit.hot.coupons_of(day, named.clone()).await.unwrap();
+    assert_eq!(codes_of(rows), named, "it has a row that is redeemed");
 }
 
 pub(crate) async fn retired_in_just_this_version(kit: &Kit) {

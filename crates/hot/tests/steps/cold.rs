@@ -15,7 +15,7 @@ use hot::cql::CqlHot;
 use hot::{CLOSED_BOUND_MS, Emptying, HotError, HotStore, Kept, Tier};
 use router::Found;
 
-use super::stage::{Answer, Stage, Sweep, patiently};
+use super::stage::{Answer, Stage, Stop, Sweep, patiently};
 use crate::kit::{
     MemoryArchive, NOW, Said, cancel, extend, give, of, redeem, reference, revoke, said, void,
 };
@@ -32,7 +32,7 @@ async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now:
         if codes.is_empty() {
             return Ok(());
         }
-        let coupons = hot.coupons_of(day, codes).await?;
+        let coupons = hot.closed_coupons(day, codes, now).await?;
         coupons.iter().for_each(|coupon| archive.keep(day, coupon));
         let unit = hot.shelf(day).await?.expect("the day has a plan").unit + 1;
         let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
@@ -323,4 +323,28 @@ pub(crate) async fn late_writes(stage: &Stage) {
         let name = format!("cold: a late {name}");
         stage.sweep(Sweep::thawed(&name, ways), scene, act, pick_up, judge).await;
     }
+}
+
+/// While a place is emptied no coupon has a row there and no index row: it would be in no list. So the
+/// rows go first.
+pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
+    let (kit, archive) = (&stage.kit, &*stage.kit.archive);
+    let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
+    let day = campaign.shelf();
+    let (codes, user) = (kit.stocked(&campaign, 1).await, kit.user("ann"));
+    kit.done(&codes[0], give(&user, reference("a"))).await;
+    kit.done(&codes[0], redeem(&user, "1")).await;
+    let late = kit.time_to_seal(day).await;
+    let first = stage.process().await;
+    first.hand.stop(Stop::At("DELETE FROM wallet"));
+    let emptied = expired_pass(&*first.hot, archive, day, late);
+    tokio::select! {
+        ended = emptied => panic!("index rows are deleted: {ended:?}"),
+        _ = first.hand.is_stopped() => {}
+    }
+    let rows = kit.hot.coupons_of(day, codes.clone()).await.unwrap();
+    assert_eq!(rows, [], "the row is gone before");
+    assert_eq!(kit.see(&codes[0]).await.unwrap().tier, Tier::Cold);
+    expired_pass(&*kit.hot, archive, day, late).await.unwrap();
+    assert!(kit.hot.shelf(day).await.unwrap().unwrap().emptied);
 }

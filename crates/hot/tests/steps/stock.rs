@@ -72,6 +72,33 @@ pub(crate) async fn a_lease_given_back(stage: &Stage) {
     drain(stage, &campaign, &codes).await;
 }
 
+/// Two processes have leased all there is and are killed: whoever comes next reads some codes of one
+/// lease, not every code of both.
+pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
+    const CHUNK: usize = 300;
+    let kit = &stage.kit;
+    let campaign = stage.draft();
+    kit.create(&campaign).await;
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        codes.extend(kit.imported(&campaign, CHUNK).await);
+    }
+    for _ in 0..2 {
+        let process = stage.process().await;
+        let first = issue(stage, &*process.hot, &campaign, &kit.user("ann")).await;
+        assert_eq!(said(&first), Said::Accepted);
+        process.hand.stop_now();
+    }
+    // A process of its own: nobody else's reads are counted.
+    let last = stage.process().await;
+    let before = last.hot.gauge().reads;
+    let bob = issue(stage, &*last.hot, &campaign, &kit.user("bob")).await;
+    assert_eq!(said(&bob), Said::Accepted);
+    let reads = last.hot.gauge().reads - before;
+    // Two a code, and there are 600.
+    assert!(reads < 2 * CHUNK as u64, "{reads} reads");
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     SameAgain,

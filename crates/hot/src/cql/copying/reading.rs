@@ -290,7 +290,7 @@ impl Store {
                 // Whoever meets one sees to it that its coupon is there where it was moved.
                 self.finish_move(&row, to).await?;
             } else {
-                let coupon = Box::new(self.located(&row, bucket).await?.coupon);
+                let coupon = Box::new(self.as_it_stands(&row, bucket).await?.coupon);
                 items.push(Item::Coupon { day: row.day(), coupon });
             }
         }

@@ -24,11 +24,30 @@ use crate::cql::values::{parsed, signed};
 /// A lease is a 64th of what is left, so that no process has much when the end comes, ...
 const LEASE_PART: u64 = 64;
 
-/// ... and no more than this.
+/// ... and no more than this, ...
 const LEASE_MAX: u64 = 4_096;
+
+/// ... unless so many leases would not be enough for the batch: each one that is used up leaves a
+/// tombstone in the partition of its batch, and a read gives up at 100,000 of them.
+const LEASES_MAX: u64 = 50_000;
+
+/// No process keeps more codes of a lease in memory, some 100 bytes each.
+const LEASE_CODES_MAX: u64 = 1 << 17;
 
 /// Leases that nobody has taken from for so long are given back.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// For how long a lease names its process: one that died is taken over by whoever looks for stock.
+/// A process that lives says so again in time.
+const OWNED: Duration = Duration::from_secs(60);
+
+/// Time between two times: one that fails is made good twice before the lease is anybody's.
+pub(in crate::cql) const RENEWED_EVERY_ROUNDS: u32 = 20;
+
+const _: () = assert!(3 * RENEWED_EVERY_ROUNDS as u64 <= OWNED.as_secs());
+
+/// [`OWNED`] as the engine counts it.
+const OWNED_SECONDS: i32 = OWNED.as_secs() as i32;
 
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct LeaseRow {
@@ -46,6 +65,12 @@ const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease 
 /// Serials that nobody has leased yet.
 pub(super) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
     run.count.saturating_sub(cursor.unwrap_or(0).unsigned_abs())
+}
+
+/// How many serials are leased at once of a batch of `count`, of which `left` are left.
+fn lease_size(count: u64, left: u64) -> u64 {
+    let most = (count / LEASES_MAX).clamp(LEASE_MAX, LEASE_CODES_MAX);
+    (left / LEASE_PART).clamp(1, most)
 }
 
 /// The leases of a batch, and how far it has been leased.
@@ -196,30 +221,33 @@ impl Store {
         };
         let mut attempts = self.attempts("a lease");
         loop {
-            let leases = attempts.looked(self.leases(id, &batch.id).await)?;
-            let left = unleased(leases.cursor, run);
+            let cursor = attempts.looked(self.cursor(id, &batch.id).await)?;
+            let left = unleased(cursor, run);
             if left == 0 {
                 return Ok(false);
             }
-            let first = leases.cursor.unwrap_or(0);
-            let count = (left / LEASE_PART).clamp(1, LEASE_MAX);
+            let first = cursor.unwrap_or(0);
+            let count = lease_size(run.count, left);
             let next = first.saturating_add(signed(count));
-            let cql = "UPDATE lease SET cursor = ?, count = ?, owner = ? WHERE campaign_id = ? \
+            let cql = "UPDATE lease SET cursor = ?, count = ? WHERE campaign_id = ? \
                        AND batch_id = ? AND kind = ? AND first = ? AND name = '' IF cursor = ?";
-            let values = (
-                next,
-                signed(count),
-                self.process,
-                id.as_str(),
-                batch.id.as_str(),
-                RUN,
-                first,
-                leases.cursor,
-            );
+            let values = (next, signed(count), id.as_str(), batch.id.as_str(), RUN, first, cursor);
             let cas = self.cluster.change(attempts.manner(), cql, values).await;
             let applied = matches!(cas, Ok(Cas::Applied));
             if !attempts.wrote(cas).await? || !applied {
                 // If it was ours all the same, a walk finds it.
+                continue;
+            }
+            let row = LeaseRow {
+                cursor: None,
+                kind: Some(RUN),
+                first: Some(first),
+                name: Some(String::new()),
+                count: Some(signed(count)),
+                owner: None,
+            };
+            if !self.own(id, &batch.id, &row).await? {
+                // Somebody took it over in between.
                 continue;
             }
             let (first, count) = (first.unsigned_abs(), usize::try_from(count).unwrap_or(0));
@@ -249,27 +277,44 @@ impl Store {
         batch: &BatchHere,
         row: &LeaseRow,
     ) -> Result<bool> {
-        let cql = "UPDATE lease SET owner = ? WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
-                   AND first = ? AND name = ? IF owner = null AND count = ?";
-        let values = (
-            self.process,
-            campaign.terms.id.as_str(),
-            batch.id.as_str(),
-            row.kind,
-            row.first,
-            row.name.as_deref(),
-            row.count,
-        );
-        // Unknown: perhaps it is ours now. Then a walk finds it.
-        match self.cluster.change(Manner::Change, cql, values).await? {
-            Cas::Applied => {}
-            Cas::Refused | Cas::Unknown(_) => return Ok(false),
-            Cas::NotSent(error) => return Err(HotError::Unavailable(error.into())),
+        if !self.own(&campaign.terms.id, &batch.id, row).await? {
+            return Ok(false);
         }
         let waiting = self.codes_of(campaign, batch, row, true).await?;
         let any = !waiting.is_empty();
         counter.push(waiting);
         Ok(any)
+    }
+
+    /// Writes this process into a lease that names nobody; `false` when somebody was faster.
+    async fn own(&self, id: &CampaignId, batch: &BatchId, row: &LeaseRow) -> Result<bool> {
+        // The owner alone is forgotten after a while, not the lease.
+        let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? AND batch_id = ? \
+                   AND kind = ? AND first = ? AND name = ? IF owner = null AND count = ?";
+        let values = (
+            OWNED_SECONDS,
+            self.process,
+            id.as_str(),
+            batch.as_str(),
+            row.kind,
+            row.first,
+            row.name.as_deref(),
+            row.count,
+        );
+        // Unknown: perhaps it is ours now. Then it is found when that is forgotten, or by a walk.
+        match self.cluster.change(Manner::Change, cql, values).await? {
+            Cas::Applied => Ok(true),
+            Cas::Refused | Cas::Unknown(_) => Ok(false),
+            Cas::NotSent(error) => Err(HotError::Unavailable(error.into())),
+        }
+    }
+
+    /// How far the serials of a batch have been leased.
+    async fn cursor(&self, id: &CampaignId, batch: &BatchId) -> Result<Option<i64>> {
+        let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";
+        let row: Option<(Option<i64>,)> =
+            self.cluster.row(Manner::Read, cql, (id.as_str(), batch.as_str())).await?;
+        Ok(row.and_then(|(cursor,)| cursor))
     }
 
     /// The codes of a lease; `owned` where its row names this process.
@@ -321,11 +366,7 @@ impl Store {
 
     /// Gives back what this process has leased and nobody has asked for: others need not walk for it.
     pub(in crate::cql) async fn give_back_quiet(&self) {
-        let quiet: Vec<(CampaignId, Arc<Counter>)> = match self.stock.0.lock() {
-            Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
-            Err(_) => return,
-        };
-        for (id, counter) in quiet {
+        for (id, counter) in self.counters() {
             let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
                 Some(since) if since.elapsed() >= QUIET => at.take().is_some(),
                 _ => false,
@@ -336,18 +377,53 @@ impl Store {
         }
     }
 
+    /// Before a stop: gives back everything that this process has leased.
+    pub(in crate::cql) async fn give_back_all(&self) {
+        for (id, counter) in self.counters() {
+            self.give_back(&id, &counter).await;
+        }
+    }
+
+    /// Says again that this process lives, in the leases that it has codes of.
+    pub(in crate::cql) async fn renew_leases(&self) {
+        for (id, counter) in self.counters() {
+            let leases = match counter.queue.lock() {
+                Ok(queue) => owned_leases(queue.iter()),
+                Err(_) => continue,
+            };
+            for lease in leases {
+                let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
+                           AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
+                let values = (
+                    OWNED_SECONDS,
+                    self.process,
+                    id.as_str(),
+                    lease.batch.as_str(),
+                    lease.kind,
+                    lease.first,
+                    lease.name.as_str(),
+                    self.process,
+                );
+                if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
+                    tracing::debug!(error = %error, "a lease could not be renewed");
+                }
+            }
+        }
+    }
+
+    fn counters(&self) -> Vec<(CampaignId, Arc<Counter>)> {
+        match self.stock.0.lock() {
+            Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     async fn give_back(&self, id: &CampaignId, counter: &Counter) {
         let waiting = match counter.queue.lock() {
             Ok(mut queue) => std::mem::take(&mut *queue),
             Err(_) => return,
         };
-        let mut leases: Vec<Arc<Lease>> = Vec::new();
-        for Waiting { lease, .. } in waiting.into_iter().filter(|it| it.lease.owned) {
-            if !leases.iter().any(|it| Arc::ptr_eq(it, &lease)) {
-                leases.push(lease);
-            }
-        }
-        for lease in leases {
+        for lease in owned_leases(waiting.iter()) {
             let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
                        AND kind = ? AND first = ? AND name = ? IF owner = ?";
             let values = (
@@ -366,6 +442,49 @@ impl Store {
             if let Ok(mut all) = self.used_up.write() {
                 all.remove(&(id.clone(), lease.batch.clone()));
             }
+        }
+    }
+}
+
+/// The leases of this process among those that these codes are of, each once.
+fn owned_leases<'a>(waiting: impl Iterator<Item = &'a Waiting>) -> Vec<Arc<Lease>> {
+    let mut leases: Vec<Arc<Lease>> = Vec::new();
+    for Waiting { lease, .. } in waiting.filter(|it| it.lease.owned) {
+        // The codes of one lease wait side by side.
+        if !leases.iter().rev().any(|it| Arc::ptr_eq(it, lease)) {
+            leases.push(Arc::clone(lease));
+        }
+    }
+    leases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a partition that may be deleted before the engine forgets them.
+    const TOMBSTONES_MAX: u64 = 100_000;
+
+    #[test]
+    fn a_batch_has_fewer_leases_than_a_partition_takes_tombstones() {
+        // Codes, and the most that one lease has of them.
+        let rows = [
+            (1, 1),
+            (130, 2),
+            (1_000_000, 4_096),
+            (100_000_000, 4_096),
+            (1_000_000_000, 20_000),
+            (5_000_000_000, 100_000),
+        ];
+        for (count, largest) in rows {
+            let (mut left, mut leases, mut most) = (count, 0, 0);
+            while left > 0 {
+                let size = lease_size(count, left);
+                assert!(size <= LEASE_CODES_MAX, "{count}");
+                (left, leases, most) = (left - size, leases + 1, most.max(size));
+            }
+            assert!(leases < TOMBSTONES_MAX, "{count}: {leases} leases");
+            assert_eq!(most, largest, "{count}");
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::cql::session::Result;
 use crate::cql::several::several;
 use crate::deciding::is_worn;
 
+/// Codes of one lease that are read before a walk sees whether it may end.
+const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
+
 impl Store {
     /// Walks over the open leases until something is found, which then waits in the queue, or until
     /// two walks in a row have read the same; then why there is nothing.
@@ -76,41 +79,10 @@ impl Store {
                     continue;
                 }
                 let waiting = self.codes_of(campaign, batch, row, false).await?;
-                let looks = waiting.iter().map(|waiting| self.look_at(waiting));
-                let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
-                let mut open = 0_usize;
-                let mut found = Vec::new();
-                for (waiting, located) in waiting.into_iter().zip(looks) {
-                    let Some(located) = located else {
-                        // Its import has not come so far, or never will.
-                        walk.seen.insert(waiting.code, 0);
-                        open += 1;
-                        continue;
-                    };
-                    let version = located.coupon.version();
-                    let entered = is_entered(&waiting.lease, &located);
-                    walk.seen.insert(waiting.code.clone(), version);
-                    match (is_on_offer(&located, at), batch.paused) {
-                        // Entered before its coupon was written: that may come yet.
-                        (false, _) if entered => open += 1,
-                        (false, _) => {
-                            walk.expired |= is_dead_stock(&located, at);
-                            open += usize::from(!is_over(&located, at));
-                        }
-                        (true, true) => {
-                            walk.paused = true;
-                            open += 1;
-                        }
-                        (true, false) => {
-                            found.push(waiting);
-                            open += 1;
-                        }
-                    }
-                }
-                if let Some(first) = found.first() {
-                    // Those that are not on offer are not waited for.
-                    first.lease.left.store(open, Ordering::SeqCst);
-                    walk.found.extend(found);
+                let open = self.walk_lease(batch.paused, waiting, at, &mut walk).await?;
+                if !walk.found.is_empty() {
+                    // Enough for whoever asks. What else is left is for those who come later.
+                    return Ok(walk);
                 }
                 if open == 0 {
                     let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
@@ -120,6 +92,61 @@ impl Store {
             }
         }
         Ok(walk)
+    }
+
+    /// Reads the codes of one lease in pieces, up to the first piece with one that is on offer; how
+    /// many may still be handed out, as far as it was read.
+    async fn walk_lease(
+        &self,
+        paused: bool,
+        waiting: Vec<Waiting>,
+        at: Millis,
+        walk: &mut Walk,
+    ) -> Result<usize> {
+        let mut open = 0_usize;
+        let mut waiting = waiting.into_iter();
+        loop {
+            let piece: Vec<Waiting> = waiting.by_ref().take(WALKED_IN_A_PIECE).collect();
+            if piece.is_empty() {
+                return Ok(open);
+            }
+            let looks = piece.iter().map(|waiting| self.look_at(waiting));
+            let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+            let mut found = Vec::new();
+            for (waiting, located) in piece.into_iter().zip(looks) {
+                let Some(located) = located else {
+                    // Its import has not come so far, or never will.
+                    walk.seen.insert(waiting.code, 0);
+                    open += 1;
+                    continue;
+                };
+                walk.seen.insert(waiting.code.clone(), located.coupon.version());
+                match (is_on_offer(&located, at), paused) {
+                    // Entered before its coupon was written: that may come yet.
+                    (false, _) if is_entered(&waiting.lease, &located) => open += 1,
+                    (false, _) => {
+                        walk.expired |= is_dead_stock(&located, at);
+                        open += usize::from(!is_over(&located, at));
+                    }
+                    (true, true) => {
+                        walk.paused = true;
+                        open += 1;
+                    }
+                    (true, false) => {
+                        found.push(waiting);
+                        open += 1;
+                    }
+                }
+            }
+            if let Some(first) = found.first().cloned() {
+                // Those that were not read are looked at before they are offered; those that are
+                // not on offer are not waited for.
+                first.lease.left.store(open + waiting.len(), Ordering::SeqCst);
+                walk.found.extend(found);
+                walk.found.extend(waiting);
+                return Ok(open);
+            }
+        }
     }
 
     fn has_key(&self, batch: &BatchHere) -> bool {

@@ -1,9 +1,9 @@
-//! Whether events may follow each other: the rules of `coupon::apply` and of an import, without
-//! clocks and terms, which are gone by the time.
+//! Whether events may follow each other: the rules of [`crate::apply()`] and of an import, without
+//! clocks and terms, which are gone by the time a row is read.
 
-use coupon::coupon::{Coupon, Deed, EVENTS_MAX};
-use coupon::ids::{OrderRef, UserId};
-use coupon::time::Millis;
+use crate::coupon::{Coupon, Deed, EVENTS_MAX};
+use crate::ids::{OrderRef, UserId};
+use crate::time::Millis;
 
 enum At<'a> {
     Available,
@@ -24,8 +24,8 @@ impl At<'_> {
 }
 
 /// Which event cannot have followed those before it, and why; or that there are more events, or
-/// fewer versions, than there can be.
-pub(crate) fn unlawful(coupon: &Coupon) -> Option<String> {
+/// fewer versions, than there can be. `None` is a history that can be true. Takes one step an event.
+pub fn unlawful(coupon: &Coupon) -> Option<String> {
     let events = coupon.events();
     if events.len() > EVENTS_MAX {
         return Some(format!("{} events, at most {EVENTS_MAX} can be", events.len()));
@@ -96,9 +96,9 @@ fn earlier(until: Option<Millis>, lasts_until: Millis) -> Millis {
 
 #[cfg(test)]
 mod tests {
-    use coupon::calendar::Zone;
-    use coupon::coupon::{Event, Genesis};
-    use coupon::ids::{Actor, OperationId};
+    use crate::calendar::Zone;
+    use crate::coupon::{Event, Genesis};
+    use crate::ids::{Actor, OperationId};
 
     use super::*;
 

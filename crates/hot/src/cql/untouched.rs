@@ -1,0 +1,235 @@
+//! Which serials of a run nothing has happened to: for lists of codes, which may have millions.
+//!
+//! A code without a row is untouched, and most have none. So what is read is not each code but the
+//! rows that there are: the codes of many places in one statement. What a *scan* finds out about
+//! serials behind those that were asked for waits a moment for whoever goes on there. On a day that is
+//! closing rows are removed, so that each code is traced; on one with many more rows than codes are
+//! asked for each code is looked up.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
+use coupon::minted::{CodeKey, KeyId};
+use coupon::time::Day;
+use scylla::response::PagingState;
+use tokio::time::Instant;
+
+use super::Store;
+use super::coupons::{Promise, Trace};
+use super::session::{Manner, Result};
+use super::several::several;
+use super::values::{date, parsed};
+
+/// Places that are read in one statement. ScyllaDB takes 100 at most.
+const PLACES_AT_ONCE: usize = 64;
+
+/// Statements of one scan under way.
+const STATEMENTS_AT_ONCE: usize = 8;
+
+/// Codes that are looked up at a time.
+const CODES_AT_ONCE: usize = 64;
+
+/// Fewer codes than these are looked up, each by itself.
+const SCANNED_MIN: usize = 64;
+
+/// Serials that the first scan of a list looks at, ...
+const AHEAD_FIRST: u64 = 1 << 16;
+
+/// ... and the later ones of a long one: each reads all rows of the day, and keeps those of them that
+/// it asks for, some 16 bytes each.
+const AHEAD_MAX: u64 = 1 << 20;
+
+/// Rows that a scan may read for each serial that it looks at, before looking up is cheaper.
+const ROWS_A_SERIAL: u64 = 8;
+
+/// For how long what was found out waits for whoever goes on behind it.
+const WAITS: Duration = Duration::from_secs(10);
+
+/// Lists that are gone through at a time; the scan of one more is made again.
+const LISTS_MAX: usize = 16;
+
+/// What is known of the serials that a list comes to next.
+#[derive(Debug)]
+struct Known {
+    key: KeyId,
+    day: Day,
+    serials: Range<u64>,
+    /// How many serials the scan looked at.
+    looked_at: u64,
+    touched: HashSet<u64>,
+    at: Instant,
+}
+
+/// What waits for each list that is being gone through.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(Mutex<Vec<Known>>);
+
+impl Ahead {
+    /// What waits for whoever goes on at `serial`. Nobody else gets it: who begins there anew wants to
+    /// know how it is now.
+    fn take(&self, run: &MintedRun, serial: u64) -> Option<Known> {
+        let mut all = self.0.lock().ok()?;
+        all.retain(|known| known.at.elapsed() < WAITS);
+        let of = |it: &Known| it.key == run.key && it.day == run.day && it.serials.start == serial;
+        let at = all.iter().position(of)?;
+        Some(all.swap_remove(at))
+    }
+
+    fn put(&self, known: Known) {
+        if let Ok(mut all) = self.0.lock() {
+            if all.len() >= LISTS_MAX {
+                all.remove(0);
+            }
+            all.push(known);
+        }
+    }
+}
+
+impl Store {
+    /// Which of `codes`, all of one run, nothing has happened to.
+    pub(super) async fn untouched_ones(
+        &self,
+        run: MintedRun,
+        codes: Vec<Code>,
+    ) -> Result<Vec<bool>> {
+        let key = self.keys.iter().find(|key| key.id() == run.key);
+        if let Some(key) = key
+            && codes.len() >= SCANNED_MIN
+            && let Some(serials) = in_a_row(key, &codes)
+            && let Some(touched) = self.scanned(key, &run, serials.clone()).await?
+        {
+            return Ok(serials.map(|serial| !touched.contains(&serial)).collect());
+        }
+        self.looked_up(&run, codes).await
+    }
+
+    /// The serials of these that something has happened to, from a scan; `None` where that is not the
+    /// way.
+    async fn scanned(
+        &self,
+        key: &CodeKey,
+        run: &MintedRun,
+        serials: Range<u64>,
+    ) -> Result<Option<HashSet<u64>>> {
+        let waiting = self.ahead.take(run, serials.start);
+        let before = waiting.as_ref().map_or(AHEAD_FIRST / 4, |known| known.looked_at);
+        let known = match waiting.filter(|known| known.serials.end >= serials.end) {
+            Some(known) => known,
+            None => {
+                let looked_at = (before * 4).min(AHEAD_MAX);
+                let end = serials.end.max(serials.start.saturating_add(looked_at));
+                let end = end.min(run.first + run.count);
+                let window = serials.start..end;
+                let Some(touched) = self.touched(key, run.day, &window).await? else {
+                    return Ok(None);
+                };
+                let (key, day, at) = (run.key, run.day, Instant::now());
+                Known { key, day, serials: window, looked_at, touched, at }
+            }
+        };
+        let touched = known.touched.iter().copied().filter(|it| serials.contains(it)).collect();
+        // Also where nothing is left of it: the next scan of this list is a longer one.
+        if serials.end < run.first + run.count {
+            let serials = serials.end..known.serials.end;
+            self.ahead.put(Known { serials, ..known });
+        }
+        Ok(Some(touched))
+    }
+
+    /// The serials of `window` whose codes have a row; `None` where rows may have been removed, or
+    /// where there are too many.
+    async fn touched(
+        &self,
+        key: &CodeKey,
+        day: Day,
+        window: &Range<u64>,
+    ) -> Result<Option<HashSet<u64>>> {
+        let Some(bits) = self.bits(day).await? else { return Ok(Some(HashSet::new())) };
+        let places: Vec<i32> = (0..1_i32 << bits).collect();
+        let mut groups = places.chunks(PLACES_AT_ONCE);
+        let Some(first) = groups.next() else { return Ok(None) };
+        let rows_max = (window.end - window.start).saturating_mul(ROWS_A_SERIAL);
+        let rows_max = rows_max / places.len().div_ceil(PLACES_AT_ONCE) as u64;
+        // As many as the others have, more or less: codes are spread evenly.
+        let Some(mut touched) = self.touched_in(key, day, first, window, rows_max).await? else {
+            return Ok(None);
+        };
+        let others = groups.map(|places| self.touched_in(key, day, places, window, u64::MAX));
+        for some in several(STATEMENTS_AT_ONCE, others).await? {
+            touched.extend(some.into_iter().flatten());
+        }
+        // After the rows: what was not closing by now had lost none of them.
+        let is_closing = self.plan(Manner::Read, day).await?.is_some_and(|it| it.is_closing());
+        Ok((!is_closing).then_some(touched))
+    }
+
+    async fn touched_in(
+        &self,
+        key: &CodeKey,
+        day: Day,
+        places: &[i32],
+        window: &Range<u64>,
+        rows_max: u64,
+    ) -> Result<Option<HashSet<u64>>> {
+        let cql = "SELECT code FROM coupon WHERE shelf_day = ? AND bucket IN ? AND code >= ''";
+        let (mut touched, mut rows_read) = (HashSet::new(), 0_u64);
+        let mut from = Some(PagingState::start());
+        while let Some(state) = from {
+            let values = (date(day), places);
+            let (rows, next) = self.cluster.page::<(String,)>(cql, values, state).await?;
+            rows_read += rows.len() as u64;
+            if rows_read > rows_max {
+                return Ok(None);
+            }
+            for (code,) in &rows {
+                let code: Code = parsed("code", code)?;
+                let minted = key.open(&code).filter(|minted| minted.day == day);
+                touched.extend(minted.map(|it| it.serial).filter(|it| window.contains(it)));
+            }
+            from = next;
+        }
+        Ok(Some(touched))
+    }
+
+    /// One read a code, and on a day that is closing as many as it takes.
+    async fn looked_up(&self, run: &MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
+        let rows = codes.iter().map(|code| async move {
+            let Some(bucket) = self.bucket(run.day, code).await? else { return Ok(false) };
+            Ok(self.row_of(Manner::Read, run.day, bucket, code).await?.is_some())
+        });
+        let touched: Vec<bool> = several(CODES_AT_ONCE, rows).await?;
+        // After the rows, as above.
+        if !self.plan(Manner::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
+            return Ok(touched.into_iter().map(|touched| !touched).collect());
+        }
+        let traces = codes.iter().map(|code| self.trace(run.day, code));
+        let traces: Vec<Trace> = several(CODES_AT_ONCE, traces).await?;
+        let mut untouched = Vec::with_capacity(codes.len());
+        let mut beyond = Vec::new();
+        for (at, trace) in traces.into_iter().enumerate() {
+            untouched.push(matches!(trace, Trace::Nothing));
+            // Without a row on a sealed shelf: cold knows. A stub says it all.
+            if let Trace::Beyond { stub: None, promise: Promise::None, .. } = &trace {
+                beyond.push((at, trace));
+            }
+        }
+        let (places, traces): (Vec<usize>, Vec<Trace>) = beyond.into_iter().unzip();
+        for (at, found) in places.into_iter().zip(self.resolve(traces).await?) {
+            untouched[at] = found.is_none();
+        }
+        Ok(untouched)
+    }
+}
+
+/// The serials of `codes`, if each is one more than the one before it.
+fn in_a_row(key: &CodeKey, codes: &[Code]) -> Option<Range<u64>> {
+    let first = key.open(codes.first()?)?.serial;
+    let is_next = |(at, code): (usize, &Code)| {
+        key.open(code).is_some_and(|minted| minted.serial == first + at as u64)
+    };
+    codes.iter().enumerate().all(is_next).then(|| first..first + codes.len() as u64)
+}
