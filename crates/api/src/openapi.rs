@@ -76,6 +76,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(batches::create_batch, batches::list_batches))
         .routes(routes!(batches::read_batch, batches::change_batch))
         .routes(routes!(batches::list_codes))
+        .routes(routes!(batches::import_template))
         .routes(routes!(accounts::create_user))
         .routes(routes!(accounts::create_session))
         .routes(routes!(accounts::delete_user))
@@ -189,6 +190,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
         "read_batch" => &[&[NotFound], TOKEN, READ],
         "change_batch" => &[BODY, TOKEN, &[NotFound], WRITE],
         "list_codes" => &[&[Invalid], COLD, TOKEN, READ],
+        "import_template" => &[&[Unauthenticated]],
         "create_user" => &[BODY, &[Forbidden, LoginTaken, TooMany], WRITE],
         "create_session" => &[BODY, &[Unauthenticated, Forbidden, TooMany], READ],
         "delete_user" => &[TOKEN, &[NotFound], WRITE],

@@ -295,6 +295,12 @@ impl From<Failure> for Problem {
                 Problem::new(Code::LoginTaken, "somebody has an account under this login_id")
             }
             Failure::Store(error) => error.into(),
+            Failure::ImportStopped(stopped) => {
+                let done = stopped.sentence();
+                let problem = Problem::from(stopped.error);
+                let detail = format!("{}; {done}", problem.detail);
+                problem.about(&detail)
+            }
         }
     }
 }

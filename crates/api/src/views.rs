@@ -1,10 +1,14 @@
 //! Answers as JSON. Absent means null, never a missing key.
 
-use coupon::calendar::format_instant;
+use coupon::calendar::{Date, Zone, format_instant};
 use coupon::campaign::{Batch, BatchKind};
-use coupon::coupon::{Event, Redemption};
+use coupon::coupon::Redemption;
 use coupon::time::Millis;
-use engine::{CampaignView, CheckView, CouponView, HoldView, RedemptionView, Tier};
+use engine::import::columns::Column;
+use engine::import::{CheckedLines, DryRun, ParsedLine};
+use engine::{
+    CampaignView, CheckView, CouponView, EventView, HoldView, RedemptionView, RejectedLine, Tier,
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -101,17 +105,16 @@ impl From<&CouponView> for CouponBody {
 pub struct CouponDetail {
     #[serde(flatten)]
     coupon: CouponBody,
-    /// What happened to it, oldest first; at most 32. Empty for one who merely shows a bearer
-    /// code.
+    /// What happened to it, oldest first; at most 32. A user sees it since the coupon became
+    /// theirs. Empty for one who merely shows a bearer code.
     events: Vec<EventBody>,
 }
 
 impl From<&CouponView> for CouponDetail {
     fn from(view: &CouponView) -> CouponDetail {
-        let events = view.coupon.events().iter().enumerate().filter(|_| view.in_full);
         CouponDetail {
             coupon: CouponBody::from(view),
-            events: events.map(|(at, event)| EventBody::of(at + 1, event)).collect(),
+            events: view.events().iter().map(EventBody::from).collect(),
         }
     }
 }
@@ -126,22 +129,23 @@ pub struct EventBody {
     kind: &'static str,
     #[schema(format = DateTime)]
     at: String,
-    /// Who did it, as `role:name`.
+    /// Who did it, as `role:name`; for a user the role alone where it was somebody else.
     #[schema(example = "shop:checkout-7")]
     actor: String,
-    /// The `issue_ref` or `order_ref`, or the reason where there is neither.
+    /// The `issue_ref` or `order_ref`, or the reason where there is neither; reasons of others are
+    /// null for a user.
     #[schema(required)]
     reference: Option<String>,
 }
 
-impl EventBody {
-    fn of(sequence: usize, event: &Event) -> EventBody {
+impl From<&EventView<'_>> for EventBody {
+    fn from(event: &EventView<'_>) -> EventBody {
         EventBody {
-            sequence,
-            kind: event.kind(),
+            sequence: event.sequence,
+            kind: event.kind,
             at: format_instant(event.at),
-            actor: event.actor.as_str().to_owned(),
-            reference: event.reference().map(str::to_owned),
+            actor: event.actor.to_owned(),
+            reference: event.reference.map(str::to_owned),
         }
     }
 }
@@ -272,6 +276,149 @@ impl From<&Batch> for BatchBody {
             already_there: import.map(|counts| counts.already_there),
             rejected: import.map(|counts| counts.rejected),
             created_at: format_instant(batch.created_at),
+        }
+    }
+}
+
+/// A batch, or with `dry_run=true` what an import into one would do.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BatchOrDryRun)]
+#[serde(untagged)]
+pub enum BatchOrDryRun {
+    /// The batch.
+    Batch(BatchBody),
+    /// What a dry run found.
+    DryRun(DryRunBody),
+}
+
+impl From<&Batch> for BatchOrDryRun {
+    fn from(batch: &Batch) -> BatchOrDryRun {
+        BatchOrDryRun::Batch(BatchBody::from(batch))
+    }
+}
+
+/// What an import of the file would do, as far as reads can tell. `new`, `known`, `unchecked` and
+/// `rejected` add up to `lines`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ImportDryRun)]
+pub struct DryRunBody {
+    /// Always true.
+    dry_run: bool,
+    campaign_id: String,
+    /// In which the file's dates are read.
+    #[schema(example = "Asia/Seoul")]
+    time_zone: String,
+    /// In which the file was read.
+    #[schema(example = "CP949")]
+    encoding: &'static str,
+    /// What stands between two cells: a comma, a semicolon or a tab; null for an empty file.
+    #[schema(required, example = ",")]
+    separator: Option<String>,
+    /// The header as it stands in the file; null where the first line is a coupon.
+    #[schema(required)]
+    header: Option<String>,
+    /// What each column of the file is, in their order; null for one that is skipped.
+    columns: Vec<Option<&'static str>>,
+    /// Lines of the file without its header.
+    lines: u64,
+    /// Lines that would be imported, unless their expiry day is closed.
+    new: u64,
+    /// Lines whose code the campaign has already, or an earlier line: already there, moved forward,
+    /// or rejected for other dates.
+    known: u64,
+    /// Lines that can be read and were not looked up: of a file the codes of the first 10,000 are.
+    unchecked: u64,
+    /// Lines that would be rejected.
+    rejected: u64,
+    /// The first of the rejected lines, at most 100.
+    rejected_lines: Vec<RejectedBody>,
+    /// The first lines that can be read, at most 5, as they were read.
+    parsed_lines: Vec<ParsedBody>,
+}
+
+/// A line that would be rejected.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RejectedLine)]
+pub struct RejectedBody {
+    /// Its number in the file, from 1, the header and empty lines included.
+    line: u64,
+    text: String,
+    /// For programs, as in the report of an import.
+    #[schema(example = "BAD_DATE")]
+    reason: String,
+    detail: String,
+}
+
+/// A line as it was read.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ParsedLine)]
+pub struct ParsedBody {
+    /// Its number in the file, from 1, the header and empty lines included.
+    line: u64,
+    code: String,
+    #[schema(format = DateTime)]
+    valid_from: String,
+    /// First instant at which it no longer works.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// The day of its last millisecond, in `time_zone`.
+    #[schema(format = Date)]
+    expires_on: String,
+    /// `available`, `issued`, `redeemed` or `void`.
+    state: &'static str,
+    #[schema(required)]
+    user_id: Option<String>,
+    #[schema(required, format = DateTime)]
+    issued_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    redeemed_at: Option<String>,
+    #[schema(required)]
+    order_ref: Option<String>,
+}
+
+impl From<&DryRun> for DryRunBody {
+    fn from(found: &DryRun) -> DryRunBody {
+        let CheckedLines { lines, new, known, unchecked, rejected } = found.counts;
+        DryRunBody {
+            dry_run: true,
+            campaign_id: found.campaign.to_string(),
+            time_zone: found.zone.name().to_owned(),
+            encoding: found.encoding.name(),
+            separator: found.separator.map(String::from),
+            header: found.header.clone(),
+            columns: found.columns.iter().map(|column| column.map(Column::name)).collect(),
+            lines,
+            new,
+            known,
+            unchecked,
+            rejected,
+            rejected_lines: found.rejected.iter().map(RejectedBody::from).collect(),
+            parsed_lines: found.parsed.iter().map(|it| ParsedBody::of(it, &found.zone)).collect(),
+        }
+    }
+}
+
+impl From<&RejectedLine> for RejectedBody {
+    fn from(line: &RejectedLine) -> RejectedBody {
+        let RejectedLine { line, text, word, detail } = line.clone();
+        RejectedBody { line, text, reason: word, detail }
+    }
+}
+
+impl ParsedBody {
+    fn of(parsed: &ParsedLine, zone: &Zone) -> ParsedBody {
+        let read = &parsed.read;
+        ParsedBody {
+            line: parsed.line,
+            code: read.code.to_string(),
+            valid_from: format_instant(read.valid_from),
+            expires_at: format_instant(read.expires_at),
+            expires_on: Date::last_of(read.expires_at, zone).to_string(),
+            state: parsed.state(),
+            user_id: read.standing.holder().map(ToString::to_string),
+            issued_at: instant(parsed.issued_at()),
+            redeemed_at: instant(parsed.redeemed_at()),
+            order_ref: parsed.order().map(ToString::to_string),
         }
     }
 }

@@ -117,6 +117,9 @@ impl From<Failure> for Sorry {
             Failure::BadFile(why) => why.to_string(),
             Failure::LoginTaken => "the login is taken".to_owned(),
             Failure::Store(error) => return error.into(),
+            Failure::ImportStopped(stopped) => {
+                return Sorry::new(stopped.error.to_string()).and(&stopped.sentence());
+            }
         };
         Sorry::new(sentence)
     }

@@ -44,6 +44,8 @@ pub struct CouponView {
     pub tier: Tier,
     /// Whether holder, order and history are shown: not to one who merely shows a bearer code.
     pub in_full: bool,
+    /// The user who looks, where it is one: such a caller sees a part of the history.
+    pub user: Option<UserId>,
 }
 
 /// One redemption.
@@ -105,10 +107,10 @@ impl Engine {
             Role::User => sight.coupon.holder() == Some(&caller.subject),
         };
         let shown = in_full || sight.campaign.handout == Handout::Bearer;
-        shown.then(|| self.view_of(sight, in_full))
+        shown.then(|| self.view_of(caller, sight, in_full))
     }
 
-    fn view_of(&self, sight: &Sight, in_full: bool) -> CouponView {
+    fn view_of(&self, caller: &Caller, sight: &Sight, in_full: bool) -> CouponView {
         let (coupon, now) = (&sight.coupon, self.now());
         let hold = coupon.running_hold(now);
         let order = coupon.redemption().map(|redemption| &redemption.order);
@@ -121,6 +123,7 @@ impl Engine {
             order: order.or(hold.map(|hold| &hold.order)).cloned(),
             tier: sight.tier,
             in_full,
+            user: (caller.role == Role::User).then(|| caller.subject.clone()),
         }
     }
 
@@ -287,7 +290,7 @@ impl Engine {
         Ok(done.map(|sight| {
             let until = sight.coupon.hold().map_or(until, |hold| hold.until);
             // Whoever holds it for his order sees at least that much of it.
-            let coupon = self.view_of(&sight, self.sees_all(caller, &sight));
+            let coupon = self.view_of(caller, &sight, self.sees_all(caller, &sight));
             HoldView { order, until, coupon }
         }))
     }
@@ -308,7 +311,7 @@ impl Engine {
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let done = self.change_at(caller, text, Action::Release { order }).await?;
-        Ok(done.map(|sight| self.view_of(&sight, self.sees_all(caller, &sight))))
+        Ok(done.map(|sight| self.view_of(caller, &sight, self.sees_all(caller, &sight))))
     }
 
     /// Spends a coupon for an order: once.
@@ -359,7 +362,7 @@ impl Engine {
         let action = Action::CancelRedemption { order: order.clone(), reason };
         let done = self.change_at(caller, text, action).await?;
         let (Done::Created(sight) | Done::Same(sight)) = &done;
-        let coupon = self.view_of(sight, self.sees_all(caller, sight));
+        let coupon = self.view_of(caller, sight, self.sees_all(caller, sight));
         Ok(self.redemptions(done, &order)?.map(|redemption| (redemption, coupon)))
     }
 
@@ -440,7 +443,7 @@ impl Engine {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
         let done = self.changed_at(caller, text, change).await?;
-        Ok(done.map(|sight| self.view_of(&sight, true)))
+        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
     }
 
     /// Gives a named coupon to a user: into his wallet, where he shows a bearer code himself.
@@ -468,7 +471,7 @@ impl Engine {
         let action = Action::Issue { to, reference: None, expires_at: None };
         let applied = self.hot.apply(&found, self.change(caller, action)).await?;
         let done = self.settled(caller, applied)?;
-        Ok(done.map(|sight| self.view_of(&sight, true)))
+        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
     }
 
     /// Issues a coupon of a campaign's stock. The answer is final.
@@ -499,7 +502,7 @@ impl Engine {
         let action = Action::Issue { to, reference, expires_at: None };
         let applied = self.hot.issue(campaign, self.change(caller, action)).await?;
         let done = self.settled(caller, applied)?;
-        Ok(done.map(|sight| self.view_of(&sight, true)))
+        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
     }
 
     /// Without an `issue_ref` a repeat can be told from a second wish only where one is the limit.

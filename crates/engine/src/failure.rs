@@ -4,6 +4,7 @@ use coupon::refusal::Refusal;
 use hot::HotError;
 
 use crate::coupons::CouponView;
+use crate::import::ImportStopped;
 
 /// One field of a request that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,8 @@ impl Fault {
     }
 }
 
-/// Why a use case did not do what was asked. Nothing was changed, but for [`HotError::Unknown`].
+/// Why a use case did not do what was asked. Nothing was changed, but for [`HotError::Unknown`],
+/// [`Failure::BrokenOff`] and [`Failure::ImportStopped`].
 #[derive(Debug)]
 pub enum Failure {
     /// A rule said no.
@@ -43,6 +45,8 @@ pub enum Failure {
     LoginTaken,
     /// The store did not do it.
     Store(HotError),
+    /// The store stopped an import after some lines, which are in.
+    ImportStopped(Box<ImportStopped>),
 }
 
 /// Why a file is not imported at all.

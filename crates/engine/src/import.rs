@@ -1,7 +1,17 @@
 //! Importing a file of codes: streaming, in constant memory, every line answered for.
 
+mod bad_header;
+mod cells;
+pub mod columns;
+mod dry_run;
+pub mod encoding;
+mod file;
+mod first_line;
 pub mod lines;
 pub mod record;
+mod stopped;
+mod template;
+mod window;
 
 use std::sync::Arc;
 
@@ -12,15 +22,24 @@ use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::{ImportRun, Standing};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
-use futures::{Stream, StreamExt};
-use hot::{HotError, HotStore, ImportLine, ImportOutcome, RejectedLine};
-use tokio::task::JoinHandle;
+use futures::Stream;
+use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
 
 use crate::batches::{made_batch_id, named};
-use crate::failure::{BadFile, Done, Failure};
-use crate::{Caller, Clock, Engine, Role};
-use lines::{Line, Lines, SNIFF_LEN, sniff};
-use record::{Defaults, Header, HeaderOrFirst, Record};
+use crate::failure::{Done, Failure};
+use crate::{Caller, Engine, Role};
+use columns::ColumnMap;
+use encoding::Encoding;
+use file::File;
+use lines::Line;
+use record::{Defaults, Header, Record, RowError};
+use window::{Sent, Window, Written};
+
+pub use dry_run::{
+    CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
+};
+pub use stopped::ImportStopped;
+pub use template::TEMPLATE;
 
 /// Lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers wait
 /// a few milliseconds.
@@ -37,6 +56,10 @@ pub const REJECTED_KEPT_DAYS: u16 = 30;
 /// Longest text of a rejected line that is kept, in characters.
 const REJECTED_TEXT_MAX: usize = 500;
 
+/// Blank lines before the first one that says something: a sheet with an empty top has a few. They
+/// are in memory until then.
+const BLANK_LINES_MAX: usize = 100;
+
 /// What to import, and into what.
 #[derive(Clone, Debug)]
 pub struct ImportAsk {
@@ -44,6 +67,25 @@ pub struct ImportAsk {
     pub campaign: CampaignId,
     /// The batch; made by us where it is left out.
     pub batch: Option<BatchId>,
+    /// How the file is read.
+    pub format: FileFormat,
+}
+
+/// What the caller says of the file; what is left out, the file says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileFormat {
+    /// Which of its columns is which; without it the header says so.
+    pub columns: Option<ColumnMap>,
+    /// Its encoding; detected without it.
+    pub encoding: Option<Encoding>,
+}
+
+/// Reads lines as coupons of one campaign.
+struct Parser<'a> {
+    engine: &'a Engine,
+    defaults: Defaults,
+    /// `None` for a file of blank lines.
+    header: Option<Header>,
 }
 
 /// An import on its way.
@@ -52,43 +94,16 @@ struct Import<'a> {
     campaign: CampaignId,
     batch: BatchId,
     run: ImportRun,
-    defaults: Defaults,
-    header: Option<Header>,
+    parser: Parser<'a>,
     counts: ImportCounts,
+    /// What the batch's row says.
+    counted: ImportCounts,
     good: Vec<(Line, ImportLine)>,
     /// The window before, which is written while this one is read.
     sent: Option<Sent>,
     /// Nothing more is read: a window need not be full.
     is_over: bool,
     rejected: Vec<RejectedLine>,
-}
-
-/// A window that is being written.
-struct Sent {
-    lines: Vec<Line>,
-    outcomes: JoinHandle<Result<Vec<ImportOutcome>, HotError>>,
-}
-
-/// Writes the lines of a window, which stand in the order of their codes.
-struct Window {
-    hot: Arc<dyn HotStore>,
-    clock: Arc<dyn Clock>,
-    campaign: CampaignId,
-    batch: BatchId,
-    run: ImportRun,
-}
-
-impl Window {
-    async fn write(mut self, lines: Vec<ImportLine>) -> Result<Vec<ImportOutcome>, HotError> {
-        let mut outcomes = Vec::with_capacity(lines.len());
-        for group in lines.chunks(GROUP) {
-            // A long file takes hours: what it changes, it changes now.
-            self.run.at = self.clock.now();
-            let (group, run) = (group.to_vec(), self.run.clone());
-            outcomes.extend(self.hot.import(&self.campaign, &self.batch, group, run).await?);
-        }
-        Ok(outcomes)
-    }
 }
 
 impl Engine {
@@ -98,7 +113,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Failure::BadFile`] before any line is imported; [`Failure::BrokenOff`] when the stream
-    /// ends in an error, with the lines until then imported.
+    /// ends in an error, with the lines until then imported; [`Failure::ImportStopped`] when the
+    /// store fails after some lines, with the counts of what was committed.
     pub async fn import<E: std::fmt::Display>(
         &self,
         caller: &Caller,
@@ -108,40 +124,21 @@ impl Engine {
     ) -> Result<Done<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &ask.campaign).await?.campaign;
-        let mut file = Sniffed::of(file).await?;
-        let mut lines = Lines::new();
-        let header = file.header(&mut lines).await?;
+        let mut file = File::open(file, ask.format.encoding).await?;
+        let begin = file.begin(ask.format.columns.as_ref()).await?;
         let id = ask.batch.unwrap_or_else(made_batch_id);
         let opened = named(self.hot.open_import(&campaign.id, &id, self.now()).await?)?;
-        let mut import = self.begin(caller, &campaign, id);
-        if let Some((header, first)) = header {
-            import.header = Some(header);
-            if let Some(first) = first {
-                import.take(first).await?;
+        let parser = self.parser(&campaign, begin.header);
+        let mut import = self.begin(caller, parser, &opened);
+        let done = import.all(begin.lines, &mut file, &progress).await;
+        match done {
+            Ok(batch) => {
+                progress(batch.import);
+                Ok(opened.map(|_| batch))
             }
+            Err(Failure::Store(error)) => Err(import.stopped(error).await),
+            Err(other) => Err(other),
         }
-        loop {
-            while let Some(line) = lines.next_line() {
-                if import.take(line).await? {
-                    progress(import.counts);
-                }
-            }
-            match file.next().await {
-                Some(Ok(chunk)) => lines.push(&chunk),
-                Some(Err(broken)) => {
-                    // What arrived whole is imported and counted; the rest comes with a repeat.
-                    import.finish().await?;
-                    return Err(broken);
-                }
-                None => break,
-            }
-        }
-        while let Some(line) = lines.finish() {
-            import.take(line).await?;
-        }
-        let batch = import.finish().await?;
-        progress(batch.import);
-        Ok(opened.map(|_| batch))
     }
 
     /// Forgets rejected lines older than `days`; how many.
@@ -159,23 +156,34 @@ impl Engine {
         }
     }
 
-    fn begin(&self, caller: &Caller, campaign: &Campaign, batch: BatchId) -> Import<'_> {
+    fn parser(&self, campaign: &Campaign, header: Option<Header>) -> Parser<'_> {
+        let defaults = Defaults {
+            valid_from: campaign.valid_from,
+            expires_at: campaign.expires_at,
+            zone: campaign.zone.clone(),
+        };
+        Parser { engine: self, defaults, header }
+    }
+
+    fn begin<'a>(
+        &'a self,
+        caller: &Caller,
+        parser: Parser<'a>,
+        opened: &Done<Batch>,
+    ) -> Import<'a> {
+        let (Done::Created(batch) | Done::Same(batch)) = opened;
         Import {
             engine: self,
-            campaign: campaign.id.clone(),
-            batch,
+            campaign: batch.campaign.clone(),
+            batch: batch.id.clone(),
             run: ImportRun {
                 actor: Actor::new(&caller.to_string()),
                 operation: OperationId(uuid::Uuid::now_v7().as_u128()),
                 at: self.now(),
             },
-            defaults: Defaults {
-                valid_from: campaign.valid_from,
-                expires_at: campaign.expires_at,
-                zone: campaign.zone.clone(),
-            },
-            header: None,
+            parser,
             counts: ImportCounts::default(),
+            counted: batch.import,
             good: Vec::new(),
             sent: None,
             is_over: false,
@@ -184,24 +192,13 @@ impl Engine {
     }
 }
 
-impl Import<'_> {
-    /// Takes one line in; `true` when that filled a window, and the one before was imported.
-    async fn take(&mut self, line: Line) -> Result<bool, Failure> {
-        self.counts.lines += 1;
-        match self.read(&line) {
-            Ok(record) => self.good.push((line, record)),
-            Err((word, detail)) => self.reject(&line, word, detail),
-        }
-        if self.good.len() < WINDOW && self.rejected.len() < GROUP {
-            return Ok(false);
-        }
-        self.flush().await?;
-        Ok(true)
-    }
-
+impl Parser<'_> {
+    /// The coupon of a line, or the word and the sentence for which it is rejected.
     fn read(&self, line: &Line) -> Result<ImportLine, (&'static str, String)> {
-        let header = self.header.as_ref().ok_or(("HEADER", "there is no header".to_owned()))?;
-        let parsed = line.text().and_then(|text| header.parse(text, &self.defaults));
+        let parsed = line.text().and_then(|text| match &self.header {
+            Some(header) => header.parse(text, &self.defaults),
+            None => Err(RowError::Empty),
+        });
         let record: Record = parsed.map_err(|error| (error.word(), error.to_string()))?;
         if self.engine.router.looks_minted(&CodeText::from(record.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
@@ -220,15 +217,57 @@ impl Import<'_> {
             standing: record.standing,
         })
     }
+}
+
+impl Import<'_> {
+    /// Takes every line in, those of the beginning first, and answers when all are done.
+    async fn all<S, E>(
+        &mut self,
+        beginning: Vec<Line>,
+        file: &mut File<S>,
+        progress: &(impl Fn(ImportCounts) + Sync),
+    ) -> Result<Batch, Failure>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
+        for line in beginning {
+            self.take(line).await?;
+        }
+        loop {
+            match file.next().await {
+                Some(Ok(line)) => {
+                    if self.take(line).await? {
+                        progress(self.counts);
+                    }
+                }
+                Some(Err(broken)) => {
+                    // What arrived whole is imported and counted; the rest comes with a repeat.
+                    self.finish().await?;
+                    return Err(broken);
+                }
+                None => return self.finish().await,
+            }
+        }
+    }
+
+    /// Takes one line in; `true` when that filled a window, and the one before was imported.
+    async fn take(&mut self, line: Line) -> Result<bool, Failure> {
+        self.counts.lines += 1;
+        match self.parser.read(&line) {
+            Ok(record) => self.good.push((line, record)),
+            Err((word, detail)) => self.reject(&line, word, detail),
+        }
+        if self.good.len() < WINDOW && self.rejected.len() < GROUP {
+            return Ok(false);
+        }
+        self.flush().await?;
+        Ok(true)
+    }
 
     fn reject(&mut self, line: &Line, word: &str, detail: String) {
         self.counts.rejected += 1;
-        self.rejected.push(RejectedLine {
-            line: line.number,
-            text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
-            word: word.to_owned(),
-            detail,
-        });
+        self.rejected.push(rejected_line(line, word, detail));
     }
 
     /// Sends this window to be written, once the one before has been: a later line of the same
@@ -238,21 +277,28 @@ impl Import<'_> {
             self.settle().await?;
             self.send().await?;
         }
-        let rejected = std::mem::take(&mut self.rejected);
-        if !rejected.is_empty() {
-            let (hot, at) = (&self.engine.hot, self.engine.now());
-            hot.keep_rejected(&self.campaign, &self.batch, rejected, at).await?;
+        self.keep_rejected().await
+    }
+
+    /// Keeps the rejected lines for the report, a group in each transaction: one with a window of
+    /// them would make other writers wait.
+    async fn keep_rejected(&mut self) -> Result<(), Failure> {
+        let (hot, at) = (&self.engine.hot, self.engine.now());
+        while !self.rejected.is_empty() {
+            let rest = self.rejected.split_off(self.rejected.len().min(GROUP));
+            let group = std::mem::replace(&mut self.rejected, rest);
+            hot.keep_rejected(&self.campaign, &self.batch, group, at).await?;
         }
         Ok(())
     }
 
     async fn send(&mut self) -> Result<(), Failure> {
+        if self.good.iter().any(|(_, line)| line.code.is_long()) {
+            self.engine.hot.announce_long_codes().await?;
+        }
         let mut good = std::mem::take(&mut self.good);
         if good.is_empty() {
             return Ok(());
-        }
-        if good.iter().any(|(_, line)| line.code.is_long()) {
-            self.engine.hot.announce_long_codes().await?;
         }
         // Lines of one code stay in the order of the file.
         good.sort_by(|(_, one), (_, other)| one.code.cmp(&other.code));
@@ -264,14 +310,16 @@ impl Import<'_> {
             batch: self.batch.clone(),
             run: self.run.clone(),
         };
-        self.sent = Some(Sent { lines, outcomes: tokio::spawn(window.write(records)) });
+        self.sent = Some(Sent { lines, written: tokio::spawn(window.write(records)) });
         Ok(())
     }
 
-    /// Waits for the window that is being written, and counts how its lines ended.
+    /// Waits for the window that is being written, and counts how its lines ended: also of one
+    /// that failed, whose first groups are committed.
     async fn settle(&mut self) -> Result<(), Failure> {
-        let Some(Sent { lines, outcomes }) = self.sent.take() else { return Ok(()) };
-        let outcomes = outcomes.await.map_err(|panic| HotError::Unavailable(Box::new(panic)))??;
+        let Some(Sent { lines, written }) = self.sent.take() else { return Ok(()) };
+        let written = written.await;
+        let Written { outcomes, failed } = written.map_err(|it| HotError::Unknown(Box::new(it)))?;
         for (line, outcome) in lines.iter().zip(outcomes) {
             match outcome {
                 ImportOutcome::Imported => self.counts.imported += 1,
@@ -282,10 +330,14 @@ impl Import<'_> {
                 }
             }
         }
-        Ok(())
+        match failed {
+            Some(error) => Err(error.into()),
+            None if self.is_over => Ok(()),
+            None => self.count().await,
+        }
     }
 
-    async fn finish(mut self) -> Result<Batch, Failure> {
+    async fn finish(&mut self) -> Result<Batch, Failure> {
         self.is_over = true;
         self.flush().await?;
         self.settle().await?;
@@ -297,6 +349,15 @@ impl Import<'_> {
     }
 }
 
+fn rejected_line(line: &Line, word: &str, detail: String) -> RejectedLine {
+    RejectedLine {
+        line: line.number,
+        text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
+        word: word.to_owned(),
+        detail,
+    }
+}
+
 fn taken() -> String {
     "the code stands already, with other dates or in another campaign".to_owned()
 }
@@ -305,60 +366,5 @@ fn refused(refusal: Refusal) -> String {
     format!("{refusal}: the line contradicts what has happened to the coupon")
 }
 
-/// A stream whose first kilobyte has been looked at.
-struct Sniffed<S> {
-    head: Option<Bytes>,
-    rest: S,
-}
-
-impl<S, E> Sniffed<S>
-where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
-{
-    async fn of(mut stream: S) -> Result<Sniffed<S>, Failure> {
-        let mut head = Vec::new();
-        while head.len() < SNIFF_LEN {
-            match stream.next().await {
-                Some(Ok(chunk)) => head.extend_from_slice(&chunk),
-                Some(Err(error)) => return Err(Failure::BrokenOff(error.to_string())),
-                None => break,
-            }
-        }
-        sniff(&head[..head.len().min(SNIFF_LEN)])
-            .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
-        Ok(Sniffed { head: Some(head.into()), rest: stream })
-    }
-
-    async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
-        if let Some(head) = self.head.take() {
-            return Some(Ok(head));
-        }
-        let chunk = self.rest.next().await?;
-        Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
-    }
-
-    /// The header, and the first line if it is a coupon already; `None` for an empty file.
-    async fn header(
-        &mut self,
-        lines: &mut Lines,
-    ) -> Result<Option<(Header, Option<Line>)>, Failure> {
-        let line = loop {
-            if let Some(line) = lines.next_line() {
-                break line;
-            }
-            match self.next().await {
-                Some(chunk) => lines.push(&chunk?),
-                None => match lines.finish() {
-                    Some(line) => break line,
-                    None => return Ok(None),
-                },
-            }
-        };
-        let bad = |error: record::BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
-        match Header::read(line.shown()).map_err(bad)? {
-            HeaderOrFirst::Header(header) => Ok(Some((header, None))),
-            HeaderOrFirst::First(header) => Ok(Some((header, Some(line)))),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

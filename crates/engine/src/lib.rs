@@ -12,6 +12,7 @@ mod campaigns;
 mod clock;
 mod coupons;
 pub mod csv;
+mod events;
 mod export;
 mod failure;
 mod history;
@@ -46,6 +47,7 @@ pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,
 };
+pub use events::EventView;
 pub use export::CodesAsk;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use history::{

@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use coupon::code::CodeText;
 use coupon::ids::BatchId;
-use engine::import::{ImportAsk, record};
-use engine::{Caller, CodesAsk, Failure, RejectedLine};
+use engine::import::columns::ColumnMap;
+use engine::import::encoding::Encoding;
+use engine::import::{FileFormat, ImportAsk, TEMPLATE, record};
+use engine::{Caller, CodesAsk, Done, Failure, RejectedLine};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -21,12 +23,12 @@ use crate::bodies::{BatchChanges, NewBatch, Reading};
 use crate::extract::{BatchInPath, CampaignInPath, Json, Params, Who, is_type};
 use crate::handlers::lists::{Page, named_page};
 use crate::problem::{Code, Problem};
-use crate::views::{BatchBody, List};
+use crate::views::{BatchBody, BatchOrDryRun, DryRunBody, List};
 
 /// Longest pause between two pieces of an imported file.
 pub const IMPORT_IDLE: Duration = Duration::from_secs(30);
 
-/// The name of an imported batch.
+/// How a file is imported. All of these are for `text/csv`.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -34,6 +36,17 @@ pub(crate) struct ImportParams {
     /// With `text/csv`: the batch to import into; made by us where it is left out. In JSON it
     /// stands in the body.
     batch_id: Option<String>,
+    /// Which column of the file is which, by the name in its header or by its number from 1:
+    /// `code:쿠폰번호,expires_at:만료일` or `code:1,expires_at:3`. Columns that are not mapped are
+    /// skipped; without this parameter an unknown column refuses the file.
+    #[param(example = "code:1,expires_at:3")]
+    columns: Option<String>,
+    /// The encoding of the file: `utf-8`, `cp949`, `utf-16le`, `shift_jis` or another name of the
+    /// Encoding Standard. Without it UTF-8, CP949 (EUC-KR) and UTF-16 are recognised.
+    #[param(example = "cp949")]
+    encoding: Option<String>,
+    /// `true`: reads the file, answers what an import would do, and writes nothing.
+    dry_run: Option<bool>,
 }
 
 /// Mint or import a batch
@@ -43,8 +56,12 @@ pub(crate) struct ImportParams {
 /// every line is done: `imported`, `already_there` and `rejected` add up to `lines`. Sent again
 /// after a broken connection it finishes the rest; the same file twice changes nothing. Columns
 /// by header, in any order: `code`; optional `valid_from`, `expires_at`, `state`, `user_id`,
-/// `issued_at`, `redeemed_at`, `order_ref`; without a header: code, valid_from, expires_at.
-/// For an admin.
+/// `issued_at`, `redeemed_at`, `order_ref`, or what other systems call them, in English or Korean;
+/// without a header: code, valid_from, expires_at. If the first line is neither a header of known
+/// columns nor a coupon, the answer is 422 and nothing is imported; `columns` maps other names. The
+/// cells stand between commas, semicolons or tabs. With `dry_run=true` nothing is written, and the
+/// answer is an ImportDryRun. If the store fails in the middle, `detail` says how many lines are in;
+/// send the same file again. For an admin.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
     params(("campaign_id" = String, Path), ImportParams),
@@ -54,7 +71,8 @@ pub(crate) struct ImportParams {
     )),
     responses(
         (status = 201, body = BatchBody, description = "Made"),
-        (status = 200, body = BatchBody, description = "Made before, or imported into again"),
+        (status = 200, body = BatchOrDryRun,
+            description = "Made before, or imported into again; or what a dry run found"),
     )
 )]
 pub(crate) async fn create_batch(
@@ -63,26 +81,74 @@ pub(crate) async fn create_batch(
     CampaignInPath(campaign): CampaignInPath,
     Params(params): Params<ImportParams>,
     request: Request,
-) -> Result<Made<BatchBody>, Problem> {
-    let mut reading = Reading::default();
-    let batch = reading.may::<BatchId>("batch_id", params.batch_id.as_deref());
-    let batch = reading.done(Some(batch))?;
+) -> Result<Made<BatchOrDryRun>, Problem> {
+    let is_dry_run = params.dry_run.unwrap_or(false);
+    let given = params.given();
+    let (batch, format) = params.read()?;
     if is_type(request.headers(), "application/json") {
-        if batch.is_some() {
-            let fault = engine::Fault::new("batch_id", "stands in the body of a JSON request");
-            return Err(Problem::invalid(vec![fault]));
+        if !given.is_empty() {
+            let fault = |name: &str| engine::Fault::new(name, "is for text/csv: leave it out");
+            let faults = given.into_iter().map(|name| match name {
+                "batch_id" => engine::Fault::new(name, "stands in the body of a JSON request"),
+                _ => fault(name),
+            });
+            return Err(Problem::invalid(faults.collect()));
         }
         let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
         let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await?;
-        return Ok(Made(done.map(|batch| BatchBody::from(&batch))));
+        return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
     if !is_type(request.headers(), "text/csv") {
         let detail = "send application/json to mint, or text/csv to import";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let ask = ImportAsk { campaign, batch };
-    let done = app.engine.import(&caller, ask, arriving(request.into_body()), |_| {}).await?;
-    Ok(Made(done.map(|batch| BatchBody::from(&batch))))
+    let ask = ImportAsk { campaign, batch, format };
+    let file = arriving(request.into_body());
+    if is_dry_run {
+        let found = app.engine.dry_run_import(&caller, ask, file).await?;
+        return Ok(Made(Done::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
+    }
+    let done = app.engine.import(&caller, ask, file, |_| {}).await?;
+    Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))))
+}
+
+impl ImportParams {
+    /// The names of those that were given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("batch_id", self.batch_id.is_some()),
+            ("columns", self.columns.is_some()),
+            ("encoding", self.encoding.is_some()),
+            ("dry_run", self.dry_run.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+
+    fn read(&self) -> Result<(Option<BatchId>, FileFormat), Problem> {
+        let mut reading = Reading::default();
+        let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
+        let format = FileFormat {
+            columns: reading.may::<ColumnMap>("columns", self.columns.as_deref()),
+            encoding: reading.may::<Encoding>("encoding", self.encoding.as_deref()),
+        };
+        reading.done(Some((batch, format)))
+    }
+}
+
+/// Download a template of an import
+///
+/// A CSV file with every column and one row of each state. The codes of its rows are none, so that
+/// a row that was left in is rejected. For anyone with a token.
+#[utoipa::path(
+    get, path = "/v1/import-template.csv", tag = "batches",
+    responses((status = 200, body = String, content_type = "text/csv",
+        description = "The template", example = "code,valid_from,expires_at\n"))
+)]
+pub(crate) async fn import_template(Who(_): Who) -> Response {
+    let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
+    let mut response = csv(once(async { Ok(TEMPLATE.to_owned()) }).boxed());
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    response
 }
 
 /// The body piece by piece; a client that falls silent is cut off.

@@ -3,6 +3,7 @@
 mod accounts;
 mod bad_input;
 pub(crate) mod contract;
+mod events;
 mod guesser;
 mod handout;
 mod history;

@@ -72,6 +72,10 @@ const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paus
     per_user_limit cancel_days extend_days metadata created_at counted_at";
 const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
     created_at";
+const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header columns lines new \
+    known unchecked rejected rejected_lines parsed_lines";
+const PARSED: &str = "line code valid_from expires_at expires_on state user_id issued_at \
+    redeemed_at order_ref";
 const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";
 const LIST: &str = "data next_cursor";
 
@@ -81,11 +85,21 @@ enum Shape {
     /// The fields, or null.
     Maybe(&'static Shape),
     Each(&'static Shape),
+    /// The first shape where the answer has this field, else the second.
+    With(&'static str, &'static Shape, &'static Shape),
     /// Not JSON of ours: CSV, or the figures of health.
     Other,
 }
 
-use Shape::{Each, Fields, Maybe, Other};
+use Shape::{Each, Fields, Maybe, Other, With};
+
+const DRY_RUN_SHAPE: Shape = Fields(
+    DRY_RUN,
+    &[
+        ("rejected_lines", Each(&Fields("line text reason detail", &[]))),
+        ("parsed_lines", Each(&Fields(PARSED, &[]))),
+    ],
+);
 
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
@@ -120,11 +134,12 @@ const SHAPES: &[(&str, Shape)] = &[
     ("read_campaign", CAMPAIGN_SHAPE),
     ("change_campaign", CAMPAIGN_SHAPE),
     ("issue", COUPON_SHAPE),
-    ("create_batch", Fields(BATCH, &[])),
+    ("create_batch", With("dry_run", &DRY_RUN_SHAPE, &Fields(BATCH, &[]))),
     ("list_batches", Fields(LIST, &[("data", Each(&Fields(BATCH, &[])))])),
     ("read_batch", Fields(BATCH, &[])),
     ("change_batch", Fields(BATCH, &[])),
     ("list_codes", Other),
+    ("import_template", Other),
     ("create_user", Fields("user_id token expires_at", &[])),
     ("create_session", Fields("user_id token expires_at", &[])),
     ("delete_user", Other),
@@ -208,6 +223,10 @@ fn fits(shape: &Shape, found: &Value, context: &str) {
             for (field, shape) in *inside {
                 fits(shape, &found[*field], context);
             }
+        }
+        With(field, with, without) => {
+            let shape = if found.get(field).is_some() { with } else { without };
+            fits(shape, found, context);
         }
         Maybe(shape) if !found.is_null() => fits(shape, found, context),
         Each(shape) => {

@@ -190,16 +190,12 @@ async fn a_line_that_contradicts_what_happened_here() {
 #[tokio::test]
 async fn files_of_another_kind() {
     let service = stocked().await;
-    let utf16: Vec<u8> = "code\nAAAA\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let mut marked = vec![0xff, 0xfe];
-    marked.extend(&utf16);
-    let cases: [(&str, Vec<u8>, &str); 10] = [
+    let cases: [(&str, Vec<u8>, &str); 9] = [
         ("xlsx", b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml xl/workbook.xml".into(), "CSV"),
         ("xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".into(), "CSV"),
         ("zip", b"PK\x03\x04\x14\x00codes.csv".into(), "CSV"),
         ("gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00".into(), "CSV"),
-        ("UTF-16 with a mark", marked, "UTF-8"),
-        ("UTF-16 without", utf16, "UTF-8"),
+        ("zero bytes", b"code\0\0\0\0ABCD\n".into(), "UTF-8"),
         ("PDF", b"%PDF-1.7\n".into(), "CSV"),
         ("Parquet", b"PAR1\x15\x04\x15".into(), "CSV"),
         ("JSON", b"{\"code\": \"AAAA\"}\n".into(), "CSV"),
@@ -378,4 +374,210 @@ async fn many_rejected_lines() {
     let forgotten = service.engine.forget_rejected_lines(kept).await.expect("forgets");
     assert_eq!((kept, forgotten), (30, 2_500));
     assert_eq!(rejects(&service, "b").await.len(), 0);
+}
+
+/// What answers a file that is sent to `batches` with these parameters.
+async fn sent(service: &Service, query: &str, file: impl Into<Body>) -> Answer {
+    let target = format!("/v1/campaigns/c/batches?{query}");
+    service.send(Admin, Asked::new("POST", &target).csv(file)).await
+}
+
+#[tokio::test]
+async fn a_first_line_that_is_neither_a_header_nor_a_coupon() {
+    let service = stocked().await;
+    let cases = [
+        (
+            "a header that nobody knows",
+            "번호,날짜\nAAAA1,20271231\n",
+            "neither a coupon nor a header",
+        ),
+        ("nearly known", "쿠폰번로,만료일\nAAAA1,20271231\n", "쿠폰번호 (code)"),
+        ("nearly known in English", "cuopon_code,expiry\nAAAA1,20271231\n", "couponcode (code)"),
+        ("no date", "AAAA1,31.12.2027\nAAAA2,20271231\n", "no date for valid_from"),
+        ("twice", "쿠폰번호,만료일,유효기간\nAAAA1,20271231,20271231\n", "both mean expires_at"),
+        ("below blank lines", "\n\n번호,날짜\nAAAA1,20271231\n", "neither a coupon nor a header"),
+    ];
+    for (name, file, hint) in cases {
+        let answer = service.import("c", "b", file).await;
+        answer.is("422 UNPROCESSABLE", name);
+        let detail = answer.string("detail");
+        for part in [hint, "code, valid_from, expires_at, state", "columns=code:1"] {
+            assert!(detail.contains(part), "{name}: {detail}");
+        }
+    }
+    let target = "/v1/campaigns/c/batches/b";
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of them");
+    service.get(Admin, "/v1/coupons/AAAA1").await.is("404 NOT_FOUND", "and no coupon");
+}
+
+#[tokio::test]
+async fn headers_of_other_systems() {
+    let service = stocked().await;
+    let korean = "쿠폰번호,만료일\nAAAA1,20271130\n";
+    let cp949: Vec<u8> =
+        b"\xC4\xED\xC6\xF9\xB9\xF8\xC8\xA3,\xB8\xB8\xB7\xE1\xC0\xCF\r\nAAAA2,20271130\r\n".into();
+    let utf16 = korean.replace("AAAA1", "AAAA3");
+    let utf16: Vec<u8> = utf16.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [b"\xFF\xFE", &utf16.clone()[..]].concat();
+    let mapped = "columns=code:1,expires_at:3";
+    let named = "columns=code:nr,expires_at:bis";
+    let cases: [(&str, &str, Vec<u8>, &str); 10] = [
+        ("Korean", "", korean.into(), "AAAA1"),
+        ("CP949", "", cp949.clone(), "AAAA2"),
+        ("CP949 by name", "encoding=euc-kr", cp949, "AAAA2"),
+        ("UTF-16", "", utf16, "AAAA3"),
+        ("UTF-16 with a mark", "encoding=utf-16", marked, "AAAA3"),
+        ("semicolons", "", "coupon code;valid until\nAAAA4;2027-11-30\n".into(), "AAAA4"),
+        ("tabs", "", "couponNumber\tcustomerId\texpiredAt\nAAAA5\t\t2027-11-30\n".into(), "AAAA5"),
+        ("by number", mapped, "번호,이름,날짜\nAAAA6,Kim,20271130\n".into(), "AAAA6"),
+        ("by number, no header", mapped, "AAAA7,Kim,20271130\n".into(), "AAAA7"),
+        ("by name", named, "id,bis,nr\n1,20271130,AAAA8\n".into(), "AAAA8"),
+    ];
+    for (nth, (name, query, file, code)) in cases.into_iter().enumerate() {
+        let answer = sent(&service, &format!("batch_id=b{nth}&{query}"), file).await;
+        let [lines, _, _, rejected] = counts(answer.is("201", name));
+        assert_eq!((lines, rejected), (1, 0), "{name}: {}", answer.text);
+        let coupon = service.coupon(code).await;
+        assert_eq!(coupon["expires_on"], "2027-11-30", "{name}: {coupon}");
+        assert_eq!(coupon["valid_from"], "2026-11-20T12:00:00.000Z", "{name}: the campaign's");
+    }
+    let bad = [
+        ("columns=code:4", "422 UNPROCESSABLE"),
+        ("columns=code:nr", "422 UNPROCESSABLE"),
+        ("columns=colour:1", "400 INVALID"),
+        ("columns=expires_at:1", "400 INVALID"),
+        ("columns=", "400 INVALID"),
+        ("encoding=klingon", "400 INVALID"),
+        ("dry_run=maybe", "400 INVALID"),
+    ];
+    for (query, want) in bad {
+        sent(&service, query, "code,expires_at\nAAAA9,20271130\n").await.is(want, query);
+    }
+    let target = "/v1/campaigns/c/batches?dry_run=true&columns=code:1";
+    let mint = service.post(Admin, target, json!({"count": 1})).await;
+    assert_eq!(mint.is("400 INVALID", "to mint").fields(), ["columns", "dry_run"]);
+}
+
+/// The file of a system that couponry replaces: no header, 19 characters, two dates.
+#[tokio::test]
+async fn the_file_of_the_system_before_goes_in_unchanged() {
+    let service = stocked().await;
+    let file = "AB12CD34EF56GH78IJ9,20261101,20271130\nZZ12CD34EF56GH78IJ9, 20261101, 20271130\n";
+    let answer = service.import("c", "b", file).await;
+    assert_eq!(counts(answer.is("201", "import")), [2, 2, 0, 0]);
+    let coupon = service.coupon("ZZ12CD34EF56GH78IJ9").await;
+    let dates = [&coupon["valid_from"], &coupon["expires_on"]];
+    assert_eq!(dates, [&json!("2026-11-01T00:00:00.000Z"), &json!("2027-11-30")]);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing() {
+    let service = stocked().await;
+    service.campaign("d", json!({})).await;
+    service.import("d", "b", "code\nELSEWHERE\n").await.is("201", "elsewhere");
+    service.import("c", "old", "code\nHERE1\n").await.is("201", "here");
+    let bad: String = (0..120).map(|nth| format!("BAD!{nth},\n")).collect();
+    let file = format!(
+        "쿠폰번호;만료일;회원ID;상태\nNEW1;2027-11-30;ann;issued\nHERE1;;;\nNEW1;2027-11-30;;\n\
+         ELSEWHERE;;;\n{}",
+        bad.replace(',', ";;;")
+    );
+    let answer = sent(&service, "dry_run=true&batch_id=b", file).await;
+    let found = &answer.is("200", "dry run").json;
+    let counts = ["lines", "new", "known", "unchecked", "rejected"].map(|it| found[it].clone());
+    assert_eq!(counts, [json!(124), json!(1), json!(2), json!(0), json!(121)], "{}", answer.text);
+    assert_eq!(found["columns"], json!(["code", "expires_at", "user_id", "state"]));
+    let read = ["dry_run", "encoding", "separator", "header"].map(|it| found[it].clone());
+    let header = json!("쿠폰번호;만료일;회원ID;상태");
+    assert_eq!(read, [json!(true), json!("UTF-8"), json!(";"), header]);
+    let rejected = found["rejected_lines"].as_array().expect("lines");
+    assert_eq!(rejected.len(), 100, "the first hundred");
+    assert_eq!((&rejected[0]["line"], &rejected[0]["reason"]), (&json!(5), &json!("CODE_TAKEN")));
+    assert_eq!((&rejected[1]["line"], &rejected[1]["reason"]), (&json!(6), &json!("BAD_CODE")));
+    let parsed = found["parsed_lines"].as_array().expect("lines");
+    assert_eq!(parsed.len(), 4);
+    let first = ["line", "code", "expires_on", "state", "user_id"].map(|it| parsed[0][it].clone());
+    let want = [json!(2), json!("NEW1"), json!("2027-11-30"), json!("issued"), json!("ann")];
+    assert_eq!(first, want);
+    let target = "/v1/campaigns/c/batches/b";
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of it");
+    service.get(Admin, "/v1/coupons/NEW1").await.is("404 NOT_FOUND", "and no coupon");
+    let refused = sent(&service, "dry_run=true", "번호,날짜\nAAAA1,20271231\n").await;
+    refused.is("422 UNPROCESSABLE", "as an import");
+    let asked = Asked::new("POST", "/v1/campaigns/c/batches?dry_run=true").csv("code\nA1B2\n");
+    service.send(Shop, asked).await.is("403 FORBIDDEN", "for an admin");
+}
+
+/// A long file is looked up in part, so that a dry run costs as many reads at most.
+#[tokio::test]
+async fn a_dry_run_looks_up_so_many() {
+    let service = stocked().await;
+    let lines = engine::import::DRY_RUN_LOOKUPS_MAX + 7;
+    let file: String = (0..lines).map(|nth| format!("LONG{nth:06}\n")).collect();
+    let before = service.engine.gauge().reads;
+    let answer = sent(&service, "dry_run=true", format!("code\n{file}LONG000000\n")).await;
+    let found = &answer.is("200", "dry run").json;
+    let counts = ["new", "known", "unchecked"].map(|it| found[it].as_u64().unwrap_or(0));
+    assert_eq!(counts, [lines as u64 - 7, 1, 7], "{}", answer.text);
+    let reads = service.engine.gauge().reads - before;
+    assert!(reads <= lines as u64 + 100, "{reads} reads");
+}
+
+#[tokio::test]
+async fn the_template() {
+    let service = stocked().await;
+    let answer = service.get(Shop, "/v1/import-template.csv").await;
+    assert_eq!(
+        answer.is("200", "for a shop").header("content-type"),
+        Some("text/csv; charset=utf-8")
+    );
+    service
+        .get(crate::service::Nobody, "/v1/import-template.csv")
+        .await
+        .is("401 UNAUTHENTICATED", "");
+    let import = service.import("c", "b", &answer.text).await;
+    assert_eq!(counts(import.is("201", "as it is")), [4, 0, 0, 4], "its rows are no coupons");
+    let edited = answer.text.replace("EXAMPLE_", "MINE");
+    let import = service.import("c", "b", &edited).await;
+    assert_eq!(counts(import.is("200", "with codes")), [4, 4, 0, 0], "{}", import.text);
+}
+
+/// A disk that goes away in the middle: the answer says what is in, the batch counts it as soon as
+/// the disk is back, and the same file again brings the rest.
+#[tokio::test]
+async fn an_import_that_meets_a_full_disk() {
+    const LINES: usize = 10_000;
+    let service = stocked().await;
+    let file: String = (0..LINES).map(|nth| format!("FULL{nth:05}\n")).collect();
+    let file = format!("code\n{file}");
+    let away = service.folder().with_extension("away");
+    let first = "FULL00000".parse().expect("a code");
+    let admin =
+        engine::Caller { role: engine::Role::Admin, subject: "root".parse().expect("a name") };
+    let breaks = async {
+        while service.engine.coupon(&admin, &first, None).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        std::fs::rename(service.folder(), &away).expect("gone");
+    };
+    let (stopped, ()) = tokio::join!(service.import("c", "b", &file), breaks);
+    let (detail, word) = (stopped.string("detail"), stopped.word());
+    std::fs::rename(&away, service.folder()).expect("back again");
+    assert_eq!(word, "503 STORE_FULL", "{detail}");
+    let imported = detail.split("stopped: ").nth(1).and_then(|it| it.split(' ').next());
+    let imported: u64 = imported.and_then(|it| it.parse().ok()).unwrap_or(0);
+    assert!(0 < imported && imported < LINES as u64, "{detail}");
+    assert!(detail.contains("send the same file again into batch b"), "{detail}");
+    let batch = async || service.get(Admin, "/v1/campaigns/c/batches/b").await;
+    let counted = async {
+        while batch().await.json["lines"] != json!(imported) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let counted = tokio::time::timeout(std::time::Duration::from_secs(60), counted).await;
+    assert!(counted.is_ok(), "the batch says {}", batch().await.text);
+    assert_eq!(counts(&batch().await)[1] as u64, imported);
+    let again = service.import("c", "b", &file).await;
+    let rest = LINES as i64 - imported as i64;
+    assert_eq!(counts(again.is("200", "again")), [LINES as i64, rest, imported as i64, 0]);
 }

@@ -4,6 +4,7 @@
 //! one line, its length and its encoding too, is that line's fault, and the lines after it are
 //! read as if it were not there. Absent on purpose: files, sockets, and what a line means.
 
+use super::encoding::Encoding;
 use super::record::RowError;
 
 /// Longest line, in bytes without its line end. All columns at their limits make about 400, so
@@ -18,10 +19,12 @@ pub const LONG_LINE_SHOWN_MAX: usize = 200;
 /// a byte-order mark has its zero bytes everywhere.
 pub const SNIFF_LEN: usize = 1_024;
 
-const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// Longest byte-order mark, in bytes: that of UTF-8.
+const MARK_LEN_MAX: usize = 3;
 
-/// What is kept of a line before its end is seen: with mark and `\r` a line at the limit fits.
-const RAW_LEN_MAX: usize = LINE_LEN_MAX + BOM.len() + 1;
+/// What is kept of a line before its end is seen: with a mark and a `\r` of two bytes a line at the
+/// limit fits.
+const RAW_LEN_MAX: usize = LINE_LEN_MAX + MARK_LEN_MAX + 2;
 
 const _: () = assert!(LONG_LINE_SHOWN_MAX <= LINE_LEN_MAX);
 
@@ -40,11 +43,11 @@ pub enum NotCsv {
     /// A gzip stream.
     #[error("this is gzip; unpack it and send the CSV that is in it")]
     Gzip,
-    /// UTF-16 by its byte-order mark.
-    #[error("this is UTF-16 text; save it as CSV UTF-8 and send that")]
-    Utf16,
-    /// Zero bytes: UTF-16 without a mark, or no text.
-    #[error("this has zero bytes in it, as UTF-16 or a binary file has; save it as CSV UTF-8")]
+    /// Zero bytes: no text, or text in an encoding that is not recognised.
+    #[error(
+        "this has zero bytes in it, as a binary file has; save it as CSV UTF-8, or name its \
+         encoding if it is UTF-16"
+    )]
     ZeroBytes,
     /// A PDF document.
     #[error("this is a PDF document; export the codes as CSV UTF-8 and send that")]
@@ -63,20 +66,32 @@ pub enum NotCsv {
     OldMac,
 }
 
-/// Whether a file that begins with `head` can be a CSV. Only the first [`SNIFF_LEN`] bytes count.
+/// The encoding of a file that begins with `head`, if it can be a CSV: `named`, or the one that is
+/// detected. Only the first [`SNIFF_LEN`] bytes count.
 ///
 /// # Errors
 /// [`NotCsv`] for what is plainly something else. No code that could be imported is mistaken for
 /// a signature: a file may begin with the coupon `PK1234` or `PAR12345`.
-pub fn sniff(head: &[u8]) -> Result<(), NotCsv> {
+pub fn sniff(head: &[u8], named: Option<Encoding>) -> Result<Encoding, NotCsv> {
     let head = &head[..head.len().min(SNIFF_LEN)];
-    match kind(head) {
+    if let Some(other) = binary_kind(head) {
+        return Err(other);
+    }
+    let encoding = match named {
+        Some(encoding) => encoding.named(head),
+        None => Encoding::detected(head),
+    };
+    let text = encoding.shown(head.strip_prefix(encoding.mark()).unwrap_or(head));
+    if text.contains('\0') {
+        return Err(NotCsv::ZeroBytes);
+    }
+    match text_kind(text.as_bytes()) {
         Some(other) => Err(other),
-        None => Ok(()),
+        None => Ok(encoding),
     }
 }
 
-fn kind(head: &[u8]) -> Option<NotCsv> {
+fn binary_kind(head: &[u8]) -> Option<NotCsv> {
     let begins = |signature: &[u8]| head.starts_with(signature);
     if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") || begins(b"PK\x07\x08") {
         return Some(if is_workbook(head) { NotCsv::Workbook } else { NotCsv::Zip });
@@ -87,19 +102,10 @@ fn kind(head: &[u8]) -> Option<NotCsv> {
     if begins(b"\x1F\x8B") {
         return Some(NotCsv::Gzip);
     }
-    if begins(b"\xFF\xFE") || begins(b"\xFE\xFF") {
-        return Some(NotCsv::Utf16);
-    }
     if begins(b"PAR1") && head.iter().any(|b| b.is_ascii_control() && !b.is_ascii_whitespace()) {
         return Some(NotCsv::Parquet);
     }
-    if begins(b"%PDF") {
-        return Some(NotCsv::Pdf);
-    }
-    if head.contains(&0) {
-        return Some(NotCsv::ZeroBytes);
-    }
-    text_kind(head)
+    begins(b"%PDF").then_some(NotCsv::Pdf)
 }
 
 /// An xlsx names one of these in its first entries.
@@ -109,7 +115,7 @@ fn is_workbook(head: &[u8]) -> bool {
 }
 
 fn text_kind(head: &[u8]) -> Option<NotCsv> {
-    match head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start().first() {
+    match head.trim_ascii_start().first() {
         Some(b'{' | b'[') => return Some(NotCsv::Json),
         Some(b'<') => return Some(NotCsv::Html),
         Some(_) | None => {}
@@ -130,7 +136,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Text(String),
-    NotUtf8 { shown: String, at: usize },
+    Undecoded { shown: String, error: RowError },
     TooLong { shown: String },
 }
 
@@ -138,22 +144,22 @@ impl Line {
     /// The text of the line, without its line end.
     ///
     /// # Errors
-    /// [`RowError::TooLong`], or else [`RowError::NotUtf8`].
+    /// [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::Encoding`].
     pub fn text(&self) -> Result<&str, RowError> {
         match &self.content {
             Content::Text(text) => Ok(text),
-            Content::NotUtf8 { at, .. } => Err(RowError::NotUtf8 { at: *at }),
+            Content::Undecoded { error, .. } => Err(error.clone()),
             Content::TooLong { .. } => Err(RowError::TooLong),
         }
     }
 
-    /// The line as a report can show it: what is not UTF-8 as U+FFFD, and of an over-long line
+    /// The line as a report can show it: what does not decode as U+FFFD, and of an over-long line
     /// the first [`LONG_LINE_SHOWN_MAX`] bytes.
     pub fn shown(&self) -> &str {
         match &self.content {
-            Content::Text(shown) | Content::NotUtf8 { shown, .. } | Content::TooLong { shown } => {
-                shown
-            }
+            Content::Text(shown)
+            | Content::Undecoded { shown, .. }
+            | Content::TooLong { shown } => shown,
         }
     }
 }
@@ -161,11 +167,13 @@ impl Line {
 /// Splits bytes that arrive in chunks of any size into lines; where the chunks end makes no
 /// difference.
 ///
-/// Lines end with `\n` or `\r\n`; a byte-order mark at the start is dropped. Keeps the chunks
-/// that were pushed since [`Lines::next_line`] last answered `None`, and at most one started line
-/// of [`LINE_LEN_MAX`].
-#[derive(Debug, Default)]
+/// Lines end with `\n` or `\r\n`; a byte-order mark at the start is dropped. Each line is decoded
+/// by itself, so that what does not decode is the fault of one line. Keeps the chunks that were
+/// pushed since [`Lines::next_line`] last answered `None`, and at most one started line of
+/// [`LINE_LEN_MAX`].
+#[derive(Debug)]
 pub struct Lines {
+    encoding: Encoding,
     waiting: Vec<u8>,
     /// How much of `waiting` has been read.
     read: usize,
@@ -173,10 +181,21 @@ pub struct Lines {
     taken: u64,
 }
 
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines::of(Encoding::UTF_8)
+    }
+}
+
 impl Lines {
-    /// A splitter at the start of a file.
+    /// A splitter at the start of a file in UTF-8.
     pub fn new() -> Lines {
         Lines::default()
+    }
+
+    /// A splitter at the start of a file.
+    pub fn of(encoding: Encoding) -> Lines {
+        Lines { encoding, waiting: Vec::new(), read: 0, started: Vec::new(), taken: 0 }
     }
 
     /// Takes the next bytes of the file.
@@ -189,15 +208,18 @@ impl Lines {
     /// The next line whose end has been pushed; `None` until there is one.
     pub fn next_line(&mut self) -> Option<Line> {
         let unread = &self.waiting[self.read..];
-        match unread.iter().position(|b| *b == b'\n') {
+        let (end, width) = line_end(unread, self.encoding);
+        match end {
             Some(len) => {
                 start(&mut self.started, &unread[..len]);
-                self.read += len + 1;
+                self.read += len + width;
                 Some(self.take())
             }
             None => {
-                start(&mut self.started, unread);
-                self.read = self.waiting.len();
+                // Half of a unit of two bytes waits for its other half.
+                let whole = unread.len() / width * width;
+                start(&mut self.started, &unread[..whole]);
+                self.read += whole;
                 None
             }
         }
@@ -210,19 +232,46 @@ impl Lines {
         if line.is_some() {
             return line;
         }
-        let only_mark = self.taken == 0 && self.started == BOM;
+        start(&mut self.started, &self.waiting[self.read..]);
+        self.read = self.waiting.len();
+        let only_mark = self.taken == 0 && self.started == self.encoding.mark();
         (!self.started.is_empty() && !only_mark).then(|| self.take())
     }
 
     fn take(&mut self) -> Line {
         let mut raw = std::mem::take(&mut self.started);
-        raw.pop_if(|last| *last == b'\r');
-        if self.taken == 0 && raw.starts_with(BOM) {
-            raw.drain(..BOM.len());
+        let carriage_return = unit(b'\r', self.encoding);
+        if raw.ends_with(carriage_return) {
+            raw.truncate(raw.len() - carriage_return.len());
+        }
+        if self.taken == 0 && raw.starts_with(self.encoding.mark()) {
+            raw.drain(..self.encoding.mark().len());
         }
         self.taken += 1;
-        Line { number: self.taken, content: content_of(raw) }
+        Line { number: self.taken, content: content_of(raw, self.encoding) }
     }
+}
+
+/// Where the first line end of `unread` begins, and how many bytes it has. In every encoding but
+/// UTF-16 the byte `\n` is never half of another character.
+fn line_end(unread: &[u8], encoding: Encoding) -> (Option<usize>, usize) {
+    if !encoding.is_utf16() {
+        return (unread.iter().position(|b| *b == b'\n'), 1);
+    }
+    let newline = unit(b'\n', encoding);
+    (unread.chunks_exact(2).position(|unit| unit == newline).map(|at| at * 2), 2)
+}
+
+/// A line-end character in an encoding.
+fn unit(ascii: u8, encoding: Encoding) -> &'static [u8] {
+    let [narrow, little, big]: [&[u8]; 3] = match ascii {
+        b'\r' => [b"\r", b"\r\0", b"\0\r"],
+        _ => [b"\n", b"\n\0", b"\0\n"],
+    };
+    if !encoding.is_utf16() {
+        return narrow;
+    }
+    if encoding == Encoding::UTF_16LE { little } else { big }
 }
 
 /// Adds to a started line. One byte past the limit is kept as the proof that it is over-long.
@@ -231,17 +280,26 @@ fn start(started: &mut Vec<u8>, bytes: &[u8]) {
     started.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
-fn content_of(raw: Vec<u8>) -> Content {
+fn content_of(raw: Vec<u8>, encoding: Encoding) -> Content {
     if raw.len() > LINE_LEN_MAX {
-        let mut shown = String::from_utf8_lossy(&raw).into_owned();
+        let mut shown = encoding.shown(&raw);
         shown.truncate(shown.floor_char_boundary(LONG_LINE_SHOWN_MAX));
         return Content::TooLong { shown };
     }
+    if encoding != Encoding::UTF_8 {
+        return match encoding.decoded(&raw) {
+            Some(text) => Content::Text(text),
+            None => Content::Undecoded {
+                shown: encoding.shown(&raw),
+                error: RowError::Encoding { encoding: encoding.name() },
+            },
+        };
+    }
     match String::from_utf8(raw) {
         Ok(text) => Content::Text(text),
-        Err(error) => Content::NotUtf8 {
-            at: error.utf8_error().valid_up_to(),
+        Err(error) => Content::Undecoded {
             shown: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            error: RowError::NotUtf8 { at: error.utf8_error().valid_up_to() },
         },
     }
 }
@@ -420,17 +478,18 @@ mod tests {
     fn what_is_no_csv() {
         let far_zero = [&[b'A'; SNIFF_LEN][..], b"\0"].concat();
         let near_zero = [&[b'A'; SNIFF_LEN - 1][..], b"\0"].concat();
-        let cases: [(&str, &[u8], Result<(), NotCsv>); 36] = [
-            ("nothing", b"", Ok(())),
-            ("a header", b"code,state\n", Ok(())),
-            ("a marked header", b"\xEF\xBB\xBFcode\r\n", Ok(())),
-            ("no line end", b"ABCD1234", Ok(())),
-            ("Latin-1 is for the lines to say", b"code\n\xE4\n", Ok(())),
-            ("a code like a zip", b"PK123456\n", Ok(())),
-            ("a code like Parquet", b"PAR1ABCD\r\n", Ok(())),
-            ("a code like Parquet, with a tab", b"PAR1ABCD\t\r\n", Ok(())),
-            ("a code like a PDF", b"PDF14567\n", Ok(())),
-            ("quoted", b"\"ABCD\"\n", Ok(())),
+        const UTF_8: Result<Encoding, NotCsv> = Ok(Encoding::UTF_8);
+        let cases: [(&str, &[u8], Result<Encoding, NotCsv>); 38] = [
+            ("nothing", b"", UTF_8),
+            ("a header", b"code,state\n", UTF_8),
+            ("a marked header", b"\xEF\xBB\xBFcode\r\n", UTF_8),
+            ("no line end", b"ABCD1234", UTF_8),
+            ("Latin-1 is for the lines to say", b"code\n\xE4\n", UTF_8),
+            ("a code like a zip", b"PK123456\n", UTF_8),
+            ("a code like Parquet", b"PAR1ABCD\r\n", UTF_8),
+            ("a code like Parquet, with a tab", b"PAR1ABCD\t\r\n", UTF_8),
+            ("a code like a PDF", b"PDF14567\n", UTF_8),
+            ("quoted", b"\"ABCD\"\n", UTF_8),
             ("xlsx", b"PK\x03\x04\x14\0[Content_Types].xml", Err(NotCsv::Workbook)),
             ("xlsx, other order", b"PK\x03\x04\x14\0xl/workbook.xml", Err(NotCsv::Workbook)),
             ("xlsx, relations first", b"PK\x03\x04\x14\0_rels/.rels", Err(NotCsv::Workbook)),
@@ -439,11 +498,13 @@ mod tests {
             ("a zip in parts", b"PK\x07\x08\0\0", Err(NotCsv::Zip)),
             ("xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Err(NotCsv::OldWorkbook)),
             ("gzip", b"\x1F\x8B\x08\0", Err(NotCsv::Gzip)),
-            ("UTF-16 LE", b"\xFF\xFEc\0o\0", Err(NotCsv::Utf16)),
-            ("UTF-16 BE", b"\xFE\xFF\0c\0o", Err(NotCsv::Utf16)),
-            ("UTF-16 without a mark", b"c\0o\0d\0e\0", Err(NotCsv::ZeroBytes)),
+            ("UTF-16 LE", b"\xFF\xFEc\0o\0", Ok(Encoding::UTF_16LE)),
+            ("UTF-16 BE", b"\xFE\xFF\0c\0o", Ok(Encoding::UTF_16BE)),
+            ("UTF-16 without a mark", b"c\0o\0d\0e\0", Ok(Encoding::UTF_16LE)),
+            ("JSON in UTF-16", b"\xFF\xFE[\0]\0", Err(NotCsv::Json)),
+            ("UTF-32", b"\xFF\xFE\0\0c\0\0\0", Err(NotCsv::ZeroBytes)),
             ("a zero byte at the limit", &near_zero, Err(NotCsv::ZeroBytes)),
-            ("a zero byte past it", &far_zero, Ok(())),
+            ("a zero byte past it", &far_zero, UTF_8),
             ("PDF", b"%PDF-1.7\n", Err(NotCsv::Pdf)),
             ("Parquet", b"PAR1\x15\x04\x15\x80", Err(NotCsv::Parquet)),
             ("a JSON object", b"{\"code\": 1}", Err(NotCsv::Json)),
@@ -452,14 +513,14 @@ mod tests {
             ("XML", b"<?xml version=\"1.0\"?>", Err(NotCsv::Html)),
             ("old Mac", b"code\rABCD1234\r", Err(NotCsv::OldMac)),
             ("old Mac, empty lines", b"code\r\r", Err(NotCsv::OldMac)),
-            ("a head cut between \\r and \\n", b"code\r", Ok(())),
-            ("Windows", b"code\r\nABCD1234\r\n", Ok(())),
-            ("twice converted", b"code\r\r\nABCD1234\r\r\n", Ok(())),
-            ("one stray carriage return", b"code\nAB\rCD\n", Ok(())),
-            ("blank", b" \n \n", Ok(())),
+            ("a head cut between \\r and \\n", b"code\r", UTF_8),
+            ("Windows", b"code\r\nABCD1234\r\n", UTF_8),
+            ("twice converted", b"code\r\r\nABCD1234\r\r\n", UTF_8),
+            ("one stray carriage return", b"code\nAB\rCD\n", UTF_8),
+            ("blank", b" \n \n", UTF_8),
         ];
         for (name, head, want) in cases {
-            assert_eq!(sniff(head), want, "{name}");
+            assert_eq!(sniff(head, None), want, "{name}");
         }
     }
 

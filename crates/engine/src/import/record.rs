@@ -1,12 +1,10 @@
 //! Rows of an import: the only place where a line of text becomes a coupon with its [`Standing`].
 //!
-//! The first line may be a *header*, which says where each *column* is; every other line is a
-//! *row* of *cells*. A bad header refuses the file, because all rows would be read wrongly; a bad
+//! A line is a *row* of *cells*; where each *column* is, the first line of the file has said. A bad
 //! row is rejected alone, with the first fault found: the whole line, then code, dates, state,
 //! and what the state asks for. Absent on purpose: the store, the campaign, and what is there
 //! already.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use coupon::calendar::{Date, Zone, parse_instant};
@@ -14,113 +12,15 @@ use coupon::code::{BadCode, Code};
 use coupon::ids::{BadName, OrderRef, UserId};
 pub use coupon::imported::Standing;
 use coupon::time::Millis;
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use csv_core::Reader;
 
+use super::cells::{Cells, bare};
+use super::columns::{Column, clipped};
 use super::lines::LINE_LEN_MAX;
 use crate::csv;
 
-/// How much of a cell an error repeats, in characters: all of a well-formed one but the longest
-/// names.
-pub const FOUND_LEN_MAX: usize = 64;
-
 /// The header of a file of rejected lines; [`reject_row`] writes the rows.
 pub const REJECT_HEADER: &str = "line,text,reason,detail\n";
-
-/// The columns of a file without a header; all but the first may be left out at the end.
-const WITHOUT_HEADER: [Column; 3] = [Column::Code, Column::ValidFrom, Column::ExpiresAt];
-
-const BOM: char = '\u{feff}';
-
-/// What a cell is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    /// The code; the one column that must be there.
-    Code,
-    /// First day, or first instant.
-    ValidFrom,
-    /// Last day, or first instant at which it works no longer.
-    ExpiresAt,
-    /// `available`, `issued`, `redeemed` or `void`.
-    State,
-    /// Who holds it or redeemed it.
-    UserId,
-    /// Since when.
-    IssuedAt,
-    /// When it was redeemed.
-    RedeemedAt,
-    /// For which order.
-    OrderRef,
-}
-
-impl Column {
-    /// Every column, in the order in which documents list them.
-    pub const ALL: [Column; 8] = [
-        Column::Code,
-        Column::ValidFrom,
-        Column::ExpiresAt,
-        Column::State,
-        Column::UserId,
-        Column::IssuedAt,
-        Column::RedeemedAt,
-        Column::OrderRef,
-    ];
-
-    /// The name in a header.
-    pub fn name(self) -> &'static str {
-        match self {
-            Column::Code => "code",
-            Column::ValidFrom => "valid_from",
-            Column::ExpiresAt => "expires_at",
-            Column::State => "state",
-            Column::UserId => "user_id",
-            Column::IssuedAt => "issued_at",
-            Column::RedeemedAt => "redeemed_at",
-            Column::OrderRef => "order_ref",
-        }
-    }
-
-    fn named(cell: &str) -> Option<Column> {
-        Column::ALL.into_iter().find(|column| cell.eq_ignore_ascii_case(column.name()))
-    }
-}
-
-impl fmt::Display for Column {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Why the first line refuses the file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadHeader {
-    /// A column that means nothing here.
-    #[error("column {at} is {found:?}, want one of {}", known())]
-    Unknown {
-        /// The cell.
-        found: String,
-        /// Its position, from 1.
-        at: usize,
-    },
-    /// A column that is there twice.
-    #[error("column {column} is there twice, want each at most once: {}", known())]
-    Doubled {
-        /// The column.
-        column: Column,
-    },
-    /// A line with names of columns, but not the one that is required.
-    #[error("column {found} is there, but no column code; the columns are {}", known())]
-    NoCode {
-        /// A column that shows it to be a header.
-        found: Column,
-    },
-    /// A quote that is not closed.
-    #[error("a quote in the first line is not closed in it")]
-    Quote,
-}
-
-fn known() -> String {
-    Column::ALL.map(Column::name).join(", ")
-}
 
 fn given(found: &str) -> String {
     if found.is_empty() { "the campaign's".to_owned() } else { format!("{found:?}") }
@@ -140,6 +40,12 @@ pub enum RowError {
     NotUtf8 {
         /// Position of the first bad byte in the line, from 0.
         at: usize,
+    },
+    /// Bytes that are no text in the encoding of the file.
+    #[error("line is not {encoding} throughout")]
+    Encoding {
+        /// The encoding.
+        encoding: &'static str,
     },
     /// A quote that is not closed, as in a cell with a line end in it.
     #[error("a quote is not closed in its line")]
@@ -233,6 +139,7 @@ impl RowError {
             RowError::Empty => "EMPTY",
             RowError::TooLong => "TOO_LONG",
             RowError::NotUtf8 { .. } => "NOT_UTF8",
+            RowError::Encoding { .. } => "BAD_ENCODING",
             RowError::Quote => "QUOTE",
             RowError::Cells { .. } => "CELLS",
             RowError::Header => "HEADER",
@@ -276,48 +183,37 @@ pub struct Record {
 /// Where the columns are; reads every line of a file but the header.
 #[derive(Debug)]
 pub struct Header {
-    columns: Vec<Column>,
+    /// What each cell is; `None` for one that is skipped.
+    columns: Vec<Option<Column>>,
     /// The fewest cells of a row. The most are the columns.
     cells_min: usize,
+    /// What the header calls the code, if there is a header.
+    code_name: Option<String>,
+    separator: char,
     /// Kept, since a new one builds tables, which takes longer than to read a row. Locked, since
     /// a reader has a position, and its `Clone` (csv-core 0.1.13) forgets half of the tables.
     reader: Mutex<Reader>,
 }
 
-/// What the first line turned out to be.
-#[derive(Debug)]
-pub enum HeaderOrFirst {
-    /// The header: no coupon.
-    Header(Header),
-    /// There is no header: the line is the first row, still to be parsed.
-    First(Header),
-}
-
 impl Header {
-    /// Reads the first line of a file, as [`super::lines::Line::shown`] has it.
-    ///
-    /// It is a header when any of its cells is exactly `code`, in capitals or not, since columns
-    /// come in any order. Otherwise there is none: the columns are code, valid_from and
-    /// expires_at, and the last one or two may be left out. So a coupon cannot be called `CODE`.
-    ///
-    /// # Errors
-    /// [`BadHeader`], which refuses the file. A line without `code` that names another column
-    /// which can stand in no row is refused too: read as a row, it would be rejected alone, and
-    /// all the others would be taken for something that they are not.
-    pub fn read(first_line: &str) -> Result<HeaderOrFirst, BadHeader> {
-        let mut reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
-        let cells = Cells::split(first_line, &mut reader).ok_or(BadHeader::Quote)?;
-        let named: Vec<Option<Column>> = cells.iter().map(Column::named).collect();
-        if named.contains(&Some(Column::Code)) {
-            let columns = checked(&cells, &named)?;
-            let cells_min = columns.len();
-            return Ok(HeaderOrFirst::Header(Header::of(columns, cells_min, reader)));
-        }
-        // `STATE` is a well-formed code.
-        match named.into_iter().flatten().find(|column| *column != Column::State) {
-            Some(found) => Err(BadHeader::NoCode { found }),
-            None => Ok(HeaderOrFirst::First(Header::of(WITHOUT_HEADER.to_vec(), 1, reader))),
-        }
+    /// The columns in the order of the file; `None` for one that is skipped.
+    pub fn columns(&self) -> &[Option<Column>] {
+        &self.columns
+    }
+
+    /// What stands between two cells.
+    pub fn separator(&self) -> char {
+        self.separator
+    }
+
+    pub(super) fn of(
+        columns: Vec<Option<Column>>,
+        cells_min: usize,
+        code_name: Option<String>,
+        separator: char,
+        reader: Reader,
+    ) -> Header {
+        Header { columns, cells_min, code_name, separator, reader: Mutex::new(reader) }
     }
 
     /// The coupon of one line, given without its line end.
@@ -328,53 +224,47 @@ impl Header {
     /// # Errors
     /// The first [`RowError`], in the order that the module tells.
     pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<Record, RowError> {
-        if bare(line).is_empty() {
+        if bare(line, self.separator).trim().is_empty() {
             return Err(RowError::Empty);
         }
         let cells = self.cells(line).ok_or(RowError::Quote)?;
         let row = self.row(&cells)?;
+        if self.is_header(row.cell(Column::Code)) {
+            return Err(RowError::Header);
+        }
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
         let standing = row.standing(&defaults.zone)?;
         Ok(Record { code, valid_from, expires_at, standing })
     }
 
-    fn of(columns: Vec<Column>, cells_min: usize, reader: Reader) -> Header {
-        Header { columns, cells_min, reader: Mutex::new(reader) }
-    }
-
     fn cells(&self, line: &str) -> Option<Cells> {
         // Split begins with a reset, so nothing that a panic left behind is seen.
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        Cells::split(line, &mut reader)
+        Cells::split(line, self.separator, &mut reader)
+    }
+
+    /// Whether the cell of the code says what a header says there: two files put together.
+    fn is_header(&self, cell: &str) -> bool {
+        let ours = self.code_name.as_deref();
+        Column::named(cell) == Some(Column::Code)
+            || ours.is_some_and(|name| cell.eq_ignore_ascii_case(name))
     }
 
     fn row<'a>(&self, cells: &'a Cells) -> Result<Row<'a>, RowError> {
-        let (min, max, found) = (self.cells_min, self.columns.len(), cells.ends.len());
+        let (min, max, found) = (self.cells_min, self.columns.len(), cells.len());
         if !(min..=max).contains(&found) {
             let want = if min == max { max.to_string() } else { format!("{min} to {max}") };
             return Err(RowError::Cells { found, want });
         }
         let mut row = Row { cells: [""; Column::ALL.len()] };
         for (column, cell) in self.columns.iter().zip(cells.iter()) {
-            row.cells[*column as usize] = cell;
+            if let Some(column) = *column {
+                row.cells[column as usize] = cell;
+            }
         }
         Ok(row)
     }
-}
-
-fn checked(cells: &Cells, named: &[Option<Column>]) -> Result<Vec<Column>, BadHeader> {
-    let mut columns = Vec::with_capacity(named.len());
-    for (at, (cell, column)) in cells.iter().zip(named).enumerate() {
-        match *column {
-            None => return Err(BadHeader::Unknown { found: clipped(cell), at: at + 1 }),
-            Some(column) if columns.contains(&column) => {
-                return Err(BadHeader::Doubled { column });
-            }
-            Some(column) => columns.push(column),
-        }
-    }
-    Ok(columns)
 }
 
 /// One row of the file of rejected lines, with its line end.
@@ -383,55 +273,6 @@ fn checked(cells: &Cells, named: &[Option<Column>]) -> Result<Vec<Column>, BadHe
 /// somebody else, and whoever opens the report did not ask for it to be run.
 pub fn reject_row(line_number: u64, text: &str, word: &str, detail: &str) -> String {
     csv::row([&line_number.to_string(), text, word, detail])
-}
-
-/// The line without what means nothing at its ends. Files put together have a mark in the middle.
-fn bare(line: &str) -> &str {
-    line.trim_start_matches(BOM).trim()
-}
-
-fn clipped(cell: &str) -> String {
-    match cell.char_indices().nth(FOUND_LEN_MAX) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_owned(),
-    }
-}
-
-/// The cells of one line, unquoted.
-struct Cells {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl Cells {
-    /// `None` when a quote is not closed.
-    fn split(line: &str, reader: &mut Reader) -> Option<Cells> {
-        let line = bare(line);
-        if line.is_empty() {
-            return Some(Cells { text: String::new(), ends: vec![0] });
-        }
-        reader.reset();
-        // Room for what can be found at most, and one more, without which the reader stops.
-        let mut text = vec![0; line.len() + 1];
-        let mut ends = vec![0; line.matches(',').count() + 2];
-        let (_, read, text_len, ends_len) =
-            reader.read_record(line.as_bytes(), &mut text, &mut ends);
-        debug_assert_eq!(read, line.len(), "a line end in a line");
-        // Within a quote the line end is a part of the cell.
-        let (result, ..) = reader.read_record(b"\n", &mut text[text_len..], &mut ends[ends_len..]);
-        if result != ReadRecordResult::Record {
-            return None;
-        }
-        text.truncate(text_len);
-        ends.truncate(ends_len + 1);
-        let text = String::from_utf8(text).expect("only quotes and commas were taken out");
-        Some(Cells { text, ends })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.text[start..*end].trim())
-    }
 }
 
 /// The cells of one line by column; what is not there is empty.
@@ -450,9 +291,6 @@ impl Row<'_> {
 
     fn code(&self) -> Result<Code, RowError> {
         let cell = self.cell(Column::Code);
-        if Column::named(cell) == Some(Column::Code) {
-            return Err(RowError::Header);
-        }
         cell.parse().map_err(|error| match is_scientific(cell) {
             true => RowError::DamagedCode { found: clipped(cell) },
             false => RowError::BadCode(error),
@@ -596,6 +434,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::first_line::HeaderOrFirst;
     use super::*;
 
     const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
@@ -614,7 +453,7 @@ mod tests {
     }
 
     fn header(line: &str) -> Header {
-        match Header::read(line).unwrap() {
+        match Header::read(line, None).unwrap() {
             HeaderOrFirst::Header(header) | HeaderOrFirst::First(header) => header,
         }
     }
@@ -631,66 +470,6 @@ mod tests {
     /// A record with the dates of [`defaults`].
     fn usual(code: &str, standing: Standing) -> Record {
         record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", standing)
-    }
-
-    #[test]
-    fn first_lines() {
-        use Column::{Code, ExpiresAt, State, UserId, ValidFrom};
-        let cases: [(&str, &str, bool, &[Column]); 16] = [
-            ("code alone", "code", true, &[Code]),
-            ("any order", "state,expires_at,code", true, &[State, ExpiresAt, Code]),
-            ("capitals and spaces", " CODE , User_ID ", true, &[Code, UserId]),
-            ("quoted", "\"code\",\"state\"", true, &[Code, State]),
-            ("a mark that was left", "\u{feff}code", true, &[Code]),
-            ("a mark and a quote", "\u{feff}\"code\"", true, &[Code]),
-            ("all of them", ALL, true, &Column::ALL),
-            ("a code", "ABCD1234", false, &WITHOUT_HEADER),
-            ("a code and dates", "ABCD1234,,20261231", false, &WITHOUT_HEADER),
-            ("a word with code in it", "coupon_code", false, &WITHOUT_HEADER),
-            ("four letters that are not it", "CODA", false, &WITHOUT_HEADER),
-            ("code with a hyphen is a coupon", "CO-DE", false, &WITHOUT_HEADER),
-            ("other words", "voucher,until", false, &WITHOUT_HEADER),
-            ("a coupon called state", "STATE,2026-01-01", false, &WITHOUT_HEADER),
-            ("too many cells are the row's fault", "A,B,C,D", false, &WITHOUT_HEADER),
-            ("nothing", "", false, &[Code, ValidFrom, ExpiresAt]),
-        ];
-        for (name, line, is_header, columns) in cases {
-            let (found, header) = match Header::read(line).unwrap() {
-                HeaderOrFirst::Header(header) => (true, header),
-                HeaderOrFirst::First(header) => (false, header),
-            };
-            assert_eq!((found, &header.columns[..]), (is_header, columns), "{name}");
-        }
-    }
-
-    #[test]
-    fn bad_headers() {
-        let unknown = |found: &str, at| BadHeader::Unknown { found: found.to_owned(), at };
-        let long = "x".repeat(FOUND_LEN_MAX + 1);
-        let cut = format!("{}…", "x".repeat(FOUND_LEN_MAX));
-        let cases = [
-            ("unknown", "code,Value", unknown("Value", 2)),
-            ("unknown before code", "nr,code", unknown("nr", 1)),
-            ("an unknown one is cut", &format!("code,{long}"), unknown(&cut, 2)),
-            ("a column without a name", "code,expires_at,", unknown("", 3)),
-            ("the first fault wins", "code,code,nr", BadHeader::Doubled { column: Column::Code }),
-            ("twice", "code,state,STATE", BadHeader::Doubled { column: Column::State }),
-            ("no code", "state,user_id", BadHeader::NoCode { found: Column::UserId }),
-            (
-                "code by another name",
-                "voucher,expires_at",
-                BadHeader::NoCode { found: Column::ExpiresAt },
-            ),
-            ("an open quote", "code,\"state", BadHeader::Quote),
-        ];
-        for (name, line, want) in cases {
-            assert_eq!(Header::read(line).unwrap_err(), want, "{name}");
-        }
-        assert_eq!(
-            Header::read("code,Value").unwrap_err().to_string(),
-            "column 2 is \"Value\", want one of code, valid_from, expires_at, state, user_id, \
-             issued_at, redeemed_at, order_ref"
-        );
     }
 
     #[test]
@@ -723,7 +502,7 @@ mod tests {
             ("four cells", "ABCD,,,", cells(4)),
         ];
         for (name, line, want) in cases {
-            assert_eq!(parse("FIRST", line), want, "{name}");
+            assert_eq!(parse("FIRST1", line), want, "{name}");
         }
     }
 
@@ -799,6 +578,7 @@ mod tests {
             ("an open quote after a doubled one", "code", "\"AB\"\"", "QUOTE"),
             ("the header again", ALL, ALL, "HEADER"),
             ("the header of another file", "code", "\u{feff}CODE", "HEADER"),
+            ("an alias again", "PromoCode,state", "promocode,state", "HEADER"),
             ("three characters", "code", "ABC", "BAD_CODE"),
             ("too long a code", "code", &long_code, "BAD_CODE"),
             ("a carriage return inside", "code", "ABCD\rEFGH", "BAD_CODE"),
@@ -954,6 +734,7 @@ mod tests {
             RowError::Empty,
             RowError::TooLong,
             RowError::NotUtf8 { at: 0 },
+            RowError::Encoding { encoding: "CP949" },
             RowError::Quote,
             RowError::Cells { found: 0, want: found() },
             RowError::Header,

@@ -22,7 +22,7 @@ use router::Router;
 use tempfile::TempDir;
 
 use super::*;
-use crate::import::ImportAsk;
+use crate::import::{FileFormat, ImportAsk};
 use crate::{Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock};
 
 /// A walk reads each of the shelves below in ten chunks or so.
@@ -118,7 +118,11 @@ impl World {
     }
 
     async fn import(&self, campaign: &str, file: String) {
-        let ask = ImportAsk { campaign: campaign.parse().unwrap(), batch: "old".parse().ok() };
+        let ask = ImportAsk {
+            campaign: campaign.parse().unwrap(),
+            batch: "old".parse().ok(),
+            format: FileFormat::default(),
+        };
         let file = stream::iter([Ok::<_, String>(Bytes::from(file))]);
         let done = self.engine.import(&admin(), ask, file, |_| {}).await.unwrap().into_inner();
         assert_eq!(done.import.rejected, 0, "{:?}", done.import);

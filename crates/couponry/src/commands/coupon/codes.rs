@@ -18,7 +18,9 @@ impl Codes {
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
         if !self.looked {
             self.looked = true;
-            sniff(&piece[..piece.len().min(SNIFF_LEN)]).map_err(|error| error.to_string())?;
+            let head = &piece[..piece.len().min(SNIFF_LEN)];
+            let encoding = sniff(head, None).map_err(|error| error.to_string())?;
+            self.lines = Lines::of(encoding);
         }
         self.lines.push(piece);
         Ok(())

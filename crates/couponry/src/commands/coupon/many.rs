@@ -148,7 +148,8 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
             | Failure::BadFile(_)
             | Failure::BrokenOff(_)
             | Failure::LoginTaken
-            | Failure::Store(_)),
+            | Failure::Store(_)
+            | Failure::ImportStopped(_)),
         ) => return Err(Sorry::from(other)),
     };
     Ok(Row { code, result, detail })

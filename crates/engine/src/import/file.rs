@@ -1,0 +1,117 @@
+//! A file as it arrives: its head, its first line, and then line after line.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+
+use super::BLANK_LINES_MAX;
+use super::bad_header::BadHeader;
+use super::columns::ColumnMap;
+use super::encoding::Encoding;
+use super::first_line::HeaderOrFirst;
+use super::lines::{Line, Lines, SNIFF_LEN, sniff};
+use super::record::{Header, RowError};
+use crate::failure::{BadFile, Failure};
+
+/// The lines of a stream of bytes.
+pub(super) struct File<S> {
+    head: Option<Bytes>,
+    rest: S,
+    lines: Lines,
+    encoding: Encoding,
+    is_over: bool,
+}
+
+/// How a file begins.
+pub(super) struct Begin {
+    /// Where the columns are; `None` for a file of blank lines.
+    pub(super) header: Option<Header>,
+    /// The header as it stands in the file, if it has one.
+    pub(super) header_text: Option<String>,
+    /// Lines that have been read and are still to be answered for.
+    pub(super) lines: Vec<Line>,
+}
+
+impl<S, E> File<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    /// Looks at the head of the stream; `named` is the encoding that the caller says it has.
+    pub(super) async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
+        let mut head = Vec::new();
+        while head.len() < SNIFF_LEN {
+            match stream.next().await {
+                Some(Ok(chunk)) => head.extend_from_slice(&chunk),
+                Some(Err(error)) => return Err(Failure::BrokenOff(error.to_string())),
+                None => break,
+            }
+        }
+        let encoding = sniff(&head[..head.len().min(SNIFF_LEN)], named)
+            .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
+        let lines = Lines::of(encoding);
+        Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
+    }
+
+    /// The encoding that its lines are read in.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The next line, or that the stream broke off; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+        loop {
+            if self.is_over {
+                return self.lines.finish().map(Ok);
+            }
+            if let Some(line) = self.lines.next_line() {
+                return Some(Ok(line));
+            }
+            match self.chunk().await {
+                Some(Ok(chunk)) => self.lines.push(&chunk),
+                Some(Err(error)) => return Some(Err(error)),
+                None => self.is_over = true,
+            }
+        }
+    }
+
+    async fn chunk(&mut self) -> Option<Result<Bytes, Failure>> {
+        if let Some(head) = self.head.take() {
+            return Some(Ok(head));
+        }
+        let chunk = self.rest.next().await?;
+        Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
+    }
+
+    /// The first line that is not blank, which says where the columns are.
+    pub(super) async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, Failure> {
+        let refused = |error: BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
+        let mut lines = Vec::new();
+        let first = loop {
+            let Some(line) = self.next().await else {
+                return Ok(Begin { header: None, header_text: None, lines });
+            };
+            let line = line?;
+            if !line.shown().trim_start_matches('\u{feff}').trim().is_empty() {
+                break line;
+            }
+            if lines.len() == BLANK_LINES_MAX {
+                return Err(refused(BadHeader::Blank));
+            }
+            lines.push(line);
+        };
+        let text = first.text().map_err(|error| match error {
+            RowError::TooLong => refused(BadHeader::TooLong),
+            other => refused(BadHeader::Encoding(other)),
+        })?;
+        match Header::read(text, map).map_err(refused)? {
+            HeaderOrFirst::Header(header) => {
+                let header_text = Some(text.to_owned());
+                Ok(Begin { header: Some(header), header_text, lines })
+            }
+            HeaderOrFirst::First(header) => {
+                lines.push(first);
+                Ok(Begin { header: Some(header), header_text: None, lines })
+            }
+        }
+    }
+}

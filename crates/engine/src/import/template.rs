@@ -1,0 +1,11 @@
+//! A file to begin with.
+
+/// The template of an import: every column, and one row of each state. The codes of its rows are
+/// none, so that a row that was left in is rejected.
+pub const TEMPLATE: &str = "\
+code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref
+EXAMPLE_1,2027-01-01,2027-12-31,available,,,,
+EXAMPLE_2,2027-01-01,2027-12-31,issued,user-1,2027-01-15,,
+EXAMPLE_3,2026-01-01,2026-12-31,redeemed,user-2,2026-03-01,2026-03-15T09:30:00+09:00,order-991
+EXAMPLE_4,2026-01-01,2026-12-31,void,,,,
+";
