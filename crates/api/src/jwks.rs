@@ -1,9 +1,10 @@
 //! The keys that an identity provider publishes (JWKS): the only place that fetches any.
 //!
 //! The address is the configured one, always: no header of a token (`jku`, `x5u`) and no redirect
-//! leads elsewhere. A fetch happens when a token names an unknown key, and now and then so that a
-//! key withdrawn by its owner dies here too; never more than one a minute, so that made-up key
-//! ids cannot be turned into traffic. A failed fetch leaves the old keys in force.
+//! leads elsewhere. A fetch happens when a token names an unknown key, and every few minutes so
+//! that a key withdrawn by its owner dies here too; never more than one a minute, so that made-up
+//! key ids cannot be turned into traffic. A failed fetch leaves the old keys in force until they
+//! are [`STALE_AFTER_MS`] old. From then on whoever needs one waits for a fetch.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,11 +32,16 @@ pub const JWKS_KEYS_MAX: usize = 64;
 /// Shortest time between two fetches, successful or not, in milliseconds.
 pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
 
-/// Age at which known keys are fetched again, beside the request that noticed, in milliseconds:
-/// how long a withdrawn key still counts.
-pub const REFRESH_AFTER_MS: i64 = 15 * 60_000;
+/// Age at which known keys are fetched again, beside the request that noticed, in milliseconds.
+/// A third of [`STALE_AFTER_MS`]: with a provider that fails for some minutes, nobody waits.
+pub const REFRESH_AFTER_MS: i64 = 5 * 60_000;
+
+/// Age at which known keys are no longer used, in milliseconds: how long a withdrawn key counts at
+/// most, whatever was remembered.
+pub const STALE_AFTER_MS: i64 = 15 * 60_000;
 
 const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
+const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
 
 /// Why the address or the machine cannot be used for fetching keys. Found at start.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +100,14 @@ pub(crate) enum NoKey {
     Unknown,
     /// The last fetch failed: it may have one.
     Unavailable,
+}
+
+/// A key, and until when its issuer's word for it counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) key: PublicKey,
+    /// Milliseconds since 1970, exclusive.
+    pub(crate) good_until_ms: i64,
 }
 
 /// The published keys of one issuer, cached. Cheap to clone; clones share the cache.
@@ -155,20 +169,20 @@ impl Jwks {
         self.fetch_through(gate, now_ms).await
     }
 
-    /// The key named `kid`. Waits for a fetch only when there is none.
-    pub(crate) async fn key(&self, kid: &str, now_ms: i64) -> Result<PublicKey, NoKey> {
-        if let Some(key) = self.shared.find(kid) {
+    /// The key named `kid`. Waits for a fetch only when there is none, or the keys are stale.
+    pub(crate) async fn key(&self, kid: &str, now_ms: i64) -> Result<Published, NoKey> {
+        if let Some(key) = self.shared.find(kid, now_ms) {
             self.refresh_if_old(now_ms);
             return Ok(key);
         }
         let gate = Arc::clone(&self.shared.gate).lock_owned().await;
         // Whoever held the gate may have brought it.
-        if let Some(key) = self.shared.find(kid) {
+        if let Some(key) = self.shared.find(kid, now_ms) {
             return Ok(key);
         }
         // Its failure is logged where it happens, and shows below.
         let _outcome = self.fetch_through(gate, now_ms).await;
-        self.shared.find(kid).ok_or_else(|| self.shared.no_key())
+        self.shared.find(kid, now_ms).ok_or_else(|| self.shared.no_key())
     }
 
     fn refresh_if_old(&self, now_ms: i64) {
@@ -248,8 +262,15 @@ impl Shared {
         look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn find(&self, kid: &str) -> Option<PublicKey> {
-        self.read(|known| known.keys.get(kid).cloned())
+    fn find(&self, kid: &str, now_ms: i64) -> Option<Published> {
+        self.read(|known| {
+            if due(known.fetched_at_ms, STALE_AFTER_MS, now_ms) {
+                return None;
+            }
+            let good_until_ms = known.fetched_at_ms?.saturating_add(STALE_AFTER_MS);
+            let key = known.keys.get(kid)?.clone();
+            Some(Published { key, good_until_ms })
+        })
     }
 
     fn no_key(&self) -> NoKey {
@@ -502,6 +523,54 @@ mod tests {
         assert_eq!(provider.asked(), 2);
         assert_eq!(finds(&jwks, "a", NOON + REFRESH_AFTER_MS).await, Err(NoKey::Unknown));
         assert_eq!(finds(&jwks, "b", NOON + REFRESH_AFTER_MS).await, Ok(()));
+    }
+
+    /// Nobody has called for a while, so no refresh has happened beside a request.
+    #[tokio::test]
+    async fn stale_keys_wait_for_the_fetch() {
+        let (gone, stays) = (TestKey::ed().jwk("a"), TestKey::ed().jwk("b"));
+        let cases = [
+            ("a moment before", STALE_AFTER_MS - 1, Ok(()), Ok(())),
+            ("stale", STALE_AFTER_MS, Err(NoKey::Unknown), Ok(())),
+            ("after idle hours", 5 * 60 * MINUTE, Err(NoKey::Unknown), Ok(())),
+        ];
+        for (name, age_ms, withdrawn, kept) in cases {
+            let provider = Provider::start(Answer::Keys(json!([gone, stays]))).await;
+            let jwks = provider.jwks();
+            jwks.refresh(NOON).await.unwrap();
+            provider.says(Answer::Keys(json!([stays])));
+            assert_eq!(finds(&jwks, "a", NOON + age_ms).await, withdrawn, "{name}");
+            assert_eq!(finds(&jwks, "b", NOON + age_ms).await, kept, "{name}");
+        }
+        let provider = Provider::start(Answer::Keys(json!([stays]))).await;
+        let jwks = provider.jwks();
+        jwks.refresh(NOON).await.unwrap();
+        provider.says(Answer::Broken);
+        let stale = NOON + STALE_AFTER_MS;
+        assert_eq!(finds(&jwks, "b", stale).await, Err(NoKey::Unavailable), "no answer");
+        provider.says(Answer::Keys(json!([stays])));
+        assert_eq!(finds(&jwks, "b", stale + MINUTE).await, Ok(()), "it answers again");
+    }
+
+    /// A token that was verified is remembered, but not past the keys it was verified with.
+    #[tokio::test]
+    async fn a_remembered_token_dies_with_its_key() {
+        let (gone, stays) = (TestKey::ed(), TestKey::ec());
+        let both = json!([gone.jwk("a"), stays.jwk("b")]);
+        let provider = Provider::start(Answer::Keys(both)).await;
+        let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
+        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let exp = NOON / 1_000 + 24 * 3_600;
+        let claims = json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": exp});
+        let token = gone.token(&json!({"alg": "EdDSA", "kid": "a"}), &claims);
+        tokens.verify(&token, NOON).await.unwrap();
+        provider.says(Answer::Keys(json!([stays.jwk("b")])));
+        // Looked at anew a minute before, and so remembered for some minutes more.
+        let outcome = tokens.verify(&token, NOON + STALE_AFTER_MS - MINUTE).await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let outcome = tokens.verify(&token, NOON + STALE_AFTER_MS).await;
+        assert_eq!(outcome.err(), Some(BadToken::UnknownKey { kid: "a".into() }));
     }
 
     #[test]

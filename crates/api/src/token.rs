@@ -27,7 +27,7 @@ pub use self::key::{
 };
 pub use engine::Role;
 
-use crate::jwks::{Jwks, NoKey};
+use crate::jwks::{Jwks, NoKey, Published};
 
 use self::key::Found;
 use self::raw::Parts;
@@ -259,9 +259,9 @@ impl Outside {
         Ok(Outside { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
     }
 
-    async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<PublicKey, BadToken> {
+    async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
         match &self.keys {
-            OutsideKeys::One(key) => Ok(key.clone()),
+            OutsideKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
             OutsideKeys::Set(jwks) => {
                 let kid = kid.ok_or(BadToken::NoKid)?;
                 jwks.key(kid, now_ms).await.map_err(|none| match none {
@@ -332,8 +332,9 @@ impl Tokens {
     /// What `token` says, if it is valid at `now_ms`.
     ///
     /// Microseconds, without I/O, unless the token names a key that its issuer's JWKS is not
-    /// known to have: then at most one fetch a minute, which takes [`Jwks`]'s time-out at most. One
-    /// that was verified is remembered for some minutes, at most until it expires.
+    /// known to have, or the JWKS is stale: then at most one fetch a minute, which takes [`Jwks`]'s
+    /// time-out at most. One that was verified is remembered for some minutes, at most until it
+    /// expires or its issuer's keys are stale.
     ///
     /// # Errors
     /// [`BadToken`]; the first check that fails wins: form, issuer, key, signature, claims, time.
@@ -342,22 +343,26 @@ impl Tokens {
         if let Some(claims) = self.verified.claims(&print, now_ms) {
             return Ok(claims);
         }
-        let claims = self.verify_anew(token, now_ms).await?;
-        self.verified.keep(print, &claims, now_ms);
+        let (claims, good_until_ms) = self.verify_anew(token, now_ms).await?;
+        self.verified.keep(print, &claims, good_until_ms, now_ms);
         Ok(claims)
     }
 
-    async fn verify_anew(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
+    /// The claims, and until when the key counts that they were verified with.
+    async fn verify_anew(&self, token: &str, now_ms: i64) -> Result<(Claims, i64), BadToken> {
         let parts = Parts::parse(token)?;
         let kid = parts.kid()?;
         let iss = parts.claims.issuer()?;
         match &self.outside {
             Some(outside) if outside.issuer == iss => {
-                let key = outside.key(kid, now_ms).await?;
+                let Published { key, good_until_ms } = outside.key(kid, now_ms).await?;
                 parts.check_signature(key.algorithm, &key.key)?;
-                parts.claims.check(Issuer::Outside, &outside.audience, now_ms)
+                let claims = parts.claims.check(Issuer::Outside, &outside.audience, now_ms)?;
+                Ok((claims, good_until_ms))
             }
-            Some(_) | None if iss == LOCAL_ISSUER => self.verify_local(&parts, kid, now_ms),
+            Some(_) | None if iss == LOCAL_ISSUER => {
+                Ok((self.verify_local(&parts, kid, now_ms)?, i64::MAX))
+            }
             Some(outside) => Err(BadToken::Issuer {
                 found: echo(iss),
                 wanted: format!("{LOCAL_ISSUER:?} or {:?}", outside.issuer),

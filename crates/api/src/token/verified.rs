@@ -10,7 +10,7 @@ use super::Claims;
 
 /// How long a verified token is taken for good without a second look at its key, in milliseconds:
 /// an identity provider that withdraws a key expects it to be gone within minutes. Never past the
-/// token's own `exp`.
+/// token's own `exp`, nor past the time for which the key itself counts.
 const REMEMBERED_MS: i64 = 5 * 60 * 1_000;
 
 /// Most tokens that are remembered: some 1 MB.
@@ -43,8 +43,9 @@ impl Verified {
         Some(found.claims.clone())
     }
 
-    pub(super) fn keep(&self, print: Print, claims: &Claims, now_ms: i64) {
-        let until = claims.expires_at_ms.min(now_ms.saturating_add(REMEMBERED_MS));
+    pub(super) fn keep(&self, print: Print, claims: &Claims, key_until_ms: i64, now_ms: i64) {
+        let remembered_until = now_ms.saturating_add(REMEMBERED_MS);
+        let until = claims.expires_at_ms.min(remembered_until).min(key_until_ms);
         if let Ok(mut remembered) = self.0.write() {
             if remembered.len() >= TOKENS_MAX {
                 remembered.clear();
@@ -70,13 +71,15 @@ mod tests {
             generation: None,
         };
         let verified = Verified::default();
-        for (name, expires_at, asked_at, is_known) in [
-            ("at once", 1_000_000, 10, true),
-            ("before its exp", 1_000, 999, true),
-            ("at its exp", 1_000, 1_000, false),
-            ("its key may be gone", 10_000_000, REMEMBERED_MS + 10, false),
+        for (name, expires_at, key_until, asked_at, is_known) in [
+            ("at once", 1_000_000, i64::MAX, 10, true),
+            ("before its exp", 1_000, i64::MAX, 999, true),
+            ("at its exp", 1_000, i64::MAX, 1_000, false),
+            ("its key may be gone", 10_000_000, i64::MAX, REMEMBERED_MS + 10, false),
+            ("before its key is stale", 10_000_000, 5_000, 4_999, true),
+            ("its key is stale", 10_000_000, 5_000, 5_000, false),
         ] {
-            verified.keep(print_of(name), &claims(expires_at), 10);
+            verified.keep(print_of(name), &claims(expires_at), key_until, 10);
             let found = verified.claims(&print_of(name), asked_at);
             assert_eq!(found.is_some(), is_known, "{name}");
         }
@@ -95,7 +98,7 @@ mod tests {
             generation: None,
         };
         for nth in 0..=TOKENS_MAX {
-            verified.keep(print_of(&nth.to_string()), &claims, 0);
+            verified.keep(print_of(&nth.to_string()), &claims, i64::MAX, 0);
         }
         assert!(verified.0.read().expect("no panic").len() <= TOKENS_MAX);
         assert!(verified.claims(&print_of(&TOKENS_MAX.to_string()), 0).is_some(), "the last one");
