@@ -123,7 +123,7 @@ fn open(folder: &Path) -> Result<Stores, Failure> {
     let cold = Arc::new(cold);
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
     let options = Options { free_min_bytes: 0, ..Options::default() };
-    let hot = SqliteHot::open(folder, Arc::new(vec![CodeKey::new(KEY)]), archive, options)?;
+    let hot = SqliteHot::open(folder, vec![CodeKey::new(KEY)], archive, options)?;
     Ok(Stores { hot: Arc::new(hot), cold, folder: folder.to_owned() })
 }
 

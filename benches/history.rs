@@ -126,7 +126,7 @@ async fn measured(folder: &Path, rows: u64) -> Result<(), Failure> {
     }
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
     let options = Options { free_min_bytes: 0, ..Options::default() };
-    let hot = SqliteHot::open(folder, Arc::new(vec![CodeKey::new([7; 16])]), archive, options)?;
+    let hot = SqliteHot::open(folder, vec![CodeKey::new([7; 16])], archive, options)?;
     let version = cold.version().await?;
     hot.raise_cold_mark(ColdMark { begun: version, committed: version }).await?;
     let engine = Engine::new(

@@ -91,12 +91,7 @@ fn main() -> Result<(), Failure> {
 
 fn open(folder: &Path) -> Result<SqliteHot, Failure> {
     let options = Options { free_min_bytes: 0, ..Options::default() };
-    Ok(SqliteHot::open(
-        folder,
-        Arc::new(vec![CodeKey::new(KEY)]),
-        Arc::new(hot::NoArchive),
-        options,
-    )?)
+    Ok(SqliteHot::open(folder, vec![CodeKey::new(KEY)], Arc::new(hot::NoArchive), options)?)
 }
 
 fn campaign(rows: u64) -> Result<NewCampaign, Failure> {

@@ -52,7 +52,7 @@ async fn asked(what: &str, count: usize) -> Result<(), Failure> {
     let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
     let cold = Arc::new(cold);
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-    let keys = Arc::new(vec![CodeKey::new(KEY)]);
+    let keys = vec![CodeKey::new(KEY)];
     let options = Options { free_min_bytes: 0, ..Options::default() };
     let store: Arc<dyn HotStore> =
         Arc::new(SqliteHot::open(folder.path(), keys, archive, options)?);

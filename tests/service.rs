@@ -26,6 +26,7 @@ mod service {
     mod hostile;
     mod import;
     mod kept;
+    mod keys;
     mod notify;
     mod once;
     mod readers;

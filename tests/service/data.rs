@@ -258,7 +258,12 @@ impl Server {
 
     /// SIGTERM; does not wait.
     pub(super) fn terminate(&self) {
-        kill_process(self.pid(), Signal::TERM).expect("SIGTERM");
+        self.signal(Signal::TERM);
+    }
+
+    /// Does not wait.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("a signal");
     }
 
     /// Waits for the end of the process.

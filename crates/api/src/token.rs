@@ -16,6 +16,7 @@ pub(crate) mod testkeys;
 mod verified;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -276,9 +277,22 @@ impl Outside {
 /// Makes and verifies tokens.
 #[derive(Debug)]
 pub struct Tokens {
-    local: LocalKeys,
+    local: RwLock<Arc<Local>>,
     outside: Option<Outside>,
+}
+
+/// Our keys, and the tokens that were verified while they were ours: both are replaced as one, so
+/// that no token outlives its key here.
+#[derive(Debug)]
+struct Local {
+    keys: LocalKeys,
     verified: Verified,
+}
+
+impl Local {
+    fn of(keys: LocalKeys) -> RwLock<Arc<Local>> {
+        RwLock::new(Arc::new(Local { keys, verified: Verified::default() }))
+    }
 }
 
 impl Tokens {
@@ -289,9 +303,20 @@ impl Tokens {
     /// [`BadKey::SelfTest`].
     pub fn new(local: LocalKeys, outside: Option<Outside>) -> Result<Tokens, BadKey> {
         provider::install();
-        let tokens = Tokens { local, outside, verified: Verified::default() };
+        let tokens = Tokens { local: Local::of(local), outside };
         tokens.self_test()?;
         Ok(tokens)
+    }
+
+    /// Puts other keys of ours in the place of those there are: what one signed that is not among
+    /// them, or is retired, is refused from now on.
+    pub fn replace_local(&self, keys: LocalKeys) {
+        let local = Arc::new(Local { keys, verified: Verified::default() });
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = local;
+    }
+
+    fn local(&self) -> Arc<Local> {
+        Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether tokens of another issuer are accepted, which turns sign-up here off.
@@ -340,16 +365,22 @@ impl Tokens {
     /// [`BadToken`]; the first check that fails wins: form, issuer, key, signature, claims, time.
     pub async fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
         let print = print_of(token);
-        if let Some(claims) = self.verified.claims(&print, now_ms) {
+        let local = self.local();
+        if let Some(claims) = local.verified.claims(&print, now_ms) {
             return Ok(claims);
         }
-        let (claims, good_until_ms) = self.verify_anew(token, now_ms).await?;
-        self.verified.keep(print, &claims, good_until_ms, now_ms);
+        let (claims, good_until_ms) = self.verify_anew(&local.keys, token, now_ms).await?;
+        local.verified.keep(print, &claims, good_until_ms, now_ms);
         Ok(claims)
     }
 
     /// The claims, and until when the key counts that they were verified with.
-    async fn verify_anew(&self, token: &str, now_ms: i64) -> Result<(Claims, i64), BadToken> {
+    async fn verify_anew(
+        &self,
+        local: &LocalKeys,
+        token: &str,
+        now_ms: i64,
+    ) -> Result<(Claims, i64), BadToken> {
         let parts = Parts::parse(token)?;
         let kid = parts.kid()?;
         let iss = parts.claims.issuer()?;
@@ -361,7 +392,7 @@ impl Tokens {
                 Ok((claims, good_until_ms))
             }
             Some(_) | None if iss == LOCAL_ISSUER => {
-                Ok((self.verify_local(&parts, kid, now_ms)?, i64::MAX))
+                Ok((verify_local(local, &parts, kid, now_ms)?, i64::MAX))
             }
             Some(outside) => Err(BadToken::Issuer {
                 found: echo(iss),
@@ -389,7 +420,7 @@ impl Tokens {
             self.mint("self-test", Role::User, 1_000, 0).map_err(|bad| bad.to_string())?;
         let verify = |token: &str| {
             let parts = Parts::parse(token)?;
-            self.verify_local(&parts, parts.kid()?, 0)
+            verify_local(&self.local().keys, &parts, parts.kid()?, 0)
         };
         verify(&token).map_err(|bad| bad.to_string())?;
         let (signed, _) = token.rsplit_once('.').ok_or("no signature")?;
@@ -397,22 +428,6 @@ impl Tokens {
             Err(BadToken::Signature) => Ok(()),
             other => Err(format!("a forged signature gave {other:?}")),
         }
-    }
-
-    fn verify_local(
-        &self,
-        parts: &Parts<'_>,
-        kid: Option<&str>,
-        now_ms: i64,
-    ) -> Result<Claims, BadToken> {
-        let kid = kid.ok_or(BadToken::NoKid)?;
-        let key = match self.local.find(kid) {
-            Some(Found::Active(key)) => key,
-            Some(Found::Retired) => return Err(BadToken::RetiredKey { kid: echo(kid) }),
-            None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
-        };
-        parts.check_signature(Algorithm::HS256, key)?;
-        parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, now_ms)
     }
 
     fn sign(
@@ -431,7 +446,8 @@ impl Tokens {
         }
         let iat = now_ms.div_euclid(1_000);
         let exp = now_ms.saturating_add(ttl_ms).saturating_add(999).div_euclid(1_000);
-        let signing = self.local.signing();
+        let local = self.local();
+        let signing = local.keys.signing();
         let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
         let minted = Minted {
             iss: LOCAL_ISSUER,
@@ -446,6 +462,22 @@ impl Tokens {
             .map(|token| (token, exp.saturating_mul(1_000)))
             .map_err(|error| BadMint::Signing { why: error.to_string() })
     }
+}
+
+fn verify_local(
+    keys: &LocalKeys,
+    parts: &Parts<'_>,
+    kid: Option<&str>,
+    now_ms: i64,
+) -> Result<Claims, BadToken> {
+    let kid = kid.ok_or(BadToken::NoKid)?;
+    let key = match keys.find(kid) {
+        Some(Found::Active(key)) => key,
+        Some(Found::Retired) => return Err(BadToken::RetiredKey { kid: echo(kid) }),
+        None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
+    };
+    parts.check_signature(Algorithm::HS256, key)?;
+    parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, now_ms)
 }
 
 #[derive(Serialize)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon::minted::CodeKey;
 use hot::cql::{ConnectError, CqlHot, Options, Target, Tls};
 use hot::{Archive, HotError, HotStore};
+use router::KeyRing;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::failure::Sorry;
@@ -140,11 +140,11 @@ pub(crate) fn options(settings: &Settings, target: &Target) -> Options {
 pub(crate) async fn connect(
     settings: &Settings,
     target: &Target,
-    keys: Vec<CodeKey>,
+    keys: impl Into<KeyRing>,
     archive: Arc<dyn Archive>,
 ) -> Result<Cluster, NotOpen> {
     let options = options(settings, target);
-    let connected = CqlHot::connect(options, Arc::new(keys), archive).await;
+    let connected = CqlHot::connect(options, keys, archive).await;
     let store = connected.map_err(|error| not_open(target, error))?;
     Ok(Cluster { store: Arc::new(store), target: target.clone() })
 }
@@ -195,7 +195,7 @@ pub(crate) async fn keys(
 
 /// Tells of batches that another node has minted with a key that is not here, until it is dropped:
 /// their codes are refused as forgeries by this node.
-pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: Keys) {
+pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
     let mut told = Vec::new();
     loop {
         match open::missing_keys(store.as_ref(), &keys).await {
@@ -204,7 +204,7 @@ pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: Keys) {
                     tracing::error!(
                         %key,
                         "another node mints with a code key that is not here, so its codes are \
-                         refused by this one: give all nodes the same folder `keys`, restart them"
+                         refused by this one: give all nodes the same folder `keys`"
                     );
                 }
                 told = missing;

@@ -16,6 +16,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{Clock, SystemClock};
 use ring::rand::{SecureRandom, SystemRandom};
+use router::KeyRing;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Sorry;
@@ -86,6 +87,7 @@ impl Key {
 pub(crate) struct Keys {
     folder: PathBuf,
     pub(crate) all: Vec<Key>,
+    ring: KeyRing,
 }
 
 impl Keys {
@@ -110,16 +112,16 @@ impl Keys {
 
     /// The keys of `data` as they are.
     pub(crate) fn load(data: &Path) -> Result<Keys, Sorry> {
-        let folder = data.join("keys");
-        let all = Keys::read_all(&folder)?;
-        Ok(Keys { folder, all })
+        Keys { folder: data.join("keys"), all: Vec::new(), ring: Vec::new().into() }.found()
     }
 
     /// The keys of `data`; none where there is no folder of them.
     pub(crate) fn load_if_any(data: &Path) -> Result<Keys, Sorry> {
         match data.join("keys").is_dir() {
             true => Keys::load(data),
-            false => Ok(Keys { folder: data.join("keys"), all: Vec::new() }),
+            false => {
+                Ok(Keys { folder: data.join("keys"), all: Vec::new(), ring: Vec::new().into() })
+            }
         }
     }
 
@@ -189,15 +191,50 @@ impl Keys {
 
     /// The code keys, the one that mints last.
     pub(crate) fn code_keys(&self) -> Vec<CodeKey> {
-        let (retired, active): (Vec<&Key>, Vec<&Key>) =
-            self.all.iter().partition(|key| key.retired_at.is_some());
-        retired.into_iter().chain(active).filter_map(Key::code_key).collect()
+        code_keys(&self.all)
+    }
+
+    /// The code keys as they were read last, for all who mint and open codes with them: see
+    /// [`Keys::replace`].
+    pub(crate) fn ring(&self) -> KeyRing {
+        self.ring.clone()
+    }
+
+    /// Where they lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What lies there now; the ring is its own.
+    pub(crate) fn found(&self) -> Result<Keys, Sorry> {
+        let all = Keys::read_all(&self.folder)?;
+        let ring = code_keys(&all).into();
+        Ok(Keys { folder: self.folder.clone(), all, ring })
+    }
+
+    /// The id of a code key that is here and not in `found`.
+    pub(crate) fn code_key_without(&self, found: &Keys) -> Option<&str> {
+        let is_there = |id: &str| found.all.iter().any(|key| key.id == id);
+        let mut codes = self.all.iter().filter(|key| key.kind == Kind::Code);
+        codes.find(|key| !is_there(&key.id)).map(|key| key.id.as_str())
+    }
+
+    /// Takes over what was found, in the ring too.
+    pub(crate) fn replace(&mut self, found: Keys) {
+        self.ring.replace(found.code_keys());
+        self.all = found.all;
     }
 
     /// The token keys.
     pub(crate) fn token_keys(&self) -> impl Iterator<Item = &Key> {
         self.all.iter().filter(|key| key.kind == Kind::Token)
     }
+}
+
+fn code_keys(all: &[Key]) -> Vec<CodeKey> {
+    let (retired, active): (Vec<&Key>, Vec<&Key>) =
+        all.iter().partition(|key| key.retired_at.is_some());
+    retired.into_iter().chain(active).filter_map(Key::code_key).collect()
 }
 
 fn random_id() -> Result<[u8; 4], Sorry> {

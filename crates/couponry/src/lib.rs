@@ -13,6 +13,7 @@ mod keys;
 mod open;
 mod output;
 mod progress;
+mod reload;
 mod serve;
 mod settings;
 mod span;

@@ -12,11 +12,11 @@ use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{Fact, Facts, HotError, HotStore};
-use router::Router;
+use router::{KeyRing, Router};
 
 use crate::cluster::{self, Cluster, NotOpen, Waiting};
 use crate::failure::Sorry;
-use crate::keys::{Keys, Kind};
+use crate::keys::Keys;
 use crate::settings::{Cold, Hot, Settings};
 
 /// The folder inside DATA in which `restore` has what it has not put in its place yet.
@@ -110,7 +110,7 @@ pub(crate) async fn opened(
         Hot::Cluster(target) => {
             let keys = cluster::keys(settings, target, purpose).await?;
             let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-            let cluster = cluster::connect(settings, target, keys.code_keys(), archive).await?;
+            let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
             (keys, Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster))
         }
     };
@@ -118,7 +118,7 @@ pub(crate) async fn opened(
         must_not_have_moved(store.as_ref()).await?;
     }
     belong_together(store.as_ref(), &cold).await?;
-    if let Some(id) = missing_keys(store.as_ref(), &keys).await?.first() {
+    if let Some(id) = missing_keys(store.as_ref(), &keys.ring()).await?.first() {
         return Err(no_key(settings, *id).into());
     }
     Ok(Opened { engine: Arc::new(engine_over(store, cold, &keys)), keys, cluster })
@@ -218,7 +218,7 @@ fn no_key(settings: &Settings, id: KeyId) -> Sorry {
 
 /// The engine over a store that is open already.
 pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
-    Engine::new(store, cold, Router::new(keys.code_keys()), Arc::new(SystemClock))
+    Engine::new(store, cold, Router::new(keys.ring()), Arc::new(SystemClock))
 }
 
 /// The cold tier. It is not looked at before something is asked of it: while it is away, what is
@@ -292,8 +292,7 @@ pub(crate) fn sqlite(
     let options =
         Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
-    let keys = Arc::new(keys.code_keys());
-    let store = SqliteHot::open(&settings.data.value, keys, archive, options);
+    let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);
     store.map_err(|error| Sorry::new(error.to_string()))
 }
 
@@ -301,31 +300,28 @@ pub(crate) fn sqlite(
 /// unknown, and would be refused as forgeries.
 pub(crate) async fn missing_keys(
     store: &dyn HotStore,
-    keys: &Keys,
+    keys: &KeyRing,
 ) -> Result<Vec<KeyId>, HotError> {
     let used = store.keys_in_use().await?;
-    let here: Vec<KeyId> = keys.code_keys().iter().map(CodeKey::id).collect();
+    let here: Vec<KeyId> = keys.current().iter().map(CodeKey::id).collect();
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
-}
-
-/// The newest code key, if it was made after the last start of `serve`, which then refuses what
-/// is minted with it as forgeries.
-pub(crate) fn unknown_to_serve<'a>(data: &Path, keys: &'a Keys) -> Option<&'a str> {
-    let newest = keys.newest(Kind::Code)?;
-    let started = data.join("serve.lock").metadata().and_then(|it| it.modified()).ok()?;
-    let started = started.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis();
-    (i128::from(newest.made_at.0) > started as i128).then_some(newest.id.as_str())
 }
 
 /// Who may sign tokens: the keys here, and the identity provider that the settings name.
 pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, Sorry> {
+    let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
+    Tokens::new(local_keys(keys)?, outside(settings)?).map_err(bad)
+}
+
+/// The keys here that sign tokens.
+pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, Sorry> {
     let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
     let local = keys.token_keys().map(|key| match key.retired_at {
         None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
         Some(_) => LocalKey::retired(&key.id),
     });
     let local = local.collect::<Result<Vec<_>, _>>().map_err(bad)?;
-    Tokens::new(LocalKeys::new(local).map_err(bad)?, outside(settings)?).map_err(bad)
+    LocalKeys::new(local).map_err(bad)
 }
 
 fn outside(settings: &Settings) -> Result<Option<Outside>, Sorry> {

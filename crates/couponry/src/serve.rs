@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use api::accept::{self, Limits};
 use cold::Patience;
@@ -21,7 +21,7 @@ use crate::failure::{Ended, Sorry};
 use crate::keys::Kind;
 use crate::open::{self, Opened, Purpose};
 use crate::settings::{Cold, Hot, Settings};
-use crate::{clock, compaction, files};
+use crate::{clock, compaction, files, reload};
 
 /// Time between two rounds of tidying up.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
@@ -34,22 +34,19 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
-    let only = only_one(data)?;
+    let _only = only_one(data)?;
     let opened = tokio::select! {
         opened = opened(settings) => opened?,
         () = &mut stop => return Ok(Ended::Done),
     };
-    // Keys made from here on are unknown to this process: see `open::unknown_to_serve`.
-    if let Err(error) = only.set_modified(SystemTime::now()) {
-        tracing::warn!(error = %error, "serve.lock does not say when this process began");
-    }
     let engine = Arc::clone(&opened.engine);
     let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
     banner(settings, &opened, &listener).await?;
-    let beside = work_beside(settings, &opened, notices);
+    let mut beside = work_beside(settings, &opened, notices);
+    beside.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
     let moved_away = open::moved_away(Arc::clone(&engine));
@@ -88,7 +85,7 @@ fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) ->
     }
     if let Some(cluster) = &opened.cluster {
         let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
-        beside.spawn(cluster::watch_keys(store, opened.keys.clone()));
+        beside.spawn(cluster::watch_keys(store, opened.keys.ring()));
     }
     beside
 }

@@ -52,9 +52,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
-use coupon::minted::{CodeKey, KeyId};
+use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
-use router::{Address, BUCKET_BITS_DEFAULT, Directory, Entry, Found, Owner};
+use router::{Address, BUCKET_BITS_DEFAULT, Directory, Entry, Found, KeyRing, Owner};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -167,7 +167,7 @@ impl Drop for CqlHot {
 struct Store {
     cluster: Cluster,
     options: Options,
-    keys: Arc<Vec<CodeKey>>,
+    keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// This process among the others; a restart makes another.
     process: Uuid,
@@ -204,7 +204,7 @@ impl CqlHot {
     /// [`ConnectError`]; of a cluster that is away it may be asked again.
     pub async fn connect(
         options: Options,
-        keys: Arc<Vec<CodeKey>>,
+        keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
     ) -> std::result::Result<CqlHot, ConnectError> {
         let cluster = Cluster::connect(&options).await?;
@@ -218,7 +218,7 @@ impl CqlHot {
         let store = Store {
             cluster,
             options,
-            keys,
+            keys: keys.into(),
             archive,
             process: Uuid::now_v7(),
             turns: turns::Turns::new(limit),

@@ -42,9 +42,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
-use coupon::minted::{CodeKey, KeyId};
+use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
-use router::{Address, Directory, Entry, Found, Owner};
+use router::{Address, Directory, Entry, Found, KeyRing, Owner};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -107,7 +107,7 @@ pub struct SqliteHot {
     writer: Writer,
     keeper: Keeper,
     readers: Readers,
-    keys: Arc<Vec<CodeKey>>,
+    keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
     announced: OnceCell<()>,
@@ -129,7 +129,7 @@ impl SqliteHot {
     /// [`OpenError`]; a store of a newer release is refused by name of that release.
     pub fn open(
         folder: &Path,
-        keys: Arc<Vec<CodeKey>>,
+        keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
         options: Options,
     ) -> Result<SqliteHot, OpenError> {
@@ -156,7 +156,7 @@ impl SqliteHot {
             readers: Readers::open(&path, &statements)?,
             keeper: Keeper::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
-            keys,
+            keys: keys.into(),
             archive,
             announced: OnceCell::new(),
             others: AtomicU64::new(0),
@@ -244,8 +244,9 @@ impl SqliteHot {
     ) -> Result<Applied, HotError> {
         let mut walked = Walked::default();
         loop {
+            let keys = self.keys.current();
             let step = self.look(|txn| {
-                let supply = Supply::for_dry_run(&self.keys, &walked);
+                let supply = Supply::for_dry_run(&keys, &walked);
                 stock::shared(txn, &supply, campaign, change)
             });
             let cursor = match step.await?.into_answer() {
@@ -269,7 +270,7 @@ impl SqliteHot {
     ) -> Result<Applied, HotError> {
         let decide = Arc::new(decide);
         loop {
-            let (keys, decide) = (Arc::clone(&self.keys), Arc::clone(&decide));
+            let (keys, decide) = (self.keys.current(), Arc::clone(&decide));
             let step = self.write(move |txn| stock::step(txn, &keys, decide.as_ref()));
             if let Some(applied) = step.await? {
                 return Ok(applied);
@@ -541,7 +542,7 @@ impl HotStore for SqliteHot {
                 if let Some(applied) = self.look(said).await? {
                     return Ok(applied);
                 }
-                let keys = Arc::clone(&self.keys);
+                let keys = self.keys.current();
                 self.hand_out(move |txn| {
                     stock::shared(txn, &Supply::for_writing(&keys), &campaign, &change)
                 })
@@ -561,11 +562,12 @@ impl HotStore for SqliteHot {
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError> {
         // A replay and a refusal are answered from a snapshot: the writer is for what is written.
-        let said = |txn: &Txn<'_>| stock::issue_without_writing(txn, &self.keys, campaign, &change);
+        let keys = self.keys.current();
+        let said = |txn: &Txn<'_>| stock::issue_without_writing(txn, &keys, campaign, &change);
         if let Some(applied) = self.look(said).await? {
             return Ok(applied);
         }
-        let (campaign, keys) = (campaign.clone(), Arc::clone(&self.keys));
+        let (campaign, keys) = (campaign.clone(), self.keys.current());
         self.hand_out(move |txn| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change))
             .await
     }
@@ -741,7 +743,7 @@ impl Shelves for SqliteHot {
     async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted, HotError> {
         let mut all = Adopted::default();
         for some in coupons.chunks(adopt::ADOPT_MAX) {
-            let (keys, some) = (Arc::clone(&self.keys), some.to_vec());
+            let (keys, some) = (self.keys.current(), some.to_vec());
             let here = self.writer.run(move |txn| adopt::coupons(txn, &keys, day, &some)).await?;
             all.adopted += here.adopted;
             all.known += here.known;

@@ -45,7 +45,7 @@ async fn open_sqlite(archive: Arc<MemoryArchive>) -> (Arc<dyn HotStore>, Ground)
     // Room for a machine that does other things besides.
     let write_timeout = std::time::Duration::from_secs(60);
     let options = Options { free_min_bytes: 0, write_timeout };
-    let hot = SqliteHot::open(folder.path(), Arc::new(keys()), archive, options).unwrap();
+    let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     (Arc::new(hot), Box::new(folder))
 }
 
@@ -66,7 +66,7 @@ async fn open_cassandra(
     };
     let keyspace = Keyspace::connect(&options).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
-    let hot = CqlHot::connect(options, Arc::new(keys()), archive).await.unwrap();
+    let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
     Some((Arc::new(hot), Box::new(cluster)))
 }
 

@@ -44,7 +44,7 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
     // Room for a machine that does other things besides.
     let options = Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
     let archive = Arc::clone(archive);
-    let hot = SqliteHot::open(folder.path(), Arc::new(keys()), archive, options).unwrap();
+    let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     (Arc::new(hot), folder)
 }
 
@@ -58,7 +58,7 @@ async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHo
         cql::Options { bucket_bits: 4, clock_bound_ms: 0, call_limit, ..cql::Options::of(&target) };
     let keyspace = Keyspace::connect(&options).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
-    let hot = CqlHot::connect(options, Arc::new(keys()), Arc::clone(archive) as _).await.unwrap();
+    let hot = CqlHot::connect(options, keys(), Arc::clone(archive) as _).await.unwrap();
     Some(Arc::new(hot))
 }
 

@@ -55,7 +55,7 @@ fn open_beside(
     archive: Arc<MemoryArchive>,
     options: Options,
 ) -> Result<SqliteHot, OpenError> {
-    SqliteHot::open(folder, Arc::new(kit::keys()), archive, options)
+    SqliteHot::open(folder, kit::keys(), archive, options)
 }
 
 fn kit_in(folder: &Path, options: Options) -> Kit {

@@ -121,7 +121,7 @@ impl Service {
             cold::ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
         let cold = Arc::new(cold);
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-        let store = SqliteHot::open(folder.path(), Arc::new(keys()), archive, options);
+        let store = SqliteHot::open(folder.path(), keys(), archive, options);
         let store = store.expect("a store");
         let store: Arc<dyn HotStore> = Arc::new(store);
         let its = Arc::clone(&clock);

@@ -78,7 +78,7 @@ pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
     let options =
         hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
-    Arc::new(SqliteHot::open(&hot_folder(at), Arc::new(keys()), archive, options).unwrap())
+    Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

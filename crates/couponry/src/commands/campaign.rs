@@ -10,7 +10,6 @@ use engine::{BatchAsk, CampaignPatch, CampaignView, Done, Engine, PAGE_MAX};
 use serde_json::Value;
 
 use crate::failure::{Ended, Sorry};
-use crate::keys::Keys;
 use crate::open::{self, Purpose};
 use crate::output::{self, Out, Side};
 use crate::settings::Settings;
@@ -237,7 +236,6 @@ async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
     let draft = flags.body().into_draft()?;
     let work = async |engine: &Arc<Engine>| {
         let done = engine.create_campaign(&open::caller(), draft).await?;
-        warn_of_key(settings, flags.stock.is_some_and(|stock| stock > 0))?;
         output::say_json(&CampaignBody::from(&same(done)))
     };
     open::with(settings, Purpose::Make, work).await
@@ -255,7 +253,6 @@ async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result
     let work = async |engine: &Arc<Engine>| {
         let done = engine.mint_batch(&open::caller(), id, ask).await;
         let done = done.map_err(Sorry::about(format!("campaign {id}")))?;
-        warn_of_key(settings, true)?;
         output::say_json(&BatchBody::from(&same(done)))
     };
     open::with(settings, Purpose::Write, work).await
@@ -272,18 +269,6 @@ fn same<T>(done: Done<T>) -> T {
         output::note("it was made before; nothing was changed");
     }
     done.into_inner()
-}
-
-/// A `serve` that does not know the key of these codes would refuse them as forgeries.
-fn warn_of_key(settings: &Settings, minted: bool) -> Result<(), Sorry> {
-    let data = &settings.data.value;
-    if minted && let Some(id) = open::unknown_to_serve(data, &Keys::load(data)?) {
-        output::note(&format!(
-            "minted with code key {id}, which is newer than the last start of `serve`: restart \
-             it before these codes are handed out"
-        ));
-    }
-    Ok(())
 }
 
 async fn list_lines(engine: &Engine) -> Result<(), Sorry> {

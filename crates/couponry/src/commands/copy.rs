@@ -146,7 +146,7 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
         true => sorry,
         false => sorry.and("--live copies beside it, for a first pass"),
     })?;
-    if let Some(id) = open::missing_keys(from.hot(), &keys).await?.first() {
+    if let Some(id) = open::missing_keys(from.hot(), &keys.ring()).await?.first() {
         let keys = home.join("keys");
         return Err(Sorry::new(format!(
             "a batch was minted with code key {id}, which is not in {}: put it there first",
@@ -255,8 +255,7 @@ async fn opened(
             };
             let free_min_bytes = settings.free_min_mib.value << 20;
             let options = Options { free_min_bytes, write_timeout: WRITE_TIMEOUT };
-            let keys = Arc::new(keys.code_keys());
-            let store = SqliteHot::open(folder, keys, archive, options);
+            let store = SqliteHot::open(folder, keys.ring(), archive, options);
             let store = store.map_err(|error| Sorry::new(error.to_string()))?;
             Ok(Store::File { store: Arc::new(store), _lock: lock })
         }

@@ -172,10 +172,6 @@ fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>, Sorry>
     };
     report.add("keys", present(&keys))?;
     report.add("key files", modes(&keys))?;
-    if let Some(id) = open::unknown_to_serve(data, &keys) {
-        let text = format!("code key {id} is newer than the last start of `serve`: restart it");
-        report.add("keys", Verdict::Warn(text))?;
-    }
     report.add("tokens", identity(settings, &keys))?;
     Ok(Some(keys))
 }
@@ -269,7 +265,7 @@ async fn of_any_kind(
     slow: Duration,
     report: &mut Report,
 ) -> Result<(), Sorry> {
-    let missing = match open::missing_keys(store.as_ref(), keys).await {
+    let missing = match open::missing_keys(store.as_ref(), &keys.ring()).await {
         Ok(missing) if missing.is_empty() => {
             Verdict::Ok("the key of every minted batch is there".into())
         }

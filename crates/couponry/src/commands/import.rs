@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use coupon::calendar::{Date, format_instant};
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::calendar::{Date, format_instant};
 use engine::import::columns::{Column, ColumnMap};
 use engine::import::encoding::Encoding;
 use engine::import::{
@@ -267,7 +267,9 @@ fn dry_summary(found: &DryRun) -> String {
     );
     if unchecked > 0 {
         let (unchecked, first) = (thousands(unchecked), thousands(DRY_RUN_LOOKUPS_MAX as u64));
-        text.push_str(&format!("not looked up  {unchecked}; the codes of the first {first} were\n"));
+        text.push_str(&format!(
+            "not looked up  {unchecked}; the codes of the first {first} were\n"
+        ));
     }
     for parsed in &found.parsed {
         text.push_str(&format!("  line {}: {}\n", thousands(parsed.line), shown(parsed, found)));

@@ -9,14 +9,13 @@ use crate::open;
 use crate::output::{self, Side};
 use crate::settings::{Hot, Settings};
 
-/// Said wherever keys change: they are read once, at the start.
-const RESTART: &str = "a running `serve` reads its keys when it starts: restart it to see a new or \
-                       retired key";
+/// Said wherever keys change.
+const KNOWN: &str = "a running `serve` knows it within a second";
 
-/// The same where several processes work on one cluster: who knows only the old keys refuses what
-/// is minted with a new one.
-const RESTART_ALL: &str = "every node reads its keys when it starts: copy the folder `keys` to all \
-                           of them and restart them, before the next batch is minted";
+/// The same where several processes work on one cluster: who does not have a new key refuses what
+/// is minted with it.
+const COPY_TO_ALL: &str = "copy the folder `keys` to all nodes before the next batch is minted; a \
+                           running `serve` knows a new key within a second";
 
 /// List, add and retire keys
 ///
@@ -45,12 +44,12 @@ Example:
     /// Make a key; it is the newest of its kind from then on
     ///
     /// Prints it as `key list` does. Back up DATA/keys afterwards: codes minted with a lost key
-    /// are lost with it. Restart `serve` before you mint with a new code key.
+    /// are lost with it.
     #[command(after_help = "\
 Exit codes: 0 made, 1 failed, 2 wrong call.
 
 Example, to change the key that signs tokens:
-  couponry key add --kind token      # then restart serve
+  couponry key add --kind token
   couponry key retire 1a2b3c4d       # when the tokens it signed have run out")]
     Add {
         /// What it is for
@@ -101,8 +100,8 @@ pub(crate) fn run(settings: &Settings, ask: &KeyAsk) -> Result<Ended, Sorry> {
     };
     output::say(listed(&keys, &shown).trim_end())?;
     let next = match settings.hot.value {
-        Hot::Sqlite => RESTART,
-        Hot::Cluster(_) => RESTART_ALL,
+        Hot::Sqlite => KNOWN,
+        Hot::Cluster(_) => COPY_TO_ALL,
     };
     output::say(&format!("\n{next}"))?;
     Ok(Ended::Done)

@@ -93,7 +93,7 @@ impl World {
             hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
         let keys = || vec![CodeKey::new(*b"the tests' key..")];
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-        let hot = SqliteHot::open(&at.join("hot"), Arc::new(keys()), archive, options);
+        let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);
         let hot = Arc::new(hot.unwrap());
         let engine = Engine::new(
             Arc::clone(&hot) as Arc<dyn HotStore>,

@@ -63,7 +63,7 @@ impl World {
         let key = || CodeKey::new(*b"a key of 16 byte");
         let options = Options { free_min_bytes: 0, ..Options::default() };
         let at = folder.path().join("hot");
-        let hot = Arc::new(SqliteHot::open(&at, Arc::new(vec![key()]), archive, options).unwrap());
+        let hot = Arc::new(SqliteHot::open(&at, vec![key()], archive, options).unwrap());
         let engine = Arc::new(Engine::new(
             Arc::clone(&hot) as Arc<dyn HotStore>,
             Arc::clone(&cold),

@@ -75,7 +75,7 @@ impl Store {
         coupon: &Coupon,
         campaign: &CampaignHere,
     ) -> Result<()> {
-        let (code, home) = (coupon.code(), home(&self.keys, coupon.code()));
+        let (code, home) = (coupon.code(), home(&self.keys.current(), coupon.code()));
         let id = &campaign.terms.id;
         // A day that is closing has a plan, which is all that is needed here.
         let _ = self.enter(day, &campaign.terms, None).await?;
@@ -117,7 +117,7 @@ impl Store {
             }
             if row.is_none() && !always {
                 // A minted one without a row would be taken for one that nobody has touched.
-                if home(&self.keys, code) != Some(shelf) {
+                if home(&self.keys.current(), code) != Some(shelf) {
                     return Ok(before.map(|it| it.coupon));
                 }
                 let id = OperationId(operation.as_u128());
@@ -226,7 +226,7 @@ impl Store {
 
     /// Its holder has it, and what he asked for it by is spent.
     async fn adopt_claim(&self, day: Day, coupon: &Coupon, campaign: &CampaignHere) -> Result<()> {
-        if let Some(gone) = replaced(&self.keys, coupon.issue_ref()) {
+        if let Some(gone) = replaced(&self.keys.current(), coupon.issue_ref()) {
             let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, issue) \
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
             let values = (
@@ -252,7 +252,7 @@ impl Store {
     /// A code of a campaign that this store does not know. Nobody can find it, and if it is foreign
     /// nobody can import it as new either.
     async fn stranger(&self, code: &Code) -> Result<()> {
-        if home(&self.keys, code).is_some() {
+        if home(&self.keys.current(), code).is_some() {
             return Ok(());
         }
         let cql = "INSERT INTO directory (code, kind) VALUES (?, 'gone') IF NOT EXISTS";

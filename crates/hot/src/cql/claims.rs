@@ -407,7 +407,7 @@ impl Store {
 
     /// A minted code that nobody has touched, by the code alone.
     async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
-        for key in self.keys.iter() {
+        for key in self.keys.current().iter() {
             let Some(minted) = key.open(code) else { continue };
             let run = self.run_with(key.id(), minted.day, minted.serial).await?;
             if let Some((owner, _)) = run {

@@ -58,7 +58,7 @@ impl Store {
         let Action::Issue { to, reference, .. } = &change.action else {
             return Ok(Decision::not_found().applied);
         };
-        let replaces = replaced(&self.keys, reference.as_ref());
+        let replaces = replaced(&self.keys.current(), reference.as_ref());
         // The same request twice at once would only stand in its own way.
         let _turn = self.users.turn((campaign, to)).await?;
         let mut attempts = self.attempts("an issue");
@@ -161,7 +161,7 @@ impl Store {
 
     /// The coupon of a code, of whatever campaign and wherever it lies.
     pub(super) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
-        for key in self.keys.iter() {
+        for key in self.keys.current().iter() {
             let Some(minted) = key.open(code) else { continue };
             let run = self.run_with(key.id(), minted.day, minted.serial).await?;
             if let Some((owner, _)) = run {

@@ -360,7 +360,7 @@ impl Store {
     }
 
     async fn campaign_of_run(&self, code: &Code) -> Result<Option<CampaignId>> {
-        for key in self.keys.iter() {
+        for key in self.keys.current().iter() {
             let Some(minted) = key.open(code) else { continue };
             let run = self.run_with(key.id(), minted.day, minted.serial).await?;
             if let Some((owner, _)) = run {

@@ -96,7 +96,8 @@ impl Store {
         run: MintedRun,
         codes: Vec<Code>,
     ) -> Result<Vec<bool>> {
-        let key = self.keys.iter().find(|key| key.id() == run.key);
+        let keys = self.keys.current();
+        let key = keys.iter().find(|key| key.id() == run.key);
         if let Some(key) = key
             && codes.len() >= SCANNED_MIN
             && let Some(serials) = in_a_row(key, &codes)

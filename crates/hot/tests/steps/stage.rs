@@ -182,7 +182,7 @@ impl Stage {
         let keyspace = Keyspace::connect(&options).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();
         let archive = Arc::new(MemoryArchive::default());
-        let second = CqlHot::connect(options.clone(), Arc::new(keys()), archive.clone());
+        let second = CqlHot::connect(options.clone(), keys(), archive.clone());
         let kit = Kit::new(Arc::new(second.await.unwrap()), archive);
         Some(Stage {
             kit,
@@ -203,7 +203,7 @@ impl Stage {
         });
         let options = cql::Options { gate: Some(gate), ..self.options.clone() };
         let archive = Arc::clone(&self.kit.archive);
-        let hot = CqlHot::connect(options, Arc::new(keys()), archive).await.unwrap();
+        let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
         Process { hot: Arc::new(hot), hand }
     }
 

@@ -454,11 +454,14 @@ impl Store {
                     Pass::Again => self.directory_day(&it.code).await?,
                 };
                 self.put_coupon_entry(it, campaign, batch, *day, line.as_ref()).await?;
-                let mut left: Vec<(Day, Leaves)> = match (home(&self.keys, &it.code), line) {
-                    (Some(home), _) => vec![(home, Leaves::Surely)],
-                    (None, Some((_, until, _))) => vec![(Day::shelf_of(*until), Leaves::Perhaps)],
-                    (None, None) => Vec::new(),
-                };
+                let mut left: Vec<(Day, Leaves)> =
+                    match (home(&self.keys.current(), &it.code), line) {
+                        (Some(home), _) => vec![(home, Leaves::Surely)],
+                        (None, Some((_, until, _))) => {
+                            vec![(Day::shelf_of(*until), Leaves::Perhaps)]
+                        }
+                        (None, None) => Vec::new(),
+                    };
                 if pass == Pass::First {
                     // Only an earlier pass can have brought a row to where nobody was minted.
                     left.retain(|(_, leaves)| *leaves == Leaves::Surely);

@@ -214,7 +214,8 @@ impl Store {
         run: &MintedRun,
     ) -> Result<bool> {
         let id = &campaign.terms.id;
-        let Some(key) = self.keys.iter().find(|key| key.id() == run.key) else {
+        let keys = self.keys.current();
+        let Some(key) = keys.iter().find(|key| key.id() == run.key) else {
             // Minted beside this process with a key that it has not read: after a restart it has.
             tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
             return Ok(false);
@@ -338,7 +339,8 @@ impl Store {
                 codes.map(|code| Ok((code?, None))).collect::<Result<_>>()?
             }
             (_, Some(run)) => {
-                let key = self.keys.iter().find(|key| key.id() == run.key);
+                let keys = self.keys.current();
+                let key = keys.iter().find(|key| key.id() == run.key);
                 let Some(key) = key else { return Ok(Vec::new()) };
                 let count = row.count.unwrap_or(0).unsigned_abs();
                 let first = run.first + first.unsigned_abs();

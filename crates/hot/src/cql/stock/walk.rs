@@ -150,7 +150,7 @@ impl Store {
     }
 
     fn has_key(&self, batch: &BatchHere) -> bool {
-        batch.run.is_some_and(|run| self.keys.iter().any(|key| key.id() == run.key))
+        batch.run.is_some_and(|run| self.keys.current().iter().any(|key| key.id() == run.key))
     }
 
     /// The campaign as it is at this moment: a batch minted a moment ago is stock.
