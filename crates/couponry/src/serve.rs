@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use api::Access;
 use api::accept::{self, Limits};
 use cold::Patience;
 use engine::Engine;
@@ -31,6 +32,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let stop = stopped()?;
     tokio::pin!(stop);
     let notices = Rounds::of(settings)?;
+    let access = access(settings)?;
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
@@ -52,14 +54,15 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let beside = work_beside(settings, &opened, notices);
     let mut older = None;
     let found_older = open::found_older(Arc::clone(&engine));
-    let app = api::app(engine, tokens);
+    let limits = Limits { trusted_proxies: access.trusted_proxies.clone(), ..Limits::default() };
+    let app = api::app_with(engine, tokens, access);
     let stop = async {
         tokio::select! {
             () = stop => {}
             sorry = found_older => older = Some(sorry),
         }
     };
-    let served = accept::serve(listener, app, Limits::default(), stop).await;
+    let served = accept::serve(listener, app, limits, stop).await;
     // Whatever it is, it goes on where it stopped.
     drop(beside);
     opened.close().await;
@@ -72,6 +75,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
     }
     Ok(Ended::Done)
+}
+
+/// What strangers may do.
+fn access(settings: &Settings) -> Result<Access, Sorry> {
+    Ok(Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+    })
 }
 
 /// What a service does by itself, until it is dropped.

@@ -18,8 +18,11 @@ use utoipa::IntoParams;
 use super::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{BatchChanges, NewBatch, Reading};
-use crate::extract::{BatchInPath, CampaignInPath, Json, Params, Who, is_type};
+use crate::extract::{
+    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Who, is_type, named,
+};
 use crate::handlers::lists::{Page, named_page};
+use crate::patient;
 use crate::problem::{Code, Problem};
 use crate::views::{BatchBody, List};
 
@@ -73,7 +76,8 @@ pub(crate) async fn create_batch(
             return Err(Problem::invalid(vec![fault]));
         }
         let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
-        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await?;
+        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await;
+        let done = done.map_err(named(CAMPAIGN))?;
         return Ok(Made(done.map(|batch| BatchBody::from(&batch))));
     }
     if !is_type(request.headers(), "text/csv") {
@@ -81,7 +85,8 @@ pub(crate) async fn create_batch(
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let ask = ImportAsk { campaign, batch };
-    let done = app.engine.import(&caller, ask, arriving(request.into_body()), |_| {}).await?;
+    let done = app.engine.import(&caller, ask, arriving(request.into_body()), |_| {}).await;
+    let done = done.map_err(named(CAMPAIGN))?;
     Ok(Made(done.map(|batch| BatchBody::from(&batch))))
 }
 
@@ -89,11 +94,11 @@ pub(crate) async fn create_batch(
 fn arriving(body: Body) -> BoxStream<'static, Result<bytes::Bytes, String>> {
     let pieces = body.into_data_stream();
     try_unfold(pieces, |mut pieces| async move {
-        match tokio::time::timeout(IMPORT_IDLE, pieces.next()).await {
-            Err(_) => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
-            Ok(None) => Ok(None),
-            Ok(Some(Err(error))) => Err(format!("the body broke off: {error}")),
-            Ok(Some(Ok(piece))) => Ok(Some((piece, pieces))),
+        match patient::timeout(IMPORT_IDLE, pieces.next()).await {
+            None => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
+            Some(None) => Ok(None),
+            Some(Some(Err(error))) => Err(format!("the body broke off: {error}")),
+            Some(Some(Ok(piece))) => Ok(Some((piece, pieces))),
         }
     })
     .boxed()
@@ -115,7 +120,8 @@ pub(crate) async fn list_batches(
 ) -> Result<Answer<List<BatchBody>>, Problem> {
     let query = format!("batches of {campaign}");
     let (after, limit) = page.read::<BatchId>(&query)?;
-    let batches = app.engine.batches(&caller, &campaign, after, limit).await?;
+    let batches = app.engine.batches(&caller, &campaign, after, limit).await;
+    let batches = batches.map_err(named(CAMPAIGN))?;
     Ok(Answer(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
 }
 
@@ -138,7 +144,7 @@ pub(crate) async fn read_batch(
     BatchInPath(id): BatchInPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let batch = app.engine.batch(&caller, &campaign, &id).await?;
+    let batch = app.engine.batch(&caller, &campaign, &id).await.map_err(named(BATCH))?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.is_some_and(|accept| accept.contains("text/csv")) {
         return Ok(Answer(BatchBody::from(&batch)).into_response());
@@ -186,7 +192,8 @@ pub(crate) async fn change_batch(
     Json(body): Json<BatchChanges>,
 ) -> Result<Answer<BatchBody>, Problem> {
     let reason = body.reason()?;
-    let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await?;
+    let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await;
+    let batch = batch.map_err(named(BATCH))?;
     Ok(Answer(BatchBody::from(&batch)))
 }
 
@@ -223,7 +230,8 @@ pub(crate) async fn list_codes(
         after: reading.may::<CodeText>("after", params.after.as_deref()),
     };
     let ask = reading.done(Some(ask))?;
-    let mut codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await?.boxed();
+    let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await;
+    let mut codes = app.turns.share(codes.map_err(named(BATCH))?.boxed());
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });
