@@ -30,6 +30,7 @@ mod service {
     mod readers;
     mod readme;
     mod shutdown;
+    mod strangers;
     mod synced;
     mod verify;
 }
