@@ -32,6 +32,7 @@ mod service {
     mod readers;
     mod readme;
     mod shutdown;
+    mod strangers;
     mod synced;
     mod verify;
 }

@@ -287,11 +287,25 @@ impl Server {
         self.child.try_wait().expect("wait").is_none()
     }
 
+    /// Any signal.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("a signal");
+    }
+
     /// Most memory that was resident at a time, in bytes.
     pub(super) fn resident_most(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Memory that is resident now, in bytes.
+    pub(super) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("/proc of the service");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect(which);
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
         kib << 10
     }

@@ -1,18 +1,23 @@
 //! The accept loop: the only place where sockets become requests. HTTP/1.1.
 //!
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
-//! connection has [`Limits::header_timeout`] to send a whole header, the first and every later
-//! one, so an idle one is closed too; and at shutdown [`Limits::drain`] to finish. Slow *bodies*
-//! are the extractors' (`extract::BODY_TIMEOUT`).
+//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`] to
+//! begin another one, and at shutdown [`Limits::drain`] to finish. Slow *bodies* are the
+//! extractors' (`extract::BODY_TIMEOUT`). One peer has a share of the places, and where none is
+//! left the connection that has waited for its client the longest is closed.
+
+mod bodies;
+mod connections;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
@@ -20,22 +25,34 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-/// Most connections at a time. With a full buffer each that is 256 MiB at worst; further ones wait
-/// in the kernel's queue. Needs as many file descriptors.
+use self::bodies::{Arriving, Leaving};
+use self::connections::{Connections, Place};
+use self::stream::Timed;
+use crate::patient::PatientTimer;
+use crate::peer::TrustedProxies;
+
+/// Most connections at a time. With a full buffer each that is 256 MiB at worst. Needs as many
+/// file descriptors. For one more, the connection that has waited for its client the longest is
+/// closed; where every client waits for us, it waits in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
-/// Time to send a whole header, and so the longest an idle connection is kept. Longer than a
-/// phone's radio takes to wake up, shorter than an attacker likes.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most connections of one peer: half of all. More than a shop's back end opens, and one address
+/// alone does not fill every place. Trusted proxies may have more.
+pub const PER_PEER_MAX: usize = CONNECTIONS_MAX / 2;
+
+/// Time to send a whole header, from its first byte, and from the connection's first moment.
+/// Longer than a phone's radio takes to wake up, shorter than an attacker likes.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept between two requests.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for requests under way at shutdown: the longest any of ours takes. Kubernetes and systemd
 /// kill after 30 and 90 s.
@@ -73,12 +90,18 @@ const LAST_ACCEPT: Duration = Duration::from_millis(50);
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 
 /// What a listener allows. The defaults are this module's constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// See [`CONNECTIONS_MAX`]; at least 1.
     pub connections_max: usize,
+    /// See [`PER_PEER_MAX`]; at least 1.
+    pub per_peer_max: usize,
+    /// Peers that may have any number of connections.
+    pub trusted_proxies: TrustedProxies,
     /// See [`HEADER_TIMEOUT`].
     pub header_timeout: Duration,
+    /// See [`IDLE_TIMEOUT`].
+    pub idle_timeout: Duration,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
     /// See [`DRAIN`].
@@ -89,7 +112,10 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: CONNECTIONS_MAX,
+            per_peer_max: PER_PEER_MAX,
+            trusted_proxies: TrustedProxies::default(),
             header_timeout: HEADER_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
             write_timeout: WRITE_TIMEOUT,
             drain: DRAIN,
         }
@@ -120,14 +146,14 @@ pub async fn serve(
 ) -> io::Result<Drained> {
     let local = listener.local_addr()?;
     let http = http(&limits);
-    let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
+    let mut door = Door { connections: Connections::new(limits.clone()), waiting: None };
     let live = GracefulShutdown::new();
     let closing = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
-    let take = |tasks: &mut JoinSet<()>, (stream, peer, slot)| {
-        let stream = impatient(stream, limits.write_timeout);
-        let (http, app, closing) = (http.clone(), app.clone(), Arc::clone(&closing));
-        tasks.spawn(connection(http, app, stream, peer, live.watcher(), slot, closing));
+    let take = |tasks: &mut JoinSet<()>, (stream, peer, place): (TcpStream, _, Place)| {
+        let stream = Timed::new(stream, Arc::clone(place.seat()), &limits);
+        let app = (app.clone(), Arc::clone(&closing));
+        tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), place));
     };
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -135,7 +161,7 @@ pub async fn serve(
             biased;
             () = &mut stop => break,
             Some(ended) = tasks.join_next() => log_panic(ended),
-            accepted = accept(&listener, &slots) => take(&mut tasks, accepted),
+            accepted = door.accept(&listener) => take(&mut tasks, accepted),
         }
     }
     // Those that the kernel has let in already. Only a turn of the runtime tells of them, so that a
@@ -145,7 +171,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = &mut last_accept => break,
-            accepted = accept(&listener, &slots) => take(&mut tasks, accepted),
+            accepted = door.accept(&listener) => take(&mut tasks, accepted),
         }
     }
     drop(listener);
@@ -158,26 +184,45 @@ pub async fn serve(
 
 fn http(limits: &Limits) -> Builder {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+    http.timer(PatientTimer)
+        .header_read_timeout(limits.idle_timeout)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     http
 }
 
-/// Waits for a free slot first, so that a connection too many stays in the kernel's queue.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+/// Takes connections one after the other.
+struct Door {
+    connections: Arc<Connections>,
+    /// One that has no place yet. It is kept when [`Door::accept`] is dropped half way.
+    waiting: Option<(TcpStream, SocketAddr)>,
+}
+
+impl Door {
+    /// The next connection that has a place. May be dropped and called again; nobody is lost.
+    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
+        loop {
+            if self.waiting.is_none() {
+                self.waiting = Some(next(listener).await);
+            }
+            let Some((_, peer)) = &self.waiting else { continue };
+            let place = self.connections.place(peer.ip()).await;
+            match (self.waiting.take(), place) {
+                (Some((stream, peer)), Some(place)) => return (stream, peer, place),
+                (Some((_, peer)), None) => {
+                    tracing::debug!(%peer, "closed: its peer has too many connections");
+                }
+                (None, _) => {}
+            }
+        }
+    }
+}
+
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        // Only a closed semaphore fails, and nobody closes it.
-        let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
-            std::future::pending().await
-        };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, slot),
+            Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {
                 tracing::debug!(%error, "connection lost before it was accepted");
             }
@@ -199,43 +244,40 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A stream whose writes fail when its reader takes nothing for so long.
-type Impatient = Pin<Box<TimeoutStream<TcpStream>>>;
-
-fn impatient(stream: TcpStream, write_timeout: Duration) -> Impatient {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY not set");
-    }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(write_timeout));
-    Box::pin(stream)
-}
-
 async fn connection(
     http: Builder,
-    app: Router,
-    stream: Impatient,
+    (app, closing): (Router, Arc<AtomicBool>),
+    stream: Timed,
     peer: SocketAddr,
     watcher: Watcher,
-    slot: OwnedSemaphorePermit,
-    closing: Arc<AtomicBool>,
+    place: Place,
 ) {
+    let seat = place.seat();
+    let its = Arc::clone(seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let busy = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
+        let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&its))));
         let (app, closing) = (app.clone(), Arc::clone(&closing));
         async move {
             let mut answer = app.oneshot(request).await;
             if let (true, Ok(answer)) = (closing.load(Ordering::Relaxed), &mut answer) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            answer
+            answer.map(|answer| answer.map(|body| Leaving::new(body, busy)))
         }
     });
-    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
-    if let Err(error) = served {
-        tracing::debug!(%peer, %error, "connection ended early");
+    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Whatever has arrived is read before the place is given up.
+        biased;
+        served = served => {
+            if let Err(error) = served {
+                tracing::debug!(%peer, %error, "connection ended early");
+            }
+        }
+        () = seat.evicted() => {}
     }
-    drop(slot);
 }
 
 async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duration) -> Drained {
@@ -279,6 +321,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::patient::SECOND_LOOK;
 
     /// Far beyond any limit in these tests: a hang is a failure, not a wait.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -357,7 +400,7 @@ mod tests {
     }
 
     fn limits(header_timeout: Duration, drain: Duration) -> Limits {
-        Limits { header_timeout, drain, ..Limits::default() }
+        Limits { header_timeout, idle_timeout: header_timeout, drain, ..Limits::default() }
     }
 
     /// All that comes until the server closes; an error of the socket is the end as well.
@@ -416,6 +459,27 @@ mod tests {
         let mut client = server.connect();
         let answer = ask(&mut client, "GET /peer HTTP/1.1\r\nhost: x\r\n\r\n");
         assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    }
+
+    #[test]
+    fn between_two_requests_there_is_more_time_than_within_one() {
+        let limits = Limits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
+        let server = Server::start(limits);
+        let mut client = server.connect();
+        let kept = PEER.replace("connection: close\r\n", "");
+        client.write_all(kept.as_bytes()).unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+        // Longer than a header may take, with the second look at it.
+        std::thread::sleep(SHORT + SECOND_LOOK + SHORT);
+        let answer = ask(&mut client, PEER);
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+        // And a later header is timed from its own first byte.
+        let mut client = server.connect();
+        client.write_all(kept.as_bytes()).unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+        let started = Instant::now();
+        ask(&mut client, "GET /pe");
+        assert!(started.elapsed() < PATIENCE / 2, "half a header is cut off");
     }
 
     #[test]
@@ -511,6 +575,88 @@ mod tests {
         server.go.notify_one();
         assert!(rest(&mut first).ends_with("done"));
         assert!(rest(&mut second).starts_with("HTTP/1.1 200"));
+    }
+
+    /// Connections that say nothing, or half of something, are no reason to keep others waiting.
+    #[test]
+    fn where_every_place_is_taken_the_longest_idle_goes() {
+        let half_a_body = "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345";
+        let served = PEER.replace("connection: close\r\n", "");
+        let cases = [
+            ("nothing", ""),
+            ("half a header", "GET /peer HTTP/1.1\r\nho"),
+            ("half a body", half_a_body),
+            ("a whole request, answered", &served),
+        ];
+        for (name, sent) in cases {
+            let few = Limits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
+            let mut server = Server::start(few);
+            let mut busy = server.connect();
+            busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+            server.reached.blocking_recv().unwrap();
+            let mut idle = server.connect();
+            idle.write_all(sent.as_bytes()).unwrap();
+            if sent == served {
+                idle.read_exact(&mut [0; 12]).unwrap();
+            } else if sent == half_a_body {
+                server.reached.blocking_recv().unwrap();
+            }
+            let mut third = server.connect();
+            let answer = ask(&mut third, PEER);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
+            let heard = rest(&mut idle);
+            assert!(!heard.contains("HTTP/1.1 400"), "{name} was closed: {heard}");
+            server.go.notify_one();
+            assert!(rest(&mut busy).ends_with("done"), "{name}: who is served is not closed");
+        }
+    }
+
+    #[test]
+    fn one_peer_has_its_share() {
+        let trusted = || "127.0.0.0/8".parse::<TrustedProxies>().unwrap();
+        let cases = [("a stranger", TrustedProxies::default(), 2), ("a proxy", trusted(), 5)];
+        for (name, trusted_proxies, served) in cases {
+            let limits = Limits { per_peer_max: 2, trusted_proxies, ..limits(PATIENCE, PATIENCE) };
+            let mut server = Server::start(limits);
+            let mut waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+            for client in &mut waiting {
+                let wait = b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+                let _reset = client.write_all(wait);
+            }
+            for _ in 0..served {
+                server.reached.blocking_recv().unwrap();
+            }
+            // Another peer: loopback has many addresses.
+            let mut other = connect_from("127.0.0.2", server.address);
+            let answer = ask(&mut other, PEER);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
+            let go = Arc::clone(&server.go);
+            let ringing = server.runtime.spawn(async move {
+                loop {
+                    go.notify_one();
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            });
+            let mut done = 0;
+            for client in &mut waiting {
+                done += usize::from(rest(client).ends_with("done"));
+            }
+            ringing.abort();
+            assert_eq!(done, served, "{name}");
+        }
+    }
+
+    fn connect_from(address: &str, to: SocketAddr) -> TcpStream {
+        let runtime = Runtime::new().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+            socket.connect(to).await.unwrap()
+        });
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     #[test]

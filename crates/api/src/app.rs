@@ -2,6 +2,7 @@
 //! problems out and counts.
 
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,26 +13,18 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use coupon::ids::UserId;
-use coupon::refusal::Refusal;
-use engine::{Caller, Engine, Failure, Role};
+use engine::{Caller, Engine, Failure};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::extract::nothing_here;
-use crate::handlers::accounts::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX};
+use crate::extract::no_such_path;
+use crate::guesses::Guesses;
+use crate::handlers::accounts::Doors;
 use crate::password::Passwords;
+use crate::peer::TrustedProxies;
 use crate::problem::{Code, Problem};
-use crate::throttle::Throttle;
 use crate::token::Tokens;
+use crate::turns::Turns;
 use crate::{metrics, openapi, pages};
-
-/// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
-pub const GUESSES_MAX: u32 = 20;
-
-/// The window in which unknown codes are counted.
-pub const GUESS_WINDOW_MS: i64 = 10 * 60 * 1_000;
-
-/// Requests about codes that one user may have under way: a check-out has a handful.
-pub const ASKING_MAX: u32 = 256;
 
 /// Users, and logins, that are counted at a time; some 10 MB.
 const COUNTED_MAX: usize = 100_000;
@@ -41,26 +34,70 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What strangers may do, and where they are seen to come from.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Whose word about the address of a client counts; nobody's by default.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether anyone may make an account; on by default.
+    pub sign_up: SignUp,
+}
+
+/// Whether anyone may make an account here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUp {
+    /// Anyone may.
+    #[default]
+    On,
+    /// Nobody may; existing accounts sign in as before.
+    Off,
+}
+
+/// Why a text is neither `on` nor `off`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is {found:?}, want on or off")]
+pub struct BadSignUp {
+    found: String,
+}
+
+impl FromStr for SignUp {
+    type Err = BadSignUp;
+
+    fn from_str(text: &str) -> Result<SignUp, BadSignUp> {
+        match text {
+            "on" => Ok(SignUp::On),
+            "off" => Ok(SignUp::Off),
+            found => Err(BadSignUp { found: found.to_owned() }),
+        }
+    }
+}
+
 /// What every handler works with.
 pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) access: Access,
     pub(crate) passwords: Passwords,
-    pub(crate) sign_ins: Throttle,
-    guesses: Throttle,
-    asking: Throttle,
+    pub(crate) doors: Doors,
+    pub(crate) turns: Turns,
+    guesses: Guesses,
 }
 
-/// The service over `engine`, for callers with `tokens`.
+/// The service over `engine`, for callers with `tokens`, with the default [`Access`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
-    let app = Arc::new(App::new(engine, tokens));
+    app_with(engine, tokens, Access::default())
+}
+
+/// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
+pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
+    let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
-    let document = openapi::with_problems(document);
+    let document = openapi::completed(document);
     routes
         .with_state(Arc::clone(&app))
         .merge(pages::routes(&document))
         .merge(metrics::routes(app))
-        .fallback(async || nothing_here())
+        .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
         })
@@ -74,64 +111,36 @@ pub(crate) fn panicked() -> Response {
 }
 
 impl App {
-    pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<Tokens>) -> App {
+    pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> App {
         App {
             engine,
             tokens,
+            access,
             passwords: Passwords::new(),
-            sign_ins: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
-            guesses: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
-            asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, COUNTED_MAX),
+            doors: Doors::new(COUNTED_MAX),
+            turns: Turns::new(),
+            guesses: Guesses::new(COUNTED_MAX),
         }
     }
 
-    /// Does `work`, unless its user asks for unknown codes one after the other. A shop is counted
-    /// for the user it names, never as a whole.
+    /// See [`Guesses::unless_guessing`].
     pub(crate) async fn unless_guessing<T>(
         &self,
         caller: &Caller,
         named: Option<&UserId>,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Problem> {
-        let user = match caller.role {
-            Role::User => Some(&caller.subject),
-            Role::Shop => named,
-            Role::Operator | Role::Admin => None,
-        };
-        let Some(user) = user.map(UserId::as_str) else { return Ok(work.await?) };
-        let now = self.engine.now().0;
-        if let Some(wait) = self.guesses.blocked(user, now) {
-            return Err(Problem::too_many("too many unknown codes for this user", wait));
-        }
-        // Guesses side by side are all asked before the first is counted, so there may not be many.
-        let _asking = Asking::begin(&self.asking, user, now)?;
-        let done = work.await;
-        if let Err(Failure::Refused { refusal: Refusal::NotFound, .. }) = &done {
-            self.guesses.count(user, now);
-        }
-        Ok(done?)
+        self.guesses.unless_guessing(caller, named, self.engine.now().0, work).await
     }
-}
 
-/// One request about a code, under way; also one whose client has gone.
-struct Asking<'a> {
-    asking: &'a Throttle,
-    user: &'a str,
-}
-
-impl<'a> Asking<'a> {
-    fn begin(asking: &'a Throttle, user: &'a str, now: i64) -> Result<Asking<'a>, Problem> {
-        if asking.blocked(user, now).is_some() {
-            return Err(Problem::too_many("too many requests at once for this user", 1_000));
-        }
-        asking.count(user, now);
-        Ok(Asking { asking, user })
-    }
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.asking.take_back(self.user);
+    /// See [`Guesses::one_of_few`].
+    pub(crate) async fn one_of_few<T>(
+        &self,
+        caller: &Caller,
+        named: Option<&UserId>,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Problem> {
+        self.guesses.one_of_few(caller, named, self.engine.now().0, work).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! that cannot be used is told at once.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone, parse_instant};
@@ -45,6 +46,22 @@ impl Reading {
     /// An instant of RFC 3339.
     pub(crate) fn instant(&mut self, field: &str, text: Option<&str>) -> Option<Millis> {
         self.parsed(field, parse_instant(text?))
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn number(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = text?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            self.fault(field, format!("is {text:?}, want {least} to {most}"));
+        }
+        number
     }
 
     pub(crate) fn parsed<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {

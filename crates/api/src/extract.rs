@@ -11,11 +11,13 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use coupon::code::CodeText;
 use coupon::ids::{BatchId, CampaignId, UserId};
-use engine::{ACCOUNT_PREFIX, Caller, Fault};
+use coupon::refusal::Refusal;
+use engine::{ACCOUNT_PREFIX, Caller, Failure, Fault};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::patient;
 use crate::problem::{Code, Problem};
 use crate::token::{BadToken, Issuer};
 
@@ -40,8 +42,8 @@ where
             let detail = "send the body as JSON, with `Content-Type: application/json`";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let body = tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body())).await;
-        let body = body.map_err(|_| {
+        let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body())).await;
+        let body = body.ok_or_else(|| {
             let seconds = BODY_TIMEOUT.as_secs();
             Problem::new(Code::Timeout, format!("the body took more than {seconds} s"))
         })??;
@@ -72,7 +74,21 @@ fn fault(path: &str, detail: &str) -> Problem {
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
-    Problem::invalid(vec![Fault::new(field, detail)])
+    Problem::invalid(vec![Fault::new(field, without_name(detail))])
+}
+
+/// What serde says of a field, without the field's name: that stands in front of it already.
+fn without_name(detail: &str) -> String {
+    let begins = [
+        ("unknown field `", "is unknown"),
+        ("missing field `", "is missing"),
+        ("duplicate field `", "is there twice"),
+    ];
+    let found = begins.iter().find_map(|(begin, say)| {
+        let (_name, rest) = detail.split_once(begin)?.1.split_once('`')?;
+        Some(format!("{say}{rest}"))
+    });
+    found.unwrap_or_else(|| detail.to_owned())
 }
 
 async fn whole(body: Body) -> Result<Bytes, Problem> {
@@ -112,7 +128,7 @@ where
             let text = rejection.body_text();
             let detail = text.split_once(": ").map_or(text.as_str(), |(_, detail)| detail);
             let named = detail.split('`').nth(1).unwrap_or("query").to_owned();
-            Problem::invalid(vec![Fault::new(named, detail)])
+            Problem::invalid(vec![Fault::new(named, without_name(detail))])
         })
     }
 }
@@ -124,19 +140,62 @@ async fn piece<S: Send + Sync>(
     name: &str,
 ) -> Result<String, Problem> {
     let params = RawPathParams::from_request_parts(parts, state).await;
-    let params = params.map_err(|_| nothing_here())?;
+    // A path that is no UTF-8: whatever it names, there is none.
+    let params = params.map_err(|_| absent(name))?;
     let found = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
-    found.ok_or_else(nothing_here)
+    found.ok_or_else(|| absent(name))
 }
 
-/// The answer to any path, code or name that stands for nothing.
-pub(crate) fn nothing_here() -> Problem {
-    coupon::refusal::Refusal::NotFound.into()
+/// The answer where the piece `name` of the path stands for nothing.
+fn absent(name: &str) -> Problem {
+    match name {
+        "campaign_id" => no_such(CAMPAIGN),
+        "batch_id" => no_such(BATCH),
+        "user_id" => no_such("account"),
+        _ => no_such_coupon(),
+    }
 }
 
-impl From<coupon::refusal::Refusal> for Problem {
-    fn from(refusal: coupon::refusal::Refusal) -> Problem {
-        engine::Failure::Refused { refusal, coupon: None }.into()
+/// The answer to any code that stands for nothing; the same whatever is wrong with it.
+pub(crate) fn no_such_coupon() -> Problem {
+    Refusal::NotFound.into()
+}
+
+/// The answer to a path that stands for nothing.
+pub(crate) fn no_such_path() -> Problem {
+    Problem::new(Code::NotFound, "there is no such path; see /docs for those that there are")
+}
+
+/// The answer to a name that stands for nothing.
+pub(crate) fn no_such(what: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no such {what}"))
+}
+
+/// The same failure; where it is NOT_FOUND, it says what was not found.
+pub(crate) fn named(what: &'static str) -> impl Fn(Failure) -> Problem {
+    move |failure| match failure {
+        Failure::Refused { refusal: Refusal::NotFound, .. } => no_such(what),
+        failure => failure.into(),
+    }
+}
+
+/// The same for what is a problem already.
+pub(crate) fn renamed(what: &'static str) -> impl Fn(Problem) -> Problem {
+    move |problem| match problem.code() {
+        Code::NotFound => no_such(what),
+        _ => problem,
+    }
+}
+
+/// A campaign, for [`named`].
+pub(crate) const CAMPAIGN: &str = "campaign";
+
+/// A batch of a campaign, for [`named`].
+pub(crate) const BATCH: &str = "campaign, or no such batch in it";
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        Failure::Refused { refusal, coupon: None }.into()
     }
 }
 
@@ -150,7 +209,7 @@ macro_rules! in_path {
 
             async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
                 let text = piece(parts, state, $key).await?;
-                text.parse().map($name).map_err(|_| nothing_here())
+                text.parse().map($name).map_err(|_| absent($key))
             }
         }
     };

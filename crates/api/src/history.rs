@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{App, around, panicked};
-use crate::extract::{Json, Who, nothing_here};
+use crate::app::{Access, App, around, panicked};
+use crate::extract::{Json, Who, no_such_path};
 use crate::handlers::health;
 use crate::metrics;
 use crate::problem::{Code, Problem};
@@ -69,14 +69,14 @@ pub trait Queries: Send + Sync + 'static {
 
 /// The service over `queries`, for operators and admins with `tokens`.
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) -> Router {
-    let app = Arc::new(App::new(engine, tokens));
+    let app = Arc::new(App::new(engine, tokens, Access::default()));
     Router::new()
         .route("/v1/history/query", post(query))
         .route("/healthz", get(health::healthz))
         .with_state(Arc::clone(&app))
         .merge(metrics::routes(app))
         .layer(Extension(queries))
-        .fallback(async || nothing_here())
+        .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "POST /v1/history/query takes SQL")
         })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AllOf, Object, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -86,7 +87,43 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The whole document, as `/openapi.json` serves it.
 pub fn document() -> Document {
-    with_problems(routes().split_for_parts().1)
+    completed(routes().split_for_parts().1)
+}
+
+/// What the handlers cannot say: shapes of one piece, and the problems of every operation.
+pub(crate) fn completed(document: Document) -> Document {
+    with_problems(without_all_of(document))
+}
+
+/// Writes each shape that extends another one out in full. Generators of clients read an `allOf`
+/// with fields beside it as a new type, and forget which fields of the first may be null.
+fn without_all_of(mut document: Document) -> Document {
+    let Some(components) = &mut document.components else { return document };
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        if let RefOr::T(Schema::AllOf(parts)) = schema
+            && let Some(whole) = in_one_piece(parts, &known)
+        {
+            *schema = RefOr::T(Schema::Object(whole));
+        }
+    }
+    document
+}
+
+/// `None` where a part is no object: then it stays as it is.
+fn in_one_piece(parts: &AllOf, known: &BTreeMap<String, RefOr<Schema>>) -> Option<Object> {
+    let mut whole = Object::new();
+    whole.description.clone_from(&parts.description);
+    for part in &parts.items {
+        let part = match part {
+            RefOr::Ref(to) => known.get(to.ref_location.rsplit('/').next()?)?,
+            part => part,
+        };
+        let RefOr::T(Schema::Object(part)) = part else { return None };
+        whole.properties.extend(part.properties.clone());
+        whole.required.extend(part.required.iter().cloned());
+    }
+    Some(whole)
 }
 
 use Code::{
@@ -178,6 +215,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             COLD,
             WRITE,
             &[SoldOut, LimitPerUser, NotIssuable, NameTaken, Expired, Paused, IssueClosed],
+            &[TooMany],
         ],
         "create_batch" => &[
             BODY,
@@ -200,7 +238,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
 }
 
 /// Adds to every operation the problems that it can answer with, by status.
-pub(crate) fn with_problems(mut document: Document) -> Document {
+fn with_problems(mut document: Document) -> Document {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             let name = operation.operation_id.clone().unwrap_or_default();

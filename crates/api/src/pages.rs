@@ -8,7 +8,7 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
 use crate::docs;
-use crate::extract::nothing_here;
+use crate::extract::no_such;
 
 pub(crate) fn routes(document: &OpenApi) -> Router {
     let document = serde_json::to_value(document).unwrap_or_default();
@@ -24,7 +24,7 @@ pub(crate) fn routes(document: &OpenApi) -> Router {
 }
 
 async fn problem(Path(code): Path<String>) -> Response {
-    docs::problem_page(&code).map_or_else(|| nothing_here().into_response(), page)
+    docs::problem_page(&code).map_or_else(|| no_such("page").into_response(), page)
 }
 
 fn page(html: String) -> Response {

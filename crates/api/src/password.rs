@@ -1,16 +1,19 @@
 //! Passwords: the only place that hashes or compares them.
 //!
 //! Argon2id at OWASP's minimum costs 42 ms of a core and 19 MiB, so a few run at a time, a few
-//! more wait, and the rest is turned away: signing in must not starve redeeming.
+//! more wait, and the rest is turned away: signing in must not starve redeeming. The memory of a
+//! hash is passed on from one to the next, and goes back to the system when nobody waits.
+
+mod slots;
 
 use std::fmt;
-use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use argon2::password_hash::Error as HashError;
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
+
+use self::slots::{Memory, Slots};
 
 /// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
 /// composition.
@@ -19,14 +22,21 @@ pub const PASSWORD_BYTES_MIN: usize = 8;
 /// Longest password, in bytes: room for a pass phrase; more would only be work for us.
 pub const PASSWORD_BYTES_MAX: usize = 128;
 
-/// How many may wait for their turn. On two cores that is 1.4 s for the last, after which people
-/// press the button again anyway.
+/// How many of a kind, sign-ins or sign-ups, may wait for their turn. On two cores that is 1.4 s
+/// for the last, after which people press the button again anyway.
 pub const WAITING_MAX: usize = 32;
 
 /// Memory of one hash, in KiB. With time 2 and one lane OWASP's minimum for argon2id.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Most memory of a stored hash, in KiB: what a later release may ask for. A hash that names more
+/// did not come from couponry, and would take the machine's memory with one sign-in.
+const STORED_MEMORY_KIB_MAX: u32 = 4 * MEMORY_KIB;
+
+/// Longest hash within a PHC string, in bytes; ours have 32.
+const OUTPUT_BYTES_MAX: usize = Output::MAX_LENGTH;
 
 /// Compared with when there is no such login; of the same cost as a real one, a test sees to
 /// that. Which password it belongs to does not matter: the answer is `false` either way.
@@ -70,7 +80,7 @@ impl fmt::Debug for Password {
 #[non_exhaustive]
 pub enum PasswordError {
     /// All turns and waiting places are taken; 429, nothing was done.
-    #[error("too many sign-ins at the moment, want at most {WAITING_MAX} waiting")]
+    #[error("too many sign-ins or sign-ups at the moment, want at most {WAITING_MAX} waiting")]
     TooMany,
     /// What the store holds is not a hash.
     #[error("stored password hash is unreadable: {0}")]
@@ -83,13 +93,22 @@ pub enum PasswordError {
     BrokenOff,
 }
 
-/// Hashes and compares passwords, a few at a time. Cheap to clone; clones share the turns.
+/// Hashes and compares passwords, a few at a time. Cheap to clone; clones share the slots.
+///
+/// Sign-in and sign-up have slots of their own, so that neither can keep the other waiting.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    /// Those working and those waiting.
-    places: Arc<Semaphore>,
-    /// Those working.
-    turns: Arc<Semaphore>,
+    sign_in: Slots,
+    sign_up: Slots,
+}
+
+/// What a password is compared for, and so whose slots it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody signs in.
+    SignIn,
+    /// Somebody makes an account, or asks for the same account again.
+    SignUp,
 }
 
 impl Default for Passwords {
@@ -99,31 +118,35 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// With half of the cores, at least one: the other half is for redeeming.
+    /// Sign-ins get half of the cores, sign-ups a quarter, each at least one: the rest is for
+    /// redeeming.
     pub fn new() -> Passwords {
         let cores = available_parallelism().map_or(1, usize::from);
-        Passwords::with_turns((cores / 2).max(1))
+        Passwords::with_turns((cores / 2).max(1), (cores / 4).max(1))
     }
 
-    fn with_turns(turns: usize) -> Passwords {
+    fn with_turns(sign_in: usize, sign_up: usize) -> Passwords {
         Passwords {
-            places: Arc::new(Semaphore::new(turns + WAITING_MAX)),
-            turns: Arc::new(Semaphore::new(turns)),
+            sign_in: Slots::new(sign_in, WAITING_MAX),
+            sign_up: Slots::new(sign_up, WAITING_MAX),
         }
     }
 
-    /// The hash of `password` with a fresh salt, as a PHC string of about 97 characters.
+    fn slots(&self, purpose: Purpose) -> &Slots {
+        match purpose {
+            Purpose::SignIn => &self.sign_in,
+            Purpose::SignUp => &self.sign_up,
+        }
+    }
+
+    /// The hash of `password` with a fresh salt, as a PHC string of about 97 characters. Takes a
+    /// slot of sign-up.
     ///
     /// # Errors
     /// [`PasswordError::TooMany`], [`PasswordError::Hashing`], [`PasswordError::BrokenOff`].
     pub async fn hash(&self, password: Password) -> Result<String, PasswordError> {
-        self.in_turn(move || {
-            let hashed: PasswordHash = argon2()
-                .and_then(|argon2| argon2.hash_password(password.0.as_bytes()))
-                .map_err(PasswordError::Hashing)?;
-            Ok(hashed.to_string())
-        })
-        .await
+        let slots = self.slots(Purpose::SignUp);
+        slots.run(move |memory| hashed(&password, memory).map_err(PasswordError::Hashing)).await
     }
 
     /// Whether `password` belongs to `stored`, a PHC string. With `None`, for a login that does
@@ -133,61 +156,86 @@ impl Passwords {
     /// Any [`PasswordError`].
     pub async fn verify(
         &self,
+        purpose: Purpose,
         password: Password,
         stored: Option<&str>,
     ) -> Result<bool, PasswordError> {
         let exists = stored.is_some();
-        let stored = whole(stored.unwrap_or(NOBODY))?;
-        let matches = self.in_turn(move || compare(&password, &stored)).await?;
+        let stored = Stored::parse(stored.unwrap_or(NOBODY))?;
+        let compare = move |memory: &mut Memory| stored.is_of(&password, memory);
+        let matches = self.slots(purpose).run(compare).await?;
         Ok(exists && matches)
     }
-
-    /// The permits go with the work, not with the request: somebody who hangs up gives neither
-    /// his core nor his memory back before the hash is done.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let place =
-            Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordError::TooMany)?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let turn = turn.map_err(|_| PasswordError::BrokenOff)?;
-        let permits: [OwnedSemaphorePermit; 2] = [place, turn];
-        let task = spawn_blocking(move || {
-            let done = work();
-            drop(permits);
-            done
-        });
-        task.await.unwrap_or(Err(PasswordError::BrokenOff))
-    }
 }
 
-fn argon2() -> Result<Argon2<'static>, HashError> {
+fn hashed(password: &Password, memory: &mut Memory) -> Result<String, HashError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt = Salt::generate();
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params())?,
+        salt: Some(salt),
+        hash: Some(output(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?),
+    };
+    Ok(hash.to_string())
 }
 
-/// A PHC string may lack salt and hash; the library would call every password wrong then.
-fn whole(phc: &str) -> Result<PasswordHash, PasswordError> {
-    let parsed = PasswordHash::new(phc).map_err(|error| PasswordError::Stored(error.into()))?;
-    match (parsed.salt, parsed.hash) {
-        (Some(_), Some(_)) => Ok(parsed),
-        (None, _) | (_, None) => Err(PasswordError::Stored(HashError::EncodingInvalid)),
+fn output(
+    argon2: &Argon2<'_>,
+    password: &Password,
+    salt: &[u8],
+    len: usize,
+    memory: &mut Memory,
+) -> Result<Output, HashError> {
+    let mut buffer = [0; OUTPUT_BYTES_MAX];
+    let out = buffer.get_mut(..len).ok_or(HashError::OutputSize)?;
+    let blocks = memory.of(argon2.params().block_count());
+    argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, out, blocks)?;
+    Ok(Output::new(out)?)
+}
+
+/// A hash out of the store. The cost is the one written in it, so that hashes outlive a change of
+/// it.
+struct Stored {
+    argon2: Argon2<'static>,
+    salt: Salt,
+    hash: Output,
+}
+
+impl Stored {
+    fn parse(phc: &str) -> Result<Stored, PasswordError> {
+        Stored::read(phc).map_err(PasswordError::Stored)
     }
-}
 
-/// The cost is the one written in `stored`, so that hashes outlive a change of it.
-fn compare(password: &Password, stored: &PasswordHash) -> Result<bool, PasswordError> {
-    let argon2 = argon2().map_err(PasswordError::Hashing)?;
-    match argon2.verify_password(password.0.as_bytes(), stored) {
-        Ok(()) => Ok(true),
-        Err(HashError::PasswordInvalid) => Ok(false),
-        Err(error) => Err(PasswordError::Stored(error)),
+    fn read(phc: &str) -> Result<Stored, HashError> {
+        let parsed = PasswordHash::new(phc)?;
+        let algorithm = Algorithm::try_from(parsed.algorithm.as_str())?;
+        let version = parsed.version.map(Version::try_from).transpose()?.unwrap_or_default();
+        let params = Params::try_from(&parsed)?;
+        if params.m_cost() > STORED_MEMORY_KIB_MAX {
+            return Err(HashError::ParamInvalid { name: "m" });
+        }
+        // A PHC string may lack salt and hash; the library would call every password wrong then.
+        let (Some(salt), Some(hash)) = (parsed.salt, parsed.hash) else {
+            return Err(HashError::EncodingInvalid);
+        };
+        Ok(Stored { argon2: Argon2::new(algorithm, version, params), salt, hash })
+    }
+
+    fn is_of(&self, password: &Password, memory: &mut Memory) -> Result<bool, PasswordError> {
+        let found = output(&self.argon2, password, &self.salt, self.hash.len(), memory);
+        // `Output` compares in constant time.
+        Ok(found.map_err(PasswordError::Stored)? == self.hash)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn password(text: &str) -> Password {
@@ -224,7 +272,10 @@ mod tests {
             ("nobody's", "correct horse", None, false),
         ];
         for (name, text, stored, want) in cases {
-            assert_eq!(passwords.verify(password(text), stored).await.unwrap(), want, "{name}");
+            for purpose in [Purpose::SignIn, Purpose::SignUp] {
+                let found = passwords.verify(purpose, password(text), stored).await.unwrap();
+                assert_eq!(found, want, "{name}");
+            }
         }
     }
 
@@ -246,30 +297,109 @@ mod tests {
 
     #[tokio::test]
     async fn an_unreadable_hash_is_an_error_and_not_a_wrong_password() {
-        for stored in ["", "plain text", "$argon2id$v=19$m=1"] {
-            let outcome = Passwords::new().verify(password("correct horse"), Some(stored)).await;
+        for stored in
+            ["", "plain text", "$argon2id$v=19$m=1", &NOBODY.replace("m=19456", "m=4000000")]
+        {
+            let passwords = Passwords::new();
+            let asked = password("correct horse");
+            let outcome = passwords.verify(Purpose::SignIn, asked, Some(stored)).await;
             assert!(matches!(outcome, Err(PasswordError::Stored(_))), "{stored:?}: {outcome:?}");
         }
     }
 
     #[tokio::test]
-    async fn one_past_the_queue_is_turned_away() {
-        let passwords = Passwords::with_turns(1);
-        let working = Arc::clone(&passwords.turns).acquire_owned().await.unwrap();
-        let _its_place = Arc::clone(&passwords.places).acquire_owned().await.unwrap();
-        let waiting: Vec<_> = (0..WAITING_MAX)
+    async fn hashes_of_the_library_and_ours_are_the_same() {
+        use argon2::{PasswordHasher, PasswordVerifier};
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap();
+        let library = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let theirs = library.hash_password(b"correct horse").unwrap().to_string();
+        let passwords = Passwords::new();
+        let asked = password("correct horse");
+        assert!(passwords.verify(Purpose::SignIn, asked, Some(&theirs)).await.unwrap());
+        // The second hash runs in the memory of the first.
+        let mut memory = Memory::default();
+        for text in ["battery staple", "correct horse"] {
+            let ours = hashed(&password(text), &mut memory).unwrap();
+            library.verify_password(text.as_bytes(), ours.as_str()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn one_past_the_queue_is_turned_away_and_sign_up_has_its_own() {
+        let passwords = Passwords::with_turns(1, 1);
+        let slots = &passwords.sign_in;
+        let working = Arc::clone(slots.turns()).acquire_owned().await.unwrap();
+        let waiting: Vec<_> = (0..=WAITING_MAX)
             .map(|_| {
-                let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.in_turn(|| Ok(1)).await })
+                let slots = slots.clone();
+                tokio::spawn(async move { slots.run(|_| Ok(1)).await })
             })
             .collect();
         // This test has one thread: after a yield each of them has run until it had to wait.
         tokio::task::yield_now().await;
-        let refused = passwords.in_turn(|| Ok(1)).await;
+        let refused = slots.run(|_| Ok(1)).await;
         assert!(matches!(refused, Err(PasswordError::TooMany)), "{refused:?}");
+        let stored = passwords.hash(password("correct horse")).await;
+        assert!(stored.is_ok(), "sign-ups do not wait behind sign-ins: {stored:?}");
         drop(working);
         for task in waiting {
-            assert_eq!(task.await.unwrap().unwrap(), 1, "the 32 that waited had their turn");
+            assert_eq!(task.await.unwrap().unwrap(), 1, "whoever had a place had a turn");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn memory_is_passed_on_and_given_back() {
+        let passwords = Passwords::with_turns(2, 1);
+        let slots = &passwords.sign_in;
+        let made = Arc::new(AtomicUsize::new(0));
+        let work: Vec<_> = (0..WAITING_MAX)
+            .map(|_| {
+                let (slots, made) = (slots.clone(), Arc::clone(&made));
+                tokio::spawn(async move {
+                    let look = move |memory: &mut Memory| {
+                        // Fresh memory has no blocks yet.
+                        made.fetch_add(usize::from(memory.is_new()), Ordering::SeqCst);
+                        memory.of(MEMORY_KIB as usize);
+                        Ok(())
+                    };
+                    slots.run(look).await
+                })
+            })
+            .collect();
+        for task in work {
+            task.await.unwrap().unwrap();
+        }
+        // Where nobody happened to wait, memory was freed and made anew; never for each.
+        let made = made.load(Ordering::SeqCst);
+        assert!(made < WAITING_MAX, "{made} pieces of memory for {WAITING_MAX} hashes");
+        assert_eq!(slots.kept(), 0, "nobody waits, so nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_while_waiting_leaves_no_memory_behind() {
+        let passwords = Passwords::with_turns(1, 1);
+        let slots = &passwords.sign_in;
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let slots = slots.clone();
+            async move {
+                let work = move |memory: &mut Memory| {
+                    memory.of(1);
+                    let _hung_up_is_go_too = gone.recv();
+                    Ok(())
+                };
+                slots.run(work).await
+            }
+        });
+        let second = tokio::spawn({
+            let slots = slots.clone();
+            async move { slots.run(|_| Ok(())).await }
+        });
+        tokio::task::yield_now().await;
+        second.abort();
+        assert!(second.await.is_err_and(|error| error.is_cancelled()));
+        drop(go);
+        first.await.unwrap().unwrap();
+        assert_eq!(slots.kept(), 0);
     }
 }

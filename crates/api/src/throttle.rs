@@ -1,5 +1,5 @@
 //! Counters for things that may be tried only so often: wrong codes of one user, failed sign-ins
-//! of one login.
+//! of one login from one peer, sign-ups of one peer.
 //!
 //! A *window* opens with the first count of a key and lasts for a fixed time; once `limit` counts
 //! are in it, the key is blocked until it ends. State is in memory, per process, and bounded.
@@ -58,6 +58,13 @@ impl Throttle {
         self.left_ms(window, now_ms)
     }
 
+    /// How many counts `key` has in its window.
+    pub fn counted(&self, key: &str, now_ms: i64) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        let window = self.lock().windows.get(&hash).copied();
+        window.filter(|window| self.left_ms(*window, now_ms).is_some()).map_or(0, |it| it.count)
+    }
+
     /// One more for `key`.
     pub fn count(&self, key: &str, now_ms: i64) {
         let hash = self.hasher.hash_one(key);
@@ -87,7 +94,7 @@ impl Throttle {
         }
     }
 
-    /// Closes the window of `key`: its owner has proved himself.
+    /// Closes the window of `key`: it has shown whose it is.
     pub fn forget(&self, key: &str) {
         let hash = self.hasher.hash_one(key);
         self.lock().forget(hash);
@@ -150,6 +157,8 @@ mod tests {
                 throttle.count("ann", NOON);
             }
             assert_eq!(throttle.blocked("ann", NOON + later_ms), want, "{name}");
+            let left = if (0..1_000).contains(&later_ms) { counts } else { 0 };
+            assert_eq!(throttle.counted("ann", NOON + later_ms), left, "{name}");
             assert_eq!(throttle.blocked("bob", NOON + later_ms), None, "{name}, somebody else");
         }
     }

@@ -130,6 +130,27 @@ pub(crate) struct SettingFlags {
         hide_env_values = true
     )]
     pub(crate) listen: Option<String>,
+    /// Proxies whose X-Forwarded-For or Forwarded says where a client is: IP addresses and networks
+    /// such as 10.0.0.0/8, with commas; their own connections are not limited [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_TRUSTED_PROXIES",
+        value_name = "LIST",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) trusted_proxies: Option<String>,
+    /// Whether anyone may make an account with POST /v1/users: on or off [default: on]
+    #[arg(
+        long,
+        global = true,
+        env = "COUPONRY_SIGN_UP",
+        value_name = "on|off",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) sign_up: Option<String>,
     /// Settings file [default: ./couponry.toml, if it is there]
     #[arg(
         long,

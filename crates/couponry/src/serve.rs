@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::Access;
 use api::accept::{self, Limits};
 use cold::Patience;
 use engine::Engine;
@@ -31,6 +32,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let stop = stopped()?;
     tokio::pin!(stop);
     let notices = Rounds::of(settings)?;
+    let access = access(settings)?;
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
@@ -50,7 +52,8 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
     let moved_away = open::moved_away(Arc::clone(&engine));
-    let app = api::app(engine, tokens);
+    let limits = Limits { trusted_proxies: access.trusted_proxies.clone(), ..Limits::default() };
+    let app = api::app_with(engine, tokens, access);
     let stop = async {
         tokio::select! {
             () = stop => {}
@@ -58,7 +61,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
             sorry = moved_away => wrong_store = Some(sorry),
         }
     };
-    let served = accept::serve(listener, app, Limits::default(), stop).await;
+    let served = accept::serve(listener, app, limits, stop).await;
     // Whatever it is, it goes on where it stopped.
     drop(beside);
     opened.close().await;
@@ -71,6 +74,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
     }
     Ok(Ended::Done)
+}
+
+/// What strangers may do.
+fn access(settings: &Settings) -> Result<Access, Sorry> {
+    Ok(Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+    })
 }
 
 /// What a service does by itself, until it is dropped.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use cold::{BadBucket, BucketAddress};
 use hot::cql::Target;
@@ -108,6 +109,8 @@ impl fmt::Debug for Secret {
 struct File {
     data: Option<PathBuf>,
     listen: Option<String>,
+    trusted_proxies: Option<String>,
+    sign_up: Option<String>,
     hot: Option<String>,
     cold: Option<String>,
     cql_user: Option<String>,
@@ -133,6 +136,8 @@ struct File {
 pub(crate) struct Settings {
     pub(crate) data: Setting<PathBuf>,
     pub(crate) listen: Setting<String>,
+    pub(crate) trusted_proxies: Setting<String>,
+    pub(crate) sign_up: Setting<String>,
     pub(crate) hot: Setting<Hot>,
     pub(crate) cold: Setting<Cold>,
     pub(crate) cql_user: Setting<Option<String>>,
@@ -186,6 +191,12 @@ impl Settings {
             notify_days: from.either(&flags.notify_days, file.notify_days, "30,7,3,1".into()),
             data,
             listen: from.either(&flags.listen, file.listen, "127.0.0.1:8080".into()),
+            trusted_proxies: from.either(
+                &flags.trusted_proxies,
+                file.trusted_proxies,
+                String::new(),
+            ),
+            sign_up: from.either(&flags.sign_up, file.sign_up, "on".into()),
             hot,
             free_min_mib: from.either(
                 &flags.free_min_mib,
@@ -245,6 +256,8 @@ impl Settings {
         vec![
             line("data", &self.data, |it| it.display().to_string()),
             line("listen", &self.listen, text),
+            line("trusted_proxies", &self.trusted_proxies, text),
+            line("sign_up", &self.sign_up, text),
             line("hot", &self.hot, Hot::to_string),
             line("cold", &self.cold, Cold::to_string),
             line("cql_user", &self.cql_user, maybe),
@@ -266,6 +279,23 @@ impl Settings {
             line("identity_key", &self.identity_key, path),
             line("identity_jwks", &self.identity_jwks, maybe),
         ]
+    }
+}
+
+impl Setting<String> {
+    /// The value as what it stands for.
+    ///
+    /// # Errors
+    /// Wrong call: it stands for nothing.
+    pub(crate) fn parsed<T>(&self, name: &str) -> Result<T, Sorry>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let bad = |error| {
+            Sorry::wrong_call(format!("{name} is wrong ({origin}): {error}", origin = self.origin))
+        };
+        self.value.parse().map_err(bad)
     }
 }
 

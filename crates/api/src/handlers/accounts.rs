@@ -7,98 +7,226 @@ use axum::http::StatusCode;
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
+use engine::{Done, Failure};
 
 use super::{Answer, Made};
-use crate::app::App;
+use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, Reading};
-use crate::extract::{Json, UserInPath, Who, unauthenticated};
-use crate::password::{Password, PasswordError};
+use crate::extract::{Json, UserInPath, Who, named, unauthenticated};
+use crate::guesses::UnderWay;
+use crate::password::{Password, PasswordError, Purpose};
+use crate::peer::Peer;
 use crate::problem::{Code, Problem};
+use crate::throttle::Throttle;
 use crate::token::Role;
 use crate::views::SessionBody;
 
 /// How long a user's token is good for: an evening of shopping.
 pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 
-/// Failed sign-ins of one login after which it is closed for [`SIGN_IN_WINDOW_MS`].
+/// Wrong passwords for one login from one peer after which this peer is refused under this login
+/// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
 pub const SIGN_INS_MAX: u32 = 5;
 
-/// The window in which failed sign-ins are counted.
+/// The window in which wrong passwords are counted.
 pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+
+/// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
+/// office or a phone network behind one address some dozens.
+pub const SIGN_UPS_MAX: u32 = 30;
+
+/// The window in which sign-ups are counted.
+pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
+
+/// Sign-ins, and sign-ups, that one peer may have under way: a quarter of those that may wait, so
+/// that one peer cannot take every place.
+pub const SIGNING_MAX: u32 = 8;
+
+/// Counts for those who have no token yet.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    /// Wrong passwords, by peer and login.
+    wrong: Throttle,
+    /// Accounts made, by peer.
+    sign_ups: Throttle,
+    /// Under way, by peer.
+    signing_in: Throttle,
+    signing_up: Throttle,
+}
+
+impl Doors {
+    pub(crate) fn new(keys_max: usize) -> Doors {
+        Doors {
+            wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, keys_max),
+            sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, keys_max),
+            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
+            signing_up: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
+        }
+    }
+}
 
 /// Make an account
 ///
-/// For shops without an identity provider: off when the server accepts tokens of another issuer.
-/// Anyone may call it.
+/// For shops without an identity provider: off when the server accepts tokens of another issuer,
+/// or has the setting `sign_up = off`. If the login_id has an account with the same password,
+/// answers 200 with it. A peer may make 30 accounts in ten minutes. Anyone may call it.
 #[utoipa::path(
     post, path = "/v1/users", tag = "accounts", request_body = Credentials, security(()),
-    responses((status = 201, body = SessionBody, description = "The account, and a token for it"))
+    responses(
+        (status = 201, body = SessionBody, description = "The account, and a token for it"),
+        (status = 200, body = SessionBody, description = "Made before, and a new token for it"),
+    )
 )]
 pub(crate) async fn create_user(
     State(app): State<Arc<App>>,
+    peer: Peer,
     Json(body): Json<Credentials>,
 ) -> Result<Made<SessionBody>, Problem> {
     has_accounts(&app)?;
+    if app.access.sign_up == SignUp::Off {
+        let detail = "nobody can make an account on this server: its setting sign_up is off";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
     let mut reading = Reading::default();
     let login: Option<UserId> = reading.must("login_id", Some(&body.login_id));
     let password = reading.parsed("password", Password::new(body.password));
     let (login, password) = reading.done(login.zip(password))?;
-    let hash = app.passwords.hash(password).await?;
-    let user_id = app.engine.create_account(login, hash).await?;
-    Ok(Made(engine::Done::Created(session(&app, &user_id)?)))
+    let (peer, now) = (peer.to_string(), app.engine.now().0);
+    let _under_way = under_way(&app.doors.signing_up, &peer, now)?;
+    if let Some(account) = account_of(&app, &login).await? {
+        return made_before(&app, &peer, &login, password, account).await;
+    }
+    if let Some(wait) = app.doors.sign_ups.blocked(&peer, now) {
+        return Err(Problem::too_many("too many accounts made from this address", wait));
+    }
+    // Counted before the slow part, so that sign-ups side by side do not get past the limit.
+    app.doors.sign_ups.count(&peer, now);
+    let made = match app.passwords.hash(password.clone()).await {
+        Ok(hash) => app.engine.create_account(login.clone(), hash).await.map_err(Problem::from),
+        Err(error) => Err(error.into()),
+    };
+    match made {
+        Ok(user_id) => Ok(Made(Done::Created(session(&app, &user_id)?))),
+        Err(problem) => {
+            app.doors.sign_ups.take_back(&peer);
+            // The same request side by side with itself: the other one was first.
+            match account_of(&app, &login).await {
+                Ok(Some(account)) if problem.code() == Code::LoginTaken => {
+                    made_before(&app, &peer, &login, password, account).await
+                }
+                _ => Err(problem),
+            }
+        }
+    }
+}
+
+/// What the store has under a login.
+struct Account {
+    user_id: UserId,
+    password_hash: String,
+}
+
+async fn account_of(app: &App, login: &UserId) -> Result<Option<Account>, Failure> {
+    let found = app.engine.account_of_login(login).await?;
+    Ok(found.map(|it| Account { user_id: it.user_id, password_hash: it.password_hash }))
+}
+
+/// The account of a login that is taken, for whoever has its password. A wrong one counts like a
+/// wrong sign-in, or sign-up would be the way to guess passwords.
+async fn made_before(
+    app: &App,
+    peer: &str,
+    login: &UserId,
+    password: Password,
+    account: Account,
+) -> Result<Made<SessionBody>, Problem> {
+    let user_id = account.user_id.clone();
+    let right =
+        is_right(app, Purpose::SignUp, peer, login.as_str(), password, async || Ok(Some(account)));
+    match right.await? {
+        Some(_) => Ok(Made(Done::Same(session(app, &user_id)?))),
+        None => Err(Failure::LoginTaken.into()),
+    }
 }
 
 /// Sign in
 ///
 /// An unknown login and a wrong password get the same answer after the same time. After five
-/// failures in 15 minutes a login is closed for as long. Anyone may call it.
+/// wrong passwords for a login in 15 minutes the address they came from is refused under this
+/// login for as long; others are not. Anyone may call it.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "accounts", request_body = Credentials, security(()),
     responses((status = 200, body = SessionBody, description = "A token"))
 )]
 pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
+    peer: Peer,
     Json(body): Json<Credentials>,
 ) -> Result<Answer<SessionBody>, Problem> {
     has_accounts(&app)?;
     let wrong = || unauthenticated("the login_id or the password is wrong".into());
     // What can be no password costs nothing to refuse, so it is not counted either.
     let password = Password::new(body.password).map_err(|_| wrong())?;
-    let now = app.engine.now().0;
-    if let Some(wait) = app.sign_ins.blocked(&body.login_id, now) {
-        return Err(Problem::too_many("too many failed sign-ins under this login_id", wait));
-    }
-    // Counted before the slow part, so that attempts side by side do not get past the limit.
-    app.sign_ins.count(&body.login_id, now);
+    let peer = peer.to_string();
+    let _under_way = under_way(&app.doors.signing_in, &peer, app.engine.now().0)?;
     let login = body.login_id.parse::<UserId>().ok();
-    let account = match &login {
-        Some(login) => app.engine.account_of_login(login).await,
+    let account = async || match &login {
+        Some(login) => account_of(&app, login).await,
         None => Ok(None),
     };
-    if account.is_err() {
-        app.sign_ins.take_back(&body.login_id);
+    let right = is_right(&app, Purpose::SignIn, &peer, &body.login_id, password, account);
+    match right.await? {
+        Some(account) => session(&app, &account.user_id).map(Answer),
+        None => Err(wrong()),
     }
-    let account = account?;
-    let hash = account.as_ref().map(|account| account.password_hash.as_str());
-    let right = app.passwords.verify(password, hash).await;
-    if right.is_err() {
-        // A busy server is not the caller's mistake.
-        app.sign_ins.take_back(&body.login_id);
+}
+
+/// The account of `login` if `password` is its password, unless `peer` has tried too often.
+async fn is_right(
+    app: &App,
+    purpose: Purpose,
+    peer: &str,
+    login: &str,
+    password: Password,
+    account: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
+) -> Result<Option<Account>, Problem> {
+    let (tries, now) = (&app.doors.wrong, app.engine.now().0);
+    let key = format!("{peer} {login}");
+    if let Some(wait) = tries.blocked(&key, now) {
+        let detail = "too many wrong passwords under this login_id from this address";
+        return Err(Problem::too_many(detail, wait));
     }
-    let right = right?;
-    match account {
-        Some(account) if right => {
-            app.sign_ins.forget(&body.login_id);
-            session(&app, &account.user_id).map(Answer)
+    // Counted before the slow part, so that attempts side by side do not get past the limit.
+    tries.count(&key, now);
+    let found = async {
+        let account = account().await?;
+        let hash = account.as_ref().map(|account| account.password_hash.as_str());
+        let right = app.passwords.verify(purpose, password, hash).await?;
+        Ok::<_, Problem>(account.filter(|_| right))
+    };
+    match found.await {
+        Ok(Some(account)) => {
+            tries.forget(&key);
+            Ok(Some(account))
         }
-        _ => Err(wrong()),
+        Ok(None) => Ok(None),
+        Err(problem) => {
+            // A busy server is not the caller's mistake.
+            tries.take_back(&key);
+            Err(problem)
+        }
     }
+}
+
+fn under_way<'a>(counts: &'a Throttle, peer: &'a str, now: i64) -> Result<UnderWay<'a>, Problem> {
+    let detail = "too many sign-ins or sign-ups at once from this address";
+    UnderWay::begin(counts, peer, now).ok_or_else(|| Problem::too_many(detail, 1_000))
 }
 
 /// Remove an account
 ///
-/// The login is gone and its tokens are worth nothing; its coupons stay. For the user himself, or
-/// an admin.
+/// The login is gone and its tokens are worth nothing; its coupons stay. For the user, or an
+/// admin.
 #[utoipa::path(
     delete, path = "/v1/users/{user_id}", tag = "accounts", params(("user_id" = String, Path)),
     responses((status = 204, description = "It is gone"))
@@ -108,7 +236,7 @@ pub(crate) async fn delete_user(
     Who(caller): Who,
     UserInPath(user_id): UserInPath,
 ) -> Result<StatusCode, Problem> {
-    app.engine.remove_account(&caller, &user_id).await?;
+    app.engine.remove_account(&caller, &user_id).await.map_err(named("account"))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -20,8 +20,11 @@ use utoipa::IntoParams;
 use super::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{BatchChanges, NewBatch, Reading};
-use crate::extract::{BatchInPath, CampaignInPath, Json, Params, Who, is_type};
+use crate::extract::{
+    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Who, is_type, named,
+};
 use crate::handlers::lists::{Page, named_page};
+use crate::patient;
 use crate::problem::{Code, Problem};
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody, List};
 
@@ -95,7 +98,8 @@ pub(crate) async fn create_batch(
             return Err(Problem::invalid(faults.collect()));
         }
         let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
-        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await?;
+        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await;
+        let done = done.map_err(named(CAMPAIGN))?;
         return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
     if !is_type(request.headers(), "text/csv") {
@@ -105,10 +109,12 @@ pub(crate) async fn create_batch(
     let ask = ImportAsk { campaign, batch, format };
     let file = arriving(request.into_body());
     if is_dry_run {
-        let found = app.engine.dry_run_import(&caller, ask, file).await?;
+        let found = app.engine.dry_run_import(&caller, ask, file).await;
+        let found = found.map_err(named(CAMPAIGN))?;
         return Ok(Made(Done::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
     }
-    let done = app.engine.import(&caller, ask, file, |_| {}).await?;
+    let done = app.engine.import(&caller, ask, file, |_| {}).await;
+    let done = done.map_err(named(CAMPAIGN))?;
     Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))))
 }
 
@@ -155,11 +161,11 @@ pub(crate) async fn import_template(Who(_): Who) -> Response {
 fn arriving(body: Body) -> BoxStream<'static, Result<bytes::Bytes, String>> {
     let pieces = body.into_data_stream();
     try_unfold(pieces, |mut pieces| async move {
-        match tokio::time::timeout(IMPORT_IDLE, pieces.next()).await {
-            Err(_) => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
-            Ok(None) => Ok(None),
-            Ok(Some(Err(error))) => Err(format!("the body broke off: {error}")),
-            Ok(Some(Ok(piece))) => Ok(Some((piece, pieces))),
+        match patient::timeout(IMPORT_IDLE, pieces.next()).await {
+            None => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
+            Some(None) => Ok(None),
+            Some(Some(Err(error))) => Err(format!("the body broke off: {error}")),
+            Some(Some(Ok(piece))) => Ok(Some((piece, pieces))),
         }
     })
     .boxed()
@@ -181,7 +187,8 @@ pub(crate) async fn list_batches(
 ) -> Result<Answer<List<BatchBody>>, Problem> {
     let query = format!("batches of {campaign}");
     let (after, limit) = page.read::<BatchId>(&query)?;
-    let batches = app.engine.batches(&caller, &campaign, after, limit).await?;
+    let batches = app.engine.batches(&caller, &campaign, after, limit).await;
+    let batches = batches.map_err(named(CAMPAIGN))?;
     Ok(Answer(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
 }
 
@@ -204,7 +211,7 @@ pub(crate) async fn read_batch(
     BatchInPath(id): BatchInPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let batch = app.engine.batch(&caller, &campaign, &id).await?;
+    let batch = app.engine.batch(&caller, &campaign, &id).await.map_err(named(BATCH))?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.is_some_and(|accept| accept.contains("text/csv")) {
         return Ok(Answer(BatchBody::from(&batch)).into_response());
@@ -252,7 +259,8 @@ pub(crate) async fn change_batch(
     Json(body): Json<BatchChanges>,
 ) -> Result<Answer<BatchBody>, Problem> {
     let reason = body.reason()?;
-    let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await?;
+    let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await;
+    let batch = batch.map_err(named(BATCH))?;
     Ok(Answer(BatchBody::from(&batch)))
 }
 
@@ -289,7 +297,8 @@ pub(crate) async fn list_codes(
         after: reading.may::<CodeText>("after", params.after.as_deref()),
     };
     let ask = reading.done(Some(ask))?;
-    let mut codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await?.boxed();
+    let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await;
+    let mut codes = app.turns.share(codes.map_err(named(BATCH))?.boxed());
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });

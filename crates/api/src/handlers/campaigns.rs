@@ -8,7 +8,7 @@ use coupon::ids::CampaignId;
 use super::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueBody, NewCampaign};
-use crate::extract::{CampaignInPath, Json, Params, Who};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, named, renamed};
 use crate::handlers::lists::{Page, named_page};
 use crate::problem::Problem;
 use crate::views::{CampaignBody, CouponBody, List};
@@ -48,7 +48,8 @@ pub(crate) async fn change_campaign(
     CampaignInPath(id): CampaignInPath,
     Json(body): Json<CampaignChanges>,
 ) -> Result<Answer<CampaignBody>, Problem> {
-    let view = app.engine.patch_campaign(&caller, &id, body.into_patch()?).await?;
+    let view = app.engine.patch_campaign(&caller, &id, body.into_patch()?).await;
+    let view = view.map_err(named(CAMPAIGN))?;
     Ok(Answer(CampaignBody::from(&view)))
 }
 
@@ -83,7 +84,7 @@ pub(crate) async fn read_campaign(
     Who(caller): Who,
     CampaignInPath(id): CampaignInPath,
 ) -> Result<Answer<CampaignBody>, Problem> {
-    let view = app.engine.campaign(&caller, &id).await?;
+    let view = app.engine.campaign(&caller, &id).await.map_err(named(CAMPAIGN))?;
     Ok(Answer(CampaignBody::from(&view)))
 }
 
@@ -109,6 +110,8 @@ pub(crate) async fn issue(
     Json(body): Json<IssueBody>,
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read()?;
-    let done = app.engine.issue(&caller, &id, user, reference).await?;
+    let issue = app.engine.issue(&caller, &id, user.clone(), reference);
+    let done = app.one_of_few(&caller, user.as_ref(), issue).await;
+    let done = done.map_err(renamed("campaign, or no such coupon to replace"))?;
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }

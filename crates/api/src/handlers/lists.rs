@@ -1,14 +1,16 @@
 //! Lists: pages, cursors, and the list of coupons.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::calendar::{Date, Zone};
-use coupon::time::Millis;
+use coupon::time::{DAY_MS, Millis};
 use engine::{
-    CouponFilter, Failure, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position, Span, Tie,
+    Caller, CouponFilter, Failure, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position,
+    Role, SPAN_DAYS_MAX, Span, Tie,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -17,9 +19,12 @@ use super::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::cursor;
-use crate::extract::{Params, Who};
+use crate::extract::{CAMPAIGN, Params, Who, named};
 use crate::problem::{Code, Problem};
 use crate::views::{CouponBody, List};
+
+/// How many items a page may have.
+const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
 
 /// One page of a list.
 #[derive(Deserialize, IntoParams)]
@@ -48,11 +53,8 @@ impl Page {
                 reading.must("cursor", words.first().map(String::as_str))
             }
         };
-        let limit = reading.may::<usize>("limit", self.limit.as_deref());
-        if limit.is_some_and(|limit| !(1..=PAGE_MAX).contains(&limit)) {
-            reading.fault("limit", format!("is not 1 to {PAGE_MAX}"));
-        }
-        reading.done(Some((after, limit.unwrap_or(PAGE_DEFAULT))))
+        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
+        reading.done(Some((after, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
     }
 }
 
@@ -135,7 +137,7 @@ impl CouponParams {
             created: span("created", &self.created_from, &self.created_before),
             modified: span("modified", &self.modified_from, &self.modified_before),
             state: state(&mut reading, self.state.as_deref()),
-            expired: reading.may("expired", self.expired.as_deref()),
+            expired: expired(&mut reading, self.expired.as_deref()),
         };
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
         let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
@@ -157,7 +159,7 @@ impl CouponParams {
             expires_on: on.map(|on| (on, zone.unwrap_or_else(Zone::utc))),
             order,
             after,
-            limit: reading.may("limit", self.limit.as_deref()),
+            limit: reading.number("limit", self.limit.as_deref(), LIMITS),
         };
         reading.done(Some(ask))
     }
@@ -171,6 +173,38 @@ fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
         reading.fault("state", format!("is {text:?}, want {}", STATES.join(", ")));
     }
     known
+}
+
+fn expired(reading: &mut Reading, text: Option<&str>) -> Option<bool> {
+    let text = text?;
+    let expired = text.parse().ok();
+    if expired.is_none() {
+        reading.fault("expired", format!("is {text:?}, want true or false"));
+    }
+    expired
+}
+
+/// An expiry range over everybody's coupons needs both its ends, a month apart: the engine refuses
+/// anything else, and this names the end that is missing or too far.
+fn half_a_range(caller: &Caller, ask: &ListAsk) -> Option<Fault> {
+    let everybody = matches!(caller.role, Role::Operator | Role::Admin)
+        && ask.user.is_none()
+        && ask.campaign.is_none()
+        && ask.expires_on.is_none();
+    let (field, what) = match (ask.filter.expires.from, ask.filter.expires.before) {
+        _ if !everybody => return None,
+        (None, None) => return None,
+        (None, Some(_)) => ("expires_from", "is missing"),
+        (Some(_), None) => ("expires_before", "is missing"),
+        (Some(from), Some(before)) if before.0 - from.0 > SPAN_DAYS_MAX * DAY_MS => {
+            ("expires_before", "is too late")
+        }
+        (Some(_), Some(_)) => return None,
+    };
+    let detail = format!(
+        "{what}: a range over everybody's coupons has two ends, at most {SPAN_DAYS_MAX} days apart"
+    );
+    Some(Fault::new(field, detail))
 }
 
 fn position(query: &str, text: &str) -> Result<Position, Problem> {
@@ -210,14 +244,18 @@ pub(crate) async fn list_coupons(
     Params(params): Params<CouponParams>,
 ) -> Result<Answer<List<CouponBody>>, Problem> {
     let query = params.query(&caller);
-    let page = app.engine.list(&caller, params.read(&query)?).await.map_err(incomplete)?;
+    let ask = params.read(&query)?;
+    if let Some(fault) = half_a_range(&caller, &ask) {
+        return Err(Problem::invalid(vec![fault]));
+    }
+    let page = app.engine.list(&caller, ask).await.map_err(incomplete)?;
     let next_cursor = page.next.map(|next| cursor_behind(&query, &next));
     Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
 }
 
 /// A list without what was archived would look complete.
 fn incomplete(failure: Failure) -> Problem {
-    match Problem::from(failure) {
+    match named(CAMPAIGN)(failure) {
         problem if problem.code() == Code::ColdUnavailable => problem.about(
             "the list would be incomplete: what was archived belongs in it. Live coupons alone, \
              as with state=issued&expired=false, are listed all the same",

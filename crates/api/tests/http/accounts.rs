@@ -1,5 +1,7 @@
 //! Signing up, in and out.
 
+use api::{Access, SignUp};
+use futures::future::join_all;
 use serde_json::json;
 
 use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Who};
@@ -19,6 +21,8 @@ async fn up_in_and_out() {
     assert!(id.starts_with("acc_"), "{id}");
     let twice = sign(&service, "users", "ann@example.com", "another one").await;
     twice.is("409 LOGIN_TAKEN", "taken");
+    let again = sign(&service, "users", "ann@example.com", PASSWORD).await;
+    assert_eq!(again.is("200", "the same request again").string("user_id"), id);
     let inside = sign(&service, "sessions", "ann@example.com", PASSWORD).await;
     assert_eq!(inside.is("200", "in").string("user_id"), id);
     for answer in [&up, &twice, &inside] {
@@ -124,6 +128,122 @@ async fn sign_ins_are_limited() {
         }
         sign(&service, "sessions", "ann@example.com", PASSWORD).await.is("200", "in between");
     }
+}
+
+/// A sign-up or sign-in over a connection of `address`.
+async fn sign_from(service: &Service, address: &str, what: &str, password: &str) -> Answer {
+    let body = json!({"login_id": "ann@example.com", "password": password});
+    let asked = Asked::new("POST", &format!("/v1/{what}")).json(&body).from(address);
+    service.send(Nobody, asked).await
+}
+
+#[tokio::test]
+async fn an_owner_gets_in_while_a_stranger_guesses() {
+    let (owner, stranger) = ("192.0.2.1", "203.0.113.9");
+    let service = Service::new();
+    sign_from(&service, owner, "users", PASSWORD).await.is("201", "up");
+    // Wrong passwords count the same by sign-in and by sign-up.
+    for (what, want) in [("sessions", "401 UNAUTHENTICATED"), ("users", "409 LOGIN_TAKEN")] {
+        service.clock.pass(api::SIGN_IN_WINDOW_MS);
+        for _ in 0..api::SIGN_INS_MAX {
+            sign_from(&service, stranger, what, "wrong horse").await.is(want, what);
+        }
+        for again in ["sessions", "users"] {
+            let refused = sign_from(&service, stranger, again, "wrong horse").await;
+            refused.is("429 TOO_MANY", &format!("{what}, then {again}"));
+        }
+        sign_from(&service, owner, "sessions", PASSWORD).await.is("200", "the owner signs in");
+        sign_from(&service, owner, "users", PASSWORD).await.is("200", "or asks for the account");
+    }
+}
+
+#[tokio::test]
+async fn whose_word_about_an_address_counts() {
+    const PROXY: &str = "10.0.0.1";
+    let behind = async |service: &Service, from: &str, client: &str| {
+        let body = json!({"login_id": "ann@example.com", "password": "wrong horse"});
+        let asked = Asked::new("POST", "/v1/sessions").json(&body).from(from);
+        service.send(Nobody, asked.header("x-forwarded-for", client)).await.word()
+    };
+    let trusted_proxies = "10.0.0.0/8".parse().expect("a network");
+    let access = Access { trusted_proxies, ..Access::default() };
+    // Name, the service, the connection's address, whether another client is another peer.
+    let cases = [
+        ("a trusted proxy", access.clone(), PROXY, "401 UNAUTHENTICATED"),
+        ("a stranger", access, "203.0.113.9", "429 TOO_MANY"),
+        ("nobody is trusted", Access::default(), PROXY, "429 TOO_MANY"),
+    ];
+    for (name, access, from, want) in cases {
+        let service = Service::new().allowing(access);
+        for _ in 0..api::SIGN_INS_MAX {
+            let found = behind(&service, from, "198.51.100.1").await;
+            assert_eq!(found, "401 UNAUTHENTICATED", "{name}");
+        }
+        let found = behind(&service, from, "198.51.100.1").await;
+        assert_eq!(found, "429 TOO_MANY", "{name}: the same client");
+        assert_eq!(behind(&service, from, "198.51.100.2").await, want, "{name}: another one");
+    }
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_slot() {
+    let service = Service::new();
+    sign_from(&service, "192.0.2.1", "users", PASSWORD).await.is("201", "up");
+    let strangers = (0..40).map(|nth| {
+        let body = json!({"login_id": format!("u{nth}@example.com"), "password": PASSWORD});
+        let asked = Asked::new("POST", "/v1/sessions").json(&body).from("203.0.113.9");
+        service.send(Nobody, asked)
+    });
+    let owner = sign_from(&service, "192.0.2.1", "sessions", PASSWORD);
+    let (strangers, owner) = futures::join!(join_all(strangers), owner);
+    owner.is("200", "beside 40 of one address");
+    let busy = strangers.iter().filter(|answer| answer.word() == "429 TOO_MANY").count();
+    assert!(busy >= 20, "most of them had to wait: {busy} of 40");
+}
+
+#[tokio::test]
+async fn sign_ups_of_one_address_are_counted() {
+    let service = Service::new();
+    let up = async |address: &str, login: String| {
+        let body = json!({"login_id": login, "password": PASSWORD});
+        service.send(Nobody, Asked::new("POST", "/v1/users").json(&body).from(address)).await
+    };
+    for nth in 0..api::SIGN_UPS_MAX {
+        up("203.0.113.9", format!("u{nth}")).await.is("201", "within the limit");
+    }
+    let wait = up("203.0.113.9", "over".into()).await;
+    let wait = wait.is("429 TOO_MANY", "one too many").header("retry-after").map(str::to_owned);
+    assert_eq!(wait, Some((api::SIGN_UP_WINDOW_MS / 1_000).to_string()));
+    up("203.0.113.9", "u0".into()).await.is("200", "no new account");
+    up("203.0.113.10", "over".into()).await.is("201", "another address");
+    service.clock.pass(api::SIGN_UP_WINDOW_MS);
+    up("203.0.113.9", "later".into()).await.is("201", "the window has passed");
+}
+
+#[tokio::test]
+async fn sign_up_can_be_off() {
+    let service = Service::new();
+    sign(&service, "users", "ann@example.com", PASSWORD).await.is("201", "up");
+    let service = service.allowing(Access { sign_up: SignUp::Off, ..Access::default() });
+    for login in ["bob@example.com", "ann@example.com"] {
+        let refused = sign(&service, "users", login, PASSWORD).await;
+        let detail = refused.is("403 FORBIDDEN", login).string("detail");
+        assert!(detail.contains("sign_up"), "it names the setting: {detail}");
+    }
+    sign(&service, "sessions", "ann@example.com", PASSWORD).await.is("200", "accounts go on");
+}
+
+#[tokio::test]
+async fn the_same_sign_up_side_by_side_is_one_account() {
+    let service = Service::new();
+    let both = futures::join!(
+        sign(&service, "users", "ann@example.com", PASSWORD),
+        sign(&service, "users", "ann@example.com", PASSWORD)
+    );
+    let mut words = [both.0.word(), both.1.word()];
+    words.sort();
+    assert_eq!(words, ["200", "201"]);
+    assert_eq!(both.0.string("user_id"), both.1.string("user_id"));
 }
 
 #[tokio::test]

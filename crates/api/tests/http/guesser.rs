@@ -1,6 +1,7 @@
 //! Nothing is told to a guesser, and he does not guess for long.
 
 use coupon::time::Day;
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::service::{ANN, Admin, Answer, Asked, BOB, CODE_KEY, Service, Shop, Who};
@@ -239,6 +240,63 @@ async fn unknown_codes_are_counted_for_each_user() {
     get(ANN, &own).await.is("429 TOO_MANY", "a millisecond early");
     service.clock.pass(1);
     get(ANN, &own).await.is("200", "the window has passed");
+}
+
+#[tokio::test]
+async fn accounts_made_here_have_one_budget() {
+    let service = Service::new();
+    service.campaign("c", json!({"handout": "self"})).await;
+    let account = async |login: &str| {
+        let body = json!({"login_id": login, "password": "correct horse"});
+        let answer = service.post(Who::Nobody, "/v1/users", body).await;
+        answer.is("201", login).string("token")
+    };
+    let honest = account("honest").await;
+    let honest = Who::Token(&honest);
+    let issued = service.post(honest, "/v1/campaigns/c/issue", json!({})).await;
+    let own = format!("/v1/coupons/{}", issued.is("201", "a coupon").string("code"));
+    let guess = "/v1/coupons/NOSUCHCODE";
+    let last = account("last").await;
+    let last = Who::Token(&last);
+    service.get(last, guess).await.is("404 NOT_FOUND", "within the budget");
+    // Many accounts, each below its own limit; a shop names them here.
+    for nth in 1..api::GUESSES_HERE_MAX {
+        let user = format!("acc_{}", nth / (api::GUESSES_MAX - 1));
+        let body = json!({"user_id": user, "order_ref": "1"});
+        let answer = service.post(Shop, "/v1/coupons/NOSUCHCODE/check", body).await;
+        answer.is("404 NOT_FOUND", "within the budget");
+    }
+    service.get(last, guess).await.is("429 TOO_MANY", "the budget of all is used up");
+    let fresh = account("fresh").await;
+    let fresh = Who::Token(&fresh);
+    service.get(fresh, guess).await.is("404 NOT_FOUND", "one mistake is free");
+    service.get(fresh, guess).await.is("429 TOO_MANY", "the next is not");
+    service.get(honest, &own).await.is("200", "who has made none goes on");
+    service.get(BOB, guess).await.is("404 NOT_FOUND", "users of elsewhere are not concerned");
+    service.clock.pass(api::GUESS_WINDOW_MS);
+    service.get(last, guess).await.is("404 NOT_FOUND", "the window has passed");
+}
+
+#[tokio::test]
+async fn one_user_has_few_requests_under_way() {
+    const AT_ONCE: usize = 3 * api::ASKING_MAX as usize;
+    let service = Service::new();
+    service.campaign("c", json!({"handout": "self", "stock": 1_000})).await;
+    let issue = "/v1/campaigns/c/issue";
+    let cases = [
+        ("her issues", ANN, json!({})),
+        ("a shop's issues for somebody", Shop, json!({"user_id": "cid"})),
+    ];
+    for (name, who, body) in cases {
+        let asked = (0..AT_ONCE).map(|_| service.post(who, issue, body.clone()));
+        let (answers, bobs) =
+            futures::join!(join_all(asked), service.post(BOB, "/v1/campaigns/c/issue", json!({})));
+        assert!(bobs.status < 300, "{name}: another user goes on: {}", bobs.text);
+        let served = answers.iter().filter(|answer| answer.status < 300).count();
+        let refused = answers.iter().filter(|answer| answer.word() == "429 TOO_MANY").count();
+        assert_eq!(served + refused, AT_ONCE, "{name}");
+        assert!(served >= 1 && refused > 0, "{name}: {served} served, {refused} refused");
+    }
 }
 
 #[tokio::test]

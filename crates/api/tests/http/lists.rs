@@ -168,6 +168,53 @@ async fn parameters_that_cannot_be_used() {
     }
 }
 
+/// What is said is about what was sent, and says it once.
+#[tokio::test]
+async fn a_refusal_speaks_of_what_was_sent() {
+    let service = stocked().await;
+    let from = "expires_from=2027-01-01T00:00:00Z";
+    let before = "expires_before=2027-03-01T00:00:00Z";
+    let cases = [
+        ("a negative limit", "limit=-1".to_owned(), "limit is \"-1\", want 1 to 1000"),
+        ("limit 0", "limit=0".to_owned(), "limit is \"0\", want 1 to 1000"),
+        ("a word for true", "expired=maybe".to_owned(), "expired is \"maybe\", want true or false"),
+        ("an unknown parameter", "nonsense=1".to_owned(), "nonsense is unknown, expected one of"),
+        ("a range without an end", from.to_owned(), "expires_before is missing: a range"),
+        ("a range without a beginning", before.to_owned(), "expires_from is missing: a range"),
+        ("two months", format!("{from}&{before}"), "expires_before is too late: a range"),
+    ];
+    for (name, query, want) in cases {
+        let answer = service.get(Admin, &format!("/v1/coupons?{query}")).await;
+        let detail = answer.is("400 INVALID", name).string("detail");
+        assert!(detail.starts_with(want), "{name}: {detail}");
+        let first = want.split(' ').next().unwrap_or_default();
+        assert_eq!(answer.fields(), [first], "{name}");
+        assert_eq!(detail.matches(first).count(), 1, "{name} names it once: {detail}");
+    }
+    let unknown = service.post(Admin, "/v1/campaigns", serde_json::json!({"nonsense": 1})).await;
+    let detail = unknown.is("400 INVALID", "a field").string("detail");
+    assert!(detail.starts_with("nonsense is unknown, expected"), "{detail}");
+    let gone = [
+        ("a path", "/v1/nowhere", "there is no such path"),
+        ("a campaign", "/v1/campaigns/nowhere", "there is no such campaign"),
+        ("no name of a campaign", "/v1/campaigns/a%20b", "there is no such campaign"),
+        (
+            "a batch",
+            "/v1/campaigns/a/batches/nowhere",
+            "there is no such campaign, or no such batch",
+        ),
+        ("its batches", "/v1/campaigns/nowhere/batches", "there is no such campaign"),
+        ("its codes", "/v1/campaigns/nowhere/codes", "there is no such campaign"),
+        ("its coupons", "/v1/coupons?campaign_id=nowhere", "there is no such campaign"),
+        ("a page", "/docs/problems/NOWHERE", "there is no such page"),
+        ("a coupon", "/v1/coupons/NOSUCHCODE", "there is no such coupon"),
+    ];
+    for (name, target, want) in gone {
+        let detail = service.get(Admin, target).await.is("404 NOT_FOUND", name).string("detail");
+        assert!(detail.starts_with(want), "{name}: {detail}");
+    }
+}
+
 /// All pages of a list, by one field of its items.
 async fn pages(
     service: &Service,

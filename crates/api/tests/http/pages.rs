@@ -1,5 +1,7 @@
 //! The pages for people, and the document for programs.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::contract::{DOCUMENT, OPERATIONS, PROBLEMS};
@@ -103,6 +105,34 @@ fn typed(schema: &Value) -> bool {
     ["type", "$ref", "oneOf", "anyOf", "allOf", "enum", "const"]
         .iter()
         .any(|key| !schema[*key].is_null())
+}
+
+/// Generators of clients make a new type of an `allOf` with fields beside it, and lose which fields
+/// of the first may be null.
+#[test]
+fn a_coupon_with_events_is_a_coupon_and_its_events() {
+    let schemas = &DOCUMENT["components"]["schemas"];
+    let all_of: Vec<&str> = schemas
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, schema)| !schema["allOf"].is_null())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(all_of, Vec::<&str>::new(), "every shape is written out");
+    let (coupon, detail) = (&schemas["Coupon"], &schemas["CouponWithEvents"]);
+    assert_eq!(detail["type"], "object");
+    let mut fields = coupon["properties"].as_object().expect("fields").clone();
+    fields.insert("events".to_owned(), detail["properties"]["events"].clone());
+    assert_eq!(detail["properties"], Value::Object(fields), "the same fields, nulls included");
+    assert_eq!(detail["properties"]["order_ref"]["type"], json!(["string", "null"]));
+    let names = |schema: &Value| -> BTreeSet<String> {
+        let required = schema["required"].as_array().into_iter().flatten();
+        required.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut required = names(coupon);
+    required.insert("events".to_owned());
+    assert_eq!(names(detail), required);
 }
 
 #[test]

@@ -5,12 +5,15 @@
 //! says so, what is finished is moved to cold before each request, also before those of a test that
 //! has never heard of cold.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use api::Access;
 use api::token::{LocalKey, LocalKeys, Outside, Tokens};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, header};
 use compactor::{Closed, Compactor};
 use coupon::calendar::{format_instant, parse_instant};
@@ -173,6 +176,12 @@ impl Service {
         Service { app: api::app(Arc::clone(&self.engine), tokens), ..self }
     }
 
+    /// The same service, for strangers as `access` says.
+    pub(crate) fn allowing(self, access: Access) -> Service {
+        let tokens = Arc::new(tokens(SECRET, None));
+        Service { app: api::app_with(Arc::clone(&self.engine), tokens, access), ..self }
+    }
+
     /// Moves to cold whatever may go there at the moment.
     pub(crate) async fn compact(&self) {
         let report = self.compactor().run(self.now(), Closed::Now).await.expect("a compaction");
@@ -245,6 +254,9 @@ impl Service {
         }
         for (name, value) in &asked.headers {
             request = request.header(*name, value.as_slice());
+        }
+        if let Some(address) = asked.from {
+            request = request.extension(ConnectInfo(SocketAddr::from((address, 50_000))));
         }
         let request = request.body(asked.body).expect("a request");
         let Ok(response) = self.app.clone().oneshot(request).await;
@@ -343,11 +355,13 @@ pub(crate) struct Asked {
     target: String,
     headers: Vec<(&'static str, Vec<u8>)>,
     body: Body,
+    from: Option<IpAddr>,
 }
 
 impl Asked {
     pub(crate) fn new(method: &'static str, target: &str) -> Asked {
-        Asked { method, target: target.to_owned(), headers: Vec::new(), body: Body::empty() }
+        let (headers, body) = (Vec::new(), Body::empty());
+        Asked { method, target: target.to_owned(), headers, body, from: None }
     }
 
     pub(crate) fn json(self, body: &Value) -> Asked {
@@ -361,6 +375,11 @@ impl Asked {
     pub(crate) fn typed(self, kind: &str, body: impl Into<Body>) -> Asked {
         let asked = self.header("content-type", kind);
         Asked { body: body.into(), ..asked }
+    }
+
+    /// Over a connection of this address.
+    pub(crate) fn from(self, address: &str) -> Asked {
+        Asked { from: Some(address.parse().expect("an address")), ..self }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Asked {

@@ -146,7 +146,7 @@ fn what_is_not_answered_is_a_problem() {
         ("a forger", Some("x.y.z"), sql("select 1"), 401, "UNAUTHENTICATED", ""),
         ("a user", Some(user.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
         ("a shop", Some(shop.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
-        ("no SQL", Some(&operator), json!({}), 400, "INVALID", "sql missing field `sql`"),
+        ("no SQL", Some(&operator), json!({}), 400, "INVALID", "sql is missing"),
         ("a field", Some(&operator), json!({"sql": "select 1", "x": 1}), 400, "INVALID", "unknown"),
         ("a slip", Some(&operator), sql("selct"), 400, "INVALID", "sql syntax: Expected: an SQL"),
         ("a table", Some(&operator), sql("select * from x"), 400, "INVALID", "there is no table x"),

@@ -1,0 +1,245 @@
+//! Who has a place: the connections that are open, whose they are, and which of them has waited
+//! for its client the longest.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Limits;
+use crate::peer::Peer;
+
+/// How long the accept loop waits for a place before it looks again for one that is idle by now.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// All open connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limits: Limits,
+    begun: Instant,
+    table: Mutex<Table>,
+    /// A place is free.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    seats: HashMap<u64, Arc<Seat>>,
+    of_peer: HashMap<Peer, usize>,
+    next: u64,
+}
+
+/// What became of a connection that asks for a place.
+enum Asked {
+    Seated(Place),
+    /// Its peer has as many as it may, and none of them is idle.
+    Refused,
+    /// One was told to go, or none is idle.
+    Wait,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits) -> Arc<Connections> {
+        let (table, freed) = (Mutex::default(), Notify::new());
+        Arc::new(Connections { limits, begun: Instant::now(), table, freed })
+    }
+
+    /// A place for a connection from `address`; `None` when its peer may have no more.
+    ///
+    /// Where there is none it evicts the connection that has waited for its client the longest,
+    /// and waits where every client waits for us.
+    pub(super) async fn place(self: &Arc<Connections>, address: IpAddr) -> Option<Place> {
+        loop {
+            let freed = self.freed.notified();
+            match self.ask(address) {
+                Asked::Seated(place) => return Some(place),
+                Asked::Refused => return None,
+                Asked::Wait => {
+                    let _freed_or_not = timeout(LOOK_AGAIN, freed).await;
+                }
+            }
+        }
+    }
+
+    fn ask(self: &Arc<Connections>, address: IpAddr) -> Asked {
+        let trusted = self.limits.trusted_proxies.has(address);
+        let peer = Peer::at(address);
+        let mut table = self.lock();
+        let has = table.of_peer.get(&peer).copied().unwrap_or(0);
+        if !trusted && has >= self.limits.per_peer_max.max(1) {
+            return match table.longest_idle(|seat| seat.peer == Some(peer)) {
+                Some(seat) => seat.evict("its peer has too many"),
+                None => Asked::Refused,
+            };
+        }
+        if table.seats.len() < self.limits.connections_max.max(1) {
+            let peer = (!trusted).then_some(peer);
+            return Asked::Seated(table.seat(peer, self));
+        }
+        // A proxy's connections carry many clients each, so they go last.
+        let stranger = table.longest_idle(|seat| seat.peer.is_some());
+        match stranger.or_else(|| table.longest_idle(|_| true)) {
+            Some(seat) => seat.evict("every place is taken"),
+            None => Asked::Wait,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn seat(&mut self, peer: Option<Peer>, connections: &Arc<Connections>) -> Place {
+        let id = self.next;
+        self.next += 1;
+        let seat = Arc::new(Seat::new(peer, connections.begun));
+        self.seats.insert(id, Arc::clone(&seat));
+        if let Some(peer) = peer {
+            *self.of_peer.entry(peer).or_default() += 1;
+        }
+        Place { id, seat, connections: Arc::clone(connections) }
+    }
+
+    fn longest_idle(&self, which: impl Fn(&Seat) -> bool) -> Option<&Arc<Seat>> {
+        let idle = self.seats.values().filter(|seat| which(seat) && seat.waits_for_client());
+        idle.min_by_key(|seat| seat.moved_at_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    id: u64,
+    seat: Arc<Seat>,
+    connections: Arc<Connections>,
+}
+
+impl Place {
+    pub(super) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.connections.lock();
+        table.seats.remove(&self.id);
+        if let Some(peer) = self.seat.peer
+            && let Some(has) = table.of_peer.get_mut(&peer)
+        {
+            *has -= 1;
+            if *has == 0 {
+                table.of_peer.remove(&peer);
+            }
+        }
+        drop(table);
+        self.connections.freed.notify_waiters();
+    }
+}
+
+/// One connection, as others see it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Whose it is; `None` for a trusted proxy, which may have any number.
+    peer: Option<Peer>,
+    begun: Instant,
+    /// Requests under way, from their header to the last piece of their answer.
+    requests: AtomicU32,
+    /// Requests that have had a whole header so far; begins anew after 2³².
+    requests_begun: AtomicU32,
+    /// The body of a request is awaited.
+    awaits_body: AtomicBool,
+    /// The client does not take its answer at the moment.
+    deaf: AtomicBool,
+    /// When something last came from the client or was taken by it, since `begun`.
+    moved_at_ms: AtomicU64,
+    evicted: Notify,
+}
+
+impl Seat {
+    fn new(peer: Option<Peer>, begun: Instant) -> Seat {
+        let seat = Seat {
+            peer,
+            begun,
+            requests: AtomicU32::new(0),
+            requests_begun: AtomicU32::new(0),
+            awaits_body: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+            moved_at_ms: AtomicU64::new(0),
+            evicted: Notify::new(),
+        };
+        seat.moved();
+        seat
+    }
+
+    /// Whether nothing happens here until the client sends something.
+    fn waits_for_client(&self) -> bool {
+        let deaf = self.deaf.load(Ordering::Relaxed);
+        self.awaits_body.load(Ordering::Relaxed) || (!self.in_request() && !deaf)
+    }
+
+    pub(super) fn in_request(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn requests_begun(&self) -> u32 {
+        self.requests_begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn moved(&self) {
+        let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_at_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_deaf(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn takes_its_answer(&self) {
+        self.deaf.store(false, Ordering::Relaxed);
+        self.moved();
+    }
+
+    pub(super) fn awaits_body(&self, awaits: bool) {
+        self.awaits_body.store(awaits, Ordering::Relaxed);
+    }
+
+    fn evict(&self, why: &'static str) -> Asked {
+        tracing::debug!(peer = ?self.peer, why, "the connection that was idle longest is closed");
+        self.evicted.notify_one();
+        Asked::Wait
+    }
+
+    /// Ends when another connection needs the place and this one still waits for its client.
+    pub(super) async fn evicted(&self) {
+        loop {
+            self.evicted.notified().await;
+            if self.waits_for_client() {
+                return;
+            }
+        }
+    }
+
+    /// A request is under way until the guard is dropped.
+    pub(super) fn request(self: &Arc<Seat>) -> Busy {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.requests_begun.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Seat>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.moved();
+    }
+}

@@ -1,0 +1,323 @@
+//! Peers: the only place that says from which address a request comes.
+//!
+//! It is the address of the connection, unless a trusted proxy has it: then the last address in
+//! `X-Forwarded-For` or `Forwarded` that is no trusted proxy itself. What stands before that one
+//! was written by a stranger, and is not read.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::app::App;
+
+/// Most networks in the setting: more than anybody has proxies in front of one service.
+pub const PROXIES_MAX: usize = 64;
+
+/// Bits of an IPv6 address that say whose it is. A customer of a provider gets a /64 at least, and
+/// could call from another address of it each time.
+const IPV6_BITS: u8 = 64;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Who calls, as far as limits for strangers go: an IPv4 address, or the first 64 bits of an IPv6
+/// address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(IpAddr);
+
+impl Peer {
+    /// The peer at `address`.
+    pub fn at(address: IpAddr) -> Peer {
+        Peer(match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask_v6(IPV6_BITS))),
+            v4 => v4,
+        })
+    }
+
+    /// Whoever has a request without a connection: a call within the process.
+    const NOWHERE: Peer = Peer(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Peer, Infallible> {
+        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let Some(ConnectInfo(address)) = connection else { return Ok(Peer::NOWHERE) };
+        Ok(Peer::at(app.access.trusted_proxies.client(address.ip(), &parts.headers)))
+    }
+}
+
+/// Proxies whose word about the address of a client counts.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    networks: Arc<[Network]>,
+    /// Whether the log has said that somebody else forwards.
+    warned: Arc<AtomicBool>,
+}
+
+/// Why a text is no list of proxies.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadProxies {
+    /// An entry that is neither address nor network.
+    #[error("{found:?} is neither an IP address nor a network such as 10.0.0.0/8")]
+    Entry {
+        /// The entry.
+        found: String,
+    },
+    /// Everybody would be trusted, and nobody would have an address.
+    #[error("{found:?} trusts everybody: name the addresses of your proxies")]
+    Everybody {
+        /// The entry.
+        found: String,
+    },
+    /// Each request looks at all of them.
+    #[error("there are {found} entries, want at most {PROXIES_MAX}")]
+    TooMany {
+        /// How many.
+        found: usize,
+    },
+}
+
+impl FromStr for TrustedProxies {
+    type Err = BadProxies;
+
+    /// IP addresses and networks with commas in between; an empty text is nobody.
+    fn from_str(text: &str) -> Result<TrustedProxies, BadProxies> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let networks: Vec<Network> = entries.map(str::parse).collect::<Result<_, _>>()?;
+        match networks.len() {
+            found if found > PROXIES_MAX => Err(BadProxies::TooMany { found }),
+            _ => Ok(TrustedProxies { networks: networks.into(), warned: Arc::default() }),
+        }
+    }
+}
+
+impl TrustedProxies {
+    /// Whether `address` is one of them.
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.has(address))
+    }
+
+    /// The client behind the connection of `from`.
+    ///
+    /// A proxy writes one of the two headers and passes the other on as it came. So where both are
+    /// there and do not agree, a stranger wrote one of them, and the answer is the proxy itself.
+    pub fn client(&self, from: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let from = from.to_canonical();
+        if !self.has(from) {
+            self.warn_once(from, headers);
+            return from;
+        }
+        let said = |name: &HeaderName, hop: fn(&str) -> Option<IpAddr>| {
+            let is_there = headers.get_all(name).iter().any(|value| !value.is_empty());
+            is_there.then(|| self.last_stranger(from, headers, name, hop))
+        };
+        let x_forwarded_for = said(&X_FORWARDED_FOR, plain_hop);
+        let forwarded = said(&header::FORWARDED, forwarded_hop);
+        match (x_forwarded_for, forwarded) {
+            (Some(one), Some(other)) if one != other => from,
+            (Some(one), _) | (None, Some(one)) => one,
+            (None, None) => from,
+        }
+    }
+
+    /// Walks from the nearest hop outwards to the first that is not trusted. An entry that is no
+    /// address ends the walk at the proxy that wrote it.
+    fn last_stranger(
+        &self,
+        from: IpAddr,
+        headers: &HeaderMap,
+        name: &HeaderName,
+        hop: fn(&str) -> Option<IpAddr>,
+    ) -> IpAddr {
+        let values: Vec<_> = headers.get_all(name).iter().collect();
+        let mut nearest = from;
+        for value in values.into_iter().rev() {
+            let Ok(value) = value.to_str() else { return nearest };
+            for entry in value.rsplit(',') {
+                let Some(address) = hop(entry.trim()) else { return nearest };
+                nearest = address.to_canonical();
+                if !self.has(nearest) {
+                    return nearest;
+                }
+            }
+        }
+        nearest
+    }
+
+    /// Behind a proxy that is not listed every client has the proxy's address, and shares its
+    /// limits: whoever runs the service should know.
+    fn warn_once(&self, from: IpAddr, headers: &HeaderMap) {
+        let forwards =
+            headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
+        if forwards && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %from,
+                "a peer sends X-Forwarded-For or Forwarded and is not in trusted_proxies; if it \
+                 is your proxy, list it there, or all its clients share one peer's limits"
+            );
+        }
+    }
+}
+
+/// An entry of `X-Forwarded-For`: an address, with a port or without.
+fn plain_hop(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port)
+}
+
+/// An element of `Forwarded` (RFC 7239): its `for`, which may be quoted.
+fn forwarded_hop(element: &str) -> Option<IpAddr> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    plain_hop(node.trim().trim_matches('"'))
+}
+
+/// The addresses that share their first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    first: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    fn has(&self, address: IpAddr) -> bool {
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
+                first.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                let mask = mask_v6(self.bits);
+                first.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+fn mask_v6(bits: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
+}
+
+impl FromStr for Network {
+    type Err = BadProxies;
+
+    fn from_str(entry: &str) -> Result<Network, BadProxies> {
+        let bad = || BadProxies::Entry { found: entry.to_owned() };
+        let (address, bits) = match entry.split_once('/') {
+            None => (entry, None),
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| bad())?)),
+        };
+        let first: IpAddr = address.parse().map_err(|_| bad())?;
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        match bits.unwrap_or(most) {
+            0 => Err(BadProxies::Everybody { found: entry.to_owned() }),
+            bits if bits > most => Err(bad()),
+            bits => Ok(Network { first, bits }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn lists() {
+        let cases = [
+            ("nobody", "", Ok("")),
+            ("one", "10.0.0.1", Ok("10.0.0.1")),
+            ("a network", "10.0.0.0/8", Ok("10.9.8.7")),
+            ("of two", "127.0.0.1, 192.168.0.0/16", Ok("192.168.4.4")),
+            ("version 6", "fd00::/8", Ok("fd12::1")),
+            ("of version 6, mapped", "10.0.0.0/8", Ok("::ffff:10.1.1.1")),
+            ("a whole address", "10.0.0.1/32", Ok("10.0.0.1")),
+            ("a name", "proxy.example", Err("proxy.example")),
+            ("too many bits", "10.0.0.0/33", Err("10.0.0.0/33")),
+            ("everybody", "0.0.0.0/0", Err("trusts everybody")),
+            ("every version 6", "::/0", Err("trusts everybody")),
+        ];
+        for (name, text, want) in cases {
+            let made = text.parse::<TrustedProxies>();
+            match (made, want) {
+                (Ok(proxies), Ok("")) => assert!(!proxies.has(ip("127.0.0.1")), "{name}"),
+                (Ok(proxies), Ok(has)) => {
+                    assert!(proxies.has(ip(has)), "{name}");
+                    assert!(!proxies.has(ip("11.0.0.1")), "{name}");
+                    assert!(!proxies.has(ip("2001:db8::1")), "{name}");
+                }
+                (Err(bad), Err(part)) => assert!(bad.to_string().contains(part), "{name}: {bad}"),
+                (made, want) => panic!("{name}: {made:?}, want {want:?}"),
+            }
+        }
+        let many = vec!["10.0.0.1"; PROXIES_MAX + 1].join(",");
+        let made = many.parse::<TrustedProxies>().err();
+        assert_eq!(made, Some(BadProxies::TooMany { found: PROXIES_MAX + 1 }));
+    }
+
+    #[test]
+    fn whose_word_counts() {
+        const XFF: &str = "x-forwarded-for";
+        const FWD: &str = "forwarded";
+        let proxies: TrustedProxies = "10.0.0.0/8,fd00::/8".parse().unwrap();
+        let cases: [(&str, &str, &[(&str, &str)], &str); 18] = [
+            ("no header", "10.0.0.1", &[], "10.0.0.1"),
+            ("a stranger's word", "203.0.113.9", &[(XFF, "1.2.3.4")], "203.0.113.9"),
+            ("a proxy's", "10.0.0.1", &[(XFF, "1.2.3.4")], "1.2.3.4"),
+            ("with a port", "10.0.0.1", &[(XFF, "1.2.3.4:567")], "1.2.3.4"),
+            ("version 6", "10.0.0.1", &[(XFF, "2001:db8::1")], "2001:db8::1"),
+            ("version 6 with a port", "10.0.0.1", &[(XFF, "[2001:db8::1]:80")], "2001:db8::1"),
+            ("made up before it", "10.0.0.1", &[(XFF, "9.9.9.9, 1.2.3.4")], "1.2.3.4"),
+            ("two proxies", "10.0.0.1", &[(XFF, "9.9.9.9, 1.2.3.4, 10.0.0.2")], "1.2.3.4"),
+            ("two lines", "10.0.0.1", &[(XFF, "9.9.9.9"), (XFF, "1.2.3.4")], "1.2.3.4"),
+            ("only proxies", "10.0.0.1", &[(XFF, "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+            ("no address", "10.0.0.1", &[(XFF, "1.2.3.4, unknown")], "10.0.0.1"),
+            ("empty", "10.0.0.1", &[(XFF, "")], "10.0.0.1"),
+            ("RFC 7239", "10.0.0.1", &[(FWD, "for=1.2.3.4;proto=https")], "1.2.3.4"),
+            ("quoted", "fd00::1", &[(FWD, "by=x; For=\"[2001:db8::1]:443\"")], "2001:db8::1"),
+            ("hidden", "10.0.0.1", &[(FWD, "for=_secret")], "10.0.0.1"),
+            ("several", "10.0.0.1", &[(FWD, "for=9.9.9.9, for=1.2.3.4")], "1.2.3.4"),
+            ("both agree", "10.0.0.1", &[(XFF, "1.2.3.4"), (FWD, "for=1.2.3.4")], "1.2.3.4"),
+            ("one is forged", "10.0.0.1", &[(XFF, "1.2.3.4"), (FWD, "for=5.6.7.8")], "10.0.0.1"),
+        ];
+        for (name, from, lines, want) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                let name: HeaderName = name.parse().unwrap();
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            assert_eq!(proxies.client(ip(from), &headers), ip(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_version_6_are_one_peer() {
+        let peer = |text| Peer::at(ip(text));
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"), "of one /64");
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"), "of two");
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"), "version 4");
+        assert_eq!(peer("192.0.2.1"), peer("::ffff:192.0.2.1"), "the same, mapped");
+    }
+}
