@@ -33,8 +33,9 @@ const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
 /// of what the backup says of the same coupons, so that no archived redemption can be spent again.
 /// Codes minted after the backup are never minted again. `serve` must not run meanwhile.
 ///
-/// Without DIR only the second step is done, for a hot store that was put back by other means.
-/// Stopped half way, it is run again.
+/// Without DIR only the second step is done, for a hot store that was put back by other means: it
+/// compares all of the cold tier, whatever the store says that it knows. Stopped half way, it is run
+/// again.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 restored, 1 failed, 2 wrong call, 3 some archived coupons are of campaigns that the
@@ -122,12 +123,16 @@ async fn brought_together(
         // Put back by other means: codes were minted that it knows nothing of, archived or not.
         store.pass_over_serials().await?;
     }
-    let Some(found) = behind else {
+    // A backup of ours is of one moment. A snapshot that was put back by other means may have its
+    // tables of different moments, so that its mark says nothing of its coupons.
+    if behind.is_none() && ask.folder.is_some() {
         output::say("the hot store knows of everything in the cold tier")?;
         return Ok(Ended::Done);
-    };
+    }
     let adopted = adopt(store, cold).await?;
-    store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
+    if let Some(found) = behind {
+        store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
+    }
     said(&adopted)
 }
 
