@@ -723,6 +723,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_that_are_replaced() {
+        let tokens = tokens(None);
+        let token = local_token(&local_claims());
+        assert!(tokens.verify(&token, NOON).await.is_ok(), "and remembered");
+        let key = |id, secret: u8| LocalKey::active(id, &[secret; 32], 3).unwrap();
+        tokens.replace_local(LocalKeys::new(vec![key("newest", 9)]).unwrap());
+        let gone = tokens.verify(&token, NOON).await;
+        assert!(matches!(gone, Err(BadToken::UnknownKey { .. })), "{gone:?}");
+        let (newer, _) = tokens.mint("ann", Role::User, 60_000, NOON).unwrap();
+        assert!(tokens.verify(&newer, NOON).await.is_ok(), "signed with the newest");
+        let retired = LocalKey::retired("newest").unwrap();
+        tokens.replace_local(LocalKeys::new(vec![key("another", 8), retired]).unwrap());
+        let retired = tokens.verify(&newer, NOON).await;
+        assert!(matches!(retired, Err(BadToken::RetiredKey { .. })), "{retired:?}");
+    }
+
+    #[tokio::test]
     async fn local_keys_and_algorithms() {
         let (right, old) = (TestKey::hmac(&SECRET), TestKey::hmac(&[6; 32]));
         let kid = |kid: &str| json!({"alg": "HS256", "kid": kid});
