@@ -287,11 +287,6 @@ impl Server {
         self.child.try_wait().expect("wait").is_none()
     }
 
-    /// Any signal.
-    pub(super) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("a signal");
-    }
-
     /// Most memory that was resident at a time, in bytes.
     pub(super) fn resident_most(&self) -> u64 {
         self.memory("VmHWM:")

@@ -109,7 +109,7 @@ fn a_frozen_process_answers_what_arrived_meanwhile() {
     // This is what the test is about: nothing happens for so long.
     std::thread::sleep(FROZEN.saturating_sub(stopped.elapsed()));
     server.signal(Signal::CONT);
-    let mut answered = |sockets: &mut Vec<TcpStream>| {
+    let answered = |sockets: &mut Vec<TcpStream>| {
         let lines = sockets.iter_mut().filter_map(first_line);
         lines.filter(|line| line.ends_with("200")).count()
     };
