@@ -23,7 +23,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::import::{FileFormat, ImportAsk};
-use crate::{Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock};
+use crate::{
+    AdminChange, Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock,
+};
 
 /// A walk reads each of the shelves below in ten chunks or so.
 const SMALL: usize = 40;
@@ -401,7 +403,7 @@ async fn extended_meanwhile() {
         seen.next(&mut walk).await;
         let code: CodeText = format!("UC0{:05}", nth / 4 * 4).parse().unwrap();
         let expiry = Expiry::At(open.end().plus_days(3));
-        world.engine.extend(&admin(), &code, expiry, None).await.unwrap();
+        world.engine.extend(&admin(), &code, expiry, AdminChange::default()).await.unwrap();
         seen.rest(&mut walk).await;
         let copies: Vec<u64> = seen
             .0
