@@ -282,7 +282,9 @@ mod tests {
         const XFF: &str = "x-forwarded-for";
         const FWD: &str = "forwarded";
         let proxies: TrustedProxies = "10.0.0.0/8,fd00::/8".parse().unwrap();
-        let cases: [(&str, &str, &[(&str, &str)], &str); 18] = [
+        type Lines = &'static [(&'static str, &'static str)];
+        // Name, the connection's address, the headers, the client.
+        let cases: [(&str, &str, Lines, &str); 18] = [
             ("no header", "10.0.0.1", &[], "10.0.0.1"),
             ("a stranger's word", "203.0.113.9", &[(XFF, "1.2.3.4")], "203.0.113.9"),
             ("a proxy's", "10.0.0.1", &[(XFF, "1.2.3.4")], "1.2.3.4"),
