@@ -144,7 +144,7 @@ impl ImportParams {
     responses((status = 200, body = String, content_type = "text/csv",
         description = "The template", example = "code,valid_from,expires_at\n"))
 )]
-pub(crate) async fn import_template(Who(_): Who) -> Response {
+pub(crate) async fn import_template(Who(_any): Who) -> Response {
     let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
     let mut response = csv(once(async { Ok(TEMPLATE.to_owned()) }).boxed());
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
