@@ -77,8 +77,9 @@ impl Header {
 
 /// The separators that the line may have, the one that makes the most cells first.
 fn separators(line: &str) -> Vec<char> {
-    // Blank cells at the end of a line with tabs, or blanks: no separator is known by them.
-    let line = bare(line, ',').trim();
+    // Tabs at the end may be blanks: no separator is known by them. One in front is an empty cell,
+    // without which a date would stand where the code does.
+    let line = bare(line, '\t').trim_end();
     let count = |separator: &char| line.matches(*separator).count();
     let mut there: Vec<char> =
         SEPARATORS.into_iter().filter(|separator| count(separator) > 0).collect();
