@@ -135,6 +135,7 @@ impl SqliteHot {
     ) -> Result<SqliteHot, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(file_error)?;
+        schema::tighten(folder);
         let path = folder.join(FILE_NAME);
         let turnstile = Turnstile::open(folder).map_err(file_error)?;
         let conn = match schema::open_current(&path)? {
@@ -183,12 +184,21 @@ impl SqliteHot {
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     ) -> Result<T, HotError> {
+        self.write_knowing(Arc::default(), body).await
+    }
+
+    /// The same, for a job that was told something before.
+    async fn write_knowing<T: Send + 'static>(
+        &self,
+        told: Arc<Told>,
+        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
+    ) -> Result<T, HotError> {
         let body = Arc::new(body);
         let run = |told: Arc<Told>| {
             let body = Arc::clone(&body);
             self.writer.run(move |txn| asking(txn, &told, body.as_ref()))
         };
-        self.telling(run).await
+        Ok(self.telling(told, run).await?.0)
     }
 
     /// The same as a point read.
@@ -196,20 +206,31 @@ impl SqliteHot {
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
     ) -> Result<T, HotError> {
+        Ok(self.look_and_keep(body).await?.0)
+    }
+
+    /// The same, and what it was told, which a job after it need not ask for again.
+    async fn look_and_keep<T>(
+        &self,
+        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
+    ) -> Result<(T, Arc<Told>), HotError> {
         let body = &body;
         let run = async |told: Arc<Told>| self.readers.point(|txn| asking(txn, &told, body)).await;
-        self.telling(run).await
+        self.telling(Arc::default(), run).await
     }
 
     /// Runs a job again and again with what it has asked for, until it asks for nothing.
-    async fn telling<T, F>(&self, run: impl Fn(Arc<Told>) -> F + Send) -> Result<T, HotError>
+    async fn telling<T, F>(
+        &self,
+        mut told: Arc<Told>,
+        run: impl Fn(Arc<Told>) -> F + Send,
+    ) -> Result<(T, Arc<Told>), HotError>
     where
         F: Future<Output = Result<Asked<T>, HotError>> + Send,
     {
-        let mut told = Arc::new(Told::default());
         loop {
             match run(Arc::clone(&told)).await? {
-                Asked::Is(result) => return Ok(result),
+                Asked::Is(result) => return Ok((result, told)),
                 Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
             }
         }
@@ -266,12 +287,14 @@ impl SqliteHot {
     /// Issues in as many transactions as it takes to get past serials that are in the way.
     async fn hand_out(
         &self,
+        told: Arc<Told>,
         decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
     ) -> Result<Applied, HotError> {
         let decide = Arc::new(decide);
         loop {
             let (keys, decide) = (self.keys.current(), Arc::clone(&decide));
-            let step = self.write(move |txn| stock::step(txn, &keys, decide.as_ref()));
+            let step = move |txn: &Txn<'_>| stock::step(txn, &keys, decide.as_ref());
+            let step = self.write_knowing(Arc::clone(&told), step);
             if let Some(applied) = step.await? {
                 return Ok(applied);
             }
@@ -517,7 +540,7 @@ impl HotStore for SqliteHot {
             };
             self.readers.run(move |txn| asking(txn, &told, touched))
         };
-        let touched = self.telling(read).await?;
+        let (touched, _) = self.telling(Arc::default(), read).await?;
         Ok(touched.into_iter().map(|touched| !touched).collect())
     }
 
@@ -539,11 +562,12 @@ impl HotStore for SqliteHot {
             }
             Found::Shared { campaign } => {
                 let said = |txn: &Txn<'_>| stock::shared_without_writing(txn, &campaign, &change);
-                if let Some(applied) = self.look(said).await? {
+                let (applied, told) = self.look_and_keep(said).await?;
+                if let Some(applied) = applied {
                     return Ok(applied);
                 }
                 let keys = self.keys.current();
-                self.hand_out(move |txn| {
+                self.hand_out(told, move |txn| {
                     stock::shared(txn, &Supply::for_writing(&keys), &campaign, &change)
                 })
                 .await
@@ -564,12 +588,14 @@ impl HotStore for SqliteHot {
         // A replay and a refusal are answered from a snapshot: the writer is for what is written.
         let keys = self.keys.current();
         let said = |txn: &Txn<'_>| stock::issue_without_writing(txn, &keys, campaign, &change);
-        if let Some(applied) = self.look(said).await? {
+        let (applied, told) = self.look_and_keep(said).await?;
+        if let Some(applied) = applied {
             return Ok(applied);
         }
-        let (campaign, keys) = (campaign.clone(), self.keys.current());
-        self.hand_out(move |txn| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change))
-            .await
+        let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
+        let issue =
+            move |txn: &Txn<'_>| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change);
+        self.hand_out(told, issue).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError> {

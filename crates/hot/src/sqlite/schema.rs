@@ -103,7 +103,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(OpenError::OldSqlite(rusqlite::version()));
     }
-    private(path)
+    create_private(path)
         .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
     let conn = Connection::open(path)?;
     settle(&conn)?;
@@ -142,28 +142,31 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The files of the store are their owner's alone from before the first byte. SQLite gives the log
-/// and its index the mode of the database.
-fn private(path: &Path) -> io::Result<()> {
-    create_private(path)?;
-    let beside = |end: &str| path.with_file_name(format!("{}{end}", super::FILE_NAME));
-    [path.to_owned(), beside("-wal"), beside("-shm")].iter().for_each(|path| tighten(path));
-    Ok(())
-}
-
-/// Takes from a file what others may do with it, if they may. What cannot be changed is logged: the
-/// file may be another user's, or lie on a disk that is mounted read-only.
-pub(super) fn tighten(path: &Path) {
-    let Ok(metadata) = std::fs::metadata(path) else { return };
-    let mode = metadata.permissions().mode();
-    if mode & 0o077 == 0 {
-        return;
+/// Takes from the files of a store what others may do with them, if they may; one line in the log says
+/// so. What cannot be changed is logged, too: a file may be another user's, or lie on a disk that is
+/// mounted read-only.
+pub(super) fn tighten(folder: &Path) {
+    let (mut tightened, mut failed) = (Vec::new(), Vec::new());
+    for name in ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"] {
+        let path = folder.join(name);
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 == 0 {
+            continue;
+        }
+        match std::fs::set_permissions(&path, Permissions::from_mode(mode & 0o7700)) {
+            Ok(()) => tightened.push(format!("{name} ({:o})", mode & 0o777)),
+            Err(error) => failed.push(format!("{name} ({:o}): {error}", mode & 0o777)),
+        }
     }
-    let tightened = std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7700));
-    let (path, mode) = (path.display(), mode & 0o777);
-    match tightened {
-        Ok(()) => tracing::warn!("{path} had mode {mode:o}: from now on its owner alone reads it"),
-        Err(error) => tracing::warn!("{path} has mode {mode:o} and others may read it: {error}"),
+    let folder = folder.display();
+    if !tightened.is_empty() {
+        let files = tightened.join(", ");
+        tracing::warn!("others could read files in {folder}, now their owner alone may: {files}");
+    }
+    if !failed.is_empty() {
+        let files = failed.join(", ");
+        tracing::warn!("others may read files in {folder}: {files}");
     }
 }
 

@@ -24,7 +24,6 @@ impl Turnstile {
         let open = |name: &str| {
             let path = folder.join(name);
             schema::create_private(&path)?;
-            schema::tighten(&path);
             OpenOptions::new().write(true).open(path)
         };
         Ok(Turnstile { turn: open("hot.turn")?, write: open("hot.write")? })

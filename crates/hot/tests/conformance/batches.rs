@@ -67,7 +67,7 @@ pub(crate) async fn of_one_day_share_no_code(kit: &Kit) {
         }
     }
     let in_use = kit.hot.keys_in_use().await.unwrap();
-    for key in kit.router.keys() {
+    for key in kit.router.keys().iter() {
         assert!(in_use.contains(&key.id()), "{:?}", key.id());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot::cql::{About, AboutNode, Answer, CLOCK_BOUND_MS, Difference, Engine, Keyspace};
+use hot::cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Engine, Keyspace};
 
 use super::{Report, Verdict};
 use crate::cluster::{self, Cluster};
@@ -110,7 +110,7 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
         0..=CLOCK_WARN_MS => Verdict::Ok(format!("{} ms apart at most", ms.abs())),
         apart => {
             let text = format!("this machine's is {apart} ms {which} that of {}", node.address);
-            match apart > CLOCK_BOUND_MS {
+            match apart > CLOCK_DIFFERENCE_MAX_MS {
                 true => Verdict::Fail(format!("{text}: nothing is written, set it right (NTP)")),
                 false => Verdict::Warn(format!("{text}: set it right (NTP)")),
             }
@@ -212,7 +212,7 @@ mod tests {
         let (clock, decides): (Look, Look) = (|it| clocks(&it.nodes), paxos);
         let good = || node(1, answer("5.0.8", 0, "v2"));
         let and = |(version, ahead, paxos)| vec![good(), node(2, answer(version, ahead, paxos))];
-        let bound = CLOCK_BOUND_MS;
+        let bound = CLOCK_DIFFERENCE_MAX_MS;
         let cases = [
             ("one release", release, and(("5.0.8", 0, "v2")), "ok"),
             ("two releases", release, and(("5.1.0", 0, "v2")), "warn"),
