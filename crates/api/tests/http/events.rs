@@ -25,7 +25,7 @@ async fn passed_on(service: &Service) -> String {
     let code = issue("ann", "ann-signed-up").await.is("201", "ann").string("code");
     service.does("redeem", &code, "ann-991").await.is("201", "redeemed");
     service.cancel(Shop, &code, "ann-991").await.is("200", "cancelled");
-    let reason = json!({"reason": "ann is under suspicion"});
+    let reason = json!({"user_id": "ann", "reason": "ann is under suspicion"});
     service.admin("revoke", &code, reason).await.is("200", "revoked");
     let again = issue("bob", "bob-signed-up").await.is("201", "bob").string("code");
     assert_eq!(again, code, "there is one");

@@ -280,6 +280,9 @@ impl fmt::Display for Guess {
     }
 }
 
+/// As near as a name that stands inside a cell is: a spelling with one slip is nearer.
+const INSIDE: usize = 2;
+
 /// The name nearest to a cell, if one is near: at most a third of its characters are different, or
 /// the cell has it inside.
 fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
@@ -292,7 +295,7 @@ fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
         let normal = normal(name);
         let letters = normal.chars().count();
         if letters > 2 && cell.contains(&normal) {
-            return Some((1, name, column));
+            return Some((INSIDE, name, column));
         }
         let distance = edits(&cell, &normal);
         (distance <= usize::max(1, letters / 3)).then_some((distance, name, column))
