@@ -294,6 +294,10 @@ impl From<Failure> for Problem {
             Failure::LoginTaken => {
                 Problem::new(Code::LoginTaken, "somebody has an account under this login_id")
             }
+            Failure::NoCodeKey => {
+                tracing::error!("there is no code key to mint with");
+                Problem::new(Code::Internal, "see the log of the server")
+            }
             Failure::Store(error) => error.into(),
             Failure::ImportStopped(stopped) => {
                 let done = stopped.sentence();

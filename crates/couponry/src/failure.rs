@@ -116,6 +116,7 @@ impl From<Failure> for Sorry {
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),
             Failure::LoginTaken => "the login is taken".to_owned(),
+            Failure::NoCodeKey => "there is no code key to mint with".to_owned(),
             Failure::Store(error) => return error.into(),
             Failure::ImportStopped(stopped) => {
                 return Sorry::new(stopped.error.to_string()).and(&stopped.sentence());

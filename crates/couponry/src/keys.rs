@@ -161,6 +161,7 @@ impl Keys {
         let key = Key { kind, id, made_at, retired_at: None, path, secret };
         write(&key)?;
         self.all.push(key.clone());
+        self.ring.replace(self.code_keys());
         Ok(key)
     }
 

@@ -108,9 +108,7 @@ impl Engine {
 
     pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
         let newest = self.router.keys().last().map(CodeKey::id);
-        newest.ok_or_else(|| {
-            Failure::Store(hot::HotError::Damaged("there is no code key to mint with".into()))
-        })
+        newest.ok_or(Failure::NoCodeKey)
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Failure {
     BrokenOff(String),
     /// The login stands for somebody already.
     LoginTaken,
+    /// There is no key to mint codes with.
+    NoCodeKey,
     /// The store did not do it.
     Store(HotError),
     /// The store stopped an import after some lines, which are in.

@@ -74,6 +74,7 @@ fn rows() -> Vec<Row> {
         row("create_batch", Nothing, json!({"count": 1}), [403, 403, 403, 403, 201]),
         row("list_batches", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("read_batch", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("import_template", Nothing, Value::Null, [200, 200, 200, 200, 200]),
         row("change_batch", Nothing, json!({"paused": true}), [403, 403, 403, 403, 200]),
         row("list_codes", Nothing, Value::Null, [403, 403, 403, 403, 200]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),

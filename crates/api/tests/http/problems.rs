@@ -311,7 +311,7 @@ async fn no_turn() -> Answer {
     answer
 }
 
-fn write_lock(service: &Service) -> std::fs::File {
+pub(crate) fn write_lock(service: &Service) -> std::fs::File {
     let path = service.folder().join("hot.write");
     let file = std::fs::File::options().write(true).open(path).expect("the lock file");
     file.lock().expect("a lock");
