@@ -185,7 +185,8 @@ fn sorry(failure: Failure, flags: &ImportFlags) -> Sorry {
         Failure::Refused { .. }
         | Failure::Invalid(_)
         | Failure::Forbidden(_)
-        | Failure::LoginTaken => {
+        | Failure::LoginTaken
+        | Failure::NoCodeKey => {
             let campaign = flags.campaign.as_ref().map_or("", |campaign| campaign.as_str());
             Sorry::about(format!("campaign {campaign}"))(failure)
         }

@@ -148,6 +148,7 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
             | Failure::BadFile(_)
             | Failure::BrokenOff(_)
             | Failure::LoginTaken
+            | Failure::NoCodeKey
             | Failure::Store(_)
             | Failure::ImportStopped(_)),
         ) => return Err(Sorry::from(other)),
