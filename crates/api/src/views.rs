@@ -132,8 +132,8 @@ pub struct EventBody {
     /// Who did it, as `role:name`; for a user the role alone where it was somebody else.
     #[schema(example = "shop:checkout-7")]
     actor: String,
-    /// The `issue_ref`, `order_ref` or `revoke_ref`, or the reason where there is none; reasons of others are
-    /// null for a user.
+    /// The `issue_ref`, `order_ref` or `revoke_ref`, or the reason where there is none; reasons of
+    /// others are null for a user.
     #[schema(required)]
     reference: Option<String>,
 }
