@@ -1020,6 +1020,8 @@ fn older_and_brought_together(data: &Data, scene: &Scene, addresses: &str) -> Ve
     let (folder, cold) = (folder.display().to_string(), cold(data).display().to_string());
     let there = ["--data", &folder, "--hot", "sqlite", "--cold", &cold];
     verify(data, &there).must_be_clean("moved to a file");
+    // The copy is put away: nobody works with it, and the cluster goes on.
+    run(&["copy", "--from", &here, "--lift"], 0);
 
     let server = serve(data);
     let admin = &mut server.client(&data.token("admin", "root"));
