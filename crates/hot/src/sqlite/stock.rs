@@ -397,7 +397,7 @@ impl Offer<'_> {
         run: MintedRun,
     ) -> rusqlite::Result<Option<Next>> {
         let Some(key) = self.supply.keys.iter().find(|key| key.id() == run.key) else {
-            // Minted beside this process with a key that it has not read: after a restart it has.
+            // Minted beside this process with a key that it has not read yet: in a moment it has.
             tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
             return Ok(Some(Next::Nothing(Refusal::Paused)));
         };

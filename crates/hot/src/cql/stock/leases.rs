@@ -216,7 +216,7 @@ impl Store {
         let id = &campaign.terms.id;
         let keys = self.keys.current();
         let Some(key) = keys.iter().find(|key| key.id() == run.key) else {
-            // Minted beside this process with a key that it has not read: after a restart it has.
+            // Minted beside this process with a key that it has not read yet: in a moment it has.
             tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
             return Ok(false);
         };
