@@ -565,32 +565,45 @@ impl Store {
         let Some((Some(time),)) = time else {
             return Err(HotError::Damaged(format!("place {bucket} of a sealed shelf has no seal")));
         };
-        let (mut removed, mut after) = (0, String::new());
-        loop {
+        let start = scylla::response::PagingState::start();
+        let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
+        while let Some(state) = from {
             let cql = concat!(
                 "SELECT ",
                 coupon_columns!(),
                 " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code > ?"
             );
             let values = (date(day), bucket, after.as_str());
-            let start = scylla::response::PagingState::start();
-            let (rows, next) = self.cluster.page::<CouponRow>(cql, values, start).await?;
-            let Some(last) = rows.last() else { return Ok(removed) };
-            let last = last.code()?;
+            let (rows, next) = self.cluster.page::<CouponRow>(cql, values, state).await?;
+            let last = rows.last().map(CouponRow::code).transpose()?;
             // Rows before their index rows: a coupon that has a row and no index row is in no list,
             // neither here nor in cold. The range and not the partition: the seal stays for ever.
-            let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? AND bucket = ? \
-                       AND code > ? AND code <= ?";
-            let values = (time, date(day), bucket, after.as_str(), last.as_str());
-            self.cluster.write(cql, values).await?;
+            from = match (last, next) {
+                // To the end of the place, also where there are no rows: an imported row is written
+                // with a time of long ago, and one that a frozen process writes later stays away.
+                (_, None) => {
+                    let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? \
+                               AND bucket = ? AND code > ?";
+                    let values = (time, date(day), bucket, after.as_str());
+                    self.cluster.write(cql, values).await?;
+                    None
+                }
+                (Some(last), Some(_)) => {
+                    let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE shelf_day = ? \
+                               AND bucket = ? AND code > ? AND code <= ?";
+                    let values = (time, date(day), bucket, after.as_str(), last.as_str());
+                    self.cluster.write(cql, values).await?;
+                    after = last.to_string();
+                    Some(start.clone())
+                }
+                // A page of removed rows alone.
+                (None, Some(next)) => Some(next),
+            };
             let gone = rows.iter().map(|row| self.gone_with_its_place(row));
             let gone: Vec<u64> = several(AT_ONCE, gone).await?;
             removed += gone.into_iter().sum::<u64>();
-            if next.is_none() {
-                return Ok(removed);
-            }
-            after = last.to_string();
         }
+        Ok(removed)
     }
 
     /// After the row of a sealed shelf was removed: it is counted, and its index rows go. 1 if it
