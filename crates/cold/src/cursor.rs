@@ -60,6 +60,7 @@ pub(crate) struct Cursor<T> {
     footer: Arc<Footer>,
     reading: Reading<T>,
     groups: VecDeque<usize>,
+    batch_rows: usize,
     /// In a mutex because a reader cannot be shared between threads, and who holds a cursor can.
     open: Mutex<Option<ParquetRecordBatchReader>>,
 }
@@ -83,8 +84,16 @@ impl<T: Send + 'static> Cursor<T> {
             footer,
             reading,
             groups,
+            batch_rows: BATCH_ROWS,
             open: Mutex::default(),
         }
+    }
+
+    /// The same place, with at most `rows` handed out at a time, and never more than
+    /// [`BATCH_ROWS`].
+    pub(crate) fn in_batches_of(mut self, rows: usize) -> Cursor<T> {
+        self.batch_rows = rows.clamp(1, BATCH_ROWS);
+        self
     }
 
     /// At most [`BATCH_ROWS`] rows, or `None` behind the last one.
@@ -99,8 +108,8 @@ impl<T: Send + 'static> Cursor<T> {
             }
             let Some(group) = self.groups.pop_front() else { return Ok(None) };
             let bytes = self.files.group(&self.object, &self.file, &self.footer, group).await?;
-            let columns = self.reading.columns;
-            let open = spawn_blocking(move || bytes.decode(columns, None, BATCH_ROWS)).await;
+            let (columns, rows) = (self.reading.columns, self.batch_rows);
+            let open = spawn_blocking(move || bytes.decode(columns, None, rows)).await;
             let open = open.map_err(|error| undecodable(&self.place, &self.object, error))?;
             let open = open.map_err(|error| self.place.damaged(&self.object, error))?;
             *self.open() = Some(open);

@@ -11,11 +11,13 @@ use uuid::Uuid;
 /// Digits of a unit's number in a name, so that names ascend as units do.
 const UNIT_DIGITS: usize = 10;
 
-/// Which unit of which day wrote a file.
+/// Which unit of which day wrote a file, and out of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) day: Day,
     pub(crate) unit: u64,
+    /// How often rows of the file were rewritten by merges at most; 0 for rows out of hot.
+    pub(crate) rewrites: u8,
 }
 
 /// `2026-12-31`.
@@ -47,10 +49,16 @@ pub(crate) fn day_of_shelf_id(id: &str) -> Option<Day> {
     day_from_iso(id.strip_prefix("shelf/")?)
 }
 
-/// A new file of `coupons`: `shelf_day=2026-12-31/0000000001-….parquet`.
-pub(crate) fn coupons_file(day: Day, unit: u64) -> String {
-    let (day, id) = (iso(day), Uuid::new_v4());
-    format!("shelf_day={day}/{unit:0UNIT_DIGITS$}-{id}.parquet")
+/// A new file of `coupons`: `shelf_day=2026-12-31/0000000001-….parquet`, or
+/// `shelf_day=2026-12-31/0000000002-r1-….parquet` where a merge rewrote the rows. The log keeps
+/// nothing else of a file that would say so.
+pub(crate) fn coupons_file(origin: Origin) -> String {
+    let (day, unit, id) = (iso(origin.day), origin.unit, Uuid::new_v4());
+    let rewrites = match origin.rewrites {
+        0 => String::new(),
+        some => format!("r{some}-"),
+    };
+    format!("shelf_day={day}/{unit:0UNIT_DIGITS$}-{rewrites}{id}.parquet")
 }
 
 /// A new file of `coupons_by_holder`: `month=2026-12/2026-12-31-0000000001-….parquet`.
@@ -79,10 +87,15 @@ pub(crate) fn origin(path: &str) -> Option<Origin> {
         }
     };
     let (unit, id) = rest.strip_suffix(".parquet")?.split_once('-')?;
+    let (rewrites, id) = match id.strip_prefix('r').and_then(|id| id.split_once('-')) {
+        // No id begins with an r: its digits are hexadecimal.
+        Some((rewrites, id)) => (rewrites.parse().ok().filter(|some| *some > 0)?, id),
+        None => (0, id),
+    };
     if unit.len() != UNIT_DIGITS || Uuid::try_parse(id).is_err() {
         return None;
     }
-    Some(Origin { day: day_from_iso(day)?, unit: unit.parse().ok()? })
+    Some(Origin { day: day_from_iso(day)?, unit: unit.parse().ok()?, rewrites })
 }
 
 #[cfg(test)]
@@ -94,8 +107,12 @@ mod tests {
         let day = day_from_iso("2026-12-31").unwrap();
         assert_eq!(month(day), "2026-12");
         for unit in [1, 9_999_999_999] {
-            assert_eq!(origin(&coupons_file(day, unit)), Some(Origin { day, unit }));
-            assert_eq!(origin(&by_holder_file(day, unit)), Some(Origin { day, unit }));
+            for rewrites in [0, 1, 2, u8::MAX] {
+                let written = Origin { day, unit, rewrites };
+                assert_eq!(origin(&coupons_file(written)), Some(written));
+            }
+            let of_holders = Origin { day, unit, rewrites: 0 };
+            assert_eq!(origin(&by_holder_file(day, unit)), Some(of_holders));
         }
         assert_eq!(day_of_shelf_id(&shelf_id(day)), Some(day));
     }
@@ -107,6 +124,8 @@ mod tests {
             ("another writer's", "shelf_day=2026-12-31/part-00000.parquet".to_owned()),
             ("no unit", format!("shelf_day=2026-12-31/{id}.parquet")),
             ("a short unit", format!("shelf_day=2026-12-31/1-{id}.parquet")),
+            ("rewritten no times", format!("shelf_day=2026-12-31/0000000001-r0-{id}.parquet")),
+            ("too often", format!("shelf_day=2026-12-31/0000000001-r256-{id}.parquet")),
             ("no such day", format!("shelf_day=2026-02-30/0000000001-{id}.parquet")),
             ("a day of another month", format!("month=2026-12/2026-11-30-0000000001-{id}.parquet")),
             ("the log", "_delta_log/00000000000000000000.json".to_owned()),

@@ -12,12 +12,13 @@ use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
 use crate::bucket::{self, BadBucket, BucketAddress, Patience};
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::{Files, ReadError};
 use crate::local::LocalFolder;
 use crate::log::{Change, Ended, Known, LiveFile, Table};
+use crate::names::Origin;
 use crate::place::Place;
 use crate::schema::{BY_HOLDER, COUPONS, GROUP_BYTES};
 use crate::write::{NewFile, ShelfWriter};
@@ -120,6 +121,12 @@ impl ColdFile {
     /// The unit that wrote it.
     pub fn unit(&self) -> u64 {
         self.live.origin.unit
+    }
+
+    /// How often merges have rewritten its rows at most. 0 says that a commit copied them out of
+    /// hot; more says that they were in cold before.
+    pub fn rewrites(&self) -> u8 {
+        self.live.origin.rewrites
     }
 
     /// Its coupons.
@@ -302,9 +309,23 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
     pub async fn writer(&self, day: Day, unit: u64) -> Result<ShelfWriter, ColdError> {
+        self.merge_writer(day, unit, 0).await
+    }
+
+    /// The same for rows that merges have rewritten `rewrites` times at most, this one included;
+    /// [`ColdFile::rewrites`] says it again.
+    ///
+    /// # Errors
+    /// As [`ColdStore::writer`].
+    pub async fn merge_writer(
+        &self,
+        day: Day,
+        unit: u64,
+        rewrites: u8,
+    ) -> Result<ShelfWriter, ColdError> {
         let Inner { place, options, coupons, .. } = &*self.inner;
         coupons.newest().await?;
-        Ok(ShelfWriter::new(place, options, day, unit))
+        Ok(ShelfWriter::new(place, options, Origin { day, unit, rewrites }))
     }
 
     /// Commits a unit: `files` in, `removed` out, on the newest version in which the shelf's last
@@ -362,7 +383,17 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also when a merge has replaced the file and a sweep removed it;
     /// [`ColdError::Damaged`] if it is missing although it is live.
     pub async fn rows(&self, file: &ColdFile) -> Result<Rows, ColdError> {
+        self.rows_by(file, BATCH_ROWS).await
+    }
+
+    /// The same, at most `batch_rows` of them at a time, for a caller that reads many files side
+    /// by side.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Rows, ColdError> {
         let cursor = self.open(file, Reading::all(decode::coupons)).await?;
+        let cursor = cursor.in_batches_of(batch_rows);
         Ok(Rows { store: self.clone(), file: file.clone(), cursor })
     }
 
@@ -372,7 +403,16 @@ impl ColdStore {
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn keys(&self, file: &ColdFile) -> Result<Keys, ColdError> {
+        self.keys_by(file, BATCH_ROWS).await
+    }
+
+    /// The same, at most `batch_rows` of them at a time.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
         let cursor = self.open(file, Reading::of(&["code", "version"], decode::keys)).await?;
+        let cursor = cursor.in_batches_of(batch_rows);
         Ok(Keys { store: self.clone(), file: file.clone(), cursor })
     }
 

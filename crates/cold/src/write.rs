@@ -25,6 +25,7 @@ const CHUNKS_MAX: usize = 4;
 pub struct NewFile {
     pub(crate) day: Day,
     pub(crate) unit: u64,
+    pub(crate) rewrites: u8,
     pub(crate) written: Written,
 }
 
@@ -58,7 +59,7 @@ impl NewFile {
     pub(crate) fn as_live(&self) -> LiveFile {
         LiveFile {
             path: self.written.path.clone(),
-            origin: Origin { day: self.day, unit: self.unit },
+            origin: Origin { day: self.day, unit: self.unit, rewrites: self.rewrites },
             rows: self.written.rows,
             footer_bytes: footer_bytes(&schema::COUPONS, self.written.bytes),
             bytes: self.written.bytes,
@@ -86,13 +87,12 @@ pub struct ShelfWriter {
 }
 
 impl ShelfWriter {
-    pub(crate) fn new(place: &Place, options: &Options, day: Day, unit: u64) -> ShelfWriter {
+    pub(crate) fn new(place: &Place, options: &Options, origin: Origin) -> ShelfWriter {
         let (orders, received) = mpsc::channel(CHUNKS_MAX);
         let mut encoder = Encoder {
             place: place.clone(),
             runtime: Handle::current(),
-            day,
-            unit,
+            origin,
             file_rows_max: options.file_rows_max.max(1),
             group_bytes: options.group_bytes,
             open: None,
@@ -171,8 +171,7 @@ impl ShelfWriter {
 struct Encoder {
     place: Place,
     runtime: Handle,
-    day: Day,
-    unit: u64,
+    origin: Origin,
     file_rows_max: u64,
     group_bytes: usize,
     open: Option<Upload>,
@@ -214,7 +213,7 @@ impl Encoder {
     }
 
     fn begin(&self) -> Result<Upload, ColdError> {
-        let path = names::coupons_file(self.day, self.unit);
+        let path = names::coupons_file(self.origin);
         let columns = schema::coupons_arrow();
         let cut = Cut::at(self.group_bytes);
         Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path, cut)
@@ -223,7 +222,8 @@ impl Encoder {
     fn close(&mut self) -> Result<(), ColdError> {
         if let Some(open) = self.open.take() {
             let written = open.finish()?;
-            self.files.push(NewFile { day: self.day, unit: self.unit, written });
+            let Origin { day, unit, rewrites } = self.origin;
+            self.files.push(NewFile { day, unit, rewrites, written });
         }
         Ok(())
     }

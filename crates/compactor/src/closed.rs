@@ -1,14 +1,24 @@
 //! The Closed pass: what no rule can change any more leaves a shelf that is still open.
 
+use cold::Shelf;
+use coupon::code::Code;
 use coupon::time::{Day, Millis};
 
+use crate::finish::{Part, Unit};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
 use crate::report::ShelfReport;
+use crate::tiers::{self, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
+
+/// So often in a row the same coupons are copied and none of them evicted.
+const STUCK_MAX: u32 = 3;
 
 impl Compactor {
     /// Moves the closed coupons of one shelf, unit by unit until there are none.
+    ///
+    /// A partition that somebody else seals meanwhile is left to the Expired pass: its rows can no
+    /// longer be evicted one by one.
     pub(crate) async fn closed_pass(
         &self,
         day: Day,
@@ -16,34 +26,86 @@ impl Compactor {
     ) -> Result<ShelfReport, CompactError> {
         let mut report = ShelfReport::new(day, Pass::Closed);
         self.make_tables().await?;
-        let (mut lost, mut wrote) = (0, false);
+        let (mut lost, mut stuck, mut last) = (0, 0, Vec::new());
         while lost < RACES_MAX {
             let shelf = self.cold.shelf(day).await?;
             // A file is merged away only when the side table has what is in it.
-            let removed = self.finish_open(&shelf).await?;
-            // A unit whose rows somebody else has removed: were it for another reason, this would
-            // go on for ever.
-            lost += u32::from(wrote && removed == 0);
-            report.removed += removed;
+            let evicted = self.finish_open(&shelf).await?;
+            report.removed += evicted;
+            if self.is_sealed(day).await? {
+                return Ok(report);
+            }
             let codes = self.hot.closed_codes(day, now, self.settings.closed_unit_max).await?;
             if codes.is_empty() {
                 return Ok(report);
             }
-            let total = codes.len() as u64;
-            let mut sources = vec![merge::picked(self.hot.clone(), day, codes, now)];
-            let replaced = match shelf.files.len() < self.settings.shelf_files_max {
-                true => Vec::new(),
-                false => shelf.files.clone(),
+            // What was copied and not evicted was changed in between. Were it for another reason,
+            // it would be copied again and again.
+            stuck = if evicted == 0 && is_within(&codes, &last) { stuck + 1 } else { 0 };
+            if stuck == STUCK_MAX {
+                return Err(CompactError::Overtaken { day });
+            }
+            let runs = tiers::runs(&shelf.files);
+            let merged = tiers::make_room(&tiers::sizes(&runs), self.settings.shelf_files_max);
+            let unit = match merged.is_empty() {
+                true => self.copy_closed(&shelf, &codes, now).await?,
+                false => self.merge_runs(&shelf, &runs, &merged).await?,
             };
-            sources.extend(merge::files(&self.cold, &replaced).await?);
-            let total = total + replaced.iter().map(|file| file.rows()).sum::<u64>();
-            let unit = self.write(&shelf, Merge::new(day, sources), &replaced, total).await?;
-            wrote = unit.is_some();
             match unit {
-                Some(unit) => report.add(&unit),
-                None => lost += 1,
+                Some(unit) => {
+                    report.add(&unit);
+                    last = if merged.is_empty() { codes } else { last };
+                }
+                None => {
+                    lost += 1;
+                    last.clear();
+                }
             }
         }
         Err(CompactError::Overtaken { day })
     }
+
+    /// One unit of coupons out of hot.
+    async fn copy_closed(
+        &self,
+        shelf: &Shelf,
+        codes: &[Code],
+        now: Millis,
+    ) -> Result<Option<Unit>, CompactError> {
+        let sources = vec![merge::picked(self.hot.clone(), shelf.day, codes.to_vec(), now)];
+        let part = Part { replaced: &[], rewrites: 0, total: codes.len() as u64 };
+        self.write(shelf, Merge::new(shelf.day, sources), part).await
+    }
+
+    /// Makes one run out of several. Hot has evicted every row of them, so nothing is asked of it
+    /// but that it writes the number down.
+    async fn merge_runs(
+        &self,
+        shelf: &Shelf,
+        runs: &[Run],
+        merged: &[usize],
+    ) -> Result<Option<Unit>, CompactError> {
+        let merged: Vec<&Run> = merged.iter().filter_map(|at| runs.get(*at)).collect();
+        let share = merge::share(merged.len(), false);
+        let sources = merged.iter().map(|run| merge::rows(&self.cold, run, share)).collect();
+        let sizes: Vec<_> = merged.iter().map(|run| run.size).collect();
+        let replaced: Vec<_> = merged.iter().flat_map(|run| run.files.clone()).collect();
+        let part = Part {
+            replaced: &replaced,
+            rewrites: tiers::rewrites_of(&sizes),
+            total: sizes.iter().map(|run| run.rows).sum(),
+        };
+        self.unless_overtaken(shelf, self.write(shelf, Merge::new(shelf.day, sources), part).await)
+            .await
+    }
+
+    pub(crate) async fn is_sealed(&self, day: Day) -> Result<bool, CompactError> {
+        Ok(self.hot.shelf(day).await?.is_none_or(|plan| plan.sealed))
+    }
+}
+
+/// Whether all of `codes` are among `last`; both ascend.
+fn is_within(codes: &[Code], last: &[Code]) -> bool {
+    let mut last = last.iter();
+    codes.iter().all(|code| last.by_ref().find(|it| *it >= code) == Some(code))
 }

@@ -1,16 +1,15 @@
 //! The Expired pass: a shelf whose time is over is sealed, moved and emptied.
 
-use std::collections::VecDeque;
-
-use cold::{Keys, Shelf};
-use coupon::code::Code;
+use cold::Shelf;
 use coupon::time::{Day, Millis};
-use hot::{Emptying, Kept};
+use hot::Emptying;
 
+use crate::finish::{Part, Unit};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
 use crate::report::{Progress, ShelfReport};
-use crate::{CHUNK, CompactError, Compactor, RACES_MAX};
+use crate::tiers::{self, REWRITES_MAX, Run};
+use crate::{CompactError, Compactor, RACES_MAX};
 
 impl Compactor {
     /// Seals one shelf, moves all of it and empties it.
@@ -37,57 +36,65 @@ impl Compactor {
             if shelf.unit > known {
                 self.cold.commit_holders(day, shelf.unit).await?;
             }
-            if shelf.files.len() <= 1 && self.is_all_there(&shelf).await? {
+            let runs = tiers::runs(&shelf.files);
+            let there: u64 = runs.iter().map(|run| run.size.rows).sum();
+            let merged = tiers::at_end(&tiers::sizes(&runs), total.saturating_sub(there));
+            let unit = if merged.len() <= 1 && self.is_all_there(&shelf, &runs).await? {
                 self.has_committed(shelf.version).await?;
-                report.removed = self.empty(day, total).await?;
-                self.patiently(|| self.hot.finish_unit(day, shelf.unit, true)).await?;
-                return Ok(report);
-            }
-            let mut sources = vec![merge::kept(self.hot.clone(), day)];
-            sources.extend(merge::files(&self.cold, &shelf.files).await?);
-            let rows = total + shelf.files.iter().map(|file| file.rows()).sum::<u64>();
-            let written = self.write(&shelf, Merge::new(day, sources), &shelf.files, rows).await;
-            let unit = match written {
-                Ok(Some(unit)) => unit,
-                Ok(None) => continue,
-                // A stub of a unit that was committed after the shelf was looked at.
-                Err(CompactError::StubAlone { .. })
-                    if self.cold.shelf(day).await?.unit > shelf.unit =>
-                {
+                shelf.unit
+            } else {
+                let Some(unit) = self.write_rest(&shelf, &runs, &merged, total).await? else {
                     continue;
-                }
-                Err(error) => return Err(error),
+                };
+                report.add(&unit);
+                self.cold.commit_holders(day, unit.number).await?;
+                unit.number
             };
-            report.add(&unit);
-            self.cold.commit_holders(day, unit.number).await?;
             report.removed = self.empty(day, total).await?;
-            self.patiently(|| self.hot.finish_unit(day, unit.number, true)).await?;
+            self.patiently(|| self.hot.finish_unit(day, unit, true)).await?;
             return Ok(report);
         }
         Err(CompactError::Overtaken { day })
     }
 
-    /// Whether everything that stands on the shelf lies in its file already: a run that was killed
-    /// after its commit, or a shelf that the Closed pass has moved as a whole.
-    async fn is_all_there(&self, shelf: &Shelf) -> Result<bool, CompactError> {
-        let mut cold = KeysAhead { keys: None, rows: VecDeque::new() };
-        if let Some(file) = shelf.files.first() {
-            cold.keys = Some(self.cold.keys(file).await?);
-        }
-        let mut after: Option<Code> = None;
-        loop {
-            let kept = self.hot.kept(shelf.day, after.take(), CHUNK).await?;
-            let Some(last) = kept.last() else { return Ok(true) };
-            after = Some(last.code().clone());
-            for row in &kept {
-                let version = match row {
-                    Kept::Coupon(coupon) => coupon.version(),
-                    Kept::Stub { version, .. } => *version,
-                };
-                if cold.version_of(row.code()).await?.is_none_or(|found| found < version) {
-                    return Ok(false);
-                }
+    /// One unit of what stands on the partition and of the runs `merged`. The others stay: whatever of
+    /// them hot has, too, is not written once more.
+    async fn write_rest(
+        &self,
+        shelf: &Shelf,
+        runs: &[Run],
+        merged: &[usize],
+        total: u64,
+    ) -> Result<Option<Unit>, CompactError> {
+        let share = merge::share(runs.len(), true);
+        let (mut replaced, mut rows) = (Vec::new(), total);
+        let mut sources = vec![merge::kept(self.hot.clone(), shelf.day, share)];
+        for (at, run) in runs.iter().enumerate() {
+            if merged.contains(&at) {
+                sources.push(merge::rows(&self.cold, run, share));
+                replaced.extend(run.files.iter().cloned());
+                rows += run.size.rows;
+            } else {
+                sources.push(merge::keys(&self.cold, run, share));
             }
+        }
+        // Nothing rewrites it any more: a run that repeats this pass finds it as it is.
+        let part = Part { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
+        let written = self.write(shelf, Merge::new(shelf.day, sources), part).await;
+        // An archived marker may be of a unit that was committed after the partition was looked at.
+        self.unless_overtaken(shelf, written).await
+    }
+
+    /// Whether everything that stands on the partition lies in its files already: a run that was killed
+    /// after its commit, or a partition that the Closed pass has moved as a whole.
+    async fn is_all_there(&self, shelf: &Shelf, runs: &[Run]) -> Result<bool, CompactError> {
+        let share = merge::share(runs.len(), true);
+        let mut sources = vec![merge::kept(self.hot.clone(), shelf.day, share)];
+        sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
+        match Merge::new(shelf.day, sources).is_empty().await {
+            // Whoever writes the rest says so.
+            Err(CompactError::StubAlone { .. }) => Ok(false),
+            ended => ended,
         }
     }
 
@@ -100,31 +107,5 @@ impl Compactor {
             (self.watch)(Progress::Removed { rows: so_far.removed, total });
         }
         Ok(so_far.removed)
-    }
-}
-
-/// The keys of a file, walked beside those of hot.
-struct KeysAhead {
-    keys: Option<Keys>,
-    rows: VecDeque<(Code, u64)>,
-}
-
-impl KeysAhead {
-    async fn version_of(&mut self, code: &Code) -> Result<Option<u64>, CompactError> {
-        loop {
-            match self.rows.front() {
-                Some((here, _)) if here < code => {
-                    self.rows.pop_front();
-                }
-                Some((here, version)) => return Ok((here == code).then_some(*version)),
-                None => {
-                    let Some(keys) = &mut self.keys else { return Ok(None) };
-                    match keys.next().await? {
-                        Some(chunk) => self.rows.extend(chunk),
-                        None => self.keys = None,
-                    }
-                }
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ use cold::{ColdFile, Committed, NewFile, Shelf};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
+use hot::HotError;
 
 use crate::merge::Merge;
 use crate::plan::Pass;
@@ -30,6 +31,17 @@ impl Digest {
     }
 }
 
+/// What a unit does besides adding rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    /// The files that it takes out.
+    pub(crate) replaced: &'a [ColdFile],
+    /// See [`ColdFile::rewrites`].
+    pub(crate) rewrites: u8,
+    /// Rows that are read for it, about.
+    pub(crate) total: u64,
+}
+
 /// A unit that has been committed.
 pub(crate) struct Unit {
     pub(crate) number: u64,
@@ -47,17 +59,16 @@ impl Compactor {
         Ok(report)
     }
 
-    /// Writes a unit of what `merge` yields and commits it in the place of `replaced`; `None` when
-    /// somebody else has committed to the shelf meanwhile.
+    /// Writes a unit of what `merge` yields and commits it in the place of what it replaces; `None`
+    /// when somebody else has committed to the partition meanwhile.
     pub(crate) async fn write(
         &self,
         on: &Shelf,
         mut merge: Merge,
-        replaced: &[ColdFile],
-        total: u64,
+        part: Part<'_>,
     ) -> Result<Option<Unit>, CompactError> {
-        let (day, number) = (on.day, on.unit + 1);
-        let mut writer = self.cold.writer(day, number).await?;
+        let (day, number, total) = (on.day, on.unit + 1, part.total);
+        let mut writer = self.cold.merge_writer(day, number, part.rewrites).await?;
         let (mut digest, mut rows) = (Digest::default(), 0);
         loop {
             let chunk = merge.next().await?;
@@ -76,7 +87,7 @@ impl Compactor {
         let mut newest = on.version;
         loop {
             self.begins(newest + 1).await?;
-            match self.cold.commit_up_to(on, number, &files, replaced, newest + 1).await? {
+            match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
                 Committed::Done { version } => {
                     self.has_committed(version).await?;
                     (self.watch)(Progress::Committed { day, unit: number });
@@ -85,6 +96,22 @@ impl Compactor {
                 Committed::Taken { .. } => return Ok(None),
                 Committed::Moved { version } => newest = version,
             }
+        }
+    }
+
+    /// The same, where an error means no more than that somebody else has committed to the partition
+    /// since it was looked at: what was about to be read is merged away.
+    pub(crate) async fn unless_overtaken(
+        &self,
+        on: &Shelf,
+        written: Result<Option<Unit>, CompactError>,
+    ) -> Result<Option<Unit>, CompactError> {
+        match written {
+            Err(error) => match self.cold.shelf(on.day).await? {
+                shelf if shelf.unit > on.unit => Ok(None),
+                _ => Err(error),
+            },
+            written => written,
         }
     }
 
@@ -111,6 +138,10 @@ impl Compactor {
     }
 
     /// Side table, stubs, done: for a shelf that is still open. How many rows became stubs.
+    ///
+    /// A file that a merge wrote holds nothing that hot has not evicted: a partition merges only when
+    /// hot has finished its last unit, and whoever commits in between takes the merge its number.
+    /// So hot is asked for the rows of each unit once.
     pub(crate) async fn finish_open(&self, shelf: &Shelf) -> Result<u64, CompactError> {
         let Some(plan) = self.hot.shelf(shelf.day).await? else { return Ok(0) };
         if shelf.unit <= plan.unit {
@@ -119,17 +150,40 @@ impl Compactor {
         // Whoever has committed it may have been killed before it could say so.
         self.has_committed(shelf.version).await?;
         self.cold.commit_holders(shelf.day, shelf.unit).await?;
-        let total = shelf.files.iter().map(|file| file.rows()).sum();
-        let (mut seen, mut retired) = (0, 0);
-        for file in shelf.files.iter().filter(|file| file.unit() > plan.unit) {
+        let is_new = |file: &&ColdFile| file.unit() > plan.unit && file.rewrites() == 0;
+        let total = shelf.files.iter().filter(is_new).map(ColdFile::rows).sum();
+        let (mut seen, mut evicted) = (0, 0);
+        for file in shelf.files.iter().filter(is_new) {
             let mut keys = self.cold.keys(file).await?;
             while let Some(chunk) = keys.next().await? {
                 seen += chunk.len() as u64;
-                retired += self.patiently(|| self.hot.retire(shelf.day, chunk.clone())).await?;
+                match self.evict(shelf.day, chunk).await? {
+                    Some(some) => evicted += some,
+                    // The rest goes with all that stands there.
+                    None => return Ok(evicted),
+                }
                 (self.watch)(Progress::Removed { rows: seen, total });
             }
         }
         self.patiently(|| self.hot.finish_unit(shelf.day, shelf.unit, false)).await?;
-        Ok(retired)
+        Ok(evicted)
+    }
+
+    /// Evicts these rows, an archived marker in the place of each; `None` when the partition is
+    /// sealed, so that a store may refuse it for ever.
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<Option<u64>, CompactError> {
+        match self.hot.retire(day, copied.clone()).await {
+            Ok(evicted) => return Ok(Some(evicted)),
+            Err(HotError::Overloaded { .. } | HotError::Unavailable(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if self.is_sealed(day).await? {
+            return Ok(None);
+        }
+        match self.patiently(|| self.hot.retire(day, copied.clone())).await {
+            Ok(evicted) => Ok(Some(evicted)),
+            Err(_) if self.is_sealed(day).await? => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

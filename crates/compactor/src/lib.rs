@@ -15,6 +15,7 @@ mod merge;
 mod plan;
 mod report;
 mod standing;
+mod tiers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use examine::examine;
 pub use plan::{Pass, Work};
 pub use report::{Progress, Report, ShelfReport, Watch};
 pub use standing::{Misfit, standing};
+pub use tiers::{WRITES_MAX, runs_at_most};
 
 /// A unit of the Closed pass is made when so many wait on a shelf: a file must be worth its keep.
 pub const CLOSED_ENOUGH: u64 = 100_000;
@@ -37,12 +39,17 @@ pub const CLOSED_WAIT_DAYS: u16 = 30;
 /// Most coupons of one Closed unit; their codes are held in memory, some 50 MB.
 pub const CLOSED_UNIT_MAX: usize = 1_000_000;
 
-/// The commit that would give a shelf more files than this merges them: a look-up touches at most
-/// so many footers.
+/// A partition is merged before a commit would give it more runs than this, a run being the files of
+/// one commit: a look-up touches one footer of each. [`runs_at_most`] says how the number grows
+/// where there are dozens of commits.
 pub const SHELF_FILES_MAX: usize = 8;
 
 /// Coupons read from hot at a time.
 const CHUNK: usize = 16_384;
+
+/// So many partitions in a row that failed because a store did not do its part: it does not answer,
+/// and the others would wait for it in vain.
+const STORE_FAILURES_MAX: u32 = 3;
 
 /// How often one unit is begun anew because somebody else was faster.
 const RACES_MAX: u32 = 64;
@@ -175,12 +182,13 @@ impl Compactor {
     /// and the others are done all the same.
     ///
     /// # Errors
-    /// What concerns all shelves: a store that does not answer or cannot be trusted, a hot store
-    /// and a cold tier that do not belong together.
+    /// What concerns all partitions: a store that fails three of them in a row or cannot be trusted, a
+    /// hot store and a cold tier that do not belong together.
     pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
         let works = self.plan(now, closed).await?;
         self.cold.prove().await?;
         let mut report = Report::default();
+        let mut failures = 0;
         for work in works {
             (self.watch)(Progress::Begins(work));
             let done = match work.pass {
@@ -190,13 +198,17 @@ impl Compactor {
             };
             match done {
                 Ok(done) => {
+                    failures = 0;
                     report.shelves.push(done);
                     if report.shelves.len().is_multiple_of(CHECKPOINT_LOOK_EVERY) {
                         self.cold.checkpoint().await?;
                     }
                 }
-                Err(error) if concerns_all(&error) => return Err(error),
                 Err(error) => {
+                    failures = if is_of_a_store(&error) { failures + 1 } else { 0 };
+                    if failures == STORE_FAILURES_MAX || matches!(error, CompactError::Misfit(_)) {
+                        return Err(error);
+                    }
                     tracing::error!(day = %work.day, error = %error, "a shelf was not moved");
                     report.failed.push((work, error));
                 }
@@ -267,7 +279,8 @@ impl Compactor {
     }
 }
 
-fn concerns_all(error: &CompactError) -> bool {
+/// Whether a store did not do its part, for a reason that may be the same for every partition.
+fn is_of_a_store(error: &CompactError) -> bool {
     match error {
         CompactError::Hot(error) => !matches!(error, HotError::Damaged(_) | HotError::Cold(_)),
         CompactError::Misfit(_) => true,

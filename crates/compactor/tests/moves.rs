@@ -10,6 +10,7 @@ mod moves {
     mod restored;
     mod steps;
     mod stores;
+    mod tiers;
     mod together;
     mod world;
 }

@@ -23,6 +23,7 @@ mod hints;
 mod import;
 mod issuing;
 mod lists;
+mod merging;
 mod outcome;
 mod recent;
 mod routing;

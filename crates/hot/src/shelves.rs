@@ -143,7 +143,7 @@ pub trait Shelves: Send + Sync + 'static {
     ) -> Result<Vec<Coupon>, HotError>;
 
     /// Puts stubs in the place of coupons that lie in cold in just these versions; how many.
-    /// What has another version by now stays.
+    /// What has another version by now stays, and so does all of a sealed partition.
     async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError>;
 
     /// Closes a shelf whose time is over, then seals it; `false` when it is not over yet.

@@ -195,7 +195,8 @@ macro_rules! conforms {
                 closed_ones_are_counted coupons_are_read_by_code
                 a_coupon_redeemed_anew_is_not_closed retired_in_just_this_version
                 a_stub_lets_no_late_write_through many_are_retired_at_once
-                sealed_when_its_time_is_over sealed_among_other_writes
+                sealed_when_its_time_is_over a_sealed_shelf_evicts_nothing
+                sealed_among_other_writes
                 nothing_comes_to_a_sealed_shelf a_day_without_a_plan kept_in_pages emptied_alone
                 emptied_in_several_units units_are_written_down cold_is_asked_for_the_last_unit
                 cold_marks_only_rise

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cold::ColdStore;
-use compactor::{Compactor, Progress, Watch};
+use cold::{ColdStore, Options};
+use compactor::{Compactor, Progress, Settings, Watch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
@@ -133,16 +133,47 @@ pub(crate) struct Steps {
     /// What the compactor is at.
     pass: Mutex<String>,
     at: Mutex<Option<(String, String)>>,
+    counts: Mutex<Counts>,
+}
+
+/// How often hot has had to do with each coupon.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// Its row was handed out.
+    pub(crate) read: BTreeMap<Code, u64>,
+    /// An archived marker was wanted in its place.
+    pub(crate) evicted: BTreeMap<Code, u64>,
+}
+
+impl Counts {
+    fn add<'a>(counts: &mut BTreeMap<Code, u64>, codes: impl Iterator<Item = &'a Code>) {
+        codes.for_each(|code| *counts.entry(code.clone()).or_default() += 1);
+    }
 }
 
 impl Steps {
     pub(crate) fn new(when: impl Fn(&str) -> bool + Send + Sync + 'static, act: Act) -> Arc<Steps> {
-        Arc::new(Steps {
-            when: Box::new(when),
+        Arc::new(Steps::of(Box::new(when), act))
+    }
+
+    fn of(when: When, act: Act) -> Steps {
+        Steps {
+            when,
             act,
             pass: Mutex::new("Begin".into()),
             at: Mutex::default(),
-        })
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Nothing happens at any step, and all are counted.
+    pub(crate) fn none() -> Arc<Steps> {
+        Steps::new(|_| false, Act::Fail)
+    }
+
+    /// What hot was asked so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts.lock().unwrap().clone()
     }
 
     /// At the step of this number, from 1, among those that are `which`.
@@ -151,6 +182,19 @@ impl Steps {
         let at =
             move |step: &str| which.has(step) && steps.fetch_add(1, Ordering::SeqCst) + 1 == nth;
         Steps::new(at, act)
+    }
+
+    /// At the first step of a Closed pass whose name begins so.
+    pub(crate) fn closed(name: &'static str, act: Act) -> Arc<Steps> {
+        Arc::new_cyclic(|steps: &Weak<Steps>| {
+            let (steps, seen) = (steps.clone(), AtomicU64::new(0));
+            let first = move |step: &str| {
+                let steps = steps.upgrade().unwrap();
+                let is_closed = *steps.pass.lock().unwrap() == "Closed";
+                is_closed && step.starts_with(name) && seen.fetch_add(1, Ordering::SeqCst) == 0
+            };
+            Steps::of(Box::new(first), act)
+        })
     }
 
     /// At the first step whose name begins so.
@@ -163,9 +207,19 @@ impl Steps {
 
     /// A compactor of `world` that goes through these steps.
     pub(crate) fn compactor(self: &Arc<Steps>, world: &World) -> Compactor {
+        self.compactor_of(world, SETTINGS, cold_options())
+    }
+
+    /// The same, by other settings.
+    pub(crate) fn compactor_of(
+        self: &Arc<Steps>,
+        world: &World,
+        settings: Settings,
+        options: Options,
+    ) -> Compactor {
         let inner = crate::place::objects(&cold_folder(&world.at));
         let store = Arc::new(Stepped { inner, steps: Arc::clone(self) });
-        let cold = Arc::new(ColdStore::with_store(store, "stepped", cold_options()));
+        let cold = Arc::new(ColdStore::with_store(store, "stepped", options));
         let hot = Arc::new(SteppedHot { inner: world.hot.clone(), steps: Arc::clone(self) });
         let steps = Arc::clone(self);
         let watch: Watch = Arc::new(move |progress| {
@@ -173,7 +227,7 @@ impl Steps {
                 *steps.pass.lock().unwrap() = format!("{:?}", work.pass);
             }
         });
-        Compactor::new(hot, cold, SETTINGS, watch)
+        Compactor::new(hot, cold, settings, watch)
     }
 
     /// The step at which it happened, and the pass it belongs to.
@@ -505,7 +559,11 @@ impl Shelves for SteppedHot {
         codes: Vec<Code>,
     ) -> std::result::Result<Vec<Coupon>, HotError> {
         self.reads("coupons_of").await?;
-        self.inner.coupons_of(day, codes).await
+        let coupons = self.inner.coupons_of(day, codes).await?;
+        let mut counts = self.steps.counts.lock().unwrap();
+        Counts::add(&mut counts.read, coupons.iter().map(Coupon::code));
+        drop(counts);
+        Ok(coupons)
     }
 
     async fn closed_coupons(
@@ -523,6 +581,14 @@ impl Shelves for SteppedHot {
         day: Day,
         copied: Vec<(Code, u64)>,
     ) -> std::result::Result<u64, HotError> {
+        if self.inner.shelf(day).await?.is_some_and(|plan| plan.sealed) {
+            // As a store may that makes an archived marker by a conditional write.
+            return Err(HotError::Unavailable("the row's place is sealed".into()));
+        }
+        Counts::add(
+            &mut self.steps.counts.lock().unwrap().evicted,
+            copied.iter().map(|(code, _)| code),
+        );
         let mut retired = 0;
         for some in copied.chunks(RETIRED_AT_ONCE) {
             retired += self.writes("retire", self.inner.retire(day, some.to_vec())).await?;
@@ -541,7 +607,12 @@ impl Shelves for SteppedHot {
         limit: usize,
     ) -> std::result::Result<Vec<Kept>, HotError> {
         self.reads("kept").await?;
-        self.inner.kept(day, after, limit).await
+        let kept = self.inner.kept(day, after, limit).await?;
+        let coupons = kept.iter().filter(|row| matches!(row, Kept::Coupon(_)));
+        let mut counts = self.steps.counts.lock().unwrap();
+        Counts::add(&mut counts.read, coupons.map(Kept::code));
+        drop(counts);
+        Ok(kept)
     }
 
     async fn remove_kept(

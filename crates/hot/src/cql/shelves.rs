@@ -4,8 +4,7 @@
 //! what was accepted before it is there to be copied, and nothing is accepted after it. Rows are
 //! removed by a range delete with the seal's own write time, so that no clock can make it take more.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use coupon::code::Code;
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use super::Store;
 use super::days::PlanRow;
 use super::hints::closed_shards;
+use super::merging::{Page, Wanted, Window};
 use super::outcome::Cas;
 use super::session::{Manner, Result};
 use super::several::several;
@@ -31,17 +31,14 @@ const AT_ONCE: usize = 32;
 /// Shelves whose queues are looked at at a time.
 const SHELVES_AT_ONCE: usize = 4;
 
-/// Rows that a merge reads ahead in each place.
-const AHEAD: i32 = 100;
-
-/// The same where nobody waits and the shelf may be a full one: some 330 MB for 4,096 places.
-const AHEAD_OF_ALL: i32 = 24;
-
 /// Places that one call of removing empties: some 25,000 coupons on a full shelf.
 const PLACES_AT_ONCE: u64 = 4;
 
 /// So long after it was due a queue's entry has long been written: its writer has given up by then.
 const QUEUED_MS: i64 = 30_000;
+
+/// Coupons that are read of a queue past its part: where the parts are small they are uneven.
+const QUEUED_MORE: u64 = 64;
 
 /// Coupons that are remembered to have become stubs, at some 100 bytes each.
 const GONE_MAX: usize = 1_000_000;
@@ -61,13 +58,6 @@ pub(super) enum Listed {
 }
 
 impl Listed {
-    fn ahead(self) -> i32 {
-        match self {
-            Listed::All => AHEAD_OF_ALL,
-            Listed::Kept | Listed::Stubs => AHEAD,
-        }
-    }
-
     fn lists(self, row: &CouponRow) -> bool {
         match self {
             Listed::All => true,
@@ -84,16 +74,7 @@ pub(super) struct Merge {
     listed: Listed,
     /// Behind which code it stands.
     after: Option<Code>,
-    places: Vec<Place>,
-    next: BinaryHeap<Reverse<(Code, usize)>>,
-}
-
-struct Place {
-    bucket: i32,
-    ahead: VecDeque<CouponRow>,
-    /// The last code that was read.
-    last: Option<Code>,
-    ended: bool,
+    window: Window<CouponRow>,
 }
 
 impl Store {
@@ -157,6 +138,7 @@ impl Store {
         let done = done.and_then(|(done,)| done).map_or(Millis(i64::MIN / 4), millis);
         let slice = i32::try_from(limit).unwrap_or(i32::MAX).clamp(16, 500);
         let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);
+        let mut known = HashSet::new();
         loop {
             let cql = "SELECT closed_at, code FROM closed WHERE shelf_day = ? AND shard = ? \
                        AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT ?";
@@ -181,11 +163,8 @@ impl Store {
             } else {
                 is_first = false;
             }
-            for one in looks.into_iter().flatten() {
-                if !found.iter().any(|(code, _)| *code == one.0) {
-                    found.push(one);
-                }
-            }
+            // A coupon that was cancelled and redeemed again is queued twice.
+            found.extend(looks.into_iter().flatten().filter(|one| known.insert(one.0.clone())));
             if found.len() as u64 >= limit {
                 break;
             }
@@ -203,7 +182,9 @@ impl Store {
     async fn final_since(&self, day: Day, code: &Code, now: Millis) -> Result<Option<Millis>> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
         let row = self.row_of(Manner::Read, day, bucket, code).await?;
-        let Some(row) = row.filter(|row| !row.is_stub() && row.moved_to().is_none()) else {
+        let is_here = |row: &CouponRow| !row.is_stub() && row.moved_to().is_none();
+        // What is sealed goes as a whole, and an archived marker in its place would be refused.
+        let Some(row) = row.filter(|row| is_here(row) && !row.is_sealed()) else {
             return Ok(None);
         };
         let located = self.located(&row, bucket).await?;
@@ -219,8 +200,12 @@ impl Store {
     ) -> Result<Vec<Code>> {
         self.write_closed().await;
         let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
-        let queues =
-            (0..closed_shards(bits)).map(|shard| self.closed_in(day, shard, now, limit as u64));
+        // Each queue its part of the limit, and a quarter more because they are not quite even: what
+        // is read past it would be read again for the next unit.
+        let shards = closed_shards(bits);
+        let part = (limit as u64).div_ceil(u64::try_from(shards).unwrap_or(1).max(1));
+        let each = part + part / 4 + QUEUED_MORE;
+        let queues = (0..shards).map(|shard| self.closed_in(day, shard, now, each));
         let some = several(AT_ONCE, queues).await?;
         let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
         codes.truncate(limit);
@@ -277,7 +262,8 @@ impl Store {
                 return Ok(ours);
             }
             let closed = matches!(row.state.as_deref(), Some("redeemed" | "void"));
-            if row.version() != version || !closed {
+            // The conditional write would be refused for ever; the end of the day takes the row.
+            if row.version() != version || !closed || row.is_sealed() {
                 return Ok(false);
             }
             let cql = "UPDATE coupon SET version = ?, state = 'stub', archived = ?, operation = ?, \
@@ -437,66 +423,44 @@ impl Store {
             .filter(|merge| merge.day == day && merge.listed == listed && merge.after == after);
         let mut merge = match kept {
             Some(merge) if after.is_some() => merge,
-            _ => self.merge_from(day, bits, after, listed).await?,
+            _ => Merge { day, listed, window: Window::new(1 << bits, after.as_ref()), after },
         };
         let mut rows = Vec::new();
         while rows.len() < limit {
-            let Some(Reverse((code, at))) = merge.next.pop() else { break };
-            let place = &mut merge.places[at];
-            let Some(row) = place.ahead.pop_front() else { break };
-            if place.ahead.is_empty() {
-                self.read_ahead(day, place, listed).await?;
+            let wanted = merge.window.wanted();
+            if !wanted.is_empty() {
+                self.read_ahead(&mut merge, wanted).await?;
+                continue;
             }
-            if let Some(next) = place.ahead.front() {
-                merge.next.push(Reverse((next.code()?, at)));
-            }
+            let Some((bucket, code, row)) = merge.window.pop() else { break };
             merge.after = Some(code);
-            rows.push((place.bucket, row));
+            rows.push((i32::try_from(bucket).unwrap_or(i32::MAX), row));
         }
         *merges = (!rows.is_empty()).then_some(merge);
         Ok(rows)
     }
 
-    async fn merge_from(
-        &self,
-        day: Day,
-        bits: u8,
-        after: Option<Code>,
-        listed: Listed,
-    ) -> Result<Merge> {
-        let places = (0..1_i32 << bits).map(|bucket| {
-            let after = after.clone();
-            async move {
-                let mut place = Place { bucket, ahead: VecDeque::new(), last: after, ended: false };
-                self.read_ahead(day, &mut place, listed).await?;
-                Ok::<_, HotError>(place)
-            }
-        });
-        let places: Vec<Place> = several(AT_ONCE, places).await?;
-        let mut next = BinaryHeap::new();
-        for (at, place) in places.iter().enumerate() {
-            if let Some(row) = place.ahead.front() {
-                next.push(Reverse((row.code()?, at)));
-            }
-        }
-        Ok(Merge { day, listed, after, places, next })
-    }
-
-    async fn read_ahead(&self, day: Day, place: &mut Place, listed: Listed) -> Result<()> {
-        while place.ahead.is_empty() && !place.ended {
+    async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
+        let (day, listed) = (merge.day, merge.listed);
+        let reads = wanted.into_iter().map(|wanted| async move {
             let cql = concat!(
                 "SELECT ",
                 coupon_columns!(),
                 " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code > ? LIMIT ?"
             );
-            let after = place.last.as_ref().map_or("", Code::as_str);
-            let values = (date(day), place.bucket, after, listed.ahead());
-            let rows: Vec<CouponRow> = self.cluster.rows(Manner::Bulk, cql, values).await?;
-            place.ended = rows.len() < usize::try_from(listed.ahead()).unwrap_or(0);
-            if let Some(last) = rows.last() {
-                place.last = Some(last.code()?);
-            }
-            place.ahead.extend(rows.into_iter().filter(|row| listed.lists(row)));
+            let after = wanted.after.as_ref().map_or("", Code::as_str);
+            let bucket = i32::try_from(wanted.bucket).unwrap_or(i32::MAX);
+            let limit = i32::try_from(wanted.limit).unwrap_or(i32::MAX);
+            let values = (date(day), bucket, after, limit);
+            let read: Vec<CouponRow> = self.cluster.rows(Manner::Bulk, cql, values).await?;
+            let ended = read.len() < wanted.limit;
+            let last = read.last().map(CouponRow::code).transpose()?;
+            let listed = read.into_iter().filter(|row| listed.lists(row));
+            let rows = listed.map(|row| Ok((row.code()?, row))).collect::<Result<Vec<_>>>()?;
+            Ok::<_, HotError>((wanted.bucket, Page { rows, last, ended }))
+        });
+        for (bucket, page) in several(AT_ONCE, reads).await? {
+            merge.window.fill(bucket, page);
         }
         Ok(())
     }

@@ -338,6 +338,23 @@ pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
     }
 }
 
+/// A compactor may still be at the closed coupons of a partition that another one seals.
+pub(crate) async fn a_sealed_shelf_evicts_nothing(kit: &Kit) {
+    let campaign = Campaign { cancel_days: 0, ..kit.draft() };
+    kit.create(&campaign).await;
+    let (batch, day) = (kit.open_import(&campaign).await, campaign.shelf());
+    let lines = (0..3).map(|_| kit.line(&campaign, &kit.code(), Standing::Void)).collect();
+    kit.import(&campaign, &batch, lines).await;
+    let closed = kit.hot.closed_codes(day, NOW, 9).await.unwrap();
+    assert_eq!(closed.len(), 3);
+    assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
+    // At once, and not after a store has tried for as long as it may.
+    let copied: Vec<(Code, u64)> = closed.into_iter().map(|code| (code, 1)).collect();
+    assert_eq!(kit.hot.retire(day, copied).await.unwrap(), 0);
+    let kept = kit.hot.kept(day, None, 9).await.unwrap();
+    assert_eq!(kept.iter().filter(|row| matches!(row, Kept::Coupon(_))).count(), 3);
+}
+
 /// Between writes that may be part of one commit with it, a seal is a seal.
 pub(crate) async fn sealed_among_other_writes(kit: &Kit) {
     const EACH: usize = 12;

@@ -1,0 +1,280 @@
+//! Which runs of a partition are merged, and when: pure.
+//!
+//! A *run* is what one archive commit has put into a partition: its files are sorted by code and do
+//! not overlap, so a look-up reads the footer and one row group of one file of each run. More runs
+//! make look-ups dearer, fewer runs make merges dearer, and no policy has both: with a bounded
+//! number of writes for each row the number of runs has to grow with the number of commits. This
+//! one bounds the writes, at [`WRITES_MAX`], and lets the runs grow as slowly as the cube root.
+//!
+//! A run of level 0 holds rows out of hot. A partition may have `runs_max` runs below level 2, and
+//! one more for each run of level 2 that it has. When the next commit would be one too many, the
+//! runs of level 0 become one of level 1; where there is only one of level 0 left, everything below
+//! level 2 becomes one of level 2. A run of level 2 stays as it is until the partition is over. So
+//! the first run of level 2 is made of `8 + 7 + … + 1` commits, the next of `9 + 8 + … + 1`, and
+//! [`runs_at_most`] is the sum.
+
+use std::collections::BTreeMap;
+
+use cold::ColdFile;
+
+/// Times that a row of a partition is written to cold, its first time included.
+pub const WRITES_MAX: u64 = 3;
+
+/// So often an open partition rewrites a row: what is left of [`WRITES_MAX`].
+pub(crate) const REWRITES_MAX: u8 = 2;
+
+const _: () = assert!(WRITES_MAX == REWRITES_MAX as u64 + 1);
+
+/// A partition that merges with fewer runs would rewrite a run by itself.
+const RUNS_MIN: usize = 2;
+
+/// The files of one archive commit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    /// In the order of their codes.
+    pub(crate) files: Vec<ColdFile>,
+    pub(crate) size: Size,
+}
+
+/// What the policy knows of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) rows: u64,
+    /// How often its rows were rewritten at most.
+    pub(crate) rewrites: u8,
+}
+
+/// The runs that these files of one partition are, the oldest first.
+pub(crate) fn runs(files: &[ColdFile]) -> Vec<Run> {
+    let mut runs: BTreeMap<u64, Run> = BTreeMap::new();
+    for file in files {
+        let empty = || Run { files: Vec::new(), size: Size { rows: 0, rewrites: 0 } };
+        let run = runs.entry(file.unit()).or_insert_with(empty);
+        run.size.rows += file.rows();
+        run.size.rewrites = run.size.rewrites.max(file.rewrites());
+        run.files.push(file.clone());
+    }
+    runs.into_values().collect()
+}
+
+pub(crate) fn sizes(runs: &[Run]) -> Vec<Size> {
+    runs.iter().map(|run| run.size).collect()
+}
+
+/// Which runs become one before another commit adds a run; none while there is room.
+pub(crate) fn make_room(runs: &[Size], runs_max: usize) -> Vec<usize> {
+    let below = |level: u8| -> Vec<usize> {
+        (0..runs.len()).filter(|at| runs[*at].rewrites < level).collect()
+    };
+    let open = below(REWRITES_MAX);
+    let full = runs.len() - open.len();
+    if open.len() < runs_max.max(RUNS_MIN) + full {
+        return Vec::new();
+    }
+    let new = below(1);
+    if new.len() > 1 { new } else { open }
+}
+
+/// How often the rows of a run are rewritten that is made of these.
+pub(crate) fn rewrites_of(merged: &[Size]) -> u8 {
+    merged.iter().map(|run| run.rewrites).max().map_or(0, |most| most.saturating_add(1))
+}
+
+/// Which runs become one with what is left in hot when a partition is over, `fresh` rows that were
+/// in no run yet: all of them, unless that would exceed [`WRITES_MAX`] for all rows of the
+/// partition taken together. Then the largest runs stay.
+pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
+    let left =
+        |run: &Size| run.rows.saturating_mul(REWRITES_MAX.saturating_sub(run.rewrites).into());
+    let mut budget = fresh.saturating_mul(WRITES_MAX - 1);
+    budget = runs.iter().map(left).fold(budget, u64::saturating_add);
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by_key(|at| runs[*at].rows);
+    order.retain(|at| match budget.checked_sub(runs[*at].rows) {
+        Some(rest) => {
+            budget = rest;
+            true
+        }
+        None => false,
+    });
+    order.sort_unstable();
+    order
+}
+
+/// The runs that an open partition has at most after so many commits out of hot, at any moment.
+/// `runs_max` is [`crate::Settings::shelf_files_max`].
+pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
+    let runs_max = runs_max.max(RUNS_MIN);
+    let (mut full, mut held) = (0, 0_u64);
+    loop {
+        let slots = (runs_max + full) as u64;
+        held = held.saturating_add(slots * (slots + 1) / 2);
+        if commits <= held {
+            return runs_max + 2 * full;
+        }
+        full += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SHELF_FILES_MAX;
+
+    /// A partition as the policy sees it, and what was written to it.
+    #[derive(Default)]
+    struct Simulated {
+        runs: Vec<Size>,
+        archived: u64,
+        written: u64,
+        most: usize,
+    }
+
+    impl Simulated {
+        fn archives(&mut self, rows: u64, runs_max: usize) {
+            loop {
+                let merged = make_room(&self.runs, runs_max);
+                if merged.is_empty() {
+                    break;
+                }
+                assert!(merged.len() > 1, "one run is rewritten by itself: {:?}", self.runs);
+                self.merges(&merged, 0);
+            }
+            self.runs.push(Size { rows, rewrites: 0 });
+            self.archived += rows;
+            self.written += rows;
+            self.most = self.most.max(self.runs.len());
+        }
+
+        fn merges(&mut self, merged: &[usize], fresh: u64) {
+            let sizes: Vec<Size> = merged.iter().map(|at| self.runs[*at]).collect();
+            let rows = sizes.iter().map(|run| run.rows).sum::<u64>() + fresh;
+            for at in merged.iter().rev() {
+                self.runs.remove(*at);
+            }
+            self.runs.push(Size { rows, rewrites: rewrites_of(&sizes) });
+            self.archived += fresh;
+            self.written += rows;
+        }
+
+        fn ends(&mut self, fresh: u64) {
+            let merged = at_end(&self.runs, fresh);
+            if merged.len() > 1 || fresh > 0 {
+                self.merges(&merged, fresh);
+            }
+        }
+
+        fn ratio(&self) -> f64 {
+            self.written as f64 / self.archived.max(1) as f64
+        }
+    }
+
+    /// A thousandth of the real sizes: a commit has 1,000 rows where it would have a million.
+    const ROWS: u64 = 1_000;
+
+    #[test]
+    fn rows_written_of_rows_archived() {
+        println!("| commits | rows archived | rows written | ratio | runs, and at most |");
+        println!("|---|---|---|---|---|");
+        let mut partition = Simulated::default();
+        for commit in 1..=1_000 {
+            partition.archives(ROWS, SHELF_FILES_MAX);
+            let most = runs_at_most(commit, SHELF_FILES_MAX);
+            assert!(partition.written <= WRITES_MAX * partition.archived, "{commit} commits");
+            assert!(partition.runs.len() <= most, "{commit} commits: {:?}", partition.runs);
+            if [1, 8, 36, 80, 100, 250, 500, 1_000].contains(&commit) {
+                println!(
+                    "| {commit} | {} | {} | {:.2} | {}, {most} |",
+                    partition.archived,
+                    partition.written,
+                    partition.ratio(),
+                    partition.runs.len(),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_look_up_opens_so_many_runs() {
+        let cases = [
+            ("none", 0, 8),
+            ("the first", 1, 8),
+            ("as many as there is room for", 36, 8),
+            ("one more", 37, 10),
+            ("80 million coupons", 80, 10),
+            ("250 million", 250, 16),
+            ("a billion", 1_000, 28),
+        ];
+        for (name, commits, want) in cases {
+            assert_eq!(runs_at_most(commits, SHELF_FILES_MAX), want, "{name}");
+        }
+        // Where the bound changes it is reached.
+        let mut partition = Simulated::default();
+        for commit in 1..=2_000 {
+            partition.archives(ROWS, SHELF_FILES_MAX);
+            if runs_at_most(commit + 1, SHELF_FILES_MAX) > runs_at_most(commit, SHELF_FILES_MAX) {
+                assert_eq!(partition.most, runs_at_most(commit, SHELF_FILES_MAX), "{commit}");
+            }
+        }
+    }
+
+    /// However many there are, of whatever sizes, and at whichever moment the partition is over.
+    #[test]
+    fn no_order_of_sizes_exceeds_it() {
+        let mut random = 7_u64;
+        let mut next = move |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % below
+        };
+        for round in 0..200 {
+            let runs_max = 2 + round % 9;
+            let mut partition = Simulated::default();
+            for commit in 1..=next(400) {
+                let rows = if next(10) == 0 { 1_000_000 } else { 1 + next(1_000) };
+                partition.archives(rows, runs_max);
+                assert!(partition.runs.len() <= runs_at_most(commit, runs_max), "round {round}");
+                assert!(partition.written <= WRITES_MAX * partition.archived, "round {round}");
+            }
+            let before = partition.runs.len();
+            partition.ends(next(2_000_000));
+            assert!(partition.written <= WRITES_MAX * partition.archived, "round {round}, the end");
+            assert!(partition.runs.len() <= before.max(1), "round {round}, the end");
+        }
+    }
+
+    #[test]
+    fn what_is_merged_when_it_is_over() {
+        let run = |rows, rewrites| Size { rows, rewrites };
+        let two = run(100, 2);
+        let cases: [(&str, Vec<Size>, u64, Vec<usize>); 7] = [
+            ("nothing there", vec![], 5, vec![]),
+            ("one run and more from hot", vec![run(100, 0)], 5, vec![0]),
+            (
+                "new runs pay for themselves",
+                vec![run(9, 1), run(5, 0), run(1, 0)],
+                0,
+                vec![0, 1, 2],
+            ),
+            ("enough is fresh for an old one", vec![two, run(1, 0)], 50, vec![0, 1]),
+            ("one row too few", vec![two, run(1, 0)], 49, vec![1]),
+            ("the smaller of two old ones", vec![two, run(80, 2)], 49, vec![1]),
+            ("a run that has ended before stays", vec![two], 0, vec![]),
+        ];
+        for (name, runs, fresh, want) in cases {
+            assert_eq!(at_end(&runs, fresh), want, "{name}");
+        }
+    }
+
+    /// A run that an end has made is not merged once more by whoever repeats the end.
+    #[test]
+    fn an_end_is_not_repeated() {
+        for (fresh, commits) in [(0, 3), (0, 50), (10, 0), (70_000, 50), (1_000, 300)] {
+            let mut partition = Simulated::default();
+            (0..commits).for_each(|_| partition.archives(ROWS, SHELF_FILES_MAX));
+            partition.ends(fresh);
+            let last = partition.runs.len() - 1;
+            partition.runs[last].rewrites = REWRITES_MAX;
+            assert!(at_end(&partition.runs, 0).len() <= 1, "{commits} commits, {fresh} fresh");
+        }
+    }
+}

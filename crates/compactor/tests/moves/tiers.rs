@@ -1,0 +1,158 @@
+//! What a partition costs that is moved to cold in many runs, on real stores with every size a
+//! thousandth or less of the real one.
+
+use std::collections::BTreeSet;
+
+use cold::{ColdStore, Options};
+use compactor::{Closed, Settings, runs_at_most};
+use coupon::time::Day;
+use hot::Shelves;
+
+use super::stores::{Act, Frozen, Steps};
+use super::world::{
+    Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_shelf, over_shelf,
+    prepared, spent,
+};
+use crate::place;
+
+/// Runs of the compactor, each with as many coupons as a commit takes.
+const RUNS: usize = 45;
+const ROWS: usize = 40;
+
+/// Merges begin with so few runs that all levels come up.
+const SHELF_FILES_MAX: usize = 3;
+
+/// Runs in which the table has a line.
+const TOLD: [usize; 5] = [1, 6, 16, 31, RUNS];
+
+/// Rows of a file, so that a merged run has several.
+const FILE_ROWS: u64 = 100;
+
+async fn runs(cold: &ColdStore, day: Day) -> usize {
+    let files = cold.shelf(day).await.unwrap().files;
+    files.iter().map(cold::ColdFile::unit).collect::<BTreeSet<_>>().len()
+}
+
+/// Whatever the number of runs: each coupon is written three times at most, hot hands its row out
+/// twice at most and evicts it once, and the files stay few.
+#[tokio::test]
+async fn many_runs_write_each_coupon_a_few_times() {
+    let disk = place::folder();
+    let world = World::open(disk.path());
+    let settings = Settings { shelf_files_max: SHELF_FILES_MAX, closed_unit_max: ROWS, ..SETTINGS };
+    let options = Options { file_rows_max: FILE_ROWS, ..cold_options() };
+    let campaign = world.campaign("open", open_shelf()).await;
+    let steps = Steps::none();
+    let compactor = steps.compactor_of(&world, settings, options);
+    let mut cast = Cast { codes: Vec::new(), campaigns: vec![campaign.id.clone()] };
+    let (mut archived, mut written) = (0, 0);
+    println!("| runs | rows archived | rows written | ratio | runs of files |");
+    println!("|---|---|---|---|---|");
+    for run in 1..=RUNS {
+        let closed = (0..ROWS).map(|nth| spent(ago(60), &nth.to_string())).collect();
+        cast.codes.extend(world.imported(&campaign, &format!("R{run:02}"), closed).await);
+        let report = compactor.run(now(), Closed::Now).await.unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
+        written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
+        assert_eq!(archived, (run * ROWS) as u64, "run {run}");
+        assert!(written <= 3 * archived, "run {run}: {written} rows written of {archived}");
+        let runs = runs(&world.cold, open_shelf()).await;
+        let most = runs_at_most(run as u64, SHELF_FILES_MAX);
+        assert!(runs <= most, "run {run}: {runs} of {most}");
+        if TOLD.contains(&run) {
+            let ratio = written as f64 / archived as f64;
+            println!("| {run} | {archived} | {written} | {ratio:.2} | {runs}, at most {most} |");
+        }
+    }
+    let counts = steps.counts();
+    assert_eq!(counts.evicted.len(), RUNS * ROWS);
+    assert!(counts.evicted.values().all(|times| *times == 1), "evicted once: {counts:?}");
+    assert!(counts.read.values().all(|times| *times <= 2), "read twice at most: {counts:?}");
+    // The end of the partition, with a few that nobody redeemed.
+    let unsold = vec![coupon::imported::Standing::Available; ROWS];
+    cast.codes.extend(world.imported(&campaign, "UNSOLD", unsold).await);
+    cast.codes = cast.codes.into_iter().step_by(17).collect();
+    let before = world.census(&cast).await;
+    let later = open_shelf().end().plus_days(40);
+    let report = compactor.run(later, Closed::Now).await.unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
+    written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
+    let left = runs(&world.cold, open_shelf()).await;
+    println!("the end: {written} rows written of {archived}, {left} runs");
+    assert_eq!(archived, ((RUNS + 1) * ROWS) as u64);
+    assert!(written <= 3 * archived, "at the end: {written} rows written of {archived}");
+    let counts = steps.counts();
+    assert!(counts.read.values().all(|times| *times <= 2), "read twice at most: {counts:?}");
+    world.is_settled(later, &before, &cast, "the end").await;
+}
+
+/// A partition is sealed by somebody else while its closed coupons are on their way to cold.
+#[tokio::test]
+async fn a_closed_pass_leaves_a_sealed_partition_alone() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    for step in ["ask closed_codes", "ask coupons_of", "before retire", "before finish_unit"] {
+        let disk = copied(disk.path());
+        let world = World::open(disk.path());
+        let before = world.census(&cast).await;
+        let frozen = Frozen::new();
+        // The first pass that is a Closed one: everything before it has only rows to remove.
+        let steps = Steps::closed(step, frozen.act());
+        let compactor = steps.compactor(&world);
+        let mut run = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+        frozen.arrives(&mut run).await;
+        let later = open_shelf().end().plus_days(40);
+        assert!(world.hot.seal(open_shelf(), later).await.unwrap(), "{step}");
+        frozen.thaws();
+        let report = run.await.unwrap().unwrap();
+        assert!(report.failed.is_empty(), "{step}: {report:?}");
+        assert!(report.shelves.iter().any(|shelf| shelf.day == over_shelf()), "{step}: {report:?}");
+        world.shows(&before, &cast, step).await;
+        world.compacts(later).await;
+        world.is_settled(later, &before, &cast, step).await;
+    }
+}
+
+/// One partition whose rows hot does not evict: the others are moved, and the run says which one
+/// was not.
+#[tokio::test]
+async fn a_partition_that_fails_does_not_stop_the_others() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    let world = World::open(disk.path());
+    let before = world.census(&cast).await;
+    // Each seal of one of the first partitions is of unknown outcome.
+    let seals = std::sync::atomic::AtomicU64::new(0);
+    let first = move |step: &str| {
+        step == "after seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0
+    };
+    let steps = Steps::new(first, Act::Fail);
+    let now = now();
+    let report = steps.compactor(&world).run(now, Closed::Now).await.unwrap();
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+    let done: Vec<Day> = report.shelves.iter().map(|shelf| shelf.day).collect();
+    assert!(done.contains(&open_shelf()) && done.contains(&over_shelf()), "{done:?}");
+    world.compacts(now).await;
+    world.is_settled(now, &before, &cast, "the next run").await;
+}
+
+/// A store that is away ends the run: each partition would wait for it in vain.
+#[tokio::test]
+async fn a_store_that_is_away_stops_the_run() {
+    let (disk, cast) = prepared(Ground::Fresh, 0).await;
+    let world = World::open(disk.path());
+    let before = world.census(&cast).await;
+    let seals = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let seen = std::sync::Arc::clone(&seals);
+    let away = move |step: &str| {
+        let is_seal = step == "after seal";
+        seen.fetch_add(u64::from(is_seal), std::sync::atomic::Ordering::SeqCst);
+        is_seal
+    };
+    let ended = Steps::new(away, Act::Fail).compactor(&world).run(now(), Closed::Now).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(seals.load(std::sync::atomic::Ordering::SeqCst), 3);
+    let now = now();
+    world.compacts(now).await;
+    world.is_settled(now, &before, &cast, "the next run").await;
+}
