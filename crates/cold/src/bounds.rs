@@ -13,6 +13,8 @@ pub(crate) struct Bounds {
     pub(crate) holder: Option<(String, String)>,
     pub(crate) expires_at: Option<(Millis, Millis)>,
     pub(crate) modified_at: Option<(Millis, Millis)>,
+    /// The units that brought the rows to cold.
+    pub(crate) archived_in: Option<(u64, u64)>,
 }
 
 impl Bounds {
@@ -28,12 +30,16 @@ impl Bounds {
             let (from, to) = ends(column)?;
             Some((parse_instant(&from).ok()?, parse_instant(&to).ok()?))
         };
+        let numbers = |column: &str| {
+            Some((stats["minValues"][column].as_u64()?, stats["maxValues"][column].as_u64()?))
+        };
         let bounds = Bounds {
             code: ends("code"),
             campaign: ends("campaign_id"),
             holder: ends("holder"),
             expires_at: instants("expires_at"),
             modified_at: instants("modified_at"),
+            archived_in: numbers("archived_in"),
         };
         Some((rows, bounds))
     }

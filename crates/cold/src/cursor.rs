@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::decode::BadRow;
 use crate::error::ColdError;
-use crate::files::{Files, ReadError};
+use crate::files::{Batches, Files, ReadError};
 use crate::footer::Footer;
 use crate::log::LiveFile;
 use crate::place::Place;
@@ -62,7 +61,7 @@ pub(crate) struct Cursor<T> {
     groups: VecDeque<usize>,
     batch_rows: usize,
     /// In a mutex because a reader cannot be shared between threads, and who holds a cursor can.
-    open: Mutex<Option<ParquetRecordBatchReader>>,
+    open: Mutex<Option<Batches>>,
 }
 
 impl<T: Send + 'static> Cursor<T> {
@@ -116,14 +115,11 @@ impl<T: Send + 'static> Cursor<T> {
         }
     }
 
-    fn open(&mut self) -> &mut Option<ParquetRecordBatchReader> {
+    fn open(&mut self) -> &mut Option<Batches> {
         self.open.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn batch(
-        &self,
-        mut open: ParquetRecordBatchReader,
-    ) -> Result<Option<(ParquetRecordBatchReader, Vec<T>)>, ColdError> {
+    async fn batch(&self, mut open: Batches) -> Result<Option<(Batches, Vec<T>)>, ColdError> {
         let decode = Arc::clone(&self.reading.decode);
         let read = spawn_blocking(move || {
             let Some(batch) = open.next() else { return Ok(None) };

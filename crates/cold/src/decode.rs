@@ -10,14 +10,15 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Date32Type, Int64Type, TimestampMicrosecondType};
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Deed, Event, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 
 use crate::encode::MICROS;
+use crate::index::Row;
 
 /// Why a row is no coupon; the caller names the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,74 @@ pub(crate) struct BadRow {
 pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
     let rows = Rows::of(batch)?;
     (0..batch.num_rows()).map(|row| rows.coupon(row)).collect()
+}
+
+/// The coupons of a batch of `coupons` that came to cold behind the unit `after`, `own` being that
+/// of the file, whose rows say nothing else.
+pub(crate) fn coupons_behind(
+    batch: &RecordBatch,
+    own: u64,
+    after: u64,
+) -> Result<Vec<Coupon>, BadRow> {
+    let (rows, units) = (Rows::of(batch)?, Units::of(batch, own)?);
+    let mut found = Vec::new();
+    for row in 0..batch.num_rows() {
+        if units.get(row)? > after {
+            found.push(rows.coupon(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The codes of a batch, their versions, and the units that brought them to cold.
+pub(crate) fn origins(batch: &RecordBatch, own: u64) -> Result<Vec<(Code, u64, u64)>, BadRow> {
+    let units = Units::of(batch, own)?;
+    let keys = keys(batch)?.into_iter().enumerate();
+    keys.map(|(row, (code, version))| Ok((code, version, units.get(row)?))).collect()
+}
+
+/// The units that brought the rows of a file to cold.
+struct Units<'a> {
+    own: u64,
+    values: &'a Int64Array,
+}
+
+impl<'a> Units<'a> {
+    fn of(batch: &'a RecordBatch, own: u64) -> Result<Units<'a>, BadRow> {
+        Ok(Units { own, values: longs(batch, "archived_in")? })
+    }
+
+    /// Files of releases that did not say it were written by the unit that they are named after,
+    /// or by a merge that came later.
+    fn get(&self, row: usize) -> Result<u64, BadRow> {
+        match self.values.is_valid(row) {
+            true => unsigned("archived_in", row, self.values.value(row)),
+            false => Ok(self.own),
+        }
+    }
+}
+
+/// The rows of a batch of the holder index.
+pub(crate) fn indexed(batch: &RecordBatch) -> Result<Vec<Row>, BadRow> {
+    rows_of(batch, None)
+}
+
+/// Those of them that are of one holder.
+pub(crate) fn indexed_of(batch: &RecordBatch, holder: &UserId) -> Result<Vec<Row>, BadRow> {
+    rows_of(batch, Some(holder))
+}
+
+fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, BadRow> {
+    let days = column(batch, "shelf_day")?.as_primitive_opt::<Date32Type>();
+    let days = days.ok_or_else(|| bad("shelf_day", 0, "no day"))?;
+    let (rows, holders) = (Rows::of(batch)?, texts(batch, "holder")?);
+    let mut found = Vec::new();
+    for row in 0..batch.num_rows() {
+        if wanted.is_none_or(|wanted| holders.get(row) == Some(wanted.as_str())) {
+            found.push(Row { day: Day(days.value(row)), coupon: rows.coupon(row)? });
+        }
+    }
+    Ok(found)
 }
 
 /// The codes of a batch and their versions.

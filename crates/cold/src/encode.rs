@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Builder, ListArray, RecordBatch, StringArray, StringBuilder, StructArray,
-    TimestampMicrosecondBuilder,
+    ArrayRef, Date32Array, Int64Builder, ListArray, RecordBatch, StringArray, StringBuilder,
+    StructArray, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
@@ -12,36 +12,52 @@ use coupon::coupon::{Coupon, Deed, Event};
 use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 
+use crate::index::Row;
 use crate::schema;
 
 /// Microseconds of one of our milliseconds; Delta knows no coarser instants.
 pub(crate) const MICROS: i64 = 1000;
 
-/// One batch of rows, in the order of the columns of a file.
-pub(crate) fn batch(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
+/// One batch of rows of `coupons`, in the order of the columns of a file. `archived_in` has the
+/// unit that brought each to cold.
+pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
+    let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
+    columns.push(longs(archived_in.iter().map(|unit| unit.cast_signed())));
+    RecordBatch::try_new(schema::coupons_arrow(), columns)
+}
+
+/// The same of the holder index.
+pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+    let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
+    columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
+    RecordBatch::try_new(schema::holder_index_arrow(), columns)
+}
+
+/// The columns that say what a coupon is.
+pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> {
+    let coupons = || coupons.iter().copied();
     let text = |of: fn(&Coupon) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(coupons.iter().map(of)))
+        Arc::new(StringArray::from_iter_values(coupons().map(of)))
     };
-    let columns: Vec<ArrayRef> = vec![
+    Ok(vec![
         text(|coupon| coupon.code().as_str()),
         text(|coupon| coupon.genesis().campaign.as_str()),
         text(|coupon| coupon.genesis().batch.as_str()),
         text(|coupon| coupon.state().word()),
-        versions(coupons),
-        optional_text(coupons.iter().map(|coupon| coupon.holder().map(UserId::as_str))),
-        instants(coupons.iter().map(|coupon| Some(coupon.genesis().valid_from))),
-        instants(coupons.iter().map(|coupon| Some(coupon.expires_at()))),
-        instants(coupons.iter().map(|coupon| Some(coupon.genesis().expires_at))),
+        longs(coupons().map(|coupon| coupon.version().cast_signed())),
+        optional_text(coupons().map(|coupon| coupon.holder().map(UserId::as_str))),
+        instants(coupons().map(|coupon| Some(coupon.genesis().valid_from))),
+        instants(coupons().map(|coupon| Some(coupon.expires_at()))),
+        instants(coupons().map(|coupon| Some(coupon.genesis().expires_at))),
         text(|coupon| coupon.zone().name()),
         text(|coupon| coupon.genesis().zone.name()),
-        instants(coupons.iter().map(Coupon::issued_at)),
-        instants(coupons.iter().map(|coupon| coupon.redemption().map(|it| it.at))),
-        optional_text(coupons.iter().map(|coupon| coupon.redemption().map(|it| it.order.as_str()))),
-        instants(coupons.iter().map(|coupon| Some(coupon.genesis().created_at))),
-        instants(coupons.iter().map(|coupon| Some(coupon.modified_at()))),
-        events(coupons)?,
-    ];
-    RecordBatch::try_new(schema::coupons_arrow(), columns)
+        instants(coupons().map(Coupon::issued_at)),
+        instants(coupons().map(|coupon| coupon.redemption().map(|it| it.at))),
+        optional_text(coupons().map(|coupon| coupon.redemption().map(|it| it.order.as_str()))),
+        instants(coupons().map(|coupon| Some(coupon.genesis().created_at))),
+        instants(coupons().map(|coupon| Some(coupon.modified_at()))),
+        events(&coupons().collect::<Vec<_>>())?,
+    ])
 }
 
 pub(crate) fn optional_text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
@@ -56,10 +72,6 @@ pub(crate) fn instants(values: impl Iterator<Item = Option<Millis>>) -> ArrayRef
     Arc::new(column.finish())
 }
 
-fn versions(coupons: &[Coupon]) -> ArrayRef {
-    longs(coupons.iter().map(|coupon| coupon.version().cast_signed()))
-}
-
 pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
     let mut column = Int64Builder::new();
     for value in values {
@@ -68,9 +80,9 @@ pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(column.finish())
 }
 
-fn events(coupons: &[Coupon]) -> Result<ArrayRef, ArrowError> {
+fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     let lengths = OffsetBuffer::from_lengths(coupons.iter().map(|coupon| coupon.events().len()));
-    let events: Vec<&Event> = coupons.iter().flat_map(Coupon::events).collect();
+    let events: Vec<&Event> = coupons.iter().flat_map(|coupon| coupon.events()).collect();
     let all = || events.iter().copied();
     let mut operations = StringBuilder::new();
     for event in all() {

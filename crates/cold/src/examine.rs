@@ -9,6 +9,7 @@ use object_store::path::Path;
 use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::ReadError;
+use crate::index::Row;
 use crate::log::{LiveFile, Table};
 use crate::store::{ColdStore, Inner};
 use crate::{decode, holders};
@@ -23,19 +24,26 @@ pub enum Finding {
 }
 
 impl ColdStore {
-    /// Reads the log and every live file of both tables: each is there in its size, decodes, is
+    /// Reads the log and every live file of all tables: each is there in its size, decodes, is
     /// sorted, and has as many rows as its commit says. One finding a problem, and one a table
     /// that has none.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a finding.
     pub async fn examine(&self) -> Result<Vec<Finding>, ColdError> {
-        let Inner { coupons, by_holder, .. } = &*self.inner;
+        let Inner { coupons, by_holder, index, .. } = &*self.inner;
         let mut findings = Vec::new();
         let code = |coupon: &Coupon| coupon.code().to_string();
         self.examine_table(coupons, Reading::all(decode::coupons), code, &mut findings).await?;
         let both = |held: &holders::Held| (held.holder.clone(), held.entry.code.clone());
         self.examine_table(by_holder, Reading::all(holders::held), both, &mut findings).await?;
+        if !matches!(index.newest_if_any().await, Ok(None)) {
+            let key = |row: &Row| {
+                let Row { day, coupon } = row;
+                (coupon.holder().cloned(), *day, coupon.code().clone())
+            };
+            self.examine_table(index, Reading::all(decode::indexed), key, &mut findings).await?;
+        }
         Ok(findings)
     }
 

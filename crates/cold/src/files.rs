@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use bytes::{Buf, Bytes};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -25,13 +27,10 @@ use crate::schema::TableSchema;
 /// Bytes of a footer beside its row groups, rounded up.
 const FOOTER_BYTES: u64 = 16 << 10;
 
-/// Bytes of a row group in the footer, rounded up, so that one read gets the whole footer.
-const FOOTER_GROUP_BYTES: u64 = 4 << 10;
-
 /// Bytes at the end of a file of `bytes` that its footer fits into, by how many row groups of the
 /// table it has, about.
 pub(crate) fn footer_bytes(schema: &TableSchema, bytes: u64) -> u64 {
-    FOOTER_BYTES + bytes.div_ceil(schema.group_bytes as u64) * FOOTER_GROUP_BYTES
+    FOOTER_BYTES + bytes.div_ceil(schema.group_bytes as u64) * schema.footer_group_bytes
 }
 
 /// Why a file could not be read.
@@ -130,7 +129,23 @@ impl Files {
             return Err(self.place.damaged(object, what).into());
         }
         let metadata = footer.of_group(at).map_err(|error| self.place.damaged(object, error))?;
-        Ok(GroupBytes { metadata, span: Span { start, bytes, file_bytes: file.bytes } })
+        let span = Span { start, bytes, file_bytes: file.bytes };
+        Ok(GroupBytes { schema: file.schema, metadata, span })
+    }
+
+    /// Reads a file back from where it lies: whether each row group is what was written, and as
+    /// many rows as its writer says.
+    pub(crate) async fn check(&self, object: &Path, file: &LiveFile) -> Result<(), ReadError> {
+        let footer = self.read_footer(object, file).await?;
+        for at in 0..footer.groups.len() {
+            self.group(object, file, &footer, at).await?;
+        }
+        let rows: u64 = footer.groups.iter().map(|group| group.rows).sum();
+        if rows != file.rows {
+            let what = format!("it has {rows} rows, want {}", file.rows);
+            return Err(self.place.damaged(object, what).into());
+        }
+        Ok(())
     }
 
     async fn range(
@@ -196,19 +211,21 @@ impl Files {
 /// The bytes of one row group, to be decoded on a thread that may block.
 #[derive(Debug)]
 pub(crate) struct GroupBytes {
+    schema: &'static TableSchema,
     /// As if it were the only one of its file.
     metadata: ArrowReaderMetadata,
     span: Span,
 }
 
 impl GroupBytes {
-    /// Decodes the columns named, or all of them, of the rows selected, or all of them.
+    /// Decodes the columns named, or all of them, of the rows selected, or all of them. Columns
+    /// that the file was written without are null.
     pub(crate) fn decode(
         &self,
-        columns: Option<&[&str]>,
+        columns: Option<&'static [&'static str]>,
         selected: Option<RowSelection>,
         batch_rows: usize,
-    ) -> ParquetResult<ParquetRecordBatchReader> {
+    ) -> ParquetResult<Batches> {
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.span.clone(),
             self.metadata.clone(),
@@ -221,7 +238,23 @@ impl GroupBytes {
         if let Some(selected) = selected {
             builder = builder.with_row_selection(selected);
         }
-        builder.build()
+        Ok(Batches { reader: builder.build()?, schema: self.schema, columns })
+    }
+}
+
+/// The batches of one row group, each with every column that was asked for.
+pub(crate) struct Batches {
+    reader: ParquetRecordBatchReader,
+    schema: &'static TableSchema,
+    columns: Option<&'static [&'static str]>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.and_then(|batch| self.schema.completed(batch, self.columns)))
     }
 }
 

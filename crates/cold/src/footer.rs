@@ -17,9 +17,11 @@ use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, ParquetMetaData, RowGroupMetaData,
 };
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 
 use crate::bounds::Bounds;
 use crate::encode::MICROS;
+use crate::schema::TableSchema;
 use crate::sums;
 
 /// A row group as the footer has it.
@@ -105,6 +107,12 @@ impl Footer {
         ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
     }
 
+    /// A column of the file that this release does not know.
+    pub(crate) fn unknown(&self, schema: &TableSchema) -> Option<&ColumnPath> {
+        let columns = self.shape.iter().flat_map(|shape| shape.columns());
+        schema.unknown_of(columns.map(|column| column.column_path()))
+    }
+
     /// The memory that it takes, about.
     pub(crate) fn bytes(&self) -> usize {
         let columns = self.shape.as_ref().map_or(0, |shape| shape.columns().len());
@@ -163,6 +171,7 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
         holder: text_ends(statistics("holder")),
         expires_at: instant_ends(statistics("expires_at")),
         modified_at: instant_ends(statistics("modified_at")),
+        archived_in: None,
     };
     let chunks = chunks.collect::<ParquetResult<_>>()?;
     Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span, sum: 0, chunks })

@@ -12,6 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, StringArr
 use arrow::datatypes::Date32Type;
 use arrow::error::ArrowError;
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -24,6 +25,7 @@ use crate::decode::{self, BadRow};
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::log::{Change, Ended, LiveFile, Written};
+use crate::names::Origin;
 use crate::place::Place;
 use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
 use crate::upload::{Cut, Upload};
@@ -54,6 +56,9 @@ pub struct HolderEntry {
     pub state: &'static str,
     /// Its version.
     pub version: u64,
+    /// All of it, where the holder index has it: what is in cold is final, so nothing else needs
+    /// to be read. Otherwise [`ColdStore::find`] has it.
+    pub coupon: Option<Box<Coupon>>,
 }
 
 /// An entry with whose it is.
@@ -65,8 +70,10 @@ pub(crate) struct Held {
 
 impl ColdStore {
     /// The coupons in cold that a person holds, redeemed, or held when they were voided, on the
-    /// shelves from `from` on: the latest expiry first. Looked up now. Reads, of each file of the side table that may have
-    /// the person, its footer and one or two row groups.
+    /// shelves from `from` on: the latest expiry first. Looked up now. Reads a footer, unless it
+    /// is remembered, and one or two row groups of each file that may have the person: at most one
+    /// file of each level of the holder index, a few that it has not merged yet, and those of
+    /// `coupons_by_holder` that it has not taken in yet.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
@@ -75,26 +82,37 @@ impl ColdStore {
         holder: &UserId,
         from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ColdError> {
-        let Inner { place, by_holder, .. } = &*self.inner;
-        let mut known = by_holder.newest().await?;
+        let Inner { place, by_holder, index, .. } = &*self.inner;
         for _ in 0..READ_TRIES_MAX {
-            let files = known.all().filter(|file| {
-                let ends = file.bounds.holder.as_ref();
-                from.is_none_or(|from| file.origin.day >= from) && may_hold(ends, holder.as_str())
-            });
-            let reads = files.map(|file| async move {
-                let read = self.entries(file, holder).await;
-                read.map_err(|error| (Arc::clone(file), error))
+            // In this order: what the index says that it has may be missing in a later version of
+            // the other table, and what it lacks is in every later version.
+            let indexed = index.newest_if_any().await?;
+            let known = by_holder.newest().await?;
+            let may =
+                |file: &&Arc<LiveFile>| may_hold(file.bounds.holder.as_ref(), holder.as_str());
+            let has = |day: Day| indexed.as_ref().map_or(0, |index| index.unit(day));
+            let waits = |file: &&Arc<LiveFile>| {
+                let Origin { day, unit, .. } = file.origin;
+                from.is_none_or(|from| day >= from) && unit > has(day)
+            };
+            let known = known.all().filter(waits).filter(may).map(|file| (by_holder, file));
+            let files = indexed.iter().flat_map(|known| known.files(names::INDEX)).filter(may);
+            let files = files.map(|file| (index, file)).chain(known);
+            let reads = files.map(|(table, file)| async move {
+                let read = match table.schema().name == index.schema().name {
+                    true => self.indexed(file, holder, from).await,
+                    false => self.entries(file, holder).await,
+                };
+                read.map_err(|error| (table, Arc::clone(file), error))
             });
             let reads: Vec<_> = reads.collect();
             let read = stream::iter(reads).buffer_unordered(READS_MAX).try_concat().await;
             match read {
                 Ok(entries) => return Ok(newest_first(entries)),
-                Err((_, ReadError::Cold(error))) => return Err(error),
-                Err((file, ReadError::Gone)) => {
-                    known = by_holder.newest().await?;
-                    if known.is_live(file.origin.day, &file.path) {
-                        return Err(place.damaged(by_holder.object(&file.path), "it is missing"));
+                Err((_, _, ReadError::Cold(error))) => return Err(error),
+                Err((table, file, ReadError::Gone)) => {
+                    if table.newest().await?.is_live(file.origin.day, &file.path) {
+                        return Err(place.damaged(table.object(&file.path), "it is missing"));
                     }
                 }
             }
@@ -162,7 +180,8 @@ impl ColdStore {
             let live: BTreeSet<u64> = shelf.files.iter().map(ColdFile::unit).collect();
             let removed = known.files(day).iter().filter(|file| !live.contains(&file.origin.unit));
             let removed = removed.map(|file| file.path.clone()).collect();
-            let change = Change { day, after, unit: shelf.unit, added, removed };
+            let covers = Vec::new();
+            let change = Change { day, after, unit: shelf.unit, added, removed, covers };
             match by_holder.commit(change, u64::MAX).await? {
                 Ended::Done { .. } => return Ok(()),
                 Ended::Taken { .. } | Ended::Moved { .. } => {}
@@ -392,15 +411,17 @@ impl<'a> Columns<'a> {
             expires_at: self.expires_at.needed(row)?,
             state,
             version: decode::unsigned("version", row, self.versions.value(row))?,
+            coupon: None,
         };
         Ok(Held { holder: self.holders.parsed(row)?, entry })
     }
 }
 
-/// Each coupon once, in its newest version, the latest expiry first.
+/// Each coupon once, in its newest version and whole if it can be, the latest expiry first.
 fn newest_first(mut entries: Vec<HolderEntry>) -> Vec<HolderEntry> {
     entries.sort_unstable_by(|a, b| {
-        (a.day, &a.code).cmp(&(b.day, &b.code)).then(b.version.cmp(&a.version))
+        let newer = b.version.cmp(&a.version).then(a.coupon.is_none().cmp(&b.coupon.is_none()));
+        (a.day, &a.code).cmp(&(b.day, &b.code)).then(newer)
     });
     entries.dedup_by(|later, first| (later.day, &later.code) == (first.day, &first.code));
     entries.sort_by(|a, b| b.expires_at.cmp(&a.expires_at).then_with(|| a.code.cmp(&b.code)));

@@ -40,7 +40,7 @@ use crate::error::ColdError;
 use crate::files::footer_bytes;
 use crate::names::{self, Origin};
 use crate::place::Place;
-use crate::schema::TableSchema;
+use crate::schema::{Addition, TableSchema};
 
 /// Who wrote a commit, for its `commitInfo`.
 const WRITER: &str = concat!("couponry/", env!("CARGO_PKG_VERSION"));
@@ -76,6 +76,8 @@ type Engine = DefaultEngine<TokioMultiThreadExecutor>;
 /// One file of a table, as the log has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LiveFile {
+    /// Of its table.
+    pub(crate) schema: &'static TableSchema,
     /// Within the table.
     pub(crate) path: String,
     pub(crate) origin: Origin,
@@ -87,6 +89,12 @@ pub(crate) struct LiveFile {
 }
 
 impl LiveFile {
+    /// The last unit that brought a coupon into it, as far as its entry in the log says: no
+    /// coupon of it is newer.
+    pub(crate) fn newest_unit(&self) -> u64 {
+        self.bounds.archived_in.map_or(self.origin.unit, |(_, last)| last)
+    }
+
     /// By unit, then by code.
     fn order(&self) -> impl Ord {
         let from = self.bounds.code.as_ref().map(|(from, _)| from.as_str());
@@ -102,6 +110,10 @@ pub(crate) struct Known {
     pub(crate) units: BTreeMap<Day, u64>,
     /// The live files, by the day they were written for.
     pub(crate) files: BTreeMap<Day, Vec<Arc<LiveFile>>>,
+    /// Columns of this release that the table was made without.
+    lacks: Vec<Addition>,
+    /// Whether a later release has added columns to it.
+    pub(crate) is_later: bool,
     snapshot: SnapshotRef,
 }
 
@@ -145,6 +157,9 @@ pub(crate) struct Change {
     pub(crate) added: Vec<Written>,
     /// Paths, each of which must be live for the commit to go through.
     pub(crate) removed: HashSet<String>,
+    /// Partitions that are complete with it, and the unit up to which they are: of the holder
+    /// index.
+    pub(crate) covers: Vec<(Day, u64)>,
 }
 
 /// How a commit ended.
@@ -195,6 +210,10 @@ impl Table {
             threads: Arc::new(Semaphore::new(CALLS_MAX)),
             looks: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn schema(&self) -> &'static TableSchema {
+        self.schema
     }
 
     /// A file of the table as an object of the store.
@@ -407,7 +426,12 @@ impl Table {
             let (engine, on, what) =
                 (Arc::clone(&self.engine), Arc::clone(&known), Arc::clone(&change));
             let schema = self.schema;
-            let tried = self.blocking(move || attempt(&engine, schema, &on, &what)).await?;
+            let tried = self.blocking(move || match on.lacks.is_empty() {
+                true => attempt(&engine, schema, &on, &what),
+                // First, as a version of its own: no file has a column that the table has not.
+                false => add_columns(&engine, &on).map(|()| None),
+            });
+            let tried = tried.await?;
             match tried {
                 Ok(Some(version)) => return Ok(Ended::Done { version }),
                 Ok(None) => {}
@@ -544,7 +568,11 @@ impl From<KernelError> for Unread {
     }
 }
 
-fn read(engine: &Engine, schema: &TableSchema, snapshot: SnapshotRef) -> Result<Known, Unread> {
+fn read(
+    engine: &Engine,
+    schema: &'static TableSchema,
+    snapshot: SnapshotRef,
+) -> Result<Known, Unread> {
     let mut files: BTreeMap<Day, Vec<Arc<LiveFile>>> = BTreeMap::new();
     let scan = Arc::clone(&snapshot).scan_builder().build()?;
     for batch in scan.scan_metadata(engine)? {
@@ -557,10 +585,12 @@ fn read(engine: &Engine, schema: &TableSchema, snapshot: SnapshotRef) -> Result<
         files.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     }
     let units = units(engine, &snapshot)?;
-    Ok(Known { version: snapshot.version(), units, files, snapshot })
+    let columns = snapshot.schema();
+    let (lacks, is_later) = (schema.missing_in(&columns), schema.is_behind(&columns));
+    Ok(Known { version: snapshot.version(), units, files, lacks, is_later, snapshot })
 }
 
-fn live_files(schema: &TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>, Unread> {
+fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>, Unread> {
     let missing = || KernelError::generic("the scan has no path, size and stats");
     let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let paths = text("path").ok_or_else(missing)?;
@@ -574,7 +604,7 @@ fn live_files(schema: &TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>
         let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
         let bytes = sizes.value(row).unsigned_abs();
         let footer_bytes = footer_bytes(schema, bytes);
-        Ok(LiveFile { path, origin, rows, footer_bytes, bytes, bounds })
+        Ok(LiveFile { schema, path, origin, rows, footer_bytes, bytes, bounds })
     };
     (0..batch.num_rows()).map(file).collect()
 }
@@ -607,6 +637,23 @@ fn units(engine: &Engine, snapshot: &Snapshot) -> KernelResult<BTreeMap<Day, u64
     Ok(units)
 }
 
+/// One try to add to the table what `known` lacks. Another commit may take the next version first,
+/// or add the same: whoever looks again sees which.
+fn add_columns(engine: &Engine, known: &Known) -> KernelResult<()> {
+    let alter = UpdateTableOperation::AlterTable;
+    let mut change = Arc::clone(&known.snapshot).update_table(alter, WRITER, false);
+    for (parent, field) in known.lacks.iter().cloned() {
+        change = match parent {
+            Some(parent) => change.add_column_at(parent, field),
+            None => change.add_column(field),
+        };
+    }
+    match change.build(engine, Box::new(FileSystemCommitter::new()))?.commit(engine)? {
+        CommitResult::Committed(_) | CommitResult::Conflicted(_) => Ok(()),
+        CommitResult::Retryable(retryable) => Err(retryable.error),
+    }
+}
+
 /// One try to commit on `known`; `None` if another commit has taken the next version.
 fn attempt(
     engine: &Engine,
@@ -618,16 +665,20 @@ fn attempt(
         .update_table(UpdateTableOperation::Write, WRITER, true)
         .build(engine, Box::new(FileSystemCommitter::new()))?
         .with_transaction_id(names::shelf_id(change.day), change.unit.cast_signed());
-    let partition = match schema.partition() {
-        "month" => Scalar::String(names::month(change.day)),
-        _ => Scalar::Date(change.day.0),
-    };
-    let context = transaction
-        .write_state()?
-        .write_context_builder()
-        .with_partition_values(HashMap::from([(schema.partition().to_owned(), partition)]))
-        .build()?;
+    for (day, unit) in &change.covers {
+        transaction = transaction.with_transaction_id(names::shelf_id(*day), unit.cast_signed());
+    }
+    let state = transaction.write_state()?;
     for file in &change.added {
+        let partition = match schema.partition() {
+            "month" => Scalar::String(names::month(change.day)),
+            "level" => Scalar::String(names::level(&file.path).unwrap_or(0).to_string()),
+            _ => Scalar::Date(change.day.0),
+        };
+        let context = state
+            .write_context_builder()
+            .with_partition_values(HashMap::from([(schema.partition().to_owned(), partition)]))
+            .build()?;
         let url = context.table_root_dir().join(&file.path)?;
         let meta = FileMeta::new(url, file.written_at.0, file.bytes);
         let add = DataFileMetadata::new(meta, file.stats.clone());

@@ -39,14 +39,27 @@ pub(crate) fn month(day: Day) -> String {
     text
 }
 
+/// The holder index has no partition of a day: its files and its line of commits go under this
+/// one, which is the day of no coupon.
+pub(crate) const INDEX: Day = Day(i32::MIN);
+
+/// The transaction id of the holder index itself.
+const INDEX_ID: &str = "holder_index";
+
 /// The transaction id under which every commit to the partition of a day goes.
 pub(crate) fn shelf_id(day: Day) -> String {
-    format!("shelf/{}", iso(day))
+    match day {
+        INDEX => INDEX_ID.to_owned(),
+        day => format!("shelf/{}", iso(day)),
+    }
 }
 
 /// The day of a [`shelf_id`].
 pub(crate) fn day_of_shelf_id(id: &str) -> Option<Day> {
-    day_from_iso(id.strip_prefix("shelf/")?)
+    match id {
+        INDEX_ID => Some(INDEX),
+        id => day_from_iso(id.strip_prefix("shelf/")?),
+    }
 }
 
 /// A new file of `coupons`: `shelf_day=2026-12-31/0000000001-….parquet`, or
@@ -67,6 +80,16 @@ pub(crate) fn by_holder_file(day: Day, unit: u64) -> String {
     format!("month={month}/{day}-{unit:0UNIT_DIGITS$}-{id}.parquet")
 }
 
+/// A new file of the holder index: `level=1/0000000001-….parquet`.
+pub(crate) fn index_file(level: u8, unit: u64) -> String {
+    format!("level={level}/{unit:0UNIT_DIGITS$}-{}.parquet", Uuid::new_v4())
+}
+
+/// The level of a file of the holder index.
+pub(crate) fn level(path: &str) -> Option<u8> {
+    path.strip_prefix("level=")?.split_once('/')?.0.parse().ok()
+}
+
 /// The version that an object of a log is named after, and what it is: `json`,
 /// `checkpoint.parquet`.
 pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
@@ -78,6 +101,10 @@ pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
 /// Who wrote the file, if it is named as one of ours, in either table.
 pub(crate) fn origin(path: &str) -> Option<Origin> {
     let (folder, name) = path.split_once('/')?;
+    if level(path).is_some() {
+        let (unit, rewrites) = unit_of(name)?;
+        return Some(Origin { day: INDEX, unit, rewrites });
+    }
     let (day, rest) = match folder.strip_prefix("shelf_day=") {
         Some(day) => (day, name),
         None => {
@@ -86,7 +113,13 @@ pub(crate) fn origin(path: &str) -> Option<Origin> {
             (day.strip_prefix(month_here).map(|_| day)?, rest.strip_prefix('-')?)
         }
     };
-    let (unit, id) = rest.strip_suffix(".parquet")?.split_once('-')?;
+    let (unit, rewrites) = unit_of(rest)?;
+    Some(Origin { day: day_from_iso(day)?, unit, rewrites })
+}
+
+/// The unit in `0000000001-….parquet`, and the 2 in `0000000001-r2-….parquet`.
+fn unit_of(name: &str) -> Option<(u64, u8)> {
+    let (unit, id) = name.strip_suffix(".parquet")?.split_once('-')?;
     let (rewrites, id) = match id.strip_prefix('r').and_then(|id| id.split_once('-')) {
         // No id begins with an r: its digits are hexadecimal.
         Some((rewrites, id)) => (rewrites.parse().ok().filter(|some| *some > 0)?, id),
@@ -95,7 +128,7 @@ pub(crate) fn origin(path: &str) -> Option<Origin> {
     if unit.len() != UNIT_DIGITS || Uuid::try_parse(id).is_err() {
         return None;
     }
-    Some(Origin { day: day_from_iso(day)?, unit: unit.parse().ok()?, rewrites })
+    Some((unit.parse().ok()?, rewrites))
 }
 
 #[cfg(test)]
@@ -114,7 +147,12 @@ mod tests {
             let of_holders = Origin { day, unit, rewrites: 0 };
             assert_eq!(origin(&by_holder_file(day, unit)), Some(of_holders));
         }
-        assert_eq!(day_of_shelf_id(&shelf_id(day)), Some(day));
+        for day in [day, INDEX] {
+            assert_eq!(day_of_shelf_id(&shelf_id(day)), Some(day));
+        }
+        let path = index_file(3, 7);
+        assert_eq!(origin(&path), Some(Origin { day: INDEX, unit: 7, rewrites: 0 }));
+        assert_eq!(level(&path), Some(3));
     }
 
     #[test]
@@ -128,6 +166,7 @@ mod tests {
             ("too often", format!("shelf_day=2026-12-31/0000000001-r256-{id}.parquet")),
             ("no such day", format!("shelf_day=2026-02-30/0000000001-{id}.parquet")),
             ("a day of another month", format!("month=2026-12/2026-11-30-0000000001-{id}.parquet")),
+            ("no level", format!("level=x/0000000001-{id}.parquet")),
             ("the log", "_delta_log/00000000000000000000.json".to_owned()),
             ("no folder", format!("0000000001-{id}.parquet")),
             ("a name outside ASCII", "month=2026-12/ääääääääääää".to_owned()),

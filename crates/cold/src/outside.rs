@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use coupon::coupon::Coupon;
 use coupon::time::Millis;
@@ -101,9 +101,11 @@ impl ColdFile {
     }
 }
 
-/// The columns of a file.
+/// The columns of a file that say what a coupon is.
 pub fn columns() -> SchemaRef {
-    schema::coupons_arrow()
+    let columns = schema::coupons_arrow();
+    let is_of_coupon = |field: &&FieldRef| field.name() != "archived_in";
+    Arc::new(Schema::new(columns.fields().iter().filter(is_of_coupon).cloned().collect::<Fields>()))
 }
 
 /// Coupons as the rows of a file.
@@ -111,7 +113,8 @@ pub fn columns() -> SchemaRef {
 /// # Errors
 /// Those of Arrow; none that a coupon can bring about.
 pub fn rows(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
-    encode::batch(coupons)
+    let all = encode::columns(&coupons.iter().collect::<Vec<_>>())?;
+    RecordBatch::try_new(columns(), all)
 }
 
 fn ends(found: Option<&(String, String)>) -> Ends<&str> {

@@ -1,70 +1,40 @@
-//! The cold store: two tables in one place, and what is known of them.
+//! The cold store: its tables in one place, and what is known of them.
 
 use std::fmt;
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::Duration;
 
-use coupon::code::Code;
-use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
-use crate::bucket::{self, BadBucket, BucketAddress, Patience};
-use crate::cursor::{BATCH_ROWS, Cursor, Reading};
-use crate::decode;
+use crate::bucket::{self, BadBucket, BucketAddress};
+use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::{Files, ReadError};
 use crate::local::LocalFolder;
 use crate::log::{Change, Ended, Known, LiveFile, Table};
 use crate::names::Origin;
+use crate::options::Options;
+use crate::origins::Origins;
 use crate::place::Place;
-use crate::schema::{BY_HOLDER, COUPONS, GROUP_BYTES};
+use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 use crate::write::{NewFile, ShelfWriter};
-
-/// Commits between two checkpoints: a look at the log never reads more entries than that.
-const CHECKPOINT_EVERY: u64 = 50;
 
 /// How often a read begins again because a merge has replaced what it was about to read. Merges
 /// of one shelf are days apart, so a second one in a row means that something else is wrong.
 pub(crate) const READ_TRIES_MAX: usize = 3;
 
-/// What can be chosen about a store.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How long a bucket is waited for.
-    pub patience: Patience,
-    /// Rows of a file, at most.
-    pub file_rows_max: u64,
-    /// Bytes that a row group of `coupons` should have, which is what a look-up reads.
-    pub group_bytes: usize,
-    /// Memory for the footers of files that were used last. That of ten million untouched coupons
-    /// takes about 0.25 MB, that of redeemed ones 3.3 MB.
-    pub footers_bytes_max: usize,
-    /// How long files stay that a merge has replaced.
-    pub retention: Duration,
-    /// How long the entries of the logs stay that a later checkpoint says all of.
-    pub log_retention: Duration,
-    /// Entries that are sorted in memory for the side table, about 100 bytes each.
-    pub holder_rows_max: usize,
-    /// Commits between two checkpoints.
-    pub checkpoint_every: u64,
+/// The columns of the tables. A test opens a store with those of another release.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    pub(crate) coupons: &'static TableSchema,
+    pub(crate) by_holder: &'static TableSchema,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            patience: Patience::Work,
-            file_rows_max: 10_000_000,
-            group_bytes: GROUP_BYTES,
-            footers_bytes_max: 64 << 20,
-            retention: Duration::from_secs(7 * 24 * 60 * 60),
-            // As long as Delta's own writers keep them.
-            log_retention: Duration::from_secs(30 * 24 * 60 * 60),
-            holder_rows_max: 1_000_000,
-            checkpoint_every: CHECKPOINT_EVERY,
-        }
+impl Default for Tables {
+    fn default() -> Tables {
+        Tables { coupons: &COUPONS, by_holder: &BY_HOLDER }
     }
 }
 
@@ -79,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) coupons: Table,
     pub(crate) by_holder: Table,
+    pub(crate) index: Table,
     pub(crate) files: Arc<Files>,
     /// Whether it is somebody's server: of a folder, and of what a caller brings, it is known.
     pub(crate) needs_proof: bool,
@@ -87,6 +58,15 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// The tables: the holder index only where there is one yet.
+    pub(crate) async fn tables(&self) -> Result<Vec<&Table>, ColdError> {
+        let mut tables = vec![&self.coupons, &self.by_holder];
+        if self.index.newest_if_any().await?.is_some() {
+            tables.push(&self.index);
+        }
+        Ok(tables)
+    }
+
     /// All rows of a live file of one of the tables.
     pub(crate) async fn cursor<T: Send + 'static>(
         &self,
@@ -137,6 +117,13 @@ impl ColdFile {
     /// Its size.
     pub fn bytes(&self) -> u64 {
         self.live.bytes
+    }
+
+    /// The last unit that brought a coupon into it, as the log says without reading it: none of
+    /// its coupons came to cold later. Of a file that a merge wrote it is one of the units that
+    /// were merged, where the merge went through [`ColdStore::writer_replacing`].
+    pub fn newest_unit(&self) -> u64 {
+        self.live.newest_unit()
     }
 }
 
@@ -217,9 +204,19 @@ impl ColdStore {
     }
 
     fn at(place: Place, options: Options, needs_proof: bool) -> ColdStore {
+        ColdStore::with_tables(place, options, needs_proof, Tables::default())
+    }
+
+    pub(crate) fn with_tables(
+        place: Place,
+        options: Options,
+        needs_proof: bool,
+        tables: Tables,
+    ) -> ColdStore {
         let inner = Inner {
-            coupons: Table::new(&place, &COUPONS),
-            by_holder: Table::new(&place, &BY_HOLDER),
+            coupons: Table::new(&place, tables.coupons),
+            by_holder: Table::new(&place, tables.by_holder),
+            index: Table::new(&place, &HOLDER_INDEX),
             files: Arc::new(Files::new(&place, options.footers_bytes_max)),
             place,
             options,
@@ -309,23 +306,36 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
     pub async fn writer(&self, day: Day, unit: u64) -> Result<ShelfWriter, ColdError> {
-        self.merge_writer(day, unit, 0).await
+        self.begin(Origin { day, unit, rewrites: 0 }, &[]).await
     }
 
-    /// The same for rows that merges have rewritten `rewrites` times at most, this one included;
-    /// [`ColdFile::rewrites`] says it again.
+    /// Begins the files of a unit that replaces some of the partition's files, for rows that merges
+    /// have rewritten `rewrites` times at most, this one included; [`ColdFile::rewrites`] says it
+    /// again. As [`ColdStore::writer`]; and of each coupon that is handed in just as one of
+    /// `replaced` has it, the new file goes on saying which unit brought it to cold. So whoever asks
+    /// for what came later ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index) is
+    /// spared the old rows. Reads the codes and versions of `replaced` once more beside the caller.
     ///
     /// # Errors
-    /// As [`ColdStore::writer`].
-    pub async fn merge_writer(
+    /// As [`ColdStore::writer`], and what [`ColdStore::rows`] says of the files.
+    pub async fn writer_replacing(
         &self,
         day: Day,
         unit: u64,
         rewrites: u8,
+        replaced: &[ColdFile],
     ) -> Result<ShelfWriter, ColdError> {
+        self.begin(Origin { day, unit, rewrites }, replaced).await
+    }
+
+    async fn begin(&self, origin: Origin, replaced: &[ColdFile]) -> Result<ShelfWriter, ColdError> {
         let Inner { place, options, coupons, .. } = &*self.inner;
         coupons.newest().await?;
-        Ok(ShelfWriter::new(place, options, Origin { day, unit, rewrites }))
+        let origins = match replaced {
+            [] => Origins::none(origin.unit),
+            some => Origins::of_files(self, origin.unit, some).await?,
+        };
+        Ok(ShelfWriter::new(place, options, origin, origins))
     }
 
     /// Commits a unit: `files` in, `removed` out, on the newest version in which the shelf's last
@@ -359,16 +369,18 @@ impl ColdStore {
         removed: &[ColdFile],
         up_to: u64,
     ) -> Result<Committed, ColdError> {
-        let is_of_unit = |file: &NewFile| file.day == on.day && file.unit == unit;
+        let is_of_unit = |file: &NewFile| file.day() == on.day && file.unit() == unit;
         if unit != on.unit + 1 || !files.iter().all(is_of_unit) {
             return Ok(Committed::Taken { unit: self.shelf(on.day).await?.unit });
         }
+        self.can_replace(removed).await?;
         let change = Change {
             day: on.day,
             after: on.unit,
             unit,
             added: files.iter().map(|file| file.written.clone()).collect(),
             removed: removed.iter().map(|file| file.path().to_owned()).collect(),
+            covers: Vec::new(),
         };
         Ok(match self.inner.coupons.commit(change, up_to).await? {
             Ended::Done { version } => Committed::Done { version },
@@ -377,77 +389,31 @@ impl ColdStore {
         })
     }
 
-    /// The coupons of one file, in the order of their codes.
-    ///
-    /// # Errors
-    /// [`ColdError::Unavailable`], also when a merge has replaced the file and a sweep removed it;
-    /// [`ColdError::Damaged`] if it is missing although it is live.
-    pub async fn rows(&self, file: &ColdFile) -> Result<Rows, ColdError> {
-        self.rows_by(file, BATCH_ROWS).await
-    }
-
-    /// The same, at most `batch_rows` of them at a time, for a caller that reads many files side
-    /// by side.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Rows, ColdError> {
-        let cursor = self.open(file, Reading::all(decode::coupons)).await?;
-        let cursor = cursor.in_batches_of(batch_rows);
-        Ok(Rows { store: self.clone(), file: file.clone(), cursor })
-    }
-
-    /// The codes and versions of one file, in the order of the codes; a fraction of the work of
-    /// [`ColdStore::rows`].
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn keys(&self, file: &ColdFile) -> Result<Keys, ColdError> {
-        self.keys_by(file, BATCH_ROWS).await
-    }
-
-    /// The same, at most `batch_rows` of them at a time.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
-        let cursor = self.open(file, Reading::of(&["code", "version"], decode::keys)).await?;
-        let cursor = cursor.in_batches_of(batch_rows);
-        Ok(Keys { store: self.clone(), file: file.clone(), cursor })
-    }
-
-    pub(crate) async fn open<T: Send + 'static>(
-        &self,
-        file: &ColdFile,
-        reading: Reading<T>,
-    ) -> Result<Cursor<T>, ColdError> {
-        match self.inner.cursor(&self.inner.coupons, &file.live, reading).await {
-            Ok(cursor) => Ok(cursor),
-            Err(error) => Err(self.unread(file, error).await),
+    /// Refuses to replace a file that has a column which this release does not know: what is
+    /// written in its place would be without it. Files without such a column are replaced also
+    /// where a later release has added one to the table.
+    async fn can_replace(&self, removed: &[ColdFile]) -> Result<(), ColdError> {
+        let Inner { place, coupons, files, .. } = &*self.inner;
+        if removed.is_empty() || !coupons.newest().await?.is_later {
+            return Ok(());
         }
-    }
-
-    /// What it means that a file could not be read.
-    pub(crate) async fn unread(&self, file: &ColdFile, error: ReadError) -> ColdError {
-        let Inner { place, coupons, .. } = &*self.inner;
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => match coupons.newest().await {
-                Ok(known) if known.is_live(file.day(), file.path()) => {
-                    place.damaged(coupons.object(file.path()), "it is missing")
-                }
-                Ok(_) => place.unavailable(format!("{} was merged away", file.path())),
-                Err(error) => error,
-            },
+        for ColdFile { live } in removed {
+            let object = coupons.object(&live.path);
+            let footer = match files.footer(&object, live).await {
+                Ok(footer) => footer,
+                // The commit finds out what that means.
+                Err(ReadError::Gone) => continue,
+                Err(ReadError::Cold(error)) => return Err(error),
+            };
+            if let Some(column) = footer.unknown(coupons.schema()) {
+                let column = column.string();
+                return Err(place.unavailable(format!(
+                    "{object} has the column {column}, which this release does not know and \
+                     would drop; compact with the release that wrote it"
+                )));
+            }
         }
-    }
-
-    /// The codes and versions of a file that is in no commit yet, read back from where it lies.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn keys_of_new(&self, file: &NewFile) -> Result<Keys, ColdError> {
-        self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
+        Ok(())
     }
 
     /// The footers that are remembered, and the memory that they take, about.
@@ -461,9 +427,10 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`].
     pub async fn checkpoint(&self) -> Result<(), ColdError> {
-        let Inner { options, coupons, by_holder, .. } = &*self.inner;
-        coupons.checkpoint(options.checkpoint_every).await?;
-        by_holder.checkpoint(options.checkpoint_every).await
+        for table in self.inner.tables().await? {
+            table.checkpoint(self.inner.options.checkpoint_every).await?;
+        }
+        Ok(())
     }
 }
 
@@ -476,44 +443,4 @@ impl fmt::Debug for ColdStore {
 fn shelf_of(known: &Known, day: Day) -> Shelf {
     let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) }).collect();
     Shelf { day, version: known.version, unit: known.unit(day), files }
-}
-
-/// The coupons of one file. Holds one row group as it was read, and one batch of it decoded.
-pub struct Rows {
-    store: ColdStore,
-    file: ColdFile,
-    cursor: Cursor<Coupon>,
-}
-
-impl Rows {
-    /// The next coupons, at most 8,192; `None` behind the last one.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<Vec<Coupon>>, ColdError> {
-        match self.cursor.next().await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.store.unread(&self.file, error).await),
-        }
-    }
-}
-
-/// The codes and versions of one file.
-pub struct Keys {
-    store: ColdStore,
-    file: ColdFile,
-    cursor: Cursor<(Code, u64)>,
-}
-
-impl Keys {
-    /// The next codes and their versions, at most 8,192; `None` behind the last one.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<Vec<(Code, u64)>>, ColdError> {
-        match self.cursor.next().await {
-            Ok(keys) => Ok(keys),
-            Err(error) => Err(self.store.unread(&self.file, error).await),
-        }
-    }
 }

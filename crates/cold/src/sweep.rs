@@ -26,7 +26,7 @@ pub struct Swept {
 }
 
 impl ColdStore {
-    /// Removes the files of both tables that no commit has: those that a merge replaced longer
+    /// Removes the files of all tables that no commit has: those that a merge replaced longer
     /// than [`crate::Options::retention`] before `now`, and those whose unit's number has been
     /// committed, so that their writer cannot commit them any more. Lists every folder. What is
     /// not named as a file of ours is left alone.
@@ -35,9 +35,9 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`]. What was
     /// removed before stays removed.
     pub async fn sweep(&self, now: Millis) -> Result<Swept, ColdError> {
-        let Inner { place, coupons, by_holder, .. } = &*self.inner;
+        let place = &self.inner.place;
         let mut swept = Swept::default();
-        for table in [coupons, by_holder] {
+        for table in self.inner.tables().await? {
             self.sweep_table(table, now, &mut swept).await?;
         }
         if let Some(local) = &place.folder {
@@ -81,18 +81,18 @@ impl ColdStore {
         Ok(())
     }
 
-    /// Removes the entries of both logs that are older than [`crate::Options::log_retention`] and
+    /// Removes the entries of all logs that are older than [`crate::Options::log_retention`] and
     /// that a later checkpoint says all of: from then on no reader can go back to a version before
     /// that checkpoint. Oldest first, so that what is left is always a log.
     ///
     /// # Errors
     /// As [`ColdStore::sweep`].
     pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
-        let Inner { place, options, coupons, by_holder, .. } = &*self.inner;
+        let Inner { place, options, .. } = &*self.inner;
         // The sweep reads them for what was taken out within its own time.
         let since = before(now, options.log_retention.max(options.retention));
         let mut swept = Swept::default();
-        for table in [coupons, by_holder] {
+        for table in self.inner.tables().await? {
             let log = place.list(&table.log_folder()).await?;
             let Some(first) = first_kept(&log, since) else { continue };
             // What stays has to be readable without what goes.

@@ -125,6 +125,11 @@ impl Upload {
         self.rows
     }
 
+    /// Bytes of the row groups that are written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.before_group as u64
+    }
+
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ColdError> {
         let mut first = 0;
         while first < batch.num_rows() {

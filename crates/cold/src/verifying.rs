@@ -489,7 +489,7 @@ fn repeating(batch: &RecordBatch) -> Result<Vec<Said>, BadRow> {
 
 impl Said {
     fn of(held: holders::Held) -> Said {
-        let holders::HolderEntry { code, day, expires_at, state, version } = held.entry;
+        let holders::HolderEntry { code, day, expires_at, state, version, .. } = held.entry;
         let (holder, code) = (held.holder.to_string(), code.to_string());
         Said { holder, code, day, expires_at, state, version }
     }

@@ -1,5 +1,7 @@
 //! Writing the files of a unit: encoding goes on while the caller reads the next rows.
 
+use std::fmt;
+
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -12,8 +14,9 @@ use crate::error::ColdError;
 use crate::files::footer_bytes;
 use crate::log::{LiveFile, Written};
 use crate::names::Origin;
+use crate::options::Options;
+use crate::origins::Origins;
 use crate::place::Place;
-use crate::store::Options;
 use crate::upload::{Cut, Upload};
 use crate::{encode, names, schema};
 
@@ -23,9 +26,7 @@ const CHUNKS_MAX: usize = 4;
 /// A file that is written and in no commit yet.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    pub(crate) day: Day,
-    pub(crate) unit: u64,
-    pub(crate) rewrites: u8,
+    pub(crate) origin: Origin,
     pub(crate) written: Written,
 }
 
@@ -37,12 +38,12 @@ impl NewFile {
 
     /// The shelf it was written for.
     pub fn day(&self) -> Day {
-        self.day
+        self.origin.day
     }
 
     /// The unit it was written for.
     pub fn unit(&self) -> u64 {
-        self.unit
+        self.origin.unit
     }
 
     /// Its coupons.
@@ -58,8 +59,9 @@ impl NewFile {
     /// As it will be once it is committed.
     pub(crate) fn as_live(&self) -> LiveFile {
         LiveFile {
+            schema: &schema::COUPONS,
             path: self.written.path.clone(),
-            origin: Origin { day: self.day, unit: self.unit, rewrites: self.rewrites },
+            origin: self.origin,
             rows: self.written.rows,
             footer_bytes: footer_bytes(&schema::COUPONS, self.written.bytes),
             bytes: self.written.bytes,
@@ -69,7 +71,8 @@ impl NewFile {
 }
 
 enum Order {
-    Rows(Vec<Coupon>),
+    /// With the units that brought them to cold.
+    Rows(Vec<Coupon>, Vec<u64>),
     /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
     End,
 }
@@ -78,16 +81,27 @@ enum Order {
 ///
 /// Dropped before [`ShelfWriter::finish`], it leaves no file of its own that is not removed by
 /// a later sweep.
-#[derive(Debug)]
 pub struct ShelfWriter {
     place: Place,
     orders: Option<mpsc::Sender<Order>>,
     encoder: Option<JoinHandle<Result<Vec<NewFile>, ColdError>>>,
     last: Option<Code>,
+    origins: Origins,
+}
+
+impl fmt::Debug for ShelfWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShelfWriter").field("last", &self.last).finish_non_exhaustive()
+    }
 }
 
 impl ShelfWriter {
-    pub(crate) fn new(place: &Place, options: &Options, origin: Origin) -> ShelfWriter {
+    pub(crate) fn new(
+        place: &Place,
+        options: &Options,
+        origin: Origin,
+        origins: Origins,
+    ) -> ShelfWriter {
         let (orders, received) = mpsc::channel(CHUNKS_MAX);
         let mut encoder = Encoder {
             place: place.clone(),
@@ -110,6 +124,7 @@ impl ShelfWriter {
             orders: Some(orders),
             encoder: Some(encoder),
             last: None,
+            origins,
         }
     }
 
@@ -117,13 +132,15 @@ impl ShelfWriter {
     ///
     /// # Errors
     /// [`ColdError::Order`] if a code is not above the one before it; nothing can be written
-    /// after that. Otherwise what went wrong with an earlier chunk.
+    /// after that. Otherwise what went wrong with an earlier chunk, or with reading a file that is
+    /// to be replaced.
     pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {
         if let Err(error) = self.check_order(&coupons) {
             self.orders = None;
             return Err(error);
         }
-        self.send(Order::Rows(coupons)).await
+        let archived_in = self.origins.of(&coupons).await?;
+        self.send(Order::Rows(coupons, archived_in)).await
     }
 
     /// Ends the unit's files, none if there were no coupons. They are safe on disk, and in no
@@ -182,14 +199,14 @@ impl Encoder {
     fn run(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), ColdError> {
         loop {
             match orders.blocking_recv() {
-                Some(Order::Rows(coupons)) => self.take(&coupons)?,
+                Some(Order::Rows(coupons, archived_in)) => self.take(&coupons, &archived_in)?,
                 Some(Order::End) => return self.close(),
                 None => return Err(self.place.unavailable("the writer was dropped")),
             }
         }
     }
 
-    fn take(&mut self, mut coupons: &[Coupon]) -> Result<(), ColdError> {
+    fn take(&mut self, mut coupons: &[Coupon], mut archived_in: &[u64]) -> Result<(), ColdError> {
         while !coupons.is_empty() {
             let mut open = match self.open.take() {
                 Some(open) => open,
@@ -197,7 +214,8 @@ impl Encoder {
             };
             let room = usize::try_from(self.file_rows_max - open.rows()).unwrap_or(usize::MAX);
             let (now, later) = coupons.split_at(room.min(coupons.len()));
-            let batch = encode::batch(now).map_err(|error| {
+            let (units, later_units) = archived_in.split_at(now.len());
+            let batch = encode::batch(now, units).map_err(|error| {
                 self.place.unavailable(format!("coupons do not make a row: {error}"))
             })?;
             let wrote = open.write(&batch);
@@ -207,7 +225,7 @@ impl Encoder {
             if is_full {
                 self.close()?;
             }
-            coupons = later;
+            (coupons, archived_in) = (later, later_units);
         }
         Ok(())
     }
@@ -222,8 +240,7 @@ impl Encoder {
     fn close(&mut self) -> Result<(), ColdError> {
         if let Some(open) = self.open.take() {
             let written = open.finish()?;
-            let Origin { day, unit, rewrites } = self.origin;
-            self.files.push(NewFile { day, unit, rewrites, written });
+            self.files.push(NewFile { origin: self.origin, written });
         }
         Ok(())
     }

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
 mod tables {
+    mod archived;
     mod commit;
     mod damage;
+    mod earlier;
     mod find;
+    mod holder_index;
     mod holders;
     mod many;
     mod sample;

@@ -62,6 +62,7 @@ async fn a_person_finds_what_was_held() {
         expires_at: DAY.end(),
         state: "void",
         version: void.version(),
+        coupon: None,
     };
     assert_eq!(entries[2], want);
 }

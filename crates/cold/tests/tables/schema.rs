@@ -88,9 +88,11 @@ async fn the_document_says_what_is_written() {
     let (disk, store) = store().await;
     committed(&store, DAY, every_kind(DAY)).await;
     store.commit_holders(DAY, 1).await.unwrap();
+    store.merge_holders(u64::MAX).await.unwrap();
     let cases = [
         ("coupons", "shelf_day", "shelf_day=2026-12-31"),
         ("coupons_by_holder", "month", "month=2026-12"),
+        ("holder_index", "level", "level=0"),
     ];
     for (table, partition, folder) in cases {
         let documented = documented(&format!("\n## `{table}`"));

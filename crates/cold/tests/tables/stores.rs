@@ -19,6 +19,8 @@ use object_store::{
 pub(crate) struct Watched {
     inner: InMemory,
     reads: Mutex<Vec<String>>,
+    /// Ranges of Parquet files, and their bytes.
+    ranges: Mutex<(usize, u64)>,
     lists: Mutex<usize>,
     loses_answers: AtomicBool,
 }
@@ -31,6 +33,11 @@ impl Watched {
     /// The objects that were read since the last call, once for each range.
     pub(crate) fn reads(&self) -> Vec<String> {
         std::mem::take(&mut *self.reads.lock().unwrap())
+    }
+
+    /// The ranges of Parquet files that were read since the last call, and their bytes.
+    pub(crate) fn range_reads(&self) -> (usize, u64) {
+        std::mem::take(&mut *self.ranges.lock().unwrap())
     }
 
     /// Those of them that are Parquet files of the table `coupons`.
@@ -48,6 +55,15 @@ impl Watched {
     /// From now on a commit arrives, and its answer does not.
     pub(crate) fn lose_answers(&self) {
         self.loses_answers.store(true, Ordering::SeqCst);
+    }
+
+    fn counted(&self, location: &Path, ranges: &[Range<u64>]) {
+        if location.as_ref().contains("/_delta_log/") {
+            return;
+        }
+        let mut counted = self.ranges.lock().unwrap();
+        counted.0 += ranges.len();
+        counted.1 += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
     }
 
     fn wrote_down(&self, location: &Path, times: usize) {
@@ -86,10 +102,13 @@ impl ObjectStore for Watched {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if !options.head {
+        let is_read = !options.head;
+        let got = self.inner.get_opts(location, options).await?;
+        if is_read {
             self.wrote_down(location, 1);
+            self.counted(location, std::slice::from_ref(&got.range));
         }
-        self.inner.get_opts(location, options).await
+        Ok(got)
     }
 
     async fn get_ranges(
@@ -98,6 +117,7 @@ impl ObjectStore for Watched {
         ranges: &[Range<u64>],
     ) -> Result<Vec<bytes::Bytes>> {
         self.wrote_down(location, ranges.len());
+        self.counted(location, ranges);
         self.inner.get_ranges(location, ranges).await
     }
 

@@ -1,0 +1,243 @@
+//! Two releases at one table: the later one has a column more, of coupons and of their events.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use coupon::calendar::Zone;
+use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::ids::{Actor, OperationId};
+use coupon::time::{Day, Millis};
+use futures::future::join_all;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+use crate::cursor::Reading;
+use crate::decode::BadRow;
+use crate::error::ColdError;
+use crate::log::{Change, Ended, Table, Written};
+use crate::names::Origin;
+use crate::options::Options;
+use crate::place::Place;
+use crate::schema::{self, BY_HOLDER, COUPONS, TableSchema};
+use crate::store::{ColdStore, Committed, Tables};
+use crate::upload::{Cut, Upload};
+use crate::{encode, names};
+
+const DAY: Day = Day(20_818);
+const NEXT: Day = Day(20_819);
+
+static LATER: LazyLock<TableSchema> =
+    LazyLock::new(|| COUPONS.with_text("channel").with_event_text("origin"));
+
+fn place(memory: &Arc<InMemory>) -> Place {
+    Place { store: memory.clone(), name: "memory".into(), folder: None }
+}
+
+fn this(memory: &Arc<InMemory>) -> ColdStore {
+    ColdStore::with_store(memory.clone(), "memory", Options::default())
+}
+
+fn later(memory: &Arc<InMemory>) -> ColdStore {
+    let tables = Tables { coupons: &LATER, by_holder: &BY_HOLDER };
+    ColdStore::with_tables(place(memory), Options::default(), false, tables)
+}
+
+fn coupon(code: &str, day: Day) -> Coupon {
+    let made = Millis(1_760_000_000_000);
+    let genesis = Genesis {
+        code: code.parse().unwrap(),
+        campaign: "cmp_1".parse().unwrap(),
+        batch: "b1".parse().unwrap(),
+        valid_from: made,
+        expires_at: day.end(),
+        zone: Zone::utc(),
+        created_at: made,
+    };
+    let deed = Deed::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let (actor, operation) = (Actor::new("shop:till"), OperationId(1));
+    Coupon::of(genesis, vec![Event { at: made, actor, operation, deed }], None, 1, made)
+}
+
+async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> Committed {
+    let on = store.shelf(day).await.unwrap();
+    let mut writer = store.writer(day, on.unit + 1).await.unwrap();
+    writer.push(codes.iter().map(|code| coupon(code, day)).collect()).await.unwrap();
+    let files = writer.finish().await.unwrap();
+    store.commit(&on, on.unit + 1, &files, &[]).await.unwrap()
+}
+
+/// A file of the later release, whose coupons all have the channel `web`.
+async fn written_later(memory: &Arc<InMemory>, day: Day, unit: u64, codes: &[&str]) -> Written {
+    let coupons: Vec<Coupon> = codes.iter().map(|code| coupon(code, day)).collect();
+    let (place, runtime) = (place(memory), Handle::current());
+    let write = move || {
+        let batch = encode::batch(&coupons, &vec![unit; coupons.len()]).unwrap();
+        let batch = LATER.completed(batch, None).unwrap();
+        let mut columns = batch.columns().to_vec();
+        let at = batch.schema().index_of("channel").unwrap();
+        columns[at] = Arc::new(StringArray::from(vec!["web"; coupons.len()])) as ArrayRef;
+        let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
+        let origin = Origin { day, unit, rewrites: 0 };
+        let (path, cut) = (names::coupons_file(origin), Cut::at(schema::GROUP_BYTES));
+        let columns = LATER.to_arrow();
+        let mut upload = Upload::begin(&place, &runtime, &LATER, columns, path, cut).unwrap();
+        upload.write(&batch).unwrap();
+        upload.finish().unwrap()
+    };
+    spawn_blocking(write).await.unwrap()
+}
+
+async fn committed_later(
+    memory: &Arc<InMemory>,
+    store: &ColdStore,
+    day: Day,
+    codes: &[&str],
+    up_to: u64,
+) -> Ended {
+    let after = store.shelf(day).await.unwrap().unit;
+    let added = vec![written_later(memory, day, after + 1, codes).await];
+    let (removed, covers) = (HashSet::new(), Vec::new());
+    let change = Change { day, after, unit: after + 1, added, removed, covers };
+    store.inner.coupons.commit(change, up_to).await.unwrap()
+}
+
+/// The `metaData` actions of a table's log, with their versions.
+async fn metadata(memory: &Arc<InMemory>, table: &Table) -> Vec<(u64, Value)> {
+    let mut found = Vec::new();
+    for version in 0.. {
+        let Ok(entry) = memory.get(&table.entry(version)).await else { return found };
+        let text = entry.bytes().await.unwrap();
+        for action in crate::log::actions(&text).unwrap() {
+            if action["metaData"].is_object() {
+                found.push((version, action["metaData"].clone()));
+            }
+        }
+    }
+    found
+}
+
+/// Each code with its channel.
+async fn channels(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> {
+    let decode = |batch: &RecordBatch| -> Result<Vec<(String, Option<String>)>, BadRow> {
+        let text = |name: &str| {
+            let column = batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+            move |row: usize| column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        let (codes, channels) = (text("code"), text("channel"));
+        Ok((0..batch.num_rows()).map(|row| (codes(row).unwrap(), channels(row))).collect())
+    };
+    let mut found = Vec::new();
+    for file in store.shelf(day).await.unwrap().files {
+        let mut rows = store.open(&file, Reading::of(&["code", "channel"], decode)).await.unwrap();
+        while let Some(some) = rows.next().await.unwrap() {
+            found.extend(some);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_release_adds_its_columns() {
+    let memory = Arc::new(InMemory::new());
+    let (this, later) = (this(&memory), later(&memory));
+    this.create().await.unwrap();
+    committed(&this, DAY, &["AAAA"]).await;
+    later.create().await.unwrap();
+    assert_eq!(this.version().await.unwrap(), Some(1), "nobody was told of another version");
+    let old = channels(&later, DAY).await;
+    assert_eq!(old, [("AAAA".to_owned(), None)], "an old file before the table has the column");
+
+    // The caller has prepared for version 2, which the columns have taken.
+    let moved = committed_later(&memory, &later, DAY, &["BBBB"], 2).await;
+    assert!(matches!(moved, Ended::Moved { version: 2 }), "{moved:?}");
+    let done = committed_later(&memory, &later, DAY, &["BBBB"], 3).await;
+    assert!(matches!(done, Ended::Done { version: 3 }), "{done:?}");
+    let web = |code: &str| (code.to_owned(), Some("web".to_owned()));
+    assert_eq!(channels(&later, DAY).await, [("AAAA".to_owned(), None), web("BBBB")]);
+
+    let made = metadata(&memory, &this.inner.coupons).await;
+    let [(0, before), (2, after)] = made.as_slice() else { panic!("{made:?}") };
+    assert_eq!(before["id"], after["id"], "the same table");
+    assert_eq!(after["partitionColumns"], serde_json::json!(["shelf_day"]));
+    let fields = |metadata: &Value| -> Vec<Value> {
+        let text = metadata["schemaString"].as_str().unwrap();
+        let schema: Value = serde_json::from_str(text).unwrap();
+        schema["fields"].as_array().unwrap().clone()
+    };
+    let (before, mut after) = (fields(before), fields(after));
+    let added = after.pop().unwrap();
+    let want = serde_json::json!(
+        {"name": "channel", "type": "string", "nullable": true, "metadata": {}}
+    );
+    assert_eq!(added, want);
+    let events = after.iter_mut().find(|field| field["name"] == "events").unwrap();
+    let inner = events["type"]["elementType"]["fields"].as_array_mut().unwrap().pop().unwrap();
+    assert_eq!((&inner["name"], &inner["nullable"]), (&"origin".into(), &true.into()));
+    assert_eq!(after, before, "all else is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_release_goes_on_beside_it() {
+    let memory = Arc::new(InMemory::new());
+    let (this, later) = (this(&memory), later(&memory));
+    this.create().await.unwrap();
+    committed(&this, DAY, &["AAAA"]).await;
+    committed_later(&memory, &later, DAY, &["BBBB"], u64::MAX).await;
+    let codes = ["AAAA".parse().unwrap(), "BBBB".parse().unwrap()];
+    let found = this.find(DAY, &codes).await.unwrap();
+    assert_eq!(found, [Some(coupon("AAAA", DAY)), Some(coupon("BBBB", DAY))], "it reads both");
+
+    let done = committed(&this, DAY, &["CCCC"]).await;
+    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    let made = metadata(&memory, &this.inner.coupons).await;
+    assert_eq!(made.len(), 2, "it does not touch the columns: {made:?}");
+    let fresh = self::later(&memory);
+    let none = |code: &str| (code.to_owned(), None);
+    let web = ("BBBB".to_owned(), Some("web".to_owned()));
+    assert_eq!(channels(&fresh, DAY).await, [none("AAAA"), web.clone(), none("CCCC")]);
+
+    // A merge would write the file anew without what this release cannot read.
+    let on = this.shelf(DAY).await.unwrap();
+    let mut writer = this.writer(DAY, on.unit + 1).await.unwrap();
+    writer.push(vec![coupon("AAAA", DAY), coupon("BBBB", DAY)]).await.unwrap();
+    let files = writer.finish().await.unwrap();
+    let refused = this.commit(&on, on.unit + 1, &files, &on.files).await;
+    let Err(ColdError::Unavailable { what, .. }) = refused else { panic!("{refused:?}") };
+    assert!(what.contains("which this release does not know"), "{what}");
+    // Files without the column lose nothing.
+    let own: Vec<_> = on.files.iter().filter(|file| file.unit() != 2).cloned().collect();
+    let done = this.commit(&on, on.unit + 1, &files, &own).await.unwrap();
+    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    assert!(channels(&fresh, DAY).await.contains(&web));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_add_the_columns_at_once() {
+    let memory = Arc::new(InMemory::new());
+    let first = this(&memory);
+    first.create().await.unwrap();
+    committed(&first, NEXT, &["AAAA"]).await;
+    let stores: Vec<ColdStore> = (0..4).map(|_| later(&memory)).collect();
+    let commits = stores.iter().enumerate().map(|(nth, store)| {
+        let (memory, day) = (&memory, Day(DAY.0 - 10 - i32::try_from(nth).unwrap()));
+        async move {
+            // The older release is among them.
+            committed(&this(memory), Day(day.0 - 100), &["OLD1"]).await;
+            (day, committed_later(memory, store, day, &["NEW1"], u64::MAX).await)
+        }
+    });
+    for (day, ended) in join_all(commits).await {
+        assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+        let want = [("NEW1".to_owned(), Some("web".to_owned()))];
+        assert_eq!(channels(&stores[0], day).await, want);
+    }
+    let made = metadata(&memory, &first.inner.coupons).await;
+    assert_eq!(made.len(), 2, "the columns were added once: {made:?}");
+    let version = stores[0].version().await.unwrap();
+    assert_eq!(version, Some(1 + 1 + 8), "a commit each, and one for the columns");
+}

@@ -1,0 +1,200 @@
+//! Which unit brought a coupon to cold. A merge copies rows that others brought before; the column
+//! `archived_in` says which, so that nobody who asks for what is new has to look at them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+
+use crate::cursor::{Cursor, Reading};
+use crate::decode;
+use crate::error::ColdError;
+use crate::log::{Known, LiveFile};
+use crate::names;
+use crate::rows::Keys;
+use crate::store::{ColdFile, ColdStore};
+
+/// What [`ColdStore::archived`] begins behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// The last unit of each partition that the caller has; of one that is not named it has none.
+    Units(BTreeMap<Day, u64>),
+    /// A version of the table `coupons`. Where the log does not go back that far any more,
+    /// everything.
+    Version(u64),
+    /// An instant by the clock of the store: the last version that was committed before it. Where
+    /// the log does not go back that far any more, everything.
+    At(Millis),
+}
+
+/// The codes and versions that came to cold, partition by partition.
+pub struct Archived {
+    store: ColdStore,
+    since: BTreeMap<Day, u64>,
+    files: VecDeque<ColdFile>,
+    /// Its partition and its rows.
+    open: Option<(Day, Keys)>,
+}
+
+impl ColdStore {
+    /// The codes and versions of the coupons that came to cold behind `since`, up to the version of
+    /// now. Files that a merge wrote are skipped unless one of the units that they were merged of
+    /// came later, and their old rows are left out; so this reads what was archived since, and of
+    /// each file that has such rows the others, never the files that came before. Files of earlier
+    /// releases do not say what they were merged of: their rows count as new with the merge.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    pub async fn archived(&self, since: Since) -> Result<Archived, ColdError> {
+        let since = match since {
+            Since::Units(units) => units,
+            Since::Version(version) => self.units_at(version).await?,
+            Since::At(at) => match self.last_before(at).await? {
+                Some(version) => self.units_at(version).await?,
+                None => BTreeMap::new(),
+            },
+        };
+        let known = self.inner.coupons.newest().await?;
+        let is_new = |file: &&Arc<LiveFile>| {
+            file.newest_unit() > since.get(&file.origin.day).copied().unwrap_or(0)
+        };
+        let files = known.all().filter(is_new).map(|live| ColdFile { live: Arc::clone(live) });
+        let files = files.collect();
+        Ok(Archived { store: self.clone(), since, files, open: None })
+    }
+
+    /// The last unit of each partition at a version; none where the log does not go back so far.
+    async fn units_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
+        let coupons = &self.inner.coupons;
+        let newest = coupons.newest().await?;
+        if version >= newest.version {
+            return Ok(newest.units.clone());
+        }
+        match coupons.at(version).await {
+            Ok(Known { units, .. }) => Ok(units),
+            // The entry is gone, or what comes before it: then everything counts as new.
+            Err(ColdError::Unavailable { .. }) if self.is_cut(version).await? => {
+                Ok(BTreeMap::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_cut(&self, version: u64) -> Result<bool, ColdError> {
+        let entries = self.inner.coupons.entries().await?;
+        let first = entries.iter().filter_map(|(entry, _)| names::log_object(entry)).min();
+        Ok(first.is_none_or(|(first, _)| version < first))
+    }
+
+    /// The last version that was committed before `at`.
+    async fn last_before(&self, at: Millis) -> Result<Option<u64>, ColdError> {
+        let entries = self.inner.coupons.entries().await?;
+        let before = entries.iter().filter(|(_, written)| *written < at);
+        Ok(before.filter_map(|(entry, _)| Some(names::log_object(entry)?.0)).max())
+    }
+}
+
+impl Archived {
+    /// The next codes and their versions, at most 8,192 and all of one partition; `None` behind
+    /// the last one. A code comes more than once where several files have it.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn next(&mut self) -> Result<Option<(Day, Vec<(Code, u64)>)>, ColdError> {
+        loop {
+            if let Some((day, keys)) = &mut self.open {
+                match keys.next().await? {
+                    Some(keys) => return Ok(Some((*day, keys))),
+                    None => self.open = None,
+                }
+            }
+            let Some(file) = self.files.pop_front() else { return Ok(None) };
+            let after = self.since.get(&file.day()).copied().unwrap_or(0);
+            self.open = Some((file.day(), self.store.keys_behind(&file, after).await?));
+        }
+    }
+}
+
+/// The files that a unit replaces, walked beside what is written in their place.
+pub(crate) struct Origins {
+    unit: u64,
+    store: Option<ColdStore>,
+    heads: Vec<Head>,
+}
+
+struct Head {
+    file: ColdFile,
+    cursor: Cursor<(Code, u64, u64)>,
+    rows: VecDeque<(Code, u64, u64)>,
+    has_ended: bool,
+}
+
+impl Origins {
+    /// Of a unit that replaces nothing.
+    pub(crate) fn none(unit: u64) -> Origins {
+        Origins { unit, store: None, heads: Vec::new() }
+    }
+
+    pub(crate) async fn of_files(
+        store: &ColdStore,
+        unit: u64,
+        replaced: &[ColdFile],
+    ) -> Result<Origins, ColdError> {
+        let mut heads = Vec::with_capacity(replaced.len());
+        for file in replaced {
+            let own = file.unit();
+            let columns = &["code", "version", "archived_in"];
+            let reading = Reading::of(columns, move |batch| decode::origins(batch, own));
+            let cursor = store.open(file, reading).await?;
+            let rows = VecDeque::new();
+            heads.push(Head { file: file.clone(), cursor, rows, has_ended: false });
+        }
+        Ok(Origins { unit, store: Some(store.clone()), heads })
+    }
+
+    /// The units that brought `coupons` to cold; they ascend, also from call to call.
+    pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
+        let Some(store) = &self.store else { return Ok(vec![self.unit; coupons.len()]) };
+        let mut units = Vec::with_capacity(coupons.len());
+        for coupon in coupons {
+            let mut first = self.unit;
+            for head in &mut self.heads {
+                if let Some((version, unit)) = head.at(store, coupon.code()).await?
+                    && version == coupon.version()
+                {
+                    first = first.min(unit);
+                }
+            }
+            units.push(first);
+        }
+        Ok(units)
+    }
+}
+
+impl Head {
+    /// Version and unit of the row of `code`.
+    async fn at(
+        &mut self,
+        store: &ColdStore,
+        code: &Code,
+    ) -> Result<Option<(u64, u64)>, ColdError> {
+        loop {
+            match self.rows.front() {
+                Some((here, _, _)) if here < code => {
+                    self.rows.pop_front();
+                }
+                Some((here, version, unit)) => {
+                    return Ok((here == code).then_some((*version, *unit)));
+                }
+                None if self.has_ended => return Ok(None),
+                None => match self.cursor.next().await {
+                    Ok(Some(rows)) => self.rows = rows.into(),
+                    Ok(None) => self.has_ended = true,
+                    Err(error) => return Err(store.unread(&self.file, error).await),
+                },
+            }
+        }
+    }
+}

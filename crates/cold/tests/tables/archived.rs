@@ -1,0 +1,126 @@
+//! What came to cold since: its cost follows what is new, whatever merges have written meanwhile.
+
+use std::collections::BTreeMap;
+
+use cold::{ColdStore, Committed, Options, Shelf, Since};
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+
+use super::sample::{DAY, NEXT, committed, many, options, spent, store, untouched};
+use super::stores::Watched;
+
+async fn since(store: &ColdStore, since: Since) -> Vec<(Day, String, u64)> {
+    let mut archived = store.archived(since).await.unwrap();
+    let mut found = Vec::new();
+    while let Some((day, keys)) = archived.next().await.unwrap() {
+        found.extend(keys.into_iter().map(|(code, version)| (day, code.to_string(), version)));
+    }
+    found.sort();
+    found
+}
+
+/// Merges the files of a partition into one, with what is new.
+async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
+    let on = store.shelf(day).await.unwrap();
+    let unit = on.unit + 1;
+    let mut writer = store.writer_replacing(day, unit, 1, &on.files).await.unwrap();
+    writer.push(coupons).await.unwrap();
+    let files = writer.finish().await.unwrap();
+    let ended = store.commit(&on, unit, &files, &on.files).await.unwrap();
+    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    store.shelf(day).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_came_since() {
+    let (_disk, store) = store().await;
+    committed(&store, DAY, vec![untouched("AAAA", DAY), untouched("CCCC", DAY)]).await;
+    committed(&store, NEXT, many(2, NEXT)).await;
+    let known = Since::Units(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
+    let version = store.version().await.unwrap().unwrap();
+    assert_eq!(since(&store, known.clone()).await, []);
+    // New: a coupon, and a later version of one that was there.
+    let newer = spent("CCCC", DAY, "ann");
+    let all = vec![untouched("AAAA", DAY), untouched("BBBB", DAY), newer];
+    merge(&store, DAY, all.clone()).await;
+    let new = [(DAY, "BBBB".to_owned(), 0), (DAY, "CCCC".to_owned(), 2)];
+    let everything = [
+        (DAY, "AAAA".to_owned(), 0),
+        (DAY, "BBBB".to_owned(), 0),
+        (DAY, "CCCC".to_owned(), 2),
+        (NEXT, "C000000".to_owned(), 0),
+        (NEXT, "C000001".to_owned(), 0),
+    ];
+    let cases: [(&str, Since, &[(Day, String, u64)]); 8] = [
+        ("units", known, &new),
+        ("a version", Since::Version(version), &new),
+        ("before everything", Since::Version(0), &everything),
+        ("no unit", Since::Units(BTreeMap::new()), &everything),
+        ("one unit", Since::Units(BTreeMap::from([(DAY, 2)])), &everything[3..]),
+        ("long ago", Since::At(Millis(0)), &everything),
+        ("not yet", Since::At(Millis(i64::MAX)), &[]),
+        ("a version to come", Since::Version(99), &[]),
+    ];
+    for (name, behind, want) in cases {
+        assert_eq!(since(&store, behind).await, want, "{name}");
+    }
+    // Merged again, with nothing new.
+    let shelf = merge(&store, DAY, all).await;
+    assert_eq!((shelf.unit, shelf.files[0].unit(), shelf.files[0].newest_unit()), (3, 3, 2));
+    assert_eq!(since(&store, Since::Version(version)).await, new, "through two merges");
+    assert_eq!(since(&store, Since::Units(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await, []);
+    let mut keys = store.keys_behind(&shelf.files[0], 1).await.unwrap();
+    let keys = keys.next().await.unwrap().unwrap();
+    assert_eq!(keys.iter().map(|(_, version)| *version).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[tokio::test]
+async fn what_was_merged_only_is_not_read() {
+    let watched = Watched::new();
+    let store = ColdStore::with_store(watched.clone(), "memory", options());
+    store.create().await.unwrap();
+    for nth in 0..20 {
+        let day = Day(DAY.0 + nth);
+        committed(&store, day, many(500, day)).await;
+    }
+    let version = store.version().await.unwrap().unwrap();
+    for nth in 0..19 {
+        let day = Day(DAY.0 + nth);
+        merge(&store, day, many(500, day)).await;
+    }
+    let last = Day(DAY.0 + 30);
+    committed(&store, last, vec![spent("AAAA", last, "ann")]).await;
+    let fresh = ColdStore::with_store(watched.clone(), "memory", options());
+    fresh.version().await.unwrap();
+    watched.reads();
+    assert_eq!(since(&fresh, Since::Version(version)).await, [(last, "AAAA".to_owned(), 2)]);
+    assert_eq!(watched.coupon_reads().len(), 2, "a footer and a row group");
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_says_everything_is_new() {
+    let watched = Watched::new();
+    let options = Options {
+        checkpoint_every: 2,
+        log_retention: std::time::Duration::ZERO,
+        retention: std::time::Duration::ZERO,
+        ..options()
+    };
+    let store = ColdStore::with_store(watched.clone(), "memory", options);
+    store.create().await.unwrap();
+    for nth in 0..6 {
+        let day = Day(DAY.0 + nth);
+        committed(&store, day, many(1, day)).await;
+        store.checkpoint().await.unwrap();
+    }
+    store.cut_logs(Millis(i64::MAX)).await.unwrap();
+    let cases = [
+        ("just before", Since::Version(5)),
+        ("long ago", Since::Version(1)),
+        ("an instant", Since::At(Millis(0))),
+    ];
+    for (name, behind) in cases {
+        assert_eq!(since(&store, behind).await.len(), 6, "{name}");
+    }
+    assert_eq!(since(&store, Since::Version(6)).await, [], "the first that is left");
+}
