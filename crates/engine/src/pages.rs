@@ -188,7 +188,8 @@ impl Engine {
         }
     }
 
-    /// A person's: the side table has them in one place, and each is looked up by its code.
+    /// A person's: an index has most of them whole in one place, and those that it does not have yet
+    /// are looked up by their codes.
     async fn archived_of(
         &self,
         holder: &UserId,
@@ -209,10 +210,13 @@ impl Engine {
         let mut found = Vec::new();
         for some in entries.chunks(LOOKED_UP) {
             let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
-            for entry in some {
-                by_day.entry(entry.day).or_default().push(entry.code.clone());
-            }
             let mut here = Vec::new();
+            for entry in some {
+                match &mut entry.coupon {
+                    Some(coupon) => here.push((entry.day, *coupon)),
+                    None => by_day.entry(entry.day).or_default().push(entry.code),
+                }
+            }
             for (day, codes) in by_day {
                 let found = self.cold.find(day, &codes);
                 let coupons = in_time(&self.cold, codes.len(), found).await?;

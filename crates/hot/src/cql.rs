@@ -32,6 +32,7 @@ mod session;
 mod settling;
 mod several;
 mod shelves;
+mod spread;
 mod stock;
 mod tallies;
 mod target;
@@ -74,6 +75,7 @@ pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use session::Gate;
 use session::{Cluster, Manner, Result};
 pub use settling::CALL_LIMIT;
+pub use spread::PARTITION_ROWS;
 pub use target::{BadTarget, Target};
 
 /// What can be set about a store on a cluster.
@@ -96,6 +98,8 @@ pub struct Options {
     pub clock_bound_ms: i64,
     /// See [`CALL_LIMIT`].
     pub call_limit: Duration,
+    /// See [`PARTITION_ROWS`]. Every process of a keyspace has the same; for tests alone.
+    pub partition_rows: u64,
     /// For tests alone.
     pub gate: Option<Gate>,
 }
@@ -119,6 +123,7 @@ impl Options {
             bucket_bits: BUCKET_BITS_DEFAULT,
             clock_bound_ms: CLOCK_BOUND_MS,
             call_limit: CALL_LIMIT,
+            partition_rows: PARTITION_ROWS,
             gate: None,
         }
     }
@@ -183,6 +188,7 @@ struct Store {
     bits: RwLock<HashMap<Day, u8>>,
     stock: stock::Stock,
     ahead: untouched::Ahead,
+    spreads: spread::Spreads,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     tallies: tallies::Tallies,
     closed: hints::Closed,
@@ -231,6 +237,7 @@ impl CqlHot {
             bits: RwLock::default(),
             stock: stock::Stock::default(),
             ahead: untouched::Ahead::default(),
+            spreads: spread::Spreads::default(),
             used_up: RwLock::default(),
             tallies: tallies::Tallies::default(),
             closed: hints::Closed::default(),

@@ -60,6 +60,8 @@ async fn open_cassandra(
     let options = cql::Options {
         bucket_bits: 4,
         clock_bound_ms: 0,
+        // So few that a case can fill the first partitions of a day.
+        partition_rows: 32,
         // Room for a machine that does other things besides.
         call_limit: std::time::Duration::from_secs(60),
         ..cql::Options::of(&target)
@@ -188,6 +190,7 @@ macro_rules! conforms {
             lists {
                 walked_in_both_orders each_filter_has_two_edges states_and_expiry
                 a_holder_sees_his_own pages_that_find_little behind_a_coupon_that_is_gone
+                many_on_one_day
             }
             accounts { made_once }
             shelves {

@@ -16,7 +16,8 @@ use super::claims::EntryValue;
 use super::session::{Manner, Result, damaged};
 use super::several::several;
 use super::shelves::{Listed, shelf_plan};
-use super::values::{CouponRow, day, instant, millis, parsed, signed, tie};
+use super::spread::Spread;
+use super::values::{CouponRow, date, day, instant, millis, parsed, signed, tie};
 use super::{CqlHot, Store, examine};
 use crate::HotError;
 use crate::audit::{
@@ -332,8 +333,12 @@ impl Store {
             (HintKind::Expiring, _) => {
                 let cql = "DELETE FROM expiring USING TIMESTAMP ? WHERE expires_on = ? \
                            AND shard = ? AND expires_at = ? AND tie = ? AND code = ?";
-                let (on, shard) = super::hints::expiring_place(hint.expires_at, &hint.code);
-                self.cluster.write(cql, (hint.written_at, on, shard, at, tie, code)).await
+                let on = Day::shelf_of(hint.expires_at);
+                for shard in self.partitions_of(Spread::Expiring, on, &hint.code).await? {
+                    let values = (hint.written_at, date(on), shard, at, tie, code);
+                    self.cluster.write(cql, values).await?;
+                }
+                Ok(())
             }
         }
     }

@@ -10,12 +10,12 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
-use scylla::value::CqlDate;
 
 use super::Store;
 use super::coupons::Located;
 use super::session::{Manner, Result};
 use super::several::several;
+use super::spread::Spread;
 use super::values::{date, instant, signed, tie};
 use crate::Tier;
 use crate::deciding::closed_at;
@@ -25,24 +25,6 @@ const ROWS_AT_ONCE: usize = 50;
 
 /// Partitions that are written to at a time.
 const PLACES_AT_ONCE: usize = 16;
-
-/// Partitions of what expires on one day.
-pub(super) const EXPIRING_SHARDS: u64 = 16;
-
-/// Partitions of what is closed on one shelf of so many places: 16 of 4,096.
-pub(super) fn closed_shards(bits: u8) -> i32 {
-    1 << (bits / 3)
-}
-
-fn shard(code: &Code, of: u64) -> i32 {
-    // The top bits: the rest orders the coupons inside.
-    ((u128::from(tie(code)) * u128::from(of)) >> 63) as i32
-}
-
-/// The partition of what expires at an instant.
-pub(super) fn expiring_place(expires_at: Millis, code: &Code) -> (CqlDate, i32) {
-    (date(Day::shelf_of(expires_at)), shard(code, EXPIRING_SHARDS))
-}
 
 /// Closed coupons that are not yet in their queue.
 #[derive(Default)]
@@ -89,10 +71,11 @@ impl Store {
         self.write_campaign_day(campaign, coupon).await?;
         let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, shelf_day, \
                    campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let code = coupon.code();
+        let (code, on) = (coupon.code(), Day::shelf_of(coupon.expires_at()));
+        let level = self.level_to_write(Spread::Expiring, on, 1).await?;
         let values = (
-            date(Day::shelf_of(coupon.expires_at())),
-            shard(code, EXPIRING_SHARDS),
+            date(on),
+            Spread::Expiring.partition(level, code),
             instant(coupon.expires_at()),
             signed(tie(code)),
             code.as_str(),
@@ -106,16 +89,16 @@ impl Store {
     pub(super) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
         let cql = "SELECT code FROM expiring WHERE expires_on = ? AND shard = ? \
                    AND expires_at = ? AND tie = ? AND code = ?";
-        let code = coupon.code();
-        let values = (
-            date(Day::shelf_of(coupon.expires_at())),
-            shard(code, EXPIRING_SHARDS),
-            instant(coupon.expires_at()),
-            signed(tie(code)),
-            code.as_str(),
-        );
-        let row: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
-        Ok(row.is_some())
+        let (code, on) = (coupon.code(), Day::shelf_of(coupon.expires_at()));
+        for partition in self.partitions_of(Spread::Expiring, on, code).await? {
+            let (at, tie) = (instant(coupon.expires_at()), signed(tie(code)));
+            let values = (date(on), partition, at, tie, code.as_str());
+            let row: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
+            if row.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// That coupons of a campaign may expire on this one's day; once for each process.
@@ -150,14 +133,12 @@ impl Store {
         let expiring = async {
             let cql = "DELETE FROM expiring WHERE expires_on = ? AND shard = ? AND expires_at = ? \
                        AND tie = ? AND code = ?";
-            let values = (
-                date(Day::shelf_of(expires_at)),
-                shard(code, EXPIRING_SHARDS),
-                instant(expires_at),
-                signed(tie(code)),
-                code.as_str(),
-            );
-            self.cluster.write(cql, values).await
+            let on = Day::shelf_of(expires_at);
+            for partition in self.partitions_of(Spread::Expiring, on, code).await? {
+                let (at, tie) = (instant(expires_at), signed(tie(code)));
+                self.cluster.write(cql, (date(on), partition, at, tie, code.as_str())).await?;
+            }
+            Result::<()>::Ok(())
         };
         let (wallet, expiring) = tokio::join!(wallet, expiring);
         wallet.and(expiring)
@@ -192,10 +173,11 @@ impl Store {
     async fn queue_closed(&self, day: Day, coupons: &[(Millis, Code)]) -> Result<()> {
         // Without a plan there is no row of that day, and nothing to move.
         let Some(bits) = self.bits(day).await? else { return Ok(()) };
-        let shards = u64::from(closed_shards(bits).unsigned_abs());
+        let spread = Spread::Closed { place_bits: bits };
+        let level = self.level_to_write(spread, day, coupons.len() as u64).await?;
         let mut queues: BTreeMap<i32, Vec<&(Millis, Code)>> = BTreeMap::new();
         for closed in coupons {
-            queues.entry(shard(&closed.1, shards)).or_default().push(closed);
+            queues.entry(spread.partition(level, &closed.1)).or_default().push(closed);
         }
         let cql = "INSERT INTO closed (shelf_day, shard, closed_at, code) VALUES (?, ?, ?, ?)";
         for (shard, coupons) in queues {
@@ -218,7 +200,8 @@ impl Store {
         for (coupon, day) in coupons {
             self.write_campaign_day(campaign, coupon).await?;
             let on = Day::shelf_of(coupon.expires_at());
-            let place = (on, shard(coupon.code(), EXPIRING_SHARDS));
+            let level = self.level_to_write(Spread::Expiring, on, 1).await?;
+            let place = (on, Spread::Expiring.partition(level, coupon.code()));
             places.entry(place).or_default().push((coupon, *day));
         }
         let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, shelf_day, \

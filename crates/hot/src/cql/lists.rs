@@ -9,9 +9,9 @@ use scylla::value::{CqlDate, CqlTimestamp};
 
 use super::Store;
 use super::coupons::Located;
-use super::hints::EXPIRING_SHARDS;
 use super::session::{Manner, Result};
 use super::several::several;
+use super::spread::Spread;
 use super::values::{date, day, instant, millis, parsed, signed};
 use crate::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
 
@@ -20,6 +20,9 @@ const SCAN_MAX: usize = 2_000;
 
 /// Hints that are read at a time from one partition.
 const SLICE: i32 = 250;
+
+/// Partitions of one day that are read at a time: all of most days.
+const PARTITIONS_AT_ONCE: usize = 16;
 
 /// Coupons that are read at a time.
 const AT_ONCE: usize = 64;
@@ -213,17 +216,19 @@ impl Store {
             }
         };
         let (above, below) = (bounds.above, bounds.below);
-        let slices = (0..EXPIRING_SHARDS as i32).map(|shard| {
+        let partitions = self.partitions(Spread::Expiring, on).await?;
+        let rows_max = slice_of(partitions.len());
+        let slices = partitions.into_iter().map(|shard| {
             let values =
-                (date(on), shard, instant(above.0), above.1, instant(below.0), below.1, SLICE);
+                (date(on), shard, instant(above.0), above.1, instant(below.0), below.1, rows_max);
             self.cluster.rows::<HintRow>(Manner::Read, cql, values)
         });
-        let slices: Vec<Vec<HintRow>> = several(EXPIRING_SHARDS as usize, slices).await?;
+        let slices: Vec<Vec<HintRow>> = several(PARTITIONS_AT_ONCE, slices).await?;
         let mut merged: BTreeMap<(Millis, i64, Code), Hint> = BTreeMap::new();
         // Behind the end of a slice that is full its partition may have more.
         let mut until: Option<(Millis, i64)> = None;
         for slice in slices {
-            if slice.len() == SLICE as usize
+            if slice.len() == rows_max as usize
                 && let Some((at, tie, ..)) = slice.last()
             {
                 let end = (millis(*at), *tie);
@@ -282,6 +287,13 @@ impl Store {
             None => Ok(self.anywhere(&hint.code).await?.filter(|it| it.coupon.version() > 0)),
         }
     }
+}
+
+/// Rows that are read at a time from each of so many partitions: of many fewer, since all of them are
+/// held in memory and merged.
+fn slice_of(partitions: usize) -> i32 {
+    let many = i32::try_from(partitions / PARTITIONS_AT_ONCE).unwrap_or(i32::MAX);
+    (SLICE / many.max(1)).clamp(2, SLICE)
 }
 
 fn hint((at, tie, code, on, campaign): HintRow) -> Result<Hint> {

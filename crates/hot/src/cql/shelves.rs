@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 use super::Store;
 use super::days::PlanRow;
-use super::hints::closed_shards;
 use super::merging::{Page, Wanted, Window};
 use super::outcome::Cas;
 use super::session::{Manner, Result};
 use super::several::several;
+use super::spread::Spread;
 use super::values::{CouponRow, coupon_columns, date, instant, millis, parsed, signed};
 use crate::deciding::closed_at;
 use crate::{ClosedShelf, ColdMark, Emptying, HotError, Kept, ListPosition, ShelfPlan};
@@ -114,7 +114,8 @@ impl Store {
     ) -> Result<Option<ClosedShelf>> {
         let (mut waiting, mut first) = (0, None::<Millis>);
         let Some(bits) = self.bits(day).await? else { return Ok(None) };
-        let queues = (0..closed_shards(bits)).map(|shard| self.closed_in(day, shard, now, enough));
+        let partitions = self.partitions(Spread::Closed { place_bits: bits }, day).await?;
+        let queues = partitions.into_iter().map(|shard| self.closed_in(day, shard, now, enough));
         for codes in several(AT_ONCE, queues).await? {
             for (_, since) in &codes {
                 first = Some(first.map_or(*since, |first| first.min(*since)));
@@ -200,12 +201,12 @@ impl Store {
     ) -> Result<Vec<Code>> {
         self.write_closed().await;
         let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
+        let partitions = self.partitions(Spread::Closed { place_bits: bits }, day).await?;
         // Each queue its part of the limit, and a quarter more because they are not quite even: what
         // is read past it would be read again for the next unit.
-        let shards = closed_shards(bits);
-        let part = (limit as u64).div_ceil(u64::try_from(shards).unwrap_or(1).max(1));
+        let part = (limit as u64).div_ceil(partitions.len().max(1) as u64);
         let each = part + part / 4 + QUEUED_MORE;
-        let queues = (0..shards).map(|shard| self.closed_in(day, shard, now, each));
+        let queues = partitions.into_iter().map(|shard| self.closed_in(day, shard, now, each));
         let some = several(AT_ONCE, queues).await?;
         let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
         codes.truncate(limit);
@@ -610,7 +611,7 @@ impl Store {
         }
         if emptied {
             let bits = self.bits(day).await?.unwrap_or(0);
-            for shard in 0..closed_shards(bits) {
+            for shard in self.partitions(Spread::Closed { place_bits: bits }, day).await? {
                 let cql = "DELETE FROM closed WHERE shelf_day = ? AND shard = ?";
                 self.cluster.write(cql, (date(day), shard)).await?;
             }

@@ -288,3 +288,19 @@ pub(crate) async fn behind_a_coupon_that_is_gone(kit: &Kit) {
     let rest = codes(kit, &ListQuery { after, ..query }).await;
     assert_eq!(rest, [all[2].clone(), all[3].clone(), all[1].clone()]);
 }
+
+/// More coupons on one day than the first partitions of an index take: each is listed once.
+pub(crate) async fn many_on_one_day(kit: &Kit) {
+    const MANY: usize = 600;
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let mut want = kit.imported(&campaign, MANY).await;
+    want.sort();
+    for limit in [97, 1_000] {
+        let scope = ListScope::Campaign(campaign.id.clone());
+        let query = ListQuery { limit, ..ask(scope, CouponFilter::default()) };
+        let mut listed = codes(kit, &query).await;
+        listed.sort();
+        assert_eq!(listed, want, "{limit} a page");
+    }
+}

@@ -1,0 +1,274 @@
+//! Over how many partitions the index rows of one day are spread: over as many as it has rows for.
+//!
+//! A *level* is a number of bits: the first bits of a code's hash name one of so many partitions. A day
+//! begins on the first level and goes to the next one when those before it are full; rows stay where
+//! they are. Each process counts what it writes and adds it to the day's plan whenever it is one
+//! partition's worth. The number there only rises, and with it the level. Whoever looks for rows reads
+//! it and looks on each level up to that; whoever writes may be a little behind, which is one more row
+//! on a lower level.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coupon::code::Code;
+use coupon::time::Day;
+use tokio::time::Instant;
+
+use super::Store;
+use super::session::{Manner, Result};
+use super::values::{date, signed, tie};
+
+/// Rows that one partition takes, some 100 bytes each, so that it stays far below 100 MB and, when all
+/// of them are deleted, below the 100,000 tombstones at which a read gives up.
+pub const PARTITION_ROWS: u64 = 1 << 16;
+
+/// The levels after the first one. The last is enough for a billion rows a day.
+const LEVELS: [u8; 3] = [8, 11, 14];
+
+/// How long a process goes by what it has read of a day where it would do no harm to be behind.
+const BEHIND: Duration = Duration::from_secs(5);
+
+/// Days that a process counts for; past it, it begins anew.
+const DAYS_MAX: usize = 4_096;
+
+/// Which index rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Spread {
+    /// `expiring`, by the day on which a coupon expires.
+    Expiring,
+    /// `closed`, by the day of the partition that the coupon is in; its first level follows the
+    /// number of the day's places: 16 partitions of 4,096 places.
+    Closed {
+        /// How many bits name a place of the day.
+        place_bits: u8,
+    },
+}
+
+impl Spread {
+    fn first_level(self) -> u8 {
+        match self {
+            Spread::Expiring => 4,
+            Spread::Closed { place_bits } => place_bits / 3,
+        }
+    }
+
+    /// The levels of a day that has so many rows.
+    fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
+        let mut levels = vec![self.first_level()];
+        for next in LEVELS.into_iter().filter(|level| *level > self.first_level()) {
+            let last = levels.last().copied().unwrap_or(0);
+            if rows < partition_rows << last {
+                break;
+            }
+            levels.push(next);
+        }
+        levels
+    }
+
+    /// The number of the partition of a code on a level. Those of the first level begin with 0, those
+    /// of another behind all that lower ones can have.
+    pub(super) fn partition(self, level: u8, code: &Code) -> i32 {
+        // The top bits: the rest orders the coupons inside.
+        let top = ((u128::from(tie(code)) << level) >> 63) as i32;
+        if level == self.first_level() { top } else { (1 << level) + top }
+    }
+
+    fn partitions(self, levels: &[u8]) -> Vec<i32> {
+        let on = |level: u8| {
+            let first = if level == self.first_level() { 0 } else { 1 << level };
+            first..first + (1_i32 << level)
+        };
+        levels.iter().flat_map(|level| on(*level)).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    /// As the day's plan said.
+    rows: u64,
+    read_at: Instant,
+    /// Written here since.
+    more: u64,
+}
+
+/// What this process knows of the sizes of days.
+#[derive(Debug, Default)]
+pub(super) struct Spreads(Mutex<HashMap<(Spread, Day), Counted>>);
+
+impl Spreads {
+    fn get(&self, key: (Spread, Day)) -> Option<Counted> {
+        self.0.lock().ok()?.get(&key).copied()
+    }
+
+    fn keep(&self, key: (Spread, Day), rows: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        if all.len() >= DAYS_MAX && !all.contains_key(&key) {
+            all.clear();
+        }
+        let read_at = Instant::now();
+        let of_day = all.entry(key).or_insert(Counted { rows, read_at, more: 0 });
+        (of_day.rows, of_day.read_at) = (of_day.rows.max(rows), read_at);
+    }
+
+    /// Counts rows that are about to be written; as many as are to be added to the plan by now.
+    fn count(&self, key: (Spread, Day), rows: u64, partition_rows: u64) -> u64 {
+        let Ok(mut all) = self.0.lock() else { return 0 };
+        let Some(of_day) = all.get_mut(&key) else { return 0 };
+        of_day.more += rows;
+        if of_day.more < partition_rows {
+            return 0;
+        }
+        std::mem::take(&mut of_day.more)
+    }
+}
+
+impl Store {
+    /// The level for rows that are about to be written; counts them.
+    pub(super) async fn level_to_write(&self, spread: Spread, day: Day, rows: u64) -> Result<u8> {
+        let key = (spread, day);
+        if self.spreads.get(key).is_none() {
+            self.spreads.keep(key, self.index_rows(spread, day).await?);
+        }
+        let full = self.options.partition_rows;
+        let more = self.spreads.count(key, rows, full);
+        if more > 0 {
+            self.spreads.keep(key, self.add_index_rows(spread, day, more).await?);
+        }
+        let rows = self.spreads.get(key).map_or(0, |it| it.rows);
+        Ok(spread.levels(rows, full).last().copied().unwrap_or(0))
+    }
+
+    /// Every partition that may have rows of a day at this moment.
+    pub(super) async fn partitions(&self, spread: Spread, day: Day) -> Result<Vec<i32>> {
+        let rows = self.index_rows(spread, day).await?;
+        self.spreads.keep((spread, day), rows);
+        Ok(spread.partitions(&spread.levels(rows, self.options.partition_rows)))
+    }
+
+    /// Every partition in which the row of a code may be, as of a few seconds ago.
+    pub(super) async fn partitions_of(
+        &self,
+        spread: Spread,
+        day: Day,
+        code: &Code,
+    ) -> Result<Vec<i32>> {
+        let key = (spread, day);
+        let known = self.spreads.get(key).filter(|it| it.read_at.elapsed() < BEHIND);
+        let rows = match known {
+            Some(known) => known.rows,
+            None => {
+                let rows = self.index_rows(spread, day).await?;
+                self.spreads.keep(key, rows);
+                rows
+            }
+        };
+        let levels = spread.levels(rows, self.options.partition_rows);
+        Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
+    }
+
+    async fn index_rows(&self, spread: Spread, day: Day) -> Result<u64> {
+        let cql = match spread {
+            Spread::Expiring => "SELECT expiring_rows FROM day_plan WHERE day = ?",
+            Spread::Closed { .. } => "SELECT closed_rows FROM day_plan WHERE day = ?",
+        };
+        let row: Option<(Option<i64>,)> = self.cluster.row(Manner::Read, cql, (date(day),)).await?;
+        Ok(row.and_then(|(rows,)| rows).map_or(0, i64::unsigned_abs))
+    }
+
+    /// Adds to the rows of a day; how many there are then. May add twice what is not answered: that is
+    /// a day that goes to the next level a little early.
+    async fn add_index_rows(&self, spread: Spread, day: Day, more: u64) -> Result<u64> {
+        let cql = match spread {
+            Spread::Expiring => {
+                "UPDATE day_plan SET expiring_rows = ? WHERE day = ? IF expiring_rows = ?"
+            }
+            Spread::Closed { .. } => {
+                "UPDATE day_plan SET closed_rows = ? WHERE day = ? IF closed_rows = ?"
+            }
+        };
+        let mut attempts = self.attempts("the size of a day");
+        loop {
+            let _turn = attempts.looked(self.turns.turn(("day", day)).await)?;
+            let rows = attempts.looked(self.index_rows(spread, day).await)?;
+            let present = (rows > 0).then(|| signed(rows));
+            let values = (signed(rows + more), date(day), present);
+            let cas = self.cluster.change(attempts.manner(), cql, values).await;
+            let applied = matches!(cas, Ok(super::outcome::Cas::Applied));
+            if attempts.wrote(cas).await? && applied {
+                return Ok(rows + more);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index row with its key, as a page of a table has it.
+    const ROW_BYTES: u64 = 200;
+
+    const BILLION: u64 = 1_000_000_000;
+
+    /// Rows come one partition's worth at a time; the most that any partition of any level has.
+    fn fullest(spread: Spread, rows: u64) -> u64 {
+        let (mut there, mut on_level) = (0, HashMap::new());
+        while there < rows {
+            let more = PARTITION_ROWS.min(rows - there);
+            let level = *spread.levels(there, PARTITION_ROWS).last().expect("the first");
+            *on_level.entry(level).or_insert(0) += more;
+            there += more;
+        }
+        let each = on_level.into_iter().map(|(level, rows): (u8, u64)| rows.div_ceil(1 << level));
+        each.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn no_partition_of_a_billion_rows_is_too_large() {
+        let rows = [
+            ("expiring", Spread::Expiring),
+            ("closed", Spread::Closed { place_bits: 12 }),
+            ("closed, of a day with many places", Spread::Closed { place_bits: 17 }),
+            ("closed, of a day with few", Spread::Closed { place_bits: 4 }),
+        ];
+        for (name, spread) in rows {
+            for count in [1, 1_000_000, 1_048_576, 20_000_000, 200_000_000, BILLION] {
+                let most = fullest(spread, count);
+                assert!(most < 100_000, "{name}: {most} rows of {count} may become tombstones");
+                assert!(most * ROW_BYTES < 100_000_000, "{name}: {most} rows of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn levels_rise_with_the_rows() {
+        let rows = [
+            (0, vec![4], 16),
+            ((1 << 20) - 1, vec![4], 16),
+            (1 << 20, vec![4, 8], 16 + 256),
+            (1 << 24, vec![4, 8, 11], 16 + 256 + 2_048),
+            (1 << 27, vec![4, 8, 11, 14], 16 + 256 + 2_048 + 16_384),
+            (u64::MAX, vec![4, 8, 11, 14], 16 + 256 + 2_048 + 16_384),
+        ];
+        for (count, levels, partitions) in rows {
+            assert_eq!(Spread::Expiring.levels(count, PARTITION_ROWS), levels, "{count}");
+            let all = Spread::Expiring.partitions(&levels);
+            assert_eq!(all.len(), partitions, "{count}");
+            assert!(all.is_sorted_by(|one, other| one < other), "each once");
+        }
+    }
+
+    #[test]
+    fn a_code_lies_in_one_partition_of_each_level() {
+        let spread = Spread::Expiring;
+        for number in 0..1_000 {
+            let code: Code = format!("CODE{number:06}").parse().expect("a code");
+            for level in [4, 8, 11, 14] {
+                let partition = spread.partition(level, &code);
+                let on = spread.partitions(&[level]);
+                assert!(on.contains(&partition), "{code} on {level}: {partition}");
+            }
+        }
+    }
+}
