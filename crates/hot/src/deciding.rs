@@ -52,7 +52,7 @@ pub(crate) fn seal_after(day: Day, campaign: &Campaign) -> Millis {
     day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS)
 }
 
-/// When nothing can change a coupon any more, on an open shelf: the instant from which it can be
+/// When nothing can change a coupon any more, on an open day: the instant from which it can be
 /// moved to cold, and the one since which it is final.
 pub(crate) fn closed_at(coupon: &Coupon, cancel_days: u16) -> Option<(Millis, Millis)> {
     match coupon.state() {

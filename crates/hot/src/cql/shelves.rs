@@ -214,7 +214,7 @@ impl Store {
         Ok(codes)
     }
 
-    /// The coupons of `codes` with a row on the shelf that is redeemed or void; with `now` only those
+    /// The coupons of `codes` with a row of this day that is redeemed or void; with `now` only those
     /// that are final by then.
     pub(super) async fn final_coupons(
         &self,
@@ -571,7 +571,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// After the row of a sealed shelf was removed: it is counted, and its index rows go. 1 if it
+    /// After the row of a sealed day was removed: it is counted, and its index rows go. 1 if it
     /// was a coupon or a marker of one.
     async fn gone_with_its_place(&self, row: &CouponRow) -> Result<u64> {
         let is_row = row.moved_to().is_none();

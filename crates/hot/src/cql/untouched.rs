@@ -213,7 +213,7 @@ impl Store {
         let mut beyond = Vec::new();
         for (at, trace) in traces.into_iter().enumerate() {
             untouched.push(matches!(trace, Trace::Nothing));
-            // Without a row on a sealed shelf: cold knows. A stub says it all.
+            // Without a row on a sealed day: cold knows. A marker says it all.
             if let Trace::Beyond { stub: None, promise: Promise::None, .. } = &trace {
                 beyond.push((at, trace));
             }

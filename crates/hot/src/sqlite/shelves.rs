@@ -211,7 +211,7 @@ pub(super) fn closed_codes(
     Ok(codes)
 }
 
-/// The coupons of `codes` with a row on the shelf that is redeemed or void; with `now` only those
+/// The coupons of `codes` with a row of this day that is redeemed or void; with `now` only those
 /// that are closed by then.
 pub(super) fn coupons_of(
     txn: &Txn<'_>,

@@ -241,7 +241,7 @@ impl Writer {
     }
 
     /// Whether it is time for a commit that only shows whether commits fail. Of many callers at a
-    /// time one is told so.
+    /// time one gets a yes.
     pub(super) fn may_probe(&self) -> bool {
         let mut health = self.shared.health();
         let is_time = health.probed.is_none_or(|at| at.elapsed() >= PROBED_EVERY);
@@ -459,7 +459,7 @@ mod tests {
         conn.execute_batch(tables).expect("tables");
         let desk = Desk {
             conn,
-            turnstile: Turnstile::open(folder).expect("a turnstile"),
+            turnstile: Turnstile::open(folder).expect("lock files"),
             folder: folder.to_owned(),
             free_min: 0,
             statements: Arc::default(),
