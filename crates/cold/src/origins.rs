@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
+use object_store::path::Path;
 
 use crate::cursor::{Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{Known, LiveFile};
 use crate::names;
-use crate::rows::Keys;
 use crate::store::{ColdFile, ColdStore};
 
 /// What [`ColdStore::archived`] begins behind.
@@ -24,23 +25,19 @@ pub enum Since {
     /// A version of the table `coupons`. Where the log does not go back that far any more,
     /// everything.
     Version(u64),
-    /// An instant by the clock of the store: the last version that was committed before it. Where
-    /// the log does not go back that far any more, everything.
-    At(Millis),
 }
 
-/// The codes and versions that came to cold, partition by partition.
+/// The coupons that came to cold, partition by partition.
 pub struct Archived {
     store: ColdStore,
     since: BTreeMap<Day, u64>,
-    files: VecDeque<ColdFile>,
-    /// Its partition and its rows.
-    open: Option<(Day, Keys)>,
+    /// The newest one of each partition last: it is read first.
+    files: Vec<ColdFile>,
+    open: Option<(ColdFile, Cursor<Coupon>)>,
 }
 
 impl ColdStore {
-    /// The codes and versions of the coupons that came to cold behind `since`, up to the version of
-    /// now. Files that a merge wrote are skipped unless one of the units that they were merged of
+    /// The coupons that came to cold behind `since`, up to the version of now. Files that a merge wrote are skipped unless one of the units that they were merged of
     /// came later, and their old rows are left out; so this reads what was archived since, and of
     /// each file that has such rows the others, never the files that came before. Files of earlier
     /// releases do not say what they were merged of: their rows count as new with the merge.
@@ -51,17 +48,14 @@ impl ColdStore {
         let since = match since {
             Since::Units(units) => units,
             Since::Version(version) => self.units_at(version).await?,
-            Since::At(at) => match self.last_before(at).await? {
-                Some(version) => self.units_at(version).await?,
-                None => BTreeMap::new(),
-            },
         };
         let known = self.inner.coupons.newest().await?;
         let is_new = |file: &&Arc<LiveFile>| {
             file.newest_unit() > since.get(&file.origin.day).copied().unwrap_or(0)
         };
         let files = known.all().filter(is_new).map(|live| ColdFile { live: Arc::clone(live) });
-        let files = files.collect();
+        let mut files: Vec<ColdFile> = files.collect();
+        files.sort_by_key(|file| (file.day(), file.unit()));
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
@@ -88,31 +82,49 @@ impl ColdStore {
         Ok(first.is_none_or(|(first, _)| version < first))
     }
 
-    /// The last version that was committed before `at`.
-    async fn last_before(&self, at: Millis) -> Result<Option<u64>, ColdError> {
+    /// The last version of `coupons` that was committed so long before `version` was, by the clock of
+    /// the store; `None` where the log does not go back that far any more.
+    ///
+    /// # Errors
+    /// As [`ColdStore::version`].
+    pub async fn version_before(
+        &self,
+        version: u64,
+        by: Duration,
+    ) -> Result<Option<u64>, ColdError> {
         let entries = self.inner.coupons.entries().await?;
-        let before = entries.iter().filter(|(_, written)| *written < at);
-        Ok(before.filter_map(|(entry, _)| Some(names::log_object(entry)?.0)).max())
+        let number = |entry: &Path| names::log_object(entry).map(|(number, _)| number);
+        let at = entries.iter().find(|(entry, _)| number(entry) == Some(version));
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        let Some(limit) = at.map(|(_, written)| written.plus_ms(-by)) else { return Ok(None) };
+        let before = entries.iter().filter(|(_, written)| *written < limit);
+        Ok(before.filter_map(|(entry, _)| number(entry)).max())
     }
 }
 
 impl Archived {
-    /// The next codes and their versions, at most 8,192 and all of one partition; `None` behind
-    /// the last one. A code comes more than once where several files have it.
+    /// The next coupons, at most 8,192 and all of one partition; `None` behind the last one. A code
+    /// comes more than once where several files have it, in its newest version first.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<(Day, Vec<(Code, u64)>)>, ColdError> {
+    pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>, ColdError> {
         loop {
-            if let Some((day, keys)) = &mut self.open {
-                match keys.next().await? {
-                    Some(keys) => return Ok(Some((*day, keys))),
-                    None => self.open = None,
+            if let Some((file, rows)) = &mut self.open {
+                match rows.next().await {
+                    // All of a batch may be old.
+                    Ok(Some(coupons)) if coupons.is_empty() => {}
+                    Ok(Some(coupons)) => return Ok(Some((file.day(), coupons))),
+                    Ok(None) => self.open = None,
+                    Err(error) => return Err(self.store.unread(file, error).await),
                 }
+                continue;
             }
-            let Some(file) = self.files.pop_front() else { return Ok(None) };
-            let after = self.since.get(&file.day()).copied().unwrap_or(0);
-            self.open = Some((file.day(), self.store.keys_behind(&file, after).await?));
+            let Some(file) = self.files.pop() else { return Ok(None) };
+            let (own, after) = (file.unit(), self.since.get(&file.day()).copied().unwrap_or(0));
+            let new = Reading::all(move |batch| decode::coupons_behind(batch, own, after));
+            let rows = self.store.open(&file, new).await?;
+            self.open = Some((file, rows));
         }
     }
 }

@@ -68,7 +68,8 @@ impl Compactor {
         part: Part<'_>,
     ) -> Result<Option<Unit>, CompactError> {
         let (day, number, total) = (on.day, on.unit + 1, part.total);
-        let mut writer = self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
+        let mut writer =
+            self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
         let (mut digest, mut rows) = (Digest::default(), 0);
         loop {
             let chunk = merge.next().await?;

@@ -60,6 +60,9 @@ const TURNS_MAX: u32 = 8;
 /// A run over many shelves looks behind so many of them whether a checkpoint is due.
 const CHECKPOINT_LOOK_EVERY: usize = 16;
 
+/// Rows that are written to the holder index between two words about it.
+const INDEXED_AT_ONCE: u64 = 1_000_000;
+
 /// First of those pauses.
 const TURN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -215,6 +218,7 @@ impl Compactor {
             }
         }
         if self.cold.version().await?.is_some() {
+            self.index_holders().await?;
             self.cold.checkpoint().await?;
             if closed != Closed::OnlyFinish {
                 report.swept = self.cold.sweep(now).await?;
@@ -222,6 +226,20 @@ impl Compactor {
         }
         while self.patiently(|| self.hot.shrink()).await? {}
         Ok(report)
+    }
+
+    /// What was archived comes into the index that people's lists are read from.
+    async fn index_holders(&self) -> Result<(), CompactError> {
+        let mut rows = 0;
+        loop {
+            let merged = self.cold.merge_holders(INDEXED_AT_ONCE).await?;
+            rows += merged.written;
+            (self.watch)(Progress::Indexed { rows });
+            // Without a commit somebody else is at it, who goes on to the end.
+            if merged.is_done || merged.commits == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Removes the log entries of both tables that nobody needs any more; see

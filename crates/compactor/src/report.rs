@@ -35,6 +35,11 @@ pub enum Progress {
         /// Of so many.
         total: u64,
     },
+    /// So many rows of the holder index were written, what was merged included.
+    Indexed {
+        /// So far.
+        rows: u64,
+    },
 }
 
 /// Who is told.

@@ -208,13 +208,13 @@ impl Engine {
             one.order(&other, query.order)
         });
         let mut found = Vec::new();
-        for some in entries.chunks(LOOKED_UP) {
+        for some in entries.chunks_mut(LOOKED_UP) {
             let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
             let mut here = Vec::new();
             for entry in some {
-                match &mut entry.coupon {
+                match entry.coupon.take() {
                     Some(coupon) => here.push((entry.day, *coupon)),
-                    None => by_day.entry(entry.day).or_default().push(entry.code),
+                    None => by_day.entry(entry.day).or_default().push(entry.code.clone()),
                 }
             }
             for (day, codes) in by_day {

@@ -1,6 +1,7 @@
 //! What came to cold since: its cost follows what is new, whatever merges have written meanwhile.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use cold::{ColdStore, Committed, Options, Shelf, Since};
 use coupon::coupon::Coupon;
@@ -12,8 +13,9 @@ use super::stores::Watched;
 async fn since(store: &ColdStore, since: Since) -> Vec<(Day, String, u64)> {
     let mut archived = store.archived(since).await.unwrap();
     let mut found = Vec::new();
-    while let Some((day, keys)) = archived.next().await.unwrap() {
-        found.extend(keys.into_iter().map(|(code, version)| (day, code.to_string(), version)));
+    while let Some((day, coupons)) = archived.next().await.unwrap() {
+        let keys = coupons.iter().map(|it| (day, it.code().to_string(), it.version()));
+        found.extend(keys);
     }
     found.sort();
     found
@@ -51,14 +53,12 @@ async fn what_came_since() {
         (NEXT, "C000000".to_owned(), 0),
         (NEXT, "C000001".to_owned(), 0),
     ];
-    let cases: [(&str, Since, &[(Day, String, u64)]); 8] = [
+    let cases: [(&str, Since, &[(Day, String, u64)]); 6] = [
         ("units", known, &new),
         ("a version", Since::Version(version), &new),
         ("before everything", Since::Version(0), &everything),
         ("no unit", Since::Units(BTreeMap::new()), &everything),
         ("one unit", Since::Units(BTreeMap::from([(DAY, 2)])), &everything[3..]),
-        ("long ago", Since::At(Millis(0)), &everything),
-        ("not yet", Since::At(Millis(i64::MAX)), &[]),
         ("a version to come", Since::Version(99), &[]),
     ];
     for (name, behind, want) in cases {
@@ -69,9 +69,6 @@ async fn what_came_since() {
     assert_eq!((shelf.unit, shelf.files[0].unit(), shelf.files[0].newest_unit()), (3, 3, 2));
     assert_eq!(since(&store, Since::Version(version)).await, new, "through two merges");
     assert_eq!(since(&store, Since::Units(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await, []);
-    let mut keys = store.keys_behind(&shelf.files[0], 1).await.unwrap();
-    let keys = keys.next().await.unwrap().unwrap();
-    assert_eq!(keys.iter().map(|(_, version)| *version).collect::<Vec<_>>(), [0, 2]);
 }
 
 #[tokio::test]
@@ -97,13 +94,42 @@ async fn what_was_merged_only_is_not_read() {
     assert_eq!(watched.coupon_reads().len(), 2, "a footer and a row group");
 }
 
+/// By when the commits were written, and not by any clock of today.
+#[tokio::test]
+async fn a_version_some_time_before_another() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let (disk, store) = store().await;
+    let mut written = SystemTime::UNIX_EPOCH + 10_000 * HOUR;
+    for nth in 0..4 {
+        let day = Day(DAY.0 + nth);
+        committed(&store, day, many(1, day)).await;
+    }
+    for version in 0..=4 {
+        let entry = disk.path().join(format!("coupons/_delta_log/{version:020}.json"));
+        let entry = std::fs::File::options().write(true).open(entry).unwrap();
+        entry.set_modified(written).unwrap();
+        written += HOUR;
+    }
+    let cases = [
+        ("just before it", 4, Duration::ZERO, Some(3)),
+        ("an hour is not more than an hour", 4, HOUR, Some(2)),
+        ("half an hour", 4, HOUR / 2, Some(3)),
+        ("of an earlier one", 2, HOUR / 2, Some(1)),
+        ("before the log", 4, 4 * HOUR, None),
+        ("a version that is not there", 9, HOUR, None),
+    ];
+    for (name, version, by, want) in cases {
+        assert_eq!(store.version_before(version, by).await.unwrap(), want, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_was_cut_says_everything_is_new() {
     let watched = Watched::new();
     let options = Options {
         checkpoint_every: 2,
-        log_retention: std::time::Duration::ZERO,
-        retention: std::time::Duration::ZERO,
+        log_retention: Duration::ZERO,
+        retention: Duration::ZERO,
         ..options()
     };
     let store = ColdStore::with_store(watched.clone(), "memory", options);
@@ -114,11 +140,7 @@ async fn a_log_that_was_cut_says_everything_is_new() {
         store.checkpoint().await.unwrap();
     }
     store.cut_logs(Millis(i64::MAX)).await.unwrap();
-    let cases = [
-        ("just before", Since::Version(5)),
-        ("long ago", Since::Version(1)),
-        ("an instant", Since::At(Millis(0))),
-    ];
+    let cases = [("just before", Since::Version(5)), ("long ago", Since::Version(1))];
     for (name, behind) in cases {
         assert_eq!(since(&store, behind).await.len(), 6, "{name}");
     }

@@ -76,9 +76,9 @@ async fn what_the_release_before_wrote_is_read_and_goes_on() {
     assert_eq!(shelf.files.len(), 2, "the other file stayed");
     let newest: Vec<u64> = shelf.files.iter().map(cold::ColdFile::newest_unit).collect();
     assert_eq!(newest, [1, 3]);
-    let mut new = store.keys_behind(&shelf.files[1], 2).await.unwrap();
-    let new = new.next().await.unwrap().unwrap();
-    assert_eq!(new, [("BB02".parse().unwrap(), 2)], "BB00 and BB01 came with unit 2");
+    let mut new = store.archived(Since::Units([(DAY, 2), (NEXT, 1)].into())).await.unwrap();
+    let (_, new) = new.next().await.unwrap().unwrap();
+    assert_eq!(new, [spent("BB02", DAY, "ann")], "BB00 and BB01 came with unit 2");
 
     store.commit_holders(DAY, 3).await.unwrap();
     let ann = "ann".parse().unwrap();

@@ -107,6 +107,7 @@ async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ende
         Arc::new(move |step| match step {
             Step::Begins(_) | Step::Committed { .. } => {}
             Step::Copied { rows, total } | Step::Removed { rows, total } => told.set(rows, total),
+            Step::Indexed { rows } => told.set(rows, rows),
         }),
     );
     let begun = Instant::now();

@@ -1,11 +1,13 @@
 //! `couponry restore`: a backup becomes the data again, together with the cold tier of today.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
-use cold::{ColdStore, Patience};
+use cold::{ColdError, ColdStore, Patience, Since};
 use compactor::{CompactError, Misfit, standing};
 use coupon::calendar::format_instant;
 use engine::{Clock, ColdArchive, SystemClock};
@@ -21,8 +23,8 @@ use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Settings};
 use crate::{files, open, serve};
 
-/// Archived coupons compared at a time.
-const ADOPTED: usize = 4_096;
+/// How far apart the tables of a snapshot may have been taken that was put back by other means.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Files of a hot store: what SQLite keeps beside it goes with it.
 const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
@@ -33,9 +35,10 @@ const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
 /// of what the backup says of the same coupons, so that no archived redemption can be spent again.
 /// Codes minted after the backup are never minted again. `serve` must not run meanwhile.
 ///
-/// Without DIR only the second step is done, for a hot store that was put back by other means: it
-/// compares all of the cold tier, whatever the store says that it knows. Stopped half way, it is run
-/// again.
+/// Without DIR only the second step is done, for a hot store that was put back by other means. It
+/// compares what was archived since a day before the last archiving that the store knows of: that is
+/// enough where all tables of the snapshot were taken within a day, and nothing was compacted since
+/// they were put back. --everything compares all of the cold tier. Stopped half way, it is run again.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 restored, 1 failed, 2 wrong call, 3 some archived coupons are of campaigns that the
@@ -43,7 +46,8 @@ backup does not have: they cannot be found until it is restored from a later one
 
 Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
-  couponry restore")]
+  couponry restore
+  couponry restore --everything")]
 pub(crate) struct RestoreAsk {
     /// The folder that `couponry backup` made
     #[arg(value_name = "DIR")]
@@ -51,6 +55,9 @@ pub(crate) struct RestoreAsk {
     /// Move data that is there aside, to DATA/replaced-INSTANT
     #[arg(long, requires = "folder")]
     replace: bool,
+    /// Compare all of the cold tier, however long that takes
+    #[arg(long)]
+    everything: bool,
 }
 
 pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, Sorry> {
@@ -129,7 +136,7 @@ async fn brought_together(
         output::say("the hot store knows of everything in the cold tier")?;
         return Ok(Ended::Done);
     }
-    let adopted = adopt(store, cold).await?;
+    let adopted = adopt(store, cold, since(store, cold, ask).await?).await?;
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
     }
@@ -173,27 +180,38 @@ fn renamed(from: &Path, to: &Path) -> Result<(), Sorry> {
     fs::rename(from, to).map_err(Sorry::because(cannot))
 }
 
-/// Everything in cold takes the place of what the store says of it.
-async fn adopt(store: &dyn Shelves, cold: &ColdStore) -> Result<Adopted, Sorry> {
+/// Behind what the store certainly knows.
+async fn since(store: &dyn Shelves, cold: &ColdStore, ask: &RestoreAsk) -> Result<Since, Sorry> {
+    let everything = Since::Units(BTreeMap::new());
+    if ask.everything {
+        return Ok(everything);
+    }
+    if ask.folder.is_some() {
+        return Ok(Since::Units(store.units().await?.into_iter().collect()));
+    }
+    let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
+    let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(away)?;
+    Ok(before.map_or(everything, Since::Version))
+}
+
+fn away(error: ColdError) -> Sorry {
+    Sorry::new(error.to_string())
+}
+
+/// What came to cold takes the place of what the store says of it.
+async fn adopt(store: &dyn Shelves, cold: &ColdStore, since: Since) -> Result<Adopted, Sorry> {
     let progress = Progress::new(Work::Adopt, None, false);
     progress
         .during(async {
-            let away = |error: cold::ColdError| Sorry::new(error.to_string());
             let mut all = Adopted::default();
-            for shelf in cold.shelves().await.map_err(away)? {
-                let mut rows = cold.shelf_rows(&shelf, None).await.map_err(away)?;
-                loop {
-                    let coupons = rows.up_to(None, ADOPTED).await.map_err(away)?;
-                    if coupons.is_empty() {
-                        break;
-                    }
-                    let here = store.adopt(shelf.day, coupons).await?;
-                    all.adopted += here.adopted;
-                    all.known += here.known;
-                    all.strangers += here.strangers;
-                    let seen = all.adopted + all.known + all.strangers;
-                    progress.set(all.adopted, seen);
-                }
+            let mut archived = cold.archived(since).await.map_err(away)?;
+            while let Some((day, coupons)) = archived.next().await.map_err(away)? {
+                let here = store.adopt(day, coupons).await?;
+                all.adopted += here.adopted;
+                all.known += here.known;
+                all.strangers += here.strangers;
+                let seen = all.adopted + all.known + all.strangers;
+                progress.set(all.adopted, seen);
             }
             Ok(all)
         })
