@@ -17,7 +17,7 @@
 mod plan;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use coupon::code::Code;
@@ -86,10 +86,12 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table `coupons`; [`ColdError::Full`],
-    /// [`ColdError::Damaged`]. What was committed before stays.
+    /// [`ColdError::Damaged`], where it is a partition's after all others were taken in. What was
+    /// committed before stays.
     pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge, ColdError> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
+        let mut unread = Unread::default();
         while done.written < rows_max {
             let known = self.inner.index.newest().await?;
             if let Some(merge) = plan::due(known.files(names::INDEX), self.index_file_bytes()) {
@@ -98,16 +100,35 @@ impl ColdStore {
                 }
                 continue;
             }
-            match self.take_in(&known, rows_max, &mut done).await? {
+            match self.take_in(&known, rows_max, &mut done, &mut unread).await? {
                 Intake::Went => {}
                 Intake::Lost => return Ok(done),
-                Intake::Nothing => {
-                    done.is_done = true;
-                    return Ok(done);
-                }
+                Intake::Nothing => match unread.first {
+                    Some(error) => return Err(error),
+                    None => {
+                        done.is_done = true;
+                        return Ok(done);
+                    }
+                },
             }
         }
         Ok(done)
+    }
+
+    /// Whether `coupons` has all that the holder index was made of. It has not where one of the two
+    /// was put back in an earlier state: then lists would leave coupons out, without an end.
+    ///
+    /// # Errors
+    /// [`ColdError::Damaged`] says what to do about it; otherwise as [`ColdStore::version`].
+    pub async fn index_fits(&self) -> Result<(), ColdError> {
+        let Some(index) = self.inner.index.newest_if_any().await? else { return Ok(()) };
+        let coupons = self.inner.coupons.newest().await?;
+        let is_ahead =
+            |(day, unit): &(&Day, &u64)| **day != names::INDEX && coupons.unit(**day) < **unit;
+        match index.units.iter().find(is_ahead) {
+            Some((day, _)) => Err(self.ahead(*day)),
+            None => Ok(()),
+        }
     }
 
     fn index_file_bytes(&self) -> u64 {
@@ -121,15 +142,14 @@ impl ColdStore {
         on: &Arc<Known>,
         rows_max: u64,
         done: &mut HolderMerge,
+        unread: &mut Unread,
     ) -> Result<Intake, ColdError> {
+        self.index_fits().await?;
         let truth = self.inner.coupons.newest().await?;
-        if let Some((day, _)) = truth.units.iter().find(|(day, unit)| on.unit(**day) > **unit) {
-            return Err(self.ahead(*day));
-        }
         let behind: Vec<(Day, u64)> = truth
             .units
             .iter()
-            .filter(|(day, unit)| on.unit(**day) < **unit)
+            .filter(|(day, unit)| on.unit(**day) < **unit && !unread.days.contains(day))
             .map(|(day, unit)| (*day, *unit))
             .collect();
         if behind.is_empty() {
@@ -138,13 +158,26 @@ impl ColdStore {
         let mut intake = Pending { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
         for (day, unit) in behind {
             let after = on.unit(day);
-            let newer = |file: &&Arc<LiveFile>| newest_unit(file) > after;
+            let newer = |file: &&Arc<LiveFile>| file.newest_unit() > after;
+            let mut is_whole = true;
             for file in truth.files(day).iter().filter(newer) {
-                if !self.take_file(file, after, &mut intake, done).await? {
-                    return Ok(Intake::Lost);
+                match self.take_file(file, after, &mut intake, done).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Intake::Lost),
+                    // One partition that cannot be read does not stop the others. What was read of
+                    // it comes in once more when it is whole.
+                    Err(error @ ColdError::Damaged { .. }) => {
+                        unread.days.insert(day);
+                        unread.first.get_or_insert(error);
+                        is_whole = false;
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            intake.covers.push((day, unit));
+            if is_whole {
+                intake.covers.push((day, unit));
+            }
             let waiting = intake.rows.len();
             if waiting >= CHUNK_ROWS || done.written + waiting as u64 >= rows_max {
                 break;
@@ -378,6 +411,13 @@ enum Intake {
     Nothing,
 }
 
+/// Partitions that could not be taken in, and why the first of them.
+#[derive(Default)]
+struct Unread {
+    days: BTreeSet<Day>,
+    first: Option<ColdError>,
+}
+
 /// What has been read and waits for its file.
 struct Pending {
     /// The index as it is before that file.
@@ -397,12 +437,6 @@ impl Head {
     fn key(&self) -> Option<Key<'_>> {
         self.rows.as_slice().first().map(Row::key)
     }
-}
-
-/// The last unit that brought a coupon into a file of `coupons`, as far as that is known without
-/// reading it.
-fn newest_unit(file: &LiveFile) -> u64 {
-    file.newest_unit()
 }
 
 fn as_live(written: &Written, origin: Origin) -> LiveFile {

@@ -68,18 +68,12 @@ impl ColdStore {
         }
         match coupons.at(version).await {
             Ok(Known { units, .. }) => Ok(units),
-            // The entry is gone, or what comes before it: then everything counts as new.
-            Err(ColdError::Unavailable { .. }) if self.is_cut(version).await? => {
+            // It was cut, perhaps not to its end. Whatever it was, everything is more than enough.
+            Err(error) => {
+                tracing::info!(version, error = %error, "an old version cannot be read");
                 Ok(BTreeMap::new())
             }
-            Err(error) => Err(error),
         }
-    }
-
-    async fn is_cut(&self, version: u64) -> Result<bool, ColdError> {
-        let entries = self.inner.coupons.entries().await?;
-        let first = entries.iter().filter_map(|(entry, _)| names::log_object(entry)).min();
-        Ok(first.is_none_or(|(first, _)| version < first))
     }
 
     /// The last version of `coupons` that was committed so long before `version` was, by the clock of

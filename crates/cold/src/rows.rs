@@ -49,7 +49,7 @@ impl ColdStore {
     pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
         let cursor = self.open(file, Reading::of(&["code", "version"], decode::keys)).await?;
         let cursor = cursor.in_batches_of(batch_rows);
-        Ok(Keys { store: self.clone(), file: file.clone(), cursor })
+        Ok(Keys { store: self.clone(), file: file.clone(), cursor: Some(cursor) })
     }
 
     pub(crate) async fn open<T: Send + 'static>(
@@ -85,6 +85,24 @@ impl ColdStore {
     pub async fn keys_of_new(&self, file: &NewFile) -> Result<Keys, ColdError> {
         self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
     }
+
+    /// The codes and versions of those coupons of a file that came to cold behind the unit `unit`.
+    /// Of a merged file these are few, or none, in which case nothing is read.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn keys_behind(&self, file: &ColdFile, unit: u64) -> Result<Keys, ColdError> {
+        let own = file.unit();
+        let reading = Reading::of(&["code", "version", "archived_in"], move |batch| {
+            let behind = decode::origins(batch, own)?.into_iter().filter(|(_, _, it)| *it > unit);
+            Ok(behind.map(|(code, version, _)| (code, version)).collect())
+        });
+        let cursor = match file.newest_unit() > unit {
+            true => Some(self.open(file, reading).await?),
+            false => None,
+        };
+        Ok(Keys { store: self.clone(), file: file.clone(), cursor })
+    }
 }
 
 /// The coupons of one file. Holds one row group as it was read, and one batch of it decoded.
@@ -111,7 +129,8 @@ impl Rows {
 pub struct Keys {
     store: ColdStore,
     file: ColdFile,
-    cursor: Cursor<(Code, u64)>,
+    /// None where nothing of the file can be wanted.
+    cursor: Option<Cursor<(Code, u64)>>,
 }
 
 impl Keys {
@@ -120,9 +139,14 @@ impl Keys {
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<Vec<(Code, u64)>>, ColdError> {
-        match self.cursor.next().await {
-            Ok(keys) => Ok(keys),
-            Err(error) => Err(self.store.unread(&self.file, error).await),
+        let Some(cursor) = &mut self.cursor else { return Ok(None) };
+        loop {
+            match cursor.next().await {
+                // All of a batch may be old.
+                Ok(Some(keys)) if keys.is_empty() => {}
+                Ok(keys) => return Ok(keys),
+                Err(error) => return Err(self.store.unread(&self.file, error).await),
+            }
         }
     }
 }

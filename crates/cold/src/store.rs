@@ -313,7 +313,8 @@ impl ColdStore {
     /// have rewritten `rewrites` times at most, this one included; [`ColdFile::rewrites`] says it
     /// again. As [`ColdStore::writer`]; and of each coupon that is handed in just as one of
     /// `replaced` has it, the new file goes on saying which unit brought it to cold. So whoever asks
-    /// for what came later ([`ColdStore::archived`], the holder index) is spared the old rows. Reads the codes and versions of `replaced` once more beside the caller.
+    /// for what came later ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index) is
+    /// spared the old rows. Reads the codes and versions of `replaced` once more beside the caller.
     ///
     /// # Errors
     /// As [`ColdStore::writer`], and what [`ColdStore::rows`] says of the files.
@@ -332,7 +333,10 @@ impl ColdStore {
         coupons.newest().await?;
         let origins = match replaced {
             [] => Origins::none(origin.unit),
-            some => Origins::of_files(self, origin.unit, some).await?,
+            some => {
+                self.can_replace(some).await?;
+                Origins::of_files(self, origin.unit, some).await?
+            }
         };
         Ok(ShelfWriter::new(place, options, origin, origins))
     }

@@ -13,6 +13,10 @@ use crate::log::{Table, actions};
 use crate::names;
 use crate::store::{ColdStore, Inner};
 
+/// How long replaced files of the holder index stay: it is read by this program alone, which begins a
+/// list again where a file is gone. Its merges write much, and it must not fill the disk.
+const INDEX_RETENTION: Duration = Duration::from_secs(10 * 60);
+
 /// Entries of a log that are read at once.
 const READS_MAX: usize = 16;
 
@@ -48,6 +52,18 @@ impl ColdStore {
         Ok(swept)
     }
 
+    /// As [`ColdStore::sweep`], of the holder index alone: between the merges of a long run.
+    ///
+    /// # Errors
+    /// As [`ColdStore::sweep`].
+    pub async fn sweep_index(&self, now: Millis) -> Result<Swept, ColdError> {
+        let mut swept = Swept::default();
+        if self.inner.index.newest_if_any().await?.is_some() {
+            self.sweep_table(&self.inner.index, now, &mut swept).await?;
+        }
+        Ok(swept)
+    }
+
     async fn sweep_table(
         &self,
         table: &Table,
@@ -70,7 +86,11 @@ impl ColdStore {
             // The usual case, and nothing of the log has to be read for it.
             return Ok(());
         }
-        let kept = removed_since(self, table, before(now, options.retention)).await?;
+        let retention = match table.schema().name == self.inner.index.schema().name {
+            true => options.retention.min(INDEX_RETENTION),
+            false => options.retention,
+        };
+        let kept = removed_since(self, table, before(now, retention)).await?;
         for object in over {
             if !kept.contains(within(table, &object.location)) {
                 place.remove(&object.location).await?;

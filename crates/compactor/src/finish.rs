@@ -140,9 +140,8 @@ impl Compactor {
 
     /// Side table, stubs, done: for a shelf that is still open. How many rows became stubs.
     ///
-    /// A file that a merge wrote holds nothing that hot has not evicted: a partition merges only when
-    /// hot has finished its last unit, and whoever commits in between takes the merge its number.
-    /// So hot is asked for the rows of each unit once.
+    /// Hot is asked for the rows of each unit once, also of a unit that was merged since: a merged file
+    /// says of each row which unit brought it.
     pub(crate) async fn finish_open(&self, shelf: &Shelf) -> Result<u64, CompactError> {
         let Some(plan) = self.hot.shelf(shelf.day).await? else { return Ok(0) };
         if shelf.unit <= plan.unit {
@@ -151,11 +150,11 @@ impl Compactor {
         // Whoever has committed it may have been killed before it could say so.
         self.has_committed(shelf.version).await?;
         self.cold.commit_holders(shelf.day, shelf.unit).await?;
-        let is_new = |file: &&ColdFile| file.unit() > plan.unit && file.rewrites() == 0;
+        let is_new = |file: &&ColdFile| file.newest_unit() > plan.unit;
         let total = shelf.files.iter().filter(is_new).map(ColdFile::rows).sum();
         let (mut seen, mut evicted) = (0, 0);
         for file in shelf.files.iter().filter(is_new) {
-            let mut keys = self.cold.keys(file).await?;
+            let mut keys = self.cold.keys_behind(file, plan.unit).await?;
             while let Some(chunk) = keys.next().await? {
                 seen += chunk.len() as u64;
                 match self.evict(shelf.day, chunk).await? {

@@ -18,7 +18,7 @@ mod standing;
 mod tiers;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cold::{ColdError, ColdStore, Swept};
 use coupon::time::{Day, Millis};
@@ -60,8 +60,11 @@ const TURNS_MAX: u32 = 8;
 /// A run over many shelves looks behind so many of them whether a checkpoint is due.
 const CHECKPOINT_LOOK_EVERY: usize = 16;
 
-/// Rows that are written to the holder index between two words about it.
+/// Rows that are written to the holder index between two checkpoints of it.
 const INDEXED_AT_ONCE: u64 = 1_000_000;
+
+/// Rows that one run writes to it, about: a quarter of an hour, in which no other run can begin.
+const INDEXED_MAX: u64 = 50_000_000;
 
 /// First of those pauses.
 const TURN_PAUSE: Duration = Duration::from_millis(100);
@@ -169,6 +172,7 @@ impl Compactor {
             Some(_) => {
                 // A log that has lost an entry would be given the same number once more.
                 self.cold.has_units(&self.hot.units().await?).await?;
+                self.cold.index_fits().await?;
                 self.cold.shelves().await?
             }
             None => Vec::new(),
@@ -218,7 +222,10 @@ impl Compactor {
             }
         }
         if self.cold.version().await?.is_some() {
-            self.index_holders().await?;
+            if let Err(error) = self.index_holders(now, closed).await {
+                tracing::error!(error = %error, "the holder index is not complete");
+                report.not_indexed = Some(error);
+            }
             self.cold.checkpoint().await?;
             if closed != Closed::OnlyFinish {
                 report.swept = self.cold.sweep(now).await?;
@@ -228,18 +235,26 @@ impl Compactor {
         Ok(report)
     }
 
-    /// What was archived comes into the index that people's lists are read from.
-    async fn index_holders(&self) -> Result<(), CompactError> {
-        let mut rows = 0;
-        loop {
+    /// What was archived comes into the index that people's lists are read from, up to a limit: the
+    /// next run goes on.
+    async fn index_holders(&self, now: Millis, closed: Closed) -> Result<(), CompactError> {
+        let (begun, mut rows) = (Instant::now(), 0);
+        while rows < INDEXED_MAX {
             let merged = self.cold.merge_holders(INDEXED_AT_ONCE).await?;
             rows += merged.written;
             (self.watch)(Progress::Indexed { rows });
             // Without a commit somebody else is at it, who goes on to the end.
             if merged.is_done || merged.commits == 0 {
-                return Ok(());
+                break;
+            }
+            // A reader's look at the log stays short, and what was merged away goes.
+            self.cold.checkpoint().await?;
+            if closed != Closed::OnlyFinish {
+                let since = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+                self.cold.sweep_index(now.plus_ms(since)).await?;
             }
         }
+        Ok(())
     }
 
     /// Removes the log entries of both tables that nobody needs any more; see

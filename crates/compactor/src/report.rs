@@ -81,6 +81,8 @@ pub struct Report {
     pub shelves: Vec<ShelfReport>,
     /// Shelves that could not be done, and why.
     pub failed: Vec<(Work, CompactError)>,
+    /// Why the holder index does not have everything; lists are right all the same.
+    pub not_indexed: Option<CompactError>,
     /// What was swept away afterwards.
     pub swept: Swept,
 }

@@ -111,10 +111,10 @@ kinds! {
         "readers take the hot row, which is the same; find out who wrote the row back";
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
-        "do not start `serve`: it could be spent again; run `couponry restore`";
+        "do not start `serve`: it could be spent again; run `couponry restore --everything`";
     /// A coupon lies in cold, and an open shelf in hot knows nothing of it.
     RowMissing, "row-missing",
-        "pause the campaign: the code could be given out again; run `couponry restore`, which puts the stub back";
+        "pause the campaign: the code could be given out again; run `couponry restore --everything`, which puts the stub back";
     /// A stub names what is not in the cold tier.
     StubAlone, "stub-alone",
         "the coupon is answered with 503, never as new; put the file back from a copy";

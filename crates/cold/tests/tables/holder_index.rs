@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use cold::{ColdStore, Finding, HolderEntry, HolderMerge, Options};
+use cold::{ColdError, ColdStore, Finding, HolderEntry, HolderMerge, Options};
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
@@ -71,7 +71,7 @@ fn setting(name: &str, default: usize) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_reads_few_ranges_whatever_the_days_and_files() {
     const FILES: usize = 5;
-    let (days, rows) = (setting("COUPONRY_TEST_DAYS", 40), setting("COUPONRY_TEST_ROWS", 60));
+    let (days, rows) = (setting("COUPONRY_TEST_DAYS", 20), setting("COUPONRY_TEST_ROWS", 60));
     let watched = Watched::new();
     // So small that the index has as many files and levels as that of many more coupons.
     let options = Options {
@@ -263,7 +263,7 @@ async fn a_row_is_rewritten_a_bounded_number_of_times() {
         ColdStore::with_store(watched, "memory", options)
     };
     store.create().await.unwrap();
-    let (runs, rows) = (setting("COUPONRY_TEST_RUNS", 40), 200);
+    let (runs, rows) = (setting("COUPONRY_TEST_RUNS", 20), 200);
     let (mut total, mut written) = (0, 0);
     for run in 0..runs {
         committed(&store, day(run), crowd(run, rows, 1)).await;
@@ -278,6 +278,42 @@ async fn a_row_is_rewritten_a_bounded_number_of_times() {
     let rest = store.merge_holders(ALL).await.unwrap();
     assert_eq!(rest.written, 0, "nothing is left to do: {rest:?}");
     assert_eq!(of(&store, "ann").await.len(), runs);
+}
+
+#[tokio::test]
+async fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
+    let (disk, store) = store().await;
+    for nth in 0..3 {
+        committed(&store, day(nth), crowd(nth, 30, 1)).await;
+    }
+    let first = store.shelf(day(0)).await.unwrap();
+    let path = disk.path().join("coupons").join(first.files[0].path());
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, vec![7; whole.len()]).unwrap();
+    let fresh = ColdStore::on_folder(disk.path(), options());
+    let ended = fresh.merge_holders(ALL).await;
+    assert!(matches!(ended, Err(ColdError::Damaged { .. })), "{ended:?}");
+    assert_eq!(of(&fresh, "ann").await.len(), 2);
+    std::fs::write(&path, whole).unwrap();
+    let fresh = ColdStore::on_folder(disk.path(), options());
+    assert!(fresh.merge_holders(ALL).await.unwrap().is_done);
+    assert_eq!(of(&fresh, "ann").await.len(), 3);
+}
+
+/// Copies of two moments: the index has a commit that `coupons` has lost.
+#[tokio::test]
+async fn an_index_of_later_than_its_table_is_told() {
+    let (disk, store) = store().await;
+    committed(&store, DAY, crowd(0, 10, 1)).await;
+    assert!(store.merge_holders(ALL).await.unwrap().is_done);
+    store.index_fits().await.unwrap();
+    committed(&store, DAY, crowd(1, 10, 1)).await;
+    assert!(store.merge_holders(ALL).await.unwrap().is_done);
+    let last = disk.path().join("coupons/_delta_log/00000000000000000002.json");
+    std::fs::remove_file(last).unwrap();
+    let fresh = ColdStore::on_folder(disk.path(), options());
+    let told = fresh.index_fits().await;
+    assert!(matches!(told, Err(ColdError::Damaged { .. })), "{told:?}");
 }
 
 #[tokio::test]

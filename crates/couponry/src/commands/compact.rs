@@ -32,8 +32,8 @@ use crate::settings::Settings;
 /// read back.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved, or the clock has
-jumped and only unfinished work was done.
+Exit codes: 0 all done, 1 failed, 2 wrong call, 3 some days could not be moved or indexed, or the clock
+has jumped and only unfinished work was done.
 
 Examples:
   couponry compact --dry-run
@@ -158,6 +158,9 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
     for (work, error) in &report.failed {
         output::note(&format!("{}: {error}", work.day));
     }
+    if let Some(error) = &report.not_indexed {
+        output::note(&format!("the holder index is not complete: {error}"));
+    }
     if report.shelves.is_empty() && !report.failed.is_empty() {
         let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
         return Err(Sorry::new(sentence).and("`couponry doctor` looks at both"));
@@ -172,7 +175,8 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
         thousands(bytes),
         thousands(report.swept.files),
     ))?;
-    Ok(if report.failed.is_empty() { Ended::Done } else { Ended::Partly })
+    let is_all = report.failed.is_empty() && report.not_indexed.is_none();
+    Ok(if is_all { Ended::Done } else { Ended::Partly })
 }
 
 fn table(shelves: &[ShelfReport]) -> String {

@@ -130,12 +130,6 @@ async fn brought_together(
         // Put back by other means: codes were minted that it knows nothing of, archived or not.
         store.pass_over_serials().await?;
     }
-    // A backup of ours is of one moment. A snapshot that was put back by other means may have its
-    // tables of different moments, so that its mark says nothing of its coupons.
-    if behind.is_none() && ask.folder.is_some() {
-        output::say("the hot store knows of everything in the cold tier")?;
-        return Ok(Ended::Done);
-    }
     let adopted = adopt(store, cold, since(store, cold, ask).await?).await?;
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
@@ -186,6 +180,8 @@ async fn since(store: &dyn Shelves, cold: &ColdStore, ask: &RestoreAsk) -> Resul
     if ask.everything {
         return Ok(everything);
     }
+    // A backup of ours is of one moment: what it says that it has moved it has. A snapshot that was
+    // put back by other means may have its tables of different moments.
     if ask.folder.is_some() {
         return Ok(Since::Units(store.units().await?.into_iter().collect()));
     }
@@ -219,6 +215,10 @@ async fn adopt(store: &dyn Shelves, cold: &ColdStore, since: Since) -> Result<Ad
 }
 
 fn said(adopted: &Adopted) -> Result<Ended, Sorry> {
+    if *adopted == Adopted::default() {
+        output::say("the hot store knows of everything in the cold tier")?;
+        return Ok(Ended::Done);
+    }
     output::say(&format!(
         "{} archived coupons took the place of older ones, {} were known",
         thousands(adopted.adopted),

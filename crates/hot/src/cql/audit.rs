@@ -16,7 +16,6 @@ use super::claims::EntryValue;
 use super::session::{Manner, Result, damaged};
 use super::several::several;
 use super::shelves::{Listed, shelf_plan};
-use super::spread::Spread;
 use super::values::{CouponRow, date, day, instant, millis, parsed, signed, tie};
 use super::{CqlHot, Store, examine};
 use crate::HotError;
@@ -334,7 +333,7 @@ impl Store {
                 let cql = "DELETE FROM expiring USING TIMESTAMP ? WHERE expires_on = ? \
                            AND shard = ? AND expires_at = ? AND tie = ? AND code = ?";
                 let on = Day::shelf_of(hint.expires_at);
-                for shard in self.partitions_of(Spread::Expiring, on, &hint.code).await? {
+                for shard in self.expiring_partitions(hint.expires_at, tie, &hint.code).await? {
                     let values = (hint.written_at, date(on), shard, at, tie, code);
                     self.cluster.write(cql, values).await?;
                 }

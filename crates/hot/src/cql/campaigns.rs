@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::Store;
 use super::session::{Manner, Result};
 use super::values::parsed;
-use crate::CampaignRow;
+use crate::{CampaignRow, HotError};
 pub(super) use rows::TermsColumns;
 use rows::{BatchRow, Row};
 
@@ -173,6 +173,20 @@ impl Store {
         Ok(found.map(|batch| (here, batch)))
     }
 
+    /// Fails where the code key of a batch is not here yet: its coupons without a row are unknown
+    /// then, and with them what a user has and what is left.
+    pub(super) fn check_keys_of(&self, campaign: &CampaignHere) -> Result<()> {
+        let keys = self.keys.current();
+        for batch in campaign.batches.values() {
+            if let Some(run) = &batch.run
+                && !keys.iter().any(|key| key.id() == run.key)
+            {
+                return Err(key_missing(batch, run));
+            }
+        }
+        Ok(())
+    }
+
     async fn campaign_row(&self, here: &CampaignHere, now: Millis) -> Result<CampaignRow> {
         let counted = self.tallies.of(self, &here.terms.id).await?;
         let minted = here.batches.values().filter_map(|batch| batch.run).map(|run| run.count);
@@ -225,4 +239,10 @@ impl Store {
         }
         Ok(rows)
     }
+}
+
+/// Minted by another process with a key that this one has not read yet: in a moment it has.
+pub(super) fn key_missing(batch: &BatchHere, run: &MintedRun) -> HotError {
+    let why = format!("the code key {} of batch {} is not here yet", run.key, batch.id);
+    HotError::Unavailable(why.into())
 }

@@ -265,6 +265,7 @@ impl Store {
     /// The claim of a user, as far as `need` says. Entries that another request has begun and not
     /// finished are finished first, or ended; only looked at where nothing may be written. A full
     /// claim costs as many reads as its limit, and each coupon that an admin has taken back one more.
+    /// Fails without the code key of a batch: an entry may name a coupon of it that has no row.
     pub(super) async fn claim(
         &self,
         campaign: &CampaignHere,
@@ -273,6 +274,7 @@ impl Store {
         need: Need<'_>,
         may_write: bool,
     ) -> Result<Claim> {
+        self.check_keys_of(campaign)?;
         let mut attempts = self.attempts("a user's claim");
         loop {
             let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;

@@ -87,18 +87,50 @@ impl Store {
 
     /// Whether a coupon is found by its expiry.
     pub(super) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
-        let cql = "SELECT code FROM expiring WHERE expires_on = ? AND shard = ? \
-                   AND expires_at = ? AND tie = ? AND code = ?";
-        let (code, on) = (coupon.code(), Day::shelf_of(coupon.expires_at()));
-        for partition in self.partitions_of(Spread::Expiring, on, code).await? {
-            let (at, tie) = (instant(coupon.expires_at()), signed(tie(code)));
-            let values = (date(on), partition, at, tie, code.as_str());
-            let row: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
-            if row.is_some() {
+        let (code, at) = (coupon.code(), coupon.expires_at());
+        for partition in self.partitions_of(Spread::Expiring, Day::shelf_of(at), code).await? {
+            if self.is_expiring_in(partition, at, signed(tie(code)), code).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    async fn is_expiring_in(
+        &self,
+        partition: i32,
+        expires_at: Millis,
+        tie: i64,
+        code: &Code,
+    ) -> Result<bool> {
+        let cql = "SELECT code FROM expiring WHERE expires_on = ? AND shard = ? \
+                   AND expires_at = ? AND tie = ? AND code = ?";
+        let on = Day::shelf_of(expires_at);
+        let values = (date(on), partition, instant(expires_at), tie, code.as_str());
+        let row: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
+        Ok(row.is_some())
+    }
+
+    /// The partitions from which the `expiring` row of a coupon is to be deleted. Where it may be
+    /// in several, only those that have it: a delete leaves a tombstone also where no row is.
+    pub(super) async fn expiring_partitions(
+        &self,
+        expires_at: Millis,
+        tie: i64,
+        code: &Code,
+    ) -> Result<Vec<i32>> {
+        let on = Day::shelf_of(expires_at);
+        let partitions = self.partitions_of(Spread::Expiring, on, code).await?;
+        if partitions.len() == 1 {
+            return Ok(partitions);
+        }
+        let mut with_row = Vec::new();
+        for partition in partitions {
+            if self.is_expiring_in(partition, expires_at, tie, code).await? {
+                with_row.push(partition);
+            }
+        }
+        Ok(with_row)
     }
 
     /// That coupons of a campaign may expire on this one's day; once for each process.
@@ -134,8 +166,8 @@ impl Store {
             let cql = "DELETE FROM expiring WHERE expires_on = ? AND shard = ? AND expires_at = ? \
                        AND tie = ? AND code = ?";
             let on = Day::shelf_of(expires_at);
-            for partition in self.partitions_of(Spread::Expiring, on, code).await? {
-                let (at, tie) = (instant(expires_at), signed(tie(code)));
+            let (at, tie) = (instant(expires_at), signed(tie(code)));
+            for partition in self.expiring_partitions(expires_at, tie, code).await? {
                 self.cluster.write(cql, (date(on), partition, at, tie, code.as_str())).await?;
             }
             Result::<()>::Ok(())

@@ -293,7 +293,7 @@ impl Store {
 /// held in memory and merged.
 fn slice_of(partitions: usize) -> i32 {
     let many = i32::try_from(partitions / PARTITIONS_AT_ONCE).unwrap_or(i32::MAX);
-    (SLICE / many.max(1)).clamp(2, SLICE)
+    (SLICE / many.max(1)).clamp(8, SLICE)
 }
 
 fn hint((at, tie, code, on, campaign): HintRow) -> Result<Hint> {

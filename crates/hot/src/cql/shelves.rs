@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -67,6 +68,18 @@ impl Listed {
     }
 }
 
+/// Closed coupons that were found so far in all queues of a day, which may have thousands.
+struct Counted {
+    codes: AtomicU64,
+    enough: u64,
+}
+
+impl Counted {
+    fn is_enough(&self) -> bool {
+        self.codes.load(Ordering::Relaxed) >= self.enough
+    }
+}
+
 /// The places of a sealed shelf, merged in the order of codes; what was read ahead is kept for the
 /// next page.
 pub(super) struct Merge {
@@ -115,7 +128,9 @@ impl Store {
         let (mut waiting, mut first) = (0, None::<Millis>);
         let Some(bits) = self.bits(day).await? else { return Ok(None) };
         let partitions = self.partitions(Spread::Closed { place_bits: bits }, day).await?;
-        let queues = partitions.into_iter().map(|shard| self.closed_in(day, shard, now, enough));
+        let all = Counted { codes: AtomicU64::new(0), enough };
+        let queues =
+            partitions.into_iter().map(|shard| self.closed_in(day, shard, now, enough, &all));
         for codes in several(AT_ONCE, queues).await? {
             for (_, since) in &codes {
                 first = Some(first.map_or(*since, |first| first.min(*since)));
@@ -125,14 +140,19 @@ impl Store {
         Ok(first.map(|since| ClosedShelf { day, waiting, since }))
     }
 
-    /// Up to `limit` closed coupons of one queue, with the instant since which each is final.
+    /// Up to `limit` closed coupons of one queue, with the instant since which each is final. Reads
+    /// no further once `all` queues together have enough.
     async fn closed_in(
         &self,
         day: Day,
         shard: i32,
         now: Millis,
         limit: u64,
+        all: &Counted,
     ) -> Result<Vec<(Code, Millis)>> {
+        if all.is_enough() {
+            return Ok(Vec::new());
+        }
         let cql = "SELECT done_until FROM closed WHERE shelf_day = ? AND shard = ? LIMIT 1";
         let done: Option<(Option<CqlTimestamp>,)> =
             self.cluster.row(Manner::Read, cql, (date(day), shard)).await?;
@@ -165,12 +185,14 @@ impl Store {
                 is_first = false;
             }
             // A coupon that was cancelled and redeemed again is queued twice.
+            let before = found.len();
             found.extend(looks.into_iter().flatten().filter(|one| known.insert(one.0.clone())));
-            if found.len() as u64 >= limit {
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            all.codes.fetch_add((found.len() - before) as u64, Ordering::Relaxed);
+            if found.len() as u64 >= limit || all.is_enough() {
                 break;
             }
         }
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }
 
@@ -206,7 +228,9 @@ impl Store {
         // is read past it would be read again for the next unit.
         let part = (limit as u64).div_ceil(partitions.len().max(1) as u64);
         let each = part + part / 4 + QUEUED_MORE;
-        let queues = partitions.into_iter().map(|shard| self.closed_in(day, shard, now, each));
+        let all = Counted { codes: AtomicU64::new(0), enough: limit as u64 };
+        let queues =
+            partitions.into_iter().map(|shard| self.closed_in(day, shard, now, each, &all));
         let some = several(AT_ONCE, queues).await?;
         let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
         codes.truncate(limit);
@@ -564,26 +588,35 @@ impl Store {
                 // A page of removed rows alone.
                 (None, Some(next)) => Some(next),
             };
-            let gone = rows.iter().map(|row| self.gone_with_its_place(row));
-            let gone: Vec<u64> = several(AT_ONCE, gone).await?;
-            removed += gone.into_iter().sum::<u64>();
+            // Nobody finds the rows again: each is seen to before an error of one is returned.
+            let counted: Vec<Result<u64>> = rows.iter().map(|row| self.count_gone(row)).collect();
+            let hints =
+                rows.iter().map(|row| async move { Ok(self.remove_hints_of_gone(row).await) });
+            let hints: Vec<Result<()>> = several(AT_ONCE, hints).await?;
+            hints.into_iter().collect::<Result<()>>()?;
+            removed += counted.into_iter().sum::<Result<u64>>()?;
         }
         Ok(removed)
     }
 
-    /// After the row of a sealed day was removed: it is counted, and its index rows go. 1 if it
-    /// was a coupon or a marker of one.
-    async fn gone_with_its_place(&self, row: &CouponRow) -> Result<u64> {
+    /// Counts a row of a sealed day that was removed; 1 if it was a coupon or a marker of one.
+    fn count_gone(&self, row: &CouponRow) -> Result<u64> {
         let is_row = row.moved_to().is_none();
-        let code = row.code()?;
-        self.recent.forget(&code);
+        self.recent.forget(&row.code()?);
         if is_row && !row.is_stub() {
             let state = row.state.as_deref().unwrap_or_default();
             self.tallies.count_moved(&row.campaign_id()?, state);
-            let expires_at = row.expires_at.map_or(Millis(0), millis);
-            self.remove_hints(row.holder.as_deref(), expires_at, &code).await?;
         }
         Ok(u64::from(is_row))
+    }
+
+    /// Removes the index rows of a row of a sealed day that was removed.
+    async fn remove_hints_of_gone(&self, row: &CouponRow) -> Result<()> {
+        if row.moved_to().is_some() || row.is_stub() {
+            return Ok(());
+        }
+        let expires_at = row.expires_at.map_or(Millis(0), millis);
+        self.remove_hints(row.holder.as_deref(), expires_at, &row.code()?).await
     }
 
     pub(super) async fn finish(&self, day: Day, unit: u64, emptied: bool) -> Result<()> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use coupon::code::Code;
 use coupon::time::Day;
 use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Store;
 use super::session::{Manner, Result};
@@ -88,7 +89,7 @@ struct Counted {
     /// As the day's plan said.
     rows: u64,
     read_at: Instant,
-    /// Written here since.
+    /// Written here since and not yet added to the plan, from [`Store::first_count`] on.
     more: u64,
 }
 
@@ -101,13 +102,14 @@ impl Spreads {
         self.0.lock().ok()?.get(&key).copied()
     }
 
-    fn keep(&self, key: (Spread, Day), rows: u64) {
+    /// Keeps what the day's plan says. Of a new day the count of what is written begins at `more`.
+    fn keep(&self, key: (Spread, Day), rows: u64, more: u64) {
         let Ok(mut all) = self.0.lock() else { return };
         if all.len() >= DAYS_MAX && !all.contains_key(&key) {
             all.clear();
         }
         let read_at = Instant::now();
-        let of_day = all.entry(key).or_insert(Counted { rows, read_at, more: 0 });
+        let of_day = all.entry(key).or_insert(Counted { rows, read_at, more });
         (of_day.rows, of_day.read_at) = (of_day.rows.max(rows), read_at);
     }
 
@@ -116,10 +118,17 @@ impl Spreads {
         let Ok(mut all) = self.0.lock() else { return 0 };
         let Some(of_day) = all.get_mut(&key) else { return 0 };
         of_day.more += rows;
-        if of_day.more < partition_rows {
-            return 0;
-        }
-        std::mem::take(&mut of_day.more)
+        // Whole partitions alone: the sum is right on average because the rest goes on counting.
+        let whole = of_day.more - of_day.more % partition_rows.max(1);
+        of_day.more -= whole;
+        whole
+    }
+
+    /// Counts rows again that could not be added to the plan.
+    fn put_back(&self, key: (Spread, Day), rows: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        let Some(of_day) = all.get_mut(&key) else { return };
+        of_day.more += rows;
     }
 }
 
@@ -128,21 +137,40 @@ impl Store {
     pub(super) async fn level_to_write(&self, spread: Spread, day: Day, rows: u64) -> Result<u8> {
         let key = (spread, day);
         if self.spreads.get(key).is_none() {
-            self.spreads.keep(key, self.index_rows(spread, day).await?);
+            self.keep_rows(key, self.index_rows(spread, day).await?);
         }
         let full = self.options.partition_rows;
         let more = self.spreads.count(key, rows, full);
         if more > 0 {
-            self.spreads.keep(key, self.add_index_rows(spread, day, more).await?);
+            match self.add_index_rows(spread, day, more).await {
+                Ok(rows) => self.keep_rows(key, rows),
+                Err(error) => {
+                    self.spreads.put_back(key, more);
+                    return Err(error);
+                }
+            }
         }
         let rows = self.spreads.get(key).map_or(0, |it| it.rows);
         Ok(spread.levels(rows, full).last().copied().unwrap_or(0))
     }
 
+    fn keep_rows(&self, key: (Spread, Day), rows: u64) {
+        self.spreads.keep(key, rows, self.first_count(key));
+    }
+
+    /// The number from which this process counts the rows of a day. What it has not added to the
+    /// plan when it ends is lost, and a process that does not live long would never add anything.
+    /// From a random number below one partition's worth it adds one as often, on average, as it
+    /// writes one.
+    fn first_count(&self, (spread, day): (Spread, Day)) -> u64 {
+        let name = format!("{} {spread:?} {}", self.process, day.0);
+        xxh3_64(name.as_bytes()) % self.options.partition_rows.max(1)
+    }
+
     /// Every partition that may have rows of a day at this moment.
     pub(super) async fn partitions(&self, spread: Spread, day: Day) -> Result<Vec<i32>> {
         let rows = self.index_rows(spread, day).await?;
-        self.spreads.keep((spread, day), rows);
+        self.keep_rows((spread, day), rows);
         Ok(spread.partitions(&spread.levels(rows, self.options.partition_rows)))
     }
 
@@ -159,7 +187,7 @@ impl Store {
             Some(known) => known.rows,
             None => {
                 let rows = self.index_rows(spread, day).await?;
-                self.spreads.keep(key, rows);
+                self.keep_rows(key, rows);
                 rows
             }
         };

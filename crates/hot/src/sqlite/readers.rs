@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{AcquireError, Semaphore};
 
@@ -23,7 +24,8 @@ use crate::HotError;
 /// long list does not stop the look-ups.
 const READERS: usize = 8;
 
-/// A point read that takes longer was not from memory, or its thread had to wait for a processor.
+/// A point read that waits longer, besides what its thread computed, was not from memory, or its
+/// thread had to wait for a processor.
 const SLOW: Duration = Duration::from_micros(500);
 
 /// From so many slow reads on, less the fast ones in between, it is the disk: on a busy machine a
@@ -92,13 +94,15 @@ impl Readers {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(closed)?;
         let slow = self.slow.load(Ordering::Relaxed);
-        let begun = Instant::now();
+        let (begun, computed) = (Instant::now(), computed());
         let read = || on_idle(&self.idle, read);
         let result = match self.wait_for_the_disk() && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
-        let now = match begun.elapsed() > SLOW {
+        // A machine on which everything is slow has no slow disk for that.
+        let waited = begun.elapsed().saturating_sub(self::computed().saturating_sub(computed));
+        let now = match waited > SLOW {
             true => SLOW_MAX.min(slow + 1),
             false => slow.saturating_sub(1),
         };
@@ -134,6 +138,11 @@ impl Readers {
     pub(super) fn count(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
+}
+
+/// The processor's time that this thread has taken so far.
+fn computed() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// Whether the runtime has other threads.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{CHUNK, Counter, Lease, RETURNED, RUN, Waiting};
 use crate::HotError;
 use crate::cql::Store;
-use crate::cql::campaigns::{BatchHere, CampaignHere};
+use crate::cql::campaigns::{BatchHere, CampaignHere, key_missing};
 use crate::cql::outcome::Cas;
 use crate::cql::session::{Manner, Result};
 use crate::cql::values::{parsed, signed};
@@ -59,8 +59,8 @@ pub(super) struct LeaseRow {
     pub(super) owner: Option<Uuid>,
 }
 
-const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease \
-                      WHERE campaign_id = ? AND batch_id = ?";
+pub(super) const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease \
+                                 WHERE campaign_id = ? AND batch_id = ?";
 
 /// Serials that nobody has leased yet.
 pub(super) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
@@ -71,12 +71,6 @@ pub(super) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
 fn lease_size(count: u64, left: u64) -> u64 {
     let most = (count / LEASES_MAX).clamp(LEASE_MAX, LEASE_CODES_MAX);
     (left / LEASE_PART).clamp(1, most)
-}
-
-/// The leases of a batch, and how far it has been leased.
-pub(super) struct Leases {
-    pub(super) cursor: Option<i64>,
-    pub(super) open: Vec<LeaseRow>,
 }
 
 impl Store {
@@ -135,13 +129,6 @@ impl Store {
         self.cluster.write(cql, (campaign, batch, CHUNK, first, chunk.to_string(), count)).await
     }
 
-    pub(super) async fn leases(&self, id: &CampaignId, batch: &BatchId) -> Result<Leases> {
-        let rows: Vec<LeaseRow> = self.cluster.scan(LEASES, (id.as_str(), batch.as_str())).await?;
-        let cursor = rows.first().and_then(|row| row.cursor);
-        let open = rows.into_iter().filter(|row| row.kind.is_some()).collect();
-        Ok(Leases { cursor, open })
-    }
-
     /// Leases something that nobody has leased, of the first batch that has it; whether it did.
     pub(super) async fn lease_more(
         &self,
@@ -149,6 +136,8 @@ impl Store {
         campaign: &CampaignHere,
         at: Millis,
     ) -> Result<bool> {
+        // Before a lease is taken over whose codes cannot be known.
+        self.check_keys_of(campaign)?;
         for batch in campaign.in_order() {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
@@ -215,11 +204,8 @@ impl Store {
     ) -> Result<bool> {
         let id = &campaign.terms.id;
         let keys = self.keys.current();
-        let Some(key) = keys.iter().find(|key| key.id() == run.key) else {
-            // Minted beside this process with a key that it has not read yet: in a moment it has.
-            tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
-            return Ok(false);
-        };
+        let key = keys.iter().find(|key| key.id() == run.key);
+        let key = key.ok_or_else(|| key_missing(batch, run))?;
         let mut attempts = self.attempts("a lease");
         loop {
             let cursor = attempts.looked(self.cursor(id, &batch.id).await)?;
@@ -311,14 +297,15 @@ impl Store {
     }
 
     /// How far the serials of a batch have been leased.
-    async fn cursor(&self, id: &CampaignId, batch: &BatchId) -> Result<Option<i64>> {
+    pub(super) async fn cursor(&self, id: &CampaignId, batch: &BatchId) -> Result<Option<i64>> {
         let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";
         let row: Option<(Option<i64>,)> =
             self.cluster.row(Manner::Read, cql, (id.as_str(), batch.as_str())).await?;
         Ok(row.and_then(|(cursor,)| cursor))
     }
 
-    /// The codes of a lease; `owned` where its row names this process.
+    /// The codes of a lease; `owned` where its row names this process. Fails without their code
+    /// key: a lease without a code would be taken for one that is used up.
     pub(super) async fn codes_of(
         &self,
         campaign: &CampaignHere,
@@ -341,7 +328,7 @@ impl Store {
             (_, Some(run)) => {
                 let keys = self.keys.current();
                 let key = keys.iter().find(|key| key.id() == run.key);
-                let Some(key) = key else { return Ok(Vec::new()) };
+                let key = key.ok_or_else(|| key_missing(batch, run))?;
                 let count = row.count.unwrap_or(0).unsigned_abs();
                 let first = run.first + first.unsigned_abs();
                 (0..count)

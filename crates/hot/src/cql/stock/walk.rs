@@ -8,11 +8,12 @@ use coupon::coupon::State;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use scylla::response::PagingState;
 
-use super::leases::unleased;
+use super::leases::{LEASES, LeaseRow, unleased};
 use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
 use crate::cql::Store;
-use crate::cql::campaigns::{BatchHere, CampaignHere};
+use crate::cql::campaigns::CampaignHere;
 use crate::cql::coupons::Located;
 use crate::cql::session::Result;
 use crate::cql::several::several;
@@ -20,6 +21,10 @@ use crate::deciding::is_worn;
 
 /// Codes of one lease that are read before a walk sees whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
+
+/// Codes after which a walk reads no further lease of its page. A lease may have one code alone: to
+/// end with the first would be a walk for each coupon.
+const FOUND_ENOUGH: usize = 256;
 
 impl Store {
     /// Walks over the open leases until something is found, which then waits in the queue, or until
@@ -60,42 +65,57 @@ impl Store {
     }
 
     async fn walk(&self, campaign: &CampaignHere, at: Millis) -> Result<Walk> {
+        self.check_keys_of(campaign)?;
         let id = &campaign.terms.id;
+        let dead = at >= campaign.terms.expires_at;
         let mut walk = Walk::default();
         for batch in campaign.in_order() {
-            let leases = self.leases(id, &batch.id).await?;
-            let unleased = batch.run.is_some_and(|run| unleased(leases.cursor, &run) > 0);
-            let dead = at >= campaign.terms.expires_at;
+            // Before the leases: what is leased after this look is still said to be left.
+            let unleased = match &batch.run {
+                Some(run) => unleased(self.cursor(id, &batch.id).await?, run) > 0,
+                None => false,
+            };
             match (unleased, dead, batch.paused) {
                 (false, _, _) => {}
                 (true, true, _) => walk.expired = true,
                 (true, false, true) => walk.paused = true,
-                (true, false, false) => walk.unleased |= self.has_key(batch),
+                (true, false, false) => walk.unleased = true,
             }
-            for row in &leases.open {
-                if dead && row.kind == Some(RUN) {
-                    // Dead with their campaign: there may be millions, and none is looked at.
-                    walk.expired = true;
-                    continue;
+            let values = (id.as_str(), batch.id.as_str());
+            let mut from = Some(PagingState::start());
+            // One witness is enough for what is paused.
+            while let Some(state) = from.filter(|_| !(batch.paused && walk.paused)) {
+                let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
+                for row in rows.iter().filter(|row| row.kind.is_some()) {
+                    if dead && row.kind == Some(RUN) {
+                        // Dead with their campaign: there may be millions, and none is looked at.
+                        walk.expired = true;
+                        continue;
+                    }
+                    let waiting = self.codes_of(campaign, batch, row, false).await?;
+                    let open = self.walk_lease(batch.paused, waiting, at, &mut walk).await?;
+                    if open == 0 {
+                        let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
+                        let name = row.name.as_deref().unwrap_or_default();
+                        self.end_lease(id, &batch.id, kind, first, name).await?;
+                    }
+                    if walk.found.len() >= FOUND_ENOUGH || (batch.paused && walk.paused) {
+                        break;
+                    }
                 }
-                let waiting = self.codes_of(campaign, batch, row, false).await?;
-                let open = self.walk_lease(batch.paused, waiting, at, &mut walk).await?;
                 if !walk.found.is_empty() {
                     // Enough for whoever asks. What else is left is for those who come later.
                     return Ok(walk);
                 }
-                if open == 0 {
-                    let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
-                    let name = row.name.as_deref().unwrap_or_default();
-                    self.end_lease(id, &batch.id, kind, first, name).await?;
-                }
+                from = next;
             }
         }
         Ok(walk)
     }
 
-    /// Reads the codes of one lease in pieces, up to the first piece with one that is on offer; how
-    /// many may still be handed out, as far as it was read.
+    /// Reads the codes of one lease in pieces, up to the first piece with one that is on offer, or
+    /// to the first such code of a paused batch; how many may still be handed out, as far as it was
+    /// read.
     async fn walk_lease(
         &self,
         paused: bool,
@@ -129,8 +149,9 @@ impl Store {
                         open += usize::from(!is_over(&located, at));
                     }
                     (true, true) => {
+                        // No other code of the batch says more.
                         walk.paused = true;
-                        open += 1;
+                        return Ok(open + 1);
                     }
                     (true, false) => {
                         found.push(waiting);
@@ -147,10 +168,6 @@ impl Store {
                 return Ok(open);
             }
         }
-    }
-
-    fn has_key(&self, batch: &BatchHere) -> bool {
-        batch.run.is_some_and(|run| self.keys.current().iter().any(|key| key.id() == run.key))
     }
 
     /// The campaign as it is at this moment: a batch minted a moment ago is stock.
