@@ -124,7 +124,8 @@ mod tests {
             them.iter().map(|(holders, bytes)| file(level, holders, *bytes)).collect()
         };
         let two = level(1, &[("a-f", 100), ("g-z", 100)]);
-        let cases: [(&str, Vec<Arc<LiveFile>>, Option<(u8, Vec<&str>)>); 6] = [
+        type Want = Option<(u8, Vec<&'static str>)>;
+        let cases: [(&str, Vec<Arc<LiveFile>>, Want); 6] = [
             ("nothing", vec![], None),
             ("few new ones", new(3, 100).chain(two.clone()).collect(), None),
             (

@@ -10,7 +10,10 @@ use coupon::time::{Day, Millis};
 use super::sample::{DAY, NEXT, committed, many, options, spent, store, untouched};
 use super::stores::Watched;
 
-async fn since(store: &ColdStore, since: Since) -> Vec<(Day, String, u64)> {
+/// A code with its day and its version.
+type Found = (Day, String, u64);
+
+async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
     let mut archived = store.archived(since).await.unwrap();
     let mut found = Vec::new();
     while let Some((day, coupons)) = archived.next().await.unwrap() {
@@ -53,7 +56,7 @@ async fn what_came_since() {
         (NEXT, "C000000".to_owned(), 0),
         (NEXT, "C000001".to_owned(), 0),
     ];
-    let cases: [(&str, Since, &[(Day, String, u64)]); 6] = [
+    let cases: [(&str, Since, &[Found]); 6] = [
         ("units", known, &new),
         ("a version", Since::Version(version), &new),
         ("before everything", Since::Version(0), &everything),
