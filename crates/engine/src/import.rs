@@ -41,9 +41,8 @@ pub use dry_run::{
 pub use stopped::ImportStopped;
 pub use template::TEMPLATE;
 
-/// Lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers wait
-/// a few milliseconds.
-const GROUP: usize = 200;
+/// Rejected lines of one transaction: other writers wait a few milliseconds for it.
+const REJECTED_GROUP: usize = 200;
 
 /// Lines that are sorted by their codes before they are written, so that those of one transaction
 /// lie beside one another in the indexes: of random codes each would write pages of its own. Two
@@ -258,7 +257,7 @@ impl Import<'_> {
             Ok(record) => self.good.push((line, record)),
             Err((word, detail)) => self.reject(&line, word, detail),
         }
-        if self.good.len() < WINDOW && self.rejected.len() < GROUP {
+        if self.good.len() < WINDOW && self.rejected.len() < REJECTED_GROUP {
             return Ok(false);
         }
         self.flush().await?;
@@ -285,7 +284,7 @@ impl Import<'_> {
     async fn keep_rejected(&mut self) -> Result<(), Failure> {
         let (hot, at) = (&self.engine.hot, self.engine.now());
         while !self.rejected.is_empty() {
-            let rest = self.rejected.split_off(self.rejected.len().min(GROUP));
+            let rest = self.rejected.split_off(self.rejected.len().min(REJECTED_GROUP));
             let group = std::mem::replace(&mut self.rejected, rest);
             hot.keep_rejected(&self.campaign, &self.batch, group, at).await?;
         }
@@ -309,6 +308,7 @@ impl Import<'_> {
             campaign: self.campaign.clone(),
             batch: self.batch.clone(),
             run: self.run.clone(),
+            before: self.counts.lines,
         };
         self.sent = Some(Sent { lines, written: tokio::spawn(window.write(records)) });
         Ok(())

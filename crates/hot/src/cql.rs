@@ -383,6 +383,10 @@ impl HotStore for CqlHot {
         Ok(named)
     }
 
+    fn import_lines_max(&self) -> usize {
+        stock::CHUNK_MAX
+    }
+
     async fn import(
         &self,
         campaign: &CampaignId,

@@ -396,6 +396,10 @@ impl HotStore for SqliteHot {
         Ok(named)
     }
 
+    fn import_lines_max(&self) -> usize {
+        import::LINES_MAX
+    }
+
     async fn import(
         &self,
         campaign: &CampaignId,

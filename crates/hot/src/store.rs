@@ -349,6 +349,10 @@ pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
         now: Millis,
     ) -> Result<Named<Batch>, HotError>;
 
+    /// Lines that one call of [`HotStore::import`] is given at the most. They are written as one: more
+    /// would make other writers wait, or be more than is handed out together.
+    fn import_lines_max(&self) -> usize;
+
     /// Imports a group of lines into a batch; one outcome each, in their order.
     async fn import(
         &self,

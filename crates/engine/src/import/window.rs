@@ -7,9 +7,15 @@ use coupon::imported::ImportRun;
 use hot::{HotError, HotStore, ImportLine, ImportOutcome};
 use tokio::task::JoinHandle;
 
-use super::GROUP;
 use super::lines::Line;
 use crate::Clock;
+
+/// Lines of the first groups of a file.
+const GROUP_MIN: usize = 200;
+
+/// A group is such a part of the lines before it: what arrives together is handed out together, so
+/// that a short file comes in many small groups and a long one does not come in millions.
+const GROUP_PART: u64 = 64;
 
 /// A window that is being written.
 pub(super) struct Sent {
@@ -30,13 +36,16 @@ pub(super) struct Window {
     pub(super) campaign: CampaignId,
     pub(super) batch: BatchId,
     pub(super) run: ImportRun,
+    /// Lines of the file that were read before it was sent.
+    pub(super) before: u64,
 }
 
 impl Window {
     /// Writes group after group, each in a transaction, until the first that fails.
     pub(super) async fn write(mut self, lines: Vec<ImportLine>) -> Written {
         let mut outcomes = Vec::with_capacity(lines.len());
-        for group in lines.chunks(GROUP) {
+        let group = group_of(self.before, self.hot.import_lines_max());
+        for group in lines.chunks(group) {
             // A long file takes hours: what it changes, it changes now.
             self.run.at = self.clock.now();
             let (group, run) = (group.to_vec(), self.run.clone());
@@ -46,5 +55,41 @@ impl Window {
             }
         }
         Written { outcomes, failed: None }
+    }
+}
+
+/// Lines of a group behind so many others, where a store takes up to `most` at once.
+fn group_of(before: u64, most: usize) -> usize {
+    let part = usize::try_from(before / GROUP_PART).unwrap_or(usize::MAX);
+    part.max(GROUP_MIN).min(most.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_grow_with_the_file() {
+        let cases = [
+            ("the first lines", 0, 4_096, 200),
+            ("a window", 50_000, 4_096, 781),
+            ("a long file", 1_000_000_000, 4_096, 4_096),
+            ("a store that takes few at once", 1_000_000_000, 200, 200),
+            ("one line at once", 0, 1, 1),
+        ];
+        for (name, before, most, want) in cases {
+            assert_eq!(group_of(before, most), want, "{name}");
+        }
+    }
+
+    /// Each group of a cluster is a row of one partition.
+    #[test]
+    fn a_billion_lines_are_few_groups() {
+        let (mut before, mut groups) = (0_u64, 0_u64);
+        while before < 1_000_000_000 {
+            before += group_of(before, 4_096) as u64;
+            groups += 1;
+        }
+        assert!(groups < 300_000, "{groups}");
     }
 }

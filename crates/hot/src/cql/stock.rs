@@ -12,7 +12,7 @@
 mod leases;
 mod walk;
 
-pub(super) use leases::RENEWED_EVERY_ROUNDS;
+pub(super) use leases::{CHUNK_MAX, RENEWED_EVERY_ROUNDS};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -19,6 +19,10 @@ use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::{ImportLine, ImportOutcome, RejectedLine, Tier, standing_text};
 
+/// Lines of one transaction at the most. With its indexes a line costs some 10 to 20 µs, so other
+/// writers wait a few milliseconds.
+pub(super) const LINES_MAX: usize = 200;
+
 /// What the directory says of a code, as an import reads it.
 struct Known {
     campaign: i64,

@@ -34,6 +34,12 @@ const LEASES_MAX: u64 = 50_000;
 /// No process keeps more codes of a lease in memory, some 100 bytes each.
 const LEASE_CODES_MAX: u64 = 1 << 17;
 
+/// Imported codes that are leased together at the most: a row of the batch's partition for each.
+pub(in crate::cql) const CHUNK_MAX: usize = LEASE_MAX as usize;
+
+/// Rows of one write to a chunk's partition, some 20 KiB.
+const CHUNK_ROWS_AT_ONCE: usize = 200;
+
 /// Leases that nobody has taken from for so long are given back.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -121,7 +127,9 @@ impl Store {
         let cql = "INSERT INTO stock (chunk, position, code) VALUES (?, ?, ?)";
         let rows: Vec<_> =
             (0_i32..).zip(&codes).map(|(at, (_, code))| (chunk, at, code.as_str())).collect();
-        self.cluster.write_all(cql, rows).await?;
+        for some in rows.chunks(CHUNK_ROWS_AT_ONCE) {
+            self.cluster.write_all(cql, some.to_vec()).await?;
+        }
         let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
                    VALUES (?, ?, ?, ?, ?, ?)";
         let count = i64::try_from(codes.len()).unwrap_or(i64::MAX);
