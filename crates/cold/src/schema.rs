@@ -1,4 +1,4 @@
-//! The columns of both tables: the only place that knows their names, types and encodings.
+//! The columns of the tables: the only place that knows their names, types and encodings.
 //!
 //! `schema/cold.md` is the contract with whoever reads the files without us, and is only ever
 //! added to. The Arrow and the Delta schema are both made from the lists here.

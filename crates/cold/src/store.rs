@@ -231,8 +231,8 @@ impl ColdStore {
         &self.inner.place.name
     }
 
-    /// Makes the two tables, and the folder, where there are none yet. Safe to repeat, and to
-    /// race with others.
+    /// Makes `coupons` and `coupons_by_holder`, and the folder, where there are none yet. Safe to
+    /// repeat, and to race with others.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], or [`ColdError::Damaged`] if what is there

@@ -198,7 +198,7 @@ impl ColdStore {
         Ok(audit)
     }
 
-    /// Whether every entry of the logs of both tables can be read; what is wrong with them.
+    /// Whether every entry of the logs of `coupons` and `coupons_by_holder` can be read; what is wrong with them.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.

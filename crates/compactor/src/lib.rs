@@ -257,7 +257,7 @@ impl Compactor {
         Ok(())
     }
 
-    /// Removes the log entries of both tables that nobody needs any more; see
+    /// Removes the log entries of all tables that nobody needs any more; see
     /// [`ColdStore::cut_logs`].
     ///
     /// # Errors
