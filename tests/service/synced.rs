@@ -138,6 +138,12 @@ impl Traced {
         Traced { calls: calls(&trace), cold: cold(data) }
     }
 
+    /// Those of [`Traced::named`] that are not of the index which comes afterwards.
+    fn committed(&self) -> Vec<&Call> {
+        let index = self.cold.join("holder_index");
+        self.named().filter(|call| !call.path.starts_with(&index)).collect()
+    }
+
     /// Those that gave a file of the cold tier its name.
     fn named(&self) -> impl Iterator<Item = &Call> {
         let here = |call: &&Call| call.is_one_of(&NAMES) && call.path.starts_with(&self.cold);
@@ -235,7 +241,7 @@ fn cold_is_synced_before_hot_is_touched() {
     // A shelf that is over: tables, folders and files are all new.
     let run = Traced::run(&data, &[]);
     run.checked();
-    let all: Vec<&Call> = run.named().collect();
+    let all = run.committed();
     assert_eq!(all.len(), 2 + 1 + 2, "two tables, one file, two commits: {all:#?}");
     let last = all.iter().map(|call| call.ended).max().expect("a file");
     let (before, after) = (run.hot_bytes(0, last), run.hot_bytes(last, usize::MAX));
@@ -247,8 +253,10 @@ fn cold_is_synced_before_hot_is_touched() {
         redeemed(&mut admin, "c", &format!("u{unit}"), 30);
         let run = Traced::run(&data, &["--closed-now"]);
         run.checked();
-        let all: Vec<&Call> = run.named().collect();
-        assert_eq!(all.len(), 2 + 2, "unit {unit}: a file and a commit in each table: {all:#?}");
+        let all = run.committed();
+        // The ninth makes room first.
+        let commits = if unit == 9 { 2 } else { 1 };
+        assert_eq!(all.len(), commits * (2 + 2), "unit {unit}: files and commits: {all:#?}");
         given.extend(run.named().map(|call| call.path.clone()));
     }
     on_disk.extend(files(&cold(&data), ""));

@@ -163,7 +163,7 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
     }
     if report.shelves.is_empty() && !report.failed.is_empty() {
         let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
-        return Err(Sorry::new(sentence).and("`couponry doctor` looks at both"));
+        return Err(Sorry::new(sentence).and("run it again; `couponry doctor` looks at both"));
     }
     let sum = |of: fn(&ShelfReport) -> u64| report.shelves.iter().map(of).sum::<u64>();
     let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));

@@ -130,7 +130,10 @@ async fn brought_together(
         // Put back by other means: codes were minted that it knows nothing of, archived or not.
         store.pass_over_serials().await?;
     }
-    let adopted = adopt(store, cold, since(store, cold, ask).await?).await?;
+    let adopted = match cold.version().await.map_err(away)? {
+        Some(_) => adopt(store, cold, since(store, cold, ask).await?).await?,
+        None => Adopted::default(),
+    };
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
     }
