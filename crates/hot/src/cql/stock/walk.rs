@@ -22,9 +22,9 @@ use crate::deciding::is_worn;
 /// Codes of one lease that are read before a walk sees whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
 
-/// Codes after which a walk reads no further lease of its page. A lease may have one code alone: to
-/// end with the first would be a walk for each coupon.
-const FOUND_ENOUGH: usize = 256;
+/// Codes after which a walk reads no further lease of its page: a lease with many has more at once.
+/// One that came back has one code alone, and to end with the first would be a walk for each coupon.
+const FOUND_ENOUGH: usize = 64;
 
 impl Store {
     /// Walks over the open leases until something is found, which then waits in the queue, or until
