@@ -122,7 +122,11 @@ impl ColdStore {
     /// [`ColdError::Damaged`] says what to do about it; otherwise as [`ColdStore::version`].
     pub async fn index_fits(&self) -> Result<(), ColdError> {
         let Some(index) = self.inner.index.newest_if_any().await? else { return Ok(()) };
-        let coupons = self.inner.coupons.newest().await?;
+        self.fits(&index, &*self.inner.coupons.newest().await?)
+    }
+
+    /// The same of two versions, of which that of the index was looked up first.
+    fn fits(&self, index: &Known, coupons: &Known) -> Result<(), ColdError> {
         let is_ahead =
             |(day, unit): &(&Day, &u64)| **day != names::INDEX && coupons.unit(**day) < **unit;
         match index.units.iter().find(is_ahead) {
@@ -144,8 +148,8 @@ impl ColdStore {
         done: &mut HolderMerge,
         unread: &mut Unread,
     ) -> Result<Intake, ColdError> {
-        self.index_fits().await?;
         let truth = self.inner.coupons.newest().await?;
+        self.fits(on, &truth)?;
         let behind: Vec<(Day, u64)> = truth
             .units
             .iter()
@@ -182,6 +186,10 @@ impl ColdStore {
             if waiting >= CHUNK_ROWS || done.written + waiting as u64 >= rows_max {
                 break;
             }
+        }
+        if intake.rows.is_empty() && intake.covers.is_empty() {
+            // None of them could be read: a commit would say nothing.
+            return Ok(Intake::Went);
         }
         match self.add_file(&mut intake, done).await? {
             true => Ok(Intake::Went),

@@ -58,7 +58,7 @@ impl IndexWriter {
         IndexWriter { place: place.clone(), orders, encoder }
     }
 
-    /// Takes the next rows. An error of the encoder is told by [`IndexWriter::finish`].
+    /// Takes the next rows. `false` after an error, which [`IndexWriter::finish`] returns.
     pub(crate) async fn push(&self, rows: Vec<Row>) -> bool {
         rows.is_empty() || self.orders.send(Order::Rows(rows)).await.is_ok()
     }
