@@ -956,7 +956,7 @@ fn on_a_cluster() {
 
     let (mut clean, mut was_put_back) = (clean, false);
     if testcluster::may_take_minutes("verify beside a busy cluster, and one that was put back") {
-        busy(data, &token, 4);
+        busy(data, &token, 1);
         clean = older_and_brought_together(data, &scene, cluster.addresses());
         was_put_back = true;
     }

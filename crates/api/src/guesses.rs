@@ -2,11 +2,15 @@
 //! have under way.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
+use tokio::time::sleep;
 
+use crate::pace::Pace;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
 
@@ -28,6 +32,24 @@ pub const GUESSES_HERE_MAX: u32 = 1_000;
 /// in line with everybody's, so there may not be many.
 pub const ASKING_MAX: u32 = 64;
 
+/// Of a user's own requests so many are worked on at once; ...
+pub const AT_ONCE_MAX: u32 = 256;
+
+/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one user
+/// who asks as fast as he is answered takes a hundredth of it, and not most of it.
+pub const PACE: Duration = Duration::from_millis(10);
+
+/// How long a request past [`ASKING_MAX`] waits for its refusal at least: a thousand clients that ask
+/// again at once would keep the threads busy with nothing but refusals.
+const REFUSED_AFTER: Duration = Duration::from_secs(1);
+
+/// Refusals are spread over a time that grows in so many steps, or those thousand would come back
+/// together.
+const REFUSED_IN: u32 = 64;
+
+/// One of those steps: the last refusal comes after three seconds.
+const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
+
 /// The one key of a throttle for the whole process.
 const EVERYBODY: &str = "";
 
@@ -37,6 +59,8 @@ pub(crate) struct Guesses {
     of_user: Throttle,
     of_accounts_here: Throttle,
     asking: Throttle,
+    pace: Pace,
+    refused: AtomicU32,
 }
 
 impl Guesses {
@@ -46,6 +70,8 @@ impl Guesses {
             of_user: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, users_max),
             of_accounts_here: Throttle::new(GUESSES_HERE_MAX, GUESS_WINDOW_MS, 1),
             asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
+            pace: Pace::new(PACE, AT_ONCE_MAX, users_max),
+            refused: AtomicU32::new(0),
         }
     }
 
@@ -63,7 +89,7 @@ impl Guesses {
             return Err(Problem::too_many("too many unknown codes for this user", wait));
         }
         self.account_may_ask(user, now)?;
-        let _asking = self.begin(user, now)?;
+        let _asking = self.begin(caller, user, now).await?;
         let done = work.await;
         if let Err(Failure::Refused { refusal: Refusal::NotFound, .. }) = &done {
             self.of_user.count(user, now);
@@ -83,7 +109,7 @@ impl Guesses {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Problem> {
         let Some(user) = counted(caller, named) else { return Ok(work.await?) };
-        let _asking = self.begin(user, now)?;
+        let _asking = self.begin(caller, user, now).await?;
         Ok(work.await?)
     }
 
@@ -100,9 +126,26 @@ impl Guesses {
         Err(Problem::too_many("too many unknown codes for the accounts of this server", wait))
     }
 
-    fn begin<'a>(&'a self, user: &'a str, now: i64) -> Result<UnderWay<'a>, Problem> {
-        UnderWay::begin(&self.asking, user, now)
-            .ok_or_else(|| Problem::too_many("too many requests at once for this user", 1_000))
+    async fn begin<'a>(
+        &'a self,
+        caller: &Caller,
+        user: &'a str,
+        now: i64,
+    ) -> Result<UnderWay<'a>, Problem> {
+        let Some(under_way) = UnderWay::begin(&self.asking, user, now) else {
+            let step = self.refused.fetch_add(1, Ordering::Relaxed) % REFUSED_IN;
+            sleep(REFUSED_AFTER + step * REFUSED_STEP).await;
+            return Err(Problem::too_many("too many requests at once for this user", 1_000));
+        };
+        // A shop that names a user is trusted with its pace.
+        if caller.role == Role::User {
+            let wait = self.pace.wait(user, Instant::now());
+            // Even no time at all would be a tick of the timer.
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+        }
+        Ok(under_way)
     }
 }
 
@@ -158,8 +201,8 @@ mod tests {
         Caller { role: Role::User, subject: name.parse().unwrap() }
     }
 
-    #[test]
-    fn one_user_has_few_requests_under_way() {
+    #[tokio::test]
+    async fn one_user_has_few_requests_under_way() {
         let guesses = Guesses::new(10);
         let (ann, bob) = (user("ann"), user("bob"));
         let shop = Caller { role: Role::Shop, subject: "till".parse().unwrap() };
@@ -175,14 +218,43 @@ mod tests {
             assert!((&mut work).now_or_never().is_none(), "number {nth} is under way");
             under_way.push(work);
         }
-        let ask = |caller: &Caller| {
-            let issue = guesses.one_of_few(caller, None, NOON, ready(Ok(()))).now_or_never();
-            issue.expect("an answer").map_err(|problem| problem.code())
+        let ask = |caller: Caller, named: Option<UserId>| {
+            let guesses = &guesses;
+            async move {
+                let issue = guesses.one_of_few(&caller, named.as_ref(), NOON, ready(Ok(())));
+                issue.await.map_err(|problem| problem.code())
+            }
         };
-        assert_eq!(ask(&ann), Err(Code::TooMany), "one too many");
-        assert_eq!(ask(&bob), Ok(()), "another user");
-        assert_eq!(ask(&shop), Ok(()), "a shop that names nobody");
+        let before = Instant::now();
+        assert_eq!(ask(ann.clone(), None).await, Err(Code::TooMany), "one too many");
+        assert!(before.elapsed() >= REFUSED_AFTER, "a loop of refusals is a slow one");
+        assert_eq!(ask(bob.clone(), None).await, Ok(()), "another user");
+        assert_eq!(ask(shop.clone(), None).await, Ok(()), "a shop that names nobody");
         under_way.pop();
-        assert_eq!(ask(&ann), Ok(()), "one has ended, or its client has gone");
+        assert_eq!(
+            ask(shop.clone(), Some(named.clone())).await,
+            Ok(()),
+            "one has ended, or its client has gone"
+        );
+    }
+
+    #[test]
+    fn one_user_is_paced() {
+        let guesses = Guesses::new(10);
+        let (ann, bob) = (user("ann"), user("bob"));
+        let shop = Caller { role: Role::Shop, subject: "till".parse().unwrap() };
+        let named = "ann".parse::<UserId>().unwrap();
+        let waits = |caller: &Caller, named: Option<&UserId>| {
+            let issue = guesses.one_of_few(caller, named, NOON, ready(Ok(()))).boxed_local();
+            issue.now_or_never().is_none()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _here = runtime.enter();
+        // A machine that does other things between two of them gives her some more.
+        let at_once = (0..100 * AT_ONCE_MAX).take_while(|_| !waits(&ann, None)).count();
+        assert!(at_once >= AT_ONCE_MAX as usize, "{at_once} at once");
+        assert!(at_once < 100 * AT_ONCE_MAX as usize, "she is never made to wait");
+        assert!(!waits(&bob, None), "another user");
+        assert!(!waits(&shop, Some(&named)), "a shop has many to answer");
     }
 }

@@ -55,10 +55,13 @@ async fn every_step(nodes: usize) {
         extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
         stock {
             a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back
-            a_walk_ends_at_the_first_lease
+            a_walk_ends_at_the_first_lease many_that_come_back
         }
         import { lines_step_by_step a_line_that_says_more }
-        seal { sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal }
+        seal {
+            sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal
+            an_audit_beside_new_days
+        }
         cold {
             closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows
         }

@@ -1,6 +1,6 @@
 //! A cluster as `verify` sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use coupon::code::Code;
@@ -204,32 +204,34 @@ impl Store {
         Ok((rows, next))
     }
 
-    /// Partitions in which no coupon of ours can be.
+    /// Partitions in which no coupon of ours can be. They are compared with plans that are read after
+    /// them: a day may be planned at any moment, always before its first row is written.
     async fn stray_partitions(&self) -> Result<Vec<String>> {
-        let plans = self.plans().await?;
-        let places: BTreeMap<Day, i32> =
-            plans.iter().map(|plan| (plan.day(), 1 << plan.bits().min(30))).collect();
         let cql = "SELECT DISTINCT shelf_day, bucket FROM coupon";
-        let (mut faults, mut from) = (BTreeMap::new(), Some(PagingState::start()));
+        let (mut used, mut from) =
+            (BTreeMap::<Day, BTreeSet<i32>>::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<(CqlDate, i32)>(cql, (), state).await?;
             for (of, bucket) in rows {
-                let of = day(of);
-                let fault = match places.get(&of) {
-                    None => format!("there are rows on day {}, which has no plan", of.0),
-                    Some(places) if bucket < 0 || bucket >= *places => {
-                        format!(
-                            "there are rows in place {bucket} of day {}, which has {places}",
-                            of.0
-                        )
-                    }
-                    Some(_) => continue,
-                };
-                faults.entry((of, bucket)).or_insert(fault);
+                used.entry(day(of)).or_default().insert(bucket);
             }
             from = next;
         }
-        Ok(faults.into_values().collect())
+        let plans = self.plans().await?;
+        let places: BTreeMap<Day, i32> =
+            plans.iter().map(|plan| (plan.day(), 1 << plan.bits().min(30))).collect();
+        let mut faults = Vec::new();
+        for (of, buckets) in used {
+            let Some(places) = places.get(&of) else {
+                faults.push(format!("there are rows on day {}, which has no plan", of.0));
+                continue;
+            };
+            let beyond = buckets.into_iter().filter(|bucket| !(0..*places).contains(bucket));
+            faults.extend(beyond.map(|bucket| {
+                format!("there are rows in place {bucket} of day {}, which has {places}", of.0)
+            }));
+        }
+        Ok(faults)
     }
 
     async fn audit_days(&self) -> Result<Vec<AuditDay>> {

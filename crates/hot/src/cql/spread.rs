@@ -1,13 +1,15 @@
-//! Over how many partitions the index rows of one day are spread: over as many as it has rows for.
+//! Over how many partitions rows are spread that lie together for their day or their batch: over as
+//! many as there are rows for.
 //!
 //! A *level* is a number of bits: the first bits of a code's hash name one of so many partitions. A day
 //! begins on the first level and goes to the next one when those before it are full; rows stay where
 //! they are. Each process counts what it writes and adds it to the day's plan whenever it is one
 //! partition's worth. The number there only rises, and with it the level. Whoever looks for rows reads
 //! it and looks on each level up to that; whoever writes may be a little behind, which is one more row
-//! on a lower level.
+//! on a lower level. What came back to a batch is spread in the same way (`stock/returned.rs`).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -24,14 +26,14 @@ use super::values::{date, signed, tie};
 /// of them are deleted, below the 100,000 tombstones at which a read gives up.
 pub const PARTITION_ROWS: u64 = 1 << 16;
 
-/// The levels after the first one. The last is enough for a billion rows a day.
-const LEVELS: [u8; 3] = [8, 11, 14];
+/// The levels after the first one. The last is enough for a billion rows.
+const LEVELS: [u8; 4] = [4, 8, 11, 14];
 
 /// How long a process goes by what it has read of a day where it would do no harm to be behind.
 const BEHIND: Duration = Duration::from_secs(5);
 
-/// Days that a process counts for; past it, it begins anew.
-const DAYS_MAX: usize = 4_096;
+/// Days or batches that a process counts for; past it, it begins anew.
+const COUNTED_MAX: usize = 4_096;
 
 /// Which index rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,17 +49,28 @@ pub(super) enum Spread {
 }
 
 impl Spread {
-    fn first_level(self) -> u8 {
+    fn first(self) -> FirstLevel {
         match self {
-            Spread::Expiring => 4,
-            Spread::Closed { place_bits } => place_bits / 3,
+            Spread::Expiring => FirstLevel(4),
+            Spread::Closed { place_bits } => FirstLevel(place_bits / 3),
         }
     }
 
-    /// The levels of a day that has so many rows.
-    fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
-        let mut levels = vec![self.first_level()];
-        for next in LEVELS.into_iter().filter(|level| *level > self.first_level()) {
+    /// The number of the partition of a code on a level.
+    pub(super) fn partition(self, level: u8, code: &Code) -> i32 {
+        self.first().partition(level, code)
+    }
+}
+
+/// The level on which rows begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstLevel(pub(super) u8);
+
+impl FirstLevel {
+    /// The levels of so many rows.
+    pub(super) fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
+        let mut levels = vec![self.0];
+        for next in LEVELS.into_iter().filter(|level| *level > self.0) {
             let last = levels.last().copied().unwrap_or(0);
             if rows < partition_rows << last {
                 break;
@@ -72,12 +85,12 @@ impl Spread {
     pub(super) fn partition(self, level: u8, code: &Code) -> i32 {
         // The top bits: the rest orders the coupons inside.
         let top = ((u128::from(tie(code)) << level) >> 63) as i32;
-        if level == self.first_level() { top } else { (1 << level) + top }
+        if level == self.0 { top } else { (1 << level) + top }
     }
 
-    fn partitions(self, levels: &[u8]) -> Vec<i32> {
+    pub(super) fn partitions(self, levels: &[u8]) -> Vec<i32> {
         let on = |level: u8| {
-            let first = if level == self.first_level() { 0 } else { 1 << level };
+            let first = if level == self.0 { 0 } else { 1 << level };
             first..first + (1_i32 << level)
         };
         levels.iter().flat_map(|level| on(*level)).collect()
@@ -85,50 +98,57 @@ impl Spread {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Counted {
-    /// As the day's plan said.
-    rows: u64,
+pub(super) struct Counted {
+    /// As the store said.
+    pub(super) rows: u64,
     read_at: Instant,
-    /// Written here since and not yet added to the plan, from [`Store::first_count`] on.
+    /// Written here since and not yet added to what the store says, from [`Store::first_count`] on.
     more: u64,
 }
 
-/// What this process knows of the sizes of days.
-#[derive(Debug, Default)]
-pub(super) struct Spreads(Mutex<HashMap<(Spread, Day), Counted>>);
+/// What this process knows of the numbers of rows of days, or of batches.
+#[derive(Debug)]
+pub(super) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
 
-impl Spreads {
-    fn get(&self, key: (Spread, Day)) -> Option<Counted> {
-        self.0.lock().ok()?.get(&key).copied()
+impl<K> Default for Spreads<K> {
+    fn default() -> Spreads<K> {
+        Spreads(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Spreads<K> {
+    pub(super) fn get(&self, key: &K) -> Option<Counted> {
+        self.0.lock().ok()?.get(key).copied()
     }
 
-    /// Keeps what the day's plan says. Of a new day the count of what is written begins at `more`.
-    fn keep(&self, key: (Spread, Day), rows: u64, more: u64) {
+    /// Keeps what the store says. Of a new key the count of what is written begins at `more`.
+    pub(super) fn keep(&self, key: K, rows: u64, more: u64) {
         let Ok(mut all) = self.0.lock() else { return };
-        if all.len() >= DAYS_MAX && !all.contains_key(&key) {
+        if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
             all.clear();
         }
         let read_at = Instant::now();
-        let of_day = all.entry(key).or_insert(Counted { rows, read_at, more });
-        (of_day.rows, of_day.read_at) = (of_day.rows.max(rows), read_at);
+        let counted = all.entry(key).or_insert(Counted { rows, read_at, more });
+        (counted.rows, counted.read_at) = (counted.rows.max(rows), read_at);
     }
 
-    /// Counts rows that are about to be written; as many as are to be added to the plan by now.
-    fn count(&self, key: (Spread, Day), rows: u64, partition_rows: u64) -> u64 {
+    /// Counts rows that are about to be written; as many as are to be added to the store's number by
+    /// now.
+    pub(super) fn count(&self, key: &K, rows: u64, partition_rows: u64) -> u64 {
         let Ok(mut all) = self.0.lock() else { return 0 };
-        let Some(of_day) = all.get_mut(&key) else { return 0 };
-        of_day.more += rows;
+        let Some(counted) = all.get_mut(key) else { return 0 };
+        counted.more += rows;
         // Whole partitions alone: the sum is right on average because the rest goes on counting.
-        let whole = of_day.more - of_day.more % partition_rows.max(1);
-        of_day.more -= whole;
+        let whole = counted.more - counted.more % partition_rows.max(1);
+        counted.more -= whole;
         whole
     }
 
-    /// Counts rows again that could not be added to the plan.
-    fn put_back(&self, key: (Spread, Day), rows: u64) {
+    /// Counts rows again that could not be added to the store's number.
+    pub(super) fn put_back(&self, key: &K, rows: u64) {
         let Ok(mut all) = self.0.lock() else { return };
-        let Some(of_day) = all.get_mut(&key) else { return };
-        of_day.more += rows;
+        let Some(counted) = all.get_mut(key) else { return };
+        counted.more += rows;
     }
 }
 
@@ -136,34 +156,34 @@ impl Store {
     /// The level for rows that are about to be written; counts them.
     pub(super) async fn level_to_write(&self, spread: Spread, day: Day, rows: u64) -> Result<u8> {
         let key = (spread, day);
-        if self.spreads.get(key).is_none() {
+        if self.spreads.get(&key).is_none() {
             self.keep_rows(key, self.index_rows(spread, day).await?);
         }
         let full = self.options.partition_rows;
-        let more = self.spreads.count(key, rows, full);
+        let more = self.spreads.count(&key, rows, full);
         if more > 0 {
             match self.add_index_rows(spread, day, more).await {
                 Ok(rows) => self.keep_rows(key, rows),
                 Err(error) => {
-                    self.spreads.put_back(key, more);
+                    self.spreads.put_back(&key, more);
                     return Err(error);
                 }
             }
         }
-        let rows = self.spreads.get(key).map_or(0, |it| it.rows);
-        Ok(spread.levels(rows, full).last().copied().unwrap_or(0))
+        let rows = self.spreads.get(&key).map_or(0, |it| it.rows);
+        Ok(spread.first().levels(rows, full).last().copied().unwrap_or(0))
     }
 
     fn keep_rows(&self, key: (Spread, Day), rows: u64) {
-        self.spreads.keep(key, rows, self.first_count(key));
+        self.spreads.keep(key, rows, self.first_count(&format!("{key:?}")));
     }
 
-    /// The number from which this process counts the rows of a day. What it has not added to the
-    /// plan when it ends is lost, and a process that does not live long would never add anything.
-    /// From a random number below one partition's worth it adds one as often, on average, as it
-    /// writes one.
-    fn first_count(&self, (spread, day): (Spread, Day)) -> u64 {
-        let name = format!("{} {spread:?} {}", self.process, day.0);
+    /// The number from which this process counts the rows of what is called `name`. What it has not
+    /// added to the store's number when it ends is lost, and a process that does not live long would
+    /// never add anything. From a random number below one partition's worth it adds one as often, on
+    /// average, as it writes one.
+    pub(super) fn first_count(&self, name: &str) -> u64 {
+        let name = format!("{} {name}", self.process);
         xxh3_64(name.as_bytes()) % self.options.partition_rows.max(1)
     }
 
@@ -171,7 +191,8 @@ impl Store {
     pub(super) async fn partitions(&self, spread: Spread, day: Day) -> Result<Vec<i32>> {
         let rows = self.index_rows(spread, day).await?;
         self.keep_rows((spread, day), rows);
-        Ok(spread.partitions(&spread.levels(rows, self.options.partition_rows)))
+        let first = spread.first();
+        Ok(first.partitions(&first.levels(rows, self.options.partition_rows)))
     }
 
     /// Every partition in which the row of a code may be, as of a few seconds ago.
@@ -182,7 +203,7 @@ impl Store {
         code: &Code,
     ) -> Result<Vec<i32>> {
         let key = (spread, day);
-        let known = self.spreads.get(key).filter(|it| it.read_at.elapsed() < BEHIND);
+        let known = self.spreads.get(&key).filter(|it| it.read_at.elapsed() < BEHIND);
         let rows = match known {
             Some(known) => known.rows,
             None => {
@@ -191,7 +212,7 @@ impl Store {
                 rows
             }
         };
-        let levels = spread.levels(rows, self.options.partition_rows);
+        let levels = spread.first().levels(rows, self.options.partition_rows);
         Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
     }
 
@@ -240,11 +261,11 @@ mod tests {
     const BILLION: u64 = 1_000_000_000;
 
     /// Rows come one partition's worth at a time; the most that any partition of any level has.
-    fn fullest(spread: Spread, rows: u64) -> u64 {
+    fn fullest(first: FirstLevel, rows: u64) -> u64 {
         let (mut there, mut on_level) = (0, HashMap::new());
         while there < rows {
             let more = PARTITION_ROWS.min(rows - there);
-            let level = *spread.levels(there, PARTITION_ROWS).last().expect("the first");
+            let level = *first.levels(there, PARTITION_ROWS).last().expect("the first");
             *on_level.entry(level).or_insert(0) += more;
             there += more;
         }
@@ -255,14 +276,15 @@ mod tests {
     #[test]
     fn no_partition_of_a_billion_rows_is_too_large() {
         let rows = [
-            ("expiring", Spread::Expiring),
-            ("closed", Spread::Closed { place_bits: 12 }),
-            ("closed, of a day with many places", Spread::Closed { place_bits: 17 }),
-            ("closed, of a day with few", Spread::Closed { place_bits: 4 }),
+            ("expiring", Spread::Expiring.first()),
+            ("closed", Spread::Closed { place_bits: 12 }.first()),
+            ("closed, of a day with many places", Spread::Closed { place_bits: 17 }.first()),
+            ("closed, of a day with few", Spread::Closed { place_bits: 4 }.first()),
+            ("what came back to a batch", FirstLevel(0)),
         ];
-        for (name, spread) in rows {
+        for (name, first) in rows {
             for count in [1, 1_000_000, 1_048_576, 20_000_000, 200_000_000, BILLION] {
-                let most = fullest(spread, count);
+                let most = fullest(first, count);
                 assert!(most < 100_000, "{name}: {most} rows of {count} may become tombstones");
                 assert!(most * ROW_BYTES < 100_000_000, "{name}: {most} rows of {count}");
             }
@@ -280,8 +302,9 @@ mod tests {
             (u64::MAX, vec![4, 8, 11, 14], 16 + 256 + 2_048 + 16_384),
         ];
         for (count, levels, partitions) in rows {
-            assert_eq!(Spread::Expiring.levels(count, PARTITION_ROWS), levels, "{count}");
-            let all = Spread::Expiring.partitions(&levels);
+            let first = Spread::Expiring.first();
+            assert_eq!(first.levels(count, PARTITION_ROWS), levels, "{count}");
+            let all = first.partitions(&levels);
             assert_eq!(all.len(), partitions, "{count}");
             assert!(all.is_sorted_by(|one, other| one < other), "each once");
         }
@@ -289,13 +312,14 @@ mod tests {
 
     #[test]
     fn a_code_lies_in_one_partition_of_each_level() {
-        let spread = Spread::Expiring;
-        for number in 0..1_000 {
-            let code: Code = format!("CODE{number:06}").parse().expect("a code");
-            for level in [4, 8, 11, 14] {
-                let partition = spread.partition(level, &code);
-                let on = spread.partitions(&[level]);
-                assert!(on.contains(&partition), "{code} on {level}: {partition}");
+        for first in [Spread::Expiring.first(), FirstLevel(0)] {
+            for number in 0..1_000 {
+                let code: Code = format!("CODE{number:06}").parse().expect("a code");
+                for level in [first.0, 8, 11, 14] {
+                    let partition = first.partition(level, &code);
+                    let on = first.partitions(&[level]);
+                    assert!(on.contains(&partition), "{code} on {level}: {partition}");
+                }
             }
         }
     }

@@ -5,11 +5,12 @@
 //! process's lease can be handed out by others, and one that was frozen does no harm. A lease is
 //! dropped only when each of its codes was seen to be somebody's, or dead.
 //!
-//! "Sold out" is said when nothing is left to be leased and two walks over the open leases, one after
-//! the other, have read the same codes in the same versions and none of them available: then there
-//! was a moment in between at which none was.
+//! "Sold out" is said when nothing is left to be leased and two walks over the open leases and what
+//! came back, one after the other, have read the same codes in the same versions and none of them
+//! available: then there was a moment in between at which none was.
 
 mod leases;
+mod returned;
 mod walk;
 
 pub(super) use leases::{CHUNK_MAX, RENEWED_EVERY_ROUNDS};
@@ -48,17 +49,14 @@ const HANDS_MAX: Duration = Duration::from_millis(500);
 const WAITING_MAX: usize = 50_000;
 
 /// Kinds of leases, in the order in which they lie.
-const RETURNED: i32 = 0;
 const CHUNK: i32 = 1;
 const RUN: i32 = 2;
 
-/// One lease as this process has it.
+/// One lease as this process has it, or one coupon that came back.
 #[derive(Debug)]
 struct Lease {
     batch: BatchId,
-    kind: i32,
-    first: i64,
-    name: String,
+    row: Row,
     /// Whether the row of the lease names this process: else there is nothing to give back.
     owned: bool,
     /// Codes that have not been seen to be somebody's, or dead.
@@ -66,6 +64,15 @@ struct Lease {
     /// Whether none of its codes was found to be touched so far: they are not read before they are
     /// offered.
     fresh: AtomicBool,
+}
+
+/// The row behind a lease, which ends with it.
+#[derive(Debug)]
+enum Row {
+    /// One of `lease`.
+    Lease { kind: i32, first: i64, name: String },
+    /// One of `returned`.
+    Returned { part: i32, version: i64, code: Code },
 }
 
 /// A code that waits to be offered.
@@ -345,7 +352,7 @@ impl Store {
         };
         let Some(day) = day else { return Ok(None) };
         match self.stored(day, code).await? {
-            None if waiting.lease.kind == RUN => {
+            None if matches!(waiting.lease.row, Row::Lease { kind: RUN, .. }) => {
                 let campaign = self.campaign_of_run(code).await?;
                 match campaign {
                     Some(id) => {
@@ -407,26 +414,25 @@ impl Store {
 
     /// One more code of a lease was seen to be somebody's, or dead; the last one ends the lease.
     async fn done_with(&self, id: &CampaignId, lease: &Lease) {
-        if lease.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            let end = self.end_lease(id, &lease.batch, lease.kind, lease.first, &lease.name).await;
-            if let Err(error) = end {
-                // A walk ends it.
-                tracing::debug!(error = %error, "a lease that is used up could not be ended");
-            }
+        if lease.left.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Err(error) = self.end_lease(id, lease).await
+        {
+            // A walk ends it.
+            tracing::debug!(error = %error, "a lease that is used up could not be ended");
         }
     }
 
-    /// After a coupon with a row has become available: this process need not wait for a walk.
-    pub(super) fn came_back(&self, located: &Located) {
+    /// After a coupon has become available that was entered as [`Store::enter_returned`] says: this
+    /// process need not wait for a walk.
+    pub(super) fn came_back(&self, located: &Located, part: i32) {
         let coupon = &located.coupon;
-        if !self.may_be_handed_out(&located.campaign, coupon) || is_worn(coupon) {
+        if is_worn(coupon) {
             return;
         }
+        let (version, code) = (signed(coupon.version()), coupon.code().clone());
         let lease = Lease {
             batch: coupon.genesis().batch.clone(),
-            kind: RETURNED,
-            first: signed(coupon.version()),
-            name: coupon.code().to_string(),
+            row: Row::Returned { part, version, code },
             owned: false,
             left: AtomicUsize::new(1),
             fresh: AtomicBool::new(false),
@@ -459,7 +465,10 @@ fn is_over(located: &Located, at: Millis) -> bool {
         || coupon.is_expired(at.plus_ms(-CLOCK_BOUND_MS))
 }
 
-/// Whether a code was entered among the leases before its coupon was written: that may come yet.
+/// Whether a code was entered as returned before its coupon was written: that may come yet.
 fn is_entered(lease: &Lease, located: &Located) -> bool {
-    lease.kind == RETURNED && located.coupon.version() < lease.first.unsigned_abs()
+    match lease.row {
+        Row::Returned { version, .. } => located.coupon.version() < version.unsigned_abs(),
+        Row::Lease { .. } => false,
+    }
 }

@@ -12,6 +12,7 @@ use coupon::imported::Standing;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use futures::future::join_all;
+use hot::audit::Audit;
 use hot::cql::CqlHot;
 use hot::{CampaignRow, HotError, HotStore, ImportOutcome, Kept, Named, NewCampaign, Shelves};
 
@@ -275,4 +276,25 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
         let late_issue = kit.issue(&campaign, &kit.user("bob"), none).await;
         assert!(matches!(said(&late_issue), Said::Refused(_)), "{late_issue:?}");
     }
+}
+
+/// Days are planned and written while the partitions are compared with the plans.
+pub(crate) async fn an_audit_beside_new_days(stage: &Stage) {
+    const DAYS: usize = 24;
+    let process = stage.process().await;
+    let over = Cell::new(false);
+    let plan = async {
+        for _ in 0..DAYS {
+            let campaign = stage.draft();
+            stage.kit.create(&campaign).await;
+            stage.kit.imported(&campaign, 1).await;
+        }
+        over.set(true);
+    };
+    let audit = async {
+        while !over.get() {
+            assert_eq!(process.hot.audit_files().await.unwrap(), Vec::<String>::new());
+        }
+    };
+    tokio::join!(plan, audit);
 }

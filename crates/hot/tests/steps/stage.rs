@@ -177,8 +177,13 @@ impl Stage {
         let cluster = tokio::task::spawn_blocking(start).await.unwrap()?;
         let target = format!("cql://{}/steps", cluster.addresses()).parse::<Target>().unwrap();
         // Few places, so that a shelf is sealed in a moment; and this one machine has one clock.
-        let options =
-            cql::Options { bucket_bits: 2, clock_bound_ms: 0, ..cql::Options::of(&target) };
+        let options = cql::Options {
+            bucket_bits: 2,
+            clock_bound_ms: 0,
+            // So few that what comes back to a batch fills its first partitions.
+            partition_rows: 8,
+            ..cql::Options::of(&target)
+        };
         let keyspace = Keyspace::connect(&options).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();
         let archive = Arc::new(MemoryArchive::default());

@@ -99,6 +99,32 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
     assert!(reads < 2 * CHUNK as u64, "{reads} reads");
 }
 
+/// So many coupons come back that they are in partitions of three levels; the process that took them
+/// back has what it knows of them in its memory, and is killed.
+pub(crate) async fn many_that_come_back(stage: &Stage) {
+    const COUPONS: usize = 200;
+    let kit = &stage.kit;
+    let first = stage.process().await;
+    let campaign = stage.draft();
+    let codes = kit.stocked(&campaign, COUPONS as u64).await;
+    let give = async |_| {
+        let user = kit.user("ann");
+        let applied = issue(stage, &*first.hot, &campaign, &user).await;
+        (of(&applied).code().clone(), user)
+    };
+    let given = stream::iter(0..COUPONS).map(give).buffer_unordered(AT_ONCE);
+    let given: Vec<_> = given.collect().await;
+    let take_back = async |(code, user): &(Code, UserId)| {
+        let found = kit.found(code).await;
+        let change = kit.change(revoke(user), Asker::Shop, NOW);
+        let applied = patiently(async || first.hot.apply(&found, change.clone()).await).await;
+        assert_eq!(said(&applied), Said::Accepted);
+    };
+    stream::iter(&given).map(take_back).buffer_unordered(AT_ONCE).collect::<()>().await;
+    first.hand.stop_now();
+    drain(stage, &campaign, &codes).await;
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     SameAgain,

@@ -50,8 +50,7 @@ const ROWS_AT_ONCE: usize = 50;
 /// Imported codes that are leased together.
 const CHUNK_CODES: usize = 500;
 
-/// Kinds of leases: see `stock`.
-const RETURNED: i32 = 0;
+/// A kind of lease: see `stock`.
 const CHUNK: i32 = 1;
 
 impl Store {
@@ -357,7 +356,7 @@ impl Store {
         self.cluster.write_all(COPIED_ROW, rows.collect()).await
     }
 
-    /// What is available and has a row is found through its lease.
+    /// What is available and has a row is found among what came back, or through its lease.
     async fn put_stock(&self, coupons: &[Located]) -> Result<()> {
         let mut imported: BTreeMap<(&str, &str), Vec<(Millis, &Code)>> = BTreeMap::new();
         let mut returned = Vec::new();
@@ -371,12 +370,7 @@ impl Store {
             }
             let (campaign, batch) = (&coupon.genesis().campaign, &coupon.genesis().batch);
             if it.campaign.batches.get(batch).is_some_and(|batch| batch.run.is_some()) {
-                let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
-                           VALUES (?, ?, ?, ?, ?, 1) USING TIMESTAMP ?";
-                let (first, name) = (signed(coupon.version()), coupon.code().as_str());
-                let values =
-                    (campaign.as_str(), batch.as_str(), RETURNED, first, name, LONG_AGO + first);
-                returned.push(self.cluster.write(cql, values));
+                returned.push(self.put_returned(campaign, coupon));
             } else {
                 let of = imported.entry((campaign.as_str(), batch.as_str())).or_default();
                 of.push((coupon.expires_at(), coupon.code()));
@@ -391,6 +385,16 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    async fn put_returned(&self, campaign: &CampaignId, coupon: &Coupon) -> Result<()> {
+        let part = self.part_to_enter(campaign, coupon).await?;
+        let cql = "INSERT INTO returned (campaign_id, batch_id, part, version, code) \
+                   VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let (batch, version) = (coupon.genesis().batch.as_str(), signed(coupon.version()));
+        let code = coupon.code().as_str();
+        let values = (campaign.as_str(), batch, part, version, code, LONG_AGO + version);
+        self.cluster.write(cql, values).await
     }
 
     /// A chunk that is named after its codes: put again it is the same one.

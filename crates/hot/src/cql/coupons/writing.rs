@@ -103,7 +103,7 @@ impl Store {
                 return Ok(Written::Overtaken);
             }
         }
-        self.write_hints(before, after, day).await?;
+        let returned = self.write_hints(before, after, day).await?;
         if self.write_row(before, after, operation, day).await? == Written::Overtaken {
             self.recent.forget(after.code());
             return Ok(Written::Overtaken);
@@ -115,15 +115,18 @@ impl Store {
             // The old row says so already: whoever meets it finishes this.
             now.bucket = self.arrive(after, &before.campaign, day).await.map_err(begun)?;
         }
-        self.came_back(&now);
+        if let Some(part) = returned {
+            self.came_back(&now, part);
+        }
         self.is_closed(&now);
         self.recent.put(&now);
         Ok(Written::Done)
     }
 
     /// What is written before the truth: who may hold it, when it may expire, and that it may be
-    /// handed out again. A crash leaves one of these too many, never one too few.
-    async fn write_hints(&self, before: &Located, after: &Coupon, day: Day) -> Result<()> {
+    /// handed out again, in which partition of `returned`. A crash leaves one of these too many, never
+    /// one too few.
+    async fn write_hints(&self, before: &Located, after: &Coupon, day: Day) -> Result<Option<i32>> {
         let is_new = before.coupon.version() == 0 || day != before.day;
         let expires = is_new || before.coupon.expires_at() != after.expires_at();
         let holder =
@@ -143,8 +146,8 @@ impl Store {
         };
         let back = async {
             match self.may_be_handed_out(&before.campaign, after) {
-                true => self.enter_returned(&before.campaign, after).await,
-                false => Ok(()),
+                true => self.enter_returned(&before.campaign.terms.id, after).await.map(Some),
+                false => Ok(None),
             }
         };
         let (wallet, expiring, back) = tokio::join!(wallet, expiring, back);

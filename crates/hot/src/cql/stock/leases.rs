@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use coupon::campaign::MintedRun;
 use coupon::code::Code;
-use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use scylla::DeserializeRow;
 use scylla::response::PagingState;
 use uuid::Uuid;
 
-use super::{CHUNK, Counter, Lease, RETURNED, RUN, Waiting};
+use super::{CHUNK, Counter, Lease, RUN, Row, Waiting};
 use crate::HotError;
 use crate::cql::Store;
 use crate::cql::campaigns::{BatchHere, CampaignHere, key_missing};
@@ -80,36 +79,20 @@ fn lease_size(count: u64, left: u64) -> u64 {
 }
 
 impl Store {
-    pub(super) async fn end_lease(
-        &self,
-        id: &CampaignId,
-        batch: &BatchId,
-        kind: i32,
-        first: i64,
-        name: &str,
-    ) -> Result<()> {
-        let cql = "DELETE FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
-                   AND first = ? AND name = ?";
-        self.cluster.write(cql, (id.as_str(), batch.as_str(), kind, first, name)).await
-    }
-
-    /// Before a coupon with a row becomes available: it is entered among the leases, so that no walk
-    /// misses it.
-    pub(in crate::cql) async fn enter_returned(
-        &self,
-        campaign: &CampaignHere,
-        coupon: &Coupon,
-    ) -> Result<()> {
-        let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
-                   VALUES (?, ?, ?, ?, ?, 1)";
-        let values = (
-            campaign.terms.id.as_str(),
-            coupon.genesis().batch.as_str(),
-            RETURNED,
-            signed(coupon.version()),
-            coupon.code().as_str(),
-        );
-        self.cluster.write(cql, values).await
+    pub(super) async fn end_lease(&self, id: &CampaignId, lease: &Lease) -> Result<()> {
+        let (id, batch) = (id.as_str(), lease.batch.as_str());
+        match &lease.row {
+            Row::Lease { kind, first, name } => {
+                let cql = "DELETE FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
+                           AND first = ? AND name = ?";
+                self.cluster.write(cql, (id, batch, *kind, *first, name.as_str())).await
+            }
+            Row::Returned { part, version, code } => {
+                let cql = "DELETE FROM returned WHERE campaign_id = ? AND batch_id = ? \
+                           AND part = ? AND version = ? AND code = ?";
+                self.cluster.write(cql, (id, batch, *part, *version, code.as_str())).await
+            }
+        }
     }
 
     /// A group of imported codes to be handed out together.
@@ -216,7 +199,7 @@ impl Store {
         let key = key.ok_or_else(|| key_missing(batch, run))?;
         let mut attempts = self.attempts("a lease");
         loop {
-            let cursor = attempts.looked(self.cursor(id, &batch.id).await)?;
+            let (cursor, _) = attempts.looked(self.leased(id, &batch.id).await)?;
             let left = unleased(cursor, run);
             if left == 0 {
                 return Ok(false);
@@ -248,9 +231,7 @@ impl Store {
             let (first, count) = (first.unsigned_abs(), usize::try_from(count).unwrap_or(0));
             let lease = Arc::new(Lease {
                 batch: batch.id.clone(),
-                kind: RUN,
-                first: signed(first),
-                name: String::new(),
+                row: Row::Lease { kind: RUN, first: signed(first), name: String::new() },
                 owned: true,
                 left: AtomicUsize::new(count),
                 fresh: AtomicBool::new(!counter.suspicious.load(Ordering::Relaxed)),
@@ -275,7 +256,7 @@ impl Store {
         if !self.own(&campaign.terms.id, &batch.id, row).await? {
             return Ok(false);
         }
-        let waiting = self.codes_of(campaign, batch, row, true).await?;
+        let (_, waiting) = self.codes_of(campaign, batch, row, true).await?;
         let any = !waiting.is_empty();
         counter.push(waiting);
         Ok(any)
@@ -304,15 +285,21 @@ impl Store {
         }
     }
 
-    /// How far the serials of a batch have been leased.
-    pub(super) async fn cursor(&self, id: &CampaignId, batch: &BatchId) -> Result<Option<i64>> {
-        let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";
-        let row: Option<(Option<i64>,)> =
+    /// How far the serials of a batch have been leased, and how many coupons came back to it.
+    pub(super) async fn leased(
+        &self,
+        id: &CampaignId,
+        batch: &BatchId,
+    ) -> Result<(Option<i64>, u64)> {
+        let cql = "SELECT cursor, returned_rows FROM lease WHERE campaign_id = ? AND batch_id = ? \
+                   LIMIT 1";
+        let row: Option<(Option<i64>, Option<i64>)> =
             self.cluster.row(Manner::Read, cql, (id.as_str(), batch.as_str())).await?;
-        Ok(row.and_then(|(cursor,)| cursor))
+        let (cursor, returned) = row.unwrap_or_default();
+        Ok((cursor, returned.map_or(0, i64::unsigned_abs)))
     }
 
-    /// The codes of a lease; `owned` where its row names this process. Fails without their code
+    /// A lease with its codes; `owned` where its row names this process. Fails without their code
     /// key: a lease without a code would be taken for one that is used up.
     pub(super) async fn codes_of(
         &self,
@@ -320,12 +307,10 @@ impl Store {
         batch: &BatchHere,
         row: &LeaseRow,
         owned: bool,
-    ) -> Result<Vec<Waiting>> {
+    ) -> Result<(Arc<Lease>, Vec<Waiting>)> {
         let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
         let name = row.name.clone().unwrap_or_default();
-        let day = batch.run.map(|run| run.day);
         let codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
-            (RETURNED, _) => vec![(parsed("lease.name", &name)?, day)],
             (CHUNK, _) => {
                 let chunk: Uuid = parsed("lease.name", &name)?;
                 let cql = "SELECT code FROM stock WHERE chunk = ?";
@@ -350,15 +335,15 @@ impl Store {
         };
         let lease = Arc::new(Lease {
             batch: batch.id.clone(),
-            kind,
-            first,
-            name,
+            row: Row::Lease { kind, first, name },
             owned,
             left: AtomicUsize::new(codes.len()),
             fresh: AtomicBool::new(false),
         });
         let waiting = codes.into_iter();
-        Ok(waiting.map(|(code, day)| Waiting { code, day, lease: Arc::clone(&lease) }).collect())
+        let waiting = waiting.map(|(code, day)| Waiting { code, day, lease: Arc::clone(&lease) });
+        let waiting = waiting.collect();
+        Ok((lease, waiting))
     }
 
     /// Gives back what this process has leased and nobody has asked for: others need not walk for it.
@@ -389,6 +374,7 @@ impl Store {
                 Err(_) => continue,
             };
             for lease in leases {
+                let Row::Lease { kind, first, name } = &lease.row else { continue };
                 let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
                            AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
                 let values = (
@@ -396,9 +382,9 @@ impl Store {
                     self.process,
                     id.as_str(),
                     lease.batch.as_str(),
-                    lease.kind,
-                    lease.first,
-                    lease.name.as_str(),
+                    *kind,
+                    *first,
+                    name.as_str(),
                     self.process,
                 );
                 if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
@@ -421,16 +407,11 @@ impl Store {
             Err(_) => return,
         };
         for lease in owned_leases(waiting.iter()) {
+            let Row::Lease { kind, first, name } = &lease.row else { continue };
             let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
                        AND kind = ? AND first = ? AND name = ? IF owner = ?";
-            let values = (
-                id.as_str(),
-                lease.batch.as_str(),
-                lease.kind,
-                lease.first,
-                lease.name.as_str(),
-                self.process,
-            );
+            let values =
+                (id.as_str(), lease.batch.as_str(), *kind, *first, name.as_str(), self.process);
             if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
                 // A walk finds it.
                 tracing::debug!(error = %error, "a lease could not be given back");

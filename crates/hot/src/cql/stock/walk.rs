@@ -1,7 +1,8 @@
 //! The walk over the open leases, which finds what nobody hands out, or that nothing is left.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use coupon::code::Code;
 use coupon::coupon::State;
@@ -11,12 +12,14 @@ use coupon::time::Millis;
 use scylla::response::PagingState;
 
 use super::leases::{LEASES, LeaseRow, unleased};
-use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
+use super::returned::RETURNED;
+use super::{Counter, Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
 use crate::cql::Store;
-use crate::cql::campaigns::CampaignHere;
+use crate::cql::campaigns::{BatchHere, CampaignHere};
 use crate::cql::coupons::Located;
 use crate::cql::session::Result;
 use crate::cql::several::several;
+use crate::cql::values::parsed;
 use crate::deciding::is_worn;
 
 /// Codes of one lease that are read before a walk sees whether it may end.
@@ -70,47 +73,99 @@ impl Store {
         let dead = at >= campaign.terms.expires_at;
         let mut walk = Walk::default();
         for batch in campaign.in_order() {
-            // Before the leases: what is leased after this look is still said to be left.
-            let unleased = match &batch.run {
-                Some(run) => unleased(self.cursor(id, &batch.id).await?, run) > 0,
-                None => false,
-            };
+            // Before the leases and what came back: what is leased or entered on a new level after
+            // this look is still said to be left.
+            let (cursor, returned) = self.leased(id, &batch.id).await?;
+            let unleased = batch.run.is_some_and(|run| unleased(cursor, &run) > 0);
             match (unleased, dead, batch.paused) {
                 (false, _, _) => {}
                 (true, true, _) => walk.expired = true,
                 (true, false, true) => walk.paused = true,
                 (true, false, false) => walk.unleased = true,
             }
-            let values = (id.as_str(), batch.id.as_str());
+            self.walk_leases(campaign, batch, at, &mut walk).await?;
+            if walk.needs(batch) {
+                self.walk_returned(campaign, batch, returned, at, &mut walk).await?;
+            }
+            if !walk.found.is_empty() {
+                // Enough for whoever asks. What else is left is for those who come later.
+                break;
+            }
+        }
+        Ok(walk)
+    }
+
+    /// Reads the open leases of a batch, up to the end of the first page with something.
+    async fn walk_leases(
+        &self,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        at: Millis,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        let id = &campaign.terms.id;
+        let values = (id.as_str(), batch.id.as_str());
+        let mut from = Some(PagingState::start());
+        while let Some(state) = from.filter(|_| walk.needs(batch)) {
+            let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
+            for row in rows.iter().filter(|row| row.kind.is_some()) {
+                if at >= campaign.terms.expires_at && row.kind == Some(RUN) {
+                    // Dead with their campaign: there may be millions, and none is looked at.
+                    walk.expired = true;
+                    continue;
+                }
+                let (lease, waiting) = self.codes_of(campaign, batch, row, false).await?;
+                if self.walk_lease(batch.paused, waiting, at, walk).await? == 0 {
+                    self.end_lease(id, &lease).await?;
+                }
+                if walk.has_enough(batch) {
+                    break;
+                }
+            }
+            from = next;
+        }
+        Ok(())
+    }
+
+    /// Reads what came back to a batch, where `rows` is how much that is as of the beginning of this
+    /// walk, up to the end of the first page with something.
+    async fn walk_returned(
+        &self,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        rows: u64,
+        at: Millis,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        let id = &campaign.terms.id;
+        let day = batch.run.map(|run| run.day);
+        for part in self.returned_parts(id, &batch.id, rows).await? {
+            let values = (id.as_str(), batch.id.as_str(), part);
             let mut from = Some(PagingState::start());
-            // One witness is enough for what is paused.
-            while let Some(state) = from.filter(|_| !(batch.paused && walk.paused)) {
-                let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
-                for row in rows.iter().filter(|row| row.kind.is_some()) {
-                    if dead && row.kind == Some(RUN) {
-                        // Dead with their campaign: there may be millions, and none is looked at.
-                        walk.expired = true;
-                        continue;
+            while let Some(state) = from.filter(|_| walk.needs(batch)) {
+                let (rows, next) =
+                    self.cluster.page::<(i64, String)>(RETURNED, values, state).await?;
+                for (version, code) in rows {
+                    let code: Code = parsed("returned.code", &code)?;
+                    let lease = Arc::new(Lease {
+                        batch: batch.id.clone(),
+                        row: Row::Returned { part, version, code: code.clone() },
+                        owned: false,
+                        left: AtomicUsize::new(1),
+                        fresh: AtomicBool::new(false),
+                    });
+                    let waiting = vec![Waiting { code, day, lease: Arc::clone(&lease) }];
+                    if self.walk_lease(batch.paused, waiting, at, walk).await? == 0 {
+                        self.end_lease(id, &lease).await?;
                     }
-                    let waiting = self.codes_of(campaign, batch, row, false).await?;
-                    let open = self.walk_lease(batch.paused, waiting, at, &mut walk).await?;
-                    if open == 0 {
-                        let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
-                        let name = row.name.as_deref().unwrap_or_default();
-                        self.end_lease(id, &batch.id, kind, first, name).await?;
-                    }
-                    if walk.found.len() >= FOUND_ENOUGH || (batch.paused && walk.paused) {
+                    if walk.has_enough(batch) {
                         break;
                     }
-                }
-                if !walk.found.is_empty() {
-                    // Enough for whoever asks. What else is left is for those who come later.
-                    return Ok(walk);
                 }
                 from = next;
             }
         }
-        Ok(walk)
+        Ok(())
     }
 
     /// Reads the codes of one lease in pieces, up to the first piece with one that is on offer, or
@@ -188,6 +243,18 @@ struct Walk {
     paused: bool,
     /// Something is left that is dead.
     expired: bool,
+}
+
+impl Walk {
+    /// Whether more of a batch is to be read: one witness is enough for what is paused.
+    fn needs(&self, batch: &BatchHere) -> bool {
+        self.found.is_empty() && !(batch.paused && self.paused)
+    }
+
+    /// Whether no more is to be read of a page of a batch.
+    fn has_enough(&self, batch: &BatchHere) -> bool {
+        self.found.len() >= FOUND_ENOUGH || (batch.paused && self.paused)
+    }
 }
 
 fn is_dead_stock(located: &Located, at: Millis) -> bool {

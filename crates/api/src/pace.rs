@@ -1,0 +1,80 @@
+//! A pace for each of many keys: so many at once, then one in a while.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The generic cell rate algorithm (ITU-T I.371), one moment a key: when its next cell would be due
+/// if it had kept to the pace. State is in memory, per process, and bounded; keys are kept as 64-bit
+/// SipHash under a random key.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    every: Duration,
+    ahead_max: Duration,
+    keys_max: usize,
+    hasher: RandomState,
+    due: Mutex<HashMap<u64, Instant>>,
+}
+
+impl Pace {
+    /// `at_once` without a wait for whoever has rested, then one `every` so often, for each of at
+    /// most `keys_max` keys, some 50 bytes each. Past that all begin anew.
+    pub(crate) fn new(every: Duration, at_once: u32, keys_max: usize) -> Pace {
+        Pace {
+            every,
+            ahead_max: every * at_once.saturating_sub(1),
+            keys_max: keys_max.max(1),
+            hasher: RandomState::new(),
+            due: Mutex::default(),
+        }
+    }
+
+    /// Takes the next turn of `key`; how long it is from `now` until that. A turn that is not used is
+    /// lost.
+    pub(crate) fn wait(&self, key: &str, now: Instant) -> Duration {
+        let hash = self.hasher.hash_one(key);
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= self.keys_max && !all.contains_key(&hash) {
+            // Whoever has rested is as good as new.
+            all.retain(|_, due| *due > now);
+            if all.len() >= self.keys_max {
+                all.clear();
+            }
+        }
+        let due = all.entry(hash).or_insert(now);
+        let this = (*due).max(now);
+        *due = this + self.every;
+        this.saturating_duration_since(now + self.ahead_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn so_many_at_once_then_one_in_a_while() {
+        let pace = Pace::new(EVERY, 3, 2);
+        let first = Instant::now();
+        // After how many turns' time, who, and how long each of so many waits.
+        let rows: [(u32, &str, &[u32], &str); 8] = [
+            (0, "ann", &[0, 0, 0, 1, 2], "three at once"),
+            (0, "bob", &[0], "another key"),
+            (4, "ann", &[0, 0, 1, 2], "as she has rested"),
+            (104, "ann", &[0, 0, 0, 1], "no more than that at once"),
+            (104, "cyd", &[0, 0, 0, 1], "bob has rested and makes room"),
+            (104, "ann", &[2], "she is still known"),
+            (104, "dan", &[0], "nobody has rested: all begin anew"),
+            (104, "ann", &[0], "all of them"),
+        ];
+        for (after, key, want, why) in rows {
+            let now = first + after * EVERY;
+            let waits: Vec<Duration> = want.iter().map(|_| pace.wait(key, now)).collect();
+            let want: Vec<Duration> = want.iter().map(|turns| *turns * EVERY).collect();
+            assert_eq!(waits, want, "{key} after {after}: {why}");
+        }
+    }
+}
