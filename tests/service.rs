@@ -13,6 +13,7 @@ mod service {
     mod bucket;
     mod cli;
     mod clock;
+    mod cluster;
     mod codes;
     mod commands;
     mod compact;

@@ -13,7 +13,7 @@ const TEN_BILLION: u64 = 10_000_000_000;
 
 #[test]
 fn stream_in_flat_memory() {
-    let count: u64 = if full() { 10_000_000 } else { 500_000 };
+    let count: u64 = if full() { 10_000_000 } else { 200_000 };
     if !full() {
         eprintln!("codes: {count}; 10,000,000 with COUPONRY_FULL=1 or in release");
     }

@@ -177,3 +177,34 @@ fn command_beside_serve() {
     assert_eq!(batch["count"], LINES, "{batch}");
     server.stop();
 }
+
+/// A file from elsewhere: the template, a dry run that says how it is read, and the import.
+#[test]
+fn a_file_of_another_shape() {
+    let data = Data::new();
+    let (server, mut admin) = scene(&data);
+    campaign(&mut admin, "old");
+    let template = data.run(&["import", "--template"]);
+    assert_eq!(template.code, Some(0), "{template:?}");
+    assert!(template.stdout.starts_with("code,valid_from,expires_at"), "{template:?}");
+    // 메모;쿠폰 in CP949, then two codes.
+    let mut bytes = b"\xb8\xde\xb8\xf0;\xc4\xed\xc6\xf9\n".to_vec();
+    bytes.extend_from_slice(b"a;ELSEWHERE1\nb;ELSEWHERE2\n");
+    let file = data.folder().join("elsewhere.csv");
+    fs::write(&file, bytes).expect("elsewhere.csv");
+    let file = file.to_str().expect("UTF-8");
+    let import = ["import", file, "--campaign", "old", "--batch", "b"];
+    let refused = data.run(&import);
+    assert_eq!(refused.code, Some(1), "an unknown column: {refused:?}");
+    let mapped = [&import[..], &["--columns", "code:쿠폰", "--encoding", "cp949"]].concat();
+    let dry = data.run(&[&mapped[..], &["--dry-run"]].concat());
+    assert_eq!(dry.code, Some(0), "{dry:?}");
+    for said in ["nothing was written", "EUC-KR", "(skipped), code", "ELSEWHERE1"] {
+        assert!(dry.stdout.contains(said), "{said}: {}", dry.stdout);
+    }
+    assert_eq!(admin.get("/v1/campaigns/old/batches/b").status, 404, "nothing was written");
+    let done = data.run(&mapped);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    admin.get("/v1/coupons/ELSEWHERE2").must(200);
+    server.stop();
+}

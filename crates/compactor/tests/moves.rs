@@ -42,10 +42,10 @@ mod place {
         Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap())
     }
 
-    /// Every third step is tried, by each of the three sweeps another third, or each one if whoever
+    /// Every fifth step is tried, by each of the three sweeps other ones, or each one if whoever
     /// runs the tests wants that.
     pub(crate) fn stride() -> u64 {
-        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 3 }
+        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 5 }
     }
 
     /// What another process needs to find it.

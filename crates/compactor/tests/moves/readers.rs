@@ -13,7 +13,7 @@ use hot::Tier;
 use super::world::{Cast, World, ago, now, open_shelf, over_shelf, spent, user};
 
 /// Coupons on each of the two shelves.
-const COUPONS: usize = 100_000;
+const COUPONS: usize = 30_000;
 
 const READERS: u64 = 3;
 

@@ -1,0 +1,159 @@
+//! A store on a node of Cassandra, as the binary works on it: `verify` finds what it finds on a file,
+//! beside a busy service too, and the store is copied to a file and put back.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::json;
+
+use super::data::Data;
+use super::finished::{cold, order, redeemed, serve};
+use super::verify::{Scene, Verified, archive, busy, verify};
+
+/// A keyspace of one node, spoken to directly.
+struct Keyspace {
+    runtime: tokio::runtime::Runtime,
+    session: scylla::client::session::Session,
+}
+
+impl Keyspace {
+    fn of(addresses: &str) -> Keyspace {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let builder = scylla::client::session_builder::SessionBuilder::new()
+            .known_nodes(addresses.split(','))
+            .use_keyspace("verify", false);
+        let session = runtime.block_on(builder.build()).expect("a session");
+        Keyspace { runtime, session }
+    }
+
+    fn done(&self, cql: &str) {
+        self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
+    }
+
+    /// The condition that names the row of a code.
+    fn row(&self, code: &str) -> String {
+        let cql =
+            format!("SELECT shelf_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
+        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("rows");
+        let found = found.into_rows_result().expect("rows");
+        let (day, bucket) = found
+            .rows::<(scylla::value::CqlDate, i32)>()
+            .expect("rows")
+            .map(|row| row.expect("a row"))
+            .last()
+            .expect("the coupon's row");
+        // Days are numbers with 1970 in the middle of their range.
+        format!("shelf_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
+    }
+}
+
+/// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
+#[test]
+fn on_a_cluster() {
+    let Some(cluster) = testcluster::Cluster::start(1) else { return };
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
+    fs::write(data.folder().join("couponry.toml"), target).expect("couponry.toml");
+    let made = data.run(&["schema", "apply"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let scene = Scene::of(data, &token);
+    let data = &scene.data;
+    let clean = verify(data, &[]).must_be_clean("before");
+    eprintln!("verify: on a cluster, {}", clean.summary);
+    for (what, at_least) in [("hot_rows", 15), ("stubs", 10), ("cold_rows", 13), ("claims", 20)] {
+        let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
+        assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
+    }
+
+    let (mut clean, mut was_put_back) = (clean, false);
+    if testcluster::may_take_minutes("verify beside a busy cluster, and one that was put back") {
+        busy(data, &token, 1);
+        clean = older_and_brought_together(data, &scene, cluster.addresses());
+        was_put_back = true;
+    }
+    // What was extended is still looked for where it was to expire.
+    let young = clean.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    let keyspace = Keyspace::of(cluster.addresses());
+    let anns = keyspace.row(&scene.anns);
+    // Hints can be had again, and those that lead nowhere go when they are old.
+    keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
+    keyspace.done(
+        "INSERT INTO wallet (user_id, expires_at, tie, code, shelf_day) \
+         VALUES ('zed', 4102444800000, 7, 'NOWHERE001', '2031-12-31') USING TIMESTAMP 1",
+    );
+    let found = verify(data, &["--repair"]);
+    assert_eq!(found.kinds(), ["hint-missing"].into_iter().collect(), "{found:#?}");
+    assert_eq!(found.about("hint-missing"), [scene.anns.as_str()].into_iter().collect());
+    assert_eq!(found.summary["notes"]["hint-too-many"], young + 1, "{}", found.summary);
+    let mended = &found.summary["mended"];
+    assert_eq!((&mended["hints"], &mended["removed_hints"]), (&json!(1), &json!(1)));
+    let found = verify(data, &[]).must_be_clean("repaired");
+    let left = found.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    assert_eq!(left, young, "{}", found.summary);
+
+    keyspace.done(&format!("UPDATE coupon SET holder = 'amy' WHERE {anns}"));
+    keyspace.done(&format!("DELETE FROM coupon WHERE {}", keyspace.row(&scene.archived)));
+    keyspace.done(&format!("DELETE FROM directory WHERE code = '{}'", scene.foreign));
+    keyspace.done("DELETE FROM claim WHERE campaign_id = 'open' AND user_id = 'dan'");
+    let events = keyspace.row(&scene.revoked);
+    keyspace.done(&format!("DELETE events[1] FROM coupon WHERE {events}"));
+    let found = verify(data, &[]);
+    let wanted = [
+        ("row-not-its-events", &scene.anns),
+        ("row-missing", &scene.archived),
+        ("entry-missing", &scene.foreign),
+        ("claim-missing", &scene.cancelled),
+        ("events-unlawful", &scene.revoked),
+    ];
+    assert_eq!(found.code, Some(3), "{found:#?}");
+    let mut kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
+    if was_put_back {
+        // Entries of claims that were copied are certain.
+        kinds.insert("claim-of-another");
+    }
+    assert_eq!(found.kinds(), kinds, "{found:#?}");
+    for (kind, code) in wanted {
+        assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
+    }
+}
+
+/// The cluster as it was before more was archived, taken along in a data folder and put back.
+fn older_and_brought_together(data: &Data, scene: &Scene, addresses: &str) -> Verified {
+    let folder = data.folder().join("aside");
+    let (here, aside) =
+        (format!("cql://{addresses}/verify"), format!("sqlite:{}", folder.display()));
+    let run = |arguments: &[&str], code| {
+        let ran = data.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+        ran
+    };
+    run(&["copy", "--from", &here, "--to", &aside], 0);
+    let (folder, cold) = (folder.display().to_string(), cold(data).display().to_string());
+    let there = ["--data", &folder, "--hot", "sqlite", "--cold", &cold];
+    verify(data, &there).must_be_clean("moved to a file");
+    // The copy is put away: nobody works with it, and the cluster goes on.
+    run(&["copy", "--from", &here, "--lift"], 0);
+
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    redeemed(admin, "c", "since", 4);
+    let redeem = format!("/v1/coupons/{}/redeem", scene.held);
+    admin.post(&redeem, &order("bob", "cart")).must(201);
+    archive(data, 14);
+    server.stop();
+
+    let keyspace = Keyspace::of(addresses);
+    keyspace.done("DROP KEYSPACE verify");
+    run(&["schema", "apply"], 0);
+    run(&["copy", "--from", &aside, "--to", &here, "--cold", &cold], 0);
+    let ran = run(&["verify"], 1);
+    assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
+    run(&["restore"], 0);
+    // As it was: he redeems once more what he redeems for the first time.
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    admin.post(&redeem, &order("bob", "cart")).must(201);
+    server.stop();
+    verify(data, &[]).must_be_clean("restored and gone on with")
+}
