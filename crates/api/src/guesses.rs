@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::accept::CONNECTIONS_MAX;
 use crate::pace::Pace;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
@@ -32,15 +34,16 @@ pub const GUESSES_HERE_MAX: u32 = 1_000;
 /// in line with everybody's, so there may not be many.
 pub const ASKING_MAX: u32 = 64;
 
-/// Of a user's own requests so many are worked on at once; ...
-pub const AT_ONCE_MAX: u32 = 256;
+/// Of a user's own requests so many are answered one after the other without a wait, by whoever has
+/// rested; ...
+pub const BURST_MAX: u32 = 256;
 
 /// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one user
 /// who asks as fast as he is answered takes a hundredth of it, and not most of it.
 pub const PACE: Duration = Duration::from_millis(10);
 
-/// How long a request past [`ASKING_MAX`] waits for its refusal at least: a thousand clients that ask
-/// again at once would keep the threads busy with nothing but refusals.
+/// How long a user's own request past [`ASKING_MAX`] waits for its refusal at least: a thousand
+/// clients that ask again at once would keep the threads busy with nothing but refusals.
 const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
 /// Refusals are spread over a time that grows in so many steps, or those thousand would come back
@@ -49,6 +52,10 @@ const REFUSED_IN: u32 = 64;
 
 /// One of those steps: the last refusal comes after three seconds.
 const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
+
+/// Refusals that wait at a time, over all users; one more is given at once. Each has a connection
+/// that is nobody else's meanwhile, and this is an eighth of all there are.
+const REFUSED_MAX: usize = CONNECTIONS_MAX / 8;
 
 /// The one key of a throttle for the whole process.
 const EVERYBODY: &str = "";
@@ -59,8 +66,11 @@ pub(crate) struct Guesses {
     of_user: Throttle,
     of_accounts_here: Throttle,
     asking: Throttle,
+    /// A user's own requests, those that wait for their turn too.
+    own: Throttle,
     pace: Pace,
     refused: AtomicU32,
+    refusals: Semaphore,
 }
 
 impl Guesses {
@@ -70,8 +80,10 @@ impl Guesses {
             of_user: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, users_max),
             of_accounts_here: Throttle::new(GUESSES_HERE_MAX, GUESS_WINDOW_MS, 1),
             asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
-            pace: Pace::new(PACE, AT_ONCE_MAX, users_max),
+            own: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
+            pace: Pace::new(PACE, BURST_MAX, ASKING_MAX, users_max),
             refused: AtomicU32::new(0),
+            refusals: Semaphore::new(REFUSED_MAX),
         }
     }
 
@@ -120,32 +132,50 @@ impl Guesses {
             return Ok(());
         }
         let Some(wait) = self.of_accounts_here.blocked(EVERYBODY, now) else { return Ok(()) };
-        if self.of_user.counted(user, now) == 0 && self.asking.counted(user, now) == 0 {
+        let asking = self.own.counted(user, now) + self.asking.counted(user, now);
+        if self.of_user.counted(user, now) == 0 && asking == 0 {
             return Ok(());
         }
         Err(Problem::too_many("too many unknown codes for the accounts of this server", wait))
     }
 
+    /// What a request under way has in its hands, once it is its turn.
     async fn begin<'a>(
         &'a self,
         caller: &Caller,
         user: &'a str,
         now: i64,
-    ) -> Result<UnderWay<'a>, Problem> {
-        let Some(under_way) = UnderWay::begin(&self.asking, user, now) else {
-            let step = self.refused.fetch_add(1, Ordering::Relaxed) % REFUSED_IN;
-            sleep(REFUSED_AFTER + step * REFUSED_STEP).await;
-            return Err(Problem::too_many("too many requests at once for this user", 1_000));
+    ) -> Result<(UnderWay<'a>, Option<UnderWay<'a>>), Problem> {
+        // A shop that names a user has others to answer: it does not wait, and what waits here is
+        // not in its way.
+        let own = match caller.role {
+            Role::User => match UnderWay::begin(&self.own, user, now) {
+                Some(own) => Some(own),
+                None => return Err(self.refused(caller).await),
+            },
+            Role::Shop | Role::Operator | Role::Admin => None,
         };
-        // A shop that names a user is trusted with its pace.
-        if caller.role == Role::User {
+        if own.is_some() {
             let wait = self.pace.wait(user, Instant::now());
             // Even no time at all would be a tick of the timer.
             if !wait.is_zero() {
                 sleep(wait).await;
             }
         }
-        Ok(under_way)
+        match UnderWay::begin(&self.asking, user, now) {
+            Some(asking) => Ok((asking, own)),
+            None => Err(self.refused(caller).await),
+        }
+    }
+
+    async fn refused(&self, caller: &Caller) -> Problem {
+        if caller.role == Role::User
+            && let Ok(_place) = self.refusals.try_acquire()
+        {
+            let step = self.refused.fetch_add(1, Ordering::Relaxed) % REFUSED_IN;
+            sleep(REFUSED_AFTER + step * REFUSED_STEP).await;
+        }
+        Problem::too_many("too many requests at once for this user", 1_000)
     }
 }
 
@@ -251,9 +281,9 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _here = runtime.enter();
         // A machine that does other things between two of them gives her some more.
-        let at_once = (0..100 * AT_ONCE_MAX).take_while(|_| !waits(&ann, None)).count();
-        assert!(at_once >= AT_ONCE_MAX as usize, "{at_once} at once");
-        assert!(at_once < 100 * AT_ONCE_MAX as usize, "she is never made to wait");
+        let at_once = (0..100 * BURST_MAX).take_while(|_| !waits(&ann, None)).count();
+        assert!(at_once >= BURST_MAX as usize, "{at_once} at once");
+        assert!(at_once < 100 * BURST_MAX as usize, "she is never made to wait");
         assert!(!waits(&bob, None), "another user");
         assert!(!waits(&shop, Some(&named)), "a shop has many to answer");
     }

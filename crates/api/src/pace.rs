@@ -6,24 +6,28 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The generic cell rate algorithm (ITU-T I.371), one moment a key: when its next cell would be due
-/// if it had kept to the pace. State is in memory, per process, and bounded; keys are kept as 64-bit
-/// SipHash under a random key.
+/// if it had kept to the pace. No turn is given out that is further away than `waiting` others: more
+/// do not wait at a time, so those before it belong to callers who have gone. State is in memory, per
+/// process, and bounded; keys are kept as 64-bit SipHash under a random key.
 #[derive(Debug)]
 pub(crate) struct Pace {
     every: Duration,
     ahead_max: Duration,
+    wait_max: Duration,
     keys_max: usize,
     hasher: RandomState,
     due: Mutex<HashMap<u64, Instant>>,
 }
 
 impl Pace {
-    /// `at_once` without a wait for whoever has rested, then one `every` so often, for each of at
-    /// most `keys_max` keys, some 50 bytes each. Past that all begin anew.
-    pub(crate) fn new(every: Duration, at_once: u32, keys_max: usize) -> Pace {
+    /// `at_once` without a wait for whoever has rested, then one `every` so often, of which `waiting`
+    /// may wait at a time, for each of at most `keys_max` keys, some 50 bytes each. Past that all
+    /// begin anew.
+    pub(crate) fn new(every: Duration, at_once: u32, waiting: u32, keys_max: usize) -> Pace {
         Pace {
             every,
             ahead_max: every * at_once.saturating_sub(1),
+            wait_max: every * waiting,
             keys_max: keys_max.max(1),
             hasher: RandomState::new(),
             due: Mutex::default(),
@@ -43,7 +47,7 @@ impl Pace {
             }
         }
         let due = all.entry(hash).or_insert(now);
-        let this = (*due).max(now);
+        let this = (*due).max(now).min(now + self.ahead_max + self.wait_max);
         *due = this + self.every;
         this.saturating_duration_since(now + self.ahead_max)
     }
@@ -57,10 +61,10 @@ mod tests {
 
     #[test]
     fn so_many_at_once_then_one_in_a_while() {
-        let pace = Pace::new(EVERY, 3, 2);
+        let pace = Pace::new(EVERY, 3, 3, 2);
         let first = Instant::now();
         // After how many turns' time, who, and how long each of so many waits.
-        let rows: [(u32, &str, &[u32], &str); 8] = [
+        let rows: [(u32, &str, &[u32], &str); 9] = [
             (0, "ann", &[0, 0, 0, 1, 2], "three at once"),
             (0, "bob", &[0], "another key"),
             (4, "ann", &[0, 0, 1, 2], "as she has rested"),
@@ -69,6 +73,7 @@ mod tests {
             (104, "ann", &[2], "she is still known"),
             (104, "dan", &[0], "nobody has rested: all begin anew"),
             (104, "ann", &[0], "all of them"),
+            (204, "ann", &[0, 0, 0, 1, 2, 3, 3, 3], "others before it have gone"),
         ];
         for (after, key, want, why) in rows {
             let now = first + after * EVERY;

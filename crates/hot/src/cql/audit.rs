@@ -208,12 +208,13 @@ impl Store {
     /// them: a day may be planned at any moment, always before its first row is written.
     async fn stray_partitions(&self) -> Result<Vec<String>> {
         let cql = "SELECT DISTINCT shelf_day, bucket FROM coupon";
-        let (mut used, mut from) =
-            (BTreeMap::<Day, BTreeSet<i32>>::new(), Some(PagingState::start()));
+        // The lowest and the highest place of each day.
+        let (mut used, mut from) = (BTreeMap::<Day, (i32, i32)>::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<(CqlDate, i32)>(cql, (), state).await?;
             for (of, bucket) in rows {
-                used.entry(day(of)).or_default().insert(bucket);
+                let places = used.entry(day(of)).or_insert((bucket, bucket));
+                *places = (places.0.min(bucket), places.1.max(bucket));
             }
             from = next;
         }
@@ -221,12 +222,13 @@ impl Store {
         let places: BTreeMap<Day, i32> =
             plans.iter().map(|plan| (plan.day(), 1 << plan.bits().min(30))).collect();
         let mut faults = Vec::new();
-        for (of, buckets) in used {
+        for (of, (lowest, highest)) in used {
             let Some(places) = places.get(&of) else {
                 faults.push(format!("there are rows on day {}, which has no plan", of.0));
                 continue;
             };
-            let beyond = buckets.into_iter().filter(|bucket| !(0..*places).contains(bucket));
+            let both = BTreeSet::from([lowest, highest]);
+            let beyond = both.into_iter().filter(|it| !(0..*places).contains(it));
             faults.extend(beyond.map(|bucket| {
                 format!("there are rows in place {bucket} of day {}, which has {places}", of.0)
             }));

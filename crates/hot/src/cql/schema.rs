@@ -41,7 +41,7 @@ impl fmt::Display for Difference {
 
 type Columns = BTreeMap<String, String>;
 
-/// Tables and types of the file: their columns with their types.
+/// Tables and types of the file: their columns with their types, and whether they are static.
 fn wanted() -> BTreeMap<String, Columns> {
     let mut all = BTreeMap::new();
     for statement in statements() {
@@ -53,7 +53,7 @@ fn wanted() -> BTreeMap<String, Columns> {
             if column == "PRIMARY" || column.starts_with(')') {
                 continue;
             }
-            let kind = kind.trim().trim_end_matches(" PRIMARY KEY").trim_end_matches(" static");
+            let kind = kind.trim().trim_end_matches(" PRIMARY KEY");
             columns.insert(column.to_owned(), kind.trim().to_owned());
         }
         all.insert(name, columns);
@@ -249,11 +249,12 @@ impl Keyspace {
 
     /// Tables and types with their columns.
     async fn columns(&self) -> Result<BTreeMap<String, Columns>, HotError> {
-        let cql = "SELECT table_name, column_name, type FROM system_schema.columns \
+        let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
                    WHERE keyspace_name = ?";
-        let rows: Vec<(String, String, String)> = self.select(cql, (&self.name,)).await?;
+        let rows: Vec<(String, String, String, String)> = self.select(cql, (&self.name,)).await?;
         let mut all: BTreeMap<String, Columns> = BTreeMap::new();
-        for (table, column, kind) in rows {
+        for (table, column, kind, of) in rows {
+            let kind = if of == "static" { format!("{kind} static") } else { kind };
             all.entry(table).or_default().insert(column, kind);
         }
         let cql = "SELECT type_name, field_names, field_types FROM system_schema.types \

@@ -3,8 +3,8 @@
 //!
 //! A *level* is a number of bits: the first bits of a code's hash name one of so many partitions. A day
 //! begins on the first level and goes to the next one when those before it are full; rows stay where
-//! they are. Each process counts what it writes and adds it to the day's plan whenever it is one
-//! partition's worth. The number there only rises, and with it the level. Whoever looks for rows reads
+//! they are. Each process counts what it writes and adds it to the day's plan whenever it is an eighth
+//! of a partition's worth. The number there only rises, and with it the level. Whoever looks for rows reads
 //! it and looks on each level up to that; whoever writes may be a little behind, which is one more row
 //! on a lower level. What came back to a batch is spread in the same way (`stock/returned.rs`).
 
@@ -16,6 +16,7 @@ use std::time::Duration;
 use coupon::code::Code;
 use coupon::time::Day;
 use tokio::time::Instant;
+use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Store;
@@ -29,7 +30,11 @@ pub const PARTITION_ROWS: u64 = 1 << 16;
 /// The levels after the first one. The last is enough for a billion rows.
 const LEVELS: [u8; 4] = [4, 8, 11, 14];
 
-/// How long a process goes by what it has read of a day where it would do no harm to be behind.
+/// Parts of a partition's worth in which a process adds what it has written: what ten of them have
+/// not added yet is little more than one partition's worth.
+const COUNTED_IN: u64 = 8;
+
+/// How long a process goes by what it has read of a day or a batch.
 const BEHIND: Duration = Duration::from_secs(5);
 
 /// Days or batches that a process counts for; past it, it begins anew.
@@ -110,6 +115,13 @@ pub(super) struct Counted {
 #[derive(Debug)]
 pub(super) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
 
+impl Counted {
+    /// Whether others may have written so much since that the store is to be asked again.
+    pub(super) fn is_behind(&self) -> bool {
+        self.read_at.elapsed() >= BEHIND
+    }
+}
+
 impl<K> Default for Spreads<K> {
     fn default() -> Spreads<K> {
         Spreads(Mutex::default())
@@ -134,12 +146,12 @@ impl<K: Eq + Hash> Spreads<K> {
 
     /// Counts rows that are about to be written; as many as are to be added to the store's number by
     /// now.
-    pub(super) fn count(&self, key: &K, rows: u64, partition_rows: u64) -> u64 {
+    pub(super) fn count(&self, key: &K, rows: u64, step: u64) -> u64 {
         let Ok(mut all) = self.0.lock() else { return 0 };
         let Some(counted) = all.get_mut(key) else { return 0 };
         counted.more += rows;
-        // Whole partitions alone: the sum is right on average because the rest goes on counting.
-        let whole = counted.more - counted.more % partition_rows.max(1);
+        // Whole steps alone: the sum is right on average because the rest goes on counting.
+        let whole = counted.more - counted.more % step;
         counted.more -= whole;
         whole
     }
@@ -156,11 +168,12 @@ impl Store {
     /// The level for rows that are about to be written; counts them.
     pub(super) async fn level_to_write(&self, spread: Spread, day: Day, rows: u64) -> Result<u8> {
         let key = (spread, day);
-        if self.spreads.get(&key).is_none() {
+        // Each process counts for itself: without another look ten of them would fill the first level
+        // ten times.
+        if self.spreads.get(&key).is_none_or(|it| it.is_behind()) {
             self.keep_rows(key, self.index_rows(spread, day).await?);
         }
-        let full = self.options.partition_rows;
-        let more = self.spreads.count(&key, rows, full);
+        let more = self.spreads.count(&key, rows, self.count_step());
         if more > 0 {
             match self.add_index_rows(spread, day, more).await {
                 Ok(rows) => self.keep_rows(key, rows),
@@ -170,21 +183,25 @@ impl Store {
                 }
             }
         }
-        let rows = self.spreads.get(&key).map_or(0, |it| it.rows);
+        let (rows, full) =
+            (self.spreads.get(&key).map_or(0, |it| it.rows), self.options.partition_rows);
         Ok(spread.first().levels(rows, full).last().copied().unwrap_or(0))
     }
 
     fn keep_rows(&self, key: (Spread, Day), rows: u64) {
-        self.spreads.keep(key, rows, self.first_count(&format!("{key:?}")));
+        self.spreads.keep(key, rows, self.first_count());
     }
 
-    /// The number from which this process counts the rows of what is called `name`. What it has not
-    /// added to the store's number when it ends is lost, and a process that does not live long would
-    /// never add anything. From a random number below one partition's worth it adds one as often, on
-    /// average, as it writes one.
-    pub(super) fn first_count(&self, name: &str) -> u64 {
-        let name = format!("{} {name}", self.process);
-        xxh3_64(name.as_bytes()) % self.options.partition_rows.max(1)
+    /// The number from which this process counts rows. What it has not added to the store's number
+    /// when it ends is lost, and a process that does not live long would never add anything. From a
+    /// random number below one step it adds one as often, on average, as it writes one.
+    pub(super) fn first_count(&self) -> u64 {
+        xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step()
+    }
+
+    /// How many rows a process adds to the store's number at a time.
+    pub(super) fn count_step(&self) -> u64 {
+        (self.options.partition_rows / COUNTED_IN).max(1)
     }
 
     /// Every partition that may have rows of a day at this moment.
@@ -203,7 +220,7 @@ impl Store {
         code: &Code,
     ) -> Result<Vec<i32>> {
         let key = (spread, day);
-        let known = self.spreads.get(&key).filter(|it| it.read_at.elapsed() < BEHIND);
+        let known = self.spreads.get(&key).filter(|it| !it.is_behind());
         let rows = match known {
             Some(known) => known.rows,
             None => {
@@ -289,6 +306,23 @@ mod tests {
                 assert!(most * ROW_BYTES < 100_000_000, "{name}: {most} rows of {count}");
             }
         }
+    }
+
+    #[test]
+    fn processes_that_count_apart_leave_a_level_in_time() {
+        const PROCESSES: usize = 8;
+        let step = PARTITION_ROWS / COUNTED_IN;
+        let counts: Vec<Spreads<()>> = (0..PROCESSES).map(|_| Spreads::default()).collect();
+        // The worst case: none has begun in the middle.
+        counts.iter().for_each(|count| count.keep((), 0, 0));
+        let (mut there, mut added) = (0, 0);
+        while FirstLevel(0).levels(added, PARTITION_ROWS / 2).len() == 1 {
+            for count in &counts {
+                added += count.count(&(), 1, step);
+                there += 1;
+            }
+        }
+        assert!(there < 100_000, "{there} rows in the first partition");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a campaign has to hand out: leases of it in memory, and the walk that says that nothing is
 //! left.
 //!
-//! A lease keeps processes from trying the same codes; the write of the coupon decides. So a dead
+//! A lease keeps processes from trying the same codes; what came back is nobody's, and each process
+//! begins somewhere else there. The write of the coupon decides. So a dead
 //! process's lease can be handed out by others, and one that was frozen does no harm. A lease is
 //! dropped only when each of its codes was seen to be somebody's, or dead.
 //!
@@ -82,6 +83,20 @@ struct Waiting {
     /// The shelf on which it is looked for first.
     day: Option<Day>,
     lease: Arc<Lease>,
+}
+
+impl Waiting {
+    /// One that came back, whose row is in `returned`.
+    fn returned(batch: &BatchId, day: Option<Day>, part: i32, version: i64, code: Code) -> Waiting {
+        let lease = Lease {
+            batch: batch.clone(),
+            row: Row::Returned { part, version, code: code.clone() },
+            owned: false,
+            left: AtomicUsize::new(1),
+            fresh: AtomicBool::new(false),
+        };
+        Waiting { code, day, lease: Arc::new(lease) }
+    }
 }
 
 /// A coupon that is offered: nobody else of this process has it.
@@ -429,19 +444,13 @@ impl Store {
         if is_worn(coupon) {
             return;
         }
-        let (version, code) = (signed(coupon.version()), coupon.code().clone());
-        let lease = Lease {
-            batch: coupon.genesis().batch.clone(),
-            row: Row::Returned { part, version, code },
-            owned: false,
-            left: AtomicUsize::new(1),
-            fresh: AtomicBool::new(false),
-        };
-        let (code, day, lease) = (coupon.code().clone(), Some(located.day), Arc::new(lease));
+        let (batch, version) = (&coupon.genesis().batch, signed(coupon.version()));
+        let code = coupon.code().clone();
+        let waiting = Waiting::returned(batch, Some(located.day), part, version, code);
         let counter = self.counter(&located.campaign.terms.id);
         // Past that a walk finds it: nobody may be asking for this campaign's stock here.
         if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {
-            counter.push([Waiting { code, day, lease }]);
+            counter.push([waiting]);
         }
     }
 }
@@ -468,7 +477,10 @@ fn is_over(located: &Located, at: Millis) -> bool {
 /// Whether a code was entered as returned before its coupon was written: that may come yet.
 fn is_entered(lease: &Lease, located: &Located) -> bool {
     match lease.row {
-        Row::Returned { version, .. } => located.coupon.version() < version.unsigned_abs(),
+        // On a sealed shelf nothing is written any more.
+        Row::Returned { version, .. } => {
+            located.coupon.version() < version.unsigned_abs() && !located.frozen
+        }
         Row::Lease { .. } => false,
     }
 }

@@ -132,7 +132,7 @@ impl Store {
                 Known { key, day, serials: window, looked_at, touched, at }
             }
         };
-        let touched = known.touched.iter().copied().filter(|it| serials.contains(it)).collect();
+        let touched = serials.clone().filter(|it| known.touched.contains(it)).collect();
         // Also where nothing is left of it: the next scan of this list is a longer one.
         if serials.end < run.first + run.count {
             let serials = serials.end..known.serials.end;

@@ -177,13 +177,8 @@ impl Stage {
         let cluster = tokio::task::spawn_blocking(start).await.unwrap()?;
         let target = format!("cql://{}/steps", cluster.addresses()).parse::<Target>().unwrap();
         // Few places, so that a shelf is sealed in a moment; and this one machine has one clock.
-        let options = cql::Options {
-            bucket_bits: 2,
-            clock_bound_ms: 0,
-            // So few that what comes back to a batch fills its first partitions.
-            partition_rows: 8,
-            ..cql::Options::of(&target)
-        };
+        let options =
+            cql::Options { bucket_bits: 2, clock_bound_ms: 0, ..cql::Options::of(&target) };
         let keyspace = Keyspace::connect(&options).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();
         let archive = Arc::new(MemoryArchive::default());
@@ -200,13 +195,18 @@ impl Stage {
 
     /// Opens one more process.
     pub(crate) async fn process(&self) -> Process {
+        self.process_of(self.options.partition_rows).await
+    }
+
+    /// Opens one more process, for which a partition is full with so many rows.
+    pub(crate) async fn process_of(&self, partition_rows: u64) -> Process {
         let hand = Arc::new(Hand::new());
         let holds = Arc::clone(&hand);
         let gate = Gate::new(move |cql| -> BoxFuture<'static, ()> {
             let hand = Arc::clone(&holds);
             Box::pin(async move { hand.pass(cql).await })
         });
-        let options = cql::Options { gate: Some(gate), ..self.options.clone() };
+        let options = cql::Options { gate: Some(gate), partition_rows, ..self.options.clone() };
         let archive = Arc::clone(&self.kit.archive);
         let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
         Process { hot: Arc::new(hot), hand }
@@ -238,8 +238,9 @@ impl Stage {
         for (nth, (way, stopped)) in ways.enumerate() {
             for number in 0..=STEPS_MAX {
                 assert!(number < STEPS_MAX, "{name} does not end");
-                // Each step in each way, and goes on in one of the two ways in turn.
-                if !every && stops.len() == 2 && (nth + number) % 2 == 1 {
+                // At each step in each way, for ever or for a while in turn: in the next way the
+                // other one.
+                if !every && stops.len() == 2 && (nth / 2 + nth + number) % 2 == 1 {
                     continue;
                 }
                 if failed == FAILURES_MAX {

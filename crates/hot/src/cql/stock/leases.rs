@@ -57,6 +57,7 @@ const OWNED_SECONDS: i32 = OWNED.as_secs() as i32;
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct LeaseRow {
     pub(super) cursor: Option<i64>,
+    pub(super) returned_rows: Option<i64>,
     pub(super) kind: Option<i32>,
     pub(super) first: Option<i64>,
     pub(super) name: Option<String>,
@@ -64,8 +65,18 @@ pub(super) struct LeaseRow {
     pub(super) owner: Option<Uuid>,
 }
 
-pub(super) const LEASES: &str = "SELECT cursor, kind, first, name, count, owner FROM lease \
-                                 WHERE campaign_id = ? AND batch_id = ?";
+pub(super) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner \
+                                 FROM lease WHERE campaign_id = ? AND batch_id = ?";
+
+/// What came of a look for a lease that nobody has.
+enum Adopted {
+    One,
+    /// How far the serials of the batch have been leased, and how much came back to it.
+    None {
+        cursor: Option<i64>,
+        returned: u64,
+    },
+}
 
 /// Serials that nobody has leased yet.
 pub(super) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
@@ -133,8 +144,12 @@ impl Store {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
             }
-            let (cursor, adopted) = self.adopt_first(counter, campaign, batch).await?;
-            if adopted {
+            let adopted = self.adopt_first(counter, campaign, batch).await?;
+            let (cursor, returned) = match adopted {
+                Adopted::One => return Ok(true),
+                Adopted::None { cursor, returned } => (cursor, returned),
+            };
+            if self.take_returned(counter, campaign, batch, returned, at).await? {
                 return Ok(true);
             }
             let Some(run) = &batch.run else { continue };
@@ -150,27 +165,31 @@ impl Store {
         Ok(false)
     }
 
-    /// Takes over the first lease of a batch that nobody has; how far its serials have been leased,
-    /// and whether it did. Reads no further than it must: a large import has many.
+    /// Takes over the first lease of a batch that nobody has. Reads no further than it must: a large
+    /// import has many.
     async fn adopt_first(
         &self,
         counter: &Counter,
         campaign: &CampaignHere,
         batch: &BatchHere,
-    ) -> Result<(Option<i64>, bool)> {
+    ) -> Result<Adopted> {
         let values = (campaign.terms.id.as_str(), batch.id.as_str());
-        let (mut cursor, mut from) = (None, Some(PagingState::start()));
+        let (mut cursor, mut returned) = (None, 0);
+        let mut from = Some(PagingState::start());
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<LeaseRow>(LEASES, values, state).await?;
-            cursor = cursor.or(rows.first().and_then(|row| row.cursor));
+            if let Some(row) = rows.first() {
+                cursor = row.cursor;
+                returned = row.returned_rows.map_or(0, i64::unsigned_abs);
+            }
             for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
                 if self.adopt_lease(counter, campaign, batch, row).await? {
-                    return Ok((cursor, true));
+                    return Ok(Adopted::One);
                 }
             }
             from = next;
         }
-        Ok((cursor, false))
+        Ok(Adopted::None { cursor, returned })
     }
 
     /// Whether every serial of a batch has been leased, which never changes.
@@ -218,6 +237,7 @@ impl Store {
             }
             let row = LeaseRow {
                 cursor: None,
+                returned_rows: None,
                 kind: Some(RUN),
                 first: Some(first),
                 name: Some(String::new()),
@@ -318,7 +338,7 @@ impl Store {
                 let codes = rows.iter().map(|(code,)| parsed("stock.code", code));
                 codes.map(|code| Ok((code?, None))).collect::<Result<_>>()?
             }
-            (_, Some(run)) => {
+            (RUN, Some(run)) => {
                 let keys = self.keys.current();
                 let key = keys.iter().find(|key| key.id() == run.key);
                 let key = key.ok_or_else(|| key_missing(batch, run))?;
@@ -328,9 +348,9 @@ impl Store {
                     .map(|offset| (key.mint(run.day, first + offset), Some(run.day)))
                     .collect()
             }
-            (_, None) => {
+            (kind, _) => {
                 let id = &campaign.terms.id;
-                return Err(HotError::Damaged(format!("{id}: an imported batch has serials")));
+                return Err(HotError::Damaged(format!("{id}: a lease of the kind {kind}")));
             }
         };
         let lease = Arc::new(Lease {

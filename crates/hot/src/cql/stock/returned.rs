@@ -48,12 +48,11 @@ impl Store {
     ) -> Result<i32> {
         let batch = &coupon.genesis().batch;
         let key = (campaign.clone(), batch.clone());
-        if self.returned.get(&key).is_none() {
+        if self.returned.get(&key).is_none_or(|it| it.is_behind()) {
             let (_, rows) = self.leased(campaign, batch).await?;
             self.keep_returned(campaign, batch, rows);
         }
-        let full = self.options.partition_rows;
-        let more = self.returned.count(&key, 1, full);
+        let more = self.returned.count(&key, 1, self.count_step());
         if more > 0 {
             match self.add_returned(campaign, batch, more).await {
                 Ok(rows) => self.keep_returned(campaign, batch, rows),
@@ -64,13 +63,17 @@ impl Store {
             }
         }
         let rows = self.returned.get(&key).map_or(0, |it| it.rows);
-        let level = FIRST.levels(rows, full).last().copied().unwrap_or(FIRST.0);
+        let level = self.levels_of(rows).last().copied().unwrap_or(FIRST.0);
         Ok(FIRST.partition(level, coupon.code()))
     }
 
+    fn levels_of(&self, rows: u64) -> Vec<u8> {
+        // The first partition is one alone, and all processes write to it: half as much is enough.
+        FIRST.levels(rows, (self.options.partition_rows / 2).max(1))
+    }
+
     fn keep_returned(&self, campaign: &CampaignId, batch: &BatchId, rows: u64) {
-        let more = self.first_count(&format!("{campaign} {batch}"));
-        self.returned.keep((campaign.clone(), batch.clone()), rows, more);
+        self.returned.keep((campaign.clone(), batch.clone()), rows, self.first_count());
     }
 
     /// Adds to the number of rows of a batch; how many there are then. May add twice what is not
@@ -98,7 +101,7 @@ impl Store {
         batch: &BatchId,
         rows: u64,
     ) -> Result<Vec<i32>> {
-        let parts = FIRST.partitions(&FIRST.levels(rows, self.options.partition_rows));
+        let parts = FIRST.partitions(&self.levels_of(rows));
         if parts.len() == 1 {
             return Ok(parts);
         }

@@ -1,8 +1,7 @@
 //! The walk over the open leases, which finds what nobody hands out, or that nothing is left.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use coupon::code::Code;
 use coupon::coupon::State;
@@ -13,7 +12,7 @@ use scylla::response::PagingState;
 
 use super::leases::{LEASES, LeaseRow, unleased};
 use super::returned::RETURNED;
-use super::{Counter, Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
+use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
 use crate::cql::Store;
 use crate::cql::campaigns::{BatchHere, CampaignHere};
 use crate::cql::coupons::Located;
@@ -139,25 +138,21 @@ impl Store {
     ) -> Result<()> {
         let id = &campaign.terms.id;
         let day = batch.run.map(|run| run.day);
-        for part in self.returned_parts(id, &batch.id, rows).await? {
+        let mut parts = self.returned_parts(id, &batch.id, rows).await?;
+        self.begin_elsewhere(&mut parts);
+        for part in parts {
             let values = (id.as_str(), batch.id.as_str(), part);
             let mut from = Some(PagingState::start());
             while let Some(state) = from.filter(|_| walk.needs(batch)) {
                 let (rows, next) =
                     self.cluster.page::<(i64, String)>(RETURNED, values, state).await?;
-                for (version, code) in rows {
-                    let code: Code = parsed("returned.code", &code)?;
-                    let lease = Arc::new(Lease {
-                        batch: batch.id.clone(),
-                        row: Row::Returned { part, version, code: code.clone() },
-                        owned: false,
-                        left: AtomicUsize::new(1),
-                        fresh: AtomicBool::new(false),
-                    });
-                    let waiting = vec![Waiting { code, day, lease: Arc::clone(&lease) }];
-                    if self.walk_lease(batch.paused, waiting, at, walk).await? == 0 {
-                        self.end_lease(id, &lease).await?;
-                    }
+                let waiting = rows.iter().map(|(version, code)| {
+                    Ok(Waiting::returned(&batch.id, day, part, *version, parsed("code", code)?))
+                });
+                let mut waiting = waiting.collect::<Result<Vec<_>>>()?;
+                self.begin_elsewhere(&mut waiting);
+                for piece in waiting.chunks(WALKED_AT_ONCE) {
+                    self.walk_piece(id, batch, piece, at, walk).await?;
                     if walk.has_enough(batch) {
                         break;
                     }
@@ -166,6 +161,54 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Reads some that came back, and deletes the rows of those that nobody can be given.
+    async fn walk_piece(
+        &self,
+        id: &CampaignId,
+        batch: &BatchHere,
+        piece: &[Waiting],
+        at: Millis,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        let looks = piece.iter().map(|waiting| self.look_at(waiting));
+        let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+        let mut over = Vec::new();
+        for (waiting, located) in piece.iter().zip(looks) {
+            match walk.see(waiting, located.as_ref(), at) {
+                Seen::Over => over.push(self.end_lease(id, &waiting.lease)),
+                Seen::Open => {}
+                Seen::Offered if batch.paused => walk.paused = true,
+                Seen::Offered => walk.found.push(waiting.clone()),
+            }
+        }
+        several(WALKED_AT_ONCE, over).await.map(drop)
+    }
+
+    /// Each process begins somewhere else: nobody has what came back, and two that took the same
+    /// would be in each other's way.
+    fn begin_elsewhere<T>(&self, items: &mut [T]) {
+        if !items.is_empty() {
+            let first = self.process.as_u128() % items.len() as u128;
+            items.rotate_left(first as usize);
+        }
+    }
+
+    /// What came back to a batch and is on offer waits in the queue; whether there is any.
+    pub(super) async fn take_returned(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        rows: u64,
+        at: Millis,
+    ) -> Result<bool> {
+        let mut walk = Walk::default();
+        self.walk_returned(campaign, batch, rows, at, &mut walk).await?;
+        let any = !walk.found.is_empty();
+        counter.push(walk.found);
+        Ok(any)
     }
 
     /// Reads the codes of one lease in pieces, up to the first piece with one that is on offer, or
@@ -189,26 +232,15 @@ impl Store {
             let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
             let mut found = Vec::new();
             for (waiting, located) in piece.into_iter().zip(looks) {
-                let Some(located) = located else {
-                    // Its import has not come so far, or never will.
-                    walk.seen.insert(waiting.code, 0);
-                    open += 1;
-                    continue;
-                };
-                walk.seen.insert(waiting.code.clone(), located.coupon.version());
-                match (is_on_offer(&located, at), paused) {
-                    // Entered before its coupon was written: that may come yet.
-                    (false, _) if is_entered(&waiting.lease, &located) => open += 1,
-                    (false, _) => {
-                        walk.expired |= is_dead_stock(&located, at);
-                        open += usize::from(!is_over(&located, at));
-                    }
-                    (true, true) => {
+                match walk.see(&waiting, located.as_ref(), at) {
+                    Seen::Over => {}
+                    Seen::Open => open += 1,
+                    Seen::Offered if paused => {
                         // No other code of the batch says more.
                         walk.paused = true;
                         return Ok(open + 1);
                     }
-                    (true, false) => {
+                    Seen::Offered => {
                         found.push(waiting);
                         open += 1;
                     }
@@ -245,7 +277,33 @@ struct Walk {
     expired: bool,
 }
 
+/// What a walk has seen of one code.
+enum Seen {
+    /// It can be given.
+    Offered,
+    /// It may be given one day.
+    Open,
+    /// It never will be by itself.
+    Over,
+}
+
 impl Walk {
+    fn see(&mut self, waiting: &Waiting, located: Option<&Located>, at: Millis) -> Seen {
+        let version = located.map_or(0, |located| located.coupon.version());
+        self.seen.insert(waiting.code.clone(), version);
+        match located {
+            // Its import has not come so far, or never will.
+            None => Seen::Open,
+            Some(located) if is_on_offer(located, at) => Seen::Offered,
+            // Entered before its coupon was written: that may come yet.
+            Some(located) if is_entered(&waiting.lease, located) => Seen::Open,
+            Some(located) => {
+                self.expired |= is_dead_stock(located, at);
+                if is_over(located, at) { Seen::Over } else { Seen::Open }
+            }
+        }
+    }
+
     /// Whether more of a batch is to be read: one witness is enough for what is paused.
     fn needs(&self, batch: &BatchHere) -> bool {
         self.found.is_empty() && !(batch.paused && self.paused)
