@@ -50,7 +50,12 @@ impl Place {
     pub(crate) async fn remove(&self, path: &Path) -> Result<(), ColdError> {
         match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(&format!("removing {path}"), error)),
+            // Somebody else removed it in the same moment: some servers call that an error of their
+            // own.
+            Err(error) => match self.store.head(path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                _ => Err(self.failed(&format!("removing {path}"), error)),
+            },
         }
     }
 
