@@ -299,7 +299,7 @@ mod tests {
         let wanted = wanted();
         let cases = [
             ("a column", "coupon", "version", "bigint"),
-            ("a static one", "coupon", "sealed", "boolean"),
+            ("a static one", "coupon", "sealed", "boolean static"),
             ("a map of a type", "coupon", "events", "map<int, frozen<event>>"),
             ("a type", "event", "operation", "uuid"),
             ("a key of one column", "day_plan", "day", "date"),
