@@ -34,6 +34,9 @@ const LEVELS: [u8; 4] = [4, 8, 11, 14];
 /// not added yet is little more than one partition's worth.
 const COUNTED_IN: u64 = 8;
 
+/// Fewer rows are not worth a conditional write, however small the partitions are.
+const COUNTED_MIN: u64 = 16;
+
 /// How long a process goes by what it has read of a day or a batch.
 const BEHIND: Duration = Duration::from_secs(5);
 
@@ -201,7 +204,7 @@ impl Store {
 
     /// How many rows a process adds to the store's number at a time.
     pub(super) fn count_step(&self) -> u64 {
-        (self.options.partition_rows / COUNTED_IN).max(1)
+        (self.options.partition_rows / COUNTED_IN).max(COUNTED_MIN)
     }
 
     /// Every partition that may have rows of a day at this moment.

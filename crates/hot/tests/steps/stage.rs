@@ -40,8 +40,15 @@ const SAID_MAX: usize = 1_000;
 const CALLS_MAX: usize = 10;
 
 /// What the upkeep of a process writes beside every protocol: not a step of any.
-const UPKEEP: [&str; 3] =
-    ["INSERT INTO tally", "INSERT INTO closed", "UPDATE lease SET owner = null"];
+const UPKEEP: [&str; 6] = [
+    "INSERT INTO tally",
+    "INSERT INTO closed",
+    "UPDATE lease SET owner = null",
+    // How many rows there are, which is written once for many of them.
+    "UPDATE lease SET returned_rows",
+    "UPDATE day_plan SET expiring_rows",
+    "UPDATE day_plan SET closed_rows",
+];
 
 pub(crate) type Answer = Result<Applied, HotError>;
 
@@ -177,8 +184,13 @@ impl Stage {
         let cluster = tokio::task::spawn_blocking(start).await.unwrap()?;
         let target = format!("cql://{}/steps", cluster.addresses()).parse::<Target>().unwrap();
         // Few places, so that a shelf is sealed in a moment; and this one machine has one clock.
-        let options =
-            cql::Options { bucket_bits: 2, clock_bound_ms: 0, ..cql::Options::of(&target) };
+        let options = cql::Options {
+            bucket_bits: 2,
+            clock_bound_ms: 0,
+            // So few that what comes back to a batch fills its first partition.
+            partition_rows: 32,
+            ..cql::Options::of(&target)
+        };
         let keyspace = Keyspace::connect(&options).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();
         let archive = Arc::new(MemoryArchive::default());
@@ -195,18 +207,13 @@ impl Stage {
 
     /// Opens one more process.
     pub(crate) async fn process(&self) -> Process {
-        self.process_of(self.options.partition_rows).await
-    }
-
-    /// Opens one more process, for which a partition is full with so many rows.
-    pub(crate) async fn process_of(&self, partition_rows: u64) -> Process {
         let hand = Arc::new(Hand::new());
         let holds = Arc::clone(&hand);
         let gate = Gate::new(move |cql| -> BoxFuture<'static, ()> {
             let hand = Arc::clone(&holds);
             Box::pin(async move { hand.pass(cql).await })
         });
-        let options = cql::Options { gate: Some(gate), partition_rows, ..self.options.clone() };
+        let options = cql::Options { gate: Some(gate), ..self.options.clone() };
         let archive = Arc::clone(&self.kit.archive);
         let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
         Process { hot: Arc::new(hot), hand }

@@ -27,15 +27,11 @@ async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &User
     patiently(ask).await
 }
 
-/// Others ask the second process, or `hot`, until it says that nothing is left: then each coupon has somebody.
+/// Others ask the second process until it says that nothing is left: then each coupon has somebody.
 async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
-    drain_by(stage, &*stage.kit.hot, campaign, codes).await;
-}
-
-async fn drain_by(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, codes: &[Code]) {
     let ask = async |_| {
         let user = stage.kit.user("everybody");
-        said(&issue(stage, hot, campaign, &user).await)
+        said(&issue(stage, &*stage.kit.hot, campaign, &user).await)
     };
     // At one time, and then one that comes late.
     let asks = stream::iter(0..codes.len()).map(ask).buffer_unordered(AT_ONCE);
@@ -103,14 +99,12 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
     assert!(reads < 2 * CHUNK as u64, "{reads} reads");
 }
 
-/// So many coupons come back that they are in partitions of three levels; the process that took them
+/// So many coupons come back that they are in partitions of two levels; the process that took them
 /// back has what it knows of them in its memory, and is killed.
 pub(crate) async fn many_that_come_back(stage: &Stage) {
     const COUPONS: usize = 200;
-    const PARTITION_ROWS: u64 = 8;
     let kit = &stage.kit;
-    let first = stage.process_of(PARTITION_ROWS).await;
-    let second = stage.process_of(PARTITION_ROWS).await;
+    let first = stage.process().await;
     let campaign = stage.draft();
     let codes = kit.stocked(&campaign, COUPONS as u64).await;
     let give = async |_| {
@@ -128,7 +122,7 @@ pub(crate) async fn many_that_come_back(stage: &Stage) {
     };
     stream::iter(&given).map(take_back).buffer_unordered(AT_ONCE).collect::<()>().await;
     first.hand.stop_now();
-    drain_by(stage, &*second.hot, &campaign, &codes).await;
+    drain(stage, &campaign, &codes).await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
