@@ -150,7 +150,7 @@ fn older_and_brought_together(data: &Data, scene: &Scene, addresses: &str) -> Ve
     let ran = run(&["verify"], 1);
     assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
     run(&["restore"], 0);
-    // As it was: he redeems once more what he redeems for the first time.
+    // The store is as it was: for it, bob redeems this coupon for the first time.
     let server = serve(data);
     let admin = &mut server.client(&data.token("admin", "root"));
     admin.post(&redeem, &order("bob", "cart")).must(201);

@@ -36,11 +36,11 @@ pub const ASKING_MAX: u32 = 64;
 
 /// Of a user's own requests so many are answered one after the other without a wait, by whoever has
 /// rested; ...
-pub const BURST_MAX: u32 = 256;
+const BURST_MAX: u32 = 256;
 
 /// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one user
-/// who asks as fast as he is answered takes a hundredth of it, and not most of it.
-pub const PACE: Duration = Duration::from_millis(10);
+/// who asks as fast as they are answered takes a hundredth of it, and not most of it.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How long a user's own request past [`ASKING_MAX`] waits for its refusal at least: a thousand
 /// clients that ask again at once would keep the threads busy with nothing but refusals.

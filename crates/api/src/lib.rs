@@ -29,7 +29,7 @@ pub mod views;
 
 pub use app::{Access, App, BadSignUp, SignUp, app, app_with};
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
-pub use guesses::{ASKING_MAX, BURST_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX, PACE};
+pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::{
     SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,
     USER_TOKEN_TTL_MS,

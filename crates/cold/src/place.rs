@@ -52,9 +52,9 @@ impl Place {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             // Somebody else removed it in the same moment: some servers call that an error of their
             // own.
-            Err(error) => match self.store.head(path).await {
-                Err(object_store::Error::NotFound { .. }) => Ok(()),
-                _ => Err(self.failed(&format!("removing {path}"), error)),
+            Err(error) => match self.size(path).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => Err(self.failed(&format!("removing {path}"), error)),
             },
         }
     }

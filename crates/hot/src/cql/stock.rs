@@ -477,7 +477,7 @@ fn is_over(located: &Located, at: Millis) -> bool {
 /// Whether a code was entered as returned before its coupon was written: that may come yet.
 fn is_entered(lease: &Lease, located: &Located) -> bool {
     match lease.row {
-        // On a sealed shelf nothing is written any more.
+        // Nothing is written to a sealed partition.
         Row::Returned { version, .. } => {
             located.coupon.version() < version.unsigned_abs() && !located.frozen
         }
