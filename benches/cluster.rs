@@ -14,13 +14,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hot::cql::{Keyspace, Options, SchemaOptions, Target};
+use hot::cql::{Keyspace, KeyspaceAddress, Options, SchemaOptions};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use serde_json::{Value, json};
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -46,13 +46,13 @@ fn main() -> Result<(), Failure> {
         Ok(text) => text.parse()?,
         Err(_) => ROWS_DEFAULT,
     };
-    let Some(cluster) = Cluster::start(3) else { return Ok(()) };
+    let Some(cluster) = TestCluster::start(3) else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(&cluster, rows))
 }
 
-async fn run(cluster: &Cluster, rows: usize) -> Result<(), Failure> {
-    let target: Target = format!("cql://{}/bench", cluster.addresses()).parse()?;
+async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
+    let target: KeyspaceAddress = format!("cql://{}/bench", cluster.addresses()).parse()?;
     let options = Options::of(&target);
     Keyspace::connect(&options).await?.apply(&SchemaOptions::default()).await?;
     let session = SessionBuilder::new()
@@ -205,7 +205,7 @@ impl Bare {
         };
         // A day of its own.
         let insert = prepare(
-            "INSERT INTO coupon (shelf_day, bucket, code, version, state, holder, events) \
+            "INSERT INTO coupon (expiry_day, bucket, code, version, state, holder, events) \
              VALUES ('2030-01-01', ?, ?, 1, 'issued', 'somebody', {1: {kind: 'issued', \
              at: 1795176000000, actor: 'shop:till', \
              operation: 018f3f3e-0000-7000-8000-000000000001, user_id: 'somebody', \
@@ -213,13 +213,13 @@ impl Bare {
         );
         let read = prepare(
             "SELECT version, state, holder, events, hold, sealed FROM coupon \
-             WHERE shelf_day = '2030-01-01' AND bucket = ? AND code = ?",
+             WHERE expiry_day = '2030-01-01' AND bucket = ? AND code = ?",
         );
         let update = prepare(
             "UPDATE coupon SET version = 2, state = 'redeemed', holder = 'somebody', \
              events[2] = {kind: 'redeemed', at: 1795176000000, actor: 'shop:till', \
              operation: 018f3f3e-0000-7000-8000-000000000000, user_id: 'somebody', \
-             reference: '991'} WHERE shelf_day = '2030-01-01' AND bucket = ? AND code = ? \
+             reference: '991'} WHERE expiry_day = '2030-01-01' AND bucket = ? AND code = ? \
              IF version = 1 AND sealed = null",
         );
         let (read, update, insert) = (read.await?, update.await?, insert.await?);
@@ -288,7 +288,7 @@ impl Drop for Serve {
 }
 
 impl Serve {
-    fn start(folder: &Path, number: usize, target: &Target) -> Result<Serve, Failure> {
+    fn start(folder: &Path, number: usize, target: &KeyspaceAddress) -> Result<Serve, Failure> {
         let data = folder.join(format!("node-{number}"));
         let first = folder.join("node-0").join("keys");
         if number > 0 && !data.join("keys").exists() {

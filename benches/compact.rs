@@ -1,6 +1,6 @@
-//! What it costs to move a shelf to cold, beside the least that Parquet can be written for: a bare
-//! `ArrowWriter` with the same settings that writes the same rows out of memory. Then a look-up in
-//! cold, and how long redemptions on another shelf take while all that goes on.
+//! What it costs to move a partition to cold, beside the least that Parquet can be written for: a
+//! bare `ArrowWriter` with the same settings that writes the same rows out of memory. Then a
+//! look-up in cold, and how long redemptions in another partition take while all that goes on.
 //!
 //! `cargo bench -p compactor`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
 //! `COUPONRY_COLD=s3://BUCKET/PREFIX` for a cold tier in a bucket: then without the bare writer, which
@@ -21,18 +21,18 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use engine::ColdArchive;
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Shelves};
+use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Partitions};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use router::{Address, BUCKET_BITS_DEFAULT, Found, Owner, Place, bucket};
+use router::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -40,10 +40,10 @@ const ROWS_DEFAULT: u64 = 2_000_000;
 
 const KEY: [u8; 16] = *b"a key of 16 byte";
 
-/// The shelf that is over: 2026-03-01.
+/// The partition that is over: 2026-03-01.
 const OVER: Day = Day(20_513);
 
-/// The shelf of the coupons that are redeemed meanwhile: 2026-12-31.
+/// The partition of the coupons that are redeemed meanwhile: 2026-12-31.
 const OPEN: Day = Day(20_818);
 
 /// 2026-11-20, noon: long after the first, before the second.
@@ -178,16 +178,21 @@ async fn import(stores: &Stores, rows: u64, kind: Kind) -> Result<(), Failure> {
 
 fn line(number: u64, kind: Kind) -> Result<ImportLine, Failure> {
     let at = Millis(OVER.start().0 - (number % 30_000_000) as i64);
-    let standing = match kind {
-        Kind::Untouched => Standing::Available,
-        Kind::Redeemed => Standing::Redeemed {
+    let imported_state = match kind {
+        Kind::Untouched => ImportedState::Available,
+        Kind::Redeemed => ImportedState::Redeemed {
             holder: Some(format!("user-{:09}", number % 700_000).parse()?),
             issued_at: Some(Millis(at.0 - 86_400_000)),
             at,
             order: Some(format!("order-{number}").parse()?),
         },
     };
-    Ok(ImportLine { code: code(number)?, valid_from: Millis(0), expires_at: OVER.end(), standing })
+    Ok(ImportLine {
+        code: code(number)?,
+        valid_from: Millis(0),
+        expires_at: OVER.end(),
+        imported_state,
+    })
 }
 
 /// When the steps of a compaction were first and last heard of.
@@ -204,7 +209,7 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let heard = Arc::clone(&steps);
     let begun = Instant::now();
     let compactor = Compactor::new(
-        Arc::clone(&stores.hot) as Arc<dyn Shelves>,
+        Arc::clone(&stores.hot) as Arc<dyn Partitions>,
         Arc::clone(&stores.cold),
         Settings::default(),
         Arc::new(move |step| {
@@ -216,14 +221,14 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let report = compactor.run(NOW, Closed::WhenWorthwhile).await?;
     let all = begun.elapsed();
     let peak = peak_mib();
-    let bytes: u64 = report.shelves.iter().map(|shelf| shelf.bytes).sum();
+    let bytes: u64 = report.partitions.iter().map(|partition| partition.bytes).sum();
     let copied = steps.committed.lock().ok().and_then(|at| *at).ok_or("nothing was committed")?;
     let (copy, remove) = (copied - begun, all - (copied - begun));
     let bare = match in_bucket() {
         None => Some(bare(&stores.folder)?),
         Some(_) => None,
     };
-    // The keeper has carried the log into the file by then, which shortens it.
+    // The checkpointer has carried the log into the file by then, which shortens it.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
     let to_bare = |took: Duration| {
@@ -353,7 +358,7 @@ async fn look_up(stores: &Stores, rows: u64) -> Result<String, Failure> {
     Ok(format!("median {:.1} ms, p99 {:.1} ms", ms(&mut took, 50), ms(&mut took, 99)))
 }
 
-/// Redemptions on an open shelf, by themselves and beside a compaction.
+/// Redemptions in an open partition, by themselves and beside a compaction.
 async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     import(stores, rows, Kind::Untouched).await?;
     let id: CampaignId = "live".parse()?;
@@ -374,7 +379,7 @@ async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     let alone = quiet.await??;
     stop.store(false, Ordering::Relaxed);
     let busy = tokio::spawn(redeem(Arc::clone(&stores.hot), owner, next, stop.clone()));
-    let (hot, cold) = (Arc::clone(&stores.hot) as Arc<dyn Shelves>, Arc::clone(&stores.cold));
+    let (hot, cold) = (Arc::clone(&stores.hot) as Arc<dyn Partitions>, Arc::clone(&stores.cold));
     let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
     compactor.run(NOW, Closed::WhenWorthwhile).await?;
     stop.store(true, Ordering::Relaxed);
@@ -401,8 +406,9 @@ async fn redeem(
             while !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let code = key.mint(OPEN, number);
-                let place = Place { day: OPEN, bucket: bucket(&code, BUCKET_BITS_DEFAULT) };
-                let address = Address { code, place, owner: owner.clone(), minted: true };
+                let bucket_key =
+                    BucketKey { expiry_day: OPEN, bucket: bucket(&code, BUCKET_BITS_DEFAULT) };
+                let address = Address { code, bucket_key, owner: owner.clone(), minted: true };
                 let (by, order) = (format!("u{number}").parse()?, format!("o{number}").parse()?);
                 let change = Change {
                     action: Action::Redeem { by, order },

@@ -19,7 +19,7 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{HotStore, MintOrder, NewCampaign};
-use router::{Address, BUCKET_BITS_DEFAULT, Found, Owner, Place, bucket};
+use router::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
 use rusqlite::{Connection, params};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -31,7 +31,7 @@ const KEY: [u8; 16] = *b"a key of 16 byte";
 /// 2026-11-20, noon.
 const NOW: Millis = Millis(20_777 * 86_400_000 + 43_200_000);
 
-/// The shelf: 2026-12-31.
+/// The partition: 2026-12-31.
 const DAY: Day = Day(20_818);
 
 /// How long each line of the table is measured.
@@ -183,9 +183,9 @@ fn copy_rows(folder: &Path, codes: &[Code], users: &[UserId], sample: &str) -> R
     }
     conn.execute_batch("CREATE TEMP TABLE sample AS SELECT * FROM coupon; DELETE FROM coupon")?;
     let mut copy = conn.prepare(
-        "INSERT INTO coupon SELECT NULL, shelf_day, ?1, campaign, batch, version, state, ?2, \
+        "INSERT INTO coupon SELECT NULL, expiry_day, ?1, campaign, batch, version, state, ?2, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         replace(events, ?3, ?2), worn, created_at, modified_at FROM sample",
+         replace(events, ?3, ?2), history_full, created_at, modified_at FROM sample",
     )?;
     // In the order of the serials, in which they are issued.
     for (code, user) in codes.iter().zip(users) {
@@ -221,7 +221,7 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     let mut update = conn.prepare(
         "UPDATE coupon SET version = version + 1, state = 'redeemed', redeemed_at = ?1, \
          order_ref = ?2, events = events || char(10) || ?3, modified_at = ?1 \
-         WHERE shelf_day = ?4 AND code = ?5 AND version = 1 AND state = 'issued'",
+         WHERE expiry_day = ?4 AND code = ?5 AND version = 1 AND state = 'issued'",
     )?;
     let (mut begin, mut commit) = (conn.prepare("BEGIN IMMEDIATE")?, conn.prepare("COMMIT")?);
     let (begun, mut done) = (Instant::now(), 0_usize);
@@ -276,16 +276,17 @@ async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f6
 }
 
 fn found(plan: &Plan, ticket: &Ticket) -> Found {
-    let place = Place { day: DAY, bucket: bucket(&ticket.code, BUCKET_BITS_DEFAULT) };
+    let bucket_key =
+        BucketKey { expiry_day: DAY, bucket: bucket(&ticket.code, BUCKET_BITS_DEFAULT) };
     let (code, owner) = (ticket.code.clone(), plan.owner.clone());
-    Found::Coupon(Address { code, place, owner, minted: true })
+    Found::Coupon(Address { code, bucket_key, owner, minted: true })
 }
 
 /// What the store counted is what was redeemed through it.
 async fn check(folder: &Path, plan: &Plan, redeemed: u64) -> Result<(), Failure> {
     let row = open(folder)?.campaign(&plan.owner.campaign, NOW).await?.ok_or("no campaign")?;
-    match row.tally.redeemed == redeemed {
+    match row.counts.redeemed == redeemed {
         true => Ok(()),
-        false => Err(format!("counted {}, redeemed {redeemed}", row.tally.redeemed).into()),
+        false => Err(format!("counted {}, redeemed {redeemed}", row.counts.redeemed).into()),
     }
 }

@@ -5,7 +5,7 @@
 #   benches/instructions.sh --write   keeps what was counted
 #
 # Seconds depend on what else a machine does, instructions hardly do. Counted are the thread that
-# reads the request, decides and answers, and the one that writes; not the keeper, which carries the
+# reads the request, decides and answers, and the one that writes; not the checkpointer, which carries the
 # log into the database by the clock. Each number is the difference of two runs, so that the set-up
 # is not in it. Another compiler counts otherwise: the file says which one it was.
 set -euo pipefail
@@ -27,7 +27,7 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# The instructions of all threads but the keeper's: the fewest of some runs, since hash tables are
+# The instructions of all threads but the checkpointer's: the fewest of some runs, since hash tables are
 # seeded anew and wake-ups differ.
 counted() { # WHAT COUNT
     local least= run file total

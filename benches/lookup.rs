@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use cold::{ColdStore, Committed, Options};
 use coupon::calendar::Zone;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId};
 use coupon::time::{DAY_MS, Day, Millis};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -124,23 +124,28 @@ async fn growing(largest: u64) -> Result<(), Failure> {
     let counted = Arc::new(Counted::new(folder.path())?);
     let store = ColdStore::with_store(counted.clone(), "bench", Options::default());
     store.create().await?;
-    let mut shelves: Vec<(Day, u64)> = Vec::new();
+    let mut partitions: Vec<(Day, u64)> = Vec::new();
     let mut size = 1_000_000_u64.min(largest);
     while size <= largest {
-        let mut have: u64 = shelves.iter().map(|(_, rows)| rows).sum();
+        let mut have: u64 = partitions.iter().map(|(_, rows)| rows).sum();
         while have < size {
             let rows = FILE_ROWS.min(size - have);
-            let day = Day(FIRST.0 + i32::try_from(shelves.len())?);
+            let day = Day(FIRST.0 + i32::try_from(partitions.len())?);
             write(&store, day, rows, Kind::Untouched).await?;
-            shelves.push((day, rows));
+            partitions.push((day, rows));
             have += rows;
         }
-        let looked = look_up(&store, &counted, &shelves).await?;
-        let bytes: u64 =
-            store.shelves().await?.iter().flat_map(|shelf| &shelf.files).map(|it| it.bytes()).sum();
+        let looked = look_up(&store, &counted, &partitions).await?;
+        let bytes: u64 = store
+            .partitions()
+            .await?
+            .iter()
+            .flat_map(|partition| &partition.files)
+            .map(|it| it.bytes())
+            .sum();
         println!(
             "| {have} | {} | {:.1} | {:.2} | {} KB, {} KB | {:.2} ms, {:.2} ms | {} KB |",
-            shelves.len(),
+            partitions.len(),
             bytes as f64 / have as f64,
             looked.reads,
             looked.mean / 1_000,
@@ -155,15 +160,15 @@ async fn growing(largest: u64) -> Result<(), Failure> {
 }
 
 async fn write(store: &ColdStore, day: Day, rows: u64, kind: Kind) -> Result<(), Failure> {
-    let on = store.shelf(day).await?;
-    let mut writer = store.writer(day, on.unit + 1).await?;
+    let on = store.partition(day).await?;
+    let mut writer = store.writer(day, on.archive_commit + 1).await?;
     for first in (0..rows).step_by(CHUNK as usize) {
         let some = first..rows.min(first + CHUNK);
         let coupons = some.map(|nth| coupon(nth, rows, day, kind));
         writer.push(coupons.collect::<Result<_, Failure>>()?).await?;
     }
     let files = writer.finish().await?;
-    match store.commit(&on, on.unit + 1, &files, &[]).await? {
+    match store.commit(&on, on.archive_commit + 1, &files, &[]).await? {
         Committed::Done { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
@@ -201,19 +206,19 @@ fn coupon(nth: u64, rows: u64, day: Day, kind: Kind) -> Result<Coupon, Failure> 
     if let Kind::Untouched = kind {
         return Ok(Coupon::untouched(genesis));
     }
-    let event = |after: u64, deed: Deed| Event {
+    let event = |after: u64, kind: EventKind| Event {
         at: Millis(MADE.0 + ((random >> 8) % 30_000_000 + after) as i64),
         actor: Actor::new("shop:checkout-7"),
         operation: OperationId(u128::from(mixed(random)) << 64 | u128::from(random)),
-        deed,
+        kind,
     };
     let holder = format!("user-{:09}", random % 50_000_000);
-    let issued = Deed::Issued {
+    let issued = EventKind::Issued {
         to: holder.parse()?,
         reference: Some(IssueRef::stored(&format!("req-{random:x}"))),
         expires_at: None,
     };
-    let redeemed = Deed::Redeemed {
+    let redeemed = EventKind::Redeemed {
         by: Some(holder.parse()?),
         order: format!("order-{}", random >> 24).parse()?,
     };
@@ -234,17 +239,17 @@ struct Looked {
 async fn look_up(
     store: &ColdStore,
     counted: &Counted,
-    shelves: &[(Day, u64)],
+    partitions: &[(Day, u64)],
 ) -> Result<Looked, Failure> {
     // The footers are read once.
-    for (day, rows) in shelves {
+    for (day, rows) in partitions {
         store.find(*day, &[code(0, *rows)?]).await?;
     }
     let (mut took, mut bytes) = (Vec::new(), Vec::new());
     let reads = counted.reads.load(Ordering::Relaxed);
     for nth in 0..LOOK_UPS {
         let random = mixed(nth + 7);
-        let (day, rows) = shelves[(random % shelves.len() as u64) as usize];
+        let (day, rows) = partitions[(random % partitions.len() as u64) as usize];
         let code = code((random >> 20) % rows, rows)?;
         let before = counted.bytes.load(Ordering::Relaxed);
         let begun = Instant::now();

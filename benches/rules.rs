@@ -64,7 +64,7 @@ fn issued() -> Coupon {
 }
 
 /// Redeemed and cancelled until nothing more is accepted but giving it back.
-fn worn() -> Coupon {
+fn history_full() -> Coupon {
     let mut coupon = issued();
     for order in 0.. {
         if coupon.events().len() + 3 > EVENTS_OPEN_MAX {
@@ -79,11 +79,11 @@ fn worn() -> Coupon {
 }
 
 fn rules(c: &mut Criterion) {
-    let (fresh, worn) = (issued(), worn());
+    let (fresh, history_full) = (issued(), history_full());
     let redeemed = after(&fresh, &redeem("ann", "991"));
     let cases = [
         ("redeem accepted", &fresh, redeem("ann", "991")),
-        ("redeem accepted, long history", &worn, redeem("ann", "991")),
+        ("redeem accepted, long history", &history_full, redeem("ann", "991")),
         ("redeem replayed", &redeemed, redeem("ann", "991")),
         ("redeem refused", &redeemed, redeem("ann", "992")),
         ("a stranger refused", &fresh, redeem("bob", "992")),

@@ -22,7 +22,7 @@ const USERS: u64 = 3;
 const HOLD_DAYS_MAX: u16 = 6;
 
 /// A coupon that clients ask for.
-pub(super) struct Target {
+pub(super) struct ContestedCoupon {
     pub(super) code: String,
     pub(super) handout: Handout,
     /// When the run began.
@@ -119,9 +119,9 @@ const REDEEMED: &[(u64, Wish)] = &[
 const VOID: &[(u64, Wish)] =
     &[(300, Issue), (300, Redeem), (200, Hold), (100, Cancel), (100, Void)];
 
-impl Target {
+impl ContestedCoupon {
     /// The `nth` coupon of a run that began at `start`, with nothing done to it.
-    pub(super) fn new(nth: usize, code: &str, world: &World) -> Target {
+    pub(super) fn new(nth: usize, code: &str, world: &World) -> ContestedCoupon {
         let user = |of: u64| format!("u{nth}-{of}").parse().expect("a user");
         let sketch = Sketch {
             version: 0,
@@ -132,7 +132,7 @@ impl Target {
             expires_at: world.start.expires_at(),
             orders: Vec::new(),
         };
-        Target {
+        ContestedCoupon {
             code: code.to_owned(),
             handout: world.terms.handout,
             start: world.at,
@@ -295,7 +295,7 @@ impl Sketch {
     }
 }
 
-/// Mostly later, on the same shelf or on another; sometimes the same, or earlier.
+/// Mostly later, in the same partition or in another; sometimes the same, or earlier.
 fn later(expires_at: Millis, dice: &mut Dice) -> Millis {
     let ms = match dice.below(10) {
         0 => 0,

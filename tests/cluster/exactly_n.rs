@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 use super::client::{Client, at_once};
 use super::data::{PATIENCE, wait_until};
@@ -109,7 +109,7 @@ fn exactly_n_through_two_services() {
     if !testcluster::may_take_minutes("exactly N through two services") {
         return;
     }
-    let Some(cluster) = Cluster::start(3) else { return };
+    let Some(cluster) = TestCluster::start(3) else { return };
     let hot = Hot::Cql(format!("cql://{}/exactly", cluster.addresses()));
     let mut services = Services::start(hot, 2);
     let whole = Instant::now();

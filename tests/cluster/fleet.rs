@@ -1,11 +1,11 @@
 //! The nodes of the store under test.
 
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 use super::faults::Fleet;
 
 /// The nodes of a cluster.
-pub(super) struct Nodes(pub(super) Cluster);
+pub(super) struct Nodes(pub(super) TestCluster);
 
 impl Fleet for Nodes {
     fn kill(&mut self, nth: usize) {

@@ -22,7 +22,7 @@ pub(super) enum Ask {
 
 impl Ask {
     /// Its name in a report.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Ask::Read => "get",
             Ask::Change(Action::Issue { .. }) => "issue",
@@ -134,7 +134,7 @@ impl Facts {
     /// Whether a coupon shows itself so. `start` is when the run began.
     pub(super) fn fit(&self, coupon: &Coupon, start: Millis) -> bool {
         self.version == coupon.version()
-            && *self.state == *coupon.state().word()
+            && *self.state == *coupon.state().as_str()
             && self.holder.as_deref() == coupon.holder().map(|holder| holder.as_str())
             && self.order.as_deref() == order_of(coupon).map(OrderRef::as_str)
             && self.held_days == held_days(coupon, start)
@@ -151,7 +151,7 @@ impl Facts {
         });
         Facts {
             version: coupon.version(),
-            state: coupon.state().word().into(),
+            state: coupon.state().as_str().into(),
             holder: coupon.holder().map(|holder| holder.as_str().into()),
             order: order_of(coupon).map(|order| order.as_str().into()),
             held_days: held_days(coupon, start),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use coupon::time::Millis;
 
-use super::choice::Target;
+use super::choice::ContestedCoupon;
 use super::client::{Dice, at_once};
 use super::data::PATIENCE;
 use super::history::{Ask, Operation, Told};
@@ -119,7 +119,7 @@ pub(super) struct Load<'a> {
     pub(super) seed: u64,
     pub(super) token: &'a str,
     pub(super) addresses: &'a Addresses,
-    pub(super) targets: &'a [Target],
+    pub(super) targets: &'a [ContestedCoupon],
     pub(super) pace: &'a Pace,
     /// When the run began, by the clock of the services.
     pub(super) start: Millis,

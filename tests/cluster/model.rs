@@ -59,7 +59,7 @@ impl World {
                 fits.then_some(Step::Stays)
             }
             Outcome::Refused(refusal) => {
-                let fits = is(told, status_of(refusal), refusal.word())
+                let fits = is(told, status_of(refusal), refusal.as_str())
                     && self.shows(told, coupon, action);
                 fits.then_some(Step::Stays)
             }
@@ -73,7 +73,7 @@ impl World {
             Ask::Change(action) => match self.outcome(coupon, action) {
                 Outcome::Accepted(_) => "accepted".into(),
                 Outcome::Replayed => "replayed".into(),
-                Outcome::Refused(refusal) => refusal.word().into(),
+                Outcome::Refused(refusal) => refusal.as_str().into(),
             },
         }
     }

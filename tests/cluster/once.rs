@@ -12,9 +12,9 @@ use coupon::campaign::{Handout, Terms};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::time::{DAY_MS, Millis};
 use serde_json::json;
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
-use super::choice::Target;
+use super::choice::ContestedCoupon;
 use super::faults::{self, Fleet, Shape};
 use super::fleet::{NoNodes, Nodes};
 use super::history::{Answered, Ask, Operation, Told};
@@ -56,7 +56,7 @@ struct Plan {
 /// The campaigns of a run: one of each way in which a coupon can find its holder.
 fn worlds(at: Millis, skips: bool) -> [World; 2] {
     [Handout::Shop, Handout::Bearer].map(|handout| {
-        // At noon: an extension by hours stays on the shelf, one by days goes to another.
+        // At noon: an extension by hours stays in the partition, one by days goes to another.
         let expires_at = Millis((at.0 / DAY_MS + 1_500) * DAY_MS + DAY_MS / 2);
         let genesis = Genesis {
             code: "SUMMER2026".parse().expect("a code"),
@@ -81,10 +81,10 @@ fn worlds(at: Millis, skips: bool) -> [World; 2] {
 }
 
 /// Makes the campaigns, and takes `count` codes from them, every fourth a bearer one.
-fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Target> {
+fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<ContestedCoupon> {
     let mut admin = services.client(0);
     let mut codes = worlds.each_ref().map(|world| {
-        let (id, handout) = (world.terms.handout.word(), world.terms.handout.word());
+        let (id, handout) = (world.terms.handout.as_str(), world.terms.handout.as_str());
         let expires_at = format_instant(world.start.expires_at());
         let (cancel, extend) = (world.terms.cancel_days, world.terms.extend_days);
         let campaign = json!({
@@ -98,7 +98,7 @@ fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Target
     let target = |nth: usize| {
         let which = usize::from(nth % 4 == 3);
         let code = codes[which].next().expect("as many codes as coupons");
-        Target::new(nth, &code, &worlds[which])
+        ContestedCoupon::new(nth, &code, &worlds[which])
     };
     (0..count).map(target).collect()
 }
@@ -106,7 +106,7 @@ fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Target
 /// What a run left behind.
 struct Run {
     worlds: [World; 2],
-    targets: Vec<Target>,
+    targets: Vec<ContestedCoupon>,
     counts: Counts,
     /// See [`Services::settled`].
     settled: [u64; 3],
@@ -296,7 +296,7 @@ fn once_under_faults() {
     if !testcluster::may_take_minutes("once under faults") {
         return;
     }
-    let Some(cluster) = Cluster::start(3) else { return };
+    let Some(cluster) = TestCluster::start(3) else { return };
     let (operations, faults) = size(10_000);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 use super::client::{Answer, Client, Dice, Lost, at_once};
 use super::data::{PATIENCE, wait_until};
@@ -386,7 +386,7 @@ fn nodes_go_and_come_back() {
     if !testcluster::may_take_minutes("nodes go and come back") {
         return;
     }
-    let Some(cluster) = Cluster::start(3) else { return };
+    let Some(cluster) = TestCluster::start(3) else { return };
     let hot = Hot::Cql(format!("cql://{}/outage", cluster.addresses()));
     let first = cluster.addresses().split(',').next().expect("an address").to_owned();
     let mut nodes = Nodes(cluster);

@@ -27,7 +27,7 @@ impl Counts {
         let mut counts = Counts { operations: recorded.len(), ..Counts::default() };
         let mut answers = vec![Duration::ZERO];
         for Recorded { operation, word, .. } in recorded {
-            *counts.by_answer.entry((operation.ask.word(), word.clone())).or_default() += 1;
+            *counts.by_answer.entry((operation.ask.as_str(), word.clone())).or_default() += 1;
             match operation.told {
                 Told::Answer(_) => {
                     counts.answered += 1;

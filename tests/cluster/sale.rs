@@ -11,7 +11,7 @@ use super::client::{Answer, Client, Dice, Lost, at_once};
 use super::data::PATIENCE;
 use super::services::{Caller, Services};
 
-/// The last day of every coupon, and a later one: on another shelf.
+/// The last day of every coupon, and a later one: in another partition.
 const LAST_DAY: &str = "2031-12-31";
 const LATER_DAY: &str = "2032-02-29";
 
@@ -271,7 +271,7 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// Takes back some of what was given and extends some more, past the day of its shelf.
+    /// Takes back some of what was given and extends some more, past the day of its partition.
     fn admin(&self, caller: &mut Caller, extensible: &[String]) -> (Vec<Revoked>, usize) {
         let mut dice = Dice(7);
         let (mut revoked, mut extended) = (Vec::new(), 0);

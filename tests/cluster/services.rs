@@ -96,7 +96,7 @@ impl Services {
         for server in self.servers.iter().flatten() {
             let text = server.client(&self.token).get("/metrics").must(200).text();
             for (sum, how) in all.iter_mut().zip(["applied", "refused", "unknown"]) {
-                let name = format!("couponry_hot_unknown_settled_total{{how=\"{how}\"}} ");
+                let name = format!("couponry_hot_unknown_resolved_total{{how=\"{how}\"}} ");
                 let count = text.lines().find_map(|line| line.strip_prefix(&name));
                 *sum += count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
             }

@@ -60,7 +60,7 @@ fn on_each_server() {
         let requests = proxy.requests();
         let ran = compact(&data, &["--closed-now"]);
         assert_eq!(table(&ran).len(), days + 1, "{kind}: {ran:?}");
-        eprintln!("{} requests for {} units", proxy.requests() - requests, days + 1);
+        eprintln!("{} requests for {} archive commits", proxy.requests() - requests, days + 1);
         let after = exported(&data, "after");
         assert_eq!(all_settled(&after), all_settled(&before), "{kind}");
         assert_eq!(count_in(&after, "cold"), 300 * days + 20, "{kind}");

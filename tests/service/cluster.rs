@@ -33,7 +33,7 @@ impl Keyspace {
     /// The condition that names the row of a code.
     fn row(&self, code: &str) -> String {
         let cql =
-            format!("SELECT shelf_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
+            format!("SELECT expiry_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
         let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("rows");
         let found = found.into_rows_result().expect("rows");
         let (day, bucket) = found
@@ -43,14 +43,14 @@ impl Keyspace {
             .last()
             .expect("the coupon's row");
         // Days are numbers with 1970 in the middle of their range.
-        format!("shelf_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
+        format!("expiry_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
     }
 }
 
 /// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
 #[test]
 fn on_a_cluster() {
-    let Some(cluster) = testcluster::Cluster::start(1) else { return };
+    let Some(cluster) = testcluster::TestCluster::start(1) else { return };
     let data = Data::new();
     let token = data.token("admin", "root");
     let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
@@ -61,7 +61,9 @@ fn on_a_cluster() {
     let data = &scene.data;
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
-    for (what, at_least) in [("hot_rows", 15), ("stubs", 10), ("cold_rows", 13), ("claims", 20)] {
+    for (what, at_least) in
+        [("hot_rows", 15), ("archived_markers", 10), ("cold_rows", 13), ("claims", 20)]
+    {
         let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
@@ -73,23 +75,23 @@ fn on_a_cluster() {
         was_put_back = true;
     }
     // What was extended is still looked for where it was to expire.
-    let young = clean.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    let young = clean.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     let keyspace = Keyspace::of(cluster.addresses());
     let anns = keyspace.row(&scene.anns);
-    // Hints can be had again, and those that lead nowhere go when they are old.
+    // Index rows can be had again, and those that lead nowhere go when they are old.
     keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
     keyspace.done(
-        "INSERT INTO wallet (user_id, expires_at, tie, code, shelf_day) \
+        "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
          VALUES ('zed', 4102444800000, 7, 'NOWHERE001', '2031-12-31') USING TIMESTAMP 1",
     );
     let found = verify(data, &["--repair"]);
-    assert_eq!(found.kinds(), ["hint-missing"].into_iter().collect(), "{found:#?}");
-    assert_eq!(found.about("hint-missing"), [scene.anns.as_str()].into_iter().collect());
-    assert_eq!(found.summary["notes"]["hint-too-many"], young + 1, "{}", found.summary);
+    assert_eq!(found.kinds(), ["index-row-missing"].into_iter().collect(), "{found:#?}");
+    assert_eq!(found.about("index-row-missing"), [scene.anns.as_str()].into_iter().collect());
+    assert_eq!(found.summary["notes"]["index-row-too-many"], young + 1, "{}", found.summary);
     let mended = &found.summary["mended"];
-    assert_eq!((&mended["hints"], &mended["removed_hints"]), (&json!(1), &json!(1)));
+    assert_eq!((&mended["index_rows"], &mended["removed_index_rows"]), (&json!(1), &json!(1)));
     let found = verify(data, &[]).must_be_clean("repaired");
-    let left = found.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    let left = found.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     assert_eq!(left, young, "{}", found.summary);
 
     keyspace.done(&format!("UPDATE coupon SET holder = 'amy' WHERE {anns}"));

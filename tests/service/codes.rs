@@ -76,7 +76,7 @@ fn ten_billion() {
     assert!(at_rest < 64 << 10, "{at_rest} bytes more at rest, with one issued");
 }
 
-/// The size of the data once it no longer changes: the keeper looks every 50 ms.
+/// The size of the data once it no longer changes: the checkpointer looks every 50 ms.
 fn quiet(data: &Data) -> u64 {
     let (mut last, mut since) = (data.bytes(), Instant::now());
     wait_until("a quiet moment", || {

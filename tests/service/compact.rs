@@ -19,7 +19,7 @@ use super::finished::{
     settled, table,
 };
 
-const OPEN_SHELF: &str = "2031-12-31";
+const OPEN_PARTITION: &str = "2031-12-31";
 const SEED: u64 = 20_261_231;
 
 fn left_overs(prefix: &str, count: usize, day: &str) -> String {
@@ -61,12 +61,12 @@ fn a_dry_run_changes_nothing() {
     let before = exported(&data, "before");
     // Name, flags, what is said, what is not.
     let rows: [PlanRow; 3] = [
-        ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
-        ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
+        ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
+        ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
         (
             "closed ones too",
             &["--dry-run", "--closed-now"],
-            vec![&day, "seal it", OPEN_SHELF, "move closed coupons", " 20"],
+            vec![&day, "seal it", OPEN_PARTITION, "move closed coupons", " 20"],
             vec!["nothing to do"],
         ),
     ];
@@ -82,13 +82,13 @@ fn a_dry_run_changes_nothing() {
 
     let ran = compact(&data, &["--closed-now"]);
     let rows = table(&ran);
-    let want = [[day.as_str(), "expired", "301", "301"], [OPEN_SHELF, "closed", "20", "20"]];
+    let want = [[day.as_str(), "expired", "301", "301"], [OPEN_PARTITION, "closed", "20", "20"]];
     let mut bytes = 0;
     assert_eq!(rows.len(), want.len(), "{ran:?}");
     for (row, [day, pass, copied, removed]) in rows.iter().zip(want) {
         let found = [&row[0], &row[1], &row[2], &row[4]];
         assert_eq!(found, [day, pass, copied, removed], "{ran:?}");
-        let folder = cold(&data).join(format!("coupons/shelf_day={day}"));
+        let folder = cold(&data).join(format!("coupons/expiry_day={day}"));
         let on_disk: u64 = files(&folder, ".parquet").iter().map(|it| size(it)).sum();
         assert_eq!(row[3], on_disk.to_string(), "{day}: {ran:?}");
         bytes += on_disk;
@@ -394,7 +394,7 @@ fn serve_compacts_by_itself() {
     let (mut often, mut never) = (servers.pop().expect("two"), servers.pop().expect("two"));
     wait_until("a compaction by serve", || tier(&mut often.2) == "cold");
     wait_until("its end", || count_in(&exported(&often.0, "1s"), "hot") == 1);
-    wait_until("its line in the log", || often.1.log().contains("compacted a shelf"));
+    wait_until("its line in the log", || often.1.log().contains("compacted a partition"));
     // Of the day that is open it has moved nothing: one closed coupon is not worth a file.
     import(&often.0, "c", "more", &left_overs("MORE", 100, &day_that_is_over(1)));
     wait_until("the next one", || count_in(&exported(&often.0, "1s"), "cold") == 200);

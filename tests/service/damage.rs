@@ -15,20 +15,24 @@ use super::finished::{
     files, import, issued, left_over, order, redeemed, serve, settled,
 };
 
-/// As many as a shelf may have before the next one merges them.
-const UNITS: usize = 8;
+/// As many as a partition may have before the next one merges them.
+const ARCHIVE_COMMITS: usize = 8;
 /// The one whose file is damaged.
 const DAMAGED: usize = 3;
-/// Closed coupons that wait for the ninth unit.
+/// Closed coupons that wait for the ninth archive commit.
 const WAITING: usize = 4;
 
-const SHELF: &str = "coupons/shelf_day=2031-12-31";
+const PARTITION: &str = "coupons/expiry_day=2031-12-31";
 
-/// The file of one unit.
+/// The file of one archive commit.
 fn parquet(cold: &Path) -> PathBuf {
-    let unit = format!("{DAMAGED:010}-");
-    let of_unit = |path: &PathBuf| path.to_str().is_some_and(|it| it.contains(&unit));
-    files(&cold.join(SHELF), ".parquet").into_iter().find(of_unit).expect("the unit's file")
+    let archive_commit = format!("{DAMAGED:010}-");
+    let of_archive_commit =
+        |path: &PathBuf| path.to_str().is_some_and(|it| it.contains(&archive_commit));
+    files(&cold.join(PARTITION), ".parquet")
+        .into_iter()
+        .find(of_archive_commit)
+        .expect("the archive commit's file")
 }
 
 fn last_entry(cold: &Path) -> PathBuf {
@@ -176,7 +180,7 @@ struct Scene {
     token: String,
     /// One in the file that is damaged, one that came with the last commit.
     archived: [Archived; 2],
-    /// On the same shelf, closed and not moved yet.
+    /// In the same partition, closed and not moved yet.
     waiting: Vec<String>,
     kept: PathBuf,
     customers: usize,
@@ -190,23 +194,23 @@ impl Scene {
         let mut admin = server.client(&token);
         campaign(&mut admin, "c", 100_000);
         let mut archived = Vec::new();
-        for unit in 1..=UNITS {
-            let users = format!("a{unit}");
+        for archive_commit in 1..=ARCHIVE_COMMITS {
+            let users = format!("a{archive_commit}");
             let code = redeemed(&mut admin, "c", &users, 3).remove(1);
             compact(&data, &["--closed-now"]);
-            if unit == DAMAGED || unit == UNITS {
+            if archive_commit == DAMAGED || archive_commit == ARCHIVE_COMMITS {
                 let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
                 assert_eq!(coupon["tier"], "cold");
                 let (user, order) = (format!("{users}-1"), format!("order-{users}-1"));
                 archived.push(Archived { code, user, order, coupon: settled(&coupon) });
             }
         }
-        assert_eq!(files(&cold(&data).join(SHELF), ".parquet").len(), UNITS);
+        assert_eq!(files(&cold(&data).join(PARTITION), ".parquet").len(), ARCHIVE_COMMITS);
         let waiting = redeemed(&mut admin, "c", "w", WAITING);
         let kept = data.folder().join("kept");
         copy_all(&cold(&data), &kept);
         server.stop();
-        let archived = archived.try_into().unwrap_or_else(|_| panic!("two units"));
+        let archived = archived.try_into().unwrap_or_else(|_| panic!("two archive commits"));
         Scene { data, token, archived, waiting, kept, customers: 0 }
     }
 
@@ -283,12 +287,15 @@ fn hot_goes_on_and_nothing_is_lost() {
             scene.is_right(&server, &format!("{name}, put back"));
         }
     }
-    // Nothing was removed: the unit that waited all the time has everything.
+    // Nothing was removed: the archive commit that waited all the time has everything.
     let ran = compact(&scene.data, &["--closed-now"]);
     let moved = WAITING + scene.customers;
     assert!(ran.stdout.contains(&format!("{moved} coupons moved to cold")), "{ran:?}");
     let all = exported(&scene.data, "at the end");
-    assert_eq!((all.len(), count_in(&all, "cold")), (UNITS * 3 + moved, UNITS * 3 + moved));
+    assert_eq!(
+        (all.len(), count_in(&all, "cold")),
+        (ARCHIVE_COMMITS * 3 + moved, ARCHIVE_COMMITS * 3 + moved)
+    );
     scene.is_right(&server, "at the end");
     doctor_finds_nothing(&scene.data, "at the end");
     server.stop();
@@ -299,7 +306,9 @@ fn hot_goes_on_and_nothing_is_lost() {
 fn doctor_finds_a_flipped_byte() {
     const BYTES: usize = 16;
     let scene = Scene::new();
-    for path in [parquet(&cold(&scene.data)), files(&cold(&scene.data), ".parquet").remove(UNITS)] {
+    for path in
+        [parquet(&cold(&scene.data)), files(&cold(&scene.data), ".parquet").remove(ARCHIVE_COMMITS)]
+    {
         let bytes = fs::read(&path).expect("a file");
         let inner = path.strip_prefix(cold(&scene.data)).expect("in cold").to_str().expect("UTF-8");
         for nth in 0..BYTES {
@@ -317,9 +326,9 @@ fn doctor_finds_a_flipped_byte() {
     doctor_finds_nothing(&scene.data, "put back");
 }
 
-/// A damaged shelf does not keep the others in hot.
+/// A damaged partition does not keep the others in hot.
 #[test]
-fn other_shelves_are_moved() {
+fn other_partitions_are_moved() {
     let scene = Scene::new();
     let server = serve(&scene.data);
     let day = day_that_is_over(0);

@@ -26,7 +26,7 @@ pub(super) fn left_over(code: &str, day: &str) -> String {
     format!("{code},2019-01-01,{day},,,,,\n")
 }
 
-/// A campaign whose redemptions are closed at once, on a shelf that is open for years.
+/// A campaign whose redemptions are closed at once, in a partition that is open for years.
 pub(super) fn campaign(admin: &mut Client, id: &str, stock: usize) {
     let terms = json!({"campaign_id": id, "stock": stock, "expires_on": "2031-12-31",
         "cancel_days": 0, "extend_days": 0, "per_user_limit": 1});

@@ -187,7 +187,7 @@ fn before_during_and_after() {
         };
         rows(csv).into_iter().map(at).collect::<Vec<_>>().is_sorted()
     };
-    assert!(sorted(&after["a last day"]), "by shelf and code");
+    assert!(sorted(&after["a last day"]), "by partition and code");
 }
 
 /// Months of an accountant: days, zones, cancelled redemptions, what has to be quoted.
@@ -309,7 +309,7 @@ fn last_days_and_people() {
         "SEOUL003,2024-01-01,2024-06-29T15:00:00Z,,,,\n",
     ];
     import(&data, "old", &lines.concat());
-    // On the shelf of 2031, and dead in three days.
+    // In the partition of 2031, and dead in three days.
     let code = issue(&data, "short", "ann", "r");
     let short = json(&data, &["history", "code", &code]);
     let soon = short["expires_on"].as_str().expect("a date");
@@ -335,8 +335,8 @@ fn last_days_and_people() {
             ("in UTC", "2024-06-30", &["--time-zone", "UTC"], &["SEOUL001"]),
             ("in UTC before", "2024-06-29", &["--time-zone", "UTC"], &["SEOUL003", "SEOUL002"]),
             ("another campaign", "2024-06-30", &["--campaign", "short"], &[]),
-            ("before its shelf", soon, &[], &[&code]),
-            ("before its shelf, by campaign", soon, &["--campaign", "short"], &[&code]),
+            ("before its partition", soon, &[], &[&code]),
+            ("before its partition, by campaign", soon, &["--campaign", "short"], &[&code]),
         ];
         for (name, day, more, want) in cases {
             let mut found = on(day, more);

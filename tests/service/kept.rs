@@ -24,7 +24,7 @@ type Step = (&'static str, String);
 
 /// What a client knows of a coupon that only it touches.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct ExpectedCoupon {
     user: String,
     /// What was acknowledged, in order.
     happened: Vec<Step>,
@@ -36,7 +36,7 @@ struct Known {
     refused: BTreeSet<String>,
 }
 
-impl Known {
+impl ExpectedCoupon {
     fn state(&self) -> &'static str {
         match self.happened.last().map(|step| step.0) {
             Some("issued" | "redemption_cancelled" | "extended") => "issued",
@@ -58,7 +58,7 @@ struct Contended {
 /// What one client brings home from a round.
 #[derive(Default)]
 struct Brought {
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, ExpectedCoupon>,
     /// An issue without an answer: user and issue_ref.
     issue: Option<(String, String)>,
 }
@@ -109,7 +109,7 @@ impl Player<'_> {
                 }
             };
             let happened = vec![("issued", reference)];
-            let known = Known { user, happened, ..Known::default() };
+            let known = ExpectedCoupon { user, happened, ..ExpectedCoupon::default() };
             self.brought.known.insert(code.clone(), known);
             for step in 0..self.dice.below(6) {
                 if !self.touch(&code, nth, step) || !self.fight(nth, step) {
@@ -226,7 +226,7 @@ fn same(events: &[(String, String)], steps: &[Step]) -> bool {
 }
 
 /// Looks a coupon up after the crash, and settles what was unknown of it.
-fn settle(admin: &mut Client, code: &str, known: &mut Known, round: u64) {
+fn settle(admin: &mut Client, code: &str, known: &mut ExpectedCoupon, round: u64) {
     let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
     let found = events(&coupon);
     let perhaps = known.perhaps.take();
@@ -245,7 +245,7 @@ fn settle(admin: &mut Client, code: &str, known: &mut Known, round: u64) {
 }
 
 /// State and last event of each, over the list: cheap enough to see all of them each time.
-fn check_all(admin: &mut Client, all: &BTreeMap<String, Known>, round: u64) {
+fn check_all(admin: &mut Client, all: &BTreeMap<String, ExpectedCoupon>, round: u64) {
     let mut cursor = String::new();
     let mut seen = 0;
     loop {
@@ -279,7 +279,7 @@ fn kill_9_fifty_times() {
         "expires_on": "2031-12-31"});
     let mut admin = server.client(&token);
     admin.post("/v1/campaigns", &terms).must(201);
-    let mut all: BTreeMap<String, Known> = BTreeMap::new();
+    let mut all: BTreeMap<String, ExpectedCoupon> = BTreeMap::new();
     let mut dice = Dice(SEED);
     let (mut answered, mut unknown) = (0, 0);
     for round in 0..ROUNDS {
@@ -326,7 +326,7 @@ fn kill_9_fifty_times() {
                 let coupon = admin.post("/v1/campaigns/kept/issue", &body);
                 assert!(coupon.is_good(), "round {round}: repeated: {}", coupon.text());
                 let happened = vec![("issued", reference)];
-                let known = Known { user, happened, ..Known::default() };
+                let known = ExpectedCoupon { user, happened, ..ExpectedCoupon::default() };
                 brought.known.insert(coupon.field("code"), known);
             }
             for (code, known) in &mut brought.known {

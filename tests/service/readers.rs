@@ -166,8 +166,8 @@ fn event(row: &Value) -> Value {
 
 /// What a person's history is found by, from the coupon's own row.
 fn held(row: &Value) -> Value {
-    let day = row["shelf_day"].as_str().expect("a day");
-    json!({"month": day[..7], "holder": row["holder"], "code": row["code"], "shelf_day": day,
+    let day = row["expiry_day"].as_str().expect("a day");
+    json!({"month": day[..7], "holder": row["holder"], "code": row["code"], "expiry_day": day,
         "expires_at": row["expires_at"], "state": row["state"], "version": row["version"]})
 }
 
@@ -276,11 +276,12 @@ fn day_after_day(data: &Data) {
     compact(data, &[]);
 }
 
-/// The ninth unit of a shelf takes the files of the others in: three coupons a unit.
+/// The ninth archive commit of a partition takes the files of the others in: three coupons an
+/// archive commit.
 fn merged(data: &Data, admin: &mut Client) {
     campaign(admin, "merged", 100);
-    for unit in 0..9 {
-        redeemed(admin, "merged", &format!("m{unit}"), 3);
+    for archive_commit in 0..9 {
+        redeemed(admin, "merged", &format!("m{archive_commit}"), 3);
         compact(data, &["--closed-now"]);
     }
 }
@@ -327,7 +328,7 @@ fn other_readers_find_the_same() {
     });
     assert_eq!(merges.count(), 1, "commits that took eight files out");
     let third = compared(&python, &data, &mut admin, "merge");
-    assert_eq!(third, second + 27, "three coupons a unit more");
+    assert_eq!(third, second + 27, "three coupons an archive commit more");
 
     // The checkpoint says all that the entries before it did.
     let copy = data.folder().join("copy");

@@ -238,7 +238,7 @@ fn cold_is_synced_before_hot_is_touched() {
     let mut on_disk = BTreeSet::new();
     let mut given = BTreeSet::new();
 
-    // A shelf that is over: tables, folders and files are all new.
+    // A partition that is over: tables, folders and files are all new.
     let run = Traced::run(&data, &[]);
     run.checked();
     let all = run.committed();
@@ -248,15 +248,19 @@ fn cold_is_synced_before_hot_is_touched() {
     assert!(before < REMOVAL_BYTES && REMOVAL_BYTES < after, "{before} B before, {after} B after");
     given.extend(run.named().map(|call| call.path.clone()));
 
-    // A shelf that stays open, nine times: the last one merges.
-    for unit in 1..=9 {
-        redeemed(&mut admin, "c", &format!("u{unit}"), 30);
+    // A partition that stays open, nine times: the last one merges.
+    for archive_commit in 1..=9 {
+        redeemed(&mut admin, "c", &format!("u{archive_commit}"), 30);
         let run = Traced::run(&data, &["--closed-now"]);
         run.checked();
         let all = run.committed();
         // The ninth makes room first.
-        let commits = if unit == 9 { 2 } else { 1 };
-        assert_eq!(all.len(), commits * (2 + 2), "unit {unit}: files and commits: {all:#?}");
+        let commits = if archive_commit == 9 { 2 } else { 1 };
+        assert_eq!(
+            all.len(),
+            commits * (2 + 2),
+            "archive commit {archive_commit}: files and commits: {all:#?}"
+        );
         given.extend(run.named().map(|call| call.path.clone()));
     }
     on_disk.extend(files(&cold(&data), ""));

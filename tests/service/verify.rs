@@ -92,7 +92,7 @@ pub(super) struct Scene {
     pub(super) revoked: String,
     /// Cancelled once and redeemed anew.
     pub(super) cancelled: String,
-    /// Moved to a later shelf.
+    /// Moved to a later partition.
     moved: String,
 }
 
@@ -200,7 +200,7 @@ impl Scene {
     }
 }
 
-/// Moves what is closed to cold, until so many of `c` with a shelf that is open are there: on a
+/// Moves what is closed to cold, until so many of `c` with a partition that is open are there: on a
 /// cluster they are queued a moment after they are redeemed.
 pub(super) fn archive(data: &Data, want: usize) {
     wait_until("closed coupons in cold", || {
@@ -219,9 +219,9 @@ fn issue(admin: &mut Client, campaign: &str, user: &str, reference: &str) -> Str
     admin.post(&path, &body).must(201).field("code")
 }
 
-/// The files of one shelf.
-fn shelf(data: &Data, day: &str) -> Vec<PathBuf> {
-    files(&cold(data).join(format!("coupons/shelf_day={day}")), ".parquet")
+/// The files of one partition.
+fn partition(data: &Data, day: &str) -> Vec<PathBuf> {
+    files(&cold(data).join(format!("coupons/expiry_day={day}")), ".parquet")
 }
 
 /// The entry of the log of `coupons` that adds the file.
@@ -241,7 +241,7 @@ fn flip(path: &Path) {
 
 /// The file once more under another name, in the commit that has brought it.
 fn double(data: &Data, day: &str) {
-    let file = shelf(data, day).remove(0);
+    let file = partition(data, day).remove(0);
     let entry = entry_of(data, &file);
     let name = file.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
     let mut other = name.clone();
@@ -256,10 +256,10 @@ fn double(data: &Data, day: &str) {
 
 /// The file lies in the partition of another day, and the log says so.
 fn to_another_day(data: &Data, day: &str, other: &str) {
-    let file = shelf(data, day).remove(0);
+    let file = partition(data, day).remove(0);
     let entry = entry_of(data, &file);
     let name = file.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
-    let folder = cold(data).join(format!("coupons/shelf_day={other}"));
+    let folder = cold(data).join(format!("coupons/expiry_day={other}"));
     fs::create_dir_all(&folder).expect("a folder");
     fs::rename(&file, folder.join(&name)).expect("moved");
     let text = fs::read_to_string(&entry).expect("an entry");
@@ -272,14 +272,15 @@ fn to_another_day(data: &Data, day: &str, other: &str) {
 
 /// Two files in each other's place.
 fn swap(data: &Data) {
-    let (one, other) = (shelf(data, "2031-12-31").remove(0), shelf(data, "2020-01-01").remove(0));
+    let (one, other) =
+        (partition(data, "2031-12-31").remove(0), partition(data, "2020-01-01").remove(0));
     let aside = one.with_extension("aside");
     fs::rename(&one, &aside).expect("moved");
     fs::rename(&other, &one).expect("moved");
     fs::rename(&aside, &other).expect("moved");
 }
 
-/// A row of the side table of a shelf is gone: the file without one of its actions.
+/// A row of the side table of a partition is gone: the file without one of its actions.
 fn forget_side_file(data: &Data) {
     let log = cold(data).join("coupons_by_holder/_delta_log");
     for entry in files(&log, ".json") {
@@ -290,7 +291,7 @@ fn forget_side_file(data: &Data) {
             return;
         }
     }
-    panic!("no entry adds a file of the first unit");
+    panic!("no entry adds a file of the first archive commit");
 }
 
 /// A name for the damage, what does it, the findings, and what one of them is about.
@@ -318,26 +319,34 @@ const HARMS: &[Harm] = &[
         |scene| scene.foreign.clone(),
     ),
     (
-        "a stub is deleted",
-        |data, scene| done(data, &format!("DELETE FROM stub WHERE code = '{}'", scene.archived)),
+        "an archived marker is deleted",
+        |data, scene| {
+            done(data, &format!("DELETE FROM archived_marker WHERE code = '{}'", scene.archived))
+        },
         &["row-missing"],
         |scene| scene.archived.clone(),
     ),
     (
-        "a stub of nothing",
+        "an archived marker of nothing",
         |data, scene| {
-            let sql = "UPDATE stub SET code = 'NEVERTHERE' WHERE code = ";
+            let sql = "UPDATE archived_marker SET code = 'NEVERTHERE' WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.archived));
         },
-        &["row-missing", "stub-alone"],
+        &["row-missing", "archived-marker-alone"],
         |_| "NEVERTHERE".to_owned(),
     ),
     (
-        "a stub of a later version",
+        "an archived marker of a later version",
         |data, scene| {
-            done(data, &format!("UPDATE stub SET version = 9 WHERE code = '{}'", scene.archived));
+            done(
+                data,
+                &format!(
+                    "UPDATE archived_marker SET version = 9 WHERE code = '{}'",
+                    scene.archived
+                ),
+            );
         },
-        &["stub-alone"],
+        &["archived-marker-alone"],
         |scene| scene.archived.clone(),
     ),
     (
@@ -350,7 +359,7 @@ const HARMS: &[Harm] = &[
     (
         "a file moved to another partition, in the log too",
         |data, _| to_another_day(data, "2031-12-31", "2031-12-30"),
-        &["wrong-shelf", "stub-alone", "side-alone"],
+        &["wrong-partition", "archived-marker-alone", "side-alone"],
         |scene| scene.archived.clone(),
     ),
     (
@@ -465,7 +474,7 @@ const HARMS: &[Harm] = &[
         &["stock-wrong"],
         |_| "paper".to_owned(),
     ),
-    ("a flipped byte", |data, _| flip(&shelf(data, "2031-12-31")[0]), &["cold-file"], NOBODY),
+    ("a flipped byte", |data, _| flip(&partition(data, "2031-12-31")[0]), &["cold-file"], NOBODY),
     (
         "a flipped byte in the side table",
         |data, _| flip(&files(&cold(data).join("coupons_by_holder"), ".parquet")[0]),
@@ -474,7 +483,7 @@ const HARMS: &[Harm] = &[
     ),
     (
         "a missing file",
-        |data, _| fs::remove_file(&shelf(data, "2020-01-01")[0]).expect("removed"),
+        |data, _| fs::remove_file(&partition(data, "2020-01-01")[0]).expect("removed"),
         &["cold-file"],
         NOBODY,
     ),
@@ -489,12 +498,12 @@ const HARMS: &[Harm] = &[
         NOBODY,
     ),
     (
-        "a row on the wrong shelf",
+        "a row in the wrong partition",
         |data, scene| {
-            let sql = "UPDATE coupon SET shelf_day = shelf_day + 31 WHERE code = ";
+            let sql = "UPDATE coupon SET expiry_day = expiry_day + 31 WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
-        &["wrong-shelf", "claim-alone"],
+        &["wrong-partition", "claim-alone"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -514,10 +523,10 @@ const HARMS: &[Harm] = &[
     (
         "an entry to nowhere",
         |data, scene| {
-            let sql = "UPDATE directory SET shelf_day = shelf_day + 1 WHERE code = ";
+            let sql = "UPDATE directory SET expiry_day = expiry_day + 1 WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.foreign));
         },
-        &["entry-alone", "wrong-shelf"],
+        &["entry-alone", "wrong-partition"],
         |scene| scene.foreign.clone(),
     ),
     (
@@ -531,7 +540,7 @@ const HARMS: &[Harm] = &[
     (
         "a word that leads nowhere",
         |data, _| done(data, "DELETE FROM directory WHERE code = 'SUMMER2026'"),
-        &["word-astray"],
+        &["shared-code-astray"],
         |_| "SUMMER2026".to_owned(),
     ),
     (
@@ -556,34 +565,34 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
-        "a row beside its stub",
+        "a row beside its archived marker",
         |data, scene| {
             let here =
                 asked(data, &format!("SELECT code FROM coupon WHERE code = '{}'", scene.anns));
             done(
                 data,
                 &format!(
-                    "INSERT INTO stub SELECT shelf_day, code, version FROM coupon \
+                    "INSERT INTO archived_marker SELECT expiry_day, code, version FROM coupon \
                                  WHERE code = '{here}'"
                 ),
             );
         },
-        &["stub-alone", "twice"],
+        &["archived-marker-alone", "twice"],
         |scene| scene.anns.clone(),
     ),
     (
-        "a row that came back to an emptied shelf",
+        "a row that came back to an emptied partition",
         |data, scene| {
             done(
                 data,
                 &format!(
-                    "UPDATE coupon SET shelf_day = (SELECT shelf_day FROM directory WHERE code = '{}') \
+                    "UPDATE coupon SET expiry_day = (SELECT expiry_day FROM directory WHERE code = '{}') \
                  WHERE code = '{}'",
                     scene.expired, scene.anns
                 ),
             );
         },
-        &["left-behind", "wrong-shelf", "claim-alone"],
+        &["left-behind", "wrong-partition", "claim-alone"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -606,7 +615,7 @@ const HARMS: &[Harm] = &[
     ),
     (
         "a day that gives serials once more",
-        |data, _| done(data, "UPDATE day_plan SET next_serial = 1 WHERE next_serial > 1"),
+        |data, _| done(data, "UPDATE partition_plan SET next_serial = 1 WHERE next_serial > 1"),
         &["serials-overlap"],
         NOBODY,
     ),
@@ -628,7 +637,7 @@ fn what_is_planted_is_found() {
     eprintln!("verify: {}", clean.summary);
     for (what, at_least) in [
         ("hot_rows", 15),
-        ("stubs", 10),
+        ("archived_markers", 10),
         ("cold_rows", 13),
         ("side_rows", 12),
         ("entries", 11),
@@ -880,11 +889,11 @@ fn words() {
     let ran = data.run(&["verify"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.ends_with("nothing found\n"), "{ran:?}");
-    assert!(ran.stdout.contains("18 rows and 14 stubs in hot"), "{ran:?}");
+    assert!(ran.stdout.contains("18 rows and 14 archived markers in hot"), "{ran:?}");
     done(&data, &format!("DELETE FROM claim WHERE code = '{}'", scene.anns));
     let ran = data.run(&["verify"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let line = format!("FAIL claim-missing {}\n     hot, shelf 2031-11-30: issued", scene.anns);
+    let line = format!("FAIL claim-missing {}\n     hot, partition 2031-11-30: issued", scene.anns);
     for said in [line.as_str(), "     the claim of ann: does not name it", "safe: ", "1 found\n"] {
         assert!(ran.stdout.contains(said), "{said}: {ran:?}");
     }

@@ -158,7 +158,7 @@ impl Store {
         now: i64,
     ) -> Result<Option<String>, Failure> {
         let event = format!("{{\"kind\":\"issued\",\"at\":{now},\"actor\":\"shop:peer\"}}\n");
-        let (number, day, until) = (campaign.number, campaign.shelf_day(), campaign.expires_at.0);
+        let (number, day, until) = (campaign.number, campaign.expiry_day(), campaign.expires_at.0);
         let code = self.codes.next();
         match self.issue {
             Issue::Counter => {

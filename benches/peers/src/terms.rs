@@ -55,7 +55,7 @@ impl Campaign {
     }
 
     /// The day on which its coupons are kept.
-    pub(crate) fn shelf_day(&self) -> i32 {
+    pub(crate) fn expiry_day(&self) -> i32 {
         (self.expires_at.0 / DAY) as i32
     }
 }

@@ -33,7 +33,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::bodies::{Arriving, Leaving};
-use self::connections::{Connections, Place};
+use self::connections::{ConnectionSlot, Connections};
 use self::stream::Timed;
 use crate::patient::PatientTimer;
 use crate::peer::TrustedProxies;
@@ -150,10 +150,10 @@ pub async fn serve(
     let live = GracefulShutdown::new();
     let closing = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
-    let take = |tasks: &mut JoinSet<()>, (stream, peer, place): (TcpStream, _, Place)| {
-        let stream = Timed::new(stream, Arc::clone(place.seat()), &limits);
+    let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
+        let stream = Timed::new(stream, Arc::clone(slot.seat()), &limits);
         let app = (app.clone(), Arc::clone(&closing));
-        tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), place));
+        tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -201,15 +201,15 @@ struct Door {
 
 impl Door {
     /// The next connection that has a place. May be dropped and called again; nobody is lost.
-    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
+    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, ConnectionSlot) {
         loop {
             if self.waiting.is_none() {
                 self.waiting = Some(next(listener).await);
             }
             let Some((_, peer)) = &self.waiting else { continue };
-            let place = self.connections.place(peer.ip()).await;
-            match (self.waiting.take(), place) {
-                (Some((stream, peer)), Some(place)) => return (stream, peer, place),
+            let slot = self.connections.slot(peer.ip()).await;
+            match (self.waiting.take(), slot) {
+                (Some((stream, peer)), Some(slot)) => return (stream, peer, slot),
                 (Some((_, peer)), None) => {
                     tracing::debug!(%peer, "closed: its peer has too many connections");
                 }
@@ -250,9 +250,9 @@ async fn connection(
     stream: Timed,
     peer: SocketAddr,
     watcher: Watcher,
-    place: Place,
+    slot: ConnectionSlot,
 ) {
-    let seat = place.seat();
+    let seat = slot.seat();
     let its = Arc::clone(seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let busy = its.request();

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::ids::{BatchId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
-use engine::{AdminChange, BatchAsk, CampaignDraft, CampaignPatch, Expiry, Fault};
+use engine::{AdminChange, BatchRequest, CampaignDraft, CampaignPatch, Expiry, Fault};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -251,10 +251,10 @@ pub struct NewBatch {
 }
 
 impl NewBatch {
-    pub(crate) fn into_ask(self) -> Result<BatchAsk, Problem> {
+    pub(crate) fn into_request(self) -> Result<BatchRequest, Problem> {
         let mut reading = Reading::default();
         let id = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
-        reading.done(Some(BatchAsk { id, count: self.count }))
+        reading.done(Some(BatchRequest { id, count: self.count }))
     }
 }
 

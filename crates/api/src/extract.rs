@@ -245,8 +245,8 @@ impl FromRequestParts<Arc<App>> for Who {
             .subject
             .parse()
             .map_err(|error| unauthenticated(format!("the token's sub {error}")))?;
-        let outside = claims.issuer == Issuer::Outside;
-        if outside && subject.as_str().starts_with(ACCOUNT_PREFIX) {
+        let external = claims.issuer == Issuer::External;
+        if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
             let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");
             return Err(unauthenticated(detail));
         }

@@ -120,13 +120,13 @@ pub struct Jwks {
 struct Shared {
     url: Url,
     client: Client,
-    known: RwLock<Known>,
+    known: RwLock<FetchedKeys>,
     /// Held while a fetch is under way; holds the time of the last attempt.
     gate: Arc<Mutex<Option<i64>>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct FetchedKeys {
     keys: HashMap<String, PublicKey>,
     fetched_at_ms: Option<i64>,
     last: Last,
@@ -229,7 +229,7 @@ impl Shared {
         match fetched {
             Ok(keys) => {
                 tracing::info!(url = %self.url, keys = keys.len(), "token keys fetched");
-                *known = Known { keys, fetched_at_ms: Some(now_ms), last: Last::Fine };
+                *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), last: Last::Fine };
                 Ok(known.keys.len())
             }
             Err(error) => {
@@ -258,7 +258,7 @@ impl Shared {
         Ok(body)
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&FetchedKeys) -> T) -> T {
         look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -343,7 +343,7 @@ mod tests {
 
     use super::*;
     use crate::token::testkeys::TestKey;
-    use crate::token::{BadToken, LocalKey, LocalKeys, Outside, Tokens};
+    use crate::token::{BadToken, ExternalIssuer, LocalKey, LocalKeys, Tokens};
 
     const NOON: i64 = 1_763_596_800_000;
     const MINUTE: i64 = 60_000;
@@ -559,8 +559,8 @@ mod tests {
         let both = json!([gone.jwk("a"), stays.jwk("b")]);
         let provider = Provider::start(Answer::Keys(both)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
-        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(external)).unwrap();
         let exp = NOON / 1_000 + 24 * 3_600;
         let claims = json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": exp});
         let token = gone.token(&json!({"alg": "EdDSA", "kid": "a"}), &claims);
@@ -626,8 +626,8 @@ mod tests {
         let set = json!([rsa.jwk("rsa"), ec.jwk("ec"), ed.jwk("ed")]);
         let provider = Provider::start(Answer::Keys(set)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
-        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(external)).unwrap();
         let claims =
             json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": NOON / 1_000});
         let now_ms = NOON - 1;

@@ -127,11 +127,11 @@ fn in_one_piece(parts: &AllOf, known: &BTreeMap<String, RefOr<Schema>>) -> Optio
 }
 
 use Code::{
-    AlreadyIssued, AlreadyRedeemed, CancelClosed, ColdUnavailable, Expired, Forbidden, Held,
-    HistoryFull, Internal, Invalid, IssueClosed, LimitPerUser, LoginTaken, MethodNotAllowed,
-    NameTaken, NotFound, NotIssuable, NotIssued, NotLater, NotRedeemed, NotStarted, OutcomeUnknown,
-    Overloaded, Paused, RedemptionCancelled, ShelfClosed, SoldOut, StoreDamaged, StoreFull,
-    StoreUnavailable, Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable,
+    AlreadyIssued, AlreadyRedeemed, CancelClosed, ColdUnavailable, Expired, ExpiryDayClosed,
+    Forbidden, Held, HistoryFull, Internal, Invalid, IssueClosed, LimitPerUser, LoginTaken,
+    MethodNotAllowed, NameTaken, NotFound, NotIssuable, NotIssued, NotLater, NotRedeemed,
+    NotStarted, OutcomeUnknown, Overloaded, Paused, RedemptionCancelled, SoldOut, StoreDamaged,
+    StoreFull, StoreUnavailable, Timeout, TooLarge, TooMany, Unauthenticated, Unprocessable,
     UnsupportedMediaType, VersionConflict, Voided,
 };
 
@@ -171,7 +171,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             &[NotIssued, AlreadyIssued, AlreadyRedeemed, RedemptionCancelled, Voided, Held],
             &[NotStarted, Expired, Paused, HistoryFull, SoldOut, LimitPerUser, IssueClosed],
         ],
-        "release" => &[BODY, TOKEN, CODE, WRITE, &[AlreadyRedeemed, Voided, ShelfClosed]],
+        "release" => &[BODY, TOKEN, CODE, WRITE, &[AlreadyRedeemed, Voided, ExpiryDayClosed]],
         "cancel_redemption" => {
             &[BODY, TOKEN, CODE, WRITE, &[NotRedeemed, CancelClosed, Voided, HistoryFull]]
         }
@@ -188,7 +188,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             TOKEN,
             COLD,
             WRITE,
-            &[NotIssued, AlreadyRedeemed, Voided, Held, ShelfClosed, HistoryFull],
+            &[NotIssued, AlreadyRedeemed, Voided, Held, ExpiryDayClosed, HistoryFull],
             &[VersionConflict, NameTaken],
         ],
         "void" => &[
@@ -196,16 +196,24 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             TOKEN,
             COLD,
             WRITE,
-            &[AlreadyRedeemed, Held, VersionConflict, ShelfClosed, HistoryFull],
+            &[AlreadyRedeemed, Held, VersionConflict, ExpiryDayClosed, HistoryFull],
         ],
         "extend" => &[
             BODY,
             TOKEN,
             COLD,
             WRITE,
-            &[AlreadyRedeemed, Voided, Held, VersionConflict, NotLater, ShelfClosed, HistoryFull],
+            &[
+                AlreadyRedeemed,
+                Voided,
+                Held,
+                VersionConflict,
+                NotLater,
+                ExpiryDayClosed,
+                HistoryFull,
+            ],
         ],
-        "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ShelfClosed, SoldOut]],
+        "create_campaign" => &[BODY, TOKEN, WRITE, &[NameTaken, ExpiryDayClosed, SoldOut]],
         "change_campaign" => &[BODY, TOKEN, &[NotFound], WRITE],
         "list_campaigns" => &[&[Invalid], TOKEN, READ],
         "read_campaign" => &[TOKEN, &[NotFound], READ],
@@ -222,7 +230,7 @@ pub(crate) fn problems_of(operation: &str) -> Vec<Code> {
             TOKEN,
             COLD,
             WRITE,
-            &[NameTaken, Expired, ShelfClosed, SoldOut, HistoryFull, Unprocessable],
+            &[NameTaken, Expired, ExpiryDayClosed, SoldOut, HistoryFull, Unprocessable],
         ],
         "list_batches" => &[&[Invalid, NotFound], TOKEN, READ],
         "read_batch" => &[&[NotFound], TOKEN, READ],
@@ -264,7 +272,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn problem_response(codes: &[Code]) -> utoipa::openapi::Response {
     let lines = codes.iter().map(|code| {
-        format!("- `{}`: {} (retry: {})", code.word(), code.title(), code.retry().word())
+        format!("- `{}`: {} (retry: {})", code.as_str(), code.title(), code.retry().as_str())
     });
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
     ResponseBuilder::new()

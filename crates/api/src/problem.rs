@@ -30,7 +30,7 @@ macro_rules! codes {
             pub const ALL: &'static [Code] = &[$(Code::$name),*];
 
             /// The word on the wire.
-            pub fn word(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self { $(Code::$name => $word),* }
             }
 
@@ -87,8 +87,8 @@ codes! {
     NotRedeemed "NOT_REDEEMED" 409 Never "The coupon is not redeemed by this order"
     /// See [`Refusal::NotLater`].
     NotLater "NOT_LATER" 409 Never "The new expiry is not later"
-    /// See [`Refusal::ShelfClosed`].
-    ShelfClosed "SHELF_CLOSED" 409 Never "It is too late to change this coupon"
+    /// See [`Refusal::ExpiryDayClosed`].
+    ExpiryDayClosed "EXPIRY_DAY_CLOSED" 409 Never "It is too late to change this coupon"
     /// See [`Refusal::VersionConflict`].
     VersionConflict "VERSION_CONFLICT" 409 Never "The coupon has changed since"
     /// See [`Refusal::HistoryFull`].
@@ -148,7 +148,7 @@ impl From<Refusal> for Code {
             Refusal::Paused => Code::Paused,
             Refusal::IssueClosed { .. } => Code::IssueClosed,
             Refusal::NotLater => Code::NotLater,
-            Refusal::ShelfClosed => Code::ShelfClosed,
+            Refusal::ExpiryDayClosed => Code::ExpiryDayClosed,
             Refusal::VersionConflict => Code::VersionConflict,
             Refusal::HistoryFull => Code::HistoryFull,
             Refusal::SoldOut => Code::SoldOut,
@@ -226,13 +226,13 @@ impl Problem {
     /// The document, once the request has its id.
     pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
-            r#type: format!("/docs/problems/{}", self.code.word()),
+            r#type: format!("/docs/problems/{}", self.code.as_str()),
             title: self.code.title(),
             status: self.code.status(),
-            code: self.code.word(),
+            code: self.code.as_str(),
             detail: self.detail.clone(),
             hint: self.hint,
-            retry: self.code.retry().word(),
+            retry: self.code.retry().as_str(),
             retry_at: self.retry_at.map(format_instant),
             coupon: self.coupon.clone(),
             errors: (!self.errors.is_empty())
@@ -263,7 +263,7 @@ fn hint(code: Code) -> Option<&'static str> {
         }
         Code::Held => "the hold lapses at retry_at; a shop or an admin can release it before",
         Code::RedemptionCancelled => "name the next attempt to pay anew, for instance 991-2",
-        Code::ShelfClosed => "issue a replacement with issue_ref replaces:CODE",
+        Code::ExpiryDayClosed => "issue a replacement with issue_ref replaces:CODE",
         Code::NotIssuable => "bearer codes are printed and given out; see GET …/codes",
         Code::LimitPerUser => {
             "an admin can raise per_user_limit, or revoke one of the user's coupons"

@@ -60,7 +60,7 @@ pub enum Issuer {
     /// We did.
     Local,
     /// The configured identity provider did.
-    Outside,
+    External,
 }
 
 /// What a valid token says.
@@ -220,50 +220,54 @@ pub enum BadMint {
 
 /// An identity provider whose tokens are accepted beside ours.
 #[derive(Debug)]
-pub struct Outside {
+pub struct ExternalIssuer {
     issuer: String,
     audience: String,
-    keys: OutsideKeys,
+    keys: ExternalKeys,
 }
 
 #[derive(Debug)]
-enum OutsideKeys {
+enum ExternalKeys {
     /// `kid` is not looked at.
     One(PublicKey),
     Set(Jwks),
 }
 
-impl Outside {
+impl ExternalIssuer {
     /// An issuer with one key.
     ///
     /// # Errors
     /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
-    pub fn with_key(issuer: &str, audience: &str, key: PublicKey) -> Result<Outside, BadKey> {
-        Outside::new(issuer, audience, OutsideKeys::One(key))
+    pub fn with_key(
+        issuer: &str,
+        audience: &str,
+        key: PublicKey,
+    ) -> Result<ExternalIssuer, BadKey> {
+        ExternalIssuer::new(issuer, audience, ExternalKeys::One(key))
     }
 
     /// An issuer that publishes its keys.
     ///
     /// # Errors
     /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
-    pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<Outside, BadKey> {
-        Outside::new(issuer, audience, OutsideKeys::Set(jwks))
+    pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<ExternalIssuer, BadKey> {
+        ExternalIssuer::new(issuer, audience, ExternalKeys::Set(jwks))
     }
 
-    fn new(issuer: &str, audience: &str, keys: OutsideKeys) -> Result<Outside, BadKey> {
+    fn new(issuer: &str, audience: &str, keys: ExternalKeys) -> Result<ExternalIssuer, BadKey> {
         if issuer.is_empty() || issuer == LOCAL_ISSUER {
             return Err(BadKey::IssuerName { found: issuer.to_owned() });
         }
         if audience.is_empty() {
             return Err(BadKey::AudienceName);
         }
-        Ok(Outside { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
+        Ok(ExternalIssuer { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
     }
 
     async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
         match &self.keys {
-            OutsideKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
-            OutsideKeys::Set(jwks) => {
+            ExternalKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
+            ExternalKeys::Set(jwks) => {
                 let kid = kid.ok_or(BadToken::NoKid)?;
                 jwks.key(kid, now_ms).await.map_err(|none| match none {
                     NoKey::Unknown => BadToken::UnknownKey { kid: echo(kid) },
@@ -278,7 +282,7 @@ impl Outside {
 #[derive(Debug)]
 pub struct Tokens {
     local: RwLock<Arc<Local>>,
-    outside: Option<Outside>,
+    external: Option<ExternalIssuer>,
 }
 
 /// Our keys, and the tokens that were verified while they were ours: both are replaced as one, so
@@ -301,9 +305,9 @@ impl Tokens {
     ///
     /// # Errors
     /// [`BadKey::SelfTest`].
-    pub fn new(local: LocalKeys, outside: Option<Outside>) -> Result<Tokens, BadKey> {
+    pub fn new(local: LocalKeys, external: Option<ExternalIssuer>) -> Result<Tokens, BadKey> {
         provider::install();
-        let tokens = Tokens { local: Local::of(local), outside };
+        let tokens = Tokens { local: Local::of(local), external };
         tokens.self_test()?;
         Ok(tokens)
     }
@@ -320,8 +324,8 @@ impl Tokens {
     }
 
     /// Whether tokens of another issuer are accepted, which turns sign-up here off.
-    pub fn accepts_outside(&self) -> bool {
-        self.outside.is_some()
+    pub fn accepts_external(&self) -> bool {
+        self.external.is_some()
     }
 
     /// A token of ours and its `exp` in milliseconds, which is the whole second in or after
@@ -384,19 +388,19 @@ impl Tokens {
         let parts = Parts::parse(token)?;
         let kid = parts.kid()?;
         let iss = parts.claims.issuer()?;
-        match &self.outside {
-            Some(outside) if outside.issuer == iss => {
-                let Published { key, good_until_ms } = outside.key(kid, now_ms).await?;
+        match &self.external {
+            Some(external) if external.issuer == iss => {
+                let Published { key, good_until_ms } = external.key(kid, now_ms).await?;
                 parts.check_signature(key.algorithm, &key.key)?;
-                let claims = parts.claims.check(Issuer::Outside, &outside.audience, now_ms)?;
+                let claims = parts.claims.check(Issuer::External, &external.audience, now_ms)?;
                 Ok((claims, good_until_ms))
             }
             Some(_) | None if iss == LOCAL_ISSUER => {
                 Ok((verify_local(local, &parts, kid, now_ms)?, i64::MAX))
             }
-            Some(outside) => Err(BadToken::Issuer {
+            Some(external) => Err(BadToken::Issuer {
                 found: echo(iss),
-                wanted: format!("{LOCAL_ISSUER:?} or {:?}", outside.issuer),
+                wanted: format!("{LOCAL_ISSUER:?} or {:?}", external.issuer),
             }),
             None => Err(BadToken::Issuer { found: echo(iss), wanted: format!("{LOCAL_ISSUER:?}") }),
         }
@@ -453,7 +457,7 @@ impl Tokens {
             iss: LOCAL_ISSUER,
             aud: LOCAL_AUDIENCE,
             sub: subject,
-            role: role.word(),
+            role: role.as_str(),
             iat,
             exp,
             generation,
@@ -523,19 +527,19 @@ mod tests {
         .unwrap()
     }
 
-    fn tokens(outside: Option<(&TestKey, PublicAlgorithm)>) -> Tokens {
-        let outside = outside.map(|(key, algorithm)| {
+    fn tokens(external: Option<(&TestKey, PublicAlgorithm)>) -> Tokens {
+        let external = external.map(|(key, algorithm)| {
             let key = PublicKey::from_pem(algorithm, key.public_pem().as_bytes()).unwrap();
-            Outside::with_key(IDP, SHOP, key).unwrap()
+            ExternalIssuer::with_key(IDP, SHOP, key).unwrap()
         });
-        Tokens::new(local_keys(), outside).unwrap()
+        Tokens::new(local_keys(), external).unwrap()
     }
 
     fn local_claims() -> Value {
         json!({"iss": "couponry", "aud": "couponry", "sub": "ann", "role": "user", "exp": NOON_S + 60})
     }
 
-    fn outside_claims() -> Value {
+    fn external_claims() -> Value {
         json!({"iss": IDP, "aud": SHOP, "sub": "ann", "role": "user", "exp": NOON_S + 60})
     }
 
@@ -782,7 +786,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn outside_algorithms() {
+    async fn external_algorithms() {
         let keys = [
             (TestKey::rsa(), PublicAlgorithm::Rs256),
             (TestKey::ec(), PublicAlgorithm::Es256),
@@ -791,9 +795,9 @@ mod tests {
         for (key, algorithm) in &keys {
             let tokens = tokens(Some((key, *algorithm)));
             for (other, called) in &keys {
-                let token = other.token(&json!({"alg": called.to_string()}), &outside_claims());
+                let token = other.token(&json!({"alg": called.to_string()}), &external_claims());
                 let want = match called == algorithm {
-                    true => Ok(ann(Issuer::Outside)),
+                    true => Ok(ann(Issuer::External)),
                     false => {
                         Err(BadToken::Algorithm { found: called.to_string(), wanted: key.alg() })
                     }
@@ -810,8 +814,8 @@ mod tests {
         let tokens = tokens(Some((&rsa, PublicAlgorithm::Rs256)));
         let named = |found: &str| Err(BadToken::Algorithm { found: found.into(), wanted: "RS256" });
         let cases = [
-            ("the classic", json!({"alg": "HS256"}), outside_claims(), named("HS256")),
-            ("named RS256", json!({"alg": "RS256"}), outside_claims(), Err(BadToken::Signature)),
+            ("the classic", json!({"alg": "HS256"}), external_claims(), named("HS256")),
+            ("named RS256", json!({"alg": "RS256"}), external_claims(), Err(BadToken::Signature)),
             (
                 "as ours",
                 json!({"alg": "HS256", "kid": "new"}),
@@ -835,20 +839,20 @@ mod tests {
             found: "x".into(),
             wanted: "\"couponry\" or \"https://id.example\"".into(),
         };
-        let own_aud = with(outside_claims(), "aud", json!("couponry"));
+        let own_aud = with(external_claims(), "aud", json!("couponry"));
         let for_us = BadToken::Audience { found: "couponry".into(), wanted: SHOP.into() };
         let wants_hs = BadToken::Algorithm { found: "EdDSA".into(), wanted: "HS256" };
         let wants_ed = BadToken::Algorithm { found: "HS256".into(), wanted: "EdDSA" };
         let hmac = TestKey::hmac(&SECRET);
         let eddsa_kid = json!({"alg": "EdDSA", "kid": "new"});
         let cases = [
-            ("theirs", &ed, &eddsa, outside_claims(), Ok(ann(Issuer::Outside))),
+            ("theirs", &ed, &eddsa, external_claims(), Ok(ann(Issuer::External))),
             ("ours", &hmac, &ours, local_claims(), Ok(ann(Issuer::Local))),
-            ("a stranger as them", &stranger, &eddsa, outside_claims(), Err(BadToken::Signature)),
+            ("a stranger as them", &stranger, &eddsa, external_claims(), Err(BadToken::Signature)),
             ("they as us", &ed, &eddsa_kid, local_claims(), Err(wants_hs)),
-            ("we as them", &hmac, &ours, outside_claims(), Err(wants_ed)),
+            ("we as them", &hmac, &ours, external_claims(), Err(wants_ed)),
             ("theirs with our aud", &ed, &eddsa, own_aud, Err(for_us)),
-            ("neither", &ed, &eddsa, with(outside_claims(), "iss", json!("x")), Err(neither)),
+            ("neither", &ed, &eddsa, with(external_claims(), "iss", json!("x")), Err(neither)),
         ];
         for (name, key, header, claims, want) in cases {
             let token = key.token(header, &claims);
@@ -857,7 +861,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_names() {
+    fn external_names() {
         let ed = TestKey::ed();
         let key =
             || PublicKey::from_pem(PublicAlgorithm::EdDsa, ed.public_pem().as_bytes()).unwrap();
@@ -869,7 +873,7 @@ mod tests {
             ("no audience", IDP, "", Some(BadKey::AudienceName)),
         ];
         for (name, issuer, audience, want) in cases {
-            assert_eq!(Outside::with_key(issuer, audience, key()).err(), want, "{name}");
+            assert_eq!(ExternalIssuer::with_key(issuer, audience, key()).err(), want, "{name}");
         }
     }
 

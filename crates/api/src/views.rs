@@ -76,7 +76,7 @@ impl From<&CouponView> for CouponBody {
             code: view.code.clone(),
             campaign_id: coupon.genesis().campaign.to_string(),
             batch_id: coupon.genesis().batch.to_string(),
-            state: coupon.state().word(),
+            state: coupon.state().as_str(),
             expired: view.expired,
             paused: view.paused,
             holder: shown(coupon.holder().map(ToString::to_string)),
@@ -202,16 +202,16 @@ pub struct CampaignBody {
 
 impl From<&CampaignView> for CampaignBody {
     fn from(view: &CampaignView) -> CampaignBody {
-        let (campaign, tally) = (&view.campaign, view.counts.map(|(tally, _)| tally));
-        let inside = |text: Option<String>| text.filter(|_| tally.is_some());
+        let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
+        let inside = |text: Option<String>| text.filter(|_| counts.is_some());
         CampaignBody {
             campaign_id: campaign.id.to_string(),
             name: campaign.name.clone(),
-            handout: campaign.handout.word(),
-            stock: tally.map(|tally| tally.stock),
-            issued: tally.map(|tally| tally.issued),
-            redeemed: tally.map(|tally| tally.redeemed),
-            void: tally.map(|tally| tally.void),
+            handout: campaign.handout.as_str(),
+            stock: counts.map(|counts| counts.stock),
+            issued: counts.map(|counts| counts.issued),
+            redeemed: counts.map(|counts| counts.redeemed),
+            void: counts.map(|counts| counts.void),
             paused: campaign.paused,
             shared_code: inside(campaign.shared_code.as_ref().map(ToString::to_string)),
             code_prefix: inside(campaign.code_prefix.as_ref().map(ToString::to_string)),
@@ -268,7 +268,7 @@ impl From<&Batch> for BatchBody {
         BatchBody {
             batch_id: batch.id.to_string(),
             campaign_id: batch.campaign.to_string(),
-            kind: batch.kind.word(),
+            kind: batch.kind.as_str(),
             count: batch.count,
             paused: batch.paused,
             lines: import.map(|counts| counts.lines),
@@ -415,7 +415,7 @@ impl ParsedBody {
             expires_at: format_instant(read.expires_at),
             expires_on: Date::last_of(read.expires_at, zone).to_string(),
             state: parsed.state(),
-            user_id: read.standing.holder().map(ToString::to_string),
+            user_id: read.imported_state.holder().map(ToString::to_string),
             issued_at: instant(parsed.issued_at()),
             redeemed_at: instant(parsed.redeemed_at()),
             order_ref: parsed.order().map(ToString::to_string),
@@ -504,7 +504,7 @@ impl From<&CheckView> for CheckBody {
     fn from(view: &CheckView) -> CheckBody {
         CheckBody {
             redeemable: view.refusal.is_none(),
-            refusal: view.refusal.map(|refusal| refusal.word()),
+            refusal: view.refusal.map(|refusal| refusal.as_str()),
             coupon: view.coupon.as_ref().map(CouponBody::from),
             campaign: view.campaign.as_ref().map(CampaignBody::from),
         }

@@ -13,7 +13,7 @@ pub(crate) struct Bounds {
     pub(crate) holder: Option<(String, String)>,
     pub(crate) expires_at: Option<(Millis, Millis)>,
     pub(crate) modified_at: Option<(Millis, Millis)>,
-    /// The units that brought the rows to cold.
+    /// The archive commits that brought the rows to cold.
     pub(crate) archived_in: Option<(u64, u64)>,
 }
 

@@ -12,8 +12,8 @@ use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::files::{Batches, Files, ReadError};
 use crate::footer::Footer;
+use crate::location::StoreLocation;
 use crate::log::LiveFile;
-use crate::place::Place;
 
 /// Rows of one batch, and the most that any stream hands out at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
@@ -52,7 +52,7 @@ impl<T> Clone for Reading<T> {
 
 /// A place in a file.
 pub(crate) struct Cursor<T> {
-    place: Place,
+    location: StoreLocation,
     files: Arc<Files>,
     object: Path,
     file: Arc<LiveFile>,
@@ -67,7 +67,7 @@ pub(crate) struct Cursor<T> {
 impl<T: Send + 'static> Cursor<T> {
     /// At the first row of the first of `groups`.
     pub(crate) fn new(
-        place: &Place,
+        location: &StoreLocation,
         files: &Arc<Files>,
         object: Path,
         file: &Arc<LiveFile>,
@@ -76,7 +76,7 @@ impl<T: Send + 'static> Cursor<T> {
         groups: VecDeque<usize>,
     ) -> Cursor<T> {
         Cursor {
-            place: place.clone(),
+            location: location.clone(),
             files: Arc::clone(files),
             object,
             file: Arc::clone(file),
@@ -109,8 +109,8 @@ impl<T: Send + 'static> Cursor<T> {
             let bytes = self.files.group(&self.object, &self.file, &self.footer, group).await?;
             let (columns, rows) = (self.reading.columns, self.batch_rows);
             let open = spawn_blocking(move || bytes.decode(columns, None, rows)).await;
-            let open = open.map_err(|error| undecodable(&self.place, &self.object, error))?;
-            let open = open.map_err(|error| self.place.damaged(&self.object, error))?;
+            let open = open.map_err(|error| undecodable(&self.location, &self.object, error))?;
+            let open = open.map_err(|error| self.location.damaged(&self.object, error))?;
             *self.open() = Some(open);
         }
     }
@@ -128,16 +128,16 @@ impl<T: Send + 'static> Cursor<T> {
             Ok::<_, String>(Some((open, rows)))
         });
         read.await
-            .map_err(|error| undecodable(&self.place, &self.object, error))?
-            .map_err(|error| self.place.damaged(&self.object, error))
+            .map_err(|error| undecodable(&self.location, &self.object, error))?
+            .map_err(|error| self.location.damaged(&self.object, error))
     }
 }
 
 /// A decoder that panics has met bytes that nobody wrote.
-pub(crate) fn undecodable(place: &Place, object: &Path, error: JoinError) -> ColdError {
+pub(crate) fn undecodable(location: &StoreLocation, object: &Path, error: JoinError) -> ColdError {
     if error.is_panic() {
-        place.damaged(object, "it cannot be decoded")
+        location.damaged(object, "it cannot be decoded")
     } else {
-        place.stopped(error)
+        location.stopped(error)
     }
 }

@@ -13,7 +13,7 @@ use arrow::array::{
 use arrow::datatypes::{Date32Type, Int64Type, TimestampMicrosecondType};
 use coupon::calendar::Zone;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::{Day, Millis};
 
@@ -35,49 +35,27 @@ pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
     (0..batch.num_rows()).map(|row| rows.coupon(row)).collect()
 }
 
-/// The coupons of a batch of `coupons` that came to cold behind the unit `after`, `own` being that
-/// of the file, whose rows say nothing else.
-pub(crate) fn coupons_behind(
-    batch: &RecordBatch,
-    own: u64,
-    after: u64,
-) -> Result<Vec<Coupon>, BadRow> {
-    let (rows, units) = (Rows::of(batch)?, Units::of(batch, own)?);
+/// The coupons of a batch of `coupons` that came to cold behind the archive commit `after`, `own`
+/// being that of the file, whose rows say nothing else.
+pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coupon>, BadRow> {
+    let (rows, archived_in) = (Rows::of(batch)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
-        if units.get(row)? > after {
+        if unsigned("archived_in", row, archived_in.value(row))? > after {
             found.push(rows.coupon(row)?);
         }
     }
     Ok(found)
 }
 
-/// The codes of a batch, their versions, and the units that brought them to cold.
-pub(crate) fn origins(batch: &RecordBatch, own: u64) -> Result<Vec<(Code, u64, u64)>, BadRow> {
-    let units = Units::of(batch, own)?;
+/// The codes of a batch, their versions, and the archive commits that brought them to cold.
+pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadRow> {
+    let archived_in = longs(batch, "archived_in")?;
     let keys = keys(batch)?.into_iter().enumerate();
-    keys.map(|(row, (code, version))| Ok((code, version, units.get(row)?))).collect()
-}
-
-/// The units that brought the rows of a file to cold.
-struct Units<'a> {
-    own: u64,
-    values: &'a Int64Array,
-}
-
-impl<'a> Units<'a> {
-    fn of(batch: &'a RecordBatch, own: u64) -> Result<Units<'a>, BadRow> {
-        Ok(Units { own, values: longs(batch, "archived_in")? })
-    }
-
-    /// Files of releases that did not say it were written by the unit that they are named after,
-    /// or by a merge that came later.
-    fn get(&self, row: usize) -> Result<u64, BadRow> {
-        match self.values.is_valid(row) {
-            true => unsigned("archived_in", row, self.values.value(row)),
-            false => Ok(self.own),
-        }
-    }
+    keys.map(|(row, (code, version))| {
+        Ok((code, version, unsigned("archived_in", row, archived_in.value(row))?))
+    })
+    .collect()
 }
 
 /// The rows of a batch of the holder index.
@@ -91,8 +69,8 @@ pub(crate) fn indexed_of(batch: &RecordBatch, holder: &UserId) -> Result<Vec<Row
 }
 
 fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, BadRow> {
-    let days = column(batch, "shelf_day")?.as_primitive_opt::<Date32Type>();
-    let days = days.ok_or_else(|| bad("shelf_day", 0, "no day"))?;
+    let days = column(batch, "expiry_day")?.as_primitive_opt::<Date32Type>();
+    let days = days.ok_or_else(|| bad("expiry_day", 0, "no day"))?;
     let (rows, holders) = (Rows::of(batch)?, texts(batch, "holder")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
@@ -207,8 +185,8 @@ impl<'a> Rows<'a> {
         let modified_at = self.modified_at.needed(row)?;
         let coupon = Coupon::of(genesis, events, None, version, modified_at);
         let state = self.states.needed(row)?;
-        if coupon.state().word() != state {
-            let what = format!("{state:?}, its events say {}", coupon.state().word());
+        if coupon.state().as_str() != state {
+            let what = format!("{state:?}, its events say {}", coupon.state().as_str());
             return Err(bad("state", row, what));
         }
         Ok(coupon)
@@ -266,33 +244,33 @@ impl<'a> Events<'a> {
             at: self.at.needed(row)?,
             actor: Actor::new(self.actors.needed(row)?),
             operation: OperationId(operation),
-            deed: self.deed(row)?,
+            kind: self.kind(row)?,
         })
     }
 
-    fn deed(&self, row: usize) -> Result<Deed, BadRow> {
+    fn kind(&self, row: usize) -> Result<EventKind, BadRow> {
         let reason = || self.reasons.optional::<Reason>(row);
         Ok(match self.kinds.needed(row)? {
-            "issued" => Deed::Issued {
+            "issued" => EventKind::Issued {
                 to: self.users.parsed(row)?,
                 reference: self.references.get(row).map(IssueRef::stored),
                 expires_at: self.expires_at.get(row),
             },
-            "redeemed" => Deed::Redeemed {
+            "redeemed" => EventKind::Redeemed {
                 by: self.users.optional(row)?,
                 order: self.references.parsed(row)?,
             },
-            "redemption_cancelled" => Deed::RedemptionCancelled {
+            "redemption_cancelled" => EventKind::RedemptionCancelled {
                 order: self.references.parsed::<OrderRef>(row)?,
                 reason: reason()?,
             },
-            "revoked" => Deed::Revoked {
+            "revoked" => EventKind::Revoked {
                 from: self.users.parsed::<UserId>(row)?,
                 reference: self.references.optional::<RevokeRef>(row)?,
                 reason: reason()?,
             },
-            "voided" => Deed::Voided { reason: reason()? },
-            "extended" => Deed::Extended {
+            "voided" => EventKind::Voided { reason: reason()? },
+            "extended" => EventKind::Extended {
                 expires_at: self.expires_at.needed(row)?,
                 zone: self.zones.parsed::<Zone>(row)?,
                 reason: reason()?,

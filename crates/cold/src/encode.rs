@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
-use coupon::coupon::{Coupon, Deed, Event};
+use coupon::coupon::{Coupon, Event, EventKind};
 use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 
@@ -19,10 +19,10 @@ use crate::schema;
 pub(crate) const MICROS: i64 = 1000;
 
 /// One batch of rows of `coupons`, in the order of the columns of a file. `archived_in` has the
-/// unit that brought each to cold.
+/// archive commit that brought each to cold.
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
-    columns.push(longs(archived_in.iter().map(|unit| unit.cast_signed())));
+    columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
     RecordBatch::try_new(schema::coupons_arrow(), columns)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> 
         text(|coupon| coupon.code().as_str()),
         text(|coupon| coupon.genesis().campaign.as_str()),
         text(|coupon| coupon.genesis().batch.as_str()),
-        text(|coupon| coupon.state().word()),
+        text(|coupon| coupon.state().as_str()),
         longs(coupons().map(|coupon| coupon.version().cast_signed())),
         optional_text(coupons().map(|coupon| coupon.holder().map(UserId::as_str))),
         instants(coupons().map(|coupon| Some(coupon.genesis().valid_from))),
@@ -109,7 +109,7 @@ fn why(reason: &Option<Reason>) -> Option<&str> {
     reason.as_ref().map(Reason::as_str)
 }
 
-/// What a deed says beside its kind; what a kind does not have is left out.
+/// What an event says beside its kind; what a kind does not have is left out.
 #[derive(Default)]
 struct Details<'a> {
     user: Option<&'a str>,
@@ -121,31 +121,31 @@ struct Details<'a> {
 
 impl Details<'_> {
     fn of(event: &Event) -> Details<'_> {
-        match &event.deed {
-            Deed::Issued { to, reference, expires_at } => Details {
+        match &event.kind {
+            EventKind::Issued { to, reference, expires_at } => Details {
                 user: Some(to.as_str()),
                 reference: reference.as_ref().map(IssueRef::as_str),
                 expires_at: *expires_at,
                 ..Details::default()
             },
-            Deed::Redeemed { by, order } => Details {
+            EventKind::Redeemed { by, order } => Details {
                 user: by.as_ref().map(UserId::as_str),
                 reference: Some(order.as_str()),
                 ..Details::default()
             },
-            Deed::RedemptionCancelled { order, reason } => Details {
+            EventKind::RedemptionCancelled { order, reason } => Details {
                 reference: Some(order.as_str()),
                 reason: why(reason),
                 ..Details::default()
             },
-            Deed::Revoked { from, reference, reason } => Details {
+            EventKind::Revoked { from, reference, reason } => Details {
                 user: Some(from.as_str()),
                 reference: reference.as_ref().map(RevokeRef::as_str),
                 reason: why(reason),
                 ..Details::default()
             },
-            Deed::Voided { reason } => Details { reason: why(reason), ..Details::default() },
-            Deed::Extended { expires_at, zone, reason } => Details {
+            EventKind::Voided { reason } => Details { reason: why(reason), ..Details::default() },
+            EventKind::Extended { expires_at, zone, reason } => Details {
                 reason: why(reason),
                 expires_at: Some(*expires_at),
                 zone: Some(zone.name()),

@@ -8,10 +8,10 @@ use coupon::code::Code;
 #[derive(Debug, thiserror::Error)]
 pub enum ColdError {
     /// The call may be repeated later; a commit that is repeated with the same files is safe.
-    #[error("cold store {place} is unavailable: {what}")]
+    #[error("cold store {location} is unavailable: {what}")]
     Unavailable {
         /// The store.
-        place: String,
+        location: String,
         /// What was tried, and what the store said.
         what: String,
         /// The store's own words.
@@ -19,18 +19,18 @@ pub enum ColdError {
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// The disk is full or read-only; nothing was committed, and reads go on.
-    #[error("cold store {place} cannot be written: {what}")]
+    #[error("cold store {location} cannot be written: {what}")]
     Full {
         /// The store.
-        place: String,
+        location: String,
         /// What was tried, and what the store said.
         what: String,
     },
     /// What was read is not what was written; a person has to look.
-    #[error("cold store {place} is damaged: {file}: {what}")]
+    #[error("cold store {location} is damaged: {file}: {what}")]
     Damaged {
         /// The store.
-        place: String,
+        location: String,
         /// The file, within the store.
         file: String,
         /// What is wrong with it.
@@ -38,27 +38,27 @@ pub enum ColdError {
     },
     /// The store let two writers create one object: it cannot be written to safely.
     #[error(
-        "cold store {place} is not safe to write to: {winners} of {writers} writers created the \
+        "cold store {location} is not safe to write to: {winners} of {writers} writers created the \
          same object, so two compactors would replace each other's commits and lose coupons; it \
          must obey `If-None-Match: *` (versitygw 1.8 does, and AWS S3 and MinIO say so; Garage and \
          `versitygw posix --nometa` do not)"
     )]
     NotOnce {
         /// The store.
-        place: String,
+        location: String,
         /// How many were told that they had created it.
         winners: usize,
         /// How many tried.
         writers: usize,
     },
-    /// A clock that is wrong would seal shelves whose time is not over.
+    /// A clock that is wrong would seal partitions whose time is not over.
     #[error(
-        "the clock here is {ms} ms {way} that of cold store {place}, and 5 s are allowed: set it \
+        "the clock here is {ms} ms {way} that of cold store {location}, and 5 s are allowed: set it \
          right, as by NTP"
     )]
     Clock {
         /// The store.
-        place: String,
+        location: String,
         /// By how much, at the least.
         ms: u64,
         /// `ahead of` or `behind`.

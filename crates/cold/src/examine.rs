@@ -16,7 +16,7 @@ use crate::{decode, holders};
 
 /// One line of an examination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum FileFinding {
     /// What was read and is as it should be.
     Sound(String),
     /// What is wrong, naming the file.
@@ -30,7 +30,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a finding.
-    pub async fn examine(&self) -> Result<Vec<Finding>, ColdError> {
+    pub async fn examine(&self) -> Result<Vec<FileFinding>, ColdError> {
         let Inner { coupons, by_holder, index, .. } = &*self.inner;
         let mut findings = Vec::new();
         let code = |coupon: &Coupon| coupon.code().to_string();
@@ -52,28 +52,28 @@ impl ColdStore {
         table: &Table,
         reading: Reading<T>,
         key: impl Fn(&T) -> K,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<FileFinding>,
     ) -> Result<(), ColdError> {
         let known = match self.damage(table.newest_if_any().await)? {
             Ok(Some(known)) => known,
             Ok(None) => {
-                findings.push(Finding::Fault(format!("there is no table {}", table.folder())));
+                findings.push(FileFinding::Fault(format!("there is no table {}", table.folder())));
                 return Ok(());
             }
             Err(fault) => {
-                findings.push(Finding::Fault(fault));
+                findings.push(FileFinding::Fault(fault));
                 return Ok(());
             }
         };
         let before = findings.len();
         if let Some((entry, fault)) = table.broken_entry().await? {
-            findings.push(Finding::Fault(format!("{entry}: {fault}")));
+            findings.push(FileFinding::Fault(format!("{entry}: {fault}")));
         }
         let (mut files, mut rows) = (0, 0);
         for file in known.all() {
             let read = self.examine_file(table, file, &reading, &key).await;
             if let Err(fault) = self.damage(read)? {
-                findings.push(Finding::Fault(fault));
+                findings.push(FileFinding::Fault(fault));
             }
             files += 1;
             rows += file.rows;
@@ -81,7 +81,7 @@ impl ColdStore {
         if findings.len() == before {
             let (table, version) = (table.folder(), known.version);
             let sound = format!("{table}: version {version}, {files} files, {rows} rows");
-            findings.push(Finding::Sound(sound));
+            findings.push(FileFinding::Sound(sound));
         }
         Ok(())
     }
@@ -93,25 +93,25 @@ impl ColdStore {
         reading: &Reading<T>,
         key: impl Fn(&T) -> K,
     ) -> Result<(), ColdError> {
-        let Inner { place, files, .. } = &*self.inner;
+        let Inner { location, files, .. } = &*self.inner;
         let object = table.object(&file.path);
         let gone = |error| self.missing(&object, error);
         // Bytes behind the end disturb nobody, but nobody of ours wrote them.
-        if let Some(found) = place.size(&object).await?.filter(|found| *found != file.bytes) {
+        if let Some(found) = location.size(&object).await?.filter(|found| *found != file.bytes) {
             let what = format!("it has {found} bytes, want {}", file.bytes);
-            return Err(place.damaged(&object, what));
+            return Err(location.damaged(&object, what));
         }
         let footer = Arc::new(files.read_footer(&object, file).await.map_err(gone)?);
         let groups = (0..footer.groups.len()).collect();
         let (reading, whole) = (reading.clone(), object.clone());
-        let mut rows = Cursor::new(place, files, whole, file, footer, reading, groups);
+        let mut rows = Cursor::new(location, files, whole, file, footer, reading, groups);
         let mut last: Option<K> = None;
         let mut count = 0;
         while let Some(batch) = rows.next().await.map_err(gone)? {
             for row in &batch {
                 let this = key(row);
                 if last.is_some_and(|last| last >= this) {
-                    return Err(place.damaged(&object, format!("row {count} is out of order")));
+                    return Err(location.damaged(&object, format!("row {count} is out of order")));
                 }
                 last = Some(this);
                 count += 1;
@@ -119,14 +119,14 @@ impl ColdStore {
         }
         if count != file.rows {
             let what = format!("it has {count} rows, want {}", file.rows);
-            return Err(place.damaged(&object, what));
+            return Err(location.damaged(&object, what));
         }
         Ok(())
     }
 
     fn missing(&self, object: &Path, error: ReadError) -> ColdError {
         match error {
-            ReadError::Gone => self.inner.place.damaged(object, "it is missing"),
+            ReadError::Gone => self.inner.location.damaged(object, "it is missing"),
             ReadError::Cold(error) => error,
         }
     }

@@ -20,8 +20,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::ColdError;
 use crate::footer::Footer;
+use crate::location::StoreLocation;
 use crate::log::LiveFile;
-use crate::place::Place;
 use crate::schema::TableSchema;
 
 /// Bytes of a footer beside its row groups, rounded up.
@@ -50,7 +50,7 @@ impl From<ColdError> for ReadError {
 /// The files of one store, with the footers that were used last.
 #[derive(Debug)]
 pub(crate) struct Files {
-    place: Place,
+    location: StoreLocation,
     footers: Mutex<Footers>,
 }
 
@@ -60,21 +60,21 @@ struct Footers {
     bytes: usize,
     /// Counts the uses: the footer with the lowest one goes first.
     clock: u64,
-    kept: HashMap<Path, Kept>,
+    kept: HashMap<Path, CachedFooter>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedFooter {
     used: u64,
     bytes: usize,
     footer: Arc<Footer>,
 }
 
 impl Files {
-    pub(crate) fn new(place: &Place, footers_bytes_max: usize) -> Files {
+    pub(crate) fn new(location: &StoreLocation, footers_bytes_max: usize) -> Files {
         let footers =
             Footers { bytes_max: footers_bytes_max, bytes: 0, clock: 0, kept: HashMap::new() };
-        Files { place: place.clone(), footers: Mutex::new(footers) }
+        Files { location: location.clone(), footers: Mutex::new(footers) }
     }
 
     /// The footer of a file, from memory if it was read before.
@@ -105,12 +105,12 @@ impl Files {
             match reader.try_parse_sized(&bytes, file.bytes) {
                 Ok(()) => break bytes,
                 Err(ParquetError::NeedMoreData(more)) if tail < file.bytes => tail = more as u64,
-                Err(error) => return Err(self.place.damaged(object, error).into()),
+                Err(error) => return Err(self.location.damaged(object, error).into()),
             }
         };
         let footer =
             reader.finish().and_then(|metadata| Footer::new(&metadata, &bytes, file.bytes));
-        Ok(footer.map_err(|error| self.place.damaged(object, error))?)
+        Ok(footer.map_err(|error| self.location.damaged(object, error))?)
     }
 
     /// One row group, as one read.
@@ -126,9 +126,9 @@ impl Files {
         let bytes = self.range(object, file, span).await?;
         if xxh3_64(&bytes) != footer.groups[at].sum {
             let what = format!("row group {at}, at byte {start}, is not what was written");
-            return Err(self.place.damaged(object, what).into());
+            return Err(self.location.damaged(object, what).into());
         }
-        let metadata = footer.of_group(at).map_err(|error| self.place.damaged(object, error))?;
+        let metadata = footer.of_group(at).map_err(|error| self.location.damaged(object, error))?;
         let span = Span { start, bytes, file_bytes: file.bytes };
         Ok(GroupBytes { schema: file.schema, metadata, span })
     }
@@ -143,7 +143,7 @@ impl Files {
         let rows: u64 = footer.groups.iter().map(|group| group.rows).sum();
         if rows != file.rows {
             let what = format!("it has {rows} rows, want {}", file.rows);
-            return Err(self.place.damaged(object, what).into());
+            return Err(self.location.damaged(object, what).into());
         }
         Ok(())
     }
@@ -155,23 +155,23 @@ impl Files {
         range: Range<u64>,
     ) -> Result<Bytes, ReadError> {
         let want = range.end.saturating_sub(range.start);
-        let read = self.place.store.get_range(object, range).await;
+        let read = self.location.store.get_range(object, range).await;
         match read {
             Ok(bytes) if bytes.len() as u64 == want => return Ok(bytes),
             Err(object_store::Error::NotFound { .. }) => return Err(ReadError::Gone),
             Ok(_) | Err(_) => {}
         }
         // A store says in its own way that a range lies behind the end.
-        let Some(found) = self.place.size(object).await? else { return Err(ReadError::Gone) };
+        let Some(found) = self.location.size(object).await? else { return Err(ReadError::Gone) };
         if found != file.bytes {
             let what = format!("it has {found} bytes, want {}", file.bytes);
-            return Err(self.place.damaged(object, what).into());
+            return Err(self.location.damaged(object, what).into());
         }
         Err(match read {
-            Err(error) => self.place.failed(&format!("reading {object}"), error),
+            Err(error) => self.location.failed(&format!("reading {object}"), error),
             Ok(bytes) => {
                 let what = format!("{} bytes came of {object}, want {want}", bytes.len());
-                self.place.unavailable(what)
+                self.location.unavailable(what)
             }
         }
         .into())
@@ -190,7 +190,7 @@ impl Files {
         let mut footers = self.footers.lock().unwrap_or_else(PoisonError::into_inner);
         let Footers { bytes_max, bytes, clock, kept } = &mut *footers;
         *clock += 1;
-        let new = Kept { used: *clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
+        let new = CachedFooter { used: *clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
         *bytes += new.bytes;
         let old = kept.insert(object.clone(), new);
         *bytes -= old.map_or(0, |old| old.bytes);

@@ -26,7 +26,7 @@ const READS_MAX: usize = 8;
 type Found = BTreeMap<Code, Coupon>;
 
 impl ColdStore {
-    /// The coupons of `codes` on one shelf, one answer a code, in the order asked.
+    /// The coupons of `codes` in one partition, one answer a code, in the order asked.
     ///
     /// A hit may come from what is remembered, since cold is final; a miss counts at a version
     /// that was looked up after the call began. Reads one range for each row group that may hold
@@ -38,15 +38,15 @@ impl ColdStore {
         self.find_with(day, 0, codes).await
     }
 
-    /// The same by a caller who knows that the shelf has had a commit with the number `unit`: a
-    /// miss at a version without it is no miss, an entry of the log is lost.
+    /// The same by a caller who knows that the partition has had a commit with the number
+    /// `archive_commit`: a miss at a version without it is no miss, an entry of the log is lost.
     ///
     /// # Errors
     /// As [`ColdStore::find`].
     pub async fn find_with(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, ColdError> {
         let Inner { coupons, .. } = &*self.inner;
@@ -56,7 +56,7 @@ impl ColdStore {
         missing.dedup();
         let mut found = Found::new();
         let (mut known, mut is_fresh) = match coupons.remembered() {
-            Some(known) if known.unit(day) >= unit => (known, false),
+            Some(known) if known.archive_commit(day) >= archive_commit => (known, false),
             Some(_) | None => (coupons.since(ticket).await?, true),
         };
         let mut seen: Vec<Arc<LiveFile>> = Vec::new();
@@ -67,8 +67,9 @@ impl ColdStore {
                 Ok(hits) => {
                     missing.retain(|code| !hits.contains_key(code));
                     found.extend(hits);
-                    if is_fresh && !missing.is_empty() && known.unit(day) < unit {
-                        return Err(self.lost(day, known.unit(day), unit));
+                    if is_fresh && !missing.is_empty() && known.archive_commit(day) < archive_commit
+                    {
+                        return Err(self.lost(day, known.archive_commit(day), archive_commit));
                     }
                     if missing.is_empty() || is_fresh {
                         return Ok(codes.iter().map(|code| found.get(code).cloned()).collect());
@@ -86,21 +87,21 @@ impl ColdStore {
             }
             is_fresh = true;
         }
-        Err(self.inner.place.unavailable("the shelf is being merged again and again"))
+        Err(self.inner.location.unavailable("the partition is being merged again and again"))
     }
 
-    /// What it means that a shelf has had fewer commits than somebody has seen.
+    /// What it means that a partition has had fewer commits than somebody has seen.
     pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
-        let Inner { place, coupons, .. } = &*self.inner;
+        let Inner { location, coupons, .. } = &*self.inner;
         let what = format!(
-            "shelf {day} is at unit {found} there, unit {seen} was committed: an entry of the log is lost or cut"
+            "partition {day} is at archive commit {found} there, archive commit {seen} was committed: an entry of the log is lost or cut"
         );
-        place.damaged(coupons.log_folder(), what)
+        location.damaged(coupons.log_folder(), what)
     }
 
     /// Which of `codes`, in ascending order, the files hold.
     async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
-        let Inner { place, coupons, files: reader, .. } = &*self.inner;
+        let Inner { location, coupons, files: reader, .. } = &*self.inner;
         let mut reads: Vec<Read> = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
@@ -123,8 +124,8 @@ impl ColdStore {
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
             let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
             decoded
-                .map_err(|error| fail(undecodable(place, &object, error).into()))?
-                .map_err(|error| fail(place.damaged(&object, error).into()))
+                .map_err(|error| fail(undecodable(location, &object, error).into()))?
+                .map_err(|error| fail(location.damaged(&object, error).into()))
         });
         let mut found = stream::iter(found).buffer_unordered(READS_MAX);
         let mut newest = Found::new();

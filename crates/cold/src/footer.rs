@@ -20,9 +20,9 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use crate::bounds::Bounds;
+use crate::checksums;
 use crate::encode::MICROS;
 use crate::schema::TableSchema;
-use crate::sums;
 
 /// A row group as the footer has it.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Footer {
         let mut groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
         check_tail(tail, file_bytes, &groups)?;
         let about = metadata.file_metadata();
-        let sums = sums::of_groups(about.key_value_metadata());
+        let sums = checksums::of_groups(about.key_value_metadata());
         for (group, sum) in groups.iter_mut().zip(sums.unwrap_or_default()) {
             group.sum = sum;
         }
@@ -142,7 +142,7 @@ fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult
     let end = groups.iter().map(|group| group.span.end).max().unwrap_or(0);
     let tail = usize::try_from(file_bytes - end).unwrap_or(usize::MAX);
     let tail = bytes.len().checked_sub(tail).map(|from| &bytes[from..]);
-    match tail.is_some_and(sums::is_sealed) {
+    match tail.is_some_and(checksums::is_sealed) {
         true => Ok(()),
         false => Err(ParquetError::General("the footer is not what was written".into())),
     }

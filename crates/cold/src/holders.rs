@@ -1,8 +1,8 @@
-//! The side table: a person's coupons, found without knowing their shelves.
+//! The side table: a person's coupons, found without knowing their partitions.
 //!
 //! It is made from the committed files of `coupons` and nothing else, so it can lag behind and
-//! never disagree. Every commit to it brings one shelf up to what `coupons` has: the units that
-//! are not in it yet come in, and those that a merge has taken out of `coupons` go.
+//! never disagree. Every commit to it brings one partition up to what `coupons` has: the archive
+//! commits that are not in it yet come in, and those that a merge has taken out of `coupons` go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -24,9 +24,9 @@ use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode::{self, BadRow};
 use crate::error::ColdError;
 use crate::files::ReadError;
+use crate::location::StoreLocation;
 use crate::log::{Change, Ended, LiveFile, Written};
 use crate::names::Origin;
-use crate::place::Place;
 use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
 use crate::upload::{Cut, Upload};
 use crate::{encode, names, schema};
@@ -34,10 +34,10 @@ use crate::{encode, names, schema};
 /// Files of the side table that are read at once.
 const READS_MAX: usize = 8;
 
-/// Holders that are looked at to cut a large unit into pieces of about the same size.
+/// Holders that are looked at to cut a large archive commit into pieces of about the same size.
 const SAMPLES: u64 = 65_536;
 
-/// How often a commit to the side table begins again because the shelf has moved on meanwhile.
+/// How often a commit to the side table begins again because the partition has moved on meanwhile.
 const HOLDER_TRIES_MAX: usize = 8;
 
 /// The columns of `coupons` that the side table needs.
@@ -48,7 +48,7 @@ const NEEDED: &[&str] = &["code", "state", "version", "holder", "expires_at"];
 pub struct HolderEntry {
     /// The coupon.
     pub code: Code,
-    /// Its shelf.
+    /// Its partition.
     pub day: Day,
     /// First instant at which it no longer worked.
     pub expires_at: Millis,
@@ -70,7 +70,7 @@ pub(crate) struct Held {
 
 impl ColdStore {
     /// The coupons in cold that a person holds, redeemed, or held when they were voided, on the
-    /// shelves from `from` on: the latest expiry first. Looked up now. Reads a footer, unless it
+    /// partitions from `from` on: the latest expiry first. Looked up now. Reads a footer, unless it
     /// is remembered, and one or two row groups of each file that may have the person: at most one
     /// file of each level of the holder index, a few that it has not merged yet, and those of
     /// `coupons_by_holder` that it has not taken in yet.
@@ -82,7 +82,7 @@ impl ColdStore {
         holder: &UserId,
         from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ColdError> {
-        let Inner { place, by_holder, index, .. } = &*self.inner;
+        let Inner { location, by_holder, index, .. } = &*self.inner;
         for _ in 0..READ_TRIES_MAX {
             // In this order: what the index says that it has may be missing in a later version of
             // the other table, and what it lacks is in every later version.
@@ -90,10 +90,10 @@ impl ColdStore {
             let known = by_holder.newest().await?;
             let may =
                 |file: &&Arc<LiveFile>| may_hold(file.bounds.holder.as_ref(), holder.as_str());
-            let has = |day: Day| indexed.as_ref().map_or(0, |index| index.unit(day));
+            let has = |day: Day| indexed.as_ref().map_or(0, |index| index.archive_commit(day));
             let waits = |file: &&Arc<LiveFile>| {
-                let Origin { day, unit, .. } = file.origin;
-                from.is_none_or(|from| day >= from) && unit > has(day)
+                let Origin { day, archive_commit, .. } = file.origin;
+                from.is_none_or(|from| day >= from) && archive_commit > has(day)
             };
             let known = known.all().filter(waits).filter(may).map(|file| (by_holder, file));
             let files = indexed.iter().flat_map(|known| known.files(names::INDEX)).filter(may);
@@ -112,12 +112,12 @@ impl ColdStore {
                 Err((_, _, ReadError::Cold(error))) => return Err(error),
                 Err((table, file, ReadError::Gone)) => {
                     if table.newest().await?.is_live(file.origin.day, &file.path) {
-                        return Err(place.damaged(table.object(&file.path), "it is missing"));
+                        return Err(location.damaged(table.object(&file.path), "it is missing"));
                     }
                 }
             }
         }
-        Err(place.unavailable("the side table is being rewritten again and again"))
+        Err(location.unavailable("the side table is being rewritten again and again"))
     }
 
     async fn entries(
@@ -125,7 +125,7 @@ impl ColdStore {
         file: &Arc<LiveFile>,
         holder: &UserId,
     ) -> Result<Vec<HolderEntry>, ReadError> {
-        let Inner { place, by_holder, files, .. } = &*self.inner;
+        let Inner { location, by_holder, files, .. } = &*self.inner;
         let object = by_holder.object(&file.path);
         let footer = files.footer(&object, file).await?;
         let may = |at: &usize| {
@@ -140,7 +140,7 @@ impl ColdStore {
             Ok(held)
         });
         let footer = Arc::clone(&footer);
-        let mut rows = Cursor::new(place, files, object, file, footer, reading, groups);
+        let mut rows = Cursor::new(location, files, object, file, footer, reading, groups);
         let mut entries = Vec::new();
         while let Some(held) = rows.next().await? {
             entries.extend(held.into_iter().map(|held| held.entry));
@@ -148,54 +148,66 @@ impl ColdStore {
         Ok(entries)
     }
 
-    /// Brings the side table of a shelf up to `unit` at least, which must be committed. Nothing
-    /// is done if it is there already. Safe to repeat, and to race with others. Memory for
-    /// [`crate::Options::holder_rows_max`] entries, however large the unit; a larger one is read
-    /// once for each piece of that size.
+    /// Brings the side table of a partition up to `archive_commit` at least, which must be
+    /// committed. Nothing is done if it is there already. Safe to repeat, and to race with others.
+    /// Memory for [`crate::Options::holder_rows_max`] entries, however large the archive commit; a
+    /// larger one is read once for each piece of that size.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also if `unit` is not committed; [`ColdError::Full`],
+    /// [`ColdError::Unavailable`], also if `archive_commit` is not committed; [`ColdError::Full`],
     /// [`ColdError::Damaged`].
-    pub async fn commit_holders(&self, day: Day, unit: u64) -> Result<(), ColdError> {
-        let Inner { place, by_holder, .. } = &*self.inner;
+    pub async fn commit_holders(&self, day: Day, archive_commit: u64) -> Result<(), ColdError> {
+        let Inner { location, by_holder, .. } = &*self.inner;
         for _ in 0..HOLDER_TRIES_MAX {
             let known = by_holder.newest().await?;
-            let after = known.unit(day);
-            if after >= unit {
-                return place.settle(&by_holder.log_folder()).await;
+            let after = known.archive_commit(day);
+            if after >= archive_commit {
+                return location.settle(&by_holder.log_folder()).await;
             }
-            let shelf = self.shelf(day).await?;
-            if shelf.unit < unit {
-                let what = format!("unit {unit} of {} is not committed", names::iso(day));
-                return Err(place.unavailable(what));
+            let partition = self.partition(day).await?;
+            if partition.archive_commit < archive_commit {
+                let what = format!(
+                    "archive commit {archive_commit} of {} is not committed",
+                    names::iso(day)
+                );
+                return Err(location.unavailable(what));
             }
             let mut new: BTreeMap<u64, Vec<ColdFile>> = BTreeMap::new();
-            for file in shelf.files.iter().filter(|file| file.unit() > after) {
-                new.entry(file.unit()).or_default().push(file.clone());
+            for file in partition.files.iter().filter(|file| file.archive_commit() > after) {
+                new.entry(file.archive_commit()).or_default().push(file.clone());
             }
             let mut added = Vec::new();
-            for (unit, files) in new {
-                added.extend(self.write_holders(day, unit, &files).await?);
+            for (archive_commit, files) in new {
+                added.extend(self.write_holders(day, archive_commit, &files).await?);
             }
-            let live: BTreeSet<u64> = shelf.files.iter().map(ColdFile::unit).collect();
-            let removed = known.files(day).iter().filter(|file| !live.contains(&file.origin.unit));
+            let live: BTreeSet<u64> =
+                partition.files.iter().map(ColdFile::archive_commit).collect();
+            let removed =
+                known.files(day).iter().filter(|file| !live.contains(&file.origin.archive_commit));
             let removed = removed.map(|file| file.path.clone()).collect();
             let covers = Vec::new();
-            let change = Change { day, after, unit: shelf.unit, added, removed, covers };
+            let change = Change {
+                day,
+                after,
+                archive_commit: partition.archive_commit,
+                added,
+                removed,
+                covers,
+            };
             match by_holder.commit(change, u64::MAX).await? {
                 Ended::Done { .. } => return Ok(()),
                 Ended::Taken { .. } | Ended::Moved { .. } => {}
             }
         }
-        Err(place.unavailable(format!("{} changes again and again", names::iso(day))))
+        Err(location.unavailable(format!("{} changes again and again", names::iso(day))))
     }
 
-    /// The files of one unit: one if it fits into memory, otherwise one for each piece of the
-    /// range of holders, so that a person is in one of them.
+    /// The files of one archive commit: one if it fits into memory, otherwise one for each piece of
+    /// the range of holders, so that a person is in one of them.
     async fn write_holders(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         files: &[ColdFile],
     ) -> Result<Vec<Written>, ColdError> {
         let mut written = Vec::new();
@@ -210,12 +222,12 @@ impl ColdStore {
                     // One person, or a bad sample, may still have more than fits.
                     if entries.len() >= self.inner.options.holder_rows_max {
                         let full = std::mem::take(&mut entries);
-                        written.push(self.write_sorted(day, unit, full).await?);
+                        written.push(self.write_sorted(day, archive_commit, full).await?);
                     }
                 }
             }
             if !entries.is_empty() {
-                written.push(self.write_sorted(day, unit, entries).await?);
+                written.push(self.write_sorted(day, archive_commit, entries).await?);
             }
         }
         Ok(written)
@@ -259,17 +271,17 @@ impl ColdStore {
     async fn write_sorted(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         mut entries: Vec<Held>,
     ) -> Result<Written, ColdError> {
-        let (place, runtime) = (self.inner.place.clone(), Handle::current());
+        let (location, runtime) = (self.inner.location.clone(), Handle::current());
         let wrote = spawn_blocking(move || {
             entries.sort_unstable_by(|a, b| {
                 (&a.holder, &a.entry.code).cmp(&(&b.holder, &b.entry.code))
             });
-            write(&place, &runtime, day, unit, &entries)
+            write(&location, &runtime, day, archive_commit, &entries)
         });
-        wrote.await.map_err(|error| self.inner.place.stopped(error))?
+        wrote.await.map_err(|error| self.inner.location.stopped(error))?
     }
 }
 
@@ -297,7 +309,7 @@ fn cut(samples: &[UserId], count: u64) -> Vec<Piece> {
     pieces
 }
 
-/// What one batch says about the holders of a unit.
+/// What one batch says about the holders of an archive commit.
 struct Sample {
     holders: Vec<UserId>,
     held: u64,
@@ -314,20 +326,20 @@ fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<Sample>, BadRow> {
 }
 
 fn write(
-    place: &Place,
+    location: &StoreLocation,
     runtime: &Handle,
     day: Day,
-    unit: u64,
+    archive_commit: u64,
     entries: &[Held],
 ) -> Result<Written, ColdError> {
-    let path = names::by_holder_file(day, unit);
+    let path = names::by_holder_file(day, archive_commit);
     let columns = schema::by_holder_arrow();
     let cut = Cut::at(schema::BY_HOLDER.group_bytes);
-    let mut upload = Upload::begin(place, runtime, &schema::BY_HOLDER, columns, path, cut)?;
+    let mut upload = Upload::begin(location, runtime, &schema::BY_HOLDER, columns, path, cut)?;
     for entries in entries.chunks(BATCH_ROWS) {
         let wrote = match to_batch(entries) {
             Ok(batch) => upload.write(&batch),
-            Err(error) => Err(place.unavailable(format!("entries do not make a row: {error}"))),
+            Err(error) => Err(location.unavailable(format!("entries do not make a row: {error}"))),
         };
         if let Err(error) = wrote {
             upload.abandon();
@@ -354,8 +366,9 @@ fn to_batch(entries: &[Held]) -> Result<RecordBatch, ArrowError> {
 
 /// The entries of a batch of the side table.
 pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
-    let days = batch.column_by_name("shelf_day").and_then(|it| it.as_primitive_opt::<Date32Type>());
-    let days = days.ok_or_else(|| decode::bad("shelf_day", 0, "no day"))?;
+    let days =
+        batch.column_by_name("expiry_day").and_then(|it| it.as_primitive_opt::<Date32Type>());
+    let days = days.ok_or_else(|| decode::bad("expiry_day", 0, "no day"))?;
     let columns = Columns::of(batch)?;
     (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
 }

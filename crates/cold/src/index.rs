@@ -30,7 +30,7 @@ use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::{ReadError, footer_bytes};
 use crate::holders::HolderEntry;
-use crate::log::{Change, Ended, Known, LiveFile, Written};
+use crate::log::{Change, Ended, LiveFile, TableVersion, Written};
 use crate::names::{self, Origin};
 use crate::schema::HOLDER_INDEX;
 use crate::store::{ColdFile, ColdStore, Inner};
@@ -126,10 +126,11 @@ impl ColdStore {
     }
 
     /// The same of two versions, of which that of the index was looked up first.
-    fn fits(&self, index: &Known, coupons: &Known) -> Result<(), ColdError> {
-        let is_ahead =
-            |(day, unit): &(&Day, &u64)| **day != names::INDEX && coupons.unit(**day) < **unit;
-        match index.units.iter().find(is_ahead) {
+    fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<(), ColdError> {
+        let is_ahead = |(day, archive_commit): &(&Day, &u64)| {
+            **day != names::INDEX && coupons.archive_commit(**day) < **archive_commit
+        };
+        match index.archive_commits.iter().find(is_ahead) {
             Some((day, _)) => Err(self.ahead(*day)),
             None => Ok(()),
         }
@@ -143,7 +144,7 @@ impl ColdStore {
     /// are enough for a file.
     async fn take_in(
         &self,
-        on: &Arc<Known>,
+        on: &Arc<TableVersion>,
         rows_max: u64,
         done: &mut HolderMerge,
         unread: &mut Unread,
@@ -151,18 +152,20 @@ impl ColdStore {
         let truth = self.inner.coupons.newest().await?;
         self.fits(on, &truth)?;
         let behind: Vec<(Day, u64)> = truth
-            .units
+            .archive_commits
             .iter()
-            .filter(|(day, unit)| on.unit(**day) < **unit && !unread.days.contains(day))
-            .map(|(day, unit)| (*day, *unit))
+            .filter(|(day, archive_commit)| {
+                on.archive_commit(**day) < **archive_commit && !unread.days.contains(day)
+            })
+            .map(|(day, archive_commit)| (*day, *archive_commit))
             .collect();
         if behind.is_empty() {
             return Ok(Intake::Nothing);
         }
         let mut intake = Pending { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
-        for (day, unit) in behind {
-            let after = on.unit(day);
-            let newer = |file: &&Arc<LiveFile>| file.newest_unit() > after;
+        for (day, archive_commit) in behind {
+            let after = on.archive_commit(day);
+            let newer = |file: &&Arc<LiveFile>| file.newest_archive_commit() > after;
             let mut is_whole = true;
             for file in truth.files(day).iter().filter(newer) {
                 match self.take_file(file, after, &mut intake, done).await {
@@ -180,7 +183,7 @@ impl ColdStore {
                 }
             }
             if is_whole {
-                intake.covers.push((day, unit));
+                intake.covers.push((day, archive_commit));
             }
             let waiting = intake.rows.len();
             if waiting >= CHUNK_ROWS || done.written + waiting as u64 >= rows_max {
@@ -197,7 +200,7 @@ impl ColdStore {
         }
     }
 
-    /// The coupons with a holder that came into a file behind the unit `after`.
+    /// The coupons with a holder that came into a file behind the archive commit `after`.
     async fn take_file(
         &self,
         file: &Arc<LiveFile>,
@@ -205,10 +208,10 @@ impl ColdStore {
         intake: &mut Pending,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
-        let (day, own) = (file.origin.day, file.origin.unit);
+        let day = file.origin.day;
         let file = ColdFile { live: Arc::clone(file) };
         let held = Reading::all(move |batch| {
-            decode::coupons_behind(batch, own, after).map(|mut coupons| {
+            decode::coupons_behind(batch, after).map(|mut coupons| {
                 coupons.retain(|coupon| coupon.holder().is_some());
                 coupons
             })
@@ -235,13 +238,14 @@ impl ColdStore {
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
         let mut rows = std::mem::take(&mut intake.rows);
-        let unit = intake.known.unit(names::INDEX) + 1;
+        let archive_commit = intake.known.archive_commit(names::INDEX) + 1;
         let count = rows.len() as u64;
         rows.sort_unstable_by(|a, b| {
             a.key().cmp(&b.key()).then(b.coupon.version().cmp(&a.coupon.version()))
         });
         rows.dedup_by(|later, first| later.key() == first.key());
-        let writer = IndexWriter::new(&self.inner.place, 0, unit, self.index_file_bytes());
+        let writer =
+            IndexWriter::new(&self.inner.location, 0, archive_commit, self.index_file_bytes());
         while !rows.is_empty() {
             let later = rows.split_off(rows.len().min(PIECE));
             if !writer.push(std::mem::replace(&mut rows, later)).await {
@@ -269,19 +273,20 @@ impl ColdStore {
     /// in the place of the old ones.
     async fn merge_index(
         &self,
-        on: &Known,
+        on: &TableVersion,
         merge: &plan::Merge,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
-        let Inner { place, index, .. } = &*self.inner;
-        let unit = on.unit(names::INDEX) + 1;
+        let Inner { location, index, .. } = &*self.inner;
+        let archive_commit = on.archive_commit(names::INDEX) + 1;
         let mut heads = Vec::with_capacity(merge.files.len());
         for file in &merge.files {
             let cursor = self.inner.cursor(index, file, Reading::all(decode::indexed)).await;
             let cursor = cursor.map_err(|error| self.index_gone(file, error))?;
             heads.push(Head { file: Arc::clone(file), cursor, rows: Vec::new().into_iter() });
         }
-        let writer = IndexWriter::new(place, merge.target, unit, self.index_file_bytes());
+        let writer =
+            IndexWriter::new(location, merge.target, archive_commit, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(row) = self.next_row(&mut heads).await? {
             piece.push(row);
@@ -328,37 +333,37 @@ impl ColdStore {
 
     /// The index was looked at first, so `coupons` has lost what the index was made of.
     fn ahead(&self, day: Day) -> ColdError {
-        let Inner { place, index, .. } = &*self.inner;
+        let Inner { location, index, .. } = &*self.inner;
         let what = format!(
             "it has more of {} than coupons, which was restored to an earlier state: remove the \
              folder {} while nothing runs",
             names::iso(day),
             index.folder()
         );
-        place.damaged(index.log_folder(), what)
+        location.damaged(index.log_folder(), what)
     }
 
     /// A file of the index that cannot be read while it is merged.
     fn index_gone(&self, file: &LiveFile, error: ReadError) -> ColdError {
-        let Inner { place, .. } = &*self.inner;
+        let Inner { location, .. } = &*self.inner;
         match error {
             ReadError::Cold(error) => error,
-            ReadError::Gone => place.unavailable(format!("{} was merged away", file.path)),
+            ReadError::Gone => location.unavailable(format!("{} was merged away", file.path)),
         }
     }
 
     /// Reads back what was written, then publishes it. Whether it got through.
     async fn commit_index(
         &self,
-        on: &Known,
+        on: &TableVersion,
         added: Vec<Written>,
         removed: &[Arc<LiveFile>],
         covers: Vec<(Day, u64)>,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
         let Inner { index, files, .. } = &*self.inner;
-        let after = on.unit(names::INDEX);
-        let origin = Origin { day: names::INDEX, unit: after + 1, rewrites: 0 };
+        let after = on.archive_commit(names::INDEX);
+        let origin = Origin { day: names::INDEX, archive_commit: after + 1, rewrites: 0 };
         for written in &added {
             let live = Arc::new(as_live(written, origin));
             let checked = files.check(&index.object(&live.path), &live).await;
@@ -366,7 +371,8 @@ impl ColdStore {
         }
         let rows: u64 = added.iter().map(|file| file.rows).sum();
         let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
-        let change = Change { day: names::INDEX, after, unit: after + 1, added, removed, covers };
+        let change =
+            Change { day: names::INDEX, after, archive_commit: after + 1, added, removed, covers };
         match index.commit(change, u64::MAX).await? {
             Ended::Done { .. } => {
                 done.written += rows;
@@ -384,7 +390,7 @@ impl ColdStore {
         holder: &UserId,
         from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ReadError> {
-        let Inner { place, index, files, .. } = &*self.inner;
+        let Inner { location, index, files, .. } = &*self.inner;
         let object = index.object(&file.path);
         let footer = files.footer(&object, file).await?;
         let may = |at: &usize| may_hold(footer.groups[*at].bounds.holder.as_ref(), holder.as_str());
@@ -392,7 +398,7 @@ impl ColdStore {
         let wanted = holder.clone();
         let reading = Reading::all(move |batch| decode::indexed_of(batch, &wanted));
         let footer = Arc::clone(&footer);
-        let mut rows = Cursor::new(place, files, object, file, footer, reading, groups);
+        let mut rows = Cursor::new(location, files, object, file, footer, reading, groups);
         let mut entries = Vec::new();
         while let Some(rows) = rows.next().await? {
             let rows = rows.into_iter().filter(|row| from.is_none_or(|from| row.day >= from));
@@ -400,7 +406,7 @@ impl ColdStore {
                 code: coupon.code().clone(),
                 day,
                 expires_at: coupon.expires_at(),
-                state: coupon.state().word(),
+                state: coupon.state().as_str(),
                 version: coupon.version(),
                 coupon: Some(Box::new(coupon)),
             }));
@@ -429,7 +435,7 @@ struct Unread {
 /// What has been read and waits for its file.
 struct Pending {
     /// The index as it is before that file.
-    known: Arc<Known>,
+    known: Arc<TableVersion>,
     rows: Vec<Row>,
     /// Partitions of which every new coupon is in a file, with this one.
     covers: Vec<(Day, u64)>,

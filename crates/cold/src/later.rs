@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use coupon::calendar::Zone;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::time::{Day, Millis};
 use futures::future::join_all;
@@ -18,10 +18,10 @@ use tokio::task::spawn_blocking;
 use crate::cursor::Reading;
 use crate::decode::BadRow;
 use crate::error::ColdError;
+use crate::location::StoreLocation;
 use crate::log::{Change, Ended, Table, Written};
 use crate::names::Origin;
 use crate::options::Options;
-use crate::place::Place;
 use crate::schema::{self, BY_HOLDER, COUPONS, TableSchema};
 use crate::store::{ColdStore, Committed, Tables};
 use crate::upload::{Cut, Upload};
@@ -33,8 +33,8 @@ const NEXT: Day = Day(20_819);
 static LATER: LazyLock<TableSchema> =
     LazyLock::new(|| COUPONS.with_text("channel").with_event_text("origin"));
 
-fn place(memory: &Arc<InMemory>) -> Place {
-    Place { store: memory.clone(), name: "memory".into(), folder: None }
+fn location(memory: &Arc<InMemory>) -> StoreLocation {
+    StoreLocation { store: memory.clone(), name: "memory".into(), folder: None }
 }
 
 fn this(memory: &Arc<InMemory>) -> ColdStore {
@@ -43,7 +43,7 @@ fn this(memory: &Arc<InMemory>) -> ColdStore {
 
 fn later(memory: &Arc<InMemory>) -> ColdStore {
     let tables = Tables { coupons: &LATER, by_holder: &BY_HOLDER };
-    ColdStore::with_tables(place(memory), Options::default(), false, tables)
+    ColdStore::with_tables(location(memory), Options::default(), false, tables)
 }
 
 fn coupon(code: &str, day: Day) -> Coupon {
@@ -57,34 +57,39 @@ fn coupon(code: &str, day: Day) -> Coupon {
         zone: Zone::utc(),
         created_at: made,
     };
-    let deed = Deed::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let kind = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap() };
     let (actor, operation) = (Actor::new("shop:till"), OperationId(1));
-    Coupon::of(genesis, vec![Event { at: made, actor, operation, deed }], None, 1, made)
+    Coupon::of(genesis, vec![Event { at: made, actor, operation, kind }], None, 1, made)
 }
 
 async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> Committed {
-    let on = store.shelf(day).await.unwrap();
-    let mut writer = store.writer(day, on.unit + 1).await.unwrap();
+    let on = store.partition(day).await.unwrap();
+    let mut writer = store.writer(day, on.archive_commit + 1).await.unwrap();
     writer.push(codes.iter().map(|code| coupon(code, day)).collect()).await.unwrap();
     let files = writer.finish().await.unwrap();
-    store.commit(&on, on.unit + 1, &files, &[]).await.unwrap()
+    store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap()
 }
 
 /// A file of the later release, whose coupons all have the channel `web`.
-async fn written_later(memory: &Arc<InMemory>, day: Day, unit: u64, codes: &[&str]) -> Written {
+async fn written_later(
+    memory: &Arc<InMemory>,
+    day: Day,
+    archive_commit: u64,
+    codes: &[&str],
+) -> Written {
     let coupons: Vec<Coupon> = codes.iter().map(|code| coupon(code, day)).collect();
-    let (place, runtime) = (place(memory), Handle::current());
+    let (location, runtime) = (location(memory), Handle::current());
     let write = move || {
-        let batch = encode::batch(&coupons, &vec![unit; coupons.len()]).unwrap();
+        let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
         let batch = LATER.completed(batch, None).unwrap();
         let mut columns = batch.columns().to_vec();
         let at = batch.schema().index_of("channel").unwrap();
         columns[at] = Arc::new(StringArray::from(vec!["web"; coupons.len()])) as ArrayRef;
         let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
-        let origin = Origin { day, unit, rewrites: 0 };
+        let origin = Origin { day, archive_commit, rewrites: 0 };
         let (path, cut) = (names::coupons_file(origin), Cut::at(schema::GROUP_BYTES));
         let columns = LATER.to_arrow();
-        let mut upload = Upload::begin(&place, &runtime, &LATER, columns, path, cut).unwrap();
+        let mut upload = Upload::begin(&location, &runtime, &LATER, columns, path, cut).unwrap();
         upload.write(&batch).unwrap();
         upload.finish().unwrap()
     };
@@ -98,10 +103,10 @@ async fn committed_later(
     codes: &[&str],
     up_to: u64,
 ) -> Ended {
-    let after = store.shelf(day).await.unwrap().unit;
+    let after = store.partition(day).await.unwrap().archive_commit;
     let added = vec![written_later(memory, day, after + 1, codes).await];
     let (removed, covers) = (HashSet::new(), Vec::new());
-    let change = Change { day, after, unit: after + 1, added, removed, covers };
+    let change = Change { day, after, archive_commit: after + 1, added, removed, covers };
     store.inner.coupons.commit(change, up_to).await.unwrap()
 }
 
@@ -131,7 +136,7 @@ async fn channels(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> 
         Ok((0..batch.num_rows()).map(|row| (codes(row).unwrap(), channels(row))).collect())
     };
     let mut found = Vec::new();
-    for file in store.shelf(day).await.unwrap().files {
+    for file in store.partition(day).await.unwrap().files {
         let mut rows = store.open(&file, Reading::of(&["code", "channel"], decode)).await.unwrap();
         while let Some(some) = rows.next().await.unwrap() {
             found.extend(some);
@@ -163,7 +168,7 @@ async fn a_later_release_adds_its_columns() {
     let made = metadata(&memory, &this.inner.coupons).await;
     let [(0, before), (2, after)] = made.as_slice() else { panic!("{made:?}") };
     assert_eq!(before["id"], after["id"], "the same table");
-    assert_eq!(after["partitionColumns"], serde_json::json!(["shelf_day"]));
+    assert_eq!(after["partitionColumns"], serde_json::json!(["expiry_day"]));
     let fields = |metadata: &Value| -> Vec<Value> {
         let text = metadata["schemaString"].as_str().unwrap();
         let schema: Value = serde_json::from_str(text).unwrap();
@@ -202,16 +207,16 @@ async fn an_earlier_release_goes_on_beside_it() {
     assert_eq!(channels(&fresh, DAY).await, [none("AAAA"), web.clone(), none("CCCC")]);
 
     // A merge would write the file anew without what this release cannot read.
-    let on = this.shelf(DAY).await.unwrap();
-    let mut writer = this.writer(DAY, on.unit + 1).await.unwrap();
+    let on = this.partition(DAY).await.unwrap();
+    let mut writer = this.writer(DAY, on.archive_commit + 1).await.unwrap();
     writer.push(vec![coupon("AAAA", DAY), coupon("BBBB", DAY)]).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let refused = this.commit(&on, on.unit + 1, &files, &on.files).await;
+    let refused = this.commit(&on, on.archive_commit + 1, &files, &on.files).await;
     let Err(ColdError::Unavailable { what, .. }) = refused else { panic!("{refused:?}") };
     assert!(what.contains("which this release does not know"), "{what}");
     // Files without the column lose nothing.
-    let own: Vec<_> = on.files.iter().filter(|file| file.unit() != 2).cloned().collect();
-    let done = this.commit(&on, on.unit + 1, &files, &own).await.unwrap();
+    let own: Vec<_> = on.files.iter().filter(|file| file.archive_commit() != 2).cloned().collect();
+    let done = this.commit(&on, on.archive_commit + 1, &files, &own).await.unwrap();
     assert!(matches!(done, Committed::Done { .. }), "{done:?}");
     assert!(channels(&fresh, DAY).await.contains(&web));
 }

@@ -1,8 +1,8 @@
 //! The Delta log of one table: the only place that calls `delta_kernel`.
 //!
-//! What was read last is remembered as [`Known`]: the live files and how far each shelf has come,
-//! at one version. Whoever needs the newest takes a ticket, and a look that began after the
-//! ticket was taken is good enough, whoever it was made for: concurrent looks are one look.
+//! What was read last is remembered as [`TableVersion`]: the live files and how far each partition
+//! has come, at one version. Whoever needs the newest takes a ticket, and a look that began after
+//! the ticket was taken is good enough, whoever it was made for: concurrent looks are one look.
 //!
 //! The kernel's calls block, so each runs on a thread that may; and a checkpoint waits for ever
 //! on an executor of one thread, so the kernel has a small runtime of its own.
@@ -38,8 +38,8 @@ use tokio::time::sleep;
 use crate::bounds::Bounds;
 use crate::error::ColdError;
 use crate::files::footer_bytes;
+use crate::location::StoreLocation;
 use crate::names::{self, Origin};
-use crate::place::Place;
 use crate::schema::{Addition, TableSchema};
 
 /// Who wrote a commit, for its `commitInfo`.
@@ -52,7 +52,7 @@ const KERNEL_THREADS: usize = 2;
 /// be called off, and leave the threads to the hot store.
 const CALLS_MAX: usize = 4;
 
-/// How often a commit that lost to commits of other shelves begins again. Each time one of them
+/// How often a commit that lost to commits of other partitions begins again. Each time one of them
 /// got through, so this many would have to be made while one is written.
 const COMMIT_TRIES_MAX: usize = 64;
 
@@ -71,7 +71,7 @@ static KERNEL_EXECUTOR: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(
     Arc::new(executor)
 });
 
-type Engine = DefaultEngine<TokioMultiThreadExecutor>;
+type DeltaEngine = DefaultEngine<TokioMultiThreadExecutor>;
 
 /// One file of a table, as the log has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,25 +89,25 @@ pub(crate) struct LiveFile {
 }
 
 impl LiveFile {
-    /// The last unit that brought a coupon into it, as far as its entry in the log says: no
-    /// coupon of it is newer.
-    pub(crate) fn newest_unit(&self) -> u64 {
-        self.bounds.archived_in.map_or(self.origin.unit, |(_, last)| last)
+    /// The last archive commit that brought a coupon into it, as far as its entry in the log says:
+    /// no coupon of it is newer.
+    pub(crate) fn newest_archive_commit(&self) -> u64 {
+        self.bounds.archived_in.map_or(self.origin.archive_commit, |(_, last)| last)
     }
 
-    /// By unit, then by code.
+    /// By archive commit, then by code.
     fn order(&self) -> impl Ord {
         let from = self.bounds.code.as_ref().map(|(from, _)| from.as_str());
-        (self.origin.unit, from, self.path.as_str())
+        (self.origin.archive_commit, from, self.path.as_str())
     }
 }
 
 /// A table at one version.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct TableVersion {
     pub(crate) version: u64,
-    /// The last committed unit of each day that has one.
-    pub(crate) units: BTreeMap<Day, u64>,
+    /// The last archive commit of each day that has one.
+    pub(crate) archive_commits: BTreeMap<Day, u64>,
     /// The live files, by the day they were written for.
     pub(crate) files: BTreeMap<Day, Vec<Arc<LiveFile>>>,
     /// Columns of this release that the table was made without.
@@ -117,9 +117,9 @@ pub(crate) struct Known {
     snapshot: SnapshotRef,
 }
 
-impl Known {
-    pub(crate) fn unit(&self, day: Day) -> u64 {
-        self.units.get(&day).copied().unwrap_or(0)
+impl TableVersion {
+    pub(crate) fn archive_commit(&self, day: Day) -> u64 {
+        self.archive_commits.get(&day).copied().unwrap_or(0)
     }
 
     pub(crate) fn files(&self, day: Day) -> &[Arc<LiveFile>] {
@@ -153,12 +153,12 @@ pub(crate) struct Change {
     pub(crate) day: Day,
     /// The number that must be the last one for the commit to go through.
     pub(crate) after: u64,
-    pub(crate) unit: u64,
+    pub(crate) archive_commit: u64,
     pub(crate) added: Vec<Written>,
     /// Paths, each of which must be live for the commit to go through.
     pub(crate) removed: HashSet<String>,
-    /// Partitions that are complete with it, and the unit up to which they are: of the holder
-    /// index.
+    /// Partitions that are complete with it, and the archive commit up to which they are: of the
+    /// holder index.
     pub(crate) covers: Vec<(Day, u64)>,
 }
 
@@ -166,13 +166,13 @@ pub(crate) struct Change {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Done { version: u64 },
-    Taken { unit: u64 },
+    Taken { archive_commit: u64 },
     Moved { version: u64 },
 }
 
 #[derive(Debug, Default)]
 struct Memory {
-    known: Option<Arc<Known>>,
+    known: Option<Arc<TableVersion>>,
     /// The look that `known` comes from.
     look: u64,
     /// Bytes of its last entry in the log: another number means that somebody has put another file
@@ -186,9 +186,9 @@ pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    place: Place,
+    location: StoreLocation,
     schema: &'static TableSchema,
-    engine: Arc<Engine>,
+    engine: Arc<DeltaEngine>,
     memory: RwLock<Memory>,
     looking: tokio::sync::Mutex<()>,
     /// For the calls of the kernel: each takes a thread as long as the store takes to answer.
@@ -197,12 +197,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(place: &Place, schema: &'static TableSchema) -> Table {
-        let engine = DefaultEngineBuilder::new(Arc::clone(&place.store))
+    pub(crate) fn new(location: &StoreLocation, schema: &'static TableSchema) -> Table {
+        let engine = DefaultEngineBuilder::new(Arc::clone(&location.store))
             .with_task_executor(Arc::clone(&KERNEL_EXECUTOR))
             .build();
         Table {
-            place: place.clone(),
+            location: location.clone(),
             schema,
             engine: Arc::new(engine),
             memory: RwLock::default(),
@@ -239,7 +239,7 @@ impl Table {
     }
 
     /// What is remembered, if anything.
-    pub(crate) fn remembered(&self) -> Option<Arc<Known>> {
+    pub(crate) fn remembered(&self) -> Option<Arc<TableVersion>> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner).known.clone()
     }
 
@@ -248,23 +248,23 @@ impl Table {
     }
 
     /// The newest version, looked up now.
-    pub(crate) async fn newest(&self) -> Result<Arc<Known>, ColdError> {
+    pub(crate) async fn newest(&self) -> Result<Arc<TableVersion>, ColdError> {
         self.since(self.ticket()).await
     }
 
     /// A version that was the newest one after `ticket` was taken.
-    pub(crate) async fn since(&self, ticket: Ticket) -> Result<Arc<Known>, ColdError> {
+    pub(crate) async fn since(&self, ticket: Ticket) -> Result<Arc<TableVersion>, ColdError> {
         self.look(ticket).await?.ok_or_else(|| {
-            self.place.unavailable(format!("there is no table {}", self.schema.name))
+            self.location.unavailable(format!("there is no table {}", self.schema.name))
         })
     }
 
     /// Like [`Table::newest`]; `None` where there is no table.
-    pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<Known>>, ColdError> {
+    pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<TableVersion>>, ColdError> {
         self.look(self.ticket()).await
     }
 
-    async fn look(&self, ticket: Ticket) -> Result<Option<Arc<Known>>, ColdError> {
+    async fn look(&self, ticket: Ticket) -> Result<Option<Arc<TableVersion>>, ColdError> {
         let _one_at_a_time = self.looking.lock().await;
         {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
@@ -283,12 +283,13 @@ impl Table {
     /// two looks by name save listing the log.
     async fn newest_from(
         &self,
-        remembered: Option<(Arc<Known>, u64)>,
-    ) -> Result<(Option<Arc<Known>>, u64), ColdError> {
+        remembered: Option<(Arc<TableVersion>, u64)>,
+    ) -> Result<(Option<Arc<TableVersion>>, u64), ColdError> {
         let mut base = None;
         if let Some((known, bytes)) = remembered {
             let (this, next) = (self.entry(known.version), self.entry(known.version + 1));
-            let (this, next) = futures::try_join!(self.place.size(&this), self.place.size(&next))?;
+            let (this, next) =
+                futures::try_join!(self.location.size(&this), self.location.size(&next))?;
             match (this == Some(bytes), next) {
                 (true, None) => return Ok((Some(known), bytes)),
                 (true, Some(_)) => base = Some(known),
@@ -297,19 +298,22 @@ impl Table {
         }
         let Some(known) = self.load(base).await? else { return Ok((None, 0)) };
         let entry = self.entry(known.version);
-        match self.place.size(&entry).await?.unwrap_or(0) {
+        match self.location.size(&entry).await?.unwrap_or(0) {
             // The kernel takes it for a commit that changes nothing; nobody writes such a one.
-            0 => Err(self.place.damaged(entry, "it is empty")),
+            0 => Err(self.location.damaged(entry, "it is empty")),
             bytes => Ok((Some(known), bytes)),
         }
     }
 
-    fn remembered_with_bytes(&self) -> Option<(Arc<Known>, u64)> {
+    fn remembered_with_bytes(&self) -> Option<(Arc<TableVersion>, u64)> {
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
         memory.known.clone().map(|known| (known, memory.entry_bytes))
     }
 
-    async fn load(&self, known: Option<Arc<Known>>) -> Result<Option<Arc<Known>>, ColdError> {
+    async fn load(
+        &self,
+        known: Option<Arc<TableVersion>>,
+    ) -> Result<Option<Arc<TableVersion>>, ColdError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -324,7 +328,7 @@ impl Table {
     }
 
     /// An earlier version. It is not remembered.
-    pub(crate) async fn at(&self, version: u64) -> Result<Known, ColdError> {
+    pub(crate) async fn at(&self, version: u64) -> Result<TableVersion, ColdError> {
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         let read_at = move || {
             let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
@@ -332,10 +336,10 @@ impl Table {
         };
         match self.blocking(read_at).await? {
             Ok(known) => Ok(known),
-            Err(_) if self.place.size(&self.entry(version)).await?.is_none() => {
+            Err(_) if self.location.size(&self.entry(version)).await?.is_none() => {
                 let what =
                     format!("there is no version {version} of {} any more", self.schema.name);
-                Err(self.place.unavailable(what))
+                Err(self.location.unavailable(what))
             }
             Err(unread) => Err(self.unread(&format!("reading version {version}"), unread).await),
         }
@@ -344,10 +348,10 @@ impl Table {
     async fn unread(&self, what: &str, unread: Unread) -> ColdError {
         match unread {
             Unread::Foreign(path) => {
-                self.place.damaged(self.object(&path), "it is not named as a file of ours")
+                self.location.damaged(self.object(&path), "it is not named as a file of ours")
             }
             Unread::Stats(path) => {
-                self.place.damaged(self.object(&path), "its entry in the log has no counts")
+                self.location.damaged(self.object(&path), "its entry in the log has no counts")
             }
             Unread::Kernel(error) => self.failed(what, error).await,
         }
@@ -355,8 +359,8 @@ impl Table {
 
     async fn try_load(
         &self,
-        known: Option<Arc<Known>>,
-    ) -> Result<Result<Known, Unread>, ColdError> {
+        known: Option<Arc<TableVersion>>,
+    ) -> Result<Result<TableVersion, Unread>, ColdError> {
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         self.blocking(move || {
             let newer = known.and_then(|known| {
@@ -376,19 +380,21 @@ impl Table {
     /// Whether there is no log at all.
     async fn is_absent(&self) -> Result<bool, ColdError> {
         let folder = self.log_folder();
-        match self.place.store.list(Some(&folder)).try_next().await {
+        match self.location.store.list(Some(&folder)).try_next().await {
             Ok(first) => Ok(first.is_none()),
             Err(object_store::Error::NotFound { .. }) => Ok(true),
             // A local folder that is gone cannot even be listed.
-            Err(_) if self.place.folder.as_ref().is_some_and(|local| local.is_gone()) => Ok(true),
-            Err(error) => Err(self.place.failed(&format!("listing {folder}"), error)),
+            Err(_) if self.location.folder.as_ref().is_some_and(|local| local.is_gone()) => {
+                Ok(true)
+            }
+            Err(error) => Err(self.location.failed(&format!("listing {folder}"), error)),
         }
     }
 
     /// Makes the table if there is none.
     pub(crate) async fn create(&self) -> Result<(), ColdError> {
         if self.newest_if_any().await?.is_some() {
-            return self.place.settle(&self.log_folder()).await;
+            return self.location.settle(&self.log_folder()).await;
         }
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         let made = self
@@ -402,9 +408,9 @@ impl Table {
             .await?;
         // Whoever made it: it has to be there now.
         match (self.newest_if_any().await?, made) {
-            (Some(_), _) => self.place.settle(&self.log_folder()).await,
+            (Some(_), _) => self.location.settle(&self.log_folder()).await,
             (None, Err(error)) => Err(self.failed("making the table", error).await),
-            (None, Ok(())) => Err(self.place.unavailable("the table that was made is gone")),
+            (None, Ok(())) => Err(self.location.unavailable("the table that was made is gone")),
         }
     }
 
@@ -417,7 +423,7 @@ impl Table {
             let known = self.newest().await?;
             if let Some(ended) = self.ended(&known, &change) {
                 // Another process may have been killed between the name and its sync.
-                self.place.settle(&self.log_folder()).await?;
+                self.location.settle(&self.log_folder()).await?;
                 return Ok(ended);
             }
             if known.version >= up_to {
@@ -449,21 +455,21 @@ impl Table {
                 }
             }
         }
-        Err(self.place.unavailable(format!("{COMMIT_TRIES_MAX} commits came in between")))
+        Err(self.location.unavailable(format!("{COMMIT_TRIES_MAX} commits came in between")))
     }
 
     /// How `change` ended, if it has.
-    fn ended(&self, known: &Known, change: &Change) -> Option<Ended> {
-        let unit = known.unit(change.day);
+    fn ended(&self, known: &TableVersion, change: &Change) -> Option<Ended> {
+        let archive_commit = known.archive_commit(change.day);
         let is_live = |path: &str| known.is_live(change.day, path);
         let is_ours = |file: &Written| is_live(&file.path);
         if !change.added.is_empty() && change.added.iter().all(is_ours) {
             return Some(Ended::Done { version: known.version });
         }
-        let is_open = unit == change.after
-            && change.unit > unit
+        let is_open = archive_commit == change.after
+            && change.archive_commit > archive_commit
             && change.removed.iter().all(|path| is_live(path));
-        (!is_open).then_some(Ended::Taken { unit })
+        (!is_open).then_some(Ended::Taken { archive_commit })
     }
 
     /// Writes a checkpoint of the newest version if the last one is `every` versions old.
@@ -480,7 +486,7 @@ impl Table {
         match written {
             Ok(()) => Ok(()),
             // Somebody else has written it meanwhile.
-            Err(_) if self.place.size(&file).await?.is_some() => Ok(()),
+            Err(_) if self.location.size(&file).await?.is_some() => Ok(()),
             Err(error) => Err(self.failed("writing a checkpoint", error).await),
         }
     }
@@ -488,7 +494,7 @@ impl Table {
     /// The version that `_last_checkpoint` names; 0 where it names none.
     async fn last_checkpoint(&self) -> Result<u64, ColdError> {
         let hint = self.object("_delta_log/_last_checkpoint");
-        let Some(text) = self.place.whole(&hint).await? else { return Ok(0) };
+        let Some(text) = self.location.whole(&hint).await? else { return Ok(0) };
         // A hint that cannot be read is written anew.
         let hint: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
         Ok(hint.and_then(|hint| hint["version"].as_u64()).unwrap_or(0))
@@ -504,18 +510,18 @@ impl Table {
             let _permit = permit;
             work()
         };
-        spawn_blocking(work).await.map_err(|error| self.place.stopped(error))
+        spawn_blocking(work).await.map_err(|error| self.location.stopped(error))
     }
 
     /// What the kernel's error means. It names no file, so the log is read for the broken one.
     async fn failed(&self, what: &str, error: KernelError) -> ColdError {
         let error = match store_error(error) {
-            Ok(error) => return self.place.failed(what, error),
+            Ok(error) => return self.location.failed(what, error),
             Err(error) => error,
         };
         match self.broken_entry().await {
-            Ok(Some((entry, fault))) => self.place.damaged(entry, fault),
-            Ok(None) => self.place.damaged(self.log_folder(), error),
+            Ok(Some((entry, fault))) => self.location.damaged(entry, fault),
+            Ok(None) => self.location.damaged(self.log_folder(), error),
             Err(other) => other,
         }
     }
@@ -523,7 +529,7 @@ impl Table {
     /// The first entry of the log that does not read as JSON lines, and why.
     pub(crate) async fn broken_entry(&self) -> Result<Option<(Path, String)>, ColdError> {
         for (entry, _) in self.entries().await? {
-            let text = self.place.whole(&entry).await?.unwrap_or_default();
+            let text = self.location.whole(&entry).await?.unwrap_or_default();
             if let Err(fault) = actions(&text) {
                 return Ok(Some((entry, fault)));
             }
@@ -533,7 +539,7 @@ impl Table {
 
     /// The commits in the log and when each was written.
     pub(crate) async fn entries(&self) -> Result<Vec<(Path, Millis)>, ColdError> {
-        let found = self.place.list(&self.log_folder()).await?;
+        let found = self.location.list(&self.log_folder()).await?;
         let is_commit = |meta: &ObjectMeta| {
             names::log_object(&meta.location).is_some_and(|(_, what)| what == "json")
         };
@@ -569,10 +575,10 @@ impl From<KernelError> for Unread {
 }
 
 fn read(
-    engine: &Engine,
+    engine: &DeltaEngine,
     schema: &'static TableSchema,
     snapshot: SnapshotRef,
-) -> Result<Known, Unread> {
+) -> Result<TableVersion, Unread> {
     let mut files: BTreeMap<Day, Vec<Arc<LiveFile>>> = BTreeMap::new();
     let scan = Arc::clone(&snapshot).scan_builder().build()?;
     for batch in scan.scan_metadata(engine)? {
@@ -584,10 +590,17 @@ fn read(
     for files in files.values_mut() {
         files.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     }
-    let units = units(engine, &snapshot)?;
+    let archive_commits = archive_commits(engine, &snapshot)?;
     let columns = snapshot.schema();
     let (lacks, is_later) = (schema.missing_in(&columns), schema.is_behind(&columns));
-    Ok(Known { version: snapshot.version(), units, files, lacks, is_later, snapshot })
+    Ok(TableVersion {
+        version: snapshot.version(),
+        archive_commits,
+        files,
+        lacks,
+        is_later,
+        snapshot,
+    })
 }
 
 fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>, Unread> {
@@ -609,14 +622,14 @@ fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<L
     (0..batch.num_rows()).map(file).collect()
 }
 
-/// The last transaction of every shelf: one pass over the log, newest first.
-fn units(engine: &Engine, snapshot: &Snapshot) -> KernelResult<BTreeMap<Day, u64>> {
+/// The last transaction of every partition: one pass over the log, newest first.
+fn archive_commits(engine: &DeltaEngine, snapshot: &Snapshot) -> KernelResult<BTreeMap<Day, u64>> {
     let txn = StructType::try_new([
         StructField::nullable("appId", DataType::STRING),
         StructField::nullable("version", DataType::LONG),
     ])?;
     let action = StructType::try_new([StructField::nullable("txn", txn)])?;
-    let mut units = BTreeMap::new();
+    let mut archive_commits = BTreeMap::new();
     for batch in snapshot.log_segment().read_actions(engine, Arc::new(action))? {
         let batch = batch?.actions.try_into_record_batch()?;
         let missing = || KernelError::generic("the log has no column txn");
@@ -627,19 +640,19 @@ fn units(engine: &Engine, snapshot: &Snapshot) -> KernelResult<BTreeMap<Day, u64
         let versions = txn.column_by_name("version").ok_or_else(missing)?;
         let versions = versions.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
         for row in (0..txn.len()).filter(|row| txn.is_valid(*row) && ids.is_valid(*row)) {
-            if let Some(day) = names::day_of_shelf_id(ids.value(row)) {
+            if let Some(day) = names::day_of_partition_id(ids.value(row)) {
                 // Numbers only rise, so the highest is the last.
-                let unit: &mut u64 = units.entry(day).or_default();
-                *unit = (*unit).max(versions.value(row).unsigned_abs());
+                let archive_commit: &mut u64 = archive_commits.entry(day).or_default();
+                *archive_commit = (*archive_commit).max(versions.value(row).unsigned_abs());
             }
         }
     }
-    Ok(units)
+    Ok(archive_commits)
 }
 
 /// One try to add to the table what `known` lacks. Another commit may take the next version first,
 /// or add the same: whoever looks again sees which.
-fn add_columns(engine: &Engine, known: &Known) -> KernelResult<()> {
+fn add_columns(engine: &DeltaEngine, known: &TableVersion) -> KernelResult<()> {
     let alter = UpdateTableOperation::AlterTable;
     let mut change = Arc::clone(&known.snapshot).update_table(alter, WRITER, false);
     for (parent, field) in known.lacks.iter().cloned() {
@@ -656,17 +669,18 @@ fn add_columns(engine: &Engine, known: &Known) -> KernelResult<()> {
 
 /// One try to commit on `known`; `None` if another commit has taken the next version.
 fn attempt(
-    engine: &Engine,
+    engine: &DeltaEngine,
     schema: &TableSchema,
-    known: &Known,
+    known: &TableVersion,
     change: &Change,
 ) -> KernelResult<Option<u64>> {
     let mut transaction = Arc::clone(&known.snapshot)
         .update_table(UpdateTableOperation::Write, WRITER, true)
         .build(engine, Box::new(FileSystemCommitter::new()))?
-        .with_transaction_id(names::shelf_id(change.day), change.unit.cast_signed());
-    for (day, unit) in &change.covers {
-        transaction = transaction.with_transaction_id(names::shelf_id(*day), unit.cast_signed());
+        .with_transaction_id(names::partition_id(change.day), change.archive_commit.cast_signed());
+    for (day, archive_commit) in &change.covers {
+        transaction = transaction
+            .with_transaction_id(names::partition_id(*day), archive_commit.cast_signed());
     }
     let state = transaction.write_state()?;
     for file in &change.added {

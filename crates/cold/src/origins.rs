@@ -1,5 +1,6 @@
-//! Which unit brought a coupon to cold. A merge copies rows that others brought before; the column
-//! `archived_in` says which, so that nobody who asks for what is new has to look at them.
+//! Which archive commit brought a coupon to cold. A merge copies rows that others brought before;
+//! the column `archived_in` says which, so that nobody who asks for what is new has to look at
+//! them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,15 +14,16 @@ use object_store::path::Path;
 use crate::cursor::{Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
-use crate::log::{Known, LiveFile};
+use crate::log::{LiveFile, TableVersion};
 use crate::names;
 use crate::store::{ColdFile, ColdStore};
 
 /// What [`ColdStore::archived`] begins behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The last unit of each partition that the caller has; of one that is not named it has none.
-    Units(BTreeMap<Day, u64>),
+    /// The last archive commit of each partition that the caller has; of one that is not named it
+    /// has none.
+    ArchiveCommits(BTreeMap<Day, u64>),
     /// A version of the table `coupons`. Where the log does not go back that far any more,
     /// everything.
     Version(u64),
@@ -37,37 +39,38 @@ pub struct Archived {
 }
 
 impl ColdStore {
-    /// The coupons that came to cold behind `since`, up to the version of now. Files that a merge wrote are skipped unless one of the units that they were merged of
-    /// came later, and their old rows are left out; so this reads what was archived since, and of
-    /// each file that has such rows the others, never the files that came before. Files of earlier
-    /// releases do not say what they were merged of: their rows count as new with the merge.
+    /// The coupons that came to cold behind `since`, up to the version of now. Files that a merge
+    /// wrote are skipped unless one of the archive commits that they were merged of came later, and
+    /// their old rows are left out; so this reads what was archived since, and of each file that
+    /// has such rows the others, never the files that came before.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
     pub async fn archived(&self, since: Since) -> Result<Archived, ColdError> {
         let since = match since {
-            Since::Units(units) => units,
-            Since::Version(version) => self.units_at(version).await?,
+            Since::ArchiveCommits(archive_commits) => archive_commits,
+            Since::Version(version) => self.archive_commits_at(version).await?,
         };
         let known = self.inner.coupons.newest().await?;
         let is_new = |file: &&Arc<LiveFile>| {
-            file.newest_unit() > since.get(&file.origin.day).copied().unwrap_or(0)
+            file.newest_archive_commit() > since.get(&file.origin.day).copied().unwrap_or(0)
         };
         let files = known.all().filter(is_new).map(|live| ColdFile { live: Arc::clone(live) });
         let mut files: Vec<ColdFile> = files.collect();
-        files.sort_by_key(|file| (file.day(), file.unit()));
+        files.sort_by_key(|file| (file.day(), file.archive_commit()));
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
-    /// The last unit of each partition at a version; none where the log does not go back so far.
-    async fn units_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
+    /// The last archive commit of each partition at a version; none where the log does not go back
+    /// so far.
+    async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
         let coupons = &self.inner.coupons;
         let newest = coupons.newest().await?;
         if version >= newest.version {
-            return Ok(newest.units.clone());
+            return Ok(newest.archive_commits.clone());
         }
         match coupons.at(version).await {
-            Ok(Known { units, .. }) => Ok(units),
+            Ok(TableVersion { archive_commits, .. }) => Ok(archive_commits),
             // It was cut, perhaps not to its end. Whatever it was, everything is more than enough.
             Err(error) => {
                 tracing::info!(version, error = %error, "an old version cannot be read");
@@ -115,17 +118,17 @@ impl Archived {
                 continue;
             }
             let Some(file) = self.files.pop() else { return Ok(None) };
-            let (own, after) = (file.unit(), self.since.get(&file.day()).copied().unwrap_or(0));
-            let new = Reading::all(move |batch| decode::coupons_behind(batch, own, after));
+            let after = self.since.get(&file.day()).copied().unwrap_or(0);
+            let new = Reading::all(move |batch| decode::coupons_behind(batch, after));
             let rows = self.store.open(&file, new).await?;
             self.open = Some((file, rows));
         }
     }
 }
 
-/// The files that a unit replaces, walked beside what is written in their place.
+/// The files that an archive commit replaces, walked beside what is written in their place.
 pub(crate) struct Origins {
-    unit: u64,
+    archive_commit: u64,
     store: Option<ColdStore>,
     heads: Vec<Head>,
 }
@@ -138,49 +141,48 @@ struct Head {
 }
 
 impl Origins {
-    /// Of a unit that replaces nothing.
-    pub(crate) fn none(unit: u64) -> Origins {
-        Origins { unit, store: None, heads: Vec::new() }
+    /// Of an archive commit that replaces nothing.
+    pub(crate) fn none(archive_commit: u64) -> Origins {
+        Origins { archive_commit, store: None, heads: Vec::new() }
     }
 
     pub(crate) async fn of_files(
         store: &ColdStore,
-        unit: u64,
+        archive_commit: u64,
         replaced: &[ColdFile],
     ) -> Result<Origins, ColdError> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
-            let own = file.unit();
             let columns = &["code", "version", "archived_in"];
-            let reading = Reading::of(columns, move |batch| decode::origins(batch, own));
+            let reading = Reading::of(columns, decode::origins);
             let cursor = store.open(file, reading).await?;
             let rows = VecDeque::new();
             heads.push(Head { file: file.clone(), cursor, rows, has_ended: false });
         }
-        Ok(Origins { unit, store: Some(store.clone()), heads })
+        Ok(Origins { archive_commit, store: Some(store.clone()), heads })
     }
 
-    /// The units that brought `coupons` to cold; they ascend, also from call to call.
+    /// The archive commits that brought `coupons` to cold; they ascend, also from call to call.
     pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
-        let Some(store) = &self.store else { return Ok(vec![self.unit; coupons.len()]) };
-        let mut units = Vec::with_capacity(coupons.len());
+        let Some(store) = &self.store else { return Ok(vec![self.archive_commit; coupons.len()]) };
+        let mut archive_commits = Vec::with_capacity(coupons.len());
         for coupon in coupons {
-            let mut first = self.unit;
+            let mut first = self.archive_commit;
             for head in &mut self.heads {
-                if let Some((version, unit)) = head.at(store, coupon.code()).await?
+                if let Some((version, archive_commit)) = head.at(store, coupon.code()).await?
                     && version == coupon.version()
                 {
-                    first = first.min(unit);
+                    first = first.min(archive_commit);
                 }
             }
-            units.push(first);
+            archive_commits.push(first);
         }
-        Ok(units)
+        Ok(archive_commits)
     }
 }
 
 impl Head {
-    /// Version and unit of the row of `code`.
+    /// Version and archive commit of the row of `code`.
     async fn at(
         &mut self,
         store: &ColdStore,
@@ -191,8 +193,8 @@ impl Head {
                 Some((here, _, _)) if here < code => {
                     self.rows.pop_front();
                 }
-                Some((here, version, unit)) => {
-                    return Ok((here == code).then_some((*version, *unit)));
+                Some((here, version, archive_commit)) => {
+                    return Ok((here == code).then_some((*version, *archive_commit)));
                 }
                 None if self.has_ended => return Ok(None),
                 None => match self.cursor.next().await {

@@ -65,14 +65,14 @@ impl ColdStore {
 
     /// What it means that a file could not be read.
     pub(crate) async fn unread(&self, file: &ColdFile, error: ReadError) -> ColdError {
-        let Inner { place, coupons, .. } = &*self.inner;
+        let Inner { location, coupons, .. } = &*self.inner;
         match error {
             ReadError::Cold(error) => error,
             ReadError::Gone => match coupons.newest().await {
                 Ok(known) if known.is_live(file.day(), file.path()) => {
-                    place.damaged(coupons.object(file.path()), "it is missing")
+                    location.damaged(coupons.object(file.path()), "it is missing")
                 }
-                Ok(_) => place.unavailable(format!("{} was merged away", file.path())),
+                Ok(_) => location.unavailable(format!("{} was merged away", file.path())),
                 Err(error) => error,
             },
         }
@@ -86,18 +86,23 @@ impl ColdStore {
         self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
     }
 
-    /// The codes and versions of those coupons of a file that came to cold behind the unit `unit`.
-    /// Of a merged file these are few, or none, in which case nothing is read.
+    /// The codes and versions of those coupons of a file that came to cold behind the archive
+    /// commit `archive_commit`. Of a merged file these are few, or none, in which case nothing is
+    /// read.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn keys_behind(&self, file: &ColdFile, unit: u64) -> Result<Keys, ColdError> {
-        let own = file.unit();
+    pub async fn keys_behind(
+        &self,
+        file: &ColdFile,
+        archive_commit: u64,
+    ) -> Result<Keys, ColdError> {
         let reading = Reading::of(&["code", "version", "archived_in"], move |batch| {
-            let behind = decode::origins(batch, own)?.into_iter().filter(|(_, _, it)| *it > unit);
+            let behind =
+                decode::origins(batch)?.into_iter().filter(|(_, _, it)| *it > archive_commit);
             Ok(behind.map(|(code, version, _)| (code, version)).collect())
         });
-        let cursor = match file.newest_unit() > unit {
+        let cursor = match file.newest_archive_commit() > archive_commit {
             true => Some(self.open(file, reading).await?),
             false => None,
         };

@@ -1,5 +1,5 @@
 //! Reading many coupons: what cannot match is ruled out by the statistics of files and row
-//! groups, and the rest is read one shelf after the other.
+//! groups, and the rest is read one partition after the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::footer::Footer;
-use crate::log::{Known, LiveFile};
-use crate::store::{ColdFile, ColdStore, Inner, Shelf};
+use crate::log::{LiveFile, TableVersion};
+use crate::store::{ColdFile, ColdStore, Inner, Partition};
 
 /// Which coupons are wanted; what is not set rules nothing out.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct ScanFilter {
     pub expires_before: Option<Millis>,
     /// That were changed at this instant or later.
     pub modified_from: Option<Millis>,
-    /// On the shelves of these days, both included.
+    /// In the partitions of these days, both included.
     pub days: Option<(Day, Day)>,
     /// Refuse before reading if more rows than that cannot be ruled out.
     pub rows_max: Option<u64>,
@@ -66,8 +66,8 @@ impl ScanFilter {
 
 impl ColdStore {
     /// The coupons that `filter` takes, at one version that is looked up now, in no promised
-    /// order; of two copies of a code on one shelf the newer one. Memory for one row group of
-    /// each file of a shelf.
+    /// order; of two copies of a code in one partition the newer one. Memory for one row group of
+    /// each file of a partition.
     ///
     /// # Errors
     /// [`ColdError::TooMuch`], known from the footers alone; [`ColdError::Unavailable`], also
@@ -75,7 +75,7 @@ impl ColdStore {
     pub async fn scan(&self, filter: ScanFilter) -> Result<Scan, ColdError> {
         let known = self.inner.coupons.newest().await?;
         let days = known.files.keys().copied().filter(|day| filter.has_day(*day)).collect();
-        let scan = Scan { store: self.clone(), filter, known, days, shelf: None };
+        let scan = Scan { store: self.clone(), filter, known, days, partition: None };
         if let Some(max) = scan.filter.rows_max {
             let rows = scan.rows().await?;
             if rows > max {
@@ -87,19 +87,19 @@ impl ColdStore {
 }
 
 impl ColdStore {
-    /// The coupons of one shelf behind `after`, in the order of their codes, each in its newest
+    /// The coupons of one partition behind `after`, in the order of their codes, each in its newest
     /// version. Memory for one row group of each file.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn shelf_rows(
+    pub async fn partition_rows(
         &self,
-        shelf: &Shelf,
+        partition: &Partition,
         after: Option<&Code>,
-    ) -> Result<ShelfRows, ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.inner;
-        let mut heads = Vec::with_capacity(shelf.files.len());
-        for ColdFile { live: file } in &shelf.files {
+    ) -> Result<PartitionRows, ColdError> {
+        let Inner { location, coupons, files, .. } = &*self.inner;
+        let mut heads = Vec::with_capacity(partition.files.len());
+        for ColdFile { live: file } in &partition.files {
             let object = coupons.object(&file.path);
             let footer = match files.footer(&object, file).await {
                 Ok(footer) => footer,
@@ -111,22 +111,22 @@ impl ColdStore {
             };
             let groups = (0..footer.groups.len()).filter(is_behind).collect();
             let reading = Reading::all(decode::coupons);
-            let cursor = Cursor::new(place, files, object, file, footer, reading, groups);
+            let cursor = Cursor::new(location, files, object, file, footer, reading, groups);
             heads.push(Head { file: Arc::clone(file), cursor, rows: VecDeque::new() });
         }
-        let merge = Merge { day: shelf.day, heads };
-        Ok(ShelfRows { store: self.clone(), merge, after: after.cloned() })
+        let merge = Merge { day: partition.day, heads };
+        Ok(PartitionRows { store: self.clone(), merge, after: after.cloned() })
     }
 }
 
-/// The coupons of one shelf, in order.
-pub struct ShelfRows {
+/// The coupons of one partition, in order.
+pub struct PartitionRows {
     store: ColdStore,
     merge: Merge,
     after: Option<Code>,
 }
 
-impl ShelfRows {
+impl PartitionRows {
     /// The next coupons whose codes are not behind `last`, at most `limit`.
     ///
     /// # Errors
@@ -156,34 +156,34 @@ impl ShelfRows {
 pub struct Scan {
     store: ColdStore,
     filter: ScanFilter,
-    known: Arc<Known>,
-    /// Shelves that are still to be read.
+    known: Arc<TableVersion>,
+    /// Partitions that are still to be read.
     days: VecDeque<Day>,
-    shelf: Option<Merge>,
+    partition: Option<Merge>,
 }
 
 impl Scan {
-    /// The next coupons with their shelves, at most 8,192 and all of one shelf; `None` behind the
-    /// last one.
+    /// The next coupons with their partitions, at most 8,192 and all of one partition; `None`
+    /// behind the last one.
     ///
     /// # Errors
     /// As [`ColdStore::scan`].
     pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
         loop {
-            let mut shelf = match self.shelf.take() {
-                Some(shelf) => shelf,
+            let mut partition = match self.partition.take() {
+                Some(partition) => partition,
                 None => match self.days.pop_front() {
                     Some(day) => self.open(day).await?,
                     None => return Ok(None),
                 },
             };
             let mut taken = Vec::new();
-            while let Some(coupon) = shelf.next(&self.store).await? {
+            while let Some(coupon) = partition.next(&self.store).await? {
                 if self.filter.takes(&coupon) {
-                    taken.push((shelf.day, coupon));
+                    taken.push((partition.day, coupon));
                 }
                 if taken.len() == BATCH_ROWS {
-                    self.shelf = Some(shelf);
+                    self.partition = Some(partition);
                     return Ok(Some(taken));
                 }
             }
@@ -204,7 +204,7 @@ impl Scan {
         Ok(rows)
     }
 
-    /// The row groups of a shelf that cannot be ruled out.
+    /// The row groups of a partition that cannot be ruled out.
     async fn parts(&self, day: Day) -> Result<Vec<Part>, ColdError> {
         let files = self.known.files(day);
         let mut parts = Vec::new();
@@ -229,10 +229,10 @@ impl Scan {
     }
 
     async fn open(&self, day: Day) -> Result<Merge, ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.store.inner;
+        let Inner { location, coupons, files, .. } = &*self.store.inner;
         let heads = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
             let (object, reading) = (coupons.object(&file.path), Reading::all(decode::coupons));
-            let cursor = Cursor::new(place, files, object, &file, footer, reading, groups);
+            let cursor = Cursor::new(location, files, object, &file, footer, reading, groups);
             Head { file, cursor, rows: VecDeque::new() }
         });
         Ok(Merge { day, heads: heads.collect() })
@@ -246,7 +246,7 @@ struct Part {
     groups: VecDeque<usize>,
 }
 
-/// The files of one shelf, read side by side in the order of the codes.
+/// The files of one partition, read side by side in the order of the codes.
 struct Merge {
     day: Day,
     heads: Vec<Head>,

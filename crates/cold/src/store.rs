@@ -13,16 +13,16 @@ use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::{Files, ReadError};
 use crate::local::LocalFolder;
-use crate::log::{Change, Ended, Known, LiveFile, Table};
+use crate::location::StoreLocation;
+use crate::log::{Change, Ended, LiveFile, Table, TableVersion};
 use crate::names::Origin;
 use crate::options::Options;
 use crate::origins::Origins;
-use crate::place::Place;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
-use crate::write::{NewFile, ShelfWriter};
+use crate::write::{NewFile, PartitionWriter};
 
 /// How often a read begins again because a merge has replaced what it was about to read. Merges
-/// of one shelf are days apart, so a second one in a row means that something else is wrong.
+/// of one partition are days apart, so a second one in a row means that something else is wrong.
 pub(crate) const READ_TRIES_MAX: usize = 3;
 
 /// The columns of the tables. A test opens a store with those of another release.
@@ -45,16 +45,16 @@ pub struct ColdStore {
 }
 
 pub(crate) struct Inner {
-    pub(crate) place: Place,
+    pub(crate) location: StoreLocation,
     pub(crate) options: Options,
     pub(crate) coupons: Table,
     pub(crate) by_holder: Table,
     pub(crate) index: Table,
     pub(crate) files: Arc<Files>,
     /// Whether it is somebody's server: of a folder, and of what a caller brings, it is known.
-    pub(crate) needs_proof: bool,
+    pub(crate) needs_probe: bool,
     /// Set when the store has stood its race.
-    pub(crate) proved: OnceCell<()>,
+    pub(crate) probed: OnceCell<()>,
 }
 
 impl Inner {
@@ -77,11 +77,11 @@ impl Inner {
         let object = table.object(&file.path);
         let footer = self.files.footer(&object, file).await?;
         let groups = (0..footer.groups.len()).collect();
-        Ok(Cursor::new(&self.place, &self.files, object, file, footer, reading, groups))
+        Ok(Cursor::new(&self.location, &self.files, object, file, footer, reading, groups))
     }
 }
 
-/// A committed file of one shelf.
+/// A committed file of one partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdFile {
     pub(crate) live: Arc<LiveFile>,
@@ -93,14 +93,14 @@ impl ColdFile {
         &self.live.path
     }
 
-    /// The shelf it belongs to.
+    /// The partition it belongs to.
     pub fn day(&self) -> Day {
         self.live.origin.day
     }
 
-    /// The unit that wrote it.
-    pub fn unit(&self) -> u64 {
-        self.live.origin.unit
+    /// The archive commit that wrote it.
+    pub fn archive_commit(&self) -> u64 {
+        self.live.origin.archive_commit
     }
 
     /// How often merges have rewritten its rows at most. 0 says that a commit copied them out of
@@ -119,41 +119,42 @@ impl ColdFile {
         self.live.bytes
     }
 
-    /// The last unit that brought a coupon into it, as the log says without reading it: none of
-    /// its coupons came to cold later. Of a file that a merge wrote it is one of the units that
-    /// were merged, where the merge went through [`ColdStore::writer_replacing`].
-    pub fn newest_unit(&self) -> u64 {
-        self.live.newest_unit()
+    /// The last archive commit that brought a coupon into it, as the log says without reading it:
+    /// none of its coupons came to cold later. Of a file that a merge wrote it is one of the
+    /// archive commits that were merged, where the merge went through
+    /// [`ColdStore::writer_replacing`].
+    pub fn newest_archive_commit(&self) -> u64 {
+        self.live.newest_archive_commit()
     }
 }
 
-/// What a shelf has at one version of the table.
+/// What a partition has at one version of the table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shelf {
+pub struct Partition {
     /// The day.
     pub day: Day,
     /// The version of the table.
     pub version: u64,
-    /// The number of the last commit to the shelf; 0 if there was none.
-    pub unit: u64,
-    /// Its live files, in the order of their units, and of their codes within one.
+    /// The number of the last commit to the partition; 0 if there was none.
+    pub archive_commit: u64,
+    /// Its live files, in the order of their archive commits, and of their codes within one.
     pub files: Vec<ColdFile>,
 }
 
 /// How a commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// The files are the shelf's, safely.
+    /// The files are the partition's, safely.
     Done {
         /// A version of the table that has them.
         version: u64,
     },
-    /// The shelf has moved on, or a file to be removed is gone: reload and begin again.
+    /// The partition has moved on, or a file to be removed is gone: reload and begin again.
     Taken {
-        /// The number of the shelf's last commit.
-        unit: u64,
+        /// The number of the partition's last commit.
+        archive_commit: u64,
     },
-    /// Others have committed to other shelves, so that the version would be a later one than the
+    /// Others have committed to other partitions, so that the version would be a later one than the
     /// caller has prepared for: prepare for the one after this, and commit again.
     Moved {
         /// The newest version of the table.
@@ -166,12 +167,12 @@ impl ColdStore {
     /// gone opens, and each call says [`ColdError::Unavailable`].
     pub fn on_folder(folder: &FilePath, options: Options) -> ColdStore {
         let local = Arc::new(LocalFolder::new(folder));
-        let place = Place {
+        let location = StoreLocation {
             store: Arc::clone(&local) as Arc<dyn ObjectStore>,
             name: folder.display().to_string().into(),
             folder: Some(local),
         };
-        ColdStore::at(place, options, false)
+        ColdStore::at(location, options, false)
     }
 
     /// A store in a bucket, reached as the `AWS_*` variables of this process say. Nothing is asked
@@ -193,42 +194,42 @@ impl ColdStore {
         options: Options,
     ) -> Result<ColdStore, BadBucket> {
         let store = Arc::new(address.store(environment, options.patience)?);
-        let place = Place { store, name: address.to_string().into(), folder: None };
-        Ok(ColdStore::at(place, options, true))
+        let location = StoreLocation { store, name: address.to_string().into(), folder: None };
+        Ok(ColdStore::at(location, options, true))
     }
 
-    /// A store on `store`, which must create an object only if there is none of its name. `place`
-    /// is its name in messages.
-    pub fn with_store(store: Arc<dyn ObjectStore>, place: &str, options: Options) -> ColdStore {
-        ColdStore::at(Place { store, name: place.into(), folder: None }, options, false)
+    /// A store on `store`, which must create an object only if there is none of its name.
+    /// `location` is its name in messages.
+    pub fn with_store(store: Arc<dyn ObjectStore>, location: &str, options: Options) -> ColdStore {
+        ColdStore::at(StoreLocation { store, name: location.into(), folder: None }, options, false)
     }
 
-    fn at(place: Place, options: Options, needs_proof: bool) -> ColdStore {
-        ColdStore::with_tables(place, options, needs_proof, Tables::default())
+    fn at(location: StoreLocation, options: Options, needs_probe: bool) -> ColdStore {
+        ColdStore::with_tables(location, options, needs_probe, Tables::default())
     }
 
     pub(crate) fn with_tables(
-        place: Place,
+        location: StoreLocation,
         options: Options,
-        needs_proof: bool,
+        needs_probe: bool,
         tables: Tables,
     ) -> ColdStore {
         let inner = Inner {
-            coupons: Table::new(&place, tables.coupons),
-            by_holder: Table::new(&place, tables.by_holder),
-            index: Table::new(&place, &HOLDER_INDEX),
-            files: Arc::new(Files::new(&place, options.footers_bytes_max)),
-            place,
+            coupons: Table::new(&location, tables.coupons),
+            by_holder: Table::new(&location, tables.by_holder),
+            index: Table::new(&location, &HOLDER_INDEX),
+            files: Arc::new(Files::new(&location, options.footers_bytes_max)),
+            location,
             options,
-            needs_proof,
-            proved: OnceCell::new(),
+            needs_probe,
+            probed: OnceCell::new(),
         };
         ColdStore { inner: Arc::new(inner) }
     }
 
     /// Its name in messages: the folder, or what [`ColdStore::with_store`] was given.
-    pub fn place(&self) -> &str {
-        &self.inner.place.name
+    pub fn location(&self) -> &str {
+        &self.inner.location.name
     }
 
     /// Makes `coupons` and `coupons_by_holder`, and the folder, where there are none yet. Safe to
@@ -238,13 +239,13 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], [`ColdError::Full`], or [`ColdError::Damaged`] if what is there
     /// cannot be read.
     pub async fn create(&self) -> Result<(), ColdError> {
-        let Inner { place, coupons, by_holder, .. } = &*self.inner;
-        if let Some(local) = place.folder.clone() {
+        let Inner { location, coupons, by_holder, .. } = &*self.inner;
+        if let Some(local) = location.folder.clone() {
             let made = tokio::task::spawn_blocking(move || local.make()).await;
-            made.map_err(|error| place.stopped(error))?.map_err(|error| {
+            made.map_err(|error| location.stopped(error))?.map_err(|error| {
                 let error =
                     object_store::Error::Generic { store: "LocalFolder", source: error.into() };
-                place.failed("making the folder", error)
+                location.failed("making the folder", error)
             })?;
         }
         coupons.create().await?;
@@ -259,104 +260,117 @@ impl ColdStore {
         Ok(self.inner.coupons.newest_if_any().await?.map(|known| known.version))
     }
 
-    /// What a shelf has, looked up now. What is answered is safe on disk, whoever committed it.
+    /// What a partition has, looked up now. What is answered is safe on disk, whoever committed it.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
-    pub async fn shelf(&self, day: Day) -> Result<Shelf, ColdError> {
-        Ok(shelf_of(&*self.settled().await?, day))
+    pub async fn partition(&self, day: Day) -> Result<Partition, ColdError> {
+        Ok(partition_of(&*self.settled().await?, day))
     }
 
-    /// Every shelf that has a file or a commit, all at one version; otherwise as
-    /// [`ColdStore::shelf`].
+    /// Every partition that has a file or a commit, all at one version; otherwise as
+    /// [`ColdStore::partition`].
     ///
     /// # Errors
-    /// As [`ColdStore::shelf`].
-    pub async fn shelves(&self) -> Result<Vec<Shelf>, ColdError> {
+    /// As [`ColdStore::partition`].
+    pub async fn partitions(&self) -> Result<Vec<Partition>, ColdError> {
         let known = self.settled().await?;
-        let mut days: Vec<Day> = known.units.keys().chain(known.files.keys()).copied().collect();
+        let mut days: Vec<Day> =
+            known.archive_commits.keys().chain(known.files.keys()).copied().collect();
         days.sort_unstable();
         days.dedup();
-        Ok(days.into_iter().map(|day| shelf_of(&known, day)).collect())
+        Ok(days.into_iter().map(|day| partition_of(&known, day)).collect())
     }
 
-    /// Compares the shelves' last commits with those that the caller has seen; the version at which
-    /// all of them are there.
+    /// Compares the partitions' last commits with those that the caller has seen; the version at
+    /// which all of them are there.
     ///
     /// # Errors
-    /// [`ColdError::Damaged`] where one is missing; those of [`ColdStore::shelf`].
-    pub async fn has_units(&self, seen: &[(Day, u64)]) -> Result<u64, ColdError> {
+    /// [`ColdError::Damaged`] where one is missing; those of [`ColdStore::partition`].
+    pub async fn has_archive_commits(&self, seen: &[(Day, u64)]) -> Result<u64, ColdError> {
         let known = self.inner.coupons.newest().await?;
-        match seen.iter().find(|(day, unit)| known.unit(*day) < *unit) {
-            Some((day, unit)) => Err(self.lost(*day, known.unit(*day), *unit)),
+        match seen.iter().find(|(day, archive_commit)| known.archive_commit(*day) < *archive_commit)
+        {
+            Some((day, archive_commit)) => {
+                Err(self.lost(*day, known.archive_commit(*day), *archive_commit))
+            }
             None => Ok(known.version),
         }
     }
 
     /// The newest version, with names that stay: a writer may have been killed between naming a
     /// commit and syncing the folder, and what is done about hot rows relies on it.
-    async fn settled(&self) -> Result<Arc<Known>, ColdError> {
+    async fn settled(&self) -> Result<Arc<TableVersion>, ColdError> {
         let known = self.inner.coupons.newest().await?;
-        self.inner.place.settle(&self.inner.coupons.log_folder()).await?;
+        self.inner.location.settle(&self.inner.coupons.log_folder()).await?;
         Ok(known)
     }
 
-    /// Begins the files of a unit. Encoding runs beside the caller.
+    /// Begins the files of an archive commit. Encoding runs beside the caller.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
-    pub async fn writer(&self, day: Day, unit: u64) -> Result<ShelfWriter, ColdError> {
-        self.begin(Origin { day, unit, rewrites: 0 }, &[]).await
+    pub async fn writer(
+        &self,
+        day: Day,
+        archive_commit: u64,
+    ) -> Result<PartitionWriter, ColdError> {
+        self.begin(Origin { day, archive_commit, rewrites: 0 }, &[]).await
     }
 
-    /// Begins the files of a unit that replaces some of the partition's files, for rows that merges
-    /// have rewritten `rewrites` times at most, this one included; [`ColdFile::rewrites`] says it
-    /// again. As [`ColdStore::writer`]; and of each coupon that is handed in just as one of
-    /// `replaced` has it, the new file goes on saying which unit brought it to cold. So whoever asks
-    /// for what came later ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index) is
-    /// spared the old rows. Reads the codes and versions of `replaced` once more beside the caller.
+    /// Begins the files of an archive commit that replaces some of the partition's files, for rows
+    /// that merges have rewritten `rewrites` times at most, this one included;
+    /// [`ColdFile::rewrites`] says it again. As [`ColdStore::writer`]; and of each coupon that is
+    /// handed in just as one of `replaced` has it, the new file goes on saying which archive commit
+    /// brought it to cold. So whoever asks for what came later ([`ColdStore::keys_behind`],
+    /// [`ColdStore::archived`], the holder index) is spared the old rows. Reads the codes and
+    /// versions of `replaced` once more beside the caller.
     ///
     /// # Errors
     /// As [`ColdStore::writer`], and what [`ColdStore::rows`] says of the files.
     pub async fn writer_replacing(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         rewrites: u8,
         replaced: &[ColdFile],
-    ) -> Result<ShelfWriter, ColdError> {
-        self.begin(Origin { day, unit, rewrites }, replaced).await
+    ) -> Result<PartitionWriter, ColdError> {
+        self.begin(Origin { day, archive_commit, rewrites }, replaced).await
     }
 
-    async fn begin(&self, origin: Origin, replaced: &[ColdFile]) -> Result<ShelfWriter, ColdError> {
-        let Inner { place, options, coupons, .. } = &*self.inner;
+    async fn begin(
+        &self,
+        origin: Origin,
+        replaced: &[ColdFile],
+    ) -> Result<PartitionWriter, ColdError> {
+        let Inner { location, options, coupons, .. } = &*self.inner;
         coupons.newest().await?;
         let origins = match replaced {
-            [] => Origins::none(origin.unit),
+            [] => Origins::none(origin.archive_commit),
             some => {
                 self.can_replace(some).await?;
-                Origins::of_files(self, origin.unit, some).await?
+                Origins::of_files(self, origin.archive_commit, some).await?
             }
         };
-        Ok(ShelfWriter::new(place, options, origin, origins))
+        Ok(PartitionWriter::new(location, options, origin, origins))
     }
 
-    /// Commits a unit: `files` in, `removed` out, on the newest version in which the shelf's last
-    /// number is still `on.unit` and every file to be removed is still live. `unit` must be the
-    /// number after it. An answer that was lost is looked up, and the same call repeated is the
-    /// same commit. What is done is safe on disk.
+    /// Makes an archive commit: `files` in, `removed` out, on the newest version in which the
+    /// partition's last number is still `on.archive_commit` and every file to be removed is still
+    /// live. `archive_commit` must be the number after it. An answer that was lost is looked up,
+    /// and the same call repeated is the same commit. What is done is safe on disk.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`]. Losing is
     /// [`Committed::Taken`].
     pub async fn commit(
         &self,
-        on: &Shelf,
-        unit: u64,
+        on: &Partition,
+        archive_commit: u64,
         files: &[NewFile],
         removed: &[ColdFile],
     ) -> Result<Committed, ColdError> {
-        self.commit_up_to(on, unit, files, removed, u64::MAX).await
+        self.commit_up_to(on, archive_commit, files, removed, u64::MAX).await
     }
 
     /// The same, as the version `up_to` of the table at the latest: [`Committed::Moved`] where it
@@ -366,28 +380,31 @@ impl ColdStore {
     /// As [`ColdStore::commit`].
     pub async fn commit_up_to(
         &self,
-        on: &Shelf,
-        unit: u64,
+        on: &Partition,
+        archive_commit: u64,
         files: &[NewFile],
         removed: &[ColdFile],
         up_to: u64,
     ) -> Result<Committed, ColdError> {
-        let is_of_unit = |file: &NewFile| file.day() == on.day && file.unit() == unit;
-        if unit != on.unit + 1 || !files.iter().all(is_of_unit) {
-            return Ok(Committed::Taken { unit: self.shelf(on.day).await?.unit });
+        let is_of_archive_commit =
+            |file: &NewFile| file.day() == on.day && file.archive_commit() == archive_commit;
+        if archive_commit != on.archive_commit + 1 || !files.iter().all(is_of_archive_commit) {
+            return Ok(Committed::Taken {
+                archive_commit: self.partition(on.day).await?.archive_commit,
+            });
         }
         self.can_replace(removed).await?;
         let change = Change {
             day: on.day,
-            after: on.unit,
-            unit,
+            after: on.archive_commit,
+            archive_commit,
             added: files.iter().map(|file| file.written.clone()).collect(),
             removed: removed.iter().map(|file| file.path().to_owned()).collect(),
             covers: Vec::new(),
         };
         Ok(match self.inner.coupons.commit(change, up_to).await? {
             Ended::Done { version } => Committed::Done { version },
-            Ended::Taken { unit } => Committed::Taken { unit },
+            Ended::Taken { archive_commit } => Committed::Taken { archive_commit },
             Ended::Moved { version } => Committed::Moved { version },
         })
     }
@@ -396,7 +413,7 @@ impl ColdStore {
     /// written in its place would be without it. Files without such a column are replaced also
     /// where a later release has added one to the table.
     async fn can_replace(&self, removed: &[ColdFile]) -> Result<(), ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.inner;
+        let Inner { location, coupons, files, .. } = &*self.inner;
         if removed.is_empty() || !coupons.newest().await?.is_later {
             return Ok(());
         }
@@ -410,7 +427,7 @@ impl ColdStore {
             };
             if let Some(column) = footer.unknown(coupons.schema()) {
                 let column = column.string();
-                return Err(place.unavailable(format!(
+                return Err(location.unavailable(format!(
                     "{object} has the column {column}, which this release does not know and \
                      would drop; compact with the release that wrote it"
                 )));
@@ -439,11 +456,11 @@ impl ColdStore {
 
 impl fmt::Debug for ColdStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ColdStore").field("place", &self.place()).finish_non_exhaustive()
+        f.debug_struct("ColdStore").field("location", &self.location()).finish_non_exhaustive()
     }
 }
 
-fn shelf_of(known: &Known, day: Day) -> Shelf {
+fn partition_of(known: &TableVersion, day: Day) -> Partition {
     let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) }).collect();
-    Shelf { day, version: known.version, unit: known.unit(day), files }
+    Partition { day, version: known.version, archive_commit: known.archive_commit(day), files }
 }

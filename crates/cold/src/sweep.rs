@@ -30,24 +30,24 @@ pub struct Swept {
 }
 
 impl ColdStore {
-    /// Removes the files of all tables that no commit has: those that a merge replaced longer
-    /// than [`crate::Options::retention`] before `now`, and those whose unit's number has been
-    /// committed, so that their writer cannot commit them any more. Lists every folder. What is
-    /// not named as a file of ours is left alone.
+    /// Removes the files of all tables that no commit has: those that a merge replaced longer than
+    /// [`crate::Options::retention`] before `now`, and those whose archive commit's number has been
+    /// committed, so that their writer cannot commit them any more. Lists every folder. What is not
+    /// named as a file of ours is left alone.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`]. What was
     /// removed before stays removed.
     pub async fn sweep(&self, now: Millis) -> Result<Swept, ColdError> {
-        let place = &self.inner.place;
+        let location = &self.inner.location;
         let mut swept = Swept::default();
         for table in self.inner.tables().await? {
             self.sweep_table(table, now, &mut swept).await?;
         }
-        if let Some(local) = &place.folder {
+        if let Some(local) = &location.folder {
             let now = UNIX_EPOCH + Duration::from_millis(now.0.max(0).unsigned_abs());
             let swept = local.sweep_staging(now).await;
-            swept.map_err(|error| place.failed("sweeping staged files", error))?;
+            swept.map_err(|error| location.failed("sweeping staged files", error))?;
         }
         Ok(swept)
     }
@@ -70,14 +70,14 @@ impl ColdStore {
         now: Millis,
         swept: &mut Swept,
     ) -> Result<(), ColdError> {
-        let Inner { place, options, .. } = &*self.inner;
+        let Inner { location, options, .. } = &*self.inner;
         // In this order: what is committed between the two is live.
-        let listed = place.list(&table.folder()).await?;
+        let listed = location.list(&table.folder()).await?;
         let known = table.newest().await?;
         let is_over = |object: &ObjectMeta| {
             let path = within(table, &object.location);
             names::origin(path).is_some_and(|origin| {
-                let may_come = origin.unit > known.unit(origin.day);
+                let may_come = origin.archive_commit > known.archive_commit(origin.day);
                 !may_come && !known.is_live(origin.day, path)
             })
         };
@@ -93,7 +93,7 @@ impl ColdStore {
         let kept = removed_since(self, table, before(now, retention)).await?;
         for object in over {
             if !kept.contains(within(table, &object.location)) {
-                place.remove(&object.location).await?;
+                location.remove(&object.location).await?;
                 swept.files += 1;
                 swept.bytes += object.size;
             }
@@ -108,18 +108,18 @@ impl ColdStore {
     /// # Errors
     /// As [`ColdStore::sweep`].
     pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
-        let Inner { place, options, .. } = &*self.inner;
+        let Inner { location, options, .. } = &*self.inner;
         // The sweep reads them for what was taken out within its own time.
         let since = before(now, options.log_retention.max(options.retention));
         let mut swept = Swept::default();
         for table in self.inner.tables().await? {
-            let log = place.list(&table.log_folder()).await?;
+            let log = location.list(&table.log_folder()).await?;
             let Some(first) = first_kept(&log, since) else { continue };
             // What stays has to be readable without what goes.
             table.at(first).await?;
             for object in log {
                 if names::log_object(&object.location).is_some_and(|(version, _)| version < first) {
-                    place.remove(&object.location).await?;
+                    location.remove(&object.location).await?;
                     swept.files += 1;
                     swept.bytes += object.size;
                 }
@@ -155,13 +155,13 @@ async fn removed_since(
     table: &Table,
     since: Millis,
 ) -> Result<HashSet<String>, ColdError> {
-    let place = &store.inner.place;
+    let location = &store.inner.location;
     let entries = table.entries().await?.into_iter().filter(|(_, at)| *at >= since);
     let reads = entries.map(|(entry, _)| async move {
         // Gone with the logs of before a checkpoint. One that is empty is damaged: what it had
         // taken in would look like nobody's.
-        let Some(text) = place.whole(&entry).await? else { return Ok(Vec::new()) };
-        let actions = actions(&text).map_err(|fault| place.damaged(&entry, fault))?;
+        let Some(text) = location.whole(&entry).await? else { return Ok(Vec::new()) };
+        let actions = actions(&text).map_err(|fault| location.damaged(&entry, fault))?;
         let paths = actions.iter().filter_map(|action| action["remove"]["path"].as_str());
         Ok(paths.map(str::to_owned).collect())
     });

@@ -15,11 +15,11 @@ use parquet::arrow::ArrowWriter;
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::checksums;
 use crate::error::ColdError;
+use crate::location::StoreLocation;
 use crate::log::Written;
-use crate::place::Place;
 use crate::schema::{GROUP_ROWS_MAX, TableSchema};
-use crate::sums;
 
 /// Bytes of one part. S3 wants 5 MiB at least and 10,000 parts at most: files of up to 80 GB.
 const PART_BYTES: usize = 8 << 20;
@@ -65,7 +65,7 @@ impl Cut {
 /// A file that takes rows. Every call blocks. Dropped before it is finished, it leaves nothing
 /// that anybody sees.
 pub(crate) struct Upload {
-    place: Place,
+    location: StoreLocation,
     runtime: Handle,
     object: Path,
     /// Within the table.
@@ -84,7 +84,7 @@ pub(crate) struct Upload {
 impl Upload {
     /// Begins the file `path` of a table.
     pub(crate) fn begin(
-        place: &Place,
+        location: &StoreLocation,
         runtime: &Handle,
         schema: &'static TableSchema,
         columns: SchemaRef,
@@ -93,21 +93,21 @@ impl Upload {
     ) -> Result<Upload, ColdError> {
         let object = Path::from(format!("{}/{path}", schema.name));
         let upload = runtime
-            .block_on(place.store.put_multipart(&object))
-            .map_err(|error| place.failed(&format!("beginning {object}"), error))?;
+            .block_on(location.store.put_multipart(&object))
+            .map_err(|error| location.failed(&format!("beginning {object}"), error))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
         let sink = Sink { upload: Some(upload), hasher: Xxh3::new(), tail: None };
         let mut writer = ArrowWriter::try_new(sink, columns, Some(schema.properties()))
-            .map_err(|error| unwritten(place, &object, error))?;
+            .map_err(|error| unwritten(location, &object, error))?;
         // What stands before the first row group is not part of it.
-        writer.sync().map_err(|error| unwritten(place, &object, error))?;
+        writer.sync().map_err(|error| unwritten(location, &object, error))?;
         writer.inner_mut().sum();
         let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
-        let (place, runtime) = (place.clone(), runtime.clone());
+        let (location, runtime) = (location.clone(), runtime.clone());
         let before_group = writer.bytes_written();
         Ok(Upload {
-            place,
+            location,
             runtime,
             object,
             path,
@@ -136,7 +136,7 @@ impl Upload {
             let some = (self.cut.rows - self.in_group).min(batch.num_rows() - first).min(SLICE);
             let part = batch.slice(first, some);
             let written = self.writer.write(&part);
-            written.map_err(|error| unwritten(&self.place, &self.object, error))?;
+            written.map_err(|error| unwritten(&self.location, &self.object, error))?;
             first += some;
             self.in_group += some;
             if self.in_group >= self.cut.rows
@@ -145,14 +145,14 @@ impl Upload {
                 self.end_group()?;
             }
         }
-        let (place, object) = (&self.place, &self.object);
-        self.stats.merge(batch).map_err(|error| unwritten(place, object, error))?;
+        let (location, object) = (&self.location, &self.object);
+        self.stats.merge(batch).map_err(|error| unwritten(location, object, error))?;
         self.rows += batch.num_rows() as u64;
         match &mut self.writer.inner_mut().upload {
             Some(upload) => self
                 .runtime
                 .block_on(upload.wait_for_capacity(PARTS_MAX))
-                .map_err(|error| place.failed(&format!("writing {object}"), error)),
+                .map_err(|error| location.failed(&format!("writing {object}"), error)),
             None => Ok(()),
         }
     }
@@ -160,7 +160,7 @@ impl Upload {
     /// Between two row groups everything has been handed to the sink.
     fn end_group(&mut self) -> Result<(), ColdError> {
         let flushed = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
-        flushed.map_err(|error| unwritten(&self.place, &self.object, error))?;
+        flushed.map_err(|error| unwritten(&self.location, &self.object, error))?;
         self.sums.push(self.writer.inner_mut().sum());
         let written = self.writer.bytes_written() - self.before_group;
         self.cut.next(self.in_group, written);
@@ -174,26 +174,27 @@ impl Upload {
         if self.in_group > 0 {
             self.end_group()?;
         }
-        for entry in sums::entries(&self.sums) {
+        for entry in checksums::entries(&self.sums) {
             self.writer.append_key_value_metadata(entry);
         }
         self.writer.inner_mut().tail = Some(Vec::new());
-        let (place, object) = (&self.place, &self.object);
-        self.writer.finish().map_err(|error| unwritten(place, object, error))?;
-        self.writer.sync().map_err(|error| unwritten(place, object, error))?;
+        let (location, object) = (&self.location, &self.object);
+        self.writer.finish().map_err(|error| unwritten(location, object, error))?;
+        self.writer.sync().map_err(|error| unwritten(location, object, error))?;
         let sealed = self.writer.inner_mut().seal();
-        sealed.map_err(|error| unwritten(place, object, error))?;
+        sealed.map_err(|error| unwritten(location, object, error))?;
         let bytes = self.writer.bytes_written() as u64;
-        let stats = self.stats.finish().map_err(|error| unwritten(place, object, error))?;
-        let stats = stats.ok_or_else(|| unwritten(place, object, io::Error::other("no rows")))?;
+        let stats = self.stats.finish().map_err(|error| unwritten(location, object, error))?;
+        let stats =
+            stats.ok_or_else(|| unwritten(location, object, io::Error::other("no rows")))?;
         if let Some(upload) = self.writer.inner_mut().upload.take()
             && let Err(error) = self.runtime.block_on(upload.finish())
         {
             // The answer may have been lost behind an upload that is whole. It is read back before
             // anything relies on it.
-            let there = self.runtime.block_on(place.size(object));
+            let there = self.runtime.block_on(location.size(object));
             if there.ok().flatten() != Some(bytes) {
-                return Err(place.failed(&format!("writing {object}"), error));
+                return Err(location.failed(&format!("writing {object}"), error));
             }
         }
         Ok(Written { path: self.path, rows: self.rows, bytes, written_at: now(), stats })
@@ -232,7 +233,7 @@ impl Sink {
 
     fn seal(&mut self) -> io::Result<()> {
         let mut tail = self.tail.take().unwrap_or_default();
-        sums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
+        checksums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
         self.write_all(&tail)
     }
 }
@@ -255,9 +256,13 @@ impl Write for Sink {
 }
 
 /// The encoder takes no more, which no input of ours should make it do.
-fn unwritten(place: &Place, object: &Path, error: impl Error + Send + Sync + 'static) -> ColdError {
+fn unwritten(
+    location: &StoreLocation,
+    object: &Path,
+    error: impl Error + Send + Sync + 'static,
+) -> ColdError {
     ColdError::Unavailable {
-        place: place.name.to_string(),
+        location: location.name.to_string(),
         what: format!("encoding {object}: {error}"),
         source: Some(error.into()),
     }

@@ -18,7 +18,7 @@ use crate::encode::MICROS;
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::log::{LiveFile, Table};
-use crate::store::{ColdFile, ColdStore, Inner, Shelf};
+use crate::store::{ColdFile, ColdStore, Inner, Partition};
 use crate::{holders, names};
 
 /// One copy of a coupon.
@@ -32,7 +32,7 @@ pub struct ColdCopy {
     pub differs: Option<String>,
 }
 
-/// All copies of one code on a shelf.
+/// All copies of one code in a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCode {
     /// The code as it is written there.
@@ -70,14 +70,14 @@ pub enum SideIs {
     Alone,
 }
 
-/// What was found out about the side table of a shelf.
+/// What was found out about the side table of a partition.
 #[derive(Clone, Debug, Default)]
 pub struct SideAudit {
     /// Rows of it that were read.
     pub rows: u64,
-    /// The last unit that is in it.
-    pub unit: u64,
-    /// Units that are in `coupons` and not in it yet.
+    /// The last archive commit that is in it.
+    pub archive_commit: u64,
+    /// Archive commits that are in `coupons` and not in it yet.
     pub behind: u64,
     /// Rows that do not agree; at most [`SIDE_FAULTS_MAX`].
     pub faults: Vec<SideFault>,
@@ -85,29 +85,34 @@ pub struct SideAudit {
     pub files: Vec<FileFault>,
 }
 
-/// Rows named for one unit; past it, its side table is best made anew.
+/// Rows named for one archive commit; past it, its side table is best made anew.
 pub const SIDE_FAULTS_MAX: usize = 1_000;
 
-/// Rows of a unit that are held in memory while it is found out which of them differ: some 50 MB.
+/// Rows of an archive commit that are held in memory while it is found out which of them differ:
+/// some 50 MB.
 const SIDE_ROWS_MAX: usize = 200_000;
 
 /// The columns of `coupons` that the side table repeats.
 const REPEATED: &[&str] = &["code", "state", "version", "holder", "expires_at"];
 
 impl ColdStore {
-    /// Reads every copy of every code of one shelf behind `after`, in the order of codes. Memory for
-    /// one row group of each file.
+    /// Reads every copy of every code of one partition behind `after`, in the order of codes.
+    /// Memory for one row group of each file.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
-    pub async fn audit_shelf(&self, shelf: &Shelf, after: &str) -> Result<ShelfAudit, ColdError> {
-        let mut audit = ShelfAudit {
+    pub async fn audit_partition(
+        &self,
+        partition: &Partition,
+        after: &str,
+    ) -> Result<PartitionAudit, ColdError> {
+        let mut audit = PartitionAudit {
             store: self.clone(),
             after: after.to_owned(),
             heads: Vec::new(),
             faults: Vec::new(),
         };
-        for file in &shelf.files {
+        for file in &partition.files {
             let is_behind = |ends: Option<&(String, String)>| {
                 ends.is_none_or(|(_, last)| last.as_str() > after)
             };
@@ -127,10 +132,11 @@ impl ColdStore {
         Ok(audit)
     }
 
-    /// Every copy of `codes` on one shelf as it is now, same order; and the unit of the shelf.
+    /// Every copy of `codes` in one partition as it is now, same order; and the archive commit of
+    /// the partition.
     ///
     /// # Errors
-    /// As [`ColdStore::audit_shelf`].
+    /// As [`ColdStore::audit_partition`].
     pub async fn audit_copies(
         &self,
         day: Day,
@@ -139,10 +145,10 @@ impl ColdStore {
         if self.version().await?.is_none() {
             return Ok((0, vec![Vec::new(); codes.len()]));
         }
-        let shelf = self.shelf(day).await?;
+        let partition = self.partition(day).await?;
         let mut found: BTreeMap<String, Vec<ColdCopy>> = BTreeMap::new();
         let wanted: Arc<BTreeSet<String>> = Arc::new(codes.iter().map(Code::to_string).collect());
-        for file in &shelf.files {
+        for file in &partition.files {
             let may =
                 |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
             let of = Arc::clone(&wanted);
@@ -165,11 +171,11 @@ impl ColdStore {
             }
         }
         let copies = codes.iter().map(|code| found.get(code.as_str()).cloned().unwrap_or_default());
-        Ok((shelf.unit, copies.collect()))
+        Ok((partition.archive_commit, copies.collect()))
     }
 
-    /// Compares the side table of a shelf with `coupons`, unit by unit: first the sums over both,
-    /// and where they differ row by row, in bounded memory.
+    /// Compares the side table of a partition with `coupons`, commit by commit: first the sums over
+    /// both, and where they differ row by row, in bounded memory.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
@@ -179,21 +185,34 @@ impl ColdStore {
         // The side table first: what is in it is in `coupons`, looked up later.
         let side = by_holder.newest().await?;
         let truth = coupons.newest().await?;
-        audit.unit = side.unit(day);
-        audit.behind = truth.unit(day).saturating_sub(side.unit(day));
-        let units: BTreeSet<u64> =
-            truth.files(day).iter().chain(side.files(day)).map(|file| file.origin.unit).collect();
-        let has_files = |unit: u64| truth.files(day).iter().any(|file| file.origin.unit == unit);
-        for unit in units.into_iter().filter(|unit| *unit <= side.unit(day)) {
-            // A merge takes a unit out of `coupons` first.
-            if audit.behind > 0 && !has_files(unit) {
+        audit.archive_commit = side.archive_commit(day);
+        audit.behind = truth.archive_commit(day).saturating_sub(side.archive_commit(day));
+        let archive_commits: BTreeSet<u64> = truth
+            .files(day)
+            .iter()
+            .chain(side.files(day))
+            .map(|file| file.origin.archive_commit)
+            .collect();
+        let has_files = |archive_commit: u64| {
+            truth.files(day).iter().any(|file| file.origin.archive_commit == archive_commit)
+        };
+        for archive_commit in archive_commits
+            .into_iter()
+            .filter(|archive_commit| *archive_commit <= side.archive_commit(day))
+        {
+            // A merge takes an archive commit out of `coupons` first.
+            if audit.behind > 0 && !has_files(archive_commit) {
                 continue;
             }
             let of = |files: &[Arc<LiveFile>]| -> Vec<Arc<LiveFile>> {
-                files.iter().filter(|file| file.origin.unit == unit).cloned().collect()
+                files
+                    .iter()
+                    .filter(|file| file.origin.archive_commit == archive_commit)
+                    .cloned()
+                    .collect()
             };
             let (from, to) = (of(truth.files(day)), of(side.files(day)));
-            self.audit_unit(day, &from, &to, &mut audit).await?;
+            self.audit_archive_commit(day, &from, &to, &mut audit).await?;
         }
         Ok(audit)
     }
@@ -229,10 +248,10 @@ impl ColdStore {
         may: impl Fn(Option<&(String, String)>) -> bool,
         reading: Reading<Row>,
     ) -> Result<Result<Cursor<Row>, FileFault>, ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.inner;
+        let Inner { location, coupons, files, .. } = &*self.inner;
         let object = coupons.object(&file.path);
         // Bytes behind the end disturb nobody, but nobody of ours wrote them.
-        if let Some(found) = place.size(&object).await?.filter(|found| *found != file.bytes) {
+        if let Some(found) = location.size(&object).await?.filter(|found| *found != file.bytes) {
             let what = format!("it has {found} bytes, want {}", file.bytes);
             return Ok(Err(FileFault { file: object.to_string(), what }));
         }
@@ -242,7 +261,7 @@ impl ColdStore {
         };
         let groups = 0..footer.groups.len();
         let groups = groups.filter(|at| may(footer.groups[*at].bounds.code.as_ref())).collect();
-        Ok(Ok(Cursor::new(place, files, object, file, footer, reading, groups)))
+        Ok(Ok(Cursor::new(location, files, object, file, footer, reading, groups)))
     }
 
     async fn next_of<T: Send + 'static>(
@@ -279,7 +298,7 @@ impl ColdStore {
         }
     }
 
-    async fn audit_unit(
+    async fn audit_archive_commit(
         &self,
         day: Day,
         from: &[Arc<LiveFile>],
@@ -369,7 +388,7 @@ impl ColdStore {
                 Ok(FileFault { file, what: "it is missing".to_owned() })
             }
             ReadError::Gone => {
-                Err(self.inner.place.unavailable(format!("{} was merged away", file.path)))
+                Err(self.inner.location.unavailable(format!("{} was merged away", file.path)))
             }
         }
     }
@@ -495,8 +514,8 @@ impl Said {
     }
 }
 
-/// Every copy of every coupon of one shelf, in the order of codes.
-pub struct ShelfAudit {
+/// Every copy of every coupon of one partition, in the order of codes.
+pub struct PartitionAudit {
     store: ColdStore,
     after: String,
     heads: Vec<Head>,
@@ -515,7 +534,7 @@ struct Head {
     whole: bool,
 }
 
-impl ShelfAudit {
+impl PartitionAudit {
     /// The next codes that do not lie behind `last`, at most `limit`.
     ///
     /// # Errors

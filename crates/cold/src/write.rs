@@ -1,4 +1,4 @@
-//! Writing the files of a unit: encoding goes on while the caller reads the next rows.
+//! Writing the files of an archive commit: encoding goes on while the caller reads the next rows.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::bounds::Bounds;
 use crate::error::ColdError;
 use crate::files::footer_bytes;
+use crate::location::StoreLocation;
 use crate::log::{LiveFile, Written};
 use crate::names::Origin;
 use crate::options::Options;
 use crate::origins::Origins;
-use crate::place::Place;
 use crate::upload::{Cut, Upload};
 use crate::{encode, names, schema};
 
@@ -36,14 +36,14 @@ impl NewFile {
         &self.written.path
     }
 
-    /// The shelf it was written for.
+    /// The partition it was written for.
     pub fn day(&self) -> Day {
         self.origin.day
     }
 
-    /// The unit it was written for.
-    pub fn unit(&self) -> u64 {
-        self.origin.unit
+    /// The archive commit it was written for.
+    pub fn archive_commit(&self) -> u64 {
+        self.origin.archive_commit
     }
 
     /// Its coupons.
@@ -71,40 +71,40 @@ impl NewFile {
 }
 
 enum Order {
-    /// With the units that brought them to cold.
+    /// With the archive commits that brought them to cold.
     Rows(Vec<Coupon>, Vec<u64>),
     /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
     End,
 }
 
-/// Takes the coupons of one unit in ascending order of their codes.
+/// Takes the coupons of one archive commit in ascending order of their codes.
 ///
-/// Dropped before [`ShelfWriter::finish`], it leaves no file of its own that is not removed by
+/// Dropped before [`PartitionWriter::finish`], it leaves no file of its own that is not removed by
 /// a later sweep.
-pub struct ShelfWriter {
-    place: Place,
+pub struct PartitionWriter {
+    location: StoreLocation,
     orders: Option<mpsc::Sender<Order>>,
     encoder: Option<JoinHandle<Result<Vec<NewFile>, ColdError>>>,
     last: Option<Code>,
     origins: Origins,
 }
 
-impl fmt::Debug for ShelfWriter {
+impl fmt::Debug for PartitionWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShelfWriter").field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("PartitionWriter").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
-impl ShelfWriter {
+impl PartitionWriter {
     pub(crate) fn new(
-        place: &Place,
+        location: &StoreLocation,
         options: &Options,
         origin: Origin,
         origins: Origins,
-    ) -> ShelfWriter {
+    ) -> PartitionWriter {
         let (orders, received) = mpsc::channel(CHUNKS_MAX);
         let mut encoder = Encoder {
-            place: place.clone(),
+            location: location.clone(),
             runtime: Handle::current(),
             origin,
             file_rows_max: options.file_rows_max.max(1),
@@ -119,8 +119,8 @@ impl ShelfWriter {
             }
             outcome.map(|()| encoder.files)
         });
-        ShelfWriter {
-            place: place.clone(),
+        PartitionWriter {
+            location: location.clone(),
             orders: Some(orders),
             encoder: Some(encoder),
             last: None,
@@ -143,8 +143,8 @@ impl ShelfWriter {
         self.send(Order::Rows(coupons, archived_in)).await
     }
 
-    /// Ends the unit's files, none if there were no coupons. They are safe on disk, and in no
-    /// commit yet.
+    /// Ends the archive commit's files, none if there were no coupons. They are safe on disk, and
+    /// in no commit yet.
     ///
     /// # Errors
     /// What went wrong with any chunk.
@@ -167,7 +167,7 @@ impl ShelfWriter {
 
     async fn send(&mut self, order: Order) -> Result<(), ColdError> {
         let Some(orders) = &self.orders else {
-            return Err(self.place.unavailable("the writer has been given up"));
+            return Err(self.location.unavailable("the writer has been given up"));
         };
         if orders.send(order).await.is_err() {
             // The encoder leaves only with an error before it has seen the end.
@@ -179,14 +179,14 @@ impl ShelfWriter {
 
     async fn outcome(&mut self) -> Result<Vec<NewFile>, ColdError> {
         match self.encoder.take() {
-            Some(encoder) => encoder.await.map_err(|error| self.place.stopped(error))?,
-            None => Err(self.place.unavailable("the writer has been given up")),
+            Some(encoder) => encoder.await.map_err(|error| self.location.stopped(error))?,
+            None => Err(self.location.unavailable("the writer has been given up")),
         }
     }
 }
 
 struct Encoder {
-    place: Place,
+    location: StoreLocation,
     runtime: Handle,
     origin: Origin,
     file_rows_max: u64,
@@ -201,7 +201,7 @@ impl Encoder {
             match orders.blocking_recv() {
                 Some(Order::Rows(coupons, archived_in)) => self.take(&coupons, &archived_in)?,
                 Some(Order::End) => return self.close(),
-                None => return Err(self.place.unavailable("the writer was dropped")),
+                None => return Err(self.location.unavailable("the writer was dropped")),
             }
         }
     }
@@ -214,9 +214,9 @@ impl Encoder {
             };
             let room = usize::try_from(self.file_rows_max - open.rows()).unwrap_or(usize::MAX);
             let (now, later) = coupons.split_at(room.min(coupons.len()));
-            let (units, later_units) = archived_in.split_at(now.len());
-            let batch = encode::batch(now, units).map_err(|error| {
-                self.place.unavailable(format!("coupons do not make a row: {error}"))
+            let (archive_commits, later_archive_commits) = archived_in.split_at(now.len());
+            let batch = encode::batch(now, archive_commits).map_err(|error| {
+                self.location.unavailable(format!("coupons do not make a row: {error}"))
             })?;
             let wrote = open.write(&batch);
             let is_full = open.rows() >= self.file_rows_max;
@@ -225,7 +225,7 @@ impl Encoder {
             if is_full {
                 self.close()?;
             }
-            (coupons, archived_in) = (later, later_units);
+            (coupons, archived_in) = (later, later_archive_commits);
         }
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Encoder {
         let path = names::coupons_file(self.origin);
         let columns = schema::coupons_arrow();
         let cut = Cut::at(self.group_bytes);
-        Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path, cut)
+        Upload::begin(&self.location, &self.runtime, &schema::COUPONS, columns, path, cut)
     }
 
     fn close(&mut self) -> Result<(), ColdError> {

@@ -6,7 +6,6 @@ mod tables {
     mod archived;
     mod commit;
     mod damage;
-    mod earlier;
     mod find;
     mod holder_index;
     mod holders;

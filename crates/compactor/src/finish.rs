@@ -1,6 +1,6 @@
-//! From a committed unit to a hot store that no longer has it.
+//! From an archive commit to a hot store that no longer has it.
 
-use cold::{ColdFile, Committed, NewFile, Shelf};
+use cold::{ColdFile, Committed, NewFile, Partition};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -8,10 +8,10 @@ use hot::HotError;
 
 use crate::merge::Merge;
 use crate::plan::Pass;
-use crate::report::{Progress, ShelfReport};
+use crate::report::{PartitionReport, Progress};
 use crate::{CompactError, Compactor};
 
-/// What a unit's rows are known by: their codes and versions, in order.
+/// What an archive commit's rows are known by: their codes and versions, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     rows: u64,
@@ -31,7 +31,7 @@ impl Digest {
     }
 }
 
-/// What a unit does besides adding rows.
+/// What an archive commit does besides adding rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     /// The files that it takes out.
@@ -42,8 +42,8 @@ pub(crate) struct Part<'a> {
     pub(crate) total: u64,
 }
 
-/// A unit that has been committed.
-pub(crate) struct Unit {
+/// An archive commit that has been made.
+pub(crate) struct ArchiveCommit {
     pub(crate) number: u64,
     pub(crate) files: Vec<NewFile>,
     /// Coupons that came from hot.
@@ -51,23 +51,23 @@ pub(crate) struct Unit {
 }
 
 impl Compactor {
-    /// Finishes what somebody has committed to an open shelf.
-    pub(crate) async fn finish(&self, day: Day) -> Result<ShelfReport, CompactError> {
-        let mut report = ShelfReport::new(day, Pass::Finish);
-        let shelf = self.cold.shelf(day).await?;
-        report.removed = self.finish_open(&shelf).await?;
+    /// Finishes what somebody has committed to an open partition.
+    pub(crate) async fn finish(&self, day: Day) -> Result<PartitionReport, CompactError> {
+        let mut report = PartitionReport::new(day, Pass::Finish);
+        let partition = self.cold.partition(day).await?;
+        report.removed = self.finish_open(&partition).await?;
         Ok(report)
     }
 
-    /// Writes a unit of what `merge` yields and commits it in the place of what it replaces; `None`
+    /// Makes an archive commit of what `merge` yields, in the place of what it replaces; `None`
     /// when somebody else has committed to the partition meanwhile.
     pub(crate) async fn write(
         &self,
-        on: &Shelf,
+        on: &Partition,
         mut merge: Merge,
         part: Part<'_>,
-    ) -> Result<Option<Unit>, CompactError> {
-        let (day, number, total) = (on.day, on.unit + 1, part.total);
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
+        let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
         let mut writer =
             self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
         let (mut digest, mut rows) = (Digest::default(), 0);
@@ -91,8 +91,8 @@ impl Compactor {
             match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
                 Committed::Done { version } => {
                     self.has_committed(version).await?;
-                    (self.watch)(Progress::Committed { day, unit: number });
-                    return Ok(Some(Unit { number, files, copied }));
+                    (self.watch)(Progress::Committed { day, archive_commit: number });
+                    return Ok(Some(ArchiveCommit { number, files, copied }));
                 }
                 Committed::Taken { .. } => return Ok(None),
                 Committed::Moved { version } => newest = version,
@@ -102,14 +102,14 @@ impl Compactor {
 
     /// The same, where an error means no more than that somebody else has committed to the partition
     /// since it was looked at: what was about to be read is merged away.
-    pub(crate) async fn unless_overtaken(
+    pub(crate) async fn unless_conflict(
         &self,
-        on: &Shelf,
-        written: Result<Option<Unit>, CompactError>,
-    ) -> Result<Option<Unit>, CompactError> {
+        on: &Partition,
+        written: Result<Option<ArchiveCommit>, CompactError>,
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
         match written {
-            Err(error) => match self.cold.shelf(on.day).await? {
-                shelf if shelf.unit > on.unit => Ok(None),
+            Err(error) => match self.cold.partition(on.day).await? {
+                partition if partition.archive_commit > on.archive_commit => Ok(None),
                 _ => Err(error),
             },
             written => written,
@@ -138,26 +138,27 @@ impl Compactor {
         }
     }
 
-    /// Side table, stubs, done: for a shelf that is still open. How many rows became stubs.
+    /// Side table, archived markers, done: for a partition that is still open. How many rows became
+    /// archived markers.
     ///
-    /// Hot is asked for the rows of each unit once, also of a unit that was merged since: a merged file
-    /// says of each row which unit brought it.
-    pub(crate) async fn finish_open(&self, shelf: &Shelf) -> Result<u64, CompactError> {
-        let Some(plan) = self.hot.shelf(shelf.day).await? else { return Ok(0) };
-        if shelf.unit <= plan.unit {
+    /// Hot is asked for the rows of each archive commit once, also of an archive commit that was
+    /// merged since: a merged file says of each row which archive commit brought it.
+    pub(crate) async fn finish_open(&self, partition: &Partition) -> Result<u64, CompactError> {
+        let Some(plan) = self.hot.partition(partition.day).await? else { return Ok(0) };
+        if partition.archive_commit <= plan.archive_commit {
             return Ok(0);
         }
         // Whoever has committed it may have been killed before it could say so.
-        self.has_committed(shelf.version).await?;
-        self.cold.commit_holders(shelf.day, shelf.unit).await?;
-        let is_new = |file: &&ColdFile| file.newest_unit() > plan.unit;
-        let total = shelf.files.iter().filter(is_new).map(ColdFile::rows).sum();
+        self.has_committed(partition.version).await?;
+        self.cold.commit_holders(partition.day, partition.archive_commit).await?;
+        let is_new = |file: &&ColdFile| file.newest_archive_commit() > plan.archive_commit;
+        let total = partition.files.iter().filter(is_new).map(ColdFile::rows).sum();
         let (mut seen, mut evicted) = (0, 0);
-        for file in shelf.files.iter().filter(is_new) {
-            let mut keys = self.cold.keys_behind(file, plan.unit).await?;
+        for file in partition.files.iter().filter(is_new) {
+            let mut keys = self.cold.keys_behind(file, plan.archive_commit).await?;
             while let Some(chunk) = keys.next().await? {
                 seen += chunk.len() as u64;
-                match self.evict(shelf.day, chunk).await? {
+                match self.evict(partition.day, chunk).await? {
                     Some(some) => evicted += some,
                     // The rest goes with all that stands there.
                     None => return Ok(evicted),
@@ -165,14 +166,17 @@ impl Compactor {
                 (self.watch)(Progress::Removed { rows: seen, total });
             }
         }
-        self.patiently(|| self.hot.finish_unit(shelf.day, shelf.unit, false)).await?;
+        self.patiently(|| {
+            self.hot.finish_archive_commit(partition.day, partition.archive_commit, false)
+        })
+        .await?;
         Ok(evicted)
     }
 
     /// Evicts these rows, an archived marker in the place of each; `None` when the partition is
     /// sealed, so that a store may refuse it for ever.
     async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<Option<u64>, CompactError> {
-        match self.hot.retire(day, copied.clone()).await {
+        match self.hot.evict(day, copied.clone()).await {
             Ok(evicted) => return Ok(Some(evicted)),
             Err(HotError::Overloaded { .. } | HotError::Unavailable(_)) => {}
             Err(error) => return Err(error.into()),
@@ -180,7 +184,7 @@ impl Compactor {
         if self.is_sealed(day).await? {
             return Ok(None);
         }
-        match self.patiently(|| self.hot.retire(day, copied.clone())).await {
+        match self.patiently(|| self.hot.evict(day, copied.clone())).await {
             Ok(evicted) => Ok(Some(evicted)),
             Err(_) if self.is_sealed(day).await? => Ok(None),
             Err(error) => Err(error.into()),

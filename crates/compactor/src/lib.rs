@@ -1,20 +1,20 @@
 //! Moves finished coupons from hot to cold.
 //!
-//! Two passes. *Closed* copies what no rule can change any more, shelf by shelf, and leaves a stub;
-//! *Expired* seals a whole shelf whose time is over, copies it, and empties it. Both work in
-//! *units*: what is moved from one shelf by one commit. The order is always copy, check, publish,
-//! remove, and every step may be repeated: a unit that was killed anywhere is finished by whoever
-//! runs next, and any number of compactors may run at the same time. Which of them has made a unit
-//! is decided by its commit alone.
+//! Two passes. *Closed* copies what no rule can change any more, partition by partition, and leaves
+//! an archived marker; *Expired* seals a whole partition whose time is over, copies it, and empties
+//! it. Both work in *archive commits*: what is moved from one partition by one commit. The order is
+//! always copy, check, publish, remove, and every step may be repeated: an archive commit that was
+//! killed anywhere is finished by whoever runs next, and any number of compactors may run at the
+//! same time. Which of them has made an archive commit is decided by its commit alone.
 
 mod closed;
 mod examine;
 mod expired;
 mod finish;
 mod merge;
+mod pairing;
 mod plan;
 mod report;
-mod standing;
 mod tiers;
 
 use std::sync::Arc;
@@ -22,27 +22,28 @@ use std::time::{Duration, Instant};
 
 use cold::{ColdError, ColdStore, Swept};
 use coupon::time::{Day, Millis};
-use hot::{ColdMark, HotError, Shelves};
+use hot::{ColdMark, HotError, Partitions};
 
 pub use examine::examine;
+pub use pairing::{StoreMismatch, check_pairing};
 pub use plan::{Pass, Work};
-pub use report::{Progress, Report, ShelfReport, Watch};
-pub use standing::{Misfit, standing};
+pub use report::{PartitionReport, Progress, Report, Watch};
 pub use tiers::{WRITES_MAX, runs_at_most};
 
-/// A unit of the Closed pass is made when so many wait on a shelf: a file must be worth its keep.
+/// An archive commit of the Closed pass is made when so many wait in a partition: a file must be
+/// worth its keep.
 pub const CLOSED_ENOUGH: u64 = 100_000;
 
 /// Or when one of them has waited so long.
 pub const CLOSED_WAIT_DAYS: u16 = 30;
 
-/// Most coupons of one Closed unit; their codes are held in memory, some 50 MB.
-pub const CLOSED_UNIT_MAX: usize = 1_000_000;
+/// Most coupons of one Closed archive commit; their codes are held in memory, some 50 MB.
+pub const CLOSED_ARCHIVE_COMMIT_MAX: usize = 1_000_000;
 
 /// A partition is merged before a commit would give it more runs than this, a run being the files of
 /// one commit: a look-up touches one footer of each. [`runs_at_most`] says how the number grows
 /// where there are dozens of commits.
-pub const SHELF_FILES_MAX: usize = 8;
+pub const PARTITION_FILES_MAX: usize = 8;
 
 /// Coupons read from hot at a time.
 const CHUNK: usize = 16_384;
@@ -51,13 +52,13 @@ const CHUNK: usize = 16_384;
 /// and the others would wait for it in vain.
 const STORE_FAILURES_MAX: u32 = 3;
 
-/// How often one unit is begun anew because somebody else was faster.
+/// How often one archive commit is begun anew because somebody else was faster.
 const RACES_MAX: u32 = 64;
 
 /// How often a write that found no turn is repeated, with twice the pause each time.
 const TURNS_MAX: u32 = 8;
 
-/// A run over many shelves looks behind so many of them whether a checkpoint is due.
+/// A run over many partitions looks behind so many of them whether a checkpoint is due.
 const CHECKPOINT_LOOK_EVERY: usize = 16;
 
 /// Rows that are written to the holder index between two checkpoints of it.
@@ -76,10 +77,10 @@ pub struct Settings {
     pub closed_enough: u64,
     /// See [`CLOSED_WAIT_DAYS`].
     pub closed_wait_days: u16,
-    /// See [`CLOSED_UNIT_MAX`].
-    pub closed_unit_max: usize,
-    /// See [`SHELF_FILES_MAX`].
-    pub shelf_files_max: usize,
+    /// See [`CLOSED_ARCHIVE_COMMIT_MAX`].
+    pub closed_archive_commit_max: usize,
+    /// See [`PARTITION_FILES_MAX`].
+    pub partition_files_max: usize,
 }
 
 impl Default for Settings {
@@ -87,13 +88,13 @@ impl Default for Settings {
         Settings {
             closed_enough: CLOSED_ENOUGH,
             closed_wait_days: CLOSED_WAIT_DAYS,
-            closed_unit_max: CLOSED_UNIT_MAX,
-            shelf_files_max: SHELF_FILES_MAX,
+            closed_archive_commit_max: CLOSED_ARCHIVE_COMMIT_MAX,
+            partition_files_max: PARTITION_FILES_MAX,
         }
     }
 }
 
-/// When closed coupons are worth a unit.
+/// When closed coupons are worth an archive commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// When enough of them wait, or one has waited long.
@@ -117,34 +118,36 @@ pub enum CompactError {
     Cold(#[from] ColdError),
     /// The two do not belong together.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
-    /// A stub stands for a coupon that cold does not have.
-    #[error("shelf {day}: {code} was moved to cold and is not there; its stub stays")]
-    StubAlone {
-        /// The shelf.
+    StoreMismatch(#[from] StoreMismatch),
+    /// An archived marker stands for a coupon that cold does not have.
+    #[error(
+        "partition {day}: {code} was moved to cold and is not there; its archived marker stays"
+    )]
+    ArchivedMarkerAlone {
+        /// The partition.
         day: Day,
         /// The code.
         code: String,
     },
     /// What was read back is not what was written.
-    #[error("shelf {day}: {file} does not hold what was written to it; nothing was removed")]
+    #[error("partition {day}: {file} does not hold what was written to it; nothing was removed")]
     NotAsWritten {
-        /// The shelf.
+        /// The partition.
         day: Day,
         /// The file.
         file: String,
     },
     /// Others were faster, again and again.
-    #[error("shelf {day}: somebody else commits to it all the time; run it again")]
-    Overtaken {
-        /// The shelf.
+    #[error("partition {day}: somebody else commits to it all the time; run it again")]
+    Conflict {
+        /// The partition.
         day: Day,
     },
 }
 
 /// Moves coupons from one hot store to one cold tier.
 pub struct Compactor {
-    hot: Arc<dyn Shelves>,
+    hot: Arc<dyn Partitions>,
     cold: Arc<ColdStore>,
     settings: Settings,
     watch: Watch,
@@ -153,7 +156,7 @@ pub struct Compactor {
 impl Compactor {
     /// A compactor; `watch` is told how it goes on, from any task.
     pub fn new(
-        hot: Arc<dyn Shelves>,
+        hot: Arc<dyn Partitions>,
         cold: Arc<ColdStore>,
         settings: Settings,
         watch: Watch,
@@ -166,14 +169,14 @@ impl Compactor {
     /// # Errors
     /// Those of both stores.
     pub async fn plan(&self, now: Millis, closed: Closed) -> Result<Vec<Work>, CompactError> {
-        standing(&*self.hot, &self.cold).await?;
-        let shelves = self.hot.shelves().await?;
-        let units = match self.cold.version().await? {
+        check_pairing(&*self.hot, &self.cold).await?;
+        let partitions = self.hot.partitions().await?;
+        let archive_commits = match self.cold.version().await? {
             Some(_) => {
                 // A log that has lost an entry would be given the same number once more.
-                self.cold.has_units(&self.hot.units().await?).await?;
+                self.cold.has_archive_commits(&self.hot.archive_commits().await?).await?;
                 self.cold.index_fits().await?;
-                self.cold.shelves().await?
+                self.cold.partitions().await?
             }
             None => Vec::new(),
         };
@@ -182,18 +185,21 @@ impl Compactor {
             Closed::WhenWorthwhile | Closed::OnlyFinish => self.settings.closed_enough,
         };
         let waiting = self.hot.closed(now, enough).await?;
-        Ok(plan::plan(&plan::Seen { now, closed, shelves, units, waiting }, &self.settings))
+        Ok(plan::plan(
+            &plan::Seen { now, closed, partitions, archive_commits, waiting },
+            &self.settings,
+        ))
     }
 
-    /// Does all that there is to do now, shelf by shelf. A shelf that cannot be done is reported
-    /// and the others are done all the same.
+    /// Does all that there is to do now, partition by partition. A partition that cannot be done is
+    /// reported and the others are done all the same.
     ///
     /// # Errors
     /// What concerns all partitions: a store that fails three of them in a row or cannot be trusted, a
     /// hot store and a cold tier that do not belong together.
     pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
         let works = self.plan(now, closed).await?;
-        self.cold.prove().await?;
+        self.cold.probe().await?;
         let mut report = Report::default();
         let mut failures = 0;
         for work in works {
@@ -206,17 +212,19 @@ impl Compactor {
             match done {
                 Ok(done) => {
                     failures = 0;
-                    report.shelves.push(done);
-                    if report.shelves.len().is_multiple_of(CHECKPOINT_LOOK_EVERY) {
+                    report.partitions.push(done);
+                    if report.partitions.len().is_multiple_of(CHECKPOINT_LOOK_EVERY) {
                         self.cold.checkpoint().await?;
                     }
                 }
                 Err(error) => {
                     failures = if is_of_a_store(&error) { failures + 1 } else { 0 };
-                    if failures == STORE_FAILURES_MAX || matches!(error, CompactError::Misfit(_)) {
+                    if failures == STORE_FAILURES_MAX
+                        || matches!(error, CompactError::StoreMismatch(_))
+                    {
                         return Err(error);
                     }
-                    tracing::error!(day = %work.day, error = %error, "a shelf was not moved");
+                    tracing::error!(day = %work.day, error = %error, "a partition was not moved");
                     report.failed.push((work, error));
                 }
             }
@@ -316,13 +324,13 @@ impl Compactor {
 fn is_of_a_store(error: &CompactError) -> bool {
     match error {
         CompactError::Hot(error) => !matches!(error, HotError::Damaged(_) | HotError::Cold(_)),
-        CompactError::Misfit(_) => true,
+        CompactError::StoreMismatch(_) => true,
         CompactError::Cold(error) => !matches!(
             error,
             ColdError::Damaged { .. } | ColdError::TooMuch { .. } | ColdError::Order { .. }
         ),
-        CompactError::StubAlone { .. }
+        CompactError::ArchivedMarkerAlone { .. }
         | CompactError::NotAsWritten { .. }
-        | CompactError::Overtaken { .. } => false,
+        | CompactError::Conflict { .. } => false,
     }
 }

@@ -12,7 +12,7 @@ use cold::{ColdFile, ColdStore, Keys, Rows};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::{HotError, Kept, Shelves};
+use hot::{HotError, Partitions, Residue};
 
 use crate::tiers::Run;
 use crate::{CHUNK, CompactError};
@@ -42,8 +42,8 @@ pub(crate) enum Source {
     Rows(Files<Rows>),
     /// A run that stays: it only says what it has.
     Keys(Files<Keys>),
-    /// What stands on a sealed shelf.
-    Kept(Ahead<Kept>),
+    /// What stands in a sealed partition.
+    Residue(Ahead<Residue>),
     /// Coupons picked by their codes.
     Picked(Ahead<Coupon>),
 }
@@ -109,21 +109,21 @@ pub(crate) struct Ahead<T> {
 
 impl<T> Ahead<T> {
     /// The next chunk; the last one is empty. Without it the reader has died, which is not the end
-    /// of the shelf: what it did not read would be removed uncopied.
+    /// of the partition: what it did not read would be removed uncopied.
     async fn next(&mut self) -> Result<Option<Vec<T>>, CompactError> {
-        let died = || HotError::Unavailable("the reader of a shelf has died".into());
+        let died = || HotError::Unavailable("the reader of a partition has died".into());
         let chunk = self.chunks.recv().await.ok_or_else(died)??;
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }
 
-/// Everything that stands on a sealed shelf.
-pub(crate) fn kept(hot: Arc<dyn Shelves>, day: Day, chunk_rows: usize) -> Source {
+/// Everything that stands in a sealed partition.
+pub(crate) fn residue(hot: Arc<dyn Partitions>, day: Day, chunk_rows: usize) -> Source {
     let (sender, chunks) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         let mut after = None;
         loop {
-            let chunk = hot.kept(day, after.take(), chunk_rows).await;
+            let chunk = hot.residue(day, after.take(), chunk_rows).await;
             after = chunk.as_ref().ok().and_then(|rows| rows.last()).map(|row| row.code().clone());
             let last = after.is_none();
             // Whoever does not listen any more has stopped for a reason of its own.
@@ -132,11 +132,11 @@ pub(crate) fn kept(hot: Arc<dyn Shelves>, day: Day, chunk_rows: usize) -> Source
             }
         }
     });
-    Source::Kept(Ahead { chunks })
+    Source::Residue(Ahead { chunks })
 }
 
 /// The coupons of `codes`, which are in order, that are still closed at `now`.
-pub(crate) fn picked(hot: Arc<dyn Shelves>, day: Day, codes: Vec<Code>, now: Millis) -> Source {
+pub(crate) fn picked(hot: Arc<dyn Partitions>, day: Day, codes: Vec<Code>, now: Millis) -> Source {
     let (sender, chunks) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         for some in codes.chunks(CHUNK) {
@@ -185,7 +185,7 @@ struct Head {
 
 impl Head {
     fn is_hot(&self) -> bool {
-        matches!(self.source, Source::Kept(_) | Source::Picked(_))
+        matches!(self.source, Source::Residue(_) | Source::Picked(_))
     }
 
     /// Whether its rows may have to be written.
@@ -198,8 +198,8 @@ impl Head {
             let chunk = match &mut self.source {
                 Source::Rows(files) => files.next().await?,
                 Source::Keys(files) => files.next().await?,
-                Source::Kept(rows) => {
-                    rows.next().await?.map(|rows| rows.into_iter().map(of_kept).collect())
+                Source::Residue(rows) => {
+                    rows.next().await?.map(|rows| rows.into_iter().map(of_residue).collect())
                 }
                 Source::Picked(rows) => {
                     let of = |coupon: Coupon| Row::Coupon(Box::new(coupon));
@@ -215,10 +215,10 @@ impl Head {
     }
 }
 
-fn of_kept(kept: Kept) -> Row {
-    match kept {
-        Kept::Coupon(coupon) => Row::Coupon(coupon),
-        Kept::Stub { code, version } => Row::Promised { code, version },
+fn of_residue(residue: Residue) -> Row {
+    match residue {
+        Residue::Coupon(coupon) => Row::Coupon(coupon),
+        Residue::ArchivedMarker { code, version } => Row::Promised { code, version },
     }
 }
 
@@ -256,7 +256,7 @@ impl Merge {
     /// Up to [`PIECE`] coupons more that no run which stays has; none at the end.
     ///
     /// # Errors
-    /// `StubAlone` where hot says that cold has a coupon which is in none of the files.
+    /// `ArchivedMarkerAlone` where hot says that cold has a coupon which is in none of the files.
     pub(crate) async fn next(&mut self) -> Result<Vec<Coupon>, CompactError> {
         self.up_to(PIECE).await
     }
@@ -334,7 +334,10 @@ impl Merge {
         let Copies { newest, promised, there, in_hot } = copies;
         let version = newest.as_ref().map(|coupon| coupon.version());
         if version.max(there) < promised {
-            return Err(CompactError::StubAlone { day: self.day, code: code.to_string() });
+            return Err(CompactError::ArchivedMarkerAlone {
+                day: self.day,
+                code: code.to_string(),
+            });
         }
         let newer = newest.filter(|_| version > there);
         self.from_hot += u64::from(in_hot && newer.is_some());
@@ -374,11 +377,11 @@ mod tests {
 
     /// One run more.
     async fn commit(cold: &ColdStore, coupons: Vec<Coupon>) {
-        let on = cold.shelf(DAY).await.unwrap();
-        let mut writer = cold.writer(DAY, on.unit + 1).await.unwrap();
+        let on = cold.partition(DAY).await.unwrap();
+        let mut writer = cold.writer(DAY, on.archive_commit + 1).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
-        let ended = cold.commit(&on, on.unit + 1, &files, &[]).await.unwrap();
+        let ended = cold.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
         assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
     }
 
@@ -399,7 +402,7 @@ mod tests {
         for run in 0..RUNS {
             commit(&cold, (0..ROWS).map(|nth| coupon(nth * RUNS + run)).collect()).await;
         }
-        let runs = tiers::runs(&cold.shelf(DAY).await.unwrap().files);
+        let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         assert_eq!(runs.len(), RUNS);
         let share = share(RUNS, false);
         let mut merge = Merge::new(DAY, runs.iter().map(|run| rows(&cold, run, share)).collect());
@@ -440,7 +443,7 @@ mod tests {
         let (_disk, cold) = store().await;
         commit(&cold, (0..10).map(coupon).collect()).await;
         commit(&cold, (5..15).map(coupon).collect()).await;
-        let runs = tiers::runs(&cold.shelf(DAY).await.unwrap().files);
+        let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         let sources = vec![keys(&cold, &runs[0], 4), rows(&cold, &runs[1], 4)];
         let mut merge = Merge::new(DAY, sources);
         let found = merge.next().await.unwrap();

@@ -6,13 +6,13 @@ use cold::Swept;
 use coupon::time::Day;
 
 use crate::CompactError;
-use crate::finish::Unit;
+use crate::finish::ArchiveCommit;
 use crate::plan::{Pass, Work};
 
 /// Something that has happened in a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A shelf is begun.
+    /// A partition is begun.
     Begins(Work),
     /// So many coupons of `total` were copied.
     Copied {
@@ -21,12 +21,12 @@ pub enum Progress {
         /// Of so many.
         total: u64,
     },
-    /// The unit is committed: from now on cold has it.
+    /// The archive commit is made: from now on cold has it.
     Committed {
-        /// The shelf.
+        /// The partition.
         day: Day,
         /// Its number.
-        unit: u64,
+        archive_commit: u64,
     },
     /// So many rows of `total` were removed from hot.
     Removed {
@@ -45,10 +45,10 @@ pub enum Progress {
 /// Who is told.
 pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// What was done with one shelf.
+/// What was done with one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShelfReport {
-    /// The shelf.
+pub struct PartitionReport {
+    /// The partition.
     pub day: Day,
     /// What was done.
     pub pass: Pass,
@@ -58,28 +58,28 @@ pub struct ShelfReport {
     pub rows: u64,
     /// Bytes of the files written.
     pub bytes: u64,
-    /// Rows that hot no longer has; a stub is not counted as one that it has.
+    /// Rows that hot no longer has; an archived marker is not counted as one that it has.
     pub removed: u64,
 }
 
-impl ShelfReport {
-    pub(crate) fn new(day: Day, pass: Pass) -> ShelfReport {
-        ShelfReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
+impl PartitionReport {
+    pub(crate) fn new(day: Day, pass: Pass) -> PartitionReport {
+        PartitionReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
     }
 
-    pub(crate) fn add(&mut self, unit: &Unit) {
-        self.copied += unit.copied;
-        self.rows += unit.files.iter().map(|file| file.rows()).sum::<u64>();
-        self.bytes += unit.files.iter().map(|file| file.bytes()).sum::<u64>();
+    pub(crate) fn add(&mut self, archive_commit: &ArchiveCommit) {
+        self.copied += archive_commit.copied;
+        self.rows += archive_commit.files.iter().map(|file| file.rows()).sum::<u64>();
+        self.bytes += archive_commit.files.iter().map(|file| file.bytes()).sum::<u64>();
     }
 }
 
 /// What a compaction has done.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Shelf by shelf.
-    pub shelves: Vec<ShelfReport>,
-    /// Shelves that could not be done, and why.
+    /// Partition by partition.
+    pub partitions: Vec<PartitionReport>,
+    /// Partitions that could not be done, and why.
     pub failed: Vec<(Work, CompactError)>,
     /// Why the holder index does not have everything; lists are right all the same.
     pub not_indexed: Option<CompactError>,

@@ -49,7 +49,7 @@ pub(crate) fn runs(files: &[ColdFile]) -> Vec<Run> {
     let mut runs: BTreeMap<u64, Run> = BTreeMap::new();
     for file in files {
         let empty = || Run { files: Vec::new(), size: Size { rows: 0, rewrites: 0 } };
-        let run = runs.entry(file.unit()).or_insert_with(empty);
+        let run = runs.entry(file.archive_commit()).or_insert_with(empty);
         run.size.rows += file.rows();
         run.size.rewrites = run.size.rewrites.max(file.rewrites());
         run.files.push(file.clone());
@@ -102,7 +102,7 @@ pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
 }
 
 /// The runs that an open partition has at most after so many commits out of hot, at any moment.
-/// `runs_max` is [`crate::Settings::shelf_files_max`].
+/// `runs_max` is [`crate::Settings::partition_files_max`].
 pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
     let runs_max = runs_max.max(RUNS_MIN);
     let (mut full, mut held) = (0, 0_u64);
@@ -119,7 +119,7 @@ pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SHELF_FILES_MAX;
+    use crate::PARTITION_FILES_MAX;
 
     /// A partition as the policy sees it, and what was written to it.
     #[derive(Default)]
@@ -178,8 +178,8 @@ mod tests {
         println!("|---|---|---|---|---|");
         let mut partition = Simulated::default();
         for commit in 1..=1_000 {
-            partition.archives(ROWS, SHELF_FILES_MAX);
-            let most = runs_at_most(commit, SHELF_FILES_MAX);
+            partition.archives(ROWS, PARTITION_FILES_MAX);
+            let most = runs_at_most(commit, PARTITION_FILES_MAX);
             assert!(partition.written <= WRITES_MAX * partition.archived, "{commit} commits");
             assert!(partition.runs.len() <= most, "{commit} commits: {:?}", partition.runs);
             if [1, 8, 36, 80, 100, 250, 500, 1_000].contains(&commit) {
@@ -206,14 +206,16 @@ mod tests {
             ("a billion", 1_000, 28),
         ];
         for (name, commits, want) in cases {
-            assert_eq!(runs_at_most(commits, SHELF_FILES_MAX), want, "{name}");
+            assert_eq!(runs_at_most(commits, PARTITION_FILES_MAX), want, "{name}");
         }
         // Where the bound changes it is reached.
         let mut partition = Simulated::default();
         for commit in 1..=2_000 {
-            partition.archives(ROWS, SHELF_FILES_MAX);
-            if runs_at_most(commit + 1, SHELF_FILES_MAX) > runs_at_most(commit, SHELF_FILES_MAX) {
-                assert_eq!(partition.most, runs_at_most(commit, SHELF_FILES_MAX), "{commit}");
+            partition.archives(ROWS, PARTITION_FILES_MAX);
+            if runs_at_most(commit + 1, PARTITION_FILES_MAX)
+                > runs_at_most(commit, PARTITION_FILES_MAX)
+            {
+                assert_eq!(partition.most, runs_at_most(commit, PARTITION_FILES_MAX), "{commit}");
             }
         }
     }
@@ -270,7 +272,7 @@ mod tests {
     fn an_end_is_not_repeated() {
         for (fresh, commits) in [(0, 3), (0, 50), (10, 0), (70_000, 50), (1_000, 300)] {
             let mut partition = Simulated::default();
-            (0..commits).for_each(|_| partition.archives(ROWS, SHELF_FILES_MAX));
+            (0..commits).for_each(|_| partition.archives(ROWS, PARTITION_FILES_MAX));
             partition.ends(fresh);
             let last = partition.runs.len() - 1;
             partition.runs[last].rewrites = REWRITES_MAX;

@@ -5,7 +5,7 @@
 
 use crate::calendar::Zone;
 use crate::campaign::{Handout, Terms};
-use crate::coupon::{Coupon, Deed, EVENTS_MAX, EVENTS_OPEN_MAX, Event, Hold, State};
+use crate::coupon::{Coupon, EVENTS_MAX, EVENTS_OPEN_MAX, Event, EventKind, Hold, State};
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::{DAY_MS, Millis};
@@ -123,7 +123,7 @@ pub enum Outcome {
 /// The outcome of `change` on `coupon` under `terms`. Pure; costs one copy of the coupon.
 pub fn apply(coupon: &Coupon, change: &Change, terms: &Terms) -> Outcome {
     match decide(coupon, change, terms) {
-        Ok(Verdict::Append(deed)) => accept(coupon, change, deed),
+        Ok(Verdict::Append(kind)) => accept(coupon, change, kind),
         Ok(Verdict::Hold(hold)) => Outcome::Accepted(Box::new(coupon.with_hold(hold, change.at))),
         Ok(Verdict::Replay) => Outcome::Replayed,
         Err(refusal) => Outcome::Refused(refusal),
@@ -131,22 +131,22 @@ pub fn apply(coupon: &Coupon, change: &Change, terms: &Terms) -> Outcome {
 }
 
 enum Verdict {
-    Append(Deed),
+    Append(EventKind),
     Hold(Option<Hold>),
     Replay,
 }
 
-fn accept(coupon: &Coupon, change: &Change, deed: Deed) -> Outcome {
+fn accept(coupon: &Coupon, change: &Change, kind: EventKind) -> Outcome {
     if coupon.events().len() >= EVENTS_MAX {
         return Outcome::Refused(Refusal::HistoryFull);
     }
     // A bearer coupon that is put into the wallet of the user it is held for stays held.
-    let kept = match deed {
-        Deed::Issued { .. } => coupon.running_hold(change.at).cloned(),
+    let kept = match kind {
+        EventKind::Issued { .. } => coupon.running_hold(change.at).cloned(),
         _ => None,
     };
     let event =
-        Event { at: change.at, actor: change.actor.clone(), operation: change.operation, deed };
+        Event { at: change.at, actor: change.actor.clone(), operation: change.operation, kind };
     Outcome::Accepted(Box::new(coupon.after(event, kept)))
 }
 
@@ -239,8 +239,10 @@ fn revoked_before(coupon: &Coupon, action: &Action) -> Result<Option<Verdict>, R
     let Action::Revoke { user, reference: Some(name), .. } = action else {
         return Ok(None);
     };
-    let named = coupon.events().iter().find_map(|event| match &event.deed {
-        Deed::Revoked { from, reference: Some(reference), .. } if reference == name => Some(from),
+    let named = coupon.events().iter().find_map(|event| match &event.kind {
+        EventKind::Revoked { from, reference: Some(reference), .. } if reference == name => {
+            Some(from)
+        }
         _ => None,
     });
     match named {
@@ -268,7 +270,7 @@ fn redeemed(
             Err(Refusal::CancelClosed)
         }
         Action::CancelRedemption { order, reason } => {
-            Ok(Verdict::Append(Deed::RedemptionCancelled {
+            Ok(Verdict::Append(EventKind::RedemptionCancelled {
                 order: order.clone(),
                 reason: reason.clone(),
             }))
@@ -328,7 +330,7 @@ fn unredeemed(
                 works_now(coupon, change.at, terms)?;
             }
             has_room(coupon, 1)?;
-            Ok(Verdict::Append(Deed::Redeemed { by: Some(by.clone()), order: order.clone() }))
+            Ok(Verdict::Append(EventKind::Redeemed { by: Some(by.clone()), order: order.clone() }))
         }
         Action::Hold { by, order, until } => hold(coupon, own, change, terms, by, order, *until),
         Action::Issue { to, reference, expires_at } => {
@@ -345,7 +347,7 @@ fn unredeemed(
             terms.issues_at(change.at)?;
             // A hold of that user runs on, and the redemption that it promised needs a place too.
             has_room(coupon, if own.is_some() { 2 } else { 1 })?;
-            Ok(Verdict::Append(Deed::Issued {
+            Ok(Verdict::Append(EventKind::Issued {
                 to: to.clone(),
                 reference: reference.clone(),
                 expires_at: *expires_at,
@@ -364,17 +366,19 @@ fn unredeemed(
         Action::Revoke { user, reference, reason } => {
             is_at(coupon, change.if_version)?;
             match coupon.state() {
-                State::Issued { holder } if holder == user => Ok(Verdict::Append(Deed::Revoked {
-                    from: user.clone(),
-                    reference: reference.clone(),
-                    reason: reason.clone(),
-                })),
+                State::Issued { holder } if holder == user => {
+                    Ok(Verdict::Append(EventKind::Revoked {
+                        from: user.clone(),
+                        reference: reference.clone(),
+                        reason: reason.clone(),
+                    }))
+                }
                 _ => Err(Refusal::NotIssued),
             }
         }
         Action::Void { reason } => {
             is_at(coupon, change.if_version)?;
-            Ok(Verdict::Append(Deed::Voided { reason: reason.clone() }))
+            Ok(Verdict::Append(EventKind::Voided { reason: reason.clone() }))
         }
         Action::Extend { expires_at, zone, reason } => {
             if *expires_at == coupon.expires_at() {
@@ -385,10 +389,10 @@ fn unredeemed(
                 return Err(Refusal::NotLater);
             }
             if change.at >= coupon.expires_at().plus_days(terms.extend_days) {
-                return Err(Refusal::ShelfClosed);
+                return Err(Refusal::ExpiryDayClosed);
             }
             has_room(coupon, 1)?;
-            Ok(Verdict::Append(Deed::Extended {
+            Ok(Verdict::Append(EventKind::Extended {
                 expires_at: *expires_at,
                 zone: zone.clone(),
                 reason: reason.clone(),

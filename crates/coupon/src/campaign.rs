@@ -19,7 +19,7 @@ const _: () = assert!(STOCK_MAX < crate::minted::SERIALS_PER_DAY);
 /// Largest `per_user_limit`: a claim, one row, lists each of them.
 pub const PER_USER_LIMIT_MAX: u16 = 100;
 
-/// Longest `cancel_days` and `extend_days`: a year and a day keep a shelf open.
+/// Longest `cancel_days` and `extend_days`: a year and a day keep a partition open.
 pub const OPEN_DAYS_MAX: u16 = 366;
 
 /// `cancel_days` and `extend_days` where the campaign does not say.
@@ -55,7 +55,7 @@ pub enum Handout {
 
 impl Handout {
     /// `shop`, `self`, `bearer` or `shared`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Handout::Shop => "shop",
             Handout::SelfService => "self",
@@ -76,7 +76,7 @@ impl FromStr for Handout {
     fn from_str(text: &str) -> Result<Handout, BadHandout> {
         [Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared]
             .into_iter()
-            .find(|handout| handout.word() == text)
+            .find(|handout| handout.as_str() == text)
             .ok_or_else(|| BadHandout(text.chars().take(20).collect()))
     }
 }
@@ -193,9 +193,9 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// The shelf of its minted coupons.
-    pub fn shelf(&self) -> Day {
-        Day::shelf_of(self.expires_at)
+    /// The partition of its minted coupons.
+    pub fn expiry_day(&self) -> Day {
+        Day::expiry_day_of(self.expires_at)
     }
 
     /// The calendar day of its last millisecond, in its zone.
@@ -224,7 +224,7 @@ impl Campaign {
 
 /// How many of a campaign's coupons are in which state; what is left of `stock` is Available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CampaignCounts {
     /// All of its batches together.
     pub stock: u64,
     /// Issued and not redeemed.
@@ -238,7 +238,7 @@ pub struct Tally {
 /// Where the codes of a batch come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchKind {
-    /// Codes of ours: a run of serials of one shelf day under one key.
+    /// Codes of ours: a run of serials of one expiry day under one key.
     Minted(MintedRun),
     /// Codes of another system.
     Imported,
@@ -246,7 +246,7 @@ pub enum BatchKind {
 
 impl BatchKind {
     /// `minted` or `imported`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             BatchKind::Minted(_) => "minted",
             BatchKind::Imported => "imported",
@@ -259,7 +259,7 @@ impl BatchKind {
 pub struct MintedRun {
     /// The key that minted it.
     pub key: KeyId,
-    /// The shelf day inside its codes.
+    /// The expiry day inside its codes.
     pub day: Day,
     /// Its first serial.
     pub first: u64,

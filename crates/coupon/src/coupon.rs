@@ -47,7 +47,7 @@ pub enum State {
 
 impl State {
     /// `available`, `issued`, `redeemed` or `void`.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             State::Available => "available",
             State::Issued { .. } => "issued",
@@ -87,7 +87,7 @@ pub struct Hold {
 
 /// What happened to a coupon, without when and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum EventKind {
     /// A user became the holder.
     Issued {
         /// The holder.
@@ -146,33 +146,33 @@ pub struct Event {
     /// The attempt that did it.
     pub operation: OperationId,
     /// What was done.
-    pub deed: Deed,
+    pub kind: EventKind,
 }
 
 impl Event {
     /// The event's name on the wire.
     pub fn kind(&self) -> &'static str {
-        match self.deed {
-            Deed::Issued { .. } => "issued",
-            Deed::Redeemed { .. } => "redeemed",
-            Deed::RedemptionCancelled { .. } => "redemption_cancelled",
-            Deed::Revoked { .. } => "revoked",
-            Deed::Voided { .. } => "voided",
-            Deed::Extended { .. } => "extended",
+        match self.kind {
+            EventKind::Issued { .. } => "issued",
+            EventKind::Redeemed { .. } => "redeemed",
+            EventKind::RedemptionCancelled { .. } => "redemption_cancelled",
+            EventKind::Revoked { .. } => "revoked",
+            EventKind::Voided { .. } => "voided",
+            EventKind::Extended { .. } => "extended",
         }
     }
 
     /// The caller's name for it, or the reason where it has none.
     pub fn reference(&self) -> Option<&str> {
-        match &self.deed {
-            Deed::Issued { reference, .. } => reference.as_ref().map(IssueRef::as_str),
-            Deed::Redeemed { order, .. } | Deed::RedemptionCancelled { order, .. } => {
+        match &self.kind {
+            EventKind::Issued { reference, .. } => reference.as_ref().map(IssueRef::as_str),
+            EventKind::Redeemed { order, .. } | EventKind::RedemptionCancelled { order, .. } => {
                 Some(order.as_str())
             }
-            Deed::Revoked { reference: Some(reference), .. } => Some(reference.as_str()),
-            Deed::Revoked { reference: None, reason, .. }
-            | Deed::Voided { reason }
-            | Deed::Extended { reason, .. } => reason.as_ref().map(Reason::as_str),
+            EventKind::Revoked { reference: Some(reference), .. } => Some(reference.as_str()),
+            EventKind::Revoked { reference: None, reason, .. }
+            | EventKind::Voided { reason }
+            | EventKind::Extended { reason, .. } => reason.as_ref().map(Reason::as_str),
         }
     }
 }
@@ -246,13 +246,13 @@ impl Coupon {
 
     /// Appends one event and lets it take effect.
     fn step(&mut self, event: Event) {
-        match &event.deed {
-            Deed::Issued { to, expires_at, .. } => {
+        match &event.kind {
+            EventKind::Issued { to, expires_at, .. } => {
                 self.state = State::Issued { holder: to.clone() };
                 self.issued_at = Some(event.at);
                 self.expires_at = expires_at.unwrap_or(self.lasts_until).min(self.lasts_until);
             }
-            Deed::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order } => {
                 let redemption = Redemption {
                     by: by.clone(),
                     order: order.clone(),
@@ -261,7 +261,7 @@ impl Coupon {
                 };
                 self.state = State::Redeemed { redemption, holder_before: self.holder().cloned() };
             }
-            Deed::RedemptionCancelled { .. } => {
+            EventKind::RedemptionCancelled { .. } => {
                 if let State::Redeemed { holder_before, .. } = &self.state {
                     self.state = match holder_before {
                         Some(holder) => State::Issued { holder: holder.clone() },
@@ -269,13 +269,13 @@ impl Coupon {
                     };
                 }
             }
-            Deed::Revoked { .. } => {
+            EventKind::Revoked { .. } => {
                 self.state = State::Available;
                 self.issued_at = None;
                 self.expires_at = self.lasts_until;
             }
-            Deed::Voided { .. } => self.state = State::Void { holder: self.holder().cloned() },
-            Deed::Extended { expires_at, zone, .. } => {
+            EventKind::Voided { .. } => self.state = State::Void { holder: self.holder().cloned() },
+            EventKind::Extended { expires_at, zone, .. } => {
                 self.expires_at = *expires_at;
                 self.lasts_until = self.lasts_until.max(*expires_at);
                 self.zone = zone.clone();
@@ -338,7 +338,7 @@ impl Coupon {
         self.expires_at
     }
 
-    /// The latest instant its shelf must stay for: the expiry without `valid_days`.
+    /// The latest instant its partition must stay for: the expiry without `valid_days`.
     pub fn lasts_until(&self) -> Millis {
         self.lasts_until
     }
@@ -385,8 +385,8 @@ impl Coupon {
     pub fn redemption_of(&self, order: &OrderRef) -> Option<Redemption> {
         let mut found = None;
         for event in &self.events {
-            match &event.deed {
-                Deed::Redeemed { by, order: redeemed } if redeemed == order => {
+            match &event.kind {
+                EventKind::Redeemed { by, order: redeemed } if redeemed == order => {
                     found = Some(Redemption {
                         by: by.clone(),
                         order: order.clone(),
@@ -394,7 +394,7 @@ impl Coupon {
                         cancelled_at: None,
                     });
                 }
-                Deed::RedemptionCancelled { order: cancelled, .. } if cancelled == order => {
+                EventKind::RedemptionCancelled { order: cancelled, .. } if cancelled == order => {
                     if let Some(redemption) = &mut found {
                         redemption.cancelled_at = Some(event.at);
                     }
@@ -419,18 +419,17 @@ impl Coupon {
     /// without having been issued.
     pub fn issue_sequence(&self) -> Option<usize> {
         self.holder()?;
-        let last = self
-            .events
-            .iter()
-            .rposition(|event| matches!(event.deed, Deed::Issued { .. } | Deed::Revoked { .. }))?;
+        let last = self.events.iter().rposition(|event| {
+            matches!(event.kind, EventKind::Issued { .. } | EventKind::Revoked { .. })
+        })?;
         // Whoever has it since a revoke was never issued it.
-        matches!(self.events[last].deed, Deed::Issued { .. }).then_some(last + 1)
+        matches!(self.events[last].kind, EventKind::Issued { .. }).then_some(last + 1)
     }
 
     /// The `issue_ref` under which its present holder got it.
     pub fn issue_ref(&self) -> Option<&IssueRef> {
-        match &self.events[self.issue_sequence()? - 1].deed {
-            Deed::Issued { reference, .. } => reference.as_ref(),
+        match &self.events[self.issue_sequence()? - 1].kind {
+            EventKind::Issued { reference, .. } => reference.as_ref(),
             _ => None,
         }
     }

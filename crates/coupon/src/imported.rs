@@ -4,14 +4,14 @@
 //! now: so the same file twice changes nothing, and the old system's last file adds what was used
 //! meanwhile. A coupon only moves forward: available, issued, then redeemed or void.
 
-use crate::coupon::{Coupon, Deed, EVENTS_OPEN_MAX, Event, Genesis, Hold, State};
+use crate::coupon::{Coupon, EVENTS_OPEN_MAX, Event, EventKind, Genesis, Hold, State};
 use crate::ids::{Actor, OperationId, OrderRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
 /// How a coupon stood in the system it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ImportedState {
     /// Nobody had it.
     Available,
     /// A user had it.
@@ -36,45 +36,48 @@ pub enum Standing {
     Void,
 }
 
-impl Standing {
-    /// Whether this is a later standing than `other`: what an import remembers only moves forward.
-    pub fn is_past(&self, other: &Standing) -> bool {
+impl ImportedState {
+    /// Whether this is a later state than `other`: what an import remembers only moves forward.
+    pub fn is_past(&self, other: &ImportedState) -> bool {
         self.rank() > other.rank()
     }
 
-    /// Whether a line of this standing says nothing new where `was` has been imported.
-    pub fn adds_nothing_to(&self, was: &Standing) -> bool {
+    /// Whether a line of this state says nothing new where `was` has been imported.
+    pub fn adds_nothing_to(&self, was: &ImportedState) -> bool {
         self.rank() < was.rank() || self.agrees_with(was)
     }
 
     fn rank(&self) -> u8 {
         match self {
-            Standing::Available => 0,
-            Standing::Issued { .. } => 1,
-            Standing::Redeemed { .. } | Standing::Void => 2,
+            ImportedState::Available => 0,
+            ImportedState::Issued { .. } => 1,
+            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
         }
     }
 
     /// Whether two lines of the same rank say the same; a time that one of them leaves out, or
     /// that the old system rounded another way, is no difference.
-    fn agrees_with(&self, other: &Standing) -> bool {
+    fn agrees_with(&self, other: &ImportedState) -> bool {
         match (self, other) {
-            (Standing::Available, Standing::Available) | (Standing::Void, Standing::Void) => true,
-            (Standing::Issued { holder: a, .. }, Standing::Issued { holder: b, .. }) => a == b,
+            (ImportedState::Available, ImportedState::Available)
+            | (ImportedState::Void, ImportedState::Void) => true,
+            (ImportedState::Issued { holder: a, .. }, ImportedState::Issued { holder: b, .. }) => {
+                a == b
+            }
             (
-                Standing::Redeemed { holder: a, order: o, .. },
-                Standing::Redeemed { holder: b, order: p, .. },
+                ImportedState::Redeemed { holder: a, order: o, .. },
+                ImportedState::Redeemed { holder: b, order: p, .. },
             ) => a == b && o == p,
             _ => false,
         }
     }
 
-    /// The user who holds a coupon of this standing.
+    /// The user who holds a coupon of this state.
     pub fn holder(&self) -> Option<&UserId> {
         match self {
-            Standing::Available | Standing::Void => None,
-            Standing::Issued { holder, .. } => Some(holder),
-            Standing::Redeemed { holder, .. } => holder.as_ref(),
+            ImportedState::Available | ImportedState::Void => None,
+            ImportedState::Issued { holder, .. } => Some(holder),
+            ImportedState::Redeemed { holder, .. } => holder.as_ref(),
         }
     }
 }
@@ -102,9 +105,9 @@ pub enum Advance {
 }
 
 /// The coupon of a line whose code is new.
-pub fn arrive(genesis: Genesis, standing: &Standing, run: &ImportRun) -> Coupon {
+pub fn arrive(genesis: Genesis, imported_state: &ImportedState, run: &ImportRun) -> Coupon {
     let coupon = Coupon::untouched(genesis);
-    let events = forward_events(&coupon, standing, run);
+    let events = forward_events(&coupon, imported_state, run);
     match events.is_empty() {
         // A stored row is version 1 at least: 0 means that there is none.
         true => coupon.with_hold(None, run.at),
@@ -113,15 +116,20 @@ pub fn arrive(genesis: Genesis, standing: &Standing, run: &ImportRun) -> Coupon 
 }
 
 /// What `line` does to `coupon`, whose code was last imported as `was`.
-pub fn advance(coupon: &Coupon, was: &Standing, line: &Standing, run: &ImportRun) -> Advance {
+pub fn advance(
+    coupon: &Coupon,
+    was: &ImportedState,
+    line: &ImportedState,
+    run: &ImportRun,
+) -> Advance {
     if line.adds_nothing_to(was) {
         return Advance::AlreadyThere;
     }
     if line.rank() == was.rank() {
         return Advance::Contradicts(match was {
-            Standing::Issued { .. } => Refusal::AlreadyIssued,
-            Standing::Void => Refusal::Voided,
-            Standing::Available | Standing::Redeemed { .. } => Refusal::AlreadyRedeemed,
+            ImportedState::Issued { .. } => Refusal::AlreadyIssued,
+            ImportedState::Void => Refusal::Voided,
+            ImportedState::Available | ImportedState::Redeemed { .. } => Refusal::AlreadyRedeemed,
         });
     }
     if is_so_already(coupon, line) {
@@ -134,8 +142,8 @@ pub fn advance(coupon: &Coupon, was: &Standing, line: &Standing, run: &ImportRun
     // As in `apply`: what goes to the user it is held for stays held, and the redemption that
     // the hold promised keeps its place.
     let kept = match line {
-        Standing::Issued { .. } => coupon.running_hold(run.at).cloned(),
-        Standing::Available | Standing::Redeemed { .. } | Standing::Void => None,
+        ImportedState::Issued { .. } => coupon.running_hold(run.at).cloned(),
+        ImportedState::Available | ImportedState::Redeemed { .. } | ImportedState::Void => None,
     };
     if coupon.events().len() + events.len() + usize::from(kept.is_some()) > EVENTS_OPEN_MAX {
         return Advance::Contradicts(Refusal::HistoryFull);
@@ -144,13 +152,13 @@ pub fn advance(coupon: &Coupon, was: &Standing, line: &Standing, run: &ImportRun
 }
 
 /// Why the coupon of today cannot be what the line says it was.
-fn contradiction(coupon: &Coupon, line: &Standing, at: Millis) -> Option<Refusal> {
+fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Refusal> {
     if let Some(hold) = coupon.running_hold(at)
         && line.holder() != Some(&hold.by)
     {
         return Some(Refusal::Held { until: hold.until });
     }
-    if let Standing::Redeemed { order, .. } = line
+    if let ImportedState::Redeemed { order, .. } = line
         && coupon
             .redemption_of(&order_or_import(order.as_ref(), coupon))
             .is_some_and(|here| here.cancelled_at.is_some())
@@ -159,7 +167,7 @@ fn contradiction(coupon: &Coupon, line: &Standing, at: Millis) -> Option<Refusal
     }
     match (coupon.state(), line) {
         (State::Available, _) => None,
-        (State::Issued { .. }, Standing::Void) => None,
+        (State::Issued { .. }, ImportedState::Void) => None,
         (State::Issued { holder }, _) => match line.holder() {
             Some(named) if named != holder => Some(Refusal::AlreadyIssued),
             _ => None,
@@ -171,17 +179,17 @@ fn contradiction(coupon: &Coupon, line: &Standing, at: Millis) -> Option<Refusal
 
 /// Whether the coupon got here by itself what the line tells of it, or got there and was taken
 /// back: a redemption that was cancelled here is not made again by the file that tells of it.
-fn is_so_already(coupon: &Coupon, line: &Standing) -> bool {
+fn is_so_already(coupon: &Coupon, line: &ImportedState) -> bool {
     match (line, coupon.state()) {
-        (Standing::Available, _) => true,
-        (Standing::Issued { holder, .. }, State::Issued { .. } | State::Redeemed { .. }) => {
+        (ImportedState::Available, _) => true,
+        (ImportedState::Issued { holder, .. }, State::Issued { .. } | State::Redeemed { .. }) => {
             coupon.holder() == Some(holder)
         }
-        (Standing::Issued { .. }, State::Available | State::Void { .. }) => false,
-        (Standing::Redeemed { holder, order, .. }, _) => coupon
+        (ImportedState::Issued { .. }, State::Available | State::Void { .. }) => false,
+        (ImportedState::Redeemed { holder, order, .. }, _) => coupon
             .redemption_of(&order_or_import(order.as_ref(), coupon))
             .is_some_and(|here| holder.is_none() || here.by == *holder),
-        (Standing::Void, state) => matches!(state, State::Void { .. }),
+        (ImportedState::Void, state) => matches!(state, State::Void { .. }),
     }
 }
 
@@ -192,30 +200,30 @@ fn order_or_import(order: Option<&OrderRef>, coupon: &Coupon) -> OrderRef {
     })
 }
 
-fn forward_events(coupon: &Coupon, line: &Standing, run: &ImportRun) -> Vec<Event> {
-    let event = |at: Millis, deed: Deed| Event {
+fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec<Event> {
+    let event = |at: Millis, kind: EventKind| Event {
         at,
         actor: run.actor.clone(),
         operation: run.operation,
-        deed,
+        kind,
     };
     let issued = |to: &UserId, at: Millis| {
-        event(at, Deed::Issued { to: to.clone(), reference: None, expires_at: None })
+        event(at, EventKind::Issued { to: to.clone(), reference: None, expires_at: None })
     };
     match line {
-        Standing::Available => Vec::new(),
-        Standing::Issued { holder, at } => vec![issued(holder, at.unwrap_or(run.at))],
-        Standing::Redeemed { holder, issued_at, at, order } => {
+        ImportedState::Available => Vec::new(),
+        ImportedState::Issued { holder, at } => vec![issued(holder, at.unwrap_or(run.at))],
+        ImportedState::Redeemed { holder, issued_at, at, order } => {
             let mut events = Vec::new();
             if let (Some(holder), State::Available) = (holder, coupon.state()) {
                 events.push(issued(holder, issued_at.unwrap_or(*at)));
             }
             let by = holder.clone().or_else(|| coupon.holder().cloned());
             let order = order_or_import(order.as_ref(), coupon);
-            events.push(event(*at, Deed::Redeemed { by, order }));
+            events.push(event(*at, EventKind::Redeemed { by, order }));
             events
         }
-        Standing::Void => vec![event(run.at, Deed::Voided { reason: None })],
+        ImportedState::Void => vec![event(run.at, EventKind::Voided { reason: None })],
     }
 }
 

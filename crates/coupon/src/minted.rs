@@ -109,7 +109,7 @@ impl fmt::Debug for KeyId {
 /// What a minted code says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Minted {
-    /// The shelf for which it was minted, from [`FIRST_DAY`] to [`LAST_DAY`].
+    /// The partition for which it was minted, from [`FIRST_DAY`] to [`LAST_DAY`].
     pub day: Day,
     /// Its number among the codes of that day, below [`SERIALS_PER_DAY`].
     pub serial: u64,

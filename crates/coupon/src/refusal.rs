@@ -57,9 +57,9 @@ pub enum Refusal {
     /// The new `expires_at` is earlier than the present one.
     #[error("the new expiry is not later than the present one")]
     NotLater,
-    /// Too late to change: the shelf may be on its way to the cold tier.
-    #[error("the coupon's shelf is closed")]
-    ShelfClosed,
+    /// Too late to change: the partition may be on its way to the cold tier.
+    #[error("the coupon's expiry day is closed")]
+    ExpiryDayClosed,
     /// The coupon no longer has the version that the caller has seen.
     #[error("the coupon has another version than the request names")]
     VersionConflict,
@@ -93,7 +93,7 @@ pub enum Retry {
 
 impl Retry {
     /// `never`, `later` or `same`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Retry::Never => "never",
             Retry::Later => "later",
@@ -104,7 +104,7 @@ impl Retry {
 
 impl Refusal {
     /// The problem code on the wire.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Refusal::NotFound => "NOT_FOUND",
             Refusal::NotIssued => "NOT_ISSUED",
@@ -120,7 +120,7 @@ impl Refusal {
             Refusal::Paused => "PAUSED",
             Refusal::IssueClosed { .. } => "ISSUE_CLOSED",
             Refusal::NotLater => "NOT_LATER",
-            Refusal::ShelfClosed => "SHELF_CLOSED",
+            Refusal::ExpiryDayClosed => "EXPIRY_DAY_CLOSED",
             Refusal::VersionConflict => "VERSION_CONFLICT",
             Refusal::HistoryFull => "HISTORY_FULL",
             Refusal::SoldOut => "SOLD_OUT",
@@ -147,7 +147,7 @@ impl Refusal {
             | Refusal::Voided
             | Refusal::Expired
             | Refusal::NotLater
-            | Refusal::ShelfClosed
+            | Refusal::ExpiryDayClosed
             | Refusal::VersionConflict
             | Refusal::HistoryFull
             | Refusal::SoldOut

@@ -30,9 +30,9 @@ impl Millis {
 pub struct Day(pub i32);
 
 impl Day {
-    /// The shelf of a coupon that dies at `expires_at`, which is exclusive: the UTC day of its
+    /// The partition of a coupon that dies at `expires_at`, which is exclusive: the UTC day of its
     /// last millisecond.
-    pub fn shelf_of(expires_at: Millis) -> Day {
+    pub fn expiry_day_of(expires_at: Millis) -> Day {
         expires_at.plus_ms(-1).day()
     }
 
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shelves() {
+    fn partitions() {
         let cases = [
             ("midnight belongs to the day before", Millis(DAY_MS), Day(0)),
-            ("a millisecond past midnight is the next shelf", Millis(DAY_MS + 1), Day(1)),
+            ("a millisecond past midnight is the next partition", Millis(DAY_MS + 1), Day(1)),
             ("before the epoch", Millis(0), Day(-1)),
         ];
         for (name, expires_at, want) in cases {
-            assert_eq!(Day::shelf_of(expires_at), want, "{name}");
+            assert_eq!(Day::expiry_day_of(expires_at), want, "{name}");
         }
         assert_eq!(Day(3).end(), Day(4).start());
     }

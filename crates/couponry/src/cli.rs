@@ -256,19 +256,19 @@ Examples:
   couponry serve
   couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080")]
     Serve,
-    Campaign(commands::campaign::CampaignAsk),
-    Coupon(commands::coupon::CouponAsk),
+    Campaign(commands::campaign::CampaignArgs),
+    Coupon(commands::coupon::CouponArgs),
     Import(commands::import::ImportFlags),
-    Export(commands::export::ExportAsk),
-    History(commands::history::HistoryAsk),
-    Compact(commands::compact::CompactAsk),
-    Backup(commands::backup::BackupAsk),
-    Restore(commands::restore::RestoreAsk),
-    Copy(commands::copy::CopyAsk),
-    Schema(commands::schema::SchemaAsk),
+    Export(commands::export::ExportArgs),
+    History(commands::history::HistoryArgs),
+    Compact(commands::compact::CompactArgs),
+    Backup(commands::backup::BackupArgs),
+    Restore(commands::restore::RestoreArgs),
+    Copy(commands::copy::CopyArgs),
+    Schema(commands::schema::SchemaArgs),
     Notify(commands::notify::NotifyFlags),
-    Token(commands::token::TokenAsk),
-    Key(commands::key::KeyAsk),
+    Token(commands::token::TokenArgs),
+    Key(commands::key::KeyArgs),
     /// Look for what is wrong with the data, the keys and the machine
     ///
     /// Prints one line for each thing it looks at: `ok`, `warn` (works, but look at it) or
@@ -280,8 +280,8 @@ Exit codes: 0 nothing failed, 1 something did, 2 wrong call.
 Example:
   couponry doctor --data /var/lib/couponry")]
     Doctor,
-    Verify(commands::verify::VerifyAsk),
-    Healthcheck(commands::healthcheck::HealthAsk),
+    Verify(commands::verify::VerifyArgs),
+    Healthcheck(commands::healthcheck::HealthArgs),
     /// Print the settings that a command would run with, and where each comes from
     ///
     /// One a line: name = value  # origin. Flags go over COUPONRY_* in the environment, these
@@ -301,5 +301,5 @@ Exit codes: 0 printed, 2 wrong call.
 Example:
   couponry openapi > openapi.json")]
     Openapi,
-    Completion(commands::completion::CompletionAsk),
+    Completion(commands::completion::CompletionArgs),
 }

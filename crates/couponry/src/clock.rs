@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, Proof};
+use cold::{ColdStore, ProbeResult};
 use compactor::Closed;
 use engine::Engine;
 use hot::facts::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::settings::{Hot, Settings};
 
 /// Time between two looks of `serve`: the record is never older than this while it runs.
@@ -60,7 +60,7 @@ pub(crate) async fn allowed(
     cold: &ColdStore,
     wanted: Closed,
     trust: Trust,
-) -> Result<(Closed, Option<String>), Sorry> {
+) -> Result<(Closed, Option<String>), CliError> {
     let record = match trust {
         Trust::Compared => match observed(settings, engine).await {
             Ok(record) => record,
@@ -75,7 +75,7 @@ pub(crate) async fn allowed(
     if record.jumped_at.is_none() {
         return Ok((wanted, None));
     }
-    if matches!(cold.prove().await, Ok(Proof::Raced { .. })) {
+    if matches!(cold.probe().await, Ok(ProbeResult::Raced { .. })) {
         observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?;
         return Ok((wanted, None));
     }

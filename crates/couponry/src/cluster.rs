@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hot::cql::{ConnectError, CqlHot, Options, Target, Tls};
+use hot::cql::{ConnectError, CqlHot, KeyspaceAddress, Options, Tls};
 use hot::{Archive, HotError, HotStore};
 use router::KeyRing;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::keys::{Keys, Kind};
 use crate::open::{self, Purpose};
 use crate::output;
@@ -34,12 +34,12 @@ pub(crate) enum NotOpen {
     /// The cluster does not answer; it may a moment later.
     Away(String),
     /// Waiting would not help.
-    Never(Sorry),
+    Never(CliError),
 }
 
-impl From<Sorry> for NotOpen {
-    fn from(sorry: Sorry) -> NotOpen {
-        NotOpen::Never(sorry)
+impl From<CliError> for NotOpen {
+    fn from(cli_error: CliError) -> NotOpen {
+        NotOpen::Never(cli_error)
     }
 }
 
@@ -58,10 +58,10 @@ impl From<HotError> for NotOpen {
 
 impl NotOpen {
     /// The sentence, where nobody waits.
-    pub(crate) fn sorry(self) -> Sorry {
+    pub(crate) fn cli_error(self) -> CliError {
         match self {
-            NotOpen::Away(why) => Sorry::new(why).and("try again later"),
-            NotOpen::Never(sorry) => sorry,
+            NotOpen::Away(why) => CliError::new(why).and("try again later"),
+            NotOpen::Never(cli_error) => cli_error,
         }
     }
 }
@@ -80,10 +80,10 @@ pub(crate) enum Waiting {
 /// # Errors
 /// What waiting does not help against; of a command, that the cluster is still away.
 pub(crate) async fn patiently<T>(
-    target: &Target,
+    target: &KeyspaceAddress,
     waiting: Waiting,
     mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
-) -> Result<T, Sorry> {
+) -> Result<T, CliError> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = None;
     loop {
@@ -93,7 +93,7 @@ pub(crate) async fn patiently<T>(
         };
         let why = match timeout_at(limit, attempt()).await {
             Ok(Ok(opened)) => return Ok(opened),
-            Ok(Err(NotOpen::Never(sorry))) => return Err(sorry),
+            Ok(Err(NotOpen::Never(cli_error))) => return Err(cli_error),
             Ok(Err(NotOpen::Away(why))) => why,
             // Cut off at the deadline, an attempt has nothing to say; one before it had.
             Err(_) => last
@@ -105,7 +105,7 @@ pub(crate) async fn patiently<T>(
             Waiting::Service => tracing::warn!(cluster = %target, "{sentence}"),
             Waiting::Command if Instant::now() >= deadline => {
                 let waited = PATIENCE.as_secs();
-                return Err(Sorry::new(format!(
+                return Err(CliError::new(format!(
                     "waited {waited} s for the cluster {target}: {why}"
                 )));
             }
@@ -123,7 +123,7 @@ pub(crate) async fn patiently<T>(
 }
 
 /// How the settings want the cluster to be spoken to.
-pub(crate) fn options(settings: &Settings, target: &Target) -> Options {
+pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options {
     let login = match (&settings.cql_user.value, &settings.cql_password.value) {
         (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
         _ => None,
@@ -139,25 +139,25 @@ pub(crate) fn options(settings: &Settings, target: &Target) -> Options {
 /// A connection to the cluster, with the keys that are here.
 pub(crate) async fn connect(
     settings: &Settings,
-    target: &Target,
+    target: &KeyspaceAddress,
     keys: impl Into<KeyRing>,
     archive: Arc<dyn Archive>,
-) -> Result<Cluster, NotOpen> {
+) -> Result<ConnectedCluster, NotOpen> {
     let options = options(settings, target);
     let connected = CqlHot::connect(options, keys, archive).await;
     let store = connected.map_err(|error| not_open(target, error))?;
-    Ok(Cluster { store: Arc::new(store), target: target.clone() })
+    Ok(ConnectedCluster { store: Arc::new(store), target: target.clone() })
 }
 
 /// What an error of a connection means for whoever waits.
-pub(crate) fn not_open(target: &Target, error: ConnectError) -> NotOpen {
+pub(crate) fn not_open(target: &KeyspaceAddress, error: ConnectError) -> NotOpen {
     match error {
         ConnectError::Away(why) => NotOpen::Away(cause(why.as_ref())),
-        ConnectError::Schema(why) => NotOpen::Never(Sorry::new(format!(
+        ConnectError::Schema(why) => NotOpen::Never(CliError::new(format!(
             "the cluster is not made ready: {why}: run `couponry schema apply --hot {target}`"
         ))),
-        ConnectError::Setting(why) => NotOpen::Never(Sorry::wrong_call(why)),
-        ConnectError::Clock(why) => NotOpen::Never(Sorry::new(why)),
+        ConnectError::Setting(why) => NotOpen::Never(CliError::wrong_call(why)),
+        ConnectError::Clock(why) => NotOpen::Never(CliError::new(why)),
     }
 }
 
@@ -174,7 +174,7 @@ pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 /// another node has minted would be forgeries here, and the other way round.
 pub(crate) async fn keys(
     settings: &Settings,
-    target: &Target,
+    target: &KeyspaceAddress,
     purpose: Purpose,
 ) -> Result<Keys, NotOpen> {
     let data = &settings.data.value;
@@ -217,12 +217,12 @@ pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
 }
 
 /// A cluster that is connected to.
-pub(crate) struct Cluster {
+pub(crate) struct ConnectedCluster {
     pub(crate) store: Arc<CqlHot>,
-    pub(crate) target: Target,
+    pub(crate) target: KeyspaceAddress,
 }
 
-impl Cluster {
+impl ConnectedCluster {
     /// The engine, its version and the keyspace, as an operator knows them.
     pub(crate) async fn name(&self) -> String {
         let keyspace = self.target.keyspace();

@@ -9,7 +9,7 @@ use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watc
 use engine::Engine;
 
 use crate::clock::{self, Trust};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 use crate::settings::Settings;
 
@@ -23,7 +23,7 @@ pub(crate) fn compactor(engine: &Engine, watch: Watch) -> Compactor {
 }
 
 fn compactor_to(engine: &Engine, cold: Arc<ColdStore>, watch: Watch) -> Compactor {
-    Compactor::new(engine.shelves(), cold, Rules::default(), watch)
+    Compactor::new(engine.partitions(), cold, Rules::default(), watch)
 }
 
 /// Held by one compaction at a time. Two would do no harm; they would do the same work twice.
@@ -31,30 +31,30 @@ pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it 
 
 impl Alone {
     /// Takes the lock if nobody has it.
-    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, Sorry> {
+    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
         let file = lock_file(settings)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Alone(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
-                Err(Sorry::because("cannot lock compact.lock")(error))
+                Err(CliError::because("cannot lock compact.lock")(error))
             }
         }
     }
 
     /// Waits for it.
-    pub(crate) async fn take(settings: &Settings) -> Result<Alone, Sorry> {
+    pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
         let file = lock_file(settings)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        let file = locked.map_err(|panic| Sorry::new(panic.to_string()))?;
-        file.map(Alone).map_err(Sorry::because("cannot lock compact.lock"))
+        let file = locked.map_err(|panic| CliError::new(panic.to_string()))?;
+        file.map(Alone).map_err(CliError::because("cannot lock compact.lock"))
     }
 }
 
-fn lock_file(settings: &Settings) -> Result<File, Sorry> {
+fn lock_file(settings: &Settings) -> Result<File, CliError> {
     let path = settings.data.value.join("compact.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    file.map_err(Sorry::because(format!("cannot open {}", path.display())))
+    file.map_err(CliError::because(format!("cannot open {}", path.display())))
 }
 
 /// Compacts as often as the settings say, until it is dropped.
@@ -63,7 +63,7 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     // The engine's own waits no longer than a caller would.
     let cold = match open::cold(&settings, Patience::Work) {
         Ok(cold) => cold,
-        Err(sorry) => return tracing::error!(error = %sorry, "no compaction"),
+        Err(cli_error) => return tracing::error!(error = %cli_error, "no compaction"),
     };
     tokio::time::sleep(every.min(FIRST_AFTER)).await;
     loop {
@@ -72,7 +72,7 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
                 compacted(&settings, &engine, &cold).await;
             }
             Ok(None) => tracing::info!("another compaction is running: this one is left out"),
-            Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
+            Err(cli_error) => tracing::warn!(error = %cli_error, "no compaction"),
         }
         tokio::time::sleep(every).await;
     }
@@ -88,17 +88,17 @@ async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) 
             let compactor = compactor_to(engine, Arc::clone(cold), Arc::new(|_| {}));
             log(compactor.run(engine.now(), closed).await);
         }
-        Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
+        Err(cli_error) => tracing::warn!(error = %cli_error, "no compaction"),
     }
 }
 
 fn log(ended: Result<Report, CompactError>) {
     match ended {
         Ok(report) => {
-            for shelf in &report.shelves {
+            for partition in &report.partitions {
                 tracing::info!(
-                    day = %shelf.day, pass = ?shelf.pass, copied = shelf.copied,
-                    bytes = shelf.bytes, removed = shelf.removed, "compacted a shelf"
+                    day = %partition.day, pass = ?partition.pass, copied = partition.copied,
+                    bytes = partition.bytes, removed = partition.removed, "compacted a partition"
                 );
             }
         }
@@ -107,16 +107,16 @@ fn log(ended: Result<Report, CompactError>) {
 }
 
 /// What there is to say about an error that stopped a compaction.
-pub(crate) fn sorry(error: CompactError) -> Sorry {
+pub(crate) fn cli_error(error: CompactError) -> CliError {
     let next = match &error {
-        CompactError::Hot(_) | CompactError::Overtaken { .. } => {
+        CompactError::Hot(_) | CompactError::Conflict { .. } => {
             "run it again: it goes on where it stopped"
         }
         CompactError::Cold(_) => "nothing was removed from hot; `couponry doctor` looks at it",
-        CompactError::Misfit(_) => "nothing was changed",
-        CompactError::StubAlone { .. } | CompactError::NotAsWritten { .. } => {
+        CompactError::StoreMismatch(_) => "nothing was changed",
+        CompactError::ArchivedMarkerAlone { .. } | CompactError::NotAsWritten { .. } => {
             "nothing was removed from hot; `couponry doctor` looks at it"
         }
     };
-    Sorry::new(error.to_string()).and(next)
+    CliError::new(error.to_string()).and(next)
 }

@@ -19,45 +19,45 @@ pub(crate) enum Ended {
 
 /// A command that did not: a sentence for standard error, and an exit code.
 #[derive(Debug)]
-pub struct Sorry {
+pub struct CliError {
     /// Empty when there is nothing to say.
     sentence: String,
     code: u8,
 }
 
-impl Sorry {
+impl CliError {
     /// It failed: exit code 1.
-    pub fn new(sentence: impl Into<String>) -> Sorry {
-        Sorry { sentence: sentence.into(), code: 1 }
+    pub fn new(sentence: impl Into<String>) -> CliError {
+        CliError { sentence: sentence.into(), code: 1 }
     }
 
     /// It was called wrongly: exit code 2.
-    pub fn wrong_call(sentence: impl Into<String>) -> Sorry {
-        Sorry { sentence: sentence.into(), code: 2 }
+    pub fn wrong_call(sentence: impl Into<String>) -> CliError {
+        CliError { sentence: sentence.into(), code: 2 }
     }
 
     /// Whoever read the output has seen enough: exit code 0.
-    pub fn nobody_reads() -> Sorry {
-        Sorry { sentence: String::new(), code: 0 }
+    pub fn nobody_reads() -> CliError {
+        CliError { sentence: String::new(), code: 0 }
     }
 
     /// `what` failed because of `error`.
-    pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> Sorry {
-        move |error| Sorry::new(format!("{what}: {error}"))
+    pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> CliError {
+        move |error| CliError::new(format!("{what}: {error}"))
     }
 
     /// A failure in which "not found" is about `thing`, not about a coupon.
-    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> Sorry {
+    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> CliError {
         move |failure| match failure {
             Failure::Refused { refusal: Refusal::NotFound, .. } => {
-                Sorry::new(format!("NOT_FOUND: there is no {thing}"))
+                CliError::new(format!("NOT_FOUND: there is no {thing}"))
             }
             other => other.into(),
         }
     }
 
     /// The same with `more` behind its sentence.
-    pub(crate) fn and(mut self, more: &str) -> Sorry {
+    pub(crate) fn and(mut self, more: &str) -> CliError {
         if !self.is_quiet() {
             self.sentence.push_str("; ");
             self.sentence.push_str(more);
@@ -85,7 +85,7 @@ impl Sorry {
     }
 }
 
-impl Display for Sorry {
+impl Display for CliError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.sentence)
     }
@@ -106,28 +106,28 @@ pub(crate) fn refused(refusal: Refusal) -> String {
     }
 }
 
-impl From<Failure> for Sorry {
-    fn from(failure: Failure) -> Sorry {
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> CliError {
         let sentence = match failure {
             Failure::Refused { refusal, .. } => {
-                format!("{}: {}", refusal.word(), refused(refusal))
+                format!("{}: {}", refusal.as_str(), refused(refusal))
             }
-            Failure::Invalid(found) => return Sorry::wrong_call(faults(&found)),
+            Failure::Invalid(found) => return CliError::wrong_call(faults(&found)),
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),
             Failure::LoginTaken => "the login is taken".to_owned(),
             Failure::NoCodeKey => "there is no code key to mint with".to_owned(),
             Failure::Store(error) => return error.into(),
             Failure::ImportStopped(stopped) => {
-                return Sorry::new(stopped.error.to_string()).and(&stopped.sentence());
+                return CliError::new(stopped.error.to_string()).and(&stopped.sentence());
             }
         };
-        Sorry::new(sentence)
+        CliError::new(sentence)
     }
 }
 
-impl From<HotError> for Sorry {
-    fn from(error: HotError) -> Sorry {
+impl From<HotError> for CliError {
+    fn from(error: HotError) -> CliError {
         let next = match error {
             HotError::Unavailable(_) | HotError::Overloaded { .. } => "try again later",
             HotError::Full(_) => "nothing more was written",
@@ -135,13 +135,13 @@ impl From<HotError> for Sorry {
             HotError::Cold(_) => "nothing was changed; `couponry doctor` looks at the cold tier",
             HotError::Damaged(_) => "`couponry doctor` looks at all of it",
         };
-        Sorry::new(error.to_string()).and(next)
+        CliError::new(error.to_string()).and(next)
     }
 }
 
-impl From<api::problem::Problem> for Sorry {
-    fn from(problem: api::problem::Problem) -> Sorry {
-        Sorry::wrong_call(faults(problem.faults()))
+impl From<api::problem::Problem> for CliError {
+    fn from(problem: api::problem::Problem) -> CliError {
+        CliError::wrong_call(faults(problem.faults()))
     }
 }
 
@@ -154,17 +154,17 @@ mod tests {
     #[test]
     fn sentences() {
         let refused = |refusal| Failure::Refused { refusal, coupon: None };
-        let about = |failure| Sorry::about("campaign spring")(failure);
+        let about = |failure| CliError::about("campaign spring")(failure);
         let held = Refusal::Held { until: Millis(0) };
         let cases = [
             (
                 "a refusal",
-                Sorry::from(refused(Refusal::Expired)),
+                CliError::from(refused(Refusal::Expired)),
                 ("EXPIRED: the coupon has expired", 1),
             ),
             (
                 "a refusal that passes",
-                Sorry::from(refused(held)),
+                CliError::from(refused(held)),
                 ("HELD: the coupon is held for another order, until 1970-01-01T00:00:00.000Z", 1),
             ),
             (
@@ -177,9 +177,9 @@ mod tests {
                 about(refused(Refusal::SoldOut)),
                 ("SOLD_OUT: the campaign is sold out", 1),
             ),
-            ("a field", Sorry::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
+            ("a field", CliError::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
         ];
-        for (name, Sorry { sentence, code }, want) in cases {
+        for (name, CliError { sentence, code }, want) in cases {
             assert_eq!((sentence.as_str(), code), want, "{name}");
         }
     }

@@ -19,7 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use router::KeyRing;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Bytes of a token key: as many as HMAC-SHA-256 puts out.
 const TOKEN_KEY_LEN: usize = 32;
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Kind::Code => "code",
             Kind::Token => "token",
@@ -92,14 +92,14 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// The keys of `data`, with the first of each kind made where there is none.
-    pub(crate) fn load_or_make(data: &Path) -> Result<Keys, Sorry> {
+    pub(crate) fn load_or_make(data: &Path) -> Result<Keys, CliError> {
         let folder = data.join("keys");
         let cannot = format!("cannot make {}", folder.display());
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder)
-            .map_err(Sorry::because(cannot))?;
+            .map_err(CliError::because(cannot))?;
         let _lock = lock(&folder)?;
         let mut keys = Keys::load(data)?;
         for kind in [Kind::Token, Kind::Code] {
@@ -111,12 +111,12 @@ impl Keys {
     }
 
     /// The keys of `data` as they are.
-    pub(crate) fn load(data: &Path) -> Result<Keys, Sorry> {
+    pub(crate) fn load(data: &Path) -> Result<Keys, CliError> {
         Keys { folder: data.join("keys"), all: Vec::new(), ring: Vec::new().into() }.found()
     }
 
     /// The keys of `data`; none where there is no folder of them.
-    pub(crate) fn load_if_any(data: &Path) -> Result<Keys, Sorry> {
+    pub(crate) fn load_if_any(data: &Path) -> Result<Keys, CliError> {
         match data.join("keys").is_dir() {
             true => Keys::load(data),
             false => {
@@ -125,11 +125,11 @@ impl Keys {
         }
     }
 
-    fn read_all(folder: &Path) -> Result<Vec<Key>, Sorry> {
+    fn read_all(folder: &Path) -> Result<Vec<Key>, CliError> {
         let cannot = || format!("cannot read {}", folder.display());
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(Sorry::because(cannot()))? {
-            let path = entry.map_err(Sorry::because(cannot()))?.path();
+        for entry in std::fs::read_dir(folder).map_err(CliError::because(cannot()))? {
+            let path = entry.map_err(CliError::because(cannot()))?.path();
             if path.extension().is_some_and(|extension| extension == "key") {
                 all.push(read(&path)?);
             }
@@ -139,17 +139,17 @@ impl Keys {
     }
 
     /// Makes a key; it is the newest of its kind from then on.
-    pub(crate) fn add(&mut self, kind: Kind) -> Result<Key, Sorry> {
+    pub(crate) fn add(&mut self, kind: Kind) -> Result<Key, CliError> {
         let _lock = lock(&self.folder)?;
         // Somebody else may have made one meanwhile.
         self.all = Keys::read_all(&self.folder)?;
         self.make(kind)
     }
 
-    fn make(&mut self, kind: Kind) -> Result<Key, Sorry> {
+    fn make(&mut self, kind: Kind) -> Result<Key, CliError> {
         let mut secret = vec![0; if kind == Kind::Code { CODE_KEY_LEN } else { TOKEN_KEY_LEN }];
         let random = SystemRandom::new().fill(&mut secret);
-        random.map_err(|_| Sorry::new("the system gives no random bytes"))?;
+        random.map_err(|_| CliError::new("the system gives no random bytes"))?;
         let id = match <[u8; CODE_KEY_LEN]>::try_from(secret.as_slice()) {
             Ok(secret) => CodeKey::new(secret).id().to_string(),
             Err(_) => hex(&random_id()?),
@@ -157,7 +157,7 @@ impl Keys {
         // Two keys made in one millisecond would have no newest.
         let newest = self.all.iter().map(|key| key.made_at.plus_ms(1)).max();
         let made_at = newest.map_or(SystemClock.now(), |at| at.max(SystemClock.now()));
-        let path = self.folder.join(format!("{}-{id}.key", kind.word()));
+        let path = self.folder.join(format!("{}-{id}.key", kind.as_str()));
         let key = Key { kind, id, made_at, retired_at: None, path, secret };
         write(&key)?;
         self.all.push(key.clone());
@@ -166,18 +166,18 @@ impl Keys {
     }
 
     /// Retires a key. The last of its kind stays.
-    pub(crate) fn retire(&mut self, id: &str) -> Result<Key, Sorry> {
+    pub(crate) fn retire(&mut self, id: &str) -> Result<Key, CliError> {
         let _lock = lock(&self.folder)?;
         // Somebody else may have retired the others meanwhile.
         self.all = Keys::read_all(&self.folder)?;
         let found = self.all.iter().position(|key| key.id == id);
-        let at = found.ok_or_else(|| Sorry::wrong_call(format!("there is no key {id}")))?;
+        let at = found.ok_or_else(|| CliError::wrong_call(format!("there is no key {id}")))?;
         let kind = self.all[at].kind;
         let others = self.all.iter().filter(|key| key.kind == kind && key.id != id);
         if others.filter(|key| key.retired_at.is_none()).count() == 0 {
-            let word = kind.word();
+            let word = kind.as_str();
             let sentence = format!("{id} is the only {word} key in use: add another first");
-            return Err(Sorry::wrong_call(sentence));
+            return Err(CliError::wrong_call(sentence));
         }
         let key = &mut self.all[at];
         key.retired_at.get_or_insert(SystemClock.now());
@@ -207,7 +207,7 @@ impl Keys {
     }
 
     /// What lies there now; the ring is its own.
-    pub(crate) fn found(&self) -> Result<Keys, Sorry> {
+    pub(crate) fn found(&self) -> Result<Keys, CliError> {
         let all = Keys::read_all(&self.folder)?;
         let ring = code_keys(&all).into();
         Ok(Keys { folder: self.folder.clone(), all, ring })
@@ -238,25 +238,25 @@ fn code_keys(all: &[Key]) -> Vec<CodeKey> {
     retired.into_iter().chain(active).filter_map(Key::code_key).collect()
 }
 
-fn random_id() -> Result<[u8; 4], Sorry> {
+fn random_id() -> Result<[u8; 4], CliError> {
     let mut id = [0; 4];
     let random = SystemRandom::new().fill(&mut id);
-    random.map_err(|_| Sorry::new("the system gives no random bytes"))?;
+    random.map_err(|_| CliError::new("the system gives no random bytes"))?;
     Ok(id)
 }
 
 /// Held while keys are made, so that two processes do not both make the first.
-fn lock(folder: &Path) -> Result<File, Sorry> {
+fn lock(folder: &Path) -> Result<File, CliError> {
     let path = folder.join("lock");
     let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(Sorry::because(cannot()))?;
-    file.lock().map_err(Sorry::because(cannot()))?;
+    let file = file.map_err(CliError::because(cannot()))?;
+    file.lock().map_err(CliError::because(cannot()))?;
     Ok(file)
 }
 
-fn read(path: &Path) -> Result<Key, Sorry> {
-    let bad = |why: String| Sorry::new(format!("{} is no key file: {why}", path.display()));
+fn read(path: &Path) -> Result<Key, CliError> {
+    let bad = |why: String| CliError::new(format!("{} is no key file: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let text: KeyText = toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))?;
     let instant = |text: &str| parse_instant(text).map_err(|error| bad(error.to_string()));
@@ -285,7 +285,7 @@ fn read(path: &Path) -> Result<Key, Sorry> {
 }
 
 /// Writes a key file whole or not at all, durably.
-fn write(key: &Key) -> Result<(), Sorry> {
+fn write(key: &Key) -> Result<(), CliError> {
     let text = KeyText {
         kind: key.kind,
         id: key.id.clone(),
@@ -293,7 +293,7 @@ fn write(key: &Key) -> Result<(), Sorry> {
         retired_at: key.retired_at.map(format_instant),
         secret: hex(&key.secret),
     };
-    let text = toml::to_string(&text).map_err(|error| Sorry::new(error.to_string()))?;
+    let text = toml::to_string(&text).map_err(|error| CliError::new(error.to_string()))?;
     let staged = key.path.with_extension("new");
     let wrote = || -> std::io::Result<()> {
         let mut file =
@@ -306,7 +306,7 @@ fn write(key: &Key) -> Result<(), Sorry> {
             None => Ok(()),
         }
     };
-    wrote().map_err(Sorry::because(format!("cannot write {}", key.path.display())))
+    wrote().map_err(CliError::because(format!("cannot write {}", key.path.display())))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! couponry: one binary, its roles as commands. This crate alone reads the environment, opens
 //! files and writes to standard output; [`beside`] is what a second binary takes from it.
 
-pub mod beside;
+pub mod bootstrap;
 mod cli;
 mod clock;
 mod cluster;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use failure::{Ended, Sorry};
+use failure::{CliError, Ended};
 use settings::Settings;
 
 /// The binary: runs the command that its arguments name.
@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Sorry::new(format!("cannot start the runtime: {error}")).exit(),
+        Err(error) => return CliError::new(format!("cannot start the runtime: {error}")).exit(),
     };
     let ended = runtime.block_on(run(cli));
     // Somebody may still be asked for standard input, which nobody waits for any more.
@@ -39,11 +39,11 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Partly) => ExitCode::from(3),
-        Err(sorry) => sorry.exit(),
+        Err(cli_error) => cli_error.exit(),
     }
 }
 
-async fn run(cli: Cli) -> Result<Ended, Sorry> {
+async fn run(cli: Cli) -> Result<Ended, CliError> {
     // These two are asked for before there is anything to set.
     if let Command::Openapi = cli.command {
         return commands::openapi::run();
@@ -78,13 +78,13 @@ async fn run(cli: Cli) -> Result<Ended, Sorry> {
 }
 
 /// Logs go to standard error: people read them on a terminal, machines elsewhere.
-fn start_log(settings: &Settings) -> Result<(), Sorry> {
+fn start_log(settings: &Settings) -> Result<(), CliError> {
     use std::io::IsTerminal;
     // The kernel logs as an error what is none, such as a table that is not made yet, the driver
     // each connection that it tries; what matters comes back from them and is logged by us.
     let filter = format!("delta_kernel=off,scylla=off,{}", settings.log.value);
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| Sorry::wrong_call(format!("log: {error}")))?;
+        .map_err(|error| CliError::wrong_call(format!("log: {error}")))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = match settings.log_format.value.as_str() {
         "text" => false,
@@ -92,7 +92,7 @@ fn start_log(settings: &Settings) -> Result<(), Sorry> {
         "auto" => !std::io::stderr().is_terminal(),
         other => {
             let found = format!("log_format is {other:?}, want auto, text or json");
-            return Err(Sorry::wrong_call(found));
+            return Err(CliError::wrong_call(found));
         }
     };
     match json {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::jwks::Jwks;
-use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
+use api::token::{ExternalIssuer, LocalKey, LocalKeys, PublicKey, Tokens};
 use cold::{ColdStore, Patience};
-use compactor::{CompactError, Misfit, standing};
+use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{Fact, Facts, HotError, HotStore};
 use router::{KeyRing, Router};
 
-use crate::cluster::{self, Cluster, NotOpen, Waiting};
-use crate::failure::Sorry;
+use crate::cluster::{self, ConnectedCluster, NotOpen, Waiting};
+use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::{Cold, Hot, Settings};
 
@@ -47,7 +47,7 @@ pub(crate) struct Opened {
     /// The keys of the data folder.
     pub(crate) keys: Keys,
     /// The hot store, where it is a cluster.
-    pub(crate) cluster: Option<Cluster>,
+    pub(crate) cluster: Option<ConnectedCluster>,
 }
 
 impl Opened {
@@ -67,10 +67,12 @@ impl Opened {
 pub(crate) async fn with<T>(
     settings: &Settings,
     purpose: Purpose,
-    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, Sorry>,
-) -> Result<T, Sorry> {
+    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, CliError>,
+) -> Result<T, CliError> {
     let opened = match &settings.hot.value {
-        Hot::Sqlite => opened(settings, purpose, Patience::Work).await.map_err(NotOpen::sorry)?,
+        Hot::Sqlite => {
+            opened(settings, purpose, Patience::Work).await.map_err(NotOpen::cli_error)?
+        }
         Hot::Cluster(target) => {
             let attempt = async || opened(settings, purpose, Patience::Work).await;
             cluster::patiently(target, Waiting::Command, attempt).await?
@@ -125,17 +127,17 @@ pub(crate) async fn opened(
 }
 
 /// Refuses a data folder in which there is nothing to work with.
-pub(crate) fn must_be_there(settings: &Settings) -> Result<(), Sorry> {
+pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
-    let (path, sorry) = match settings.hot.value {
+    let (path, cli_error) = match settings.hot.value {
         Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
         Hot::Cluster(_) => (data.join("keys"), no_keys(data)),
     };
     match path.try_exists() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(sorry),
-        Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
+        Ok(false) => Err(cli_error),
+        Err(error) => Err(CliError::because(format!("cannot look for {}", path.display()))(error)),
     }
 }
 
@@ -147,16 +149,18 @@ pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen
     }
 }
 
-fn moved_to(to: &str) -> Sorry {
-    Sorry::new(format!("this store has moved to {to}: nothing writes here any more, use that one"))
-        .and("only if that one was never used: `couponry copy --lift --from` with this store")
+fn moved_to(to: &str) -> CliError {
+    CliError::new(format!(
+        "this store has moved to {to}: nothing writes here any more, use that one"
+    ))
+    .and("only if that one was never used: `couponry copy --lift --from` with this store")
 }
 
 /// Time between two looks of `serve` at whether its store has moved.
 const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Ends when the store was copied to another one while the service ran.
-pub(crate) async fn moved_away(engine: Arc<Engine>) -> Sorry {
+pub(crate) async fn moved_away(engine: Arc<Engine>) -> CliError {
     loop {
         tokio::time::sleep(MOVED_LOOK_EVERY).await;
         if let Ok(Some(to)) = engine.hot().fact(Fact::MovedTo).await {
@@ -167,10 +171,10 @@ pub(crate) async fn moved_away(engine: Arc<Engine>) -> Sorry {
 
 /// Refuses a folder that a restore was stopped in: a new store would be made in it, or an old one
 /// opened without its keys.
-pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), Sorry> {
+pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), CliError> {
     match data.join(RESTORING).exists() {
         false => Ok(()),
-        true => Err(Sorry::new(format!(
+        true => Err(CliError::new(format!(
             "a restore into {} has not come to its end: run `couponry restore DIR --replace` again",
             data.display()
         ))),
@@ -178,14 +182,14 @@ pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), Sorry> {
 }
 
 /// What is said of a folder in which there is nothing.
-pub(crate) fn no_data(data: &Path) -> Sorry {
+pub(crate) fn no_data(data: &Path) -> CliError {
     let folder = data.display();
-    Sorry::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
+    CliError::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
 }
 
 /// The keys of the data folder, for a command that opens no store. On a cluster they are not made
 /// here: nobody knows yet whether another node has made them.
-pub(crate) fn keys(settings: &Settings) -> Result<Keys, Sorry> {
+pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     match settings.hot.value {
         Hot::Sqlite => Keys::load_or_make(data),
@@ -197,8 +201,8 @@ pub(crate) fn keys(settings: &Settings) -> Result<Keys, Sorry> {
 }
 
 /// What is said of a data folder without the keys of its cluster.
-pub(crate) fn no_keys(data: &Path) -> Sorry {
-    Sorry::new(format!(
+pub(crate) fn no_keys(data: &Path) -> CliError {
+    CliError::new(format!(
         "there are no keys in {}: copy the folder `keys` from a node that runs; on a new cluster \
          `couponry serve` makes them",
         data.join("keys").display()
@@ -206,14 +210,16 @@ pub(crate) fn no_keys(data: &Path) -> Sorry {
 }
 
 /// What is said of a batch whose codes would be refused as forgeries.
-fn no_key(settings: &Settings, id: KeyId) -> Sorry {
+fn no_key(settings: &Settings, id: KeyId) -> CliError {
     let folder = settings.data.value.join("keys");
     let from = match settings.hot.value {
         Hot::Sqlite => format!("put code-{id}.key back from a backup"),
         Hot::Cluster(_) => "copy the folder `keys` from a node that runs".to_owned(),
     };
     let folder = folder.display();
-    Sorry::new(format!("a batch was minted with code key {id}, which is not in {folder}: {from}"))
+    CliError::new(format!(
+        "a batch was minted with code key {id}, which is not in {folder}: {from}"
+    ))
 }
 
 /// The engine over a store that is open already.
@@ -226,31 +232,31 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 ///
 /// # Errors
 /// Wrong call: `AWS_*` variables that a bucket cannot be reached with.
-pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, Sorry> {
+pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, CliError> {
     let options = cold::Options { patience, ..cold::Options::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
         Cold::Bucket(address) => ColdStore::on_bucket(address, options).map_err(|error| {
-            Sorry::wrong_call(format!("cold is wrong ({}): {error}", settings.cold.origin))
+            CliError::wrong_call(format!("cold is wrong ({}): {error}", settings.cold.origin))
         })?,
     };
     Ok(Arc::new(store))
 }
 
 /// How long a cold tier is waited for at the start: what is hot does not need it.
-const STANDING_WAIT: Duration = Duration::from_secs(8);
+const PAIRING_WAIT: Duration = Duration::from_secs(8);
 
 /// Time between two looks at a cold tier that was away when `serve` began.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Ends when it is known that the hot store is older than the cold tier, which was away at the
 /// start: an archived redemption could be spent again.
-pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
+pub(crate) async fn found_older(engine: Arc<Engine>) -> CliError {
     loop {
-        match standing(engine.hot(), engine.cold()).await {
+        match check_pairing(engine.hot(), engine.cold()).await {
             Ok(()) => std::future::pending().await,
-            Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
-                return Sorry::new(misfit.to_string());
+            Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
+                return CliError::new(mismatch.to_string());
             }
             Err(_) => tokio::time::sleep(LOOK_EVERY).await,
         }
@@ -260,17 +266,17 @@ pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
 /// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
 /// only says so.
 async fn belong_together(store: &dyn HotStore, cold: &ColdStore) -> Result<(), NotOpen> {
-    let Ok(standing) = tokio::time::timeout(STANDING_WAIT, standing(store, cold)).await else {
+    let Ok(paired) = tokio::time::timeout(PAIRING_WAIT, check_pairing(store, cold)).await else {
         tracing::warn!(
-            place = cold.place(),
+            location = cold.location(),
             "the cold tier does not answer: what was archived cannot be looked up"
         );
         return Ok(());
     };
-    match standing {
+    match paired {
         Ok(()) => Ok(()),
-        Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
-            Err(Sorry::new(misfit.to_string()).into())
+        Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
+            Err(CliError::new(mismatch.to_string()).into())
         }
         Err(CompactError::Hot(error)) => Err(error.into()),
         Err(error) => {
@@ -288,12 +294,12 @@ pub(crate) fn sqlite(
     settings: &Settings,
     keys: &Keys,
     cold: &Arc<ColdStore>,
-) -> Result<SqliteHot, Sorry> {
+) -> Result<SqliteHot, CliError> {
     let options =
         Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);
-    store.map_err(|error| Sorry::new(error.to_string()))
+    store.map_err(|error| CliError::new(error.to_string()))
 }
 
 /// Keys that some batch names and that are not there: without its key a batch's codes are
@@ -308,14 +314,14 @@ pub(crate) async fn missing_keys(
 }
 
 /// Who may sign tokens: the keys here, and the identity provider that the settings name.
-pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, Sorry> {
-    let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
-    Tokens::new(local_keys(keys)?, outside(settings)?).map_err(bad)
+pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, CliError> {
+    let bad = |error: api::token::BadKey| CliError::new(error.to_string());
+    Tokens::new(local_keys(keys)?, external(settings)?).map_err(bad)
 }
 
 /// The keys here that sign tokens.
-pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, Sorry> {
-    let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
+pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
+    let bad = |error: api::token::BadKey| CliError::new(error.to_string());
     let local = keys.token_keys().map(|key| match key.retired_at {
         None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
         Some(_) => LocalKey::retired(&key.id),
@@ -324,31 +330,32 @@ pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, Sorry> {
     LocalKeys::new(local).map_err(bad)
 }
 
-fn outside(settings: &Settings) -> Result<Option<Outside>, Sorry> {
-    let wrong = |error: api::token::BadKey| Sorry::wrong_call(error.to_string());
+fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
+    let wrong = |error: api::token::BadKey| CliError::wrong_call(error.to_string());
     let (issuer, audience) = (&settings.identity_issuer.value, &settings.identity_audience.value);
     let (issuer, audience) = match (issuer, audience) {
         (None, None) => return Ok(None),
         (Some(issuer), Some(audience)) => (issuer, audience),
         _ => {
             let sentence = "identity_issuer and identity_audience go together";
-            return Err(Sorry::wrong_call(sentence));
+            return Err(CliError::wrong_call(sentence));
         }
     };
     let key = (&settings.identity_key.value, &settings.identity_algorithm.value);
     match (key, &settings.identity_jwks.value) {
         ((None, None), Some(address)) => {
-            let jwks = Jwks::new(address).map_err(|error| Sorry::wrong_call(error.to_string()))?;
-            Outside::with_jwks(issuer, audience, jwks).map(Some).map_err(wrong)
+            let jwks =
+                Jwks::new(address).map_err(|error| CliError::wrong_call(error.to_string()))?;
+            ExternalIssuer::with_jwks(issuer, audience, jwks).map(Some).map_err(wrong)
         }
         ((Some(path), Some(algorithm)), None) => {
             let algorithm = algorithm.parse().map_err(wrong)?;
             let cannot = format!("cannot read {}", path.display());
-            let pem = std::fs::read(path).map_err(Sorry::because(cannot))?;
+            let pem = std::fs::read(path).map_err(CliError::because(cannot))?;
             let key = PublicKey::from_pem(algorithm, &pem).map_err(wrong)?;
-            Outside::with_key(issuer, audience, key).map(Some).map_err(wrong)
+            ExternalIssuer::with_key(issuer, audience, key).map(Some).map_err(wrong)
         }
-        _ => Err(Sorry::wrong_call(
+        _ => Err(CliError::wrong_call(
             "identity_issuer needs identity_jwks, or identity_key and identity_algorithm",
         )),
     }

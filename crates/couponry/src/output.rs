@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Bytes gathered before they are written: some hundred rows.
 const BUFFER: usize = 64 << 10;
@@ -43,13 +43,13 @@ impl Out {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn to(path: Option<&Path>) -> Result<Out, Sorry> {
+    pub fn to(path: Option<&Path>) -> Result<Out, CliError> {
         path.map_or_else(|| Ok(Out::standard()), Out::file)
     }
 
     /// A file readable by its owner alone: codes are worth money. It is written as `FILE.part`
     /// and renamed by [`Out::finish`].
-    pub(crate) fn file(path: &Path) -> Result<Out, Sorry> {
+    pub(crate) fn file(path: &Path) -> Result<Out, CliError> {
         let name = path.display().to_string();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         // A device or a pipe is written to, never replaced.
@@ -61,7 +61,7 @@ impl Out {
             // Left by an export that was killed; whether there was one does not matter.
             let _ = std::fs::remove_file(&part);
         }
-        let cannot = || Sorry::because(format!("cannot write {}", part.display()));
+        let cannot = || CliError::because(format!("cannot write {}", part.display()));
         let file = open.open(&part).map_err(cannot())?;
         let staged = match in_place {
             true => None,
@@ -78,7 +78,7 @@ impl Out {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn put(&mut self, text: &str) -> Result<(), Sorry> {
+    pub fn put(&mut self, text: &str) -> Result<(), CliError> {
         let wrote = self.writer.write_all(text.as_bytes());
         wrote.map_err(|error| failed(&self.name, &error))
     }
@@ -87,7 +87,7 @@ impl Out {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn flush(&mut self) -> Result<(), Sorry> {
+    pub fn flush(&mut self) -> Result<(), CliError> {
         self.writer.flush().map_err(|error| failed(&self.name, &error))
     }
 
@@ -95,7 +95,7 @@ impl Out {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn finish(mut self) -> Result<(), Sorry> {
+    pub fn finish(mut self) -> Result<(), CliError> {
         self.flush()?;
         let Some(staged) = &mut self.staged else { return Ok(()) };
         let published =
@@ -133,15 +133,15 @@ pub(crate) fn with_part(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn failed(name: &str, error: &std::io::Error) -> Sorry {
+fn failed(name: &str, error: &std::io::Error) -> CliError {
     match error.kind() {
-        ErrorKind::BrokenPipe => Sorry::nobody_reads(),
-        _ => Sorry::new(format!("cannot write {name}: {error}")),
+        ErrorKind::BrokenPipe => CliError::nobody_reads(),
+        _ => CliError::new(format!("cannot write {name}: {error}")),
     }
 }
 
 /// Prints one piece of text and a line end.
-pub(crate) fn say(text: &str) -> Result<(), Sorry> {
+pub(crate) fn say(text: &str) -> Result<(), CliError> {
     let mut out = Out::standard();
     out.put(text)?;
     out.put("\n")?;
@@ -149,12 +149,12 @@ pub(crate) fn say(text: &str) -> Result<(), Sorry> {
 }
 
 /// Prints JSON: for eyes on a terminal, on one line elsewhere.
-pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Sorry> {
+pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
     let text = match std::io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(value),
         false => serde_json::to_string(value),
     };
-    say(&text.map_err(|error| Sorry::new(error.to_string()))?)
+    say(&text.map_err(|error| CliError::new(error.to_string()))?)
 }
 
 /// A sentence for people beside the output proper.

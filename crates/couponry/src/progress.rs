@@ -30,7 +30,7 @@ pub enum Work {
     /// The store is copied.
     BackUp,
     /// Archived coupons are compared; `done` of those `seen` took the place of older ones.
-    Adopt,
+    Reconcile,
     /// Holders are told; `done` notices out of `seen` coupons looked at.
     Notify,
     /// The store is looked through.
@@ -145,7 +145,7 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         }
         Work::Compact => format!("{done_text} of {seen_text} coupons of this day"),
         Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
-        Work::Adopt => format!("{seen_text} archived coupons read, {done_text} put in place"),
+        Work::Reconcile => format!("{seen_text} archived coupons read, {done_text} put in place"),
         Work::Notify => {
             format!("told {done_text} notices, {seen_text} issued coupons looked at")
         }

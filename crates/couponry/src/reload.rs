@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use api::token::Tokens;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
 
@@ -37,17 +37,17 @@ pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>) {
         seen = now;
         match read_again(&mut keys, &tokens) {
             Ok(()) => tracing::info!(keys = keys.all.len(), "the keys were read again"),
-            Err(sorry) => tracing::error!(error = %sorry, "the keys stay as they were"),
+            Err(cli_error) => tracing::error!(error = %cli_error, "the keys stay as they were"),
         }
     }
 }
 
-fn read_again(keys: &mut Keys, tokens: &Tokens) -> Result<(), Sorry> {
+fn read_again(keys: &mut Keys, tokens: &Tokens) -> Result<(), CliError> {
     let found = keys.found()?;
     if let Some(gone) = keys.code_key_without(&found) {
         let folder = keys.folder().display();
         let sentence = format!("code key {gone} is gone from {folder}: its codes would be unknown");
-        return Err(Sorry::new(sentence).and("put the file back, from a backup if need be"));
+        return Err(CliError::new(sentence).and("put the file back, from a backup if need be"));
     }
     // Before anything is replaced: without a key for tokens nobody could sign in.
     let local = open::local_keys(&found)?;

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{self, NotOpen, Waiting};
 use crate::commands::notify::Rounds;
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Kind;
 use crate::open::{self, Opened, Purpose};
 use crate::settings::{Cold, Hot, Settings};
@@ -27,7 +27,7 @@ use crate::{clock, compaction, files, reload};
 /// Time between two rounds of tidying up.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all: from the banner on, a signal means a good end.
     let stop = stopped()?;
     tokio::pin!(stop);
@@ -45,7 +45,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
+    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner(settings, &opened, &listener).await?;
     let mut beside = work_beside(settings, &opened, notices);
     beside.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
@@ -57,18 +57,18 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let stop = async {
         tokio::select! {
             () = stop => {}
-            sorry = found_older => wrong_store = Some(sorry),
-            sorry = moved_away => wrong_store = Some(sorry),
+            cli_error = found_older => wrong_store = Some(cli_error),
+            cli_error = moved_away => wrong_store = Some(cli_error),
         }
     };
     let served = accept::serve(listener, app, limits, stop).await;
     // Whatever it is, it goes on where it stopped.
     drop(beside);
     opened.close().await;
-    if let Some(sorry) = wrong_store {
-        return Err(sorry);
+    if let Some(cli_error) = wrong_store {
+        return Err(cli_error);
     }
-    let drained = served.map_err(Sorry::because("the service stopped"))?;
+    let drained = served.map_err(CliError::because("the service stopped"))?;
     match drained.cut_off {
         0 => tracing::info!("stopped, every request answered"),
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
@@ -77,7 +77,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
 }
 
 /// What strangers may do.
-fn access(settings: &Settings) -> Result<Access, Sorry> {
+fn access(settings: &Settings) -> Result<Access, CliError> {
     Ok(Access {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
@@ -102,25 +102,25 @@ fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) ->
 }
 
 /// A cluster that is not there is waited for.
-async fn opened(settings: &Settings) -> Result<Opened, Sorry> {
+async fn opened(settings: &Settings) -> Result<Opened, CliError> {
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     match &settings.hot.value {
-        Hot::Sqlite => attempt().await.map_err(NotOpen::sorry),
+        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
         Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,
     }
 }
 
 /// Two services on one folder would each hold what the other does not know of.
-pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
+pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
     let path = data.join("serve.lock");
     let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = file.map_err(Sorry::because(cannot()))?;
+    let mut file = file.map_err(CliError::because(cannot()))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         // The number is for people; without it the sentence still stands.
         let _ = file.read_to_string(&mut holder);
-        return Err(Sorry::new(format!(
+        return Err(CliError::new(format!(
             "another `couponry serve` (process {}) works on {}: stop it, or take another --data",
             holder.trim(),
             data.display()
@@ -135,8 +135,12 @@ pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
     Ok(file)
 }
 
-async fn banner(settings: &Settings, opened: &Opened, listener: &TcpListener) -> Result<(), Sorry> {
-    let address = listener.local_addr().map_err(Sorry::because("no address"))?;
+async fn banner(
+    settings: &Settings,
+    opened: &Opened,
+    listener: &TcpListener,
+) -> Result<(), CliError> {
+    let address = listener.local_addr().map_err(CliError::because("no address"))?;
     let data = std::path::absolute(&settings.data.value).unwrap_or(settings.data.value.clone());
     let cold = match &settings.cold.value {
         Cold::Folder(folder) => {
@@ -224,10 +228,10 @@ async fn tidy(engine: Arc<Engine>) {
 ///
 /// # Errors
 /// Signals that cannot be waited for.
-pub fn stopped() -> Result<impl Future<Output = ()>, Sorry> {
+pub fn stopped() -> Result<impl Future<Output = ()>, CliError> {
     let cannot = "cannot wait for signals";
-    let mut terminate = signal(SignalKind::terminate()).map_err(Sorry::because(cannot))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Sorry::because(cannot))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::because(cannot))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::because(cannot))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

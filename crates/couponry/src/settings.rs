@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cold::{BadBucket, BucketAddress};
-use hot::cql::Target;
+use hot::cql::KeyspaceAddress;
 use serde::Deserialize;
 
 use crate::cli::SettingFlags;
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::span::Every;
 
 /// The file looked for where none is named.
@@ -49,7 +49,7 @@ pub(crate) enum Hot {
     /// In the data folder.
     Sqlite,
     /// On a cluster, which other processes work on too.
-    Cluster(Target),
+    Cluster(KeyspaceAddress),
 }
 
 impl fmt::Display for Hot {
@@ -163,7 +163,7 @@ impl Settings {
     ///
     /// # Errors
     /// Wrong call: a file that is not there or does not parse, a place that is none, half a login.
-    pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, Sorry> {
+    pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, CliError> {
         let (path, file) = read(flags.config.as_deref())?;
         let from = From { path: &path };
         let data = from.either(&flags.data, file.data, "./couponry-data".into());
@@ -214,16 +214,16 @@ impl Settings {
         match (&settings.cql_user.value, &settings.cql_password.value) {
             (None, None) => Ok(settings),
             (Some(_), Some(_)) => settings.password_is_safe(),
-            (Some(_), None) => Err(Sorry::wrong_call(format!(
+            (Some(_), None) => Err(CliError::wrong_call(format!(
                 "cql_user is set, cql_password is not: put it into {CQL_PASSWORD} or the \
                  settings file"
             ))),
-            (None, Some(_)) => Err(Sorry::wrong_call("cql_password is set, cql_user is not")),
+            (None, Some(_)) => Err(CliError::wrong_call("cql_password is set, cql_user is not")),
         }
     }
 
     /// Refuses a password that would cross a network for everybody to read.
-    fn password_is_safe(self) -> Result<Settings, Sorry> {
+    fn password_is_safe(self) -> Result<Settings, CliError> {
         let is_encrypted = self.cql_authority.value.is_some();
         let stays_here = match &self.hot.value {
             Hot::Sqlite => true,
@@ -232,7 +232,7 @@ impl Settings {
         if is_encrypted || stays_here || self.cql_plain_password.value {
             return Ok(self);
         }
-        Err(Sorry::wrong_call(format!(
+        Err(CliError::wrong_call(format!(
             "the password for {} would cross the network unencrypted: name the nodes' authority \
              with --cql-authority, or allow it with --cql-plain-password",
             self.hot.value
@@ -287,31 +287,34 @@ impl Setting<String> {
     ///
     /// # Errors
     /// Wrong call: it stands for nothing.
-    pub(crate) fn parsed<T>(&self, name: &str) -> Result<T, Sorry>
+    pub(crate) fn parsed<T>(&self, name: &str) -> Result<T, CliError>
     where
         T: FromStr,
         T::Err: fmt::Display,
     {
         let bad = |error| {
-            Sorry::wrong_call(format!("{name} is wrong ({origin}): {error}", origin = self.origin))
+            CliError::wrong_call(format!(
+                "{name} is wrong ({origin}): {error}",
+                origin = self.origin
+            ))
         };
         self.value.parse().map_err(bad)
     }
 }
 
 /// Where the active coupons are.
-fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, Sorry> {
+fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, CliError> {
     let Setting { value, origin } = hot;
     let value = match value.as_str() {
         "sqlite" => Hot::Sqlite,
         text if text.starts_with("cql://") => {
             let target = text.parse();
-            Hot::Cluster(target.map_err(|error: hot::cql::BadTarget| {
-                Sorry::wrong_call(format!("hot is wrong ({origin}): {error}"))
+            Hot::Cluster(target.map_err(|error: hot::cql::BadKeyspaceAddress| {
+                CliError::wrong_call(format!("hot is wrong ({origin}): {error}"))
             })?)
         }
         other => {
-            return Err(Sorry::wrong_call(format!(
+            return Err(CliError::wrong_call(format!(
                 "hot is {other:?} ({origin}), want sqlite or cql://HOST:PORT,HOST:PORT/KEYSPACE"
             )));
         }
@@ -320,18 +323,18 @@ fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, Sorry> {
 }
 
 /// Where the finished coupons are.
-fn cold_tier(cold: Setting<String>) -> Result<Setting<Cold>, Sorry> {
+fn cold_tier(cold: Setting<String>) -> Result<Setting<Cold>, CliError> {
     let Setting { value, origin } = cold;
     let value = match value.split_once("://") {
         None => Cold::Folder(value.into()),
         Some(("s3", _)) => {
             let address = value.parse();
             Cold::Bucket(address.map_err(|error: BadBucket| {
-                Sorry::wrong_call(format!("cold is wrong ({origin}): {error}"))
+                CliError::wrong_call(format!("cold is wrong ({origin}): {error}"))
             })?)
         }
         Some(_) => {
-            return Err(Sorry::wrong_call(format!(
+            return Err(CliError::wrong_call(format!(
                 "cold is {value:?} ({origin}), want a folder or s3://BUCKET/PREFIX"
             )));
         }
@@ -339,17 +342,18 @@ fn cold_tier(cold: Setting<String>) -> Result<Setting<Cold>, Sorry> {
     Ok(Setting { value, origin })
 }
 
-fn read(named: Option<&Path>) -> Result<(PathBuf, File), Sorry> {
+fn read(named: Option<&Path>) -> Result<(PathBuf, File), CliError> {
     let path = named.unwrap_or(Path::new(FILE)).to_owned();
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
             return Ok((path, File::default()));
         }
-        Err(error) => return Err(Sorry::wrong_call(format!("{}: {error}", path.display()))),
+        Err(error) => return Err(CliError::wrong_call(format!("{}: {error}", path.display()))),
     };
     let file = toml::from_str(&text);
-    let file = file.map_err(|error| Sorry::wrong_call(format!("{}: {error}", path.display())))?;
+    let file =
+        file.map_err(|error| CliError::wrong_call(format!("{}: {error}", path.display())))?;
     Ok((path, file))
 }
 

@@ -43,7 +43,7 @@ async fn timed<T>(
 ) -> Result<T, String> {
     let limit = LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
     tokio::time::timeout(limit, work).await.map_err(|_| {
-        format!("cold store {} has not answered within {} s", cold.place(), limit.as_secs())
+        format!("cold store {} has not answered within {} s", cold.location(), limit.as_secs())
     })
 }
 
@@ -55,10 +55,10 @@ impl Archive for ColdArchive {
     async fn coupons(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        let found = self.0.find_with(day, unit, codes);
+        let found = self.0.find_with(day, archive_commit, codes);
         timed(&self.0, codes.len(), found).await?.map_err(Into::into)
     }
 }

@@ -15,7 +15,7 @@ const READERS: [Role; 2] = [Role::Operator, Role::Admin];
 
 /// A batch to be minted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchAsk {
+pub struct BatchRequest {
     /// Its name; made by us where it is left out.
     pub id: Option<BatchId>,
     /// How many coupons.
@@ -26,12 +26,12 @@ impl Engine {
     /// Mints a batch: one small write, whatever the count. The same name and count is a replay.
     ///
     /// # Errors
-    /// `NameTaken`, `Expired`, `ShelfClosed`; `SoldOut` when the day has no serials left.
+    /// `NameTaken`, `Expired`, `ExpiryDayClosed`; `SoldOut` when the day has no serials left.
     pub async fn mint_batch(
         &self,
         caller: &Caller,
         campaign: &CampaignId,
-        ask: BatchAsk,
+        ask: BatchRequest,
     ) -> Result<Done<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
         if let Some(fault) = range("count", Some(ask.count), 1, STOCK_MAX) {

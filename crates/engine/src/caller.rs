@@ -22,7 +22,7 @@ pub enum Role {
 
 impl Role {
     /// `user`, `shop`, `operator` or `admin`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Role::User => "user",
             Role::Shop => "shop",
@@ -34,7 +34,7 @@ impl Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
@@ -49,7 +49,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Role, BadRole> {
         [Role::User, Role::Shop, Role::Operator, Role::Admin]
             .into_iter()
-            .find(|role| role.word() == text)
+            .find(|role| role.as_str() == text)
             .ok_or_else(|| BadRole(text.chars().take(20).collect()))
     }
 }
@@ -79,7 +79,7 @@ impl Caller {
         match roles.contains(&self.role) {
             true => Ok(()),
             false => {
-                let want = roles.iter().map(|role| role.word()).collect::<Vec<_>>().join(" or ");
+                let want = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
                 let found = self.role;
                 Err(Failure::Forbidden(format!("the token's role is {found}, want {want}")))
             }

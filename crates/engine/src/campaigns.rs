@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::campaign::{
-    CAMPAIGN_NAME_LEN_MAX, Campaign, Handout, METADATA_LEN_MAX, OPEN_DAYS_DEFAULT, OPEN_DAYS_MAX,
-    PER_USER_LIMIT_MAX, Prefix, STOCK_MAX, Tally, VALID_DAYS_MAX,
+    CAMPAIGN_NAME_LEN_MAX, Campaign, CampaignCounts, Handout, METADATA_LEN_MAX, OPEN_DAYS_DEFAULT,
+    OPEN_DAYS_MAX, PER_USER_LIMIT_MAX, Prefix, STOCK_MAX, VALID_DAYS_MAX,
 };
 use coupon::code::{Code, CodeText};
 use coupon::ids::CampaignId;
@@ -64,12 +64,12 @@ pub struct CampaignView {
     /// Its terms.
     pub campaign: Arc<Campaign>,
     /// Its counts, and the moment for which they hold: not for users.
-    pub counts: Option<(Tally, Millis)>,
+    pub counts: Option<(CampaignCounts, Millis)>,
 }
 
 impl CampaignView {
     pub(crate) fn of(row: CampaignRow, caller: &Caller) -> CampaignView {
-        let counts = (caller.role != Role::User).then_some((row.tally, row.counted_at));
+        let counts = (caller.role != Role::User).then_some((row.counts, row.counted_at));
         CampaignView { campaign: row.campaign, counts }
     }
 }
@@ -257,7 +257,7 @@ fn normal_form(draft: &CampaignDraft) -> String {
     json!({
         "name": draft.name,
         "stock": draft.stock,
-        "handout": draft.handout.map(Handout::word),
+        "handout": draft.handout.map(Handout::as_str),
         "shared_code": draft.shared_code.as_ref().map(|text| text.foreign().to_string()),
         "code_prefix": draft.code_prefix.as_ref().map(Prefix::as_str),
         "valid_from": instant(draft.valid_from),

@@ -8,7 +8,7 @@ use coupon::coupon::{Coupon, Redemption};
 use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{Applied, CouponFilter, ListOrder, ListScope, Sight, Tier};
+use hot::{Applied, CouponFilter, CouponSnapshot, ListOrder, ListScope, Tier};
 use router::Found;
 
 use crate::campaigns::{CampaignView, range};
@@ -100,47 +100,52 @@ pub struct AdminChange {
 }
 
 impl Engine {
-    /// What `sight` looks like to `caller`, or `None` where he may not know of it.
-    pub(crate) fn view(&self, caller: &Caller, sight: &Sight) -> Option<CouponView> {
+    /// What `snapshot` looks like to `caller`, or `None` where he may not know of it.
+    pub(crate) fn view(&self, caller: &Caller, snapshot: &CouponSnapshot) -> Option<CouponView> {
         let in_full = match caller.role {
             Role::Shop | Role::Operator | Role::Admin => true,
-            Role::User => sight.coupon.holder() == Some(&caller.subject),
+            Role::User => snapshot.coupon.holder() == Some(&caller.subject),
         };
-        let shown = in_full || sight.campaign.handout == Handout::Bearer;
-        shown.then(|| self.view_of(caller, sight, in_full))
+        let shown = in_full || snapshot.campaign.handout == Handout::Bearer;
+        shown.then(|| self.view_of(caller, snapshot, in_full))
     }
 
-    fn view_of(&self, caller: &Caller, sight: &Sight, in_full: bool) -> CouponView {
-        let (coupon, now) = (&sight.coupon, self.now());
+    fn view_of(&self, caller: &Caller, snapshot: &CouponSnapshot, in_full: bool) -> CouponView {
+        let (coupon, now) = (&snapshot.coupon, self.now());
         let hold = coupon.running_hold(now);
         let order = coupon.redemption().map(|redemption| &redemption.order);
         CouponView {
-            code: self.printed_of(sight),
+            code: self.printed_of(snapshot),
             coupon: coupon.clone(),
             expired: coupon.is_expired(now),
-            paused: sight.campaign.paused || sight.batch_paused,
+            paused: snapshot.campaign.paused || snapshot.batch_paused,
             held_until: hold.map(|hold| hold.until),
             order: order.or(hold.map(|hold| &hold.order)).cloned(),
-            tier: sight.tier,
+            tier: snapshot.tier,
             in_full,
             user: (caller.role == Role::User).then(|| caller.subject.clone()),
         }
     }
 
-    fn refusal(&self, caller: &Caller, refusal: Refusal, sight: Option<&Sight>) -> Failure {
+    fn refusal(
+        &self,
+        caller: &Caller,
+        refusal: Refusal,
+        snapshot: Option<&CouponSnapshot>,
+    ) -> Failure {
         // Of a coupon that is not there for him, he learns nothing at all.
         let hidden = matches!(refusal, Refusal::NotFound | Refusal::NotIssued);
-        let seen = sight.filter(|_| !hidden).and_then(|sight| self.view(caller, sight));
+        let seen = snapshot.filter(|_| !hidden).and_then(|snapshot| self.view(caller, snapshot));
         Failure::Refused { refusal, coupon: seen.map(Box::new) }
     }
 
     /// The coupon after an accepted or replayed change.
-    fn settled(&self, caller: &Caller, applied: Applied) -> Result<Done<Sight>, Failure> {
-        match (applied.outcome, applied.sight) {
-            (Outcome::Accepted(_), Some(sight)) => Ok(Done::Created(sight)),
-            (Outcome::Replayed, Some(sight)) => Ok(Done::Same(sight)),
-            (Outcome::Refused(refusal), sight) => {
-                Err(self.refusal(caller, refusal, sight.as_ref()))
+    fn settled(&self, caller: &Caller, applied: Applied) -> Result<Done<CouponSnapshot>, Failure> {
+        match (applied.outcome, applied.snapshot) {
+            (Outcome::Accepted(_), Some(snapshot)) => Ok(Done::Created(snapshot)),
+            (Outcome::Replayed, Some(snapshot)) => Ok(Done::Same(snapshot)),
+            (Outcome::Refused(refusal), snapshot) => {
+                Err(self.refusal(caller, refusal, snapshot.as_ref()))
             }
             (Outcome::Accepted(_) | Outcome::Replayed, None) => {
                 Err(Failure::refused(Refusal::NotFound))
@@ -153,7 +158,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         action: Action,
-    ) -> Result<Done<Sight>, Failure> {
+    ) -> Result<Done<CouponSnapshot>, Failure> {
         self.changed_at(caller, text, self.change(caller, action)).await
     }
 
@@ -162,7 +167,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         change: Change,
-    ) -> Result<Done<Sight>, Failure> {
+    ) -> Result<Done<CouponSnapshot>, Failure> {
         let found = self.find(text).await?;
         let applied = self.hot.apply(&found, change).await?;
         self.settled(caller, applied)
@@ -182,7 +187,7 @@ impl Engine {
             // It would tell him whether another holds a bearer code that he shows.
             return Err(Failure::invalid("user_id", "a user asks for himself: leave it out"));
         }
-        let sight = match self.find(text).await? {
+        let snapshot = match self.find(text).await? {
             Found::Coupon(address) => self.hot.read(&address).await?,
             // A page over both tiers is a future of 10 KB: boxed, it is not copied about by those
             // who ask for one coupon.
@@ -190,8 +195,9 @@ impl Engine {
                 Box::pin(self.newest_of(caller, user.clone(), campaign)).await?
             }
         };
-        let named = |sight: &Sight| user.is_none() || sight.coupon.holder() == user.as_ref();
-        let seen = sight.filter(named).and_then(|sight| self.view(caller, &sight));
+        let named =
+            |snapshot: &CouponSnapshot| user.is_none() || snapshot.coupon.holder() == user.as_ref();
+        let seen = snapshot.filter(named).and_then(|snapshot| self.view(caller, &snapshot));
         seen.ok_or(Failure::refused(Refusal::NotFound))
     }
 
@@ -200,7 +206,7 @@ impl Engine {
         caller: &Caller,
         user: Option<UserId>,
         campaign: CampaignId,
-    ) -> Result<Option<Sight>, Failure> {
+    ) -> Result<Option<CouponSnapshot>, Failure> {
         let holder = match caller.role {
             Role::User => Some(caller.subject.clone()),
             Role::Shop | Role::Operator | Role::Admin => user,
@@ -215,9 +221,10 @@ impl Engine {
         };
         // Of the latest expiry the one that he got last: the tiers order those of one expiry each
         // in its own way.
-        let sights = self.page(query).await?.sights;
-        let newest = |sight: &Sight| (sight.coupon.expires_at(), sight.coupon.issued_at());
-        Ok(sights.into_iter().max_by_key(newest))
+        let snapshots = self.page(query).await?.snapshots;
+        let newest =
+            |snapshot: &CouponSnapshot| (snapshot.coupon.expires_at(), snapshot.coupon.issued_at());
+        Ok(snapshots.into_iter().max_by_key(newest))
     }
 
     /// What redeem would answer; nothing is written.
@@ -234,7 +241,7 @@ impl Engine {
         let by = caller.acts_for(user)?;
         let found = self.find(text).await?;
         let change = self.change(caller, Action::Redeem { by: by.clone(), order });
-        let applied = self.hot.rehearse(&found, change).await?;
+        let applied = self.hot.dry_run(&found, change).await?;
         let refusal = match applied.outcome {
             Outcome::Accepted(_) | Outcome::Replayed => None,
             Outcome::Refused(Refusal::NotFound) => {
@@ -242,10 +249,10 @@ impl Engine {
             }
             Outcome::Refused(refusal) => Some(refusal),
         };
-        // The rehearsal shows the coupon as it would be; the answer shows it as it is.
-        let sight = match (&found, &applied.sight) {
+        // The dry run shows the coupon as it would be; the answer shows it as it is.
+        let snapshot = match (&found, &applied.snapshot) {
             (Found::Coupon(address), _) => self.hot.read(address).await?,
-            (Found::Shared { .. }, Some(sight)) => self.as_it_is(sight, &by).await?,
+            (Found::Shared { .. }, Some(snapshot)) => self.as_it_is(snapshot, &by).await?,
             (Found::Shared { .. }, None) => None,
         };
         let id = match &found {
@@ -253,18 +260,22 @@ impl Engine {
             Found::Shared { campaign } => campaign.clone(),
         };
         let shown = refusal != Some(Refusal::NotIssued);
-        let coupon = sight.filter(|_| shown).and_then(|sight| self.view(caller, &sight));
+        let coupon = snapshot.filter(|_| shown).and_then(|snapshot| self.view(caller, &snapshot));
         let campaign = self.campaign(caller, &id).await?;
         Ok(CheckView { refusal, coupon, campaign: Some(campaign) })
     }
 
-    /// The coupon of a rehearsal behind a shared word, before the rehearsal: the user's own, or
+    /// The coupon of a dry run behind a shared word, before the dry run: the user's own, or
     /// none where it came from the stock.
-    async fn as_it_is(&self, sight: &Sight, by: &UserId) -> Result<Option<Sight>, Failure> {
-        let text = CodeText::from(sight.coupon.code().clone());
+    async fn as_it_is(
+        &self,
+        snapshot: &CouponSnapshot,
+        by: &UserId,
+    ) -> Result<Option<CouponSnapshot>, Failure> {
+        let text = CodeText::from(snapshot.coupon.code().clone());
         let Found::Coupon(address) = self.find(&text).await? else { return Ok(None) };
-        let sight = self.hot.read(&address).await?;
-        Ok(sight.filter(|sight| sight.coupon.holder() == Some(by)))
+        let snapshot = self.hot.read(&address).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.coupon.holder() == Some(by)))
     }
 
     /// Keeps a coupon for one order.
@@ -287,16 +298,16 @@ impl Engine {
         let until = self.now().plus_ms(i64::from(seconds) * 1000);
         let action = Action::Hold { by, order: order.clone(), until };
         let done = self.change_at(caller, text, action).await?;
-        Ok(done.map(|sight| {
-            let until = sight.coupon.hold().map_or(until, |hold| hold.until);
+        Ok(done.map(|snapshot| {
+            let until = snapshot.coupon.hold().map_or(until, |hold| hold.until);
             // Whoever holds it for his order sees at least that much of it.
-            let coupon = self.view_of(caller, &sight, self.sees_all(caller, &sight));
+            let coupon = self.view_of(caller, &snapshot, self.sees_all(caller, &snapshot));
             HoldView { order, until, coupon }
         }))
     }
 
-    fn sees_all(&self, caller: &Caller, sight: &Sight) -> bool {
-        self.view(caller, sight).is_some_and(|view| view.in_full)
+    fn sees_all(&self, caller: &Caller, snapshot: &CouponSnapshot) -> bool {
+        self.view(caller, snapshot).is_some_and(|view| view.in_full)
     }
 
     /// Keeps a coupon no longer for an order.
@@ -311,7 +322,7 @@ impl Engine {
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let done = self.change_at(caller, text, Action::Release { order }).await?;
-        Ok(done.map(|sight| self.view_of(caller, &sight, self.sees_all(caller, &sight))))
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, self.sees_all(caller, &snapshot))))
     }
 
     /// Spends a coupon for an order: once.
@@ -333,15 +344,15 @@ impl Engine {
 
     fn redemptions(
         &self,
-        done: Done<Sight>,
+        done: Done<CouponSnapshot>,
         order: &OrderRef,
     ) -> Result<Done<RedemptionView>, Failure> {
-        let (Done::Created(sight) | Done::Same(sight)) = &done;
-        let redemption = sight.coupon.redemption_of(order);
+        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+        let redemption = snapshot.coupon.redemption_of(order);
         let redemption = redemption.ok_or(Failure::refused(Refusal::NotRedeemed))?;
         let view = RedemptionView {
-            code: self.printed_of(sight),
-            campaign: sight.campaign.id.clone(),
+            code: self.printed_of(snapshot),
+            campaign: snapshot.campaign.id.clone(),
             redemption,
         };
         Ok(done.map(|_| view))
@@ -361,8 +372,8 @@ impl Engine {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let action = Action::CancelRedemption { order: order.clone(), reason };
         let done = self.change_at(caller, text, action).await?;
-        let (Done::Created(sight) | Done::Same(sight)) = &done;
-        let coupon = self.view_of(caller, sight, self.sees_all(caller, sight));
+        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+        let coupon = self.view_of(caller, snapshot, self.sees_all(caller, snapshot));
         Ok(self.redemptions(done, &order)?.map(|redemption| (redemption, coupon)))
     }
 
@@ -425,9 +436,9 @@ impl Engine {
     async fn zone_of(&self, text: &CodeText) -> Result<Zone, Failure> {
         match self.find(text).await? {
             Found::Coupon(address) => {
-                let sight = self.hot.read(&address).await?;
-                let sight = sight.ok_or(Failure::refused(Refusal::NotFound))?;
-                Ok(sight.coupon.zone().clone())
+                let snapshot = self.hot.read(&address).await?;
+                let snapshot = snapshot.ok_or(Failure::refused(Refusal::NotFound))?;
+                Ok(snapshot.coupon.zone().clone())
             }
             Found::Shared { .. } => Err(Failure::refused(Refusal::NotFound)),
         }
@@ -443,7 +454,7 @@ impl Engine {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
         let done = self.changed_at(caller, text, change).await?;
-        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
     }
 
     /// Gives a named coupon to a user: into his wallet, where he shows a bearer code himself.
@@ -471,7 +482,7 @@ impl Engine {
         let action = Action::Issue { to, reference: None, expires_at: None };
         let applied = self.hot.apply(&found, self.change(caller, action)).await?;
         let done = self.settled(caller, applied)?;
-        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
     }
 
     /// Issues a coupon of a campaign's stock. The answer is final.
@@ -502,7 +513,7 @@ impl Engine {
         let action = Action::Issue { to, reference, expires_at: None };
         let applied = self.hot.issue(campaign, self.change(caller, action)).await?;
         let done = self.settled(caller, applied)?;
-        Ok(done.map(|sight| self.view_of(caller, &sight, true)))
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
     }
 
     /// Without an `issue_ref` a repeat can be told from a second wish only where one is the limit.

@@ -4,7 +4,7 @@
 //! theirs: what was before is the business of whoever held it then. Of others a user sees the role
 //! and never the name, and no reason that others wrote down.
 
-use coupon::coupon::{Coupon, Deed, Event};
+use coupon::coupon::{Coupon, Event, EventKind};
 use coupon::ids::UserId;
 use coupon::time::Millis;
 
@@ -58,9 +58,11 @@ fn cut<'a>(nth: usize, event: &'a Event, own_actor: &str) -> EventView<'a> {
         return whole;
     }
     let role = whole.actor.split_once(':').map_or("", |(role, _)| role);
-    let has_reason = match event.deed {
-        Deed::Revoked { .. } | Deed::Voided { .. } | Deed::Extended { .. } => true,
-        Deed::Issued { .. } | Deed::Redeemed { .. } | Deed::RedemptionCancelled { .. } => false,
+    let has_reason = match event.kind {
+        EventKind::Revoked { .. } | EventKind::Voided { .. } | EventKind::Extended { .. } => true,
+        EventKind::Issued { .. }
+        | EventKind::Redeemed { .. }
+        | EventKind::RedemptionCancelled { .. } => false,
     };
     EventView { actor: role, reference: whole.reference.filter(|_| !has_reason), ..whole }
 }
@@ -74,15 +76,15 @@ fn since(coupon: &Coupon, user: &UserId) -> usize {
     let (mut holder, mut before): (Option<&UserId>, Option<&UserId>) = (None, None);
     for (nth, event) in events.iter().enumerate() {
         let is_theirs = holder == Some(user);
-        match &event.deed {
-            Deed::Issued { to, .. } => holder = Some(to),
-            Deed::Redeemed { by, .. } => {
+        match &event.kind {
+            EventKind::Issued { to, .. } => holder = Some(to),
+            EventKind::Redeemed { by, .. } => {
                 before = holder;
                 holder = by.as_ref();
             }
-            Deed::RedemptionCancelled { .. } => holder = before,
-            Deed::Revoked { .. } => holder = None,
-            Deed::Voided { .. } | Deed::Extended { .. } => {}
+            EventKind::RedemptionCancelled { .. } => holder = before,
+            EventKind::Revoked { .. } => holder = None,
+            EventKind::Voided { .. } | EventKind::Extended { .. } => {}
         }
         if holder == Some(user) && !is_theirs {
             since = nth;

@@ -21,7 +21,7 @@ const BATCHES: usize = coupon::campaign::BATCHES_MAX;
 
 /// Which codes.
 #[derive(Clone, Debug, Default)]
-pub struct CodesAsk {
+pub struct CodesRequest {
     /// Only those of one batch.
     pub batch: Option<BatchId>,
     /// Only those behind this one, in the order of the list.
@@ -45,7 +45,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         campaign: &CampaignId,
-        ask: CodesAsk,
+        ask: CodesRequest,
     ) -> Result<impl Stream<Item = Result<String, Failure>> + Send + use<>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let terms = self.campaign(caller, campaign).await?.campaign;

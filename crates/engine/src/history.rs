@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use coupon::calendar::{Date, Zone};
-use coupon::coupon::{Coupon, Deed, Redemption};
+use coupon::coupon::{Coupon, EventKind, Redemption};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::time::Day;
 
@@ -30,7 +30,7 @@ pub enum DayOf {
 
 /// Which coupons; what is not set rules nothing out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CouponsAsk {
+pub struct CouponsRequest {
     /// Only one campaign's.
     pub campaign: Option<CampaignId>,
     /// What `from` and `to` are about.
@@ -46,7 +46,7 @@ pub struct CouponsAsk {
 
 /// Which redemptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedemptionsAsk {
+pub struct RedemptionsRequest {
     /// Only one campaign's.
     pub campaign: Option<CampaignId>,
     /// The days on which they were made, both ends included.
@@ -81,23 +81,23 @@ pub struct Sifted<T> {
     pub looked_at: u64,
 }
 
-/// Coupons on their way, by shelf and by code.
+/// Coupons on their way, by partition and by code.
 pub struct Coupons {
     walk: Walk,
     caller: Caller,
-    ask: CouponsAsk,
+    ask: CouponsRequest,
 }
 
-/// Redemptions on their way, by shelf and by code, those of one coupon in their order.
+/// Redemptions on their way, by partition and by code, those of one coupon in their order.
 pub struct Redemptions {
     walk: Walk,
-    ask: RedemptionsAsk,
+    ask: RedemptionsRequest,
     zone: Zone,
 }
 
 impl Engine {
     /// Begins a stream of coupons that something has happened to, or that were imported, each once:
-    /// by shelf, which is the UTC day of its latest expiry, then by code. What is moved to cold
+    /// by partition, which is the UTC day of its latest expiry, then by code. What is moved to cold
     /// meanwhile is neither left out nor there twice; what is extended meanwhile may come a second
     /// time, in its later version.
     ///
@@ -106,29 +106,29 @@ impl Engine {
     pub async fn every_coupon(
         self: Arc<Engine>,
         caller: &Caller,
-        ask: CouponsAsk,
+        ask: CouponsRequest,
     ) -> Result<Coupons, Failure> {
         caller.must_be(&[Role::Admin])?;
         let early = self.expire_early(caller, &ask).await?;
         let walk = match ask.by {
             DayOf::Change => self.walk(None),
             DayOf::Expiry => {
-                let last = last_shelf(&ask).filter(|_| !early);
-                self.walk(first_shelf(&ask)).up_to(last)
+                let last = last_partition(&ask).filter(|_| !early);
+                self.walk(first_partition(&ask)).up_to(last)
             }
         };
         Ok(Coupons { walk, caller: caller.clone(), ask })
     }
 
     /// Begins a stream of redemptions, cancelled ones too: each as often as it was made, once.
-    /// Reads every shelf, since what was imported may have been redeemed on any day.
+    /// Reads every partition, since what was imported may have been redeemed on any day.
     ///
     /// # Errors
     /// `Forbidden` for all but admins; `NotFound` for the campaign.
     pub async fn every_redemption(
         self: Arc<Engine>,
         caller: &Caller,
-        ask: RedemptionsAsk,
+        ask: RedemptionsRequest,
     ) -> Result<Redemptions, Failure> {
         caller.must_be(&[Role::Admin])?;
         let of_campaign = match &ask.campaign {
@@ -139,8 +139,9 @@ impl Engine {
         Ok(Redemptions { walk: self.walk(None), ask, zone })
     }
 
-    /// Whether `valid_days` lets coupons that are asked for expire long before their shelf does.
-    async fn expire_early(&self, caller: &Caller, ask: &CouponsAsk) -> Result<bool, Failure> {
+    /// Whether `valid_days` lets coupons that are asked for expire long before their partition
+    /// does.
+    async fn expire_early(&self, caller: &Caller, ask: &CouponsRequest) -> Result<bool, Failure> {
         match &ask.campaign {
             Some(id) => Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some()),
             None => self.some_expire_early(caller).await,
@@ -160,22 +161,22 @@ impl Engine {
     }
 }
 
-/// No coupon expires later than its shelf does, so that those before this one have none.
-fn first_shelf(ask: &CouponsAsk) -> Option<Day> {
+/// No coupon expires later than its partition does, so that those before this one have none.
+fn first_partition(ask: &CouponsRequest) -> Option<Day> {
     // Nowhere does a day begin more than 24 hours before that of UTC.
     let (zone, early) = ask.zone.clone().map_or((Zone::utc(), 1), |zone| (zone, 0));
     ask.from.map(|from| Day(from.first_instant(&zone).day().0 - early))
 }
 
-/// Where no coupon expires before its shelf does, those behind this one have none.
-fn last_shelf(ask: &CouponsAsk) -> Option<Day> {
+/// Where no coupon expires before its partition does, those behind this one have none.
+fn last_partition(ask: &CouponsRequest) -> Option<Day> {
     let zone = ask.zone.clone().unwrap_or_else(Zone::utc);
     // Nowhere does a day end more than 24 hours after that of UTC, nor, where clocks are put back,
     // begin again so late.
-    ask.to.map(|to| Day(Day::shelf_of(to.end(&zone)).0 + 1))
+    ask.to.map(|to| Day(Day::expiry_day_of(to.end(&zone)).0 + 1))
 }
 
-impl CouponsAsk {
+impl CouponsRequest {
     fn takes(&self, coupon: &Coupon) -> bool {
         if self.campaign.as_ref().is_some_and(|id| *id != coupon.genesis().campaign) {
             return false;
@@ -204,7 +205,8 @@ impl Coupons {
             return Ok(None);
         };
         let engine = walk.engine();
-        let rows = stretch.sights.iter().filter_map(|sight| engine.view(caller, sight)).collect();
+        let rows =
+            stretch.snapshots.iter().filter_map(|snapshot| engine.view(caller, snapshot)).collect();
         Ok(Some(Sifted { rows, looked_at: stretch.looked_at }))
     }
 
@@ -230,11 +232,11 @@ impl Redemptions {
         let Some(stretch) = walk.next_of(asked).await? else { return Ok(None) };
         let engine = walk.engine();
         let mut rows = Vec::new();
-        for sight in &stretch.sights {
-            let genesis = sight.coupon.genesis();
-            let made = redemptions_of(&sight.coupon, &ask.days, zone);
+        for snapshot in &stretch.snapshots {
+            let genesis = snapshot.coupon.genesis();
+            let made = redemptions_of(&snapshot.coupon, &ask.days, zone);
             rows.extend(made.map(|(redemption, cancel_reason)| RedemptionEntry {
-                code: engine.printed_of(sight),
+                code: engine.printed_of(snapshot),
                 campaign: genesis.campaign.clone(),
                 batch: genesis.batch.clone(),
                 on: Date::of(redemption.at, zone),
@@ -260,13 +262,13 @@ fn redemptions_of(
 ) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
     let events = coupon.events();
     events.iter().enumerate().filter_map(move |(nth, event)| {
-        let Deed::Redeemed { by, order } = &event.deed else { return None };
+        let EventKind::Redeemed { by, order } = &event.kind else { return None };
         if !days.contains(&Date::of(event.at, zone)) {
             return None;
         }
         // There is one live redemption at a time, so the next cancellation is its own.
-        let cancelled = events[nth + 1..].iter().find_map(|event| match &event.deed {
-            Deed::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),
+        let cancelled = events[nth + 1..].iter().find_map(|event| match &event.kind {
+            EventKind::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),
             _ => None,
         });
         let (cancelled_at, reason) = cancelled.map_or((None, None), |(at, why)| (Some(at), why));

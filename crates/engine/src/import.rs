@@ -19,7 +19,7 @@ use bytes::Bytes;
 use coupon::campaign::{Batch, Campaign, ImportCounts};
 use coupon::code::CodeText;
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use futures::Stream;
@@ -61,7 +61,7 @@ const BLANK_LINES_MAX: usize = 100;
 
 /// What to import, and into what.
 #[derive(Clone, Debug)]
-pub struct ImportAsk {
+pub struct ImportRequest {
     /// The campaign.
     pub campaign: CampaignId,
     /// The batch; made by us where it is left out.
@@ -117,7 +117,7 @@ impl Engine {
     pub async fn import<E: std::fmt::Display>(
         &self,
         caller: &Caller,
-        ask: ImportAsk,
+        ask: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
         progress: impl Fn(ImportCounts) + Sync,
     ) -> Result<Done<Batch>, Failure> {
@@ -198,12 +198,12 @@ impl Parser<'_> {
             Some(header) => header.parse(text, &self.defaults),
             None => Err(RowError::Empty),
         });
-        let record: Record = parsed.map_err(|error| (error.word(), error.to_string()))?;
+        let record: Record = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
         if self.engine.router.looks_minted(&CodeText::from(record.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));
         }
-        if let Standing::Redeemed { at, .. } = &record.standing
+        if let ImportedState::Redeemed { at, .. } = &record.imported_state
             && *at > self.engine.now()
         {
             // It would keep the days in which it can be cancelled open.
@@ -213,7 +213,7 @@ impl Parser<'_> {
             code: record.code,
             valid_from: record.valid_from,
             expires_at: record.expires_at,
-            standing: record.standing,
+            imported_state: record.imported_state,
         })
     }
 }
@@ -326,7 +326,7 @@ impl Import<'_> {
                 ImportOutcome::AlreadyThere => self.counts.already_there += 1,
                 ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
                 ImportOutcome::Refused(refusal) => {
-                    self.reject(line, refusal.word(), refused(refusal));
+                    self.reject(line, refusal.as_str(), refused(refusal));
                 }
             }
         }

@@ -34,12 +34,12 @@ use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::facts::clock_record;
-use hot::{Gauge, HotStore, Shelves, Sight};
+use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use archive::ColdArchive;
-pub use batches::BatchAsk;
+pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
@@ -48,18 +48,18 @@ pub use coupons::{
     RedemptionView,
 };
 pub use events::EventView;
-pub use export::CodesAsk;
+pub use export::CodesRequest;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use history::{
-    Coupons, CouponsAsk, DayOf, RedemptionEntry, Redemptions, RedemptionsAsk, Sifted,
+    Coupons, CouponsRequest, DayOf, RedemptionEntry, Redemptions, RedemptionsRequest, Sifted,
 };
 pub use hot::{
-    CampaignPatch, CouponFilter, Finding, HotError, ListOrder, RejectedLine, Span, Tier,
+    CampaignPatch, CouponFilter, HealthFinding, HotError, ListOrder, RejectedLine, Span, Tier,
 };
-pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::{ShelfCoupons, Walk};
+pub use walk::{PartitionCoupons, Walk};
 
 /// Everything couponry does with coupons.
 pub struct Engine {
@@ -125,8 +125,8 @@ impl Engine {
     }
 
     /// The same as the compactor sees it.
-    pub fn shelves(&self) -> Arc<dyn Shelves> {
-        Arc::clone(&self.hot) as Arc<dyn Shelves>
+    pub fn partitions(&self) -> Arc<dyn Partitions> {
+        Arc::clone(&self.hot) as Arc<dyn Partitions>
     }
 
     /// The cold tier behind it, for the same commands.
@@ -140,9 +140,9 @@ impl Engine {
         if self.router.opens(code) { code.printed(prefix) } else { code.to_string() }
     }
 
-    fn printed_of(&self, sight: &Sight) -> String {
-        let prefix = sight.campaign.code_prefix.as_ref();
-        self.printed(sight.coupon.code(), prefix.map(|prefix| prefix.as_str()))
+    fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
+        let prefix = snapshot.campaign.code_prefix.as_ref();
+        self.printed(snapshot.coupon.code(), prefix.map(|prefix| prefix.as_str()))
     }
 
     /// Whether anything was ever moved to cold. If so, cold has to have all of it: a list must not
@@ -158,8 +158,8 @@ impl Engine {
         }
         // What is committed never changes, so that each version is compared once.
         if self.compared.load(Ordering::Relaxed) <= begun {
-            let units = self.hot.units().await?;
-            let version = self.cold.has_units(&units).await?;
+            let archive_commits = self.hot.archive_commits().await?;
+            let version = self.cold.has_archive_commits(&archive_commits).await?;
             self.compared.store(version + 1, Ordering::Relaxed);
         }
         Ok(true)

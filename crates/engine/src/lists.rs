@@ -22,7 +22,7 @@ pub const SPAN_DAYS_MAX: i64 = 31;
 
 /// What somebody wants listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListAsk {
+pub struct ListRequest {
     /// One holder's; a user's own without saying.
     pub user: Option<UserId>,
     /// One campaign's.
@@ -54,7 +54,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` where the list would have to look at everything.
-    pub async fn list(&self, caller: &Caller, ask: ListAsk) -> Result<ListView, Failure> {
+    pub async fn list(&self, caller: &Caller, ask: ListRequest) -> Result<ListView, Failure> {
         let mut filter = ask.filter;
         if let Some((on, zone)) = &ask.expires_on {
             if filter.expires != Span::default() {
@@ -79,7 +79,8 @@ impl Engine {
         let limit = ask.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
         let query = PageQuery { scope, filter, order: ask.order, after: ask.after, limit };
         let page = Box::pin(self.page(query)).await?;
-        let coupons = page.sights.iter().filter_map(|sight| self.view(caller, sight)).collect();
+        let coupons =
+            page.snapshots.iter().filter_map(|snapshot| self.view(caller, snapshot)).collect();
         Ok(ListView { coupons, next: page.next })
     }
 }

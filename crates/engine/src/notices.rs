@@ -6,10 +6,10 @@
 //! Who remembers what was told, and how it reaches people, is not decided here.
 
 use coupon::calendar::{Date, Zone};
-use coupon::coupon::{Coupon, Deed, State};
+use coupon::coupon::{Coupon, EventKind, State};
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Sight, Span};
+use hot::{CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, Span};
 
 use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
@@ -94,20 +94,25 @@ impl Engine {
             now,
         };
         let page = self.hot.list(query).await?;
-        let due = page.coupons.iter().filter_map(|sight| self.due_of(sight, watches, now));
+        let due = page.coupons.iter().filter_map(|snapshot| self.due_of(snapshot, watches, now));
         Ok(DuePage { coupons: due.collect(), looked_at: page.coupons.len(), next: page.next })
     }
 
-    fn due_of(&self, sight: &Sight, watches: &[Watch], now: Millis) -> Option<DueCoupon> {
-        if sight.campaign.paused || sight.batch_paused {
+    fn due_of(
+        &self,
+        snapshot: &CouponSnapshot,
+        watches: &[Watch],
+        now: Millis,
+    ) -> Option<DueCoupon> {
+        if snapshot.campaign.paused || snapshot.batch_paused {
             return None;
         }
-        let State::Issued { holder } = sight.coupon.state() else { return None };
+        let State::Issued { holder } = snapshot.coupon.state() else { return None };
         Some(DueCoupon {
-            due: due(&sight.coupon, watches, now)?,
+            due: due(&snapshot.coupon, watches, now)?,
             user: holder.clone(),
-            code: self.printed_of(sight),
-            coupon: sight.coupon.clone(),
+            code: self.printed_of(snapshot),
+            coupon: snapshot.coupon.clone(),
         })
     }
 }
@@ -137,7 +142,7 @@ fn first_day(watch: &Watch, zone: &Zone) -> Date {
 /// and whoever gave it to him, or gave it more time, has told him of the new last day.
 fn stands_since(coupon: &Coupon) -> Millis {
     let extended = coupon.events().iter().rev();
-    let extended = extended.filter(|event| matches!(event.deed, Deed::Extended { .. }));
+    let extended = extended.filter(|event| matches!(event.kind, EventKind::Extended { .. }));
     let extended = extended.map(|event| event.at).next();
     coupon.issued_at().max(extended).unwrap_or(coupon.genesis().created_at)
 }

@@ -14,7 +14,8 @@ use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 use hot::{
-    CouponFilter, HotError, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Tier,
+    CouponFilter, CouponSnapshot, HotError, ListOrder, ListPosition, ListQuery, ListScope,
+    ListedPage, Tier,
 };
 
 use crate::Engine;
@@ -57,7 +58,7 @@ pub(crate) struct PageQuery {
 
 /// One page.
 pub(crate) struct Page {
-    pub(crate) sights: Vec<Sight>,
+    pub(crate) snapshots: Vec<CouponSnapshot>,
     pub(crate) next: Option<Position>,
 }
 
@@ -160,17 +161,17 @@ impl Engine {
         // Behind it one of the two has not been looked at yet.
         let ends = [hot.next.as_ref().map(Position::from), cold.next];
         let end = ends.into_iter().flatten().min_by(|one, other| one.order(other, query.order));
-        let cold = self.sights(self.not_in_hot(cold.coupons).await?).await?;
-        let (mut sights, mut next) = (Vec::with_capacity(query.limit), None);
-        for (position, sight) in newest(hot, cold, query.order, end.as_ref()) {
-            if sights.len() == query.limit {
-                return Ok(Page { sights, next });
+        let cold = self.snapshots(self.not_in_hot(cold.coupons).await?).await?;
+        let (mut snapshots, mut next) = (Vec::with_capacity(query.limit), None);
+        for (position, snapshot) in newest(hot, cold, query.order, end.as_ref()) {
+            if snapshots.len() == query.limit {
+                return Ok(Page { snapshots, next });
             }
-            sights.push(sight);
+            snapshots.push(snapshot);
             next = Some(position);
         }
         // Short, and yet not the end: a store looks at a bounded number of rows for each page.
-        Ok(Page { sights, next: end })
+        Ok(Page { snapshots, next: end })
     }
 
     /// The first coupons of cold behind the position.
@@ -196,8 +197,8 @@ impl Engine {
         query: &PageQuery,
         now: Millis,
     ) -> Result<ArchivedPage, Failure> {
-        // A coupon never outlives its shelf.
-        let from = scan(query).expires_from.map(Day::shelf_of);
+        // A coupon never outlives its partition.
+        let from = scan(query).expires_from.map(Day::expiry_day_of);
         let mut entries = in_time(&self.cold, 0, self.cold.of_holder(holder, from)).await?;
         entries.retain(|entry| {
             let position = archived_at(entry.expires_at, &entry.code);
@@ -280,21 +281,26 @@ impl Engine {
     }
 
     /// Archived coupons with what an answer about them needs besides.
-    async fn sights(&self, archived: Vec<Archived>) -> Result<Vec<(Position, Sight)>, Failure> {
+    async fn snapshots(
+        &self,
+        archived: Vec<Archived>,
+    ) -> Result<Vec<(Position, CouponSnapshot)>, Failure> {
         let coupons = archived.into_iter().map(|archived| (archived.coupon, Tier::Cold)).collect();
-        let sights = self.sights_of(coupons).await?;
-        let position = |sight: &Sight| archived_at(sight.coupon.expires_at(), sight.coupon.code());
-        Ok(sights.into_iter().map(|sight| (position(&sight), sight)).collect())
+        let snapshots = self.snapshots_of(coupons).await?;
+        let position = |snapshot: &CouponSnapshot| {
+            archived_at(snapshot.coupon.expires_at(), snapshot.coupon.code())
+        };
+        Ok(snapshots.into_iter().map(|snapshot| (position(&snapshot), snapshot)).collect())
     }
 
     /// Coupons with their terms. Of a campaign that a restored hot store does not know there is
     /// nothing to show.
-    pub(crate) async fn sights_of(
+    pub(crate) async fn snapshots_of(
         &self,
         coupons: Vec<(Coupon, Tier)>,
-    ) -> Result<Vec<Sight>, Failure> {
+    ) -> Result<Vec<CouponSnapshot>, Failure> {
         let mut known = HashMap::new();
-        let mut sights = Vec::with_capacity(coupons.len());
+        let mut snapshots = Vec::with_capacity(coupons.len());
         for (coupon, tier) in coupons {
             let genesis = coupon.genesis();
             let key = (genesis.campaign.clone(), genesis.batch.clone());
@@ -305,10 +311,10 @@ impl Engine {
                 known.insert(key.clone(), both);
             }
             if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
-                sights.push(Sight { coupon, campaign, batch_paused, tier });
+                snapshots.push(CouponSnapshot { coupon, campaign, batch_paused, tier });
             }
         }
-        Ok(sights)
+        Ok(snapshots)
     }
 }
 
@@ -329,9 +335,9 @@ fn archived(day: Day, coupon: Coupon, order: ListOrder) -> Archived {
     Archived { position: archived_at(coupon.expires_at(), coupon.code()), order, day, coupon }
 }
 
-/// The side table is made of the shelves, so that what is in the one is in the other.
+/// The side table is made of the partitions, so that what is in the one is in the other.
 fn not_there(day: Day, code: &Code) -> Failure {
-    let why = format!("{code} is somebody's and is not on its shelf {day}");
+    let why = format!("{code} is somebody's and is not in its partition {day}");
     Failure::Store(HotError::Cold(why.into()))
 }
 
@@ -362,23 +368,23 @@ fn scan(query: &PageQuery) -> ScanFilter {
 /// Both in one order up to `end`, each code once.
 fn newest(
     hot: ListedPage,
-    cold: Vec<(Position, Sight)>,
+    cold: Vec<(Position, CouponSnapshot)>,
     order: ListOrder,
     end: Option<&Position>,
-) -> Vec<(Position, Sight)> {
-    let mut all: Vec<(Position, Sight)> =
+) -> Vec<(Position, CouponSnapshot)> {
+    let mut all: Vec<(Position, CouponSnapshot)> =
         hot.positions.iter().map(Position::from).zip(hot.coupons).chain(cold).collect();
     all.retain(|(position, _)| end.is_none_or(|end| position.order(end, order).is_le()));
     all.sort_by(|one, other| one.0.order(&other.0, order));
     let mut newest: HashMap<Code, u64> = HashMap::new();
-    for (_, sight) in &all {
-        let version = newest.entry(sight.coupon.code().clone()).or_default();
-        *version = sight.coupon.version().max(*version);
+    for (_, snapshot) in &all {
+        let version = newest.entry(snapshot.coupon.code().clone()).or_default();
+        *version = snapshot.coupon.version().max(*version);
     }
     // The first of two that are the same is that of hot.
-    all.retain(|(_, sight)| {
-        let code = sight.coupon.code();
-        let is_newest = newest.get(code) == Some(&sight.coupon.version());
+    all.retain(|(_, snapshot)| {
+        let code = snapshot.coupon.code();
+        let is_newest = newest.get(code) == Some(&snapshot.coupon.version());
         is_newest && newest.remove(code).is_some()
     });
     all

@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use couponry::beside::{Opened, Out, Progress, Sorry, StoreFlags, Work, is_terminal, thousands};
+use couponry::bootstrap::{
+    CliError, Opened, Out, Progress, StoreFlags, Work, is_terminal, thousands,
+};
 use tokio::time::{interval, timeout};
 
+use crate::error::HistoryError;
 use crate::formats::{Format, Rows, Unwritten};
 use crate::query::{Answer, History, Limits};
 use crate::scanned::Scanned;
 use crate::serve;
-use crate::wrong::Wrong;
 
 /// A query that takes no longer shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -56,7 +58,7 @@ struct Cli {
     #[command(flatten)]
     limits: LimitFlags,
     #[command(flatten)]
-    ask: Ask,
+    ask: QueryArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -75,7 +77,7 @@ Example:
 }
 
 #[derive(Args)]
-struct Ask {
+struct QueryArgs {
     /// One statement; - reads it from standard input
     #[arg(value_name = "SQL", conflicts_with = "file")]
     sql: Option<String>,
@@ -155,7 +157,7 @@ pub fn main() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
-        Err(error) => return exit(Sorry::new(format!("cannot start the runtime: {error}"))),
+        Err(error) => return exit(CliError::new(format!("cannot start the runtime: {error}"))),
     };
     // On a thread that has such a stack, which the first one has not.
     let begun = std::thread::Builder::new().stack_size(STACK_BYTES).spawn({
@@ -164,23 +166,23 @@ pub fn main() -> ExitCode {
     });
     let ended = match begun {
         Ok(running) => {
-            running.join().unwrap_or_else(|_| Err(Sorry::new("it broke off".to_owned())))
+            running.join().unwrap_or_else(|_| Err(CliError::new("it broke off".to_owned())))
         }
-        Err(error) => Err(Sorry::new(format!("cannot start a thread: {error}"))),
+        Err(error) => Err(CliError::new(format!("cannot start a thread: {error}"))),
     };
     // A query that was cut off may still decode a row group.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sorry) => exit(sorry),
+        Err(cli_error) => exit(cli_error),
     }
 }
 
-fn exit(sorry: Sorry) -> ExitCode {
-    sorry.exit_as("couponry-history")
+fn exit(cli_error: CliError) -> ExitCode {
+    cli_error.exit_as("couponry-history")
 }
 
-async fn run(cli: Cli) -> Result<(), Sorry> {
+async fn run(cli: Cli) -> Result<(), CliError> {
     let asked = match &cli.command {
         Some(Command::Serve) => None,
         // Before a store is opened: what is no SQL needs none.
@@ -200,11 +202,13 @@ async fn run(cli: Cli) -> Result<(), Sorry> {
     done
 }
 
-async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), Sorry> {
+async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), CliError> {
     let limits = cli.limits.or(600, 1_024, 10_240);
-    let history = History::new(opened.engine().clone(), limits).map_err(sorry)?;
+    let history = History::new(opened.engine().clone(), limits).map_err(cli_error)?;
     if asked.len() > 1 && cli.ask.output.is_some() {
-        return Err(Sorry::wrong_call("--output takes the rows of one statement, not of several"));
+        return Err(CliError::wrong_call(
+            "--output takes the rows of one statement, not of several",
+        ));
     }
     for sql in asked {
         written(&history, sql, &cli.ask).await?;
@@ -213,8 +217,8 @@ async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), So
 }
 
 /// Runs a statement and writes its rows.
-async fn written(history: &History, sql: &str, ask: &Ask) -> Result<(), Sorry> {
-    let mut answer = history.ask(sql, ask.as_of).await.map_err(sorry)?;
+async fn written(history: &History, sql: &str, ask: &QueryArgs) -> Result<(), CliError> {
+    let mut answer = history.ask(sql, ask.as_of).await.map_err(cli_error)?;
     let out = Out::to(ask.output.as_deref())?;
     let format = match ask.format {
         Form::Table => Format::Table,
@@ -245,13 +249,13 @@ async fn written(history: &History, sql: &str, ask: &Ask) -> Result<(), Sorry> {
 async fn next(
     answer: &mut Answer,
     progress: &mut Option<Progress>,
-) -> Result<Option<datafusion::arrow::array::RecordBatch>, Sorry> {
+) -> Result<Option<datafusion::arrow::array::RecordBatch>, CliError> {
     let plan = answer.plan().clone();
     let mut rows = std::pin::pin!(answer.next());
     if progress.is_none()
         && let Ok(rows) = timeout(QUIET, &mut rows).await
     {
-        return rows.map_err(sorry);
+        return rows.map_err(cli_error);
     }
     let progress = progress.get_or_insert_with(|| Progress::new(Work::Query, None, false));
     let mut looks = interval(LOOK_EVERY);
@@ -267,22 +271,22 @@ async fn next(
             }
         }
     };
-    progress.during(watched).await.map_err(sorry)
+    progress.during(watched).await.map_err(cli_error)
 }
 
-fn statements(ask: &Ask) -> Result<Vec<String>, Sorry> {
+fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
     let written = match (ask.format, &ask.output) {
         (Form::Parquet | Form::Arrow, None) => !is_terminal(),
         _ => true,
     };
     if !written {
-        return Err(Sorry::wrong_call(
+        return Err(CliError::wrong_call(
             "this form is not for a terminal: name a file with --output",
         ));
     }
-    let one = |sql: String| match History::statements(&sql).map_err(sorry)?.len() {
+    let one = |sql: String| match History::statements(&sql).map_err(cli_error)?.len() {
         1 => Ok(vec![sql]),
-        several => Err(Sorry::wrong_call(format!(
+        several => Err(CliError::wrong_call(format!(
             "{several} statements, want one: put them into a file and name it with --file"
         ))),
     };
@@ -292,43 +296,44 @@ fn statements(ask: &Ask) -> Result<Vec<String>, Sorry> {
         (None, Some(path)) => {
             let name = path.display().to_string();
             let cannot = format!("cannot read {name}");
-            let file = std::fs::File::open(path).map_err(Sorry::because(cannot))?;
-            History::statements(&read(&name, file)?).map_err(sorry)
+            let file = std::fs::File::open(path).map_err(CliError::because(cannot))?;
+            History::statements(&read(&name, file)?).map_err(cli_error)
         }
-        (None, None) => Err(Sorry::wrong_call(
+        (None, None) => Err(CliError::wrong_call(
             "there is no SQL: give a statement, - for standard input, or --file; --help says more",
         )),
     }
 }
 
-fn read(name: &str, from: impl Read) -> Result<String, Sorry> {
+fn read(name: &str, from: impl Read) -> Result<String, CliError> {
     let mut text = String::new();
     let read = from.take(SQL_BYTES_MAX + 1).read_to_string(&mut text);
     match read {
         Ok(bytes) if bytes as u64 > SQL_BYTES_MAX => {
-            Err(Sorry::wrong_call(format!("{name} has more than {SQL_BYTES_MAX} bytes")))
+            Err(CliError::wrong_call(format!("{name} has more than {SQL_BYTES_MAX} bytes")))
         }
         Ok(_) => Ok(text),
         Err(error) if error.kind() == ErrorKind::InvalidData => {
-            Err(Sorry::wrong_call(format!("{name} is not UTF-8")))
+            Err(CliError::wrong_call(format!("{name} is not UTF-8")))
         }
-        Err(error) => Err(Sorry::new(format!("cannot read {name}: {error}"))),
+        Err(error) => Err(CliError::new(format!("cannot read {name}: {error}"))),
     }
 }
 
-fn sorry(wrong: Wrong) -> Sorry {
+fn cli_error(wrong: HistoryError) -> CliError {
     match wrong {
-        Wrong::Sql(_) => Sorry::wrong_call(wrong.to_string()),
-        Wrong::Store(error) => error.into(),
-        Wrong::Values(_) | Wrong::TooLong { .. } | Wrong::TooLarge(_) | Wrong::Broken(_) => {
-            Sorry::new(wrong.to_string())
-        }
+        HistoryError::Sql(_) => CliError::wrong_call(wrong.to_string()),
+        HistoryError::Store(error) => error.into(),
+        HistoryError::Values(_)
+        | HistoryError::TooLong { .. }
+        | HistoryError::TooLarge(_)
+        | HistoryError::Broken(_) => CliError::new(wrong.to_string()),
     }
 }
 
-fn unwritten(error: Unwritten) -> Sorry {
+fn unwritten(error: Unwritten) -> CliError {
     match error {
-        Unwritten::Out(error) if error.kind() == ErrorKind::BrokenPipe => Sorry::nobody_reads(),
-        error => Sorry::new(format!("cannot write the rows: {error}")),
+        Unwritten::Out(error) if error.kind() == ErrorKind::BrokenPipe => CliError::nobody_reads(),
+        error => CliError::new(format!("cannot write the rows: {error}")),
     }
 }

@@ -43,7 +43,7 @@ const COUPONS: [&str; 21] = [
     "tier",
     "made_expires_at",
     "made_time_zone",
-    "shelf_day",
+    "expiry_day",
     "events",
 ];
 
@@ -53,13 +53,13 @@ static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
         DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
         _ => Arc::clone(field),
     };
-    Arc::new(Schema::new(cold::outside::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
+    Arc::new(Schema::new(cold::external::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
 });
 
-/// The same with `shelf_day` and `tier`: what is merged.
+/// The same with `expiry_day` and `tier`: what is merged.
 static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<FieldRef> = OF_FILES.fields().iter().cloned().collect();
-    fields.push(shelf_day());
+    fields.push(expiry_day());
     fields.push(Arc::new(Field::new("tier", DataType::Utf8View, false)));
     Arc::new(Schema::new(fields))
 });
@@ -77,8 +77,8 @@ static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// The column that the folders of the files are named after.
-pub(crate) fn shelf_day() -> FieldRef {
-    Arc::new(Field::new("shelf_day", DataType::Date32, false))
+pub(crate) fn expiry_day() -> FieldRef {
+    Arc::new(Field::new("expiry_day", DataType::Date32, false))
 }
 
 /// The columns of a file.
@@ -126,9 +126,9 @@ pub(crate) fn made_of(
     }
 }
 
-/// Coupons of one shelf as rows of what is merged.
+/// Coupons of one partition as rows of what is merged.
 pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
-    let rows = cold::outside::rows(coupons)?;
+    let rows = cold::external::rows(coupons)?;
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(OF_MERGED.fields().len());
     for (column, field) in rows.columns().iter().zip(OF_FILES.fields()) {
         columns.push(match column.data_type() == field.data_type() {

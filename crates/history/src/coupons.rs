@@ -1,6 +1,6 @@
 //! The table `coupons`: both tiers as one, each coupon once.
 //!
-//! Shelves that lie in cold alone, no code in two files, are read as plain Parquet: column by
+//! Partitions that lie in cold alone, no code in two files, are read as plain Parquet: column by
 //! column, on every core. The others go through [`crate::merged`].
 
 use std::fmt;
@@ -36,7 +36,7 @@ use datafusion::physical_plan::{
 };
 
 use crate::columns;
-use crate::merged::{MergedShelves, Shelves};
+use crate::merged::{MergedPartitions, Partitions};
 use crate::pruning::Pruning;
 use crate::tiers::{Seen, Tiers};
 
@@ -106,21 +106,22 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn plan(&self, seen: &Seen, pruning: Arc<Pruning>) -> Result<Arc<dyn ExecutionPlan>> {
-        let all: Vec<&ColdFile> = seen.settled.iter().flat_map(|shelf| &shelf.files).collect();
-        let (files_all, shelves_all) =
+        let all: Vec<&ColdFile> =
+            seen.settled.iter().flat_map(|partition| &partition.files).collect();
+        let (files_all, partitions_all) =
             (all.len(), seen.settled.len() + seen.open.len() + seen.layered.len());
         let files = pruning.files(all)?;
         let open = pruning.days(&seen.open)?;
         let mut layered = Vec::new();
-        for shelf in &seen.layered {
-            if pruning.shelf(shelf)? {
-                layered.push(shelf.clone());
+        for partition in &seen.layered {
+            if pruning.partition(partition)? {
+                layered.push(partition.clone());
             }
         }
         let mut days: Vec<Day> = files.iter().map(|file| file.day()).collect();
         days.dedup();
         let pruned = Pruned {
-            shelves: (days.len() + open.len() + layered.len(), shelves_all),
+            partitions: (days.len() + open.len() + layered.len(), partitions_all),
             files: (files.len(), files_all),
             rows: files.iter().map(|file| file.rows()).sum(),
         };
@@ -129,8 +130,8 @@ impl Look<'_> {
             halves.push(self.projected(self.files(&files)?)?);
         }
         if !open.is_empty() || !layered.is_empty() {
-            let shelves = Shelves { open, layered };
-            let merged = MergedShelves::new(self.tiers.clone(), shelves, pruning);
+            let partitions = Partitions { open, layered };
+            let merged = MergedPartitions::new(self.tiers.clone(), partitions, pruning);
             halves.push(self.projected(Arc::new(merged))?);
         }
         let input = match halves.pop() {
@@ -179,7 +180,7 @@ impl Look<'_> {
             runtime.cache_manager.get_file_metadata_cache(),
         );
         let schema = TableSchema::builder(columns::of_files())
-            .with_table_partition_cols(vec![columns::shelf_day()])
+            .with_table_partition_cols(vec![columns::expiry_day()])
             .build();
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(self.state.default_table_options().parquet)
@@ -233,7 +234,7 @@ fn partitioned(file: &ColdFile, object: String) -> PartitionedFile {
 /// How much of the table is looked at: so many, of so many.
 #[derive(Clone, Debug)]
 pub(crate) struct Pruned {
-    pub(crate) shelves: (usize, usize),
+    pub(crate) partitions: (usize, usize),
     pub(crate) files: (usize, usize),
     /// Rows of the files that are read.
     pub(crate) rows: u64,
@@ -248,11 +249,11 @@ pub(crate) struct CouponsExec {
 
 impl DisplayAs for CouponsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pruned { shelves, files, rows } = &self.pruned;
+        let Pruned { partitions, files, rows } = &self.pruned;
         write!(
             f,
-            "CouponsExec: shelves={} of {}, plain_files={} of {}, plain_rows={rows}",
-            shelves.0, shelves.1, files.0, files.1
+            "CouponsExec: partitions={} of {}, plain_files={} of {}, plain_rows={rows}",
+            partitions.0, partitions.1, files.0, files.1
         )
     }
 }

@@ -9,6 +9,7 @@ mod campaigns;
 mod cli;
 mod columns;
 mod coupons;
+mod error;
 pub mod formats;
 mod last_day;
 mod merged;
@@ -19,8 +20,7 @@ mod scanned;
 pub mod serve;
 mod tiers;
 mod values;
-mod wrong;
 
 pub use cli::main;
+pub use error::HistoryError;
 pub use query::{Answer, History, Limits};
-pub use wrong::Wrong;

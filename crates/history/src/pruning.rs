@@ -1,9 +1,9 @@
-//! What can be ruled out before anything is read: shelves by their days, files by what the log of
-//! the cold tier says about them.
+//! What can be ruled out before anything is read: partitions by their days, files by what the log
+//! of the cold tier says about them.
 
 use std::sync::Arc;
 
-use cold::{ColdFile, Shelf};
+use cold::{ColdFile, Partition};
 use coupon::time::{Day, Millis};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -40,9 +40,9 @@ impl Pruning {
         Ok(Pruning { schema, predicate })
     }
 
-    /// Which of the shelves may have what is wanted, whatever lies on them.
+    /// Which of the partitions may have what is wanted, whatever lies in them.
     pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
-        let known = days.iter().map(|day| Arc::new(self.of_shelf(*day))).collect();
+        let known = days.iter().map(|day| Arc::new(self.of_partition(*day))).collect();
         Ok(days
             .iter()
             .zip(self.kept(known)?)
@@ -60,9 +60,9 @@ impl Pruning {
             .collect())
     }
 
-    /// Whether any file of a shelf whose files have to be read together may.
-    pub(crate) fn shelf(&self, shelf: &Shelf) -> Result<bool> {
-        Ok(!self.days(&[shelf.day])?.is_empty())
+    /// Whether any file of a partition whose files have to be read together may.
+    pub(crate) fn partition(&self, partition: &Partition) -> Result<bool> {
+        Ok(!self.days(&[partition.day])?.is_empty())
     }
 
     fn kept(&self, known: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
@@ -74,11 +74,11 @@ impl Pruning {
         }
     }
 
-    /// A coupon expires by the end of its shelf, and may have expired long before.
-    fn of_shelf(&self, day: Day) -> Statistics {
+    /// A coupon expires by the end of its partition, and may have expired long before.
+    fn of_partition(&self, day: Day) -> Statistics {
         let (_, last) = last_day::between(day.end(), day.end());
         self.statistics(None, |name| match name {
-            "shelf_day" => (Some(date(day)), Some(date(day))),
+            "expiry_day" => (Some(date(day)), Some(date(day))),
             "expires_at" => (None, Some(instant(day.end()))),
             "expires_on" => (None, Some(date(last))),
             _ => (None, None),
@@ -94,7 +94,7 @@ impl Pruning {
             (ends.map(|it| instant(it.0)), ends.map(|it| instant(it.1)))
         };
         self.statistics(Some(file.rows()), |name| match name {
-            "shelf_day" => (Some(date(file.day())), Some(date(file.day()))),
+            "expiry_day" => (Some(date(file.day())), Some(date(file.day()))),
             "tier" => text(Some(("cold", "cold"))),
             "code" => text(file.codes()),
             "campaign_id" => text(file.campaigns()),

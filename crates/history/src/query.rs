@@ -29,9 +29,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::campaigns::Campaigns;
 use crate::coupons::{Coupons, STORE_URL};
+use crate::error::{HistoryError, Names};
 use crate::redemptions;
 use crate::tiers::Tiers;
-use crate::wrong::{Names, Wrong};
 
 /// Functions that make much out of little: one row of them can take all the memory there is, and
 /// the limit does not see it coming.
@@ -59,8 +59,8 @@ const EVENTS: &str = "SELECT code, campaign_id, batch_id, event['sequence'] AS s
      event['kind'] AS kind, event['at'] AS at, event['actor'] AS actor, \
      event['user_id'] AS user_id, event['reference'] AS reference, event['reason'] AS reason, \
      event['expires_at'] AS expires_at, event['time_zone'] AS time_zone, \
-     event['operation'] AS operation, modified_at, tier, shelf_day \
-     FROM (SELECT code, campaign_id, batch_id, modified_at, tier, shelf_day, \
+     event['operation'] AS operation, modified_at, tier, expiry_day \
+     FROM (SELECT code, campaign_id, batch_id, modified_at, tier, expiry_day, \
      unnest(events) AS event FROM coupons)";
 
 /// One row a redemption of a coupon, a cancelled one too.
@@ -68,8 +68,8 @@ const REDEMPTIONS: &str = "SELECT code, campaign_id, batch_id, redemption['user_
      redemption['order_ref'] AS order_ref, redemption['redeemed_at'] AS redeemed_at, \
      redemption['redeemed_by'] AS redeemed_by, redemption['cancelled_at'] AS cancelled_at, \
      redemption['cancelled_by'] AS cancelled_by, redemption['reason'] AS reason, \
-     modified_at, tier, shelf_day \
-     FROM (SELECT code, campaign_id, batch_id, modified_at, tier, shelf_day, \
+     modified_at, tier, expiry_day \
+     FROM (SELECT code, campaign_id, batch_id, modified_at, tier, expiry_day, \
      unnest(redemptions_of(events)) AS redemption FROM coupons)";
 
 /// How much a query may take.
@@ -102,8 +102,8 @@ impl History {
     /// Both tiers behind `engine`.
     ///
     /// # Errors
-    /// [`Wrong::Broken`].
-    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<History, Wrong> {
+    /// [`HistoryError::Broken`].
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<History, HistoryError> {
         let mode = match &limits.spill_folder {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::OsTmpDirectory,
@@ -111,10 +111,10 @@ impl History {
         let disk = DiskManagerBuilder::default()
             .with_mode(mode)
             .with_max_temp_directory_size(limits.spill);
-        let broken = |error: DataFusionError| Wrong::Broken(error.to_string());
+        let broken = |error: DataFusionError| HistoryError::Broken(error.to_string());
         let shared = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build();
         let shared = shared.map_err(broken)?;
-        let url = STORE_URL.parse().map_err(|_| Wrong::Broken(STORE_URL.to_owned()))?;
+        let url = STORE_URL.parse().map_err(|_| HistoryError::Broken(STORE_URL.to_owned()))?;
         shared.register_object_store(&url, engine.cold().objects());
         Ok(History { engine, limits, shared })
     }
@@ -127,11 +127,12 @@ impl History {
     /// Cuts a text into its statements.
     ///
     /// # Errors
-    /// [`Wrong::Sql`] where it is no SQL, or has none in it.
-    pub fn statements(sql: &str) -> Result<Vec<String>, Wrong> {
-        let parsed = DFParser::parse_sql(sql).map_err(|error| Wrong::of(error, &names(None)))?;
+    /// [`HistoryError::Sql`] where it is no SQL, or has none in it.
+    pub fn statements(sql: &str) -> Result<Vec<String>, HistoryError> {
+        let parsed =
+            DFParser::parse_sql(sql).map_err(|error| HistoryError::of(error, &names(None)))?;
         match parsed.is_empty() {
-            true => Err(Wrong::Sql("there is no SQL statement".to_owned())),
+            true => Err(HistoryError::Sql("there is no SQL statement".to_owned())),
             false => Ok(parsed.iter().map(ToString::to_string).collect()),
         }
     }
@@ -140,10 +141,10 @@ impl History {
     /// Its time begins now.
     ///
     /// # Errors
-    /// [`Wrong`].
-    pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, Wrong> {
+    /// [`HistoryError`].
+    pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, HistoryError> {
         let (time, deadline) = (self.limits.time, Instant::now() + self.limits.time);
-        let too_long = Wrong::TooLong { time };
+        let too_long = HistoryError::TooLong { time };
         if let Some(version) = as_of {
             self.must_have(version).await?;
         }
@@ -153,14 +154,16 @@ impl History {
     }
 
     /// A version that there is not yet is the caller's mistake, and no fault of the archive.
-    async fn must_have(&self, version: u64) -> Result<(), Wrong> {
+    async fn must_have(&self, version: u64) -> Result<(), HistoryError> {
         let newest = self.engine.cold().version().await;
-        match newest.map_err(|error| Wrong::Store(HotError::Cold(Box::new(error))))? {
+        match newest.map_err(|error| HistoryError::Store(HotError::Cold(Box::new(error))))? {
             Some(newest) if version <= newest => Ok(()),
-            Some(newest) => {
-                Err(Wrong::Sql(format!("there is no version {version}, the newest is {newest}")))
+            Some(newest) => Err(HistoryError::Sql(format!(
+                "there is no version {version}, the newest is {newest}"
+            ))),
+            None => {
+                Err(HistoryError::Sql("nothing was archived yet: there is no version".to_owned()))
             }
-            None => Err(Wrong::Sql("nothing was archived yet: there is no version".to_owned())),
         }
     }
 
@@ -168,9 +171,10 @@ impl History {
         &self,
         sql: &str,
         as_of: Option<u64>,
-    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream, Names), Wrong> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream, Names), HistoryError> {
         let statement = only_statement(sql)?;
-        let context = self.context(as_of).await.map_err(|it| Wrong::Broken(it.to_string()))?;
+        let context =
+            self.context(as_of).await.map_err(|it| HistoryError::Broken(it.to_string()))?;
         let names = names(Some(&context));
         let planned = async {
             let state = context.state();
@@ -190,8 +194,8 @@ impl History {
         match planned.await {
             Ok((plan, stream)) => Ok((plan, stream, names)),
             // No row was met yet, so it is about what was written.
-            Err(error) => Err(match Wrong::of(error, &names) {
-                Wrong::Values(what) => Wrong::Sql(what),
+            Err(error) => Err(match HistoryError::of(error, &names) {
+                HistoryError::Values(what) => HistoryError::Sql(what),
                 wrong => wrong,
             }),
         }
@@ -268,13 +272,13 @@ impl Answer {
     /// Some rows more; `None` behind the last one.
     ///
     /// # Errors
-    /// [`Wrong`]. There are no more rows then.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Wrong> {
+    /// [`HistoryError`]. There are no more rows then.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, HistoryError> {
         match timeout_at(self.deadline, self.stream.next()).await {
             Ok(Some(Ok(rows))) => Ok(Some(rows)),
-            Ok(Some(Err(error))) => Err(Wrong::of(error, &self.names)),
+            Ok(Some(Err(error))) => Err(HistoryError::of(error, &self.names)),
             Ok(None) => Ok(None),
-            Err(_) => Err(Wrong::TooLong { time: self.time }),
+            Err(_) => Err(HistoryError::TooLong { time: self.time }),
         }
     }
 }
@@ -359,23 +363,24 @@ fn operators(sql: &str) -> usize {
 }
 
 /// The one statement of a text, if it is one that only reads.
-fn only_statement(sql: &str) -> Result<Statement, Wrong> {
+fn only_statement(sql: &str) -> Result<Statement, HistoryError> {
     let operators = operators(sql);
     if operators > OPERATORS_MAX {
-        return Err(Wrong::Sql(format!(
+        return Err(HistoryError::Sql(format!(
             "the statement has {operators} operators and brackets, want {OPERATORS_MAX} at most: \
              write long lists with IN"
         )));
     }
-    let mut parsed = DFParser::parse_sql(sql).map_err(|error| Wrong::of(error, &names(None)))?;
+    let mut parsed =
+        DFParser::parse_sql(sql).map_err(|error| HistoryError::of(error, &names(None)))?;
     match (parsed.pop_front(), parsed.len()) {
-        (None, _) => Err(Wrong::Sql("there is no SQL statement".to_owned())),
+        (None, _) => Err(HistoryError::Sql("there is no SQL statement".to_owned())),
         (Some(statement), 0) => only_reads(&statement).map(|()| statement),
-        (Some(_), more) => Err(Wrong::Sql(format!("{} statements, want one", more + 1))),
+        (Some(_), more) => Err(HistoryError::Sql(format!("{} statements, want one", more + 1))),
     }
 }
 
-fn only_reads(statement: &Statement) -> Result<(), Wrong> {
+fn only_reads(statement: &Statement) -> Result<(), HistoryError> {
     match statement {
         Statement::Explain(explain) => only_reads(&explain.statement),
         Statement::Statement(inner)
@@ -394,7 +399,7 @@ fn only_reads(statement: &Statement) -> Result<(), Wrong> {
         other => {
             let text = other.to_string();
             let word = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-            Err(Wrong::Sql(format!(
+            Err(HistoryError::Sql(format!(
                 "{word} is not run here, nothing is ever written: SELECT, EXPLAIN, SHOW and \
                  DESCRIBE are"
             )))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::accept::{self, Limits as Listening};
 use api::history::{Queries, QueryAnswer, QueryBody, QueryForm};
 use api::problem::{Code, Problem};
-use couponry::beside::{Opened, Sorry, stopped};
+use couponry::bootstrap::{CliError, Opened, stopped};
 use engine::{Engine, Fault};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::error::HistoryError;
 use crate::formats::{Format, Rows, Unwritten, object};
 use crate::query::{Answer, History, Limits};
-use crate::wrong::Wrong;
 
 /// Queries at a time: each may use every core, and its own share of memory.
 pub const QUERIES_MAX: usize = 2;
@@ -38,8 +38,8 @@ impl Desk {
     /// Over both tiers.
     ///
     /// # Errors
-    /// [`Wrong::Broken`].
-    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, Wrong> {
+    /// [`HistoryError::Broken`].
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, HistoryError> {
         let history = History::new(engine, limits)?;
         Ok(Desk { history, turns: Semaphore::new(QUERIES_MAX) })
     }
@@ -71,19 +71,19 @@ impl Queries for Desk {
 }
 
 /// Listens until a signal.
-pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), Sorry> {
+pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), CliError> {
     let stop = stopped()?;
     let tokens = Arc::new(opened.tokens()?);
     let desk = Desk::new(Arc::clone(opened.engine()), limits);
-    let desk = desk.map_err(|wrong| Sorry::new(wrong.to_string()))?;
+    let desk = desk.map_err(|wrong| CliError::new(wrong.to_string()))?;
     let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
-    let address = listener.local_addr().map_err(Sorry::because("no address"))?;
+    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    let address = listener.local_addr().map_err(CliError::because("no address"))?;
     // Whoever waits for this line may connect.
     println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));
     let app = api::history::app(Arc::clone(opened.engine()), tokens, Arc::new(desk));
     let drained = accept::serve(listener, app, Listening::default(), stop).await;
-    match drained.map_err(Sorry::because("the service stopped"))?.cut_off {
+    match drained.map_err(CliError::because("the service stopped"))?.cut_off {
         0 => tracing::info!("stopped, every query answered"),
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
     }
@@ -138,15 +138,15 @@ async fn written(mut answer: Answer, format: Format) -> Result<QueryAnswer, Prob
     Ok(QueryAnswer { body: out.end().map_err(unwritten)?, truncated_at })
 }
 
-fn problem(wrong: Wrong) -> Problem {
+fn problem(wrong: HistoryError) -> Problem {
     match wrong {
-        Wrong::Sql(detail) | Wrong::Values(detail) => {
+        HistoryError::Sql(detail) | HistoryError::Values(detail) => {
             Problem::invalid(vec![Fault::new("sql", detail)])
         }
-        Wrong::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", wrong.to_string())]),
-        Wrong::TooLong { .. } => Problem::new(Code::Timeout, wrong.to_string()),
-        Wrong::Store(error) => error.into(),
-        Wrong::Broken(why) => {
+        HistoryError::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", wrong.to_string())]),
+        HistoryError::TooLong { .. } => Problem::new(Code::Timeout, wrong.to_string()),
+        HistoryError::Store(error) => error.into(),
+        HistoryError::Broken(why) => {
             tracing::error!(error = %why, "a query was not answered");
             Problem::new(Code::Internal, "see the log of the server")
         }

@@ -1,13 +1,13 @@
 //! What one query sees of the two tiers.
 //!
-//! The order is that of every reader across tiers: first hot is asked which shelves it still has
-//! something of, then cold is looked at. So a shelf that hot has nothing of any more is in cold as
-//! a whole. Each table of a query sees the same shelves, however often it is named.
+//! The order is that of every reader across tiers: first hot is asked which partitions it still has
+//! something of, then cold is looked at. So a partition that hot has nothing of any more is in cold
+//! as a whole. Each table of a query sees the same partitions, however often it is named.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cold::Shelf;
+use cold::Partition;
 use coupon::time::{Day, Millis};
 use engine::{Engine, Failure};
 use hot::HotError;
@@ -24,15 +24,15 @@ pub(crate) struct Tiers {
     seen: Arc<OnceCell<Arc<Seen>>>,
 }
 
-/// Which shelf is where.
+/// Which partition is where.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Shelves that hot may still have something of, by day.
+    /// Partitions that hot may still have something of, by day.
     pub(crate) open: Vec<Day>,
-    /// Shelves in cold alone, of which no code is in two files.
-    pub(crate) settled: Vec<Shelf>,
-    /// Shelves in cold alone, of which a code may be in several.
-    pub(crate) layered: Vec<Shelf>,
+    /// Partitions in cold alone, of which no code is in two files.
+    pub(crate) settled: Vec<Partition>,
+    /// Partitions in cold alone, of which a code may be in several.
+    pub(crate) layered: Vec<Partition>,
 }
 
 /// Both stores fail in the words of the hot one.
@@ -60,13 +60,13 @@ impl Tiers {
         self.seen.get_or_try_init(async || self.look().await.map(Arc::new)).await.cloned()
     }
 
-    /// The shelves that hot may still have something of, looked up now.
+    /// The partitions that hot may still have something of, looked up now.
     pub(crate) async fn open(&self) -> Result<Vec<Day>, HotError> {
-        let plans = self.engine.shelves().shelves().await?;
+        let plans = self.engine.partitions().partitions().await?;
         Ok(plans.into_iter().map(|plan| plan.day).collect())
     }
 
-    async fn snapshot(&self) -> Result<Option<cold::outside::Snapshot>, HotError> {
+    async fn snapshot(&self) -> Result<Option<cold::external::Snapshot>, HotError> {
         let snapshot = self.engine.cold().snapshot(self.as_of).await;
         snapshot.map_err(|error| HotError::Cold(Box::new(error)))
     }
@@ -81,16 +81,16 @@ impl Tiers {
             false => None,
         };
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
-        let shelves = snapshot.map(|snapshot| snapshot.shelves).unwrap_or_default();
-        let alone = shelves.into_iter().filter(|shelf| !in_hot.contains(&shelf.day));
+        let partitions = snapshot.map(|snapshot| snapshot.partitions).unwrap_or_default();
+        let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
         let (settled, layered) = alone.partition(is_settled);
         Ok(Seen { open: in_hot.into_iter().collect(), settled, layered })
     }
 }
 
-/// A code is in no two files of one unit.
-fn is_settled(shelf: &Shelf) -> bool {
-    let mut units = shelf.files.iter().map(cold::ColdFile::unit);
-    let first = units.next();
-    units.all(|unit| Some(unit) == first)
+/// A code is in no two files of one archive commit.
+fn is_settled(partition: &Partition) -> bool {
+    let mut archive_commits = partition.files.iter().map(cold::ColdFile::archive_commit);
+    let first = archive_commits.next();
+    archive_commits.all(|archive_commit| Some(archive_commit) == first)
 }

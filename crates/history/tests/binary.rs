@@ -6,8 +6,8 @@
 mod bucket;
 #[path = "binary/command.rs"]
 mod command;
-#[path = "binary/place.rs"]
-mod place;
+#[path = "binary/data.rs"]
+mod data;
 #[path = "binary/service.rs"]
 mod service;
 #[path = "sql/world.rs"]

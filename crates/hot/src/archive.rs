@@ -10,16 +10,16 @@ use coupon::time::Day;
 /// Finished coupons. What is found here never changes any more.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// The coupons of `codes` on the shelf `day`, as many answers in the same order. That there
-    /// is none is said of a state that was looked up after the call, and that has the unit `unit`
-    /// of the shelf.
+    /// The coupons of `codes` in the partition `day`, as many answers in the same order. That there
+    /// is none is said of a state that was looked up after the call, and that has the archive
+    /// commit `archive_commit` of the partition.
     ///
     /// # Errors
     /// Why the cold tier does not answer.
     async fn coupons(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>>;
 }
@@ -33,7 +33,7 @@ impl Archive for NoArchive {
     async fn coupons(
         &self,
         _day: Day,
-        _unit: u64,
+        _archive_commit: u64,
         _codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
         Err("no cold tier is set up".into())

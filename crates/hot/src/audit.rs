@@ -15,9 +15,9 @@ use coupon::ids::{BatchId, CampaignId, OperationId, UserId};
 use coupon::time::{Day, Millis};
 use router::Owner;
 
-use crate::{HotError, ShelfPlan};
+use crate::{HotError, PartitionPlan};
 
-/// What stands under a code on a shelf.
+/// What stands under a code in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
     /// The code as it is written there, whether it is one or not.
@@ -39,13 +39,13 @@ pub enum RowIs {
         differs: Option<String>,
     },
     /// In place of a coupon that lies in cold, in this version.
-    Stub {
+    ArchivedMarker {
         /// The version.
         version: u64,
     },
-    /// In place of a coupon that was moved to a later shelf.
-    Moved {
-        /// That shelf.
+    /// In place of a coupon that was moved to a later partition.
+    Forwarding {
+        /// That partition.
         to: Day,
     },
     /// Nothing that can be read.
@@ -65,13 +65,13 @@ impl RowIs {
     }
 }
 
-/// A shelf, and whether it has a plan.
+/// A partition, and whether it has a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuditDay {
+pub struct AuditPartition {
     /// Its day.
     pub day: Day,
     /// Its plan; none is there where rows stand on a day that was never entered.
-    pub plan: Option<ShelfPlan>,
+    pub plan: Option<PartitionPlan>,
     /// Serials below this one are taken.
     pub next_serial: u64,
 }
@@ -99,7 +99,7 @@ pub enum AuditEntryIs {
     Coupon {
         /// Whose it is.
         owner: Owner,
-        /// The shelf that it lies on.
+        /// The partition that it lies in.
         day: Day,
         /// From when and until when the line said that it works; `None` for a minted code that was
         /// moved.
@@ -135,9 +135,9 @@ pub struct Begun {
     pub operation: OperationId,
 }
 
-/// A sort of hint.
+/// A sort of index row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HintKind {
+pub enum IndexRowKind {
     /// What a user may hold.
     Wallet,
     /// What may expire on a day.
@@ -145,23 +145,23 @@ pub enum HintKind {
 }
 
 /// All of them.
-pub const HINT_KINDS: [HintKind; 2] = [HintKind::Wallet, HintKind::Expiring];
+pub const INDEX_ROW_KINDS: [IndexRowKind; 2] = [IndexRowKind::Wallet, IndexRowKind::Expiring];
 
-impl HintKind {
+impl IndexRowKind {
     /// Its table.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            HintKind::Wallet => "wallet",
-            HintKind::Expiring => "expiring",
+            IndexRowKind::Wallet => "wallet",
+            IndexRowKind::Expiring => "expiring",
         }
     }
 }
 
-/// A hint as it lies.
+/// An index row as it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
+pub struct IndexRow {
     /// Its sort.
-    pub kind: HintKind,
+    pub kind: IndexRowKind,
     /// Its coupon.
     pub code: Code,
     /// Where it says that the coupon is.
@@ -172,7 +172,7 @@ pub struct Hint {
     pub user: Option<UserId>,
     /// What the store tells coupons of one expiry apart by. Its own business.
     pub tie: i64,
-    /// When it was written, in microseconds: what is removed is this hint, and none after it.
+    /// When it was written, in microseconds: what is removed is this index row, and none after it.
     pub written_at: i64,
 }
 
@@ -245,7 +245,7 @@ pub struct CountShift {
 
 /// How a store does what the protocols describe in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manners {
+pub enum Atomicity {
     /// Each protocol as one transaction: nothing half done is ever there.
     OneTransaction,
     /// Step by step: what the protocols allow in between may stay for good after a killed process.
@@ -259,16 +259,16 @@ pub enum Manners {
 #[async_trait]
 pub trait Audit: Send + Sync + 'static {
     /// How it goes about the protocols.
-    fn manners(&self) -> Manners;
+    fn atomicity(&self) -> Atomicity;
 
     /// What is wrong with its files, as the engine itself sees it. May read everything.
     async fn audit_files(&self) -> Result<Vec<String>, HotError>;
 
-    /// Every shelf that has a plan, emptied ones too, or a row; by day.
-    async fn audit_days(&self) -> Result<Vec<AuditDay>, HotError>;
+    /// Every partition that has a plan, emptied ones too, or a row; by day.
+    async fn audit_partitions(&self) -> Result<Vec<AuditPartition>, HotError>;
 
-    /// Everything that stands on a shelf behind `after`, in the order of codes, at least `limit`
-    /// codes unless it ends before.
+    /// Everything that stands in a partition behind `after`, in the order of codes, at least
+    /// `limit` codes unless it ends before.
     async fn audit_rows(
         &self,
         day: Day,
@@ -306,25 +306,26 @@ pub trait Audit: Send + Sync + 'static {
         asked: Vec<(CampaignId, UserId, Code)>,
     ) -> Result<Vec<bool>, HotError>;
 
-    /// A page of the hints of a sort.
-    async fn audit_hints(
+    /// A page of the index rows of a sort.
+    async fn audit_index_rows(
         &self,
-        kind: HintKind,
+        kind: IndexRowKind,
         after: Option<String>,
         limit: usize,
-    ) -> Result<AuditPage<Hint>, HotError>;
+    ) -> Result<AuditPage<IndexRow>, HotError>;
 
-    /// Which hints these coupons, which have rows on these shelves, do not have; same order.
-    async fn audit_unhinted(
+    /// Which index rows these coupons, which have rows in these partitions, do not have; same
+    /// order.
+    async fn audit_unindexed(
         &self,
         coupons: Vec<(Day, Coupon)>,
-    ) -> Result<Vec<Vec<HintKind>>, HotError>;
+    ) -> Result<Vec<Vec<IndexRowKind>>, HotError>;
 
-    /// Writes the hints of a coupon that has a row on a shelf.
-    async fn mend_hints(&self, day: Day, coupon: Coupon) -> Result<(), HotError>;
+    /// Writes the index rows of a coupon that has a row in a partition.
+    async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<(), HotError>;
 
-    /// Removes hints as old as they were read, and none that was written since.
-    async fn remove_hints(&self, hints: Vec<Hint>) -> Result<(), HotError>;
+    /// Removes index rows as old as they were read, and none that was written since.
+    async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<(), HotError>;
 
     /// Sets counts right; how many campaigns were changed. Those that somebody has moved to cold
     /// from meanwhile are left as they are.

@@ -9,7 +9,7 @@
 //! What is put may be put again: of two versions the higher one stays, and nothing is undone that
 //! somebody has changed in the target meanwhile.
 
-mod sums;
+mod checksums;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use coupon::ids::{BatchId, CampaignId, IssueRef, OperationId, UserId};
 use coupon::time::{Day, Millis};
 
 use crate::{Account, HotError, RejectedLine};
-use sums::Sum;
+use checksums::Sum;
 
 /// Items of one page: some 500 KiB, and one transaction of some 30 ms where the target is SQLite.
 pub const PAGE_ITEMS: usize = 2_000;
@@ -50,7 +50,7 @@ pub enum Kind {
     Campaign,
     /// Logins.
     Account,
-    /// Coupons that have rows, and stubs.
+    /// Coupons that have rows, and archived markers.
     Coupon,
     /// Codes in the directory.
     Entry,
@@ -80,7 +80,7 @@ pub const KINDS: [Kind; 9] = [
 
 impl Kind {
     /// One word for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Day => "days",
             Kind::Campaign => "campaigns",
@@ -113,7 +113,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// The plan of a day.
-    Day(CopiedDay),
+    Day(CopiedPartition),
     /// A campaign.
     Campaign(Box<CopiedCampaign>),
     /// A login.
@@ -125,14 +125,14 @@ pub enum Item {
     },
     /// A coupon that has a row.
     Coupon {
-        /// Its shelf.
+        /// Its partition.
         day: Day,
         /// It.
         coupon: Box<Coupon>,
     },
     /// A coupon that lies in cold.
-    Stub {
-        /// Its shelf.
+    ArchivedMarker {
+        /// Its partition.
         day: Day,
         /// Its code.
         code: Code,
@@ -167,24 +167,24 @@ pub enum Item {
 
 /// The plan of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopiedDay {
+pub struct CopiedPartition {
     /// The day.
     pub day: Day,
     /// How many bits name a bucket, where the source goes by them.
     pub bits: Option<u8>,
-    /// The shelf may be sealed after this instant.
+    /// The partition may be sealed after this instant.
     pub seal_after: Millis,
     /// Whether nothing may come to it any more.
     pub closing: bool,
     /// Whether nothing on it changes any more.
     pub sealed: bool,
-    /// The last unit that was moved to cold.
-    pub unit: u64,
+    /// The last archive commit that was moved to cold.
+    pub archive_commit: u64,
     /// Whether all of it was.
     pub emptied: bool,
     /// Serials below this one are taken.
     pub next_serial: u64,
-    /// Shelves from which coupons were moved here, where the source knows.
+    /// Partitions from which coupons were moved here, where the source knows.
     pub entered: Vec<Day>,
 }
 
@@ -256,10 +256,10 @@ pub enum EntryIs {
         campaign: CampaignId,
         /// Its batch.
         batch: BatchId,
-        /// The shelf that it lies on.
+        /// The partition that it lies in.
         day: Day,
         /// What the last line imported under the code said: valid_from, expires_at, and the
-        /// standing as JSON. `None` for a minted code that was moved.
+        /// imported state as JSON. `None` for a minted code that was moved.
         line: Option<(Millis, Millis, String)>,
     },
 }
@@ -632,7 +632,7 @@ impl Position {
             _ => Pass::Again,
         };
         let word = words.next().unwrap_or_default();
-        match KINDS.into_iter().find(|kind| kind.word() == word) {
+        match KINDS.into_iter().find(|kind| kind.as_str() == word) {
             Some(kind) => {
                 let after = words.next().filter(|after| !after.is_empty()).map(str::to_owned);
                 Position { pass, kind: Some(kind), after, resumed: true }
@@ -655,7 +655,7 @@ impl Position {
             Pass::First => "first",
             Pass::Again => "again",
         };
-        let kind = self.kind.map_or(COMPLETE, Kind::word);
+        let kind = self.kind.map_or(COMPLETE, Kind::as_str);
         format!("{pass} {kind} {}", self.after.as_deref().unwrap_or_default())
     }
 }

@@ -1,43 +1,43 @@
 //! The hot store on ScyllaDB or Apache Cassandra: any number of processes side by side on one
-//! cluster. Each protocol is a series of writes of which one decides; what is only a hint, a lease
-//! or a count stands beside it and is checked against it.
+//! cluster. Each protocol is a series of writes of which one decides; what is only an index row, a
+//! lease or a count stands beside it and is checked against it.
 //!
-//! *The truth*: the row of a coupon, changed by one conditional write a change. *To settle*: to find
-//! out what came of a write whose outcome nobody told us. *Turn*: one conditional write at a time in
-//! each partition, as far as one process is concerned.
+//! *The truth*: the row of a coupon, changed by one conditional write a change. *To resolve*: to
+//! find out what came of a write whose outcome nobody told us. *Write lock*: one conditional write
+//! at a time in each partition, as far as one process is concerned.
 
 mod about;
 mod accounts;
-mod adopt;
+mod archiving;
 mod audit;
+mod bounded_join;
 mod campaigns;
 mod claims;
 mod clock;
 mod codes;
 mod copying;
+mod counts;
 mod coupons;
-mod days;
 mod dialect;
 mod examine;
-mod hints;
 mod import;
+mod index_rows;
 mod issuing;
+mod keyed_lock;
+mod keyspace_address;
 mod lists;
 mod merging;
 mod outcome;
-mod recent;
+mod partitions;
+mod reconcile;
+mod resolving;
 mod routing;
+mod row_cache;
 mod schema;
 mod session;
-mod settling;
-mod several;
-mod shelves;
 mod spread;
 mod stock;
-mod tallies;
-mod target;
 mod tls;
-mod turns;
 mod untouched;
 mod values;
 
@@ -63,20 +63,20 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Account, Adopted, Applied, Archive, CampaignPatch, CampaignRow, ClosedShelf, ColdMark,
-    Emptying, Fact, Facts, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept,
-    ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan,
-    Shelves, Sight,
+    Account, Applied, Archive, CampaignPatch, CampaignRow, ClosedPartition, ColdMark,
+    CouponSnapshot, Emptying, Fact, Facts, Gauge, HealthFinding, HotError, HotStore, ImportLine,
+    ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, PartitionPlan, Partitions,
+    Patched, Reconciled, RejectedLine, Residue,
 };
 pub use about::{About, AboutNode, Answer};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
-pub use dialect::Engine;
+pub use dialect::CqlEngine;
+pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
+pub use resolving::CALL_LIMIT;
 pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use session::Gate;
-use session::{Cluster, Manner, Result};
-pub use settling::CALL_LIMIT;
+use session::{CqlSession, Result, StatementProfile};
 pub use spread::PARTITION_ROWS;
-pub use target::{BadTarget, Target};
 
 /// What can be set about a store on a cluster.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ pub struct Tls {
 
 impl Options {
     /// A keyspace on these nodes, with defaults.
-    pub fn of(target: &Target) -> Options {
+    pub fn of(target: &KeyspaceAddress) -> Options {
         Options {
             nodes: target.nodes().to_vec(),
             keyspace: target.keyspace().to_owned(),
@@ -171,34 +171,35 @@ impl Drop for CqlHot {
 
 /// What every protocol works with.
 struct Store {
-    cluster: Cluster,
+    cluster: CqlSession,
     options: Options,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// This process among the others; a restart makes another.
     process: Uuid,
-    turns: turns::Turns,
+    write_locks: keyed_lock::KeyedLock,
     /// One change of a coupon at a time.
-    coupons: turns::Turns,
+    coupons: keyed_lock::KeyedLock,
     /// Whoever is given a coupon: one of his requests at a time.
-    users: turns::Turns,
-    settled: settling::Settled,
-    known: campaigns::Known,
-    recent: recent::Recent,
+    users: keyed_lock::KeyedLock,
+    resolved: resolving::Resolutions,
+    known: campaigns::CampaignCache,
+    row_cache: row_cache::RowCache,
     bits: RwLock<HashMap<Day, u8>>,
     stock: stock::Stock,
     ahead: untouched::Ahead,
     spreads: spread::Spreads<(spread::Spread, Day)>,
     returned: spread::Spreads<(CampaignId, BatchId)>,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
-    tallies: tallies::Tallies,
-    closed: hints::Closed,
+    counts: counts::ProcessCounts,
+    closed: index_rows::Closed,
     /// One at a time puts closed coupons into their queues.
     queueing: tokio::sync::Mutex<()>,
-    /// What this process has made stubs of, so that its queue need not be read for it again.
+    /// What this process has made archived markers of, so that its queue need not be read for it
+    /// again.
     gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
-    merge: shelves::Merges,
+    merge: archiving::Merges,
     /// Whether there are long codes, and when that was read.
     long_codes: Mutex<Option<(bool, Instant)>>,
     announced: OnceCell<()>,
@@ -215,7 +216,7 @@ impl CqlHot {
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
     ) -> std::result::Result<CqlHot, ConnectError> {
-        let cluster = Cluster::connect(&options).await?;
+        let cluster = CqlSession::connect(&options).await?;
         cluster.one_datacenter(&options)?;
         let missing = schema::missing_tables(&cluster, &options.keyspace).await?;
         if let Some(table) = missing.first() {
@@ -229,24 +230,24 @@ impl CqlHot {
             keys: keys.into(),
             archive,
             process: Uuid::now_v7(),
-            turns: turns::Turns::new(limit),
-            coupons: turns::Turns::new(limit),
-            users: turns::Turns::new(limit),
-            settled: settling::Settled::default(),
-            known: campaigns::Known::default(),
-            recent: recent::Recent::default(),
+            write_locks: keyed_lock::KeyedLock::new(limit),
+            coupons: keyed_lock::KeyedLock::new(limit),
+            users: keyed_lock::KeyedLock::new(limit),
+            resolved: resolving::Resolutions::default(),
+            known: campaigns::CampaignCache::default(),
+            row_cache: row_cache::RowCache::default(),
             bits: RwLock::default(),
             stock: stock::Stock::default(),
             ahead: untouched::Ahead::default(),
             spreads: spread::Spreads::default(),
             returned: spread::Spreads::default(),
             used_up: RwLock::default(),
-            tallies: tallies::Tallies::default(),
-            closed: hints::Closed::default(),
+            counts: counts::ProcessCounts::default(),
+            closed: index_rows::Closed::default(),
             queueing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             campaign_days: RwLock::default(),
-            merge: shelves::Merges::default(),
+            merge: archiving::Merges::default(),
             long_codes: Mutex::default(),
             announced: OnceCell::new(),
             clock: clock::Difference::default(),
@@ -262,14 +263,14 @@ impl CqlHot {
     ///
     /// # Errors
     /// Those of a read.
-    pub async fn engine(&self) -> std::result::Result<(Engine, String), HotError> {
+    pub async fn engine(&self) -> std::result::Result<(CqlEngine, String), HotError> {
         dialect::engine(&self.store.cluster).await
     }
 
     /// Counts callers who are told that the outcome is unknown.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    fn count_unknown<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(HotError::Unknown(_)) = &result {
-            settling::Settled::count(&self.store.settled.unknown);
+            resolving::Resolutions::count(&self.store.resolved.unknown);
         }
         result
     }
@@ -277,7 +278,7 @@ impl CqlHot {
     /// Writes down what is only in memory: counts, queues of closed coupons; and gives back what
     /// this process has leased. Nothing depends on it; what comes next is only quicker.
     pub async fn flush(&self) {
-        self.store.tallies.write_down(&self.store).await;
+        self.store.counts.write_down(&self.store).await;
         self.store.write_closed().await;
         self.store.give_back_all().await;
     }
@@ -285,12 +286,12 @@ impl CqlHot {
 
 /// What is done every second beside everything else.
 async fn upkeep(store: Arc<Store>) {
-    let mut rounds = tokio::time::interval(tallies::WRITTEN_EVERY);
+    let mut rounds = tokio::time::interval(counts::WRITTEN_EVERY);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut round = 0_u32;
     loop {
         rounds.tick().await;
-        store.tallies.write_down(&store).await;
+        store.counts.write_down(&store).await;
         store.write_closed().await;
         store.give_back_quiet().await;
         round = round.wrapping_add(1);
@@ -465,8 +466,8 @@ impl HotStore for CqlHot {
         self.store.keys_named().await
     }
 
-    async fn read(&self, address: &Address) -> Result<Option<Sight>> {
-        Ok(self.store.locate(address).await?.map(|located| located.sight()))
+    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>> {
+        Ok(self.store.locate(address).await?.map(|located| located.snapshot()))
     }
 
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
@@ -476,23 +477,25 @@ impl HotStore for CqlHot {
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
         self.store.clock_is_right()?;
         match found {
-            Found::Coupon(address) => self.told(self.store.apply_at(address, &change).await),
+            Found::Coupon(address) => {
+                self.count_unknown(self.store.apply_at(address, &change).await)
+            }
             Found::Shared { campaign } => {
-                self.told(self.store.apply_shared(campaign, &change, true).await)
+                self.count_unknown(self.store.apply_shared(campaign, &change, true).await)
             }
         }
     }
 
-    async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied> {
+    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied> {
         match found {
-            Found::Coupon(address) => self.store.rehearse_at(address, &change).await,
+            Found::Coupon(address) => self.store.dry_run_at(address, &change).await,
             Found::Shared { campaign } => self.store.apply_shared(campaign, &change, false).await,
         }
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
         self.store.clock_is_right()?;
-        self.told(self.store.issue_of_campaign(campaign, &change).await)
+        self.count_unknown(self.store.issue_of_campaign(campaign, &change).await)
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage> {
@@ -518,7 +521,7 @@ impl HotStore for CqlHot {
     async fn writable(&self) -> std::result::Result<(), String> {
         self.store.clock_is_right().map_err(|error| error.to_string())?;
         // A quorum answers, or it does not.
-        let plan = self.store.plan(Manner::Read, Day(0)).await;
+        let plan = self.store.plan(StatementProfile::Read, Day(0)).await;
         plan.map(drop).map_err(|error| error.to_string())
     }
 
@@ -526,12 +529,12 @@ impl HotStore for CqlHot {
         self.store.touch_setting(now).await
     }
 
-    async fn examine(&self) -> Result<Vec<Finding>> {
+    async fn examine(&self) -> Result<Vec<HealthFinding>> {
         self.store.examine_all().await
     }
 
     fn gauge(&self) -> Gauge {
-        let (counts, settled) = (&self.store.cluster.counts, &self.store.settled);
+        let (counts, resolved) = (&self.store.cluster.counts, &self.store.resolved);
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let reads = of(&counts.reads) + of(&counts.serial_reads);
         let writes = of(&counts.writes) + of(&counts.changes);
@@ -541,9 +544,9 @@ impl HotStore for CqlHot {
             writes,
             commits: of(&counts.changes),
             waiting: 0,
-            settled_applied: of(&settled.applied),
-            settled_refused: of(&settled.refused),
-            left_unknown: of(&settled.unknown),
+            resolved_applied: of(&resolved.applied),
+            resolved_refused: of(&resolved.refused),
+            left_unknown: of(&resolved.unknown),
             resent: of(&counts.again),
         }
     }
@@ -566,25 +569,25 @@ impl Facts for CqlHot {
 }
 
 #[async_trait]
-impl Shelves for CqlHot {
-    async fn shelves(&self) -> Result<Vec<ShelfPlan>> {
-        self.store.shelf_plans().await
+impl Partitions for CqlHot {
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
+        self.store.partition_plans().await
     }
 
-    async fn shelf(&self, day: Day) -> Result<Option<ShelfPlan>> {
-        self.store.shelf_plan(day).await
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {
+        self.store.partition_plan(day).await
     }
 
-    async fn units(&self) -> Result<Vec<(Day, u64)>> {
-        self.store.shelf_units().await
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>> {
+        self.store.partition_archive_commits().await
     }
 
-    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedShelf>> {
-        self.store.closed_shelves(now, enough).await
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
+        self.store.closed_partitions(now, enough).await
     }
 
     async fn count(&self, day: Day) -> Result<u64> {
-        self.store.count_shelf(day).await
+        self.store.count_partition(day).await
     }
 
     async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
@@ -599,31 +602,41 @@ impl Shelves for CqlHot {
         self.store.final_coupons(day, codes, Some(now)).await
     }
 
-    async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
         self.store.clock_is_right()?;
-        self.store.retire_all(day, copied).await
+        self.store.evict_all(day, copied).await
     }
 
     async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
         self.store.clock_is_right()?;
-        self.store.seal_shelf(day, now).await
+        self.store.seal_partition(day, now).await
     }
 
-    async fn kept(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Kept>> {
-        self.store.kept_page(day, after, limit).await
+    async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
+        self.store.residue_page(day, after, limit).await
     }
 
-    async fn stubs(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<(Code, u64)>> {
-        self.store.stubs_page(day, after, limit).await
+    async fn archived_markers(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<(Code, u64)>> {
+        self.store.archived_markers_page(day, after, limit).await
     }
 
-    async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
+    async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
         self.store.clock_is_right()?;
         self.store.remove_some(day, &so_far).await
     }
 
-    async fn finish_unit(&self, day: Day, unit: u64, emptied: bool) -> Result<()> {
-        self.store.finish(day, unit, emptied).await
+    async fn finish_archive_commit(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        emptied: bool,
+    ) -> Result<()> {
+        self.store.finish(day, archive_commit, emptied).await
     }
 
     async fn shrink(&self) -> Result<bool> {
@@ -631,8 +644,8 @@ impl Shelves for CqlHot {
         Ok(false)
     }
 
-    async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted> {
-        self.store.adopt_all(day, &coupons).await
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled> {
+        self.store.reconcile_all(day, &coupons).await
     }
 
     async fn pass_over_serials(&self) -> Result<()> {

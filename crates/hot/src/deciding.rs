@@ -7,7 +7,7 @@ use coupon::campaign::{Campaign, Handout};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, State};
 use coupon::ids::{IssueRef, OrderRef, UserId};
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -33,19 +33,19 @@ pub(crate) fn refused_by_seal(action: &Action) -> Refusal {
         Action::Release { .. }
         | Action::Revoke { .. }
         | Action::Void { .. }
-        | Action::Extend { .. } => Refusal::ShelfClosed,
+        | Action::Extend { .. } => Refusal::ExpiryDayClosed,
     }
 }
 
-/// A coupon moves only when its new expiry lies past its shelf's day, and never back.
-pub(crate) fn shelf_after(day: Day, after: &Coupon) -> Day {
+/// A coupon moves only when its new expiry lies past its partition's day, and never back.
+pub(crate) fn partition_after(day: Day, after: &Coupon) -> Day {
     match after.expires_at() > day.end() {
-        true => Day::shelf_of(after.expires_at()),
+        true => Day::expiry_day_of(after.expires_at()),
         false => day,
     }
 }
 
-/// The instant until which a shelf stays open for a campaign with coupons on it: as long as its
+/// The instant until which a partition stays open for a campaign with coupons in it: as long as its
 /// cancelling and extending need it, and a hold that runs past the expiry.
 pub(crate) fn seal_after(day: Day, campaign: &Campaign) -> Millis {
     let open_days = campaign.cancel_days.max(campaign.extend_days);
@@ -74,7 +74,7 @@ pub(crate) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a U
 
 /// Who needs a place under the limit for a change: its new holder, or whoever holds a bearer code,
 /// since what could not be redeemed after the payment is not held for it.
-pub(crate) fn needs_place<'a>(
+pub(crate) fn needs_claim_entry<'a>(
     before: &Coupon,
     action: &'a Action,
     after: &'a Coupon,
@@ -96,7 +96,7 @@ pub(crate) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> 
 }
 
 /// Whether it is not worth handing out again: issued once more, it could not be redeemed.
-pub(crate) fn is_worn(coupon: &Coupon) -> bool {
+pub(crate) fn is_history_full(coupon: &Coupon) -> bool {
     coupon.events().len() + 2 > EVENTS_OPEN_MAX
 }
 
@@ -166,13 +166,13 @@ pub(crate) fn is_of(coupon: &Coupon, user: &UserId, order: &OrderRef, at: Millis
 
 /// What a line of an import would have to say for the coupon to be as it is: no later line moves it
 /// forward.
-pub(crate) fn standing_of(coupon: &Coupon) -> Standing {
+pub(crate) fn imported_state_of(coupon: &Coupon) -> ImportedState {
     match coupon.state() {
-        State::Available => Standing::Available,
+        State::Available => ImportedState::Available,
         State::Issued { holder } => {
-            Standing::Issued { holder: holder.clone(), at: coupon.issued_at() }
+            ImportedState::Issued { holder: holder.clone(), at: coupon.issued_at() }
         }
-        State::Redeemed { redemption, .. } => Standing::Redeemed {
+        State::Redeemed { redemption, .. } => ImportedState::Redeemed {
             holder: redemption.by.clone(),
             issued_at: coupon.issued_at(),
             at: redemption.at,
@@ -180,11 +180,11 @@ pub(crate) fn standing_of(coupon: &Coupon) -> Standing {
             order: Some(redemption.order.clone())
                 .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
         },
-        State::Void { .. } => Standing::Void,
+        State::Void { .. } => ImportedState::Void,
     }
 }
 
-/// The shelf inside a minted code.
+/// The partition inside a minted code.
 pub(crate) fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
     keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
 }

@@ -12,19 +12,20 @@ pub mod cql;
 mod deciding;
 mod error;
 pub mod facts;
-mod shelves;
+mod imported_state_text;
+mod partitions;
 pub mod sqlite;
-mod standing_text;
 mod store;
 
 pub use archive::{Archive, NoArchive};
 pub use error::HotError;
 pub use facts::{ClockRecord, Fact, Facts, Witness};
-pub use shelves::{
-    Adopted, CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves,
+pub use partitions::{
+    CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
+    Residue,
 };
 pub use store::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
-    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
-    MintOrder, Named, NewCampaign, Patched, RejectedLine, Sight, Span, Tier,
+    Account, Applied, CampaignPatch, CampaignRow, CouponFilter, CouponSnapshot, Gauge,
+    HealthFinding, HotStore, ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery,
+    ListScope, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, Span, Tier,
 };

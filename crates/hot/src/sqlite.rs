@@ -6,27 +6,27 @@
 //! `txn`).
 
 mod accounts;
-mod adopt;
+mod archiving;
 mod audit;
 mod backup;
-mod beyond;
 mod campaigns;
+mod checkpointer;
 mod claims;
 mod copying;
 mod coupons;
-mod days;
 mod examine;
 mod failure;
+mod fair_file_lock;
 mod history;
 mod import;
-mod keeper;
 mod list;
+mod partitions;
+mod prefetch;
 mod readers;
+mod reconcile;
 mod rows;
 mod schema;
-mod shelves;
 mod stock;
-mod turnstile;
 mod txn;
 mod writer;
 
@@ -48,18 +48,18 @@ use router::{Address, Directory, Entry, Found, KeyRing, Owner};
 use tokio::sync::OnceCell;
 
 use crate::{
-    Account, Adopted, Applied, Archive, CampaignPatch, CampaignRow, ClosedShelf, ColdMark,
-    Emptying, Fact, Facts, Finding, Gauge, HotError, HotStore, ImportLine, ImportOutcome, Kept,
-    ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, ShelfPlan,
-    Shelves, Sight,
+    Account, Applied, Archive, CampaignPatch, CampaignRow, ClosedPartition, ColdMark,
+    CouponSnapshot, Emptying, Fact, Facts, Gauge, HealthFinding, HotError, HotStore, ImportLine,
+    ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, PartitionPlan, Partitions,
+    Patched, Reconciled, RejectedLine, Residue,
 };
 pub use backup::make_ready;
-use beyond::{Asked, Told, asking};
-use keeper::Keeper;
+use checkpointer::Checkpointer;
+use fair_file_lock::FairFileLock;
+use prefetch::{Asked, Prefetched, asking};
 use readers::Readers;
 pub use schema::{OpenError, is_current};
 use stock::{Step, Supply, Walked};
-use turnstile::Turnstile;
 use txn::Txn;
 use writer::{Desk, Unwell, Writer};
 
@@ -105,7 +105,7 @@ impl Default for Options {
 pub struct SqliteHot {
     // Dropped in this order: the writer answers what it has, then the file is closed.
     writer: Writer,
-    keeper: Keeper,
+    checkpointer: Checkpointer,
     readers: Readers,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
@@ -137,25 +137,25 @@ impl SqliteHot {
         std::fs::create_dir_all(folder).map_err(file_error)?;
         schema::tighten(folder);
         let path = folder.join(FILE_NAME);
-        let turnstile = Turnstile::open(folder).map_err(file_error)?;
+        let file_lock = FairFileLock::open(folder).map_err(file_error)?;
         let conn = match schema::open_current(&path)? {
             Some(conn) => conn,
             None => {
-                let _held = turnstile.enter().map_err(file_error)?;
+                let _held = file_lock.enter().map_err(file_error)?;
                 schema::open_or_make(&path)?
             }
         };
         let statements = Arc::<AtomicU64>::default();
         let desk = Desk {
             conn,
-            turnstile,
+            file_lock,
             folder: folder.to_owned(),
             free_min: options.free_min_bytes,
             statements: Arc::clone(&statements),
         };
         Ok(SqliteHot {
             readers: Readers::open(&path, &statements)?,
-            keeper: Keeper::start(folder, &path)?,
+            checkpointer: Checkpointer::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
             keys: keys.into(),
             archive,
@@ -190,15 +190,15 @@ impl SqliteHot {
     /// The same, for a job that was told something before.
     async fn write_knowing<T: Send + 'static>(
         &self,
-        told: Arc<Told>,
+        prefetched: Arc<Prefetched>,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     ) -> Result<T, HotError> {
         let body = Arc::new(body);
-        let run = |told: Arc<Told>| {
+        let run = |prefetched: Arc<Prefetched>| {
             let body = Arc::clone(&body);
-            self.writer.run(move |txn| asking(txn, &told, body.as_ref()))
+            self.writer.run(move |txn| asking(txn, &prefetched, body.as_ref()))
         };
-        Ok(self.telling(told, run).await?.0)
+        Ok(self.with_prefetch(prefetched, run).await?.0)
     }
 
     /// The same as a point read.
@@ -213,32 +213,36 @@ impl SqliteHot {
     async fn look_and_keep<T>(
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
-    ) -> Result<(T, Arc<Told>), HotError> {
+    ) -> Result<(T, Arc<Prefetched>), HotError> {
         let body = &body;
-        let run = async |told: Arc<Told>| self.readers.point(|txn| asking(txn, &told, body)).await;
-        self.telling(Arc::default(), run).await
+        let run = async |prefetched: Arc<Prefetched>| {
+            self.readers.point(|txn| asking(txn, &prefetched, body)).await
+        };
+        self.with_prefetch(Arc::default(), run).await
     }
 
     /// Runs a job again and again with what it has asked for, until it asks for nothing.
-    async fn telling<T, F>(
+    async fn with_prefetch<T, F>(
         &self,
-        mut told: Arc<Told>,
-        run: impl Fn(Arc<Told>) -> F + Send,
-    ) -> Result<(T, Arc<Told>), HotError>
+        mut prefetched: Arc<Prefetched>,
+        run: impl Fn(Arc<Prefetched>) -> F + Send,
+    ) -> Result<(T, Arc<Prefetched>), HotError>
     where
         F: Future<Output = Result<Asked<T>, HotError>> + Send,
     {
         loop {
-            match run(Arc::clone(&told)).await? {
-                Asked::Is(result) => return Ok((result, told)),
-                Asked::Needs(wanted) => told = Arc::new(told.and(wanted, &*self.archive).await?),
+            match run(Arc::clone(&prefetched)).await? {
+                Asked::Is(result) => return Ok((result, prefetched)),
+                Asked::Needs(wanted) => {
+                    prefetched = Arc::new(prefetched.and(wanted, &*self.archive).await?)
+                }
             }
         }
     }
 
     /// Runs one piece of long work, which nobody waits for, in a transaction. Where others have
     /// written since the last piece, they have the store to themselves for as long as this one took.
-    async fn aside<T: Send + 'static>(
+    async fn background_write<T: Send + 'static>(
         &self,
         mut body: impl FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, HotError> {
@@ -287,14 +291,14 @@ impl SqliteHot {
     /// Issues in as many transactions as it takes to get past serials that are in the way.
     async fn hand_out(
         &self,
-        told: Arc<Told>,
+        prefetched: Arc<Prefetched>,
         decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
     ) -> Result<Applied, HotError> {
         let decide = Arc::new(decide);
         loop {
             let (keys, decide) = (self.keys.current(), Arc::clone(&decide));
             let step = move |txn: &Txn<'_>| stock::step(txn, &keys, decide.as_ref());
-            let step = self.write_knowing(Arc::clone(&told), step);
+            let step = self.write_knowing(Arc::clone(&prefetched), step);
             if let Some(applied) = step.await? {
                 return Ok(applied);
             }
@@ -321,11 +325,11 @@ impl Directory for SqliteHot {
     }
 
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, HotError> {
-        self.readers.point(|txn| days::bucket_bits(txn, day)).await
+        self.readers.point(|txn| partitions::bucket_bits(txn, day)).await
     }
 
     async fn has_long_codes(&self) -> Result<bool, HotError> {
-        Ok(self.keeper.long_codes.load(Ordering::Relaxed))
+        Ok(self.checkpointer.long_codes.load(Ordering::Relaxed))
     }
 }
 
@@ -409,10 +413,10 @@ impl HotStore for SqliteHot {
     ) -> Result<Vec<ImportOutcome>, HotError> {
         let mut outcomes = vec![ImportOutcome::AlreadyThere; lines.len()];
         let mut left: Arc<Vec<_>> = Arc::new(lines.into_iter().enumerate().collect());
-        let mut told = Arc::new(Told::default());
+        let mut prefetched = Arc::new(Prefetched::default());
         while !left.is_empty() {
             let (campaign, batch, run) = (campaign.clone(), batch.clone(), run.clone());
-            let (lines, here) = (Arc::clone(&left), Arc::clone(&told));
+            let (lines, here) = (Arc::clone(&left), Arc::clone(&prefetched));
             let imported = self.writer.run(move |txn| {
                 let txn = txn.knowing(&here);
                 Ok((import::lines(&txn, &campaign, &batch, &lines, &run)?, txn.wanted()))
@@ -427,7 +431,7 @@ impl HotStore for SqliteHot {
                 }
             }
             left = Arc::new(in_cold);
-            told = Arc::new(told.and(wanted, &*self.archive).await?);
+            prefetched = Arc::new(prefetched.and(wanted, &*self.archive).await?);
         }
         Ok(outcomes)
     }
@@ -445,7 +449,7 @@ impl HotStore for SqliteHot {
                 Some(number) => import::keep_rejected(txn, number, &some, now),
                 None => Ok(()),
             };
-            self.aside(keep).await?;
+            self.background_write(keep).await?;
         }
         Ok(())
     }
@@ -516,11 +520,11 @@ impl HotStore for SqliteHot {
 
     async fn announce_long_codes(&self) -> Result<(), HotError> {
         let announce = || async {
-            self.writer.run(|txn| accounts::set(txn, keeper::LONG_CODES, "yes")).await?;
+            self.writer.run(|txn| accounts::set(txn, checkpointer::LONG_CODES, "yes")).await?;
             // Until then another process may refuse such a code without a read. Also where the
             // setting stood already: whoever wrote it may still be waiting.
-            tokio::time::sleep(keeper::SETTINGS_KNOWN).await;
-            self.keeper.long_codes.store(true, Ordering::Relaxed);
+            tokio::time::sleep(checkpointer::SETTINGS_KNOWN).await;
+            self.checkpointer.long_codes.store(true, Ordering::Relaxed);
             Ok(())
         };
         self.announced.get_or_try_init(announce).await.copied()
@@ -530,21 +534,21 @@ impl HotStore for SqliteHot {
         self.readers.run(campaigns::keys_in_use).await
     }
 
-    async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError> {
-        self.look(|txn| Ok(coupons::locate(txn, address)?.map(|located| located.sight()))).await
+    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>, HotError> {
+        self.look(|txn| Ok(coupons::locate(txn, address)?.map(|located| located.snapshot()))).await
     }
 
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError> {
         let codes = Arc::new(codes);
-        let read = |told: Arc<Told>| {
+        let read = |prefetched: Arc<Prefetched>| {
             let codes = Arc::clone(&codes);
             let touched = move |txn: &Txn<'_>| {
                 let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
-                beyond::all(touched)
+                prefetch::all(touched)
             };
-            self.readers.run(move |txn| asking(txn, &told, touched))
+            self.readers.run(move |txn| asking(txn, &prefetched, touched))
         };
-        let (touched, _) = self.telling(Arc::default(), read).await?;
+        let (touched, _) = self.with_prefetch(Arc::default(), read).await?;
         Ok(touched.into_iter().map(|touched| !touched).collect())
     }
 
@@ -566,12 +570,12 @@ impl HotStore for SqliteHot {
             }
             Found::Shared { campaign } => {
                 let said = |txn: &Txn<'_>| stock::shared_without_writing(txn, &campaign, &change);
-                let (applied, told) = self.look_and_keep(said).await?;
+                let (applied, prefetched) = self.look_and_keep(said).await?;
                 if let Some(applied) = applied {
                     return Ok(applied);
                 }
                 let keys = self.keys.current();
-                self.hand_out(told, move |txn| {
+                self.hand_out(prefetched, move |txn| {
                     stock::shared(txn, &Supply::for_writing(&keys), &campaign, &change)
                 })
                 .await
@@ -579,7 +583,7 @@ impl HotStore for SqliteHot {
         }
     }
 
-    async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
+    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied, HotError> {
         match found {
             Found::Coupon(address) => {
                 self.look(|txn| Ok(coupons::decide(txn, address, &change)?.applied)).await
@@ -592,14 +596,14 @@ impl HotStore for SqliteHot {
         // A replay and a refusal are answered from a snapshot: the writer is for what is written.
         let keys = self.keys.current();
         let said = |txn: &Txn<'_>| stock::issue_without_writing(txn, &keys, campaign, &change);
-        let (applied, told) = self.look_and_keep(said).await?;
+        let (applied, prefetched) = self.look_and_keep(said).await?;
         if let Some(applied) = applied {
             return Ok(applied);
         }
         let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
         let issue =
             move |txn: &Txn<'_>| stock::issue(txn, &Supply::for_writing(&keys), &campaign, &change);
-        self.hand_out(told, issue).await
+        self.hand_out(prefetched, issue).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError> {
@@ -646,7 +650,7 @@ impl HotStore for SqliteHot {
         self.writer.run(move |txn| accounts::set(txn, "touched_at", &now.0.to_string())).await
     }
 
-    async fn examine(&self) -> Result<Vec<Finding>, HotError> {
+    async fn examine(&self) -> Result<Vec<HealthFinding>, HotError> {
         self.readers.run(examine::all).await
     }
 
@@ -677,25 +681,25 @@ impl Facts for SqliteHot {
 }
 
 #[async_trait]
-impl Shelves for SqliteHot {
-    async fn shelves(&self) -> Result<Vec<ShelfPlan>, HotError> {
-        self.readers.run(shelves::plans).await
+impl Partitions for SqliteHot {
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>, HotError> {
+        self.readers.run(archiving::plans).await
     }
 
-    async fn shelf(&self, day: Day) -> Result<Option<ShelfPlan>, HotError> {
-        self.readers.run(move |txn| shelves::plan_of(txn, day)).await
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>, HotError> {
+        self.readers.run(move |txn| archiving::plan_of(txn, day)).await
     }
 
-    async fn units(&self) -> Result<Vec<(Day, u64)>, HotError> {
-        self.readers.run(shelves::units).await
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>, HotError> {
+        self.readers.run(archiving::archive_commits).await
     }
 
-    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedShelf>, HotError> {
-        self.readers.run(move |txn| shelves::closed(txn, now, enough)).await
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>, HotError> {
+        self.readers.run(move |txn| archiving::closed(txn, now, enough)).await
     }
 
     async fn count(&self, day: Day) -> Result<u64, HotError> {
-        self.readers.run(move |txn| shelves::count(txn, day)).await
+        self.readers.run(move |txn| archiving::count(txn, day)).await
     }
 
     async fn closed_codes(
@@ -704,11 +708,11 @@ impl Shelves for SqliteHot {
         now: Millis,
         limit: usize,
     ) -> Result<Vec<Code>, HotError> {
-        self.readers.run(move |txn| shelves::closed_codes(txn, day, now, limit)).await
+        self.readers.run(move |txn| archiving::closed_codes(txn, day, now, limit)).await
     }
 
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError> {
-        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes, None)).await
+        self.readers.run(move |txn| archiving::coupons_of(txn, day, &codes, None)).await
     }
 
     async fn closed_coupons(
@@ -717,65 +721,77 @@ impl Shelves for SqliteHot {
         codes: Vec<Code>,
         now: Millis,
     ) -> Result<Vec<Coupon>, HotError> {
-        self.readers.run(move |txn| shelves::coupons_of(txn, day, &codes, Some(now))).await
+        self.readers.run(move |txn| archiving::coupons_of(txn, day, &codes, Some(now))).await
     }
 
-    async fn retire(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError> {
-        let mut retired = 0;
-        for some in copied.chunks(shelves::RETIRE_MAX) {
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError> {
+        let mut evicted = 0;
+        for some in copied.chunks(archiving::EVICT_MAX) {
             let some = some.to_vec();
-            retired += self.aside(move |txn| shelves::retire(txn, day, &some)).await?;
+            evicted += self.background_write(move |txn| archiving::evict(txn, day, &some)).await?;
         }
-        Ok(retired)
+        Ok(evicted)
     }
 
     async fn seal(&self, day: Day, now: Millis) -> Result<bool, HotError> {
-        self.writer.run(move |txn| shelves::seal(txn, day, now)).await
+        self.writer.run(move |txn| archiving::seal(txn, day, now)).await
     }
 
-    async fn kept(
+    async fn residue(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
-    ) -> Result<Vec<Kept>, HotError> {
-        self.readers.run(move |txn| shelves::kept(txn, day, after.as_ref(), limit)).await
+    ) -> Result<Vec<Residue>, HotError> {
+        self.readers.run(move |txn| archiving::residue(txn, day, after.as_ref(), limit)).await
     }
 
-    async fn stubs(
+    async fn archived_markers(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
     ) -> Result<Vec<(Code, u64)>, HotError> {
-        self.readers.run(move |txn| shelves::stubs(txn, day, after.as_ref(), limit)).await
+        self.readers
+            .run(move |txn| archiving::archived_markers(txn, day, after.as_ref(), limit))
+            .await
     }
 
-    async fn remove_kept(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>, HotError> {
+    async fn remove_residue(
+        &self,
+        day: Day,
+        so_far: Emptying,
+    ) -> Result<Option<Emptying>, HotError> {
         let rows = match self.is_alone.load(Ordering::Relaxed) {
-            true => shelves::REMOVE_MAX,
-            false => shelves::REMOVE_BESIDE_OTHERS_MAX,
+            true => archiving::REMOVE_MAX,
+            false => archiving::REMOVE_BESIDE_OTHERS_MAX,
         };
-        self.aside(move |txn| shelves::remove(txn, day, &so_far, rows)).await
+        self.background_write(move |txn| archiving::remove(txn, day, &so_far, rows)).await
     }
 
-    async fn finish_unit(&self, day: Day, unit: u64, emptied: bool) -> Result<(), HotError> {
-        self.writer.run(move |txn| shelves::finish(txn, day, unit, emptied)).await
+    async fn finish_archive_commit(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        emptied: bool,
+    ) -> Result<(), HotError> {
+        self.writer.run(move |txn| archiving::finish(txn, day, archive_commit, emptied)).await
     }
 
     async fn shrink(&self) -> Result<bool, HotError> {
-        if !self.readers.run(shelves::has_room_to_give).await? {
+        if !self.readers.run(archiving::has_room_to_give).await? {
             return Ok(false);
         }
-        self.aside(shelves::give_room_back).await
+        self.background_write(archiving::give_room_back).await
     }
 
-    async fn adopt(&self, day: Day, coupons: Vec<Coupon>) -> Result<Adopted, HotError> {
-        let mut all = Adopted::default();
-        for some in coupons.chunks(adopt::ADOPT_MAX) {
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled, HotError> {
+        let mut all = Reconciled::default();
+        for some in coupons.chunks(reconcile::RECONCILE_MAX) {
             let (keys, some) = (self.keys.current(), some.to_vec());
-            let here = self.writer.run(move |txn| adopt::coupons(txn, &keys, day, &some)).await?;
-            all.adopted += here.adopted;
+            let here =
+                self.writer.run(move |txn| reconcile::coupons(txn, &keys, day, &some)).await?;
+            all.reconciled += here.reconciled;
             all.known += here.known;
             all.strangers += here.strangers;
         }
@@ -783,15 +799,15 @@ impl Shelves for SqliteHot {
     }
 
     async fn pass_over_serials(&self) -> Result<(), HotError> {
-        self.writer.run(adopt::pass_over_serials).await
+        self.writer.run(reconcile::pass_over_serials).await
     }
 
     async fn cold_mark(&self) -> Result<ColdMark, HotError> {
-        self.readers.run(shelves::cold_mark).await
+        self.readers.run(archiving::cold_mark).await
     }
 
     async fn raise_cold_mark(&self, mark: ColdMark) -> Result<(), HotError> {
-        self.writer.run(move |txn| shelves::raise_cold_mark(txn, &mark)).await
+        self.writer.run(move |txn| archiving::raise_cold_mark(txn, &mark)).await
     }
 }
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon::apply::{Change, Outcome};
-use coupon::campaign::{Batch, Campaign, ImportCounts, MintedRun, Tally};
+use coupon::campaign::{Batch, Campaign, CampaignCounts, ImportCounts, MintedRun};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId, UserId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
 use crate::audit::Audit;
-use crate::{Facts, HotError, Shelves};
+use crate::{Facts, HotError, Partitions};
 
 /// The result of a write that is named by its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct CampaignRow {
     /// The terms.
     pub campaign: Arc<Campaign>,
     /// How many of its coupons are in which state.
-    pub tally: Tally,
+    pub counts: CampaignCounts,
     /// The moment for which the counts hold.
     pub counted_at: Millis,
     /// See [`NewCampaign::created_as`].
@@ -52,7 +52,7 @@ pub enum Tier {
 
 /// A coupon with what an answer about it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct CouponSnapshot {
     /// The coupon.
     pub coupon: Coupon,
     /// Its campaign.
@@ -69,7 +69,7 @@ pub struct Applied {
     /// What came of it.
     pub outcome: Outcome,
     /// The coupon it came of; `None` when no coupon was found for it.
-    pub sight: Option<Sight>,
+    pub snapshot: Option<CouponSnapshot>,
 }
 
 /// A campaign to be made.
@@ -137,7 +137,7 @@ pub struct ImportLine {
     /// First instant at which it no longer works.
     pub expires_at: Millis,
     /// How it stood in the system it comes from.
-    pub standing: Standing,
+    pub imported_state: ImportedState,
 }
 
 /// What came of one line of an import.
@@ -149,7 +149,7 @@ pub enum ImportOutcome {
     AlreadyThere,
     /// The code stands with other dates, in another campaign, or as a shared word.
     CodeTaken,
-    /// It contradicts what has happened, or its shelf is closed.
+    /// It contradicts what has happened, or its partition is closed.
     Refused(Refusal),
 }
 
@@ -259,7 +259,7 @@ pub struct ListQuery {
 #[derive(Clone, Debug)]
 pub struct ListedPage {
     /// The coupons.
-    pub coupons: Vec<Sight>,
+    pub coupons: Vec<CouponSnapshot>,
     /// Where each of them stands in the list.
     pub positions: Vec<ListPosition>,
     /// `None` at the end. A page may be short, even empty, and have a next: a store looks at a
@@ -269,7 +269,7 @@ pub struct ListedPage {
 
 /// What a health check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum HealthFinding {
     /// As it should be.
     Sound(String),
     /// Figures that are kept beside their rows, once a second, differ from them: for a moment while
@@ -293,9 +293,9 @@ pub struct Gauge {
     /// Writes waiting at the moment.
     pub waiting: u64,
     /// Writes of whose outcome nobody told us, and that were found to have happened.
-    pub settled_applied: u64,
+    pub resolved_applied: u64,
     /// The same, found not to have happened.
-    pub settled_refused: u64,
+    pub resolved_refused: u64,
     /// The same, of which it could not be found out: answered with an unknown outcome.
     pub left_unknown: u64,
     /// Writes sent a second time, for the same version, on the way to an answer.
@@ -308,7 +308,7 @@ pub struct Gauge {
 /// # Errors
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
-pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
+pub trait HotStore: Directory<Error = HotError> + Partitions + Audit + Facts {
     /// Makes a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 
@@ -420,11 +420,11 @@ pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
 
     /// One coupon, wherever an extension or the compactor has moved it. A minted code of which
     /// nothing is known anywhere is an untouched coupon.
-    async fn read(&self, address: &Address) -> Result<Option<Sight>, HotError>;
+    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>, HotError>;
 
     /// Which of `codes`, all of `run`, nothing has happened to; same order, same length. On a
-    /// sealed shelf that is looked up in cold. Serials in a row cost fewer than one read for a hundred
-    /// codes; of a call that goes on where another ended the answer may be ten seconds old.
+    /// sealed partition that is looked up in cold. Serials in a row cost fewer than one read for a
+    /// hundred codes; of a call that goes on where another ended the answer may be ten seconds old.
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError>;
 
     /// Applies `change` to the coupon that was found, at most once. Whoever becomes a holder by
@@ -433,7 +433,7 @@ pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError>;
 
     /// What [`HotStore::apply`] would answer; nothing is written.
-    async fn rehearse(&self, found: &Found, change: Change) -> Result<Applied, HotError>;
+    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied, HotError>;
 
     /// Issues a coupon of the campaign's stock: `change.action` is an issue. Replays by the
     /// request's reference, keeps the user's limit, and says sold out only when it is true.
@@ -463,7 +463,7 @@ pub trait HotStore: Directory<Error = HotError> + Shelves + Audit + Facts {
 
     /// Looks for damage: the file itself, rows against their events, counts against rows.
     /// Reads everything.
-    async fn examine(&self) -> Result<Vec<Finding>, HotError>;
+    async fn examine(&self) -> Result<Vec<HealthFinding>, HotError>;
 
     /// Figures since the process began.
     fn gauge(&self) -> Gauge;
@@ -483,7 +483,7 @@ impl CouponFilter {
         ];
         spans.into_iter().all(|(span, at)| span.holds(at))
             && self.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
-            && self.state.is_none_or(|state| state == coupon.state().word())
+            && self.state.is_none_or(|state| state == coupon.state().as_str())
             && self.expired.is_none_or(|expired| expired == coupon.is_expired(now))
     }
 }

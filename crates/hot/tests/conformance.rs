@@ -17,9 +17,9 @@ mod conformance {
     pub(crate) mod issue;
     pub(crate) mod kit;
     pub(crate) mod lists;
+    pub(crate) mod partitions;
     pub(crate) mod restored;
     pub(crate) mod shared;
-    pub(crate) mod shelves;
     pub(crate) mod whole;
 }
 
@@ -28,14 +28,14 @@ use std::sync::Arc;
 
 use conformance::kit::{Kit, MemoryArchive, keys};
 use conformance::{
-    accounts, archived, batches, bearer, campaigns, changes, imports, issue, lists, restored,
-    shared, shelves, whole,
+    accounts, archived, batches, bearer, campaigns, changes, imports, issue, lists, partitions,
+    restored, shared, whole,
 };
 use futures::FutureExt;
 use hot::HotStore;
-use hot::cql::{self, CqlHot, Keyspace, SchemaOptions, Target};
+use hot::cql::{self, CqlHot, Keyspace, KeyspaceAddress, SchemaOptions};
 use hot::sqlite::{Options, SqliteHot};
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 /// What a store needs while it is open.
 type Ground = Box<dyn std::any::Any + Send>;
@@ -54,9 +54,10 @@ async fn open_cassandra(
     nodes: usize,
     archive: Arc<MemoryArchive>,
 ) -> Option<(Arc<dyn HotStore>, Ground)> {
-    let cluster = tokio::task::spawn_blocking(move || Cluster::start(nodes)).await.unwrap()?;
-    let target = format!("cql://{}/conformance", cluster.addresses()).parse::<Target>().unwrap();
-    // Few places, so that a shelf is sealed in a moment; and this one process has one clock.
+    let cluster = tokio::task::spawn_blocking(move || TestCluster::start(nodes)).await.unwrap()?;
+    let target =
+        format!("cql://{}/conformance", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
+    // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
     let options = cql::Options {
         bucket_bits: 4,
         clock_bound_ms: 0,
@@ -156,7 +157,7 @@ macro_rules! conforms {
                 a_whole_life versions_count_every_change a_hold_lapses_by_the_clock
                 a_user_asks_for_himself nothing_is_found_where_nothing_is
                 extended_and_found_again extended_late
-                an_imported_one_is_known_on_its_later_shelf a_full_history_gives_back
+                an_imported_one_is_known_in_its_later_partition a_full_history_gives_back
                 one_redemption a_named_code_keeps_the_limit terms_of_the_moment
             }
             issue {
@@ -165,7 +166,7 @@ macro_rules! conforms {
                 the_issue_window imported_stock valid_days_count_from_the_issue
                 bearer_stock_is_not_issued replaced_once replaced_when_nothing_else_helps
                 nobody_replaces_for_himself
-                a_worn_out_one_is_passed_over wear_is_spread exactly_a_thousand_one_each
+                one_with_a_full_history_is_passed_over wear_is_spread exactly_a_thousand_one_each
                 exactly_a_thousand_three_each taken_back_while_others_ask
                 a_cancelled_one_is_still_his a_long_history_costs_little
                 a_user_gives_sixteen_names
@@ -173,7 +174,7 @@ macro_rules! conforms {
             shared {
                 redeemed cancelled_behind_the_word held_behind_the_word three_each
                 a_coupon_he_has_is_taken_first nothing_is_issued_for_nothing
-                rehearsed_without_a_trace exactly_as_many_as_there_are
+                dry_run_without_a_trace exactly_as_many_as_there_are
                 a_cancelled_word_after_a_revoke
             }
             bearer {
@@ -191,21 +192,21 @@ macro_rules! conforms {
                 many_on_one_day
             }
             accounts { made_once }
-            shelves {
+            partitions {
                 closed_from_one_millisecond_on cancelled_ones_are_not_closed
                 closed_ones_are_counted coupons_are_read_by_code
-                a_coupon_redeemed_anew_is_not_closed retired_in_just_this_version
-                a_stub_lets_no_late_write_through many_are_retired_at_once
-                sealed_when_its_time_is_over a_sealed_shelf_evicts_nothing
+                a_coupon_redeemed_anew_is_not_closed evicted_in_just_this_version
+                an_archived_marker_lets_no_late_write_through many_are_evicted_at_once
+                sealed_when_its_time_is_over a_sealed_partition_evicts_nothing
                 sealed_among_other_writes
-                nothing_comes_to_a_sealed_shelf a_day_without_a_plan kept_in_pages emptied_alone
-                emptied_in_several_units units_are_written_down cold_is_asked_for_the_last_unit
+                nothing_comes_to_a_sealed_partition a_day_without_a_plan residue_in_pages emptied_alone
+                emptied_in_several_transactions archive_commits_are_written_down cold_is_asked_for_the_last_archive_commit
                 cold_marks_only_rise
             }
             archived {
                 closed_ones_answer_as_before sealed_ones_answer_as_before read_where_it_lies
                 what_cold_does_not_answer_is_an_error nobody_had_it untouched_is_asked_of_cold
-                found_on_its_later_shelf the_one_he_had the_three_he_had behind_a_shared_word
+                found_in_its_later_partition the_one_he_had the_three_he_had behind_a_shared_word
                 replaced_out_of_cold bearer_codes imported_again imported_beside_others
                 one_redemption_while_it_moves limits_hold_while_they_move
             }

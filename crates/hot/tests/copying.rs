@@ -14,9 +14,9 @@ mod conformance {
     pub(crate) mod imports;
     pub(crate) mod issue;
     pub(crate) mod kit;
+    pub(crate) mod partitions;
     pub(crate) mod restored;
     pub(crate) mod shared;
-    pub(crate) mod shelves;
     pub(crate) mod whole;
 }
 #[path = "copying/stops.rs"]
@@ -30,10 +30,11 @@ use std::time::Duration;
 
 use conformance::kit::{Kit, MemoryArchive, keys};
 use conformance::{
-    archived, batches, bearer, campaigns, changes, imports, issue, restored, shared, shelves, whole,
+    archived, batches, bearer, campaigns, changes, imports, issue, partitions, restored, shared,
+    whole,
 };
 use hot::copying::{Compared, Copied, CopyError, Copyable, KINDS, PAGE_ITEMS, compare, copy};
-use hot::cql::{self, CqlHot, Keyspace, SchemaOptions, Target};
+use hot::cql::{self, CqlHot, Keyspace, KeyspaceAddress, SchemaOptions};
 use hot::sqlite::{Options, SqliteHot};
 use stops::Stops;
 use tempfile::TempDir;
@@ -51,8 +52,9 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
 /// A keyspace of its own on the one node that all tests share.
 async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHot>> {
     let cluster = tokio::task::spawn_blocking(|| testcluster::shared(1)).await.unwrap()?;
-    let target = format!("cql://{}/{name}", cluster.addresses()).parse::<Target>().unwrap();
-    // Few places, so that a shelf is sealed in a moment; and this one process has one clock.
+    let target =
+        format!("cql://{}/{name}", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
+    // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
     let call_limit = Duration::from_secs(60);
     let options =
         cql::Options { bucket_bits: 4, clock_bound_ms: 0, call_limit, ..cql::Options::of(&target) };
@@ -112,12 +114,12 @@ async fn lived_in(kit: &Arc<Kit>) {
         batches { minted_once of_one_day_share_no_code untouched_tells_what_is_left }
         changes {
             a_whole_life a_hold_lapses_by_the_clock extended_and_found_again extended_late
-            an_imported_one_is_known_on_its_later_shelf a_full_history_gives_back
+            an_imported_one_is_known_in_its_later_partition a_full_history_gives_back
         }
         issue {
             three_each a_spent_name_and_a_coupon_that_came_back what_is_gone_is_skipped
             paused_stock imported_stock valid_days_count_from_the_issue replaced_once
-            replaced_when_nothing_else_helps a_worn_out_one_is_passed_over
+            replaced_when_nothing_else_helps one_with_a_full_history_is_passed_over
         }
         shared { redeemed held_behind_the_word three_each a_cancelled_word_after_a_revoke }
         bearer { redeemed_from_paper put_into_a_wallet without_a_limit }
@@ -125,12 +127,12 @@ async fn lived_in(kit: &Arc<Kit>) {
             arrived_and_again only_forward its_own_dates holders_count_and_are_not_refused
             long_codes_are_announced rejected_lines
         }
-        shelves {
-            retired_in_just_this_version sealed_when_its_time_is_over kept_in_pages emptied_alone
-            units_are_written_down cold_marks_only_rise
+        partitions {
+            evicted_in_just_this_version sealed_when_its_time_is_over residue_in_pages emptied_alone
+            archive_commits_are_written_down cold_marks_only_rise
         }
         archived {
-            closed_ones_answer_as_before sealed_ones_answer_as_before found_on_its_later_shelf
+            closed_ones_answer_as_before sealed_ones_answer_as_before found_in_its_later_partition
             the_three_he_had replaced_out_of_cold imported_again
         }
         restored {
@@ -156,9 +158,15 @@ async fn all_that_a_store_can_hold() {
     let Some(cluster) = cassandra("all_of_it", &archive).await else { return };
     copied(&*first, &*cluster).await;
     let compared = is_same(&*first, &*cluster).await;
-    for what in
-        ["days", "campaigns", "coupons", "stubs", "directory entries", "claims", "replacements"]
-    {
+    for what in [
+        "days",
+        "campaigns",
+        "coupons",
+        "archived markers",
+        "directory entries",
+        "claims",
+        "replacements",
+    ] {
         assert!(count(&compared, what) > 0, "{what}");
     }
     Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)).is_sound().await;

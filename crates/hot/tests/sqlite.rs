@@ -9,8 +9,6 @@ mod damage;
 mod kit;
 #[path = "sqlite/shrink.rs"]
 mod shrink;
-#[path = "sqlite/upgrade.rs"]
-mod upgrade;
 #[path = "sqlite/writer.rs"]
 mod writer;
 
@@ -22,14 +20,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon::apply::Asker;
-use coupon::campaign::{Campaign, Tally};
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::minted::LAST_DAY;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
-use hot::{CampaignPatch, Emptying, Finding, HotError, ImportOutcome, Named, NewCampaign};
+use hot::{CampaignPatch, Emptying, HealthFinding, HotError, ImportOutcome, Named, NewCampaign};
 use kit::{
     Kit, MemoryArchive, NOW, Said, extend, extend_days, give, of, redeem, reference, revoke, said,
     void,
@@ -139,7 +137,7 @@ async fn what_was_changed_behind_its_back_is_found() {
         "UPDATE coupon SET issued_at = issued_at + 1 WHERE state = 'redeemed'",
         "UPDATE coupon SET redeemed_at = redeemed_at + 1 WHERE state = 'redeemed'",
         "UPDATE coupon SET order_ref = 'another' WHERE state = 'redeemed'",
-        "UPDATE coupon SET worn = 1 WHERE state = 'redeemed'",
+        "UPDATE coupon SET history_full = 1 WHERE state = 'redeemed'",
         "UPDATE coupon SET events = 'x' WHERE state = 'redeemed'",
         "DELETE FROM coupon WHERE state = 'redeemed'",
         "DELETE FROM coupon WHERE state = 'available'",
@@ -149,7 +147,7 @@ async fn what_was_changed_behind_its_back_is_found() {
         "UPDATE batch SET count = count - 1",
         "UPDATE campaign SET cold_redeemed = cold_redeemed + 1",
         "UPDATE campaign SET cold_void = cold_void - 1",
-        "DELETE FROM stub",
+        "DELETE FROM archived_marker",
     ];
     for tamper in tampers {
         let folder = tempdir();
@@ -162,19 +160,19 @@ async fn what_was_changed_behind_its_back_is_found() {
         kit.done(&codes[0], redeem(&ann, "1")).await;
         kit.done(&codes[1], void()).await;
         kit.done(&imported[0], void()).await;
-        let retired = kit.hot.retire(campaign.shelf(), vec![(imported[0].clone(), 2)]).await;
-        assert_eq!(retired.unwrap(), 1);
+        let evicted = kit.hot.evict(campaign.expiry_day(), vec![(imported[0].clone(), 2)]).await;
+        assert_eq!(evicted.unwrap(), 1);
         kit.is_sound().await;
         let changed = raw(folder.path()).execute(tamper, []).unwrap();
         assert!(changed > 0, "{tamper}");
         let findings = kit.hot.examine().await.unwrap();
-        let fault = findings.iter().any(|finding| matches!(finding, Finding::Fault(_)));
+        let fault = findings.iter().any(|finding| matches!(finding, HealthFinding::Fault(_)));
         assert!(fault, "{tamper}: {findings:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_comes_to_a_closing_shelf() {
+async fn nothing_comes_to_a_closing_partition() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let closing = kit.draft();
@@ -183,7 +181,7 @@ async fn nothing_comes_to_a_closing_shelf() {
     kit.done(&codes[0], give(&ann, None)).await;
     // Its last day is the one before the other's.
     let early = Campaign {
-        expires_at: closing.shelf().start(),
+        expires_at: closing.expiry_day().start(),
         valid_days: Some(1),
         per_user_limit: Some(9),
         ..kit.draft()
@@ -191,15 +189,15 @@ async fn nothing_comes_to_a_closing_shelf() {
     let code = kit.stocked(&early, 1).await.remove(0);
     let batch = kit.open_import(&early).await;
     let close = |day: i32| {
-        let sql = "UPDATE day_plan SET closing = 1 WHERE day = ?1";
+        let sql = "UPDATE partition_plan SET closing = 1 WHERE expiry_day = ?1";
         assert_eq!(raw(folder.path()).execute(sql, [day]).unwrap(), 1);
     };
-    close(closing.shelf().0);
+    close(closing.expiry_day().0);
 
-    let closed = Refusal::ShelfClosed;
+    let closed = Refusal::ExpiryDayClosed;
     let line = hot::ImportLine {
         expires_at: closing.expires_at,
-        ..kit.line(&early, &kit.code(), Standing::Available)
+        ..kit.line(&early, &kit.code(), ImportedState::Available)
     };
     let imported = kit.import(&early, &batch, vec![line.clone()]).await;
     assert_eq!(imported, [ImportOutcome::Refused(closed)]);
@@ -215,12 +213,12 @@ async fn nothing_comes_to_a_closing_shelf() {
     kit.done(&codes[0], redeem(&ann, "1")).await;
     kit.done(&codes[1], extend_days(&closing, 1)).await;
 
-    // An earlier end on the coupon's own open shelf is no matter of the day on which it lies.
+    // An earlier end in the coupon's own open partition is no matter of the day on which it lies.
     kit.done(&code, give(&ann, None)).await;
     let short = kit.coupon(&code).await.expires_at();
     let later = short.plus_days(1);
-    let plan = "INSERT INTO day_plan VALUES (?1, 12, 0, 1, 0, 0, 0, 0)";
-    raw(folder.path()).execute(plan, [coupon::time::Day::shelf_of(later).0]).unwrap();
+    let plan = "INSERT INTO partition_plan VALUES (?1, 12, 0, 1, 0, 0, 0, 0)";
+    raw(folder.path()).execute(plan, [coupon::time::Day::expiry_day_of(later).0]).unwrap();
     kit.done(&code, extend(later)).await;
     kit.is_sound().await;
 }
@@ -255,16 +253,19 @@ async fn two_on_one_file() {
     codes.dedup();
     assert_eq!(codes.len() as u64, 2 * EACH, "no coupon twice");
     for kit in &kits {
-        let tally = kit.tally(&campaign).await;
-        assert_eq!(tally, Tally { stock: 2 * EACH, issued: 2 * EACH, ..Tally::default() });
+        let counts = kit.counts(&campaign).await;
+        assert_eq!(
+            counts,
+            CampaignCounts { stock: 2 * EACH, issued: 2 * EACH, ..CampaignCounts::default() }
+        );
         let late = kit.issue_at(NOW, &campaign.id, &kit.user("late"), None).await;
         assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
         kit.is_sound().await;
     }
 }
 
-/// What one process says of a campaign, a batch or a shelf, a reader of another sees at once, though
-/// it remembers terms from one snapshot to the next.
+/// What one process says of a campaign, a batch or a partition, a reader of another sees at once,
+/// though it remembers terms from one snapshot to the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn terms_that_a_neighbour_changes() {
     let folder = tempdir();
@@ -278,8 +279,8 @@ async fn terms_that_a_neighbour_changes() {
     let touched = there.done(&code, give(&there.user("ann"), None)).await;
     let batch = touched.genesis().batch.clone();
     let seen = async || {
-        let sight = here.see(&code).await.unwrap();
-        (sight.campaign.name.clone(), sight.campaign.paused, sight.batch_paused)
+        let snapshot = here.see(&code).await.unwrap();
+        (snapshot.campaign.name.clone(), snapshot.campaign.paused, snapshot.batch_paused)
     };
     let name = campaign.name.clone();
     assert_eq!(seen().await, (name.clone(), false, false));
@@ -294,15 +295,15 @@ async fn terms_that_a_neighbour_changes() {
     // By hand, or by a process that was there before this release.
     raw(folder.path()).execute("UPDATE campaign SET name = 'Another'", []).unwrap();
     assert_eq!(seen().await.0, "Another");
-    let rehearsed = async || {
+    let dry_run = async || {
         let found = here.found(&code).await;
         let change = here.change(void(), Asker::Shop, NOW);
-        said(&here.hot.rehearse(&found, change).await.unwrap())
+        said(&here.hot.dry_run(&found, change).await.unwrap())
     };
-    assert_eq!(rehearsed().await, Said::Accepted);
-    let day = campaign.shelf();
+    assert_eq!(dry_run().await, Said::Accepted);
+    let day = campaign.expiry_day();
     assert!(there.hot.seal(day, there.time_to_seal(day).await).await.unwrap());
-    assert_eq!(rehearsed().await, Said::Refused(Refusal::ShelfClosed), "the seal");
+    assert_eq!(dry_run().await, Said::Refused(Refusal::ExpiryDayClosed), "the seal");
     here.is_sound().await;
 }
 
@@ -316,9 +317,9 @@ async fn long_work_makes_room() {
     let campaign = here.draft();
     here.create(&campaign).await;
     here.imported(&campaign, 2_400).await;
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     assert!(here.hot.seal(day, here.time_to_seal(day).await).await.unwrap());
-    here.copy_kept(day, 1_000).await;
+    here.copy_residue(day, 1_000).await;
     let mut so_far = Emptying::default();
     let rows = [
         ("nothing is known yet", None, 100),
@@ -335,7 +336,7 @@ async fn long_work_makes_room() {
             kit.hot.touch(NOW.plus_ms(1 + so_far.removed as i64)).await.unwrap();
         }
         let before = so_far.removed;
-        so_far = here.hot.remove_kept(day, so_far).await.unwrap().unwrap();
+        so_far = here.hot.remove_residue(day, so_far).await.unwrap().unwrap();
         assert_eq!(so_far.removed - before, want, "{name}");
     }
 }
@@ -392,7 +393,10 @@ async fn who_gets_no_turn_has_written_nothing() {
     for code in &codes {
         assert_eq!(kit.coupon(code).await.version(), 0, "what was refused is never written");
     }
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 20, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 20, ..CampaignCounts::default() }
+    );
     kit.done(&codes[0], void()).await;
 }
 
@@ -439,7 +443,7 @@ async fn a_queue_has_an_end() {
             tokio::task::yield_now().await;
         }
     };
-    // The writer takes the first and stands before the turnstile with it.
+    // The writer takes the first and stands before the fair file lock with it.
     let mut first = pin!(kit.hot.touch(NOW));
     assert!(futures::poll!(&mut first).is_pending());
     waiting(0).await;
@@ -479,7 +483,7 @@ async fn one_who_fails_fails_alone() {
         let (bad, answer) = asked.unwrap();
         assert_eq!(answer.is_err(), bad, "{answer:?}");
     }
-    assert_eq!(kit.tally(&campaign).await.issued, 90);
+    assert_eq!(kit.counts(&campaign).await.issued, 90);
     kit.is_sound().await;
 }
 

@@ -52,7 +52,7 @@ async fn every_step(nodes: usize) {
             issue_of_one issue_without_a_name issue_of_three a_named_code bearer_redeemed
             bearer_put_into_a_wallet a_shared_word a_shared_word_held a_replacement a_replacement_that_comes_to_nothing
         }
-        extend { an_issued_one an_imported_one one_that_stays_on_its_shelf all_at_once }
+        extend { an_issued_one an_imported_one one_that_stays_in_its_partition all_at_once }
         stock {
             a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back
             a_walk_ends_at_the_first_lease many_that_come_back

@@ -8,6 +8,7 @@
 //! due, `scenario` what, `worker` sends it over a `wire`, `run` puts workers together, and
 //! `report`, `plot` and `limit` say what came of it.
 
+mod answer_counts;
 pub mod limit;
 mod pacer;
 pub mod plot;
@@ -17,6 +18,5 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod stock;
-mod tally;
 pub mod wire;
 mod worker;

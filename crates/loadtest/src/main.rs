@@ -15,7 +15,7 @@ use loadtest::report::Report;
 use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
 use loadtest::schedule::Schedule;
-use loadtest::wire::Target;
+use loadtest::wire::ServerAddress;
 
 type Failure = Box<dyn Error>;
 
@@ -53,7 +53,7 @@ struct Arguments {
     scenario: Scenario,
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "COUPONRY_URL")]
-    url: Target,
+    url: ServerAddress,
     /// An admin's token: `couponry token --role admin`
     #[arg(
         long,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::stock;
-use crate::wire::{self, Answer, Connection, Target};
+use crate::wire::{self, Answer, Connection, ServerAddress};
 
 /// The campaign of the coupons that are looked up and redeemed.
 pub const CAMPAIGN: &str = "load";
@@ -26,7 +26,7 @@ pub enum NotReady {
     #[error("{target}: {source}")]
     Connection {
         /// The server.
-        target: Target,
+        target: ServerAddress,
         /// Why.
         source: io::Error,
     },
@@ -66,14 +66,14 @@ struct Issued<'a> {
 
 /// One who prepares, with an admin's token.
 pub struct Ready {
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     token: String,
     connection: Connection,
 }
 
 impl Ready {
     /// For `target`.
-    pub fn new(target: Target, token: &str) -> Ready {
+    pub fn new(target: ServerAddress, token: &str) -> Ready {
         let target = Arc::new(target);
         let connection = Connection::new(Arc::clone(&target));
         Ready { target, token: token.to_owned(), connection }
@@ -94,7 +94,7 @@ impl Ready {
         let kind = ("application/json", body.len());
         wire::head(&mut request, &self.target, &self.token, line, Some(kind));
         request.extend_from_slice(body.as_bytes());
-        let target = Target::clone(&self.target);
+        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask(&request).await;
         let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
         must(answer, || format!("campaign {name}"))
@@ -143,7 +143,7 @@ impl Ready {
         let mut codes = vec![Box::default(); (end - first) as usize];
         while let Some(ended) = lanes.join_next().await {
             let broken = |error| NotReady::Connection {
-                target: Target::clone(&self.target),
+                target: ServerAddress::clone(&self.target),
                 source: io::Error::other(error),
             };
             let (lane, of_lane) = ended.map_err(broken)?;
@@ -166,7 +166,7 @@ impl Ready {
             let numbers = begin..to.min(begin + PART_LINES);
             numbers.map(stock::line).collect::<String>().into_bytes()
         });
-        let target = Target::clone(&self.target);
+        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask_in_parts(&head, parts).await;
         let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
         let what = || format!("a file of {} coupons", to - from);
@@ -181,7 +181,7 @@ impl Ready {
 }
 
 async fn issued(
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     token: &str,
     numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Box<str>>, NotReady> {
@@ -198,8 +198,10 @@ async fn issued(
     for number in numbers {
         write(&mut request, number);
         let answer = connection.ask(&request).await;
-        let answer = answer
-            .map_err(|source| NotReady::Connection { target: Target::clone(&target), source })?;
+        let answer = answer.map_err(|source| NotReady::Connection {
+            target: ServerAddress::clone(&target),
+            source,
+        })?;
         let what = || format!("a coupon for {}", stock::user(number));
         must(answer, what)?;
         let coupon: Issued<'_> =

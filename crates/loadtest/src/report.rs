@@ -6,9 +6,9 @@ use std::fmt::{self, Write as _};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::answer_counts::AnswerCounts;
 use crate::run::Plan;
 use crate::scenario::{Kind, Scenario};
-use crate::tally::Tally;
 
 /// Times from the moment at which a request was due to its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -115,9 +115,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, tally: &Tally, used: Used, sender: Sender) -> Report {
-        let seconds = tally.measured();
-        let each = tally.interval().as_secs_f64();
+    pub(crate) fn new(plan: &Plan, counts: &AnswerCounts, used: Used, sender: Sender) -> Report {
+        let seconds = counts.measured();
+        let each = counts.interval().as_secs_f64();
         let interval = |(at, times): (usize, &Histogram<u64>)| Interval {
             at: at as f64 * each,
             latency: Latency::of(times),
@@ -128,17 +128,17 @@ impl Report {
             rate: plan.schedule.as_ref().map(crate::schedule::Schedule::base),
             connections: plan.connections,
             seconds,
-            per_second: if seconds > 0.0 { tally.times.len() as f64 / seconds } else { 0.0 },
-            latency: Latency::of(&tally.times),
-            by_kind: tally.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
+            per_second: if seconds > 0.0 { counts.times.len() as f64 / seconds } else { 0.0 },
+            latency: Latency::of(&counts.times),
+            by_kind: counts.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
             used,
-            refused: tally.refused.clone(),
-            unsent: tally.unsent,
-            wrong: tally.wrong,
-            wrong_samples: tally.samples.clone(),
-            ran_out: tally.ran_out,
+            refused: counts.refused.clone(),
+            unsent: counts.unsent,
+            wrong: counts.wrong,
+            wrong_samples: counts.samples.clone(),
+            ran_out: counts.ran_out,
             sender,
-            intervals: tally.intervals.iter().enumerate().map(interval).collect(),
+            intervals: counts.intervals.iter().enumerate().map(interval).collect(),
         }
     }
 

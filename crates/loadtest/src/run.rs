@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::answer_counts::AnswerCounts;
 use crate::report::{Report, Sender, Used};
 use crate::scenario::{Book, Given, Ground, Scenario};
 use crate::schedule::Schedule;
-use crate::tally::Tally;
-use crate::wire::Target;
+use crate::wire::ServerAddress;
 use crate::worker::{Pace, Work, Worked, work};
 
 /// Time for the senders to open their connections.
@@ -27,7 +27,7 @@ const LATE_MAX_US: u64 = 1_000;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server.
-    pub target: Target,
+    pub target: ServerAddress,
     /// What is asked.
     pub scenario: Scenario,
     /// With which coupons.
@@ -67,27 +67,27 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         begin,
         end,
         patience: plan.patience,
-        tally: Tally::new(begin, begin + plan.warm_up, end),
+        counts: AnswerCounts::new(begin, begin + plan.warm_up, end),
     });
     let threads: Vec<_> = works.map(|it| std::thread::spawn(move || work(it))).collect();
-    let mut tally = Tally::new(begin, begin + plan.warm_up, end);
+    let mut counts = AnswerCounts::new(begin, begin + plan.warm_up, end);
     let (mut given, mut taken) = (Given::default(), 0);
     for thread in threads {
         let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
-        let Worked { tally: of_sender, book } = ended?;
-        tally.add(of_sender);
+        let Worked { counts: of_sender, book } = ended?;
+        counts.add(of_sender);
         // Senders take turns, so that the one who took most says how many are gone.
         taken = (book.taken() * senders as u64).max(taken);
         if let Some(wrong) = given.add(book.given) {
-            tally.note_wrong(wrong);
+            counts.note_wrong(wrong);
         }
     }
     if let Some(wrong) = given.wrong(plan.ground.stock).filter(|_| plan.ground.checked) {
-        tally.note_wrong(wrong);
+        counts.note_wrong(wrong);
     }
     let wall = begin.elapsed().as_secs_f64();
     let cpu_share = (cpu_time() - cpu).as_secs_f64() / wall;
-    let late_p99_us = tally.lateness.value_at_quantile(0.99);
+    let late_p99_us = counts.lateness.value_at_quantile(0.99);
     let sender = Sender {
         threads: senders,
         cpu_share,
@@ -96,7 +96,7 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         was_late: late_p99_us > LATE_MAX_US,
     };
     let used = Used { coupons: taken, stock: given.codes.len() as u64 };
-    Ok(Report::new(plan, &tally, used, sender))
+    Ok(Report::new(plan, &counts, used, sender))
 }
 
 fn share(all: usize, nth: usize, of: usize) -> usize {

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::stock::{self, mixed, shuffled, user};
-use crate::wire::{self, Answer, Target};
+use crate::wire::{self, Answer, ServerAddress};
 
 /// What kind of day it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -120,7 +120,7 @@ struct Seen<'a> {
 #[derive(Debug)]
 pub struct Book {
     ground: Arc<Ground>,
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     scenario: Scenario,
     sender: u64,
     senders: u64,
@@ -180,7 +180,7 @@ impl Book {
     /// The book of sender number `sender` of `senders`, which have no coupon in common.
     pub fn new(
         ground: Arc<Ground>,
-        target: Arc<Target>,
+        target: Arc<ServerAddress>,
         scenario: Scenario,
         sender: usize,
         senders: usize,

@@ -25,14 +25,14 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Where the server is: `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ServerAddress {
     address: SocketAddr,
     host: String,
 }
 
 /// Why a text names no server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTarget {
+pub enum BadServerAddress {
     /// Another scheme, or none.
     #[error("a server is http://HOST:PORT, found {0:?}")]
     Form(String),
@@ -46,24 +46,24 @@ pub enum BadTarget {
     },
 }
 
-impl FromStr for Target {
-    type Err = BadTarget;
+impl FromStr for ServerAddress {
+    type Err = BadServerAddress;
 
-    fn from_str(text: &str) -> Result<Target, BadTarget> {
-        let form = || BadTarget::Form(text.to_owned());
+    fn from_str(text: &str) -> Result<ServerAddress, BadServerAddress> {
+        let form = || BadServerAddress::Form(text.to_owned());
         let host = text.strip_prefix("http://").ok_or_else(form)?.trim_end_matches('/');
         if host.is_empty() || host.contains('/') {
             return Err(form());
         }
         let whole = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        let unknown = |why: String| BadTarget::Unknown { host: whole.clone(), why };
+        let unknown = |why: String| BadServerAddress::Unknown { host: whole.clone(), why };
         let found = whole.to_socket_addrs().map_err(|error| unknown(error.to_string()))?.next();
         let address = found.ok_or_else(|| unknown("it has no address".to_owned()))?;
-        Ok(Target { address, host: host.to_owned() })
+        Ok(ServerAddress { address, host: host.to_owned() })
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "http://{}", self.host)
     }
@@ -81,7 +81,7 @@ pub struct Answer<'a> {
 /// A connection that is opened when it is needed.
 #[derive(Debug)]
 pub struct Connection {
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     stream: Option<TcpStream>,
     used_at: Instant,
     buffer: Vec<u8>,
@@ -89,7 +89,7 @@ pub struct Connection {
 
 impl Connection {
     /// To `target`; not opened yet.
-    pub fn new(target: Arc<Target>) -> Connection {
+    pub fn new(target: Arc<ServerAddress>) -> Connection {
         Connection { target, stream: None, used_at: Instant::now(), buffer: Vec::new() }
     }
 
@@ -214,7 +214,7 @@ impl Head {
 /// The head of a request, up to and with the empty line.
 pub fn head(
     to: &mut Vec<u8>,
-    target: &Target,
+    target: &ServerAddress,
     token: &str,
     request_line: fmt::Arguments<'_>,
     body: Option<(&str, usize)>,
@@ -242,11 +242,14 @@ mod tests {
             ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
             ("http://127.0.0.1", "127.0.0.1"),
         ] {
-            let target: Target = text.parse().expect(text);
+            let target: ServerAddress = text.parse().expect(text);
             assert_eq!(target.host, host, "{text}");
         }
         for text in ["127.0.0.1:8080", "https://127.0.0.1", "http://", "http://127.0.0.1:1/v1"] {
-            assert!(matches!(text.parse::<Target>(), Err(BadTarget::Form(_))), "{text}");
+            assert!(
+                matches!(text.parse::<ServerAddress>(), Err(BadServerAddress::Form(_))),
+                "{text}"
+            );
         }
     }
 

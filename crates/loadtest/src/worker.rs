@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use crate::answer_counts::AnswerCounts;
 use crate::pacer::Pacer;
 use crate::scenario::{Book, Verdict};
 use crate::schedule::Times;
-use crate::tally::Tally;
-use crate::wire::{Connection, Target};
+use crate::wire::{Connection, ServerAddress};
 
 /// What one sender does.
 pub(crate) struct Work {
-    pub(crate) target: Arc<Target>,
+    pub(crate) target: Arc<ServerAddress>,
     pub(crate) book: Book,
     pub(crate) connections: usize,
     pub(crate) pace: Pace,
@@ -30,7 +30,7 @@ pub(crate) struct Work {
     pub(crate) end: Instant,
     /// How long an answer is waited for.
     pub(crate) patience: Duration,
-    pub(crate) tally: Tally,
+    pub(crate) counts: AnswerCounts,
 }
 
 /// When a request is sent.
@@ -43,14 +43,14 @@ pub(crate) enum Pace {
 
 /// What came of it.
 pub(crate) struct Worked {
-    pub(crate) tally: Tally,
+    pub(crate) counts: AnswerCounts,
     pub(crate) book: Book,
 }
 
 /// What the tasks of a sender share.
 struct Desk {
     book: RefCell<Book>,
-    tally: RefCell<Tally>,
+    counts: RefCell<AnswerCounts>,
     due: RefCell<VecDeque<Instant>>,
     idle: RefCell<Vec<Rc<Notify>>>,
     /// Nothing more will be due.
@@ -67,7 +67,7 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let desk = Rc::new(Desk {
         book: RefCell::new(work.book),
-        tally: RefCell::new(work.tally),
+        counts: RefCell::new(work.counts),
         due: RefCell::default(),
         idle: RefCell::default(),
         is_over: Cell::new(false),
@@ -104,9 +104,9 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
         }
         io::Result::Ok(())
     })?;
-    let Desk { book, tally, .. } =
+    let Desk { book, counts, .. } =
         Rc::into_inner(desk).ok_or_else(|| io::Error::other("a task goes on"))?;
-    Ok(Worked { tally: tally.into_inner(), book: book.into_inner() })
+    Ok(Worked { counts: counts.into_inner(), book: book.into_inner() })
 }
 
 impl Desk {
@@ -124,7 +124,7 @@ impl Desk {
             }
             self.due.borrow_mut().push_back(due);
             if let Some(idle) = self.idle.borrow_mut().pop() {
-                self.tally.borrow_mut().called_late(due.elapsed());
+                self.counts.borrow_mut().called_late(due.elapsed());
                 idle.notify_one();
             }
         }
@@ -146,7 +146,7 @@ impl Desk {
             let next = self.due.borrow_mut().pop_front();
             match next {
                 Some(due) if due + self.patience < Instant::now() => {
-                    self.tally.borrow_mut().never_sent(due);
+                    self.counts.borrow_mut().never_sent(due);
                 }
                 Some(due) => {
                     if !self.one(&mut connection, &mut request, due).await {
@@ -176,7 +176,7 @@ impl Desk {
     /// Asks once and notes the answer; whether there was anything left to ask.
     async fn one(&self, connection: &mut Connection, request: &mut Vec<u8>, due: Instant) -> bool {
         let Some(ask) = self.book.borrow_mut().choose() else {
-            self.tally.borrow_mut().ran_out = true;
+            self.counts.borrow_mut().ran_out = true;
             return false;
         };
         self.book.borrow().write(&ask, request);
@@ -194,7 +194,7 @@ impl Desk {
                 Verdict::Refused("no answer in time".to_owned())
             }
         };
-        self.tally.borrow_mut().note(ask.kind, due, now, verdict);
+        self.counts.borrow_mut().note(ask.kind, due, now, verdict);
         true
     }
 }

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
 use loadtest::schedule::Schedule;
-use loadtest::wire::Target;
+use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
 /// What is wrong with a server.
@@ -43,7 +43,7 @@ struct Store {
 type Answer = (StatusCode, Json<Value>);
 
 /// A server on loopback, until the test ends.
-fn server(fault: Fault) -> Target {
+fn server(fault: Fault) -> ServerAddress {
     let store = Arc::new(Store {
         fault,
         begun: Instant::now(),
@@ -123,7 +123,7 @@ async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answ
     (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
 }
 
-fn plan(target: Target, scenario: Scenario, rate: Option<f64>) -> Plan {
+fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> Plan {
     let time = Duration::from_millis(1_500);
     Plan {
         target,

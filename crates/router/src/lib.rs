@@ -4,12 +4,12 @@
 //! follows from its hash. Any other code is found through the directory. The [`Router`] knows the
 //! keys and this arithmetic; what has to be looked up it asks of the [`Directory`] it is handed.
 //!
-//! *Shelf*: all coupons of one UTC expiry day. *Place*: one bucket of a shelf. *Run*: the serials
-//! of one minted batch. *Absence is never remembered*: a run, an entry or a plan that is not there
-//! may be there a moment later; what is remembered never changes once it exists.
+//! *Partition*: all coupons of one UTC expiry day. *Bucket key*: one bucket of a partition. *Run*:
+//! the serials of one minted batch. *Absence is never remembered*: a run, an entry or a plan that
+//! is not there may be there a moment later; what is remembered never changes once it exists.
 
+mod bucket_key;
 mod cache;
-mod place;
 mod ring;
 
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
 
+pub use bucket_key::{BUCKET_BITS_DEFAULT, BucketKey, bucket};
 pub use cache::REMEMBERED_MAX;
 use cache::Remembered;
-pub use place::{BUCKET_BITS_DEFAULT, Place, bucket};
 pub use ring::KeyRing;
 
 /// Whose coupon a code is.
@@ -38,9 +38,9 @@ pub struct Owner {
 /// What the directory says of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A foreign coupon, or one that was moved to a later shelf.
+    /// A foreign coupon, or one that was moved to a later partition.
     Coupon {
-        /// Its shelf.
+        /// Its partition.
         day: Day,
         /// Whose it is.
         owner: Owner,
@@ -52,14 +52,14 @@ pub enum Entry {
     },
 }
 
-/// Where one coupon is looked for first. An extension may have moved it to a later shelf; the
+/// Where one coupon is looked for first. An extension may have moved it to a later partition; the
 /// store follows it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The code, bare.
     pub code: Code,
-    /// Its place.
-    pub place: Place,
+    /// Its bucket key.
+    pub bucket_key: BucketKey,
     /// Whose it is.
     pub owner: Owner,
     /// Whether the code is of our making, so that a missing row means Available.
@@ -149,10 +149,10 @@ impl Router {
                 let Some(minted) = key.open(&code) else { continue };
                 let found = self.owner(key.id(), minted.day, minted.serial, directory).await?;
                 if let Some(owner) = found {
-                    let place = self.place(&code, minted.day, directory).await?;
+                    let bucket_key = self.bucket_key(&code, minted.day, directory).await?;
                     return Ok(Some(Found::Coupon(Address {
                         code,
-                        place,
+                        bucket_key,
                         owner: Owner::clone(&owner),
                         minted: true,
                     })));
@@ -167,8 +167,8 @@ impl Router {
             None => Ok(None),
             Some(Entry::Shared { campaign }) => Ok(Some(Found::Shared { campaign })),
             Some(Entry::Coupon { day, owner }) => {
-                let place = self.place(&code, day, directory).await?;
-                Ok(Some(Found::Coupon(Address { code, place, owner, minted: false })))
+                let bucket_key = self.bucket_key(&code, day, directory).await?;
+                Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: false })))
             }
         }
     }
@@ -187,12 +187,12 @@ impl Router {
         Ok(found.map(|(owner, run)| self.remembered.keep_run(run, owner)))
     }
 
-    async fn place<E: Send>(
+    async fn bucket_key<E: Send>(
         &self,
         code: &Code,
         day: Day,
         directory: &dyn Directory<Error = E>,
-    ) -> Result<Place, E> {
+    ) -> Result<BucketKey, E> {
         let bits = match self.remembered.bits(day) {
             Some(bits) => bits,
             None => match directory.bucket_bits(day).await? {
@@ -201,7 +201,7 @@ impl Router {
                 None => BUCKET_BITS_DEFAULT,
             },
         };
-        Ok(Place { day, bucket: bucket(code, bits) })
+        Ok(BucketKey { expiry_day: day, bucket: bucket(code, bits) })
     }
 }
 

@@ -31,7 +31,7 @@ const CANNOT: i32 = 69;
 
 /// Running nodes. Its methods block, and one waits for the other.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct TestCluster {
     addresses: String,
     script: Mutex<Script>,
 }
@@ -64,27 +64,30 @@ pub fn may_take_minutes(suite: &str) -> bool {
 /// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
 ///
 /// # Panics
-/// As [`Cluster::start`], and when a test asks for another number of nodes than the first did.
-pub fn shared(nodes: usize) -> Option<&'static Cluster> {
-    static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| Cluster::start(nodes)).as_ref()?;
+/// As [`TestCluster::start`], and when a test asks for another number of nodes than the first did.
+pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
+    static SHARED: OnceLock<Option<TestCluster>> = OnceLock::new();
+    let cluster = SHARED.get_or_init(|| TestCluster::start(nodes)).as_ref()?;
     assert_eq!(cluster.nodes(), nodes, "the shared cluster has another number of nodes");
     Some(cluster)
 }
 
-impl Cluster {
+impl TestCluster {
     /// Starts 1 or 3 nodes and returns when all answer, which takes about 4 s and 10 to 20 s once
     /// their turn has come. `None` where this machine cannot have them; one line says why.
     ///
     /// # Panics
     /// When they do not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
-    pub fn start(nodes: usize) -> Option<Cluster> {
+    pub fn start(nodes: usize) -> Option<TestCluster> {
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = Script::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         let line = script.line().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         if let Some(addresses) = line.strip_prefix("ready ") {
-            return Some(Cluster { addresses: addresses.to_owned(), script: Mutex::new(script) });
+            return Some(TestCluster {
+                addresses: addresses.to_owned(),
+                script: Mutex::new(script),
+            });
         }
         let ended = script.process.wait().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         assert_eq!(ended.code(), Some(CANNOT), "Cassandra did not start: {ended}");

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testcluster::{Cluster, shared};
+use testcluster::{TestCluster, shared};
 
 /// Far more than a node that runs takes to answer, and than a killed script takes to clean up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ fn runs(pid: u32) -> bool {
 
 #[test]
 fn a_node_does_as_told() {
-    let Some(cluster) = Cluster::start(1) else { return };
+    let Some(cluster) = TestCluster::start(1) else { return };
     let at = cluster.addresses().to_owned();
     let pid = cluster.node_pid(1).expect("a pid");
     assert!(answers(&at, PATIENCE), "started");

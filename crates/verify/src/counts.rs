@@ -6,7 +6,7 @@ use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
-use hot::audit::{AuditCampaign, CountShift, Manners};
+use hot::audit::{Atomicity, AuditCampaign, CountShift};
 
 use crate::finding::{Kind, Note, Said};
 use crate::verifier::{ColdIs, Offered, Repair, TOLD_MAX, Verifier, VerifyError};
@@ -21,7 +21,7 @@ impl Verifier<'_> {
         for campaign in campaigns {
             // What nobody took until it expired needs no row, on a cluster.
             let is_over = campaign.terms.expires_at <= self.now;
-            if is_over && self.hot.manners() == Manners::StepByStep {
+            if is_over && self.hot.atomicity() == Atomicity::StepByStep {
                 continue;
             }
             for batch in &campaign.batches {
@@ -41,12 +41,12 @@ impl Verifier<'_> {
             before.iter().map(|campaign| (&campaign.terms.id, campaign)).collect();
         let mut shifts = Vec::new();
         for campaign in &after {
-            let shift = match self.hot.manners() {
-                Manners::OneTransaction => {
+            let shift = match self.hot.atomicity() {
+                Atomicity::OneTransaction => {
                     let earlier = earlier.get(&campaign.terms.id).copied();
                     self.counts_of(earlier, campaign)
                 }
-                Manners::StepByStep => {
+                Atomicity::StepByStep => {
                     self.drift_of(campaign);
                     continue;
                 }
@@ -79,7 +79,7 @@ impl Verifier<'_> {
             let other = Said::new("its batches", format!("{batches} together"));
             self.found(Kind::StockWrong, about, one, other);
         }
-        let read = self.retired.get(&id).copied().unwrap_or_default();
+        let read = self.cold_states.get(&id).copied().unwrap_or_default();
         let was = earlier.map_or([0; 3], |earlier| earlier.cold);
         if self.cold_is == ColdIs::Damaged {
             self.note(Note::BehindDamage);
@@ -114,7 +114,7 @@ impl Verifier<'_> {
         let of = |counts: &HashMap<CampaignId, [i64; 3]>| {
             counts.get(&now.terms.id).copied().unwrap_or_default()
         };
-        let (cold, hot) = (of(&self.retired), of(&self.standing));
+        let (cold, hot) = (of(&self.cold_states), of(&self.hot_states));
         if now.cold != cold || (0..3).any(|at| now.all[at] - now.cold[at] != hot[at]) {
             self.note(Note::CountsDrifted);
         }
@@ -163,7 +163,7 @@ impl Verifier<'_> {
                     let says = format!("serial {} was offered", run.first + offset);
                     let other = Said::new(
                         "both tiers",
-                        "neither a row, nor a stub, nor an archived coupon",
+                        "neither a row, nor an archived marker, nor an archived coupon",
                     );
                     self.found(Kind::SerialMissing, code.as_str(), Said::new(place, says), other);
                     named += 1;
@@ -189,8 +189,13 @@ impl Verifier<'_> {
             }
         }
         // Read after the batches: a run that was made since is no fault of theirs.
-        let next: HashMap<Day, u64> =
-            self.hot.audit_days().await?.into_iter().map(|it| (it.day, it.next_serial)).collect();
+        let next: HashMap<Day, u64> = self
+            .hot
+            .audit_partitions()
+            .await?
+            .into_iter()
+            .map(|it| (it.day, it.next_serial))
+            .collect();
         for (day, mut runs) in days {
             runs.sort_unstable();
             for pair in runs.windows(2) {

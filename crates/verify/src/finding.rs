@@ -92,36 +92,36 @@ kinds! {
     EventsUnlawful, "events-unlawful",
         "somebody has changed the history: compare with a backup; void the coupon if it may be spent twice";
     /// A row lies where its code, its expiry or the directory do not lead.
-    WrongShelf, "wrong-shelf",
+    WrongPartition, "wrong-partition",
         "it is not found by its code there; put the file or the row back where it was";
     /// A coupon says other dates, batch or campaign than what it came with.
     OriginDiffers, "origin-differs",
         "compare with the batch or the imported file, and with a backup";
-    /// One code has a row and a stub, or several rows.
+    /// One code has a row and an archived marker, or several rows.
     Twice, "twice",
         "pause the campaign: it may be spent twice; keep the row with the longer history";
     /// One version of a code lies in two files of the cold tier.
     ColdTwice, "cold-twice",
-        "readers take one of them; `couponry compact` merges them when the shelf is over; find out who copied a file";
+        "readers take one of them; `couponry compact` merges them when the partition is over; find out who copied a file";
     /// Two copies of one coupon have different histories.
     CopiesDiffer, "copies-differ",
         "neither is safe to remove: compare both with a backup";
-    /// A coupon lies in both tiers although its unit is finished.
+    /// A coupon lies in both tiers although its archive commit is finished.
     HotAndCold, "hot-and-cold",
         "readers take the hot row, which is the same; find out who wrote the row back";
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
         "do not start `serve`: it could be spent again; run `couponry restore --everything`";
-    /// A coupon lies in cold, and an open shelf in hot knows nothing of it.
+    /// A coupon lies in cold, and an open partition in hot knows nothing of it.
     RowMissing, "row-missing",
-        "pause the campaign: the code could be given out again; run `couponry restore --everything`, which puts the stub back";
-    /// A stub names what is not in the cold tier.
-    StubAlone, "stub-alone",
+        "pause the campaign: the code could be given out again; run `couponry restore --everything`, which puts the archived marker back";
+    /// An archived marker names what is not in the cold tier.
+    ArchivedMarkerAlone, "archived-marker-alone",
         "the coupon is answered with 503, never as new; put the file back from a copy";
-    /// A row stands on a shelf that was emptied.
+    /// A row stands in a partition that was emptied.
     LeftBehind, "left-behind",
         "nobody reads it; compare it with the cold row before it is removed";
-    /// A coupon was to be moved to a later shelf and did not arrive before its own was sealed.
+    /// A coupon was to be moved to a later partition and did not arrive before its own was sealed.
     MoveLost, "move-lost",
         "leave it, and read the coupon once: whoever meets it finishes the move";
     /// A foreign or moved coupon is not in the directory.
@@ -131,7 +131,7 @@ kinds! {
     EntryAlone, "entry-alone",
         "its coupon was lost: take it from a backup";
     /// A campaign's word and the directory do not agree.
-    WordAstray, "word-astray",
+    WordAstray, "shared-code-astray",
         "pause the campaign and take the entry from a backup";
     /// A serial that was offered once has no row: its coupon was lost, and its code looks untouched.
     SerialMissing, "serial-missing",
@@ -149,7 +149,7 @@ kinds! {
     ClaimOfAnother, "claim-of-another",
         "he may get one too few, or be shown nothing; compare with a backup";
     /// A coupon is not found by its holder or its expiry.
-    HintMissing, "hint-missing",
+    IndexRowMissing, "index-row-missing",
         "`couponry verify --repair` writes it";
     /// The side table of the cold tier lacks a coupon of its holder.
     SideMissing, "side-missing",
@@ -194,25 +194,25 @@ macro_rules! notes {
 }
 
 notes! {
-    /// coupons that lie in both tiers, of units that `compact` has not finished
-    UnitUnfinished, "unit-unfinished";
+    /// coupons that lie in both tiers, of archive commits that `compact` has not finished
+    ArchiveCommitUnfinished, "archive-commit-unfinished";
     /// coupons that were changed after their copy in cold was made: the hot row counts
     HotNewer, "hot-newer";
-    /// moves to a later shelf that whoever meets them finishes
+    /// moves to a later partition that whoever meets them finishes
     MoveUnfinished, "move-unfinished";
     /// codes that an import has entered and not come to: the same line, sent again, does
     EntryBegun, "entry-begun";
     /// entries of claims that came to nothing, or will be finished by the user's next request
     ClaimBegun, "claim-begun";
-    /// hints that lead to nothing; --repair removes those that are an hour old
-    HintTooMany, "hint-too-many";
+    /// index rows that lead to nothing; --repair removes those that are an hour old
+    IndexRowTooMany, "index-row-too-many";
     /// campaigns whose counts differ from their rows, on a cluster, where counts may lag behind
     CountsDrifted, "counts-drifted";
     /// archived coupons of campaigns that a restored hot store does not know
     Stranger, "stranger";
     /// coupons that could not be compared because a file of the cold tier cannot be read
     BehindDamage, "behind-damage";
-    /// shelves whose side table is behind, of units that `compact` has not finished
+    /// partitions whose side table is behind, of archive commits that `compact` has not finished
     SideBehind, "side-behind";
     /// claims and entries that lead to cold and were not followed there: each would be a read
     NotFollowed, "not-followed";

@@ -1,13 +1,13 @@
-//! What must be true of one code on one shelf. Pure: no store, no clock.
+//! What must be true of one code in one partition. Pure: no store, no clock.
 
 use cold::ColdCopy;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::lawful::unlawful;
+use coupon::history_validity::invalid_history;
 use coupon::time::{Day, Millis};
-use hot::ShelfPlan;
-use hot::audit::{AuditEntry, AuditEntryIs, AuditRow, HintKind, Manners, RowIs};
+use hot::PartitionPlan;
+use hot::audit::{Atomicity, AuditEntry, AuditEntryIs, AuditRow, IndexRowKind, RowIs};
 use router::Owner;
 
 use crate::finding::{Finding, Kind, Note, Said};
@@ -15,11 +15,11 @@ use crate::finding::{Finding, Kind, Note, Said};
 /// What a code says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// It was minted: its batch and its first shelf are inside it.
+    /// It was minted: its batch and its first partition are inside it.
     Minted {
         /// Whose it is.
         owner: Owner,
-        /// The shelf that it was minted for.
+        /// The partition that it was minted for.
         day: Day,
         /// What every coupon of the batch came with: when it begins and ceases to work, and when it
         /// was made.
@@ -38,22 +38,22 @@ pub enum Asked<T> {
     Is(T),
 }
 
-/// Everything that both tiers say of one code on one shelf.
+/// Everything that both tiers say of one code in one partition.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The shelf.
+    /// The partition.
     pub day: Day,
     /// The code as it is written.
     pub code: String,
-    /// The shelf's plan, read before the rows.
-    pub plan: Option<ShelfPlan>,
+    /// The partition's plan, read before the rows.
+    pub plan: Option<PartitionPlan>,
     /// What stands in hot.
     pub rows: Vec<AuditRow>,
     /// What lies in cold, looked up after hot.
     pub copies: Vec<ColdCopy>,
-    /// The last unit that was committed to the shelf in cold.
-    pub cold_unit: u64,
-    /// Whether all of the shelf's files can be read.
+    /// The last archive commit that was made to the partition in cold.
+    pub cold_archive_commit: u64,
+    /// Whether all of the partition's files can be read.
     pub cold_whole: bool,
     /// What the code says by itself.
     pub home: Home,
@@ -63,10 +63,10 @@ pub struct View {
     pub entry: Asked<Option<AuditEntry>>,
     /// Whether its holder's claim names it.
     pub claimed: Asked<bool>,
-    /// Hints that it should have and has not.
-    pub unhinted: Vec<HintKind>,
+    /// Index rows that it should have and has not.
+    pub unindexed: Vec<IndexRowKind>,
     /// How hot goes about the protocols.
-    pub manners: Manners,
+    pub atomicity: Atomicity,
 }
 
 /// What is wrong, and what is allowed and worth a note.
@@ -89,21 +89,21 @@ impl View {
     pub fn hot_coupon(&self) -> Option<&Coupon> {
         self.rows.iter().find_map(|row| match &row.is {
             RowIs::Coupon { coupon, .. } => Some(coupon.as_ref()),
-            RowIs::Stub { .. } | RowIs::Moved { .. } | RowIs::Unreadable(_) => None,
+            RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => None,
         })
     }
 
-    fn stub(&self) -> Option<u64> {
+    fn archived_marker(&self) -> Option<u64> {
         self.rows.iter().find_map(|row| match row.is {
-            RowIs::Stub { version } => Some(version),
-            RowIs::Coupon { .. } | RowIs::Moved { .. } | RowIs::Unreadable(_) => None,
+            RowIs::ArchivedMarker { version } => Some(version),
+            RowIs::Coupon { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => None,
         })
     }
 
-    fn moved_to(&self) -> Option<Day> {
+    fn forward_to(&self) -> Option<Day> {
         self.rows.iter().find_map(|row| match row.is {
-            RowIs::Moved { to } => Some(to),
-            RowIs::Coupon { .. } | RowIs::Stub { .. } | RowIs::Unreadable(_) => None,
+            RowIs::Forwarding { to } => Some(to),
+            RowIs::Coupon { .. } | RowIs::ArchivedMarker { .. } | RowIs::Unreadable(_) => None,
         })
     }
 
@@ -119,13 +119,14 @@ impl View {
         both.max_by_key(|coupon| coupon.version())
     }
 
-    /// Whether nothing of it stands in hot any more but, perhaps, a stub.
-    pub fn is_retired(&self) -> bool {
-        !self.copies.is_empty() && self.rows.iter().all(|row| matches!(row.is, RowIs::Stub { .. }))
+    /// Whether nothing of it stands in hot any more but, perhaps, an archived marker.
+    pub fn is_in_cold_alone(&self) -> bool {
+        !self.copies.is_empty()
+            && self.rows.iter().all(|row| matches!(row.is, RowIs::ArchivedMarker { .. }))
     }
 
     fn hot_place(&self) -> String {
-        format!("hot, shelf {}", cold::day_text(self.day))
+        format!("hot, partition {}", cold::day_text(self.day))
     }
 
     fn is_sealed(&self) -> bool {
@@ -171,7 +172,7 @@ fn rows(view: &View, judged: &mut Judged) {
         if let Some(astray) = &row.astray {
             let other = Said::new("its code", "leads elsewhere");
             let one = Said::new(view.hot_place(), astray);
-            judged.find(Kind::WrongShelf, &view.code, one, other);
+            judged.find(Kind::WrongPartition, &view.code, one, other);
         }
         match &row.is {
             RowIs::Coupon { coupon, differs } => {
@@ -182,7 +183,7 @@ fn rows(view: &View, judged: &mut Judged) {
                 let one = Said::new(view.hot_place(), why);
                 judged.find(Kind::RowUnreadable, &view.code, one, other);
             }
-            RowIs::Stub { .. } | RowIs::Moved { .. } => {}
+            RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {}
         }
     }
     if let [one, other, ..] = view.rows.as_slice() {
@@ -192,11 +193,11 @@ fn rows(view: &View, judged: &mut Judged) {
     if let (None, Some(row)) = (view.plan, view.rows.first()) {
         let one = Said::new(view.hot_place(), said_of(&row.is));
         let other = Said::new("the plan of the day", "there is none");
-        judged.find(Kind::WrongShelf, &view.code, one, other);
+        judged.find(Kind::WrongPartition, &view.code, one, other);
     }
-    if let (Some(ShelfPlan { emptied: true, .. }), Some(row)) = (view.plan, view.rows.first()) {
+    if let (Some(PartitionPlan { emptied: true, .. }), Some(row)) = (view.plan, view.rows.first()) {
         let one = Said::new(view.hot_place(), said_of(&row.is));
-        let other = Said::new("the plan of the day", "the shelf was emptied");
+        let other = Said::new("the plan of the day", "the partition was emptied");
         judged.find(Kind::LeftBehind, &view.code, one, other);
     }
 }
@@ -204,14 +205,14 @@ fn rows(view: &View, judged: &mut Judged) {
 fn said_of(is: &RowIs) -> String {
     match is {
         RowIs::Coupon { coupon, .. } => said_of_coupon(coupon),
-        RowIs::Stub { version } => format!("a stub for version {version}"),
-        RowIs::Moved { to } => format!("moved to shelf {}", cold::day_text(*to)),
+        RowIs::ArchivedMarker { version } => format!("an archived marker for version {version}"),
+        RowIs::Forwarding { to } => format!("moved to partition {}", cold::day_text(*to)),
         RowIs::Unreadable(why) => format!("unreadable: {why}"),
     }
 }
 
 fn said_of_coupon(coupon: &Coupon) -> String {
-    let (state, version) = (coupon.state().word(), coupon.version());
+    let (state, version) = (coupon.state().as_str(), coupon.version());
     format!("{state}, version {version}, {} events", coupon.events().len())
 }
 
@@ -226,7 +227,7 @@ fn one_coupon(
         let other = Said::new("its events", said_of_coupon(coupon));
         judged.find(Kind::RowNotItsEvents, &view.code, Said::new(place, differs), other);
     }
-    if let Some(why) = unlawful(coupon) {
+    if let Some(why) = invalid_history(coupon) {
         let other = Said::new("the rules", "admit no such change");
         judged.find(Kind::EventsUnlawful, &view.code, Said::new(place, why), other);
     }
@@ -275,17 +276,17 @@ fn tiers(view: &View, judged: &mut Judged) {
     let newest = newest.max_by_key(|(_, coupon)| coupon.version());
     let unreadable = view.copies.iter().any(|copy| copy.coupon.is_err());
     let code = &view.code;
-    if let Some(version) = view.stub()
+    if let Some(version) = view.archived_marker()
         && !unreadable
         && newest.is_none_or(|(_, coupon)| coupon.version() < version)
     {
-        let one = Said::new(view.hot_place(), format!("a stub for version {version}"));
+        let one = Said::new(view.hot_place(), format!("an archived marker for version {version}"));
         match (newest, view.cold_whole) {
             (None, false) => judged.notes.push(Note::BehindDamage),
             (None, true) => {
-                let place = format!("cold, shelf {}", cold::day_text(view.day));
+                let place = format!("cold, partition {}", cold::day_text(view.day));
                 judged.find(
-                    Kind::StubAlone,
+                    Kind::ArchivedMarkerAlone,
                     code,
                     one,
                     Said::new(place, "there is no such coupon"),
@@ -293,21 +294,21 @@ fn tiers(view: &View, judged: &mut Judged) {
             }
             (Some((copy, coupon)), _) => {
                 let other = Said::new(cold_place(copy), said_of_coupon(coupon));
-                judged.find(Kind::StubAlone, code, one, other);
+                judged.find(Kind::ArchivedMarkerAlone, code, one, other);
             }
         }
     }
-    if let Some(to) = view.moved_to() {
+    if let Some(to) = view.forward_to() {
         moved(view, to, judged);
     }
     let Some((copy, archived)) = newest else { return };
     let other = Said::new(cold_place(copy), said_of_coupon(archived));
-    let unfinished = view.plan.is_none_or(|plan| plan.unit < view.cold_unit);
+    let unfinished = view.plan.is_none_or(|plan| plan.archive_commit < view.cold_archive_commit);
     let Some(here) = view.hot_coupon() else {
-        // What lies on a shelf that is not its own is told of as that.
-        let is_here = Day::shelf_of(archived.lasts_until()) == view.day;
+        // What lies in a partition that is not its own is told of as that.
+        let is_here = Day::expiry_day_of(archived.lasts_until()) == view.day;
         if view.rows.is_empty() && !view.is_sealed() && view.terms.is_some() && is_here {
-            let one = Said::new(view.hot_place(), "neither a row nor a stub");
+            let one = Said::new(view.hot_place(), "neither a row nor an archived marker");
             judged.find(Kind::RowMissing, code, one, other);
         }
         return;
@@ -322,7 +323,7 @@ fn tiers(view: &View, judged: &mut Judged) {
         std::cmp::Ordering::Equal if !is_same(here, archived) => {
             judged.find(Kind::CopiesDiffer, code, one, other);
         }
-        std::cmp::Ordering::Equal if unfinished => judged.notes.push(Note::UnitUnfinished),
+        std::cmp::Ordering::Equal if unfinished => judged.notes.push(Note::ArchiveCommitUnfinished),
         std::cmp::Ordering::Equal => judged.find(Kind::HotAndCold, code, one, other),
     }
 }
@@ -334,7 +335,8 @@ fn is_same(hot: &Coupon, cold: &Coupon) -> bool {
         && hot.modified_at() == cold.modified_at()
 }
 
-/// A coupon that was moved is in the directory under its new shelf, or will be by whoever meets it.
+/// A coupon that was moved is in the directory under its new partition, or will be by whoever meets
+/// it.
 fn moved(view: &View, to: Day, judged: &mut Judged) {
     let Asked::Is(entry) = &view.entry else { return };
     let arrived = entry
@@ -358,7 +360,7 @@ fn entry_says(entry: Option<&AuditEntry>) -> String {
         Some(AuditEntryIs::Shared { campaign }) => format!("the word of campaign {campaign}"),
         Some(AuditEntryIs::Coupon { day, owner, .. }) => {
             let day = cold::day_text(*day);
-            format!("a coupon of {}, {} on shelf {day}", owner.campaign, owner.batch)
+            format!("a coupon of {}, {} in partition {day}", owner.campaign, owner.batch)
         }
         Some(AuditEntryIs::Unreadable(why)) => format!("unreadable: {why}"),
     }
@@ -370,11 +372,11 @@ fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
         (Some(_), _) | (None, None) => view.hot_place(),
         (None, Some(copy)) => cold_place(copy),
     };
-    let lies = Said::new(lies, format!("a row on shelf {}", cold::day_text(view.day)));
-    let shelf = Day::shelf_of(coupon.lasts_until());
-    if shelf != view.day {
-        let other = Said::new("its expiry", format!("shelf {}", cold::day_text(shelf)));
-        return judged.find(Kind::WrongShelf, &view.code, lies, other);
+    let lies = Said::new(lies, format!("a row in partition {}", cold::day_text(view.day)));
+    let partition = Day::expiry_day_of(coupon.lasts_until());
+    if partition != view.day {
+        let other = Said::new("its expiry", format!("partition {}", cold::day_text(partition)));
+        return judged.find(Kind::WrongPartition, &view.code, lies, other);
     }
     let Asked::Is(entry) = &view.entry else { return };
     let entered = match entry.as_ref().map(|entry| &entry.is) {
@@ -389,18 +391,18 @@ fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
             judged.notes.push(Note::MoveUnfinished);
         }
         (_, None) => judged.find(Kind::EntryMissing, &view.code, lies, other),
-        (_, Some(_)) => judged.find(Kind::WrongShelf, &view.code, lies, other),
+        (_, Some(_)) => judged.find(Kind::WrongPartition, &view.code, lies, other),
     }
 }
 
-/// On a cluster a coupon stands on its new shelf for a moment before the directory says so; after a
-/// killed process until somebody meets the old row.
+/// On a cluster a coupon stands in its new partition for a moment before the directory says so;
+/// after a killed process until somebody meets the old row.
 fn is_on_its_way(view: &View, home: &Home, entered: Option<Day>) -> bool {
     let from = match home {
         Home::Minted { day, .. } => entered.or(Some(*day)),
         Home::Foreign => entered,
     };
-    view.manners == Manners::StepByStep
+    view.atomicity == Atomicity::StepByStep
         && !view.is_sealed()
         && from.is_some_and(|day| day < view.day)
 }
@@ -416,7 +418,7 @@ fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
     };
     let one = |dates: &[Millis]| {
         let place = if view.hot_coupon().is_some() { "hot" } else { "cold" };
-        let place = format!("{place}, shelf {}", cold::day_text(view.day));
+        let place = format!("{place}, partition {}", cold::day_text(view.day));
         Said::new(place, said(genesis.campaign.as_str(), genesis.batch.as_str(), dates))
     };
     match &view.home {
@@ -448,7 +450,7 @@ fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
 fn lists(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let lies = || {
         let tier = if view.hot_coupon().is_some() { "hot" } else { "cold" };
-        let place = format!("{tier}, shelf {}", cold::day_text(view.day));
+        let place = format!("{tier}, partition {}", cold::day_text(view.day));
         let holder = coupon.holder().map_or("nobody", |holder| holder.as_str());
         Said::new(place, format!("{}, held by {holder}", said_of_coupon(coupon)))
     };
@@ -457,9 +459,9 @@ fn lists(view: &View, coupon: &Coupon, judged: &mut Judged) {
         let other = Said::new(format!("the claim of {holder}"), "does not name it");
         judged.find(Kind::ClaimMissing, &view.code, lies(), other);
     }
-    for hint in &view.unhinted {
-        let other = Said::new(format!("the table {}", hint.word()), "does not have it");
-        judged.find(Kind::HintMissing, &view.code, lies(), other);
+    for index_row in &view.unindexed {
+        let other = Said::new(format!("the table {}", index_row.as_str()), "does not have it");
+        judged.find(Kind::IndexRowMissing, &view.code, lies(), other);
     }
 }
 

@@ -1,13 +1,14 @@
-//! The directory, the claims and the hints: whether what they name is there.
+//! The directory, the claims and the index rows: whether what they name is there.
 
 use std::collections::BTreeMap;
 
 use cold::ColdError;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed};
+use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Day;
 use hot::audit::{
-    AuditClaim, AuditEntry, AuditEntryIs, AuditRow, HINT_KINDS, Hint, HintKind, Manners, RowIs,
+    Atomicity, AuditClaim, AuditEntry, AuditEntryIs, AuditRow, INDEX_ROW_KINDS, IndexRow,
+    IndexRowKind, RowIs,
 };
 
 use crate::finding::{Finding, Kind, Note, Said};
@@ -23,9 +24,9 @@ const FOLLOWED_MAX: u64 = 100_000;
 /// A coupon is moved a few times in its life; more hops than this is a circle.
 const HOPS_MAX: usize = 64;
 
-/// A hint that is younger may be one whose coupon is still to be written: no write is under way for
-/// so long.
-const HINT_AGE_MIN_MICROS: i64 = 3_600_000_000;
+/// An index row that is younger may be one whose coupon is still to be written: no write is under
+/// way for so long.
+const INDEX_ROW_AGE_MIN_MICROS: i64 = 3_600_000_000;
 
 /// Where a coupon is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) enum Whereabouts {
     /// Here it is.
     Found(Box<Coupon>),
     /// In cold, where it was not looked at.
-    Beyond,
+    InCold,
     /// Its row cannot be read: that is told of elsewhere.
     Unreadable,
     /// Nowhere.
@@ -97,7 +98,7 @@ impl Verifier<'_> {
                 }
                 (AuditEntryIs::Gone, Some(_)) => {}
                 (AuditEntryIs::Shared { campaign }, Some(code)) => {
-                    let terms = self.knows.terms(campaign);
+                    let terms = self.catalog.terms(campaign);
                     let word = terms.as_ref().and_then(|terms| terms.shared_code.clone());
                     if terms.is_some() && word.as_ref() != Some(&code) {
                         let says = format!("the word of campaign {campaign}");
@@ -127,7 +128,7 @@ impl Verifier<'_> {
         let mut homes = Vec::new();
         for (_, day, code) in &entries {
             spots.push((*day, code.clone()));
-            let home = match self.knows.serial(self.hot, self.keys, code).await? {
+            let home = match self.catalog.serial(self.hot, self.keys, code).await? {
                 Some(serial) => Some(serial.run.day).filter(|home| home != day),
                 None => None,
             };
@@ -140,10 +141,10 @@ impl Verifier<'_> {
         let mut nowhere: Vec<(AuditEntry, Day, Code)> = Vec::new();
         for (((entry, day, code), rows), home) in entries.into_iter().zip(there).zip(homes) {
             let left = home.and_then(|_| left.next()).unwrap_or_default();
-            let stays = |row: &&AuditRow| !matches!(row.is, RowIs::Moved { .. });
+            let stays = |row: &&AuditRow| !matches!(row.is, RowIs::Forwarding { .. });
             if let (Some(home), true) = (home, left.iter().any(|row| stays(&row))) {
-                // Its row there is looked at with its shelf, where the directory is not asked.
-                self.suspects.add(home, code.clone());
+                // Its row there is looked at with its partition, where the directory is not asked.
+                self.recheck.add(home, code.clone());
             }
             if rows.is_empty() {
                 nowhere.push((entry, day, code));
@@ -152,7 +153,7 @@ impl Verifier<'_> {
         self.entries_of_nobody(nowhere, sure, wrong).await
     }
 
-    /// Entries whose shelf has neither a row nor a stub.
+    /// Entries whose partition has neither a row nor an archived marker.
     async fn entries_of_nobody(
         &mut self,
         entries: Vec<(AuditEntry, Day, Code)>,
@@ -160,39 +161,40 @@ impl Verifier<'_> {
         wrong: &mut Vec<(AuditEntry, Finding)>,
     ) -> Result<(), VerifyError> {
         let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
-        let mut beyond = Vec::new();
+        let mut in_cold = Vec::new();
         for (entry, day, code) in entries {
             let is_sealed = match sealed.get(&day) {
                 Some(is_sealed) => *is_sealed,
                 None => {
-                    let is_sealed = self.hot.shelf(day).await?.is_some_and(|plan| plan.sealed);
+                    let is_sealed = self.hot.partition(day).await?.is_some_and(|plan| plan.sealed);
                     sealed.insert(day, is_sealed);
                     is_sealed
                 }
             };
-            let says = format!("a coupon on shelf {}", cold::day_text(day));
-            match (is_sealed, self.hot.manners()) {
-                (true, _) => beyond.push((day, code, entry)),
-                (false, Manners::StepByStep) => self.note(Note::EntryBegun),
-                (false, Manners::OneTransaction) => {
-                    let finding = entry_alone(&entry, says, "hot", "neither a row nor a stub");
+            let says = format!("a coupon in partition {}", cold::day_text(day));
+            match (is_sealed, self.hot.atomicity()) {
+                (true, _) => in_cold.push((day, code, entry)),
+                (false, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (false, Atomicity::OneTransaction) => {
+                    let finding =
+                        entry_alone(&entry, says, "hot", "neither a row nor an archived marker");
                     wrong.push((entry, finding));
                 }
             }
         }
         let spots: Vec<(Day, Code)> =
-            beyond.iter().map(|(day, code, _)| (*day, code.clone())).collect();
+            in_cold.iter().map(|(day, code, _)| (*day, code.clone())).collect();
         let found = self.in_cold(&spots, sure).await?;
-        for ((day, _, entry), found) in beyond.into_iter().zip(found) {
-            let says = format!("a coupon on shelf {}", cold::day_text(day));
-            match (found, self.hot.manners()) {
-                (Whereabouts::Nowhere, Manners::OneTransaction) => {
+        for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
+            let says = format!("a coupon in partition {}", cold::day_text(day));
+            match (found, self.hot.atomicity()) {
+                (Whereabouts::Nowhere, Atomicity::OneTransaction) => {
                     let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
                     wrong.push((entry, finding));
                 }
                 // An import may have won it and never come to its row.
-                (Whereabouts::Nowhere, Manners::StepByStep) => self.note(Note::EntryBegun),
-                (Whereabouts::Beyond, _) => self.note(Note::NotFollowed),
+                (Whereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (Whereabouts::InCold, _) => self.note(Note::NotFollowed),
                 (Whereabouts::Found(_) | Whereabouts::Unreadable, _) => {}
             }
         }
@@ -201,7 +203,7 @@ impl Verifier<'_> {
 
     /// Every campaign's word is in the directory.
     async fn words(&mut self) -> Result<(), VerifyError> {
-        for campaign in self.knows.shared() {
+        for campaign in self.catalog.shared() {
             let Some(word) = campaign.shared_code.clone() else { continue };
             let entry = self.hot.audit_entries_of(vec![word.clone()]).await?.pop().flatten();
             let is_its = entry.as_ref().is_some_and(|entry| {
@@ -258,7 +260,7 @@ impl Verifier<'_> {
         let found = self.whereabouts(&spots, sure).await?;
         let mut wrong = Vec::new();
         for (claim, found) in claims.into_iter().zip(found) {
-            match judge_claim(&claim, &found, self.hot.manners()) {
+            match judge_claim(&claim, &found, self.hot.atomicity()) {
                 Claimed::Right => {}
                 Claimed::Noted(note) => {
                     if sure == Sure::No {
@@ -280,7 +282,7 @@ impl Verifier<'_> {
         let mut found = vec![Whereabouts::Nowhere; spots.len()];
         let mut open: Vec<(usize, Day, Code)> =
             spots.iter().enumerate().map(|(at, (day, code))| (at, *day, code.clone())).collect();
-        let mut beyond: Vec<(usize, Day, Code, Behind)> = Vec::new();
+        let mut in_cold: Vec<(usize, Day, Code, Behind)> = Vec::new();
         for _ in 0..HOPS_MAX {
             if open.is_empty() {
                 break;
@@ -292,8 +294,10 @@ impl Verifier<'_> {
                 match rows.into_iter().next().map(|row| row.is) {
                     Some(RowIs::Coupon { coupon, .. }) => found[at] = Whereabouts::Found(coupon),
                     Some(RowIs::Unreadable(_)) => found[at] = Whereabouts::Unreadable,
-                    Some(RowIs::Stub { .. }) => beyond.push((at, day, code, Behind::Stub)),
-                    Some(RowIs::Moved { to }) => moved.push((at, to, code)),
+                    Some(RowIs::ArchivedMarker { .. }) => {
+                        in_cold.push((at, day, code, Behind::ArchivedMarker))
+                    }
+                    Some(RowIs::Forwarding { to }) => moved.push((at, to, code)),
                     None => absent.push((at, day, code)),
                 }
             }
@@ -304,18 +308,18 @@ impl Verifier<'_> {
                     Some(AuditEntryIs::Coupon { day: entered, .. }) if entered > day => {
                         moved.push((at, entered, code));
                     }
-                    _ => beyond.push((at, day, code, Behind::Nothing)),
+                    _ => in_cold.push((at, day, code, Behind::Nothing)),
                 }
             }
             open = moved;
         }
         let spots: Vec<(Day, Code)> =
-            beyond.iter().map(|(_, day, code, _)| (*day, code.clone())).collect();
+            in_cold.iter().map(|(_, day, code, _)| (*day, code.clone())).collect();
         let archived = self.in_cold(&spots, sure).await?;
-        for ((at, _, _, behind), archived) in beyond.into_iter().zip(archived) {
+        for ((at, _, _, behind), archived) in in_cold.into_iter().zip(archived) {
             found[at] = match (behind, archived) {
-                // That is told of the stub.
-                (Behind::Stub, Whereabouts::Nowhere) => Whereabouts::Unreadable,
+                // That is told of the archived marker.
+                (Behind::ArchivedMarker, Whereabouts::Nowhere) => Whereabouts::Unreadable,
                 (_, archived) => archived,
             };
         }
@@ -334,13 +338,13 @@ impl Verifier<'_> {
             days.entry(*day).or_default().push(at);
         }
         for (day, places) in days {
-            let is_known = self.hot.shelf(day).await?;
+            let is_known = self.hot.partition(day).await?;
             if self.cold_is == ColdIs::Unused {
                 continue;
             }
             let enough = sure == Sure::No && self.followed >= FOLLOWED_MAX;
             if !self.has_cold_log() || (enough && is_known.is_some()) {
-                places.iter().for_each(|at| found[*at] = Whereabouts::Beyond);
+                places.iter().for_each(|at| found[*at] = Whereabouts::InCold);
                 continue;
             }
             self.followed += places.len() as u64;
@@ -354,7 +358,7 @@ impl Verifier<'_> {
                     }
                 }
                 Err(ColdError::Damaged { .. }) => {
-                    places.iter().for_each(|at| found[*at] = Whereabouts::Beyond);
+                    places.iter().for_each(|at| found[*at] = Whereabouts::InCold);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -362,13 +366,13 @@ impl Verifier<'_> {
         Ok(found)
     }
 
-    pub(crate) async fn hints(&mut self) -> Result<(), VerifyError> {
-        for kind in HINT_KINDS {
+    pub(crate) async fn index_rows(&mut self) -> Result<(), VerifyError> {
+        for kind in INDEX_ROW_KINDS {
             let mut after = None;
             loop {
-                let page = self.hot.audit_hints(kind, after, PAGE).await?;
-                self.report.hints += page.items.len() as u64;
-                self.hints_of(page.items).await?;
+                let page = self.hot.audit_index_rows(kind, after, PAGE).await?;
+                self.report.index_rows += page.items.len() as u64;
+                self.index_rows_of(page.items).await?;
                 self.tick();
                 after = page.next;
                 if after.is_none() {
@@ -379,47 +383,55 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    async fn hints_of(&mut self, hints: Vec<Hint>) -> Result<(), VerifyError> {
-        let too_many = self.leading_nowhere(hints).await?;
-        too_many.iter().for_each(|_| self.note(Note::HintTooMany));
+    async fn index_rows_of(&mut self, index_rows: Vec<IndexRow>) -> Result<(), VerifyError> {
+        let too_many = self.leading_nowhere(index_rows).await?;
+        too_many.iter().for_each(|_| self.note(Note::IndexRowTooMany));
         let now = self.now.0.saturating_mul(1_000);
-        let is_old = |hint: &Hint| hint.written_at < now.saturating_sub(HINT_AGE_MIN_MICROS);
-        let old: Vec<Hint> = too_many.into_iter().filter(is_old).collect();
+        let is_old = |index_row: &IndexRow| {
+            index_row.written_at < now.saturating_sub(INDEX_ROW_AGE_MIN_MICROS)
+        };
+        let old: Vec<IndexRow> = too_many.into_iter().filter(is_old).collect();
         if self.options.repair == Repair::Derived && !old.is_empty() {
             // Once more, right before they go.
             let old = self.leading_nowhere(old).await?;
-            self.report.removed_hints += old.len() as u64;
-            self.hot.remove_hints(old).await?;
+            self.report.removed_index_rows += old.len() as u64;
+            self.hot.remove_index_rows(old).await?;
         }
         Ok(())
     }
 
-    async fn leading_nowhere(&self, hints: Vec<Hint>) -> Result<Vec<Hint>, VerifyError> {
-        let spots = hints.iter().map(|hint| (hint.day, hint.code.clone())).collect();
+    async fn leading_nowhere(
+        &self,
+        index_rows: Vec<IndexRow>,
+    ) -> Result<Vec<IndexRow>, VerifyError> {
+        let spots =
+            index_rows.iter().map(|index_row| (index_row.day, index_row.code.clone())).collect();
         let rows = self.hot.audit_spots(spots).await?;
-        let leads = |hint: &Hint, rows: &[AuditRow]| {
+        let leads = |index_row: &IndexRow, rows: &[AuditRow]| {
             rows.iter().any(|row| match &row.is {
                 RowIs::Coupon { coupon, .. } => {
-                    let is_his = match hint.kind {
-                        HintKind::Wallet => coupon.holder() == hint.user.as_ref(),
-                        HintKind::Expiring => true,
+                    let is_his = match index_row.kind {
+                        IndexRowKind::Wallet => coupon.holder() == index_row.user.as_ref(),
+                        IndexRowKind::Expiring => true,
                     };
-                    is_his && coupon.expires_at() == hint.expires_at
+                    is_his && coupon.expires_at() == index_row.expires_at
                 }
                 // What cannot be read may be what it is about.
                 RowIs::Unreadable(_) => true,
-                RowIs::Stub { .. } | RowIs::Moved { .. } => false,
+                RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => false,
             })
         };
-        let pairs = hints.into_iter().zip(rows);
-        Ok(pairs.filter_map(|(hint, rows)| (!leads(&hint, &rows)).then_some(hint)).collect())
+        let pairs = index_rows.into_iter().zip(rows);
+        Ok(pairs
+            .filter_map(|(index_row, rows)| (!leads(&index_row, &rows)).then_some(index_row))
+            .collect())
     }
 }
 
 /// What leads to cold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
-    Stub,
+    ArchivedMarker,
     Nothing,
 }
 
@@ -446,19 +458,23 @@ pub(crate) enum Claimed {
     Wrong(Box<Finding>),
 }
 
-pub(crate) fn judge_claim(claim: &AuditClaim, found: &Whereabouts, manners: Manners) -> Claimed {
+pub(crate) fn judge_claim(
+    claim: &AuditClaim,
+    found: &Whereabouts,
+    atomicity: Atomicity,
+) -> Claimed {
     let wrong = |kind, says: String| {
         let place = format!("the claim of {} in {}", claim.user, claim.campaign);
-        let names = format!("it names {}, on shelf {}", claim.code, cold::day_text(claim.day));
+        let names = format!("it names {}, in partition {}", claim.code, cold::day_text(claim.day));
         let about = claim.code.to_string();
         let other = Said::new("the coupon", says);
         Claimed::Wrong(Box::new(Finding { kind, about, one: Said::new(place, names), other }))
     };
     match found {
-        Whereabouts::Beyond => Claimed::Noted(Note::NotFollowed),
+        Whereabouts::InCold => Claimed::Noted(Note::NotFollowed),
         Whereabouts::Unreadable => Claimed::Right,
-        Whereabouts::Nowhere => match (manners, claim.begun) {
-            (Manners::StepByStep, Some(_)) => Claimed::Noted(Note::ClaimBegun),
+        Whereabouts::Nowhere => match (atomicity, claim.begun) {
+            (Atomicity::StepByStep, Some(_)) => Claimed::Noted(Note::ClaimBegun),
             _ => wrong(Kind::ClaimAlone, "it is nowhere".to_owned()),
         },
         Whereabouts::Found(coupon) => match (was_given(claim, coupon), claim.begun) {
@@ -474,20 +490,20 @@ pub(crate) fn judge_claim(claim: &AuditClaim, found: &Whereabouts, manners: Mann
 
 /// Whether the coupon has the event that the entry is about.
 fn was_given(claim: &AuditClaim, coupon: &Coupon) -> bool {
-    let to_him = |deed: &Deed| match deed {
-        Deed::Issued { to, .. } => *to == claim.user,
-        Deed::Redeemed { by, .. } => by.as_ref() == Some(&claim.user),
-        Deed::RedemptionCancelled { .. }
-        | Deed::Revoked { .. }
-        | Deed::Voided { .. }
-        | Deed::Extended { .. } => false,
+    let to_him = |kind: &EventKind| match kind {
+        EventKind::Issued { to, .. } => *to == claim.user,
+        EventKind::Redeemed { by, .. } => by.as_ref() == Some(&claim.user),
+        EventKind::RedemptionCancelled { .. }
+        | EventKind::Revoked { .. }
+        | EventKind::Voided { .. }
+        | EventKind::Extended { .. } => false,
     };
     let event = |number: usize| coupon.events().get(number.checked_sub(1)?);
     match (claim.begun, claim.issue) {
         (Some(begun), _) => event(begun.sequence)
-            .is_some_and(|event| event.operation == begun.operation && to_him(&event.deed)),
-        (None, Some(issue)) => event(issue).is_some_and(|event| to_him(&event.deed)),
-        (None, None) => coupon.events().iter().any(|event| to_him(&event.deed)),
+            .is_some_and(|event| event.operation == begun.operation && to_him(&event.kind)),
+        (None, Some(issue)) => event(issue).is_some_and(|event| to_him(&event.kind)),
+        (None, None) => coupon.events().iter().any(|event| to_him(&event.kind)),
     }
 }
 
@@ -516,17 +532,18 @@ mod tests {
             zone: Zone::utc(),
             created_at: Millis(0),
         };
-        let issued = |to: &str| Deed::Issued { to: user(to), reference: None, expires_at: None };
-        let deeds = [
+        let issued =
+            |to: &str| EventKind::Issued { to: user(to), reference: None, expires_at: None };
+        let kinds = [
             issued("ann"),
-            Deed::Revoked { from: user("ann"), reference: None, reason: None },
+            EventKind::Revoked { from: user("ann"), reference: None, reason: None },
             issued("bob"),
         ];
-        let events = deeds.into_iter().zip(1..).map(|(deed, operation)| Event {
+        let events = kinds.into_iter().zip(1..).map(|(kind, operation)| Event {
             at: Millis(1),
             actor: Actor::new("a"),
             operation: OperationId(operation),
-            deed,
+            kind,
         });
         Coupon::of(genesis, events.collect(), None, 3, Millis(1))
     }
@@ -543,7 +560,7 @@ mod tests {
                 .map(|(sequence, operation)| Begun { sequence, operation: OperationId(operation) }),
         };
         let here = || Whereabouts::Found(Box::new(coupon()));
-        let (at_once, by_steps) = (Manners::OneTransaction, Manners::StepByStep);
+        let (at_once, by_steps) = (Atomicity::OneTransaction, Atomicity::StepByStep);
         let rows = [
             ("he has it", claim("bob", Some(3), None), here(), at_once, "right"),
             ("she had it", claim("ann", Some(1), None), here(), at_once, "right"),
@@ -552,7 +569,7 @@ mod tests {
             ("never", claim("cat", None, None), here(), at_once, "claim-of-another"),
             ("of no event", claim("bob", Some(0), None), here(), at_once, "claim-of-another"),
             ("nowhere", claim("bob", Some(3), None), Whereabouts::Nowhere, at_once, "claim-alone"),
-            ("in cold", claim("bob", Some(3), None), Whereabouts::Beyond, at_once, "not-followed"),
+            ("in cold", claim("bob", Some(3), None), Whereabouts::InCold, at_once, "not-followed"),
             ("unreadable", claim("bob", None, None), Whereabouts::Unreadable, at_once, "right"),
             ("it came about", claim("bob", Some(3), Some((3, 3))), here(), by_steps, "right"),
             ("it did not", claim("bob", Some(3), Some((3, 9))), here(), by_steps, "claim-begun"),
@@ -572,8 +589,8 @@ mod tests {
                 "claim-alone",
             ),
         ];
-        for (name, claim, found, manners, want) in rows {
-            let said = match judge_claim(&claim, &found, manners) {
+        for (name, claim, found, atomicity, want) in rows {
+            let said = match judge_claim(&claim, &found, atomicity) {
                 Claimed::Right => "right",
                 Claimed::Noted(note) => note.name(),
                 Claimed::Wrong(finding) => finding.kind.name(),

@@ -7,12 +7,12 @@ use cold::{ColdError, ColdStore};
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::audit::Manners;
+use hot::audit::Atomicity;
 use hot::{HotError, HotStore};
 
+use crate::catalog::Catalog;
 use crate::finding::{Finding, KINDS, Kind, NOTES, Note, Said};
-use crate::knows::Knows;
-use crate::suspects::Suspects;
+use crate::recheck::Recheck;
 
 /// Rows read at a time: some 2 MB, and 40 MB where each has 32 events.
 const CHUNK: usize = 4_096;
@@ -35,7 +35,7 @@ pub struct Options {
     pub chunk: usize,
     /// Before each second look; what suits the store where none are named.
     pub pauses: Option<Vec<Duration>>,
-    /// Whether hints and counts are set right.
+    /// Whether index rows and counts are set right.
     pub repair: Repair,
     /// Whether counts are also set right that are too high, which is all that a lost row may leave.
     pub lower_counts: bool,
@@ -46,7 +46,7 @@ pub struct Options {
 pub enum Repair {
     /// Nothing is written.
     Nothing,
-    /// Hints and counts are set right; nothing else is.
+    /// Index rows and counts are set right; nothing else is.
     Derived,
 }
 
@@ -59,7 +59,7 @@ impl Default for Options {
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Rows, entries and hints looked at.
+    /// Rows, entries and index rows looked at.
     pub looked_at: u64,
     /// Findings so far.
     pub findings: u64,
@@ -70,8 +70,8 @@ pub struct Progress {
 pub struct Report {
     /// Rows of coupons in hot.
     pub hot_rows: u64,
-    /// Stubs in hot.
-    pub stubs: u64,
+    /// Archived markers in hot.
+    pub archived_markers: u64,
     /// Copies of coupons in cold.
     pub cold_rows: u64,
     /// Rows of the side table in cold.
@@ -80,8 +80,8 @@ pub struct Report {
     pub entries: u64,
     /// Entries of claims.
     pub claims: u64,
-    /// Hints.
-    pub hints: u64,
+    /// Index rows.
+    pub index_rows: u64,
     /// Campaigns.
     pub campaigns: u64,
     /// Codes that looked odd at first, and were looked at again.
@@ -92,17 +92,26 @@ pub struct Report {
     pub notes: BTreeMap<Note, u64>,
     /// Campaigns whose counts were set right.
     pub mended_counts: u64,
-    /// Coupons whose hints were written.
-    pub mended_hints: u64,
-    /// Hints that were removed.
-    pub removed_hints: u64,
+    /// Coupons whose index rows were written.
+    pub mended_index_rows: u64,
+    /// Index rows that were removed.
+    pub removed_index_rows: u64,
 }
 
 impl Report {
     /// Everything that was looked at.
     pub fn looked_at(&self) -> u64 {
-        let Report { hot_rows, stubs, cold_rows, side_rows, entries, claims, hints, .. } = self;
-        hot_rows + stubs + cold_rows + side_rows + entries + claims + hints
+        let Report {
+            hot_rows,
+            archived_markers,
+            cold_rows,
+            side_rows,
+            entries,
+            claims,
+            index_rows,
+            ..
+        } = self;
+        hot_rows + archived_markers + cold_rows + side_rows + entries + claims + index_rows
     }
 
     /// All findings.
@@ -146,14 +155,14 @@ pub struct Verifier<'a> {
     tell: Tell<'a>,
     progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
     pub(crate) report: Report,
-    pub(crate) knows: Knows,
-    pub(crate) suspects: Suspects,
+    pub(crate) catalog: Catalog,
+    pub(crate) recheck: Recheck,
     /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
     /// Coupons in cold of which hot has let go: issued, redeemed, void.
-    pub(crate) retired: HashMap<CampaignId, [i64; 3]>,
+    pub(crate) cold_states: HashMap<CampaignId, [i64; 3]>,
     /// Coupons that have rows in hot: issued, redeemed, void.
-    pub(crate) standing: HashMap<CampaignId, [i64; 3]>,
+    pub(crate) hot_states: HashMap<CampaignId, [i64; 3]>,
     /// Of each run, coupons of serials that were offered before this began.
     pub(crate) offered: HashMap<(Day, u64), Offered>,
     /// Coupons that were looked for in cold one by one.
@@ -198,11 +207,11 @@ impl<'a> Verifier<'a> {
             tell,
             progress,
             report: Report::default(),
-            knows: Knows::default(),
-            suspects: Suspects::default(),
+            catalog: Catalog::default(),
+            recheck: Recheck::default(),
             cold_is: ColdIs::Unused,
-            retired: HashMap::new(),
-            standing: HashMap::new(),
+            cold_states: HashMap::new(),
+            hot_states: HashMap::new(),
             offered: HashMap::new(),
             followed: 0,
         }
@@ -215,12 +224,12 @@ impl<'a> Verifier<'a> {
     pub async fn run(mut self) -> Result<Report, VerifyError> {
         self.files().await?;
         let before = self.hot.audit_campaigns().await?;
-        self.knows = Knows::of(&before);
+        self.catalog = Catalog::of(&before);
         self.begin_counting(&before);
-        self.shelves().await?;
+        self.partitions().await?;
         self.directory().await?;
         self.claims().await?;
-        self.hints().await?;
+        self.index_rows().await?;
         self.look_again().await?;
         self.counts(&before).await?;
         self.serials(&before).await?;
@@ -252,17 +261,17 @@ impl<'a> Verifier<'a> {
         for fault in faults {
             self.cold_is = ColdIs::Damaged;
             let other = Said::new("the log", "every entry is needed");
-            let one = Said::new(self.cold.place().to_owned(), fault.what);
+            let one = Said::new(self.cold.location().to_owned(), fault.what);
             self.found(Kind::ColdLog, &fault.file, one, other);
         }
         if self.cold_is == ColdIs::Whole {
-            let units = self.hot.units().await?;
-            match self.cold.has_units(&units).await {
+            let archive_commits = self.hot.archive_commits().await?;
+            match self.cold.has_archive_commits(&archive_commits).await {
                 Ok(_) => {}
                 Err(ColdError::Damaged { file, what, .. }) => {
                     self.cold_is = ColdIs::Damaged;
-                    let one = Said::new(self.cold.place().to_owned(), what.to_string());
-                    let other = Said::new("hot", "it knows of that unit");
+                    let one = Said::new(self.cold.location().to_owned(), what.to_string());
+                    let other = Said::new("hot", "it knows of that archive commit");
                     self.found(Kind::ColdLog, &file.to_string(), one, other);
                 }
                 Err(error) => return Err(error.into()),
@@ -273,9 +282,9 @@ impl<'a> Verifier<'a> {
 
     /// Before each second look.
     pub(crate) fn pauses(&self) -> Vec<Duration> {
-        self.options.pauses.clone().unwrap_or_else(|| match self.hot.manners() {
-            Manners::OneTransaction => PAUSES.to_vec(),
-            Manners::StepByStep => PAUSES_OF_STEPS.to_vec(),
+        self.options.pauses.clone().unwrap_or_else(|| match self.hot.atomicity() {
+            Atomicity::OneTransaction => PAUSES.to_vec(),
+            Atomicity::StepByStep => PAUSES_OF_STEPS.to_vec(),
         })
     }
 

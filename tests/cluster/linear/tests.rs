@@ -607,7 +607,7 @@ fn any_ask(coupon: &Coupon, dice: &mut Dice, nth: usize) -> Ask {
     if dice.below(4) == 0 {
         return Ask::Read;
     }
-    match (coupon.state().word(), dice.below(12)) {
+    match (coupon.state().as_str(), dice.below(12)) {
         ("available", 0..=6) => issue(if dice.below(2) == 0 { "ann" } else { "bob" }),
         ("redeemed", 0..=7) => cancel(&redeemed.unwrap_or(earlier)),
         (_, 0..=3) if coupon.hold().is_none() => hold(&fresh, 1 + dice.below(6) as u16),

@@ -22,7 +22,7 @@ use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
 use loadtest::schedule::Schedule;
 use loadtest::stock;
-use loadtest::wire::{self, Connection, Target};
+use loadtest::wire::{self, Connection, ServerAddress};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,7 @@ impl Served {
         Err("it says no address".into())
     }
 
-    fn target(&self) -> Result<Target, Failure> {
+    fn target(&self) -> Result<ServerAddress, Failure> {
         Ok(self.url.parse()?)
     }
 
@@ -175,7 +175,7 @@ fn beside(name: &str) -> PathBuf {
 /// A server with coupons, and how many of them were used.
 struct Side {
     name: &'static str,
-    target: Target,
+    target: ServerAddress,
     admin: String,
     shop: String,
     used: u64,

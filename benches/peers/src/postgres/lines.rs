@@ -18,7 +18,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn of(campaign: &Campaign, now: Millis) -> Rows {
-        let (day, number, now) = (campaign.shelf_day(), campaign.number, now.0);
+        let (day, number, now) = (campaign.expiry_day(), campaign.number, now.0);
         let (from, until) = (campaign.valid_from.0, campaign.expires_at.0);
         // The order of the columns in COPY; a comma inside of a text has a backslash before it.
         let event = format!(r#"{{"kind":"imported"\,"at":{now}\,"actor":"admin:import"}}\n"#);

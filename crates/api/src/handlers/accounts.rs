@@ -241,7 +241,7 @@ pub(crate) async fn delete_user(
 }
 
 fn has_accounts(app: &App) -> Result<(), Problem> {
-    match app.tokens.accepts_outside() {
+    match app.tokens.accepts_external() {
         false => Ok(()),
         true => Err(Problem::new(
             Code::Forbidden,

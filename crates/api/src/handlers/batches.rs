@@ -11,8 +11,8 @@ use coupon::code::CodeText;
 use coupon::ids::BatchId;
 use engine::import::columns::ColumnMap;
 use engine::import::encoding::Encoding;
-use engine::import::{FileFormat, ImportAsk, TEMPLATE, record};
-use engine::{Caller, CodesAsk, Done, Failure, RejectedLine};
+use engine::import::{FileFormat, ImportRequest, TEMPLATE, record};
+use engine::{Caller, CodesRequest, Done, Failure, RejectedLine};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -98,7 +98,7 @@ pub(crate) async fn create_batch(
             return Err(Problem::invalid(faults.collect()));
         }
         let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
-        let done = app.engine.mint_batch(&caller, &campaign, body.into_ask()?).await;
+        let done = app.engine.mint_batch(&caller, &campaign, body.into_request()?).await;
         let done = done.map_err(named(CAMPAIGN))?;
         return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
@@ -106,7 +106,7 @@ pub(crate) async fn create_batch(
         let detail = "send application/json to mint, or text/csv to import";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let ask = ImportAsk { campaign, batch, format };
+    let ask = ImportRequest { campaign, batch, format };
     let file = arriving(request.into_body());
     if is_dry_run {
         let found = app.engine.dry_run_import(&caller, ask, file).await;
@@ -292,7 +292,7 @@ pub(crate) async fn list_codes(
     Params(params): Params<CodesParams>,
 ) -> Result<Response, Problem> {
     let mut reading = Reading::default();
-    let ask = CodesAsk {
+    let ask = CodesRequest {
         batch: reading.may("batch_id", params.batch_id.as_deref()),
         after: reading.may::<CodeText>("after", params.after.as_deref()),
     };

@@ -84,7 +84,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<R
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no
 /// reason to send nobody here.
 async fn read(engine: &Engine) -> Result<(), String> {
-    match engine.hot().shelf(Day(0)).await {
+    match engine.hot().partition(Day(0)).await {
         Err(error @ (HotError::Unavailable(_) | HotError::Overloaded { .. })) => {
             Err(error.to_string())
         }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Millis};
 use engine::{
-    Caller, CouponFilter, Failure, Fault, ListAsk, ListOrder, PAGE_DEFAULT, PAGE_MAX, Position,
+    Caller, CouponFilter, Failure, Fault, ListOrder, ListRequest, PAGE_DEFAULT, PAGE_MAX, Position,
     Role, SPAN_DAYS_MAX, Span, Tie,
 };
 use serde::Deserialize;
@@ -121,7 +121,7 @@ impl CouponParams {
         format!("{caller} {bare:?}")
     }
 
-    fn read(self, query: &str) -> Result<ListAsk, Problem> {
+    fn read(self, query: &str) -> Result<ListRequest, Problem> {
         let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
         let mut reading = Reading::default();
         let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
@@ -152,7 +152,7 @@ impl CouponParams {
                 ListOrder::Latest
             }
         };
-        let ask = ListAsk {
+        let ask = ListRequest {
             user: reading.may("user_id", self.user_id.as_deref()),
             campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
             filter,
@@ -186,7 +186,7 @@ fn expired(reading: &mut Reading, text: Option<&str>) -> Option<bool> {
 
 /// An expiry range over everybody's coupons needs both its ends, a month apart: the engine refuses
 /// anything else, and this names the end that is missing or too far.
-fn half_a_range(caller: &Caller, ask: &ListAsk) -> Option<Fault> {
+fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<Fault> {
     let everybody = matches!(caller.role, Role::Operator | Role::Admin)
         && ask.user.is_none()
         && ask.campaign.is_none()

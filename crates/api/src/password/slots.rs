@@ -72,25 +72,25 @@ impl Slots {
         &self,
         work: impl FnOnce(&mut Memory) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let place = self.place()?;
+        let slot = self.slot()?;
         let turn = Arc::clone(&self.0.turns).acquire_owned().await;
         let turn = turn.map_err(|_| PasswordError::BrokenOff)?;
         let task = spawn_blocking(move || {
-            let slots = &place.slots;
+            let slots = &slot.slots;
             let mut memory = slots.idle().pop().unwrap_or_default();
             let done = work(&mut memory);
             slots.idle().push(memory);
             drop(turn);
-            drop(place);
+            drop(slot);
             done
         });
         task.await.unwrap_or(Err(PasswordError::BrokenOff))
     }
 
-    fn place(&self) -> Result<Place, PasswordError> {
+    fn slot(&self) -> Result<HashingSlot, PasswordError> {
         let permit = Arc::clone(&self.0.places).try_acquire_owned();
         let permit = permit.map_err(|_| PasswordError::TooMany)?;
-        Ok(Place { permit: Some(permit), slots: Arc::clone(&self.0) })
+        Ok(HashingSlot { permit: Some(permit), slots: Arc::clone(&self.0) })
     }
 
     /// How many pieces of memory are kept for the next hash.
@@ -113,12 +113,12 @@ impl Shared {
 
 /// Whoever leaves last frees the memory, also one whose client hung up while it waited.
 #[derive(Debug)]
-struct Place {
+struct HashingSlot {
     permit: Option<OwnedSemaphorePermit>,
     slots: Arc<Shared>,
 }
 
-impl Drop for Place {
+impl Drop for HashingSlot {
     fn drop(&mut self) {
         drop(self.permit.take());
         if self.slots.places.available_permits() == self.slots.places_max {

@@ -161,7 +161,7 @@ async fn finished(service: &Service, campaign: &str) -> Vec<(String, Option<&'st
 }
 
 #[tokio::test]
-async fn finished_coupons_of_open_shelves() {
+async fn finished_coupons_of_open_partitions() {
     let service = Service::new().by_hand();
     campaigns(&service, "open", "2028-06-30").await;
     let mut coupons = finished(&service, "open-shop").await;
@@ -183,7 +183,7 @@ async fn finished_coupons_of_open_shelves() {
 }
 
 #[tokio::test]
-async fn coupons_of_a_shelf_that_is_over() {
+async fn coupons_of_a_partition_that_is_over() {
     let service = Service::new().by_hand();
     campaigns(&service, "over", "2026-11-30").await;
     service.import("over-shop", "i", "code\nIMPORTED1\n").await.is("201", "import");
@@ -220,9 +220,9 @@ async fn coupons_of_a_shelf_that_is_over() {
     }
     // The rules would still void and revoke what has expired; the seal does not.
     for (code, holder) in lapsed.iter().chain(&untouched) {
-        service.admin("void", code, json!({})).await.is("409 SHELF_CLOSED", code);
+        service.admin("void", code, json!({})).await.is("409 EXPIRY_DAY_CLOSED", code);
         let revoke = service.admin("revoke", code, json!({"user_id": "ann"})).await;
-        let want = if holder.is_some() { "409 SHELF_CLOSED" } else { "409 NOT_ISSUED" };
+        let want = if holder.is_some() { "409 EXPIRY_DAY_CLOSED" } else { "409 NOT_ISSUED" };
         revoke.is(want, code);
     }
 }
@@ -446,13 +446,13 @@ async fn imported_again_behind_a_seal() {
     let further = "code,state,user_id\nLEFT1,issued,ann\nNEVERSEEN1,,\n";
     let (counts, rejected) = lines(&service, "c", further).await;
     assert_eq!(counts, [2, 0, 0, 2].map(|count| json!(count)), "{rejected}");
-    assert_eq!(rejected.matches("SHELF_CLOSED").count(), 2, "{rejected}");
+    assert_eq!(rejected.matches("EXPIRY_DAY_CLOSED").count(), 2, "{rejected}");
     assert_eq!(service.coupon("LEFT1").await["state"], "available");
     service.get(Admin, "/v1/coupons/NEVERSEEN1").await.is("404 NOT_FOUND", "of no coupon");
 }
 
 #[tokio::test]
-async fn codes_of_an_emptied_shelf() {
+async fn codes_of_an_emptied_partition() {
     let service = Service::new().by_hand();
     let terms = json!({"expires_on": "2026-11-30", "extend_days": 1, "cancel_days": 0, "stock": 9});
     service.campaign("c", terms).await;
@@ -465,7 +465,7 @@ async fn codes_of_an_emptied_shelf() {
     service.admin("void", &all[1], json!({})).await.is("200", "void");
     service.admin("issue", &all[2], ann.clone()).await.is("201", "issue");
     let later = json!({"expires_on": "2029-01-01"});
-    service.admin("extend", &all[3], later.clone()).await.is("200", "to another shelf");
+    service.admin("extend", &all[3], later.clone()).await.is("200", "to another partition");
     service.admin("extend", &all[4], later).await.is("200", "never given out");
     for move_first in [false, true] {
         if move_first {

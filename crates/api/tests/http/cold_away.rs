@@ -159,7 +159,7 @@ async fn what_lies_in_hot_goes_on() {
         service.import("c", "i", "code\nIMPORTED1\n").await.is("201", name);
         service.campaign("new", json!({})).await;
         service.get(Admin, "/v1/campaigns/c").await.is("200", name);
-        assert_eq!(service.codes("c").await.len(), 17, "{name}: on an open shelf");
+        assert_eq!(service.codes("c").await.len(), 17, "{name}: in an open partition");
         if cold.is_dir() {
             fs::remove_dir_all(&cold).expect("removed");
         } else if cold.exists() {
@@ -193,7 +193,7 @@ async fn an_outage_names_no_place() {
         for target in [&format!("/v1/coupons/{spent}"), "/v1/coupons"] {
             let answer = service.get(ANN, target).await;
             let detail = answer.is(AWAY, name).string("detail");
-            for place in [folder, "/tmp", ".parquet", "_delta_log", "shelf_day"] {
+            for place in [folder, "/tmp", ".parquet", "_delta_log", "expiry_day"] {
                 assert!(!detail.contains(place), "{name}: {target} names {place:?}: {detail}");
             }
         }
@@ -231,7 +231,7 @@ async fn a_flipped_byte_is_no_other_coupon() {
 }
 
 #[tokio::test]
-async fn codes_of_a_sealed_shelf_without_cold() {
+async fn codes_of_a_sealed_partition_without_cold() {
     let Stocked { service, .. } = stocked().await;
     let cold = service.folder().join("cold");
     let kept = service.folder().join("kept");
@@ -245,22 +245,22 @@ async fn codes_of_a_sealed_shelf_without_cold() {
 }
 
 #[tokio::test]
-async fn a_stub_alone_is_never_not_found() {
+async fn an_archived_marker_alone_is_never_not_found() {
     for made in [false, true] {
         let service = Service::new().by_hand();
         service.campaign("c", json!({"cancel_days": 0})).await;
         let code = service.issued("c", "ann").await;
         service.does("redeem", &code, "1").await.is("201", "redeemed");
         let text: CodeText = code.parse().expect("a code");
-        let day = Day::shelf_of(ms("2028-01-01T00:00:00Z"));
-        let hot = service.engine.shelves();
+        let day = Day::expiry_day_of(ms("2028-01-01T00:00:00Z"));
+        let hot = service.engine.partitions();
         if made {
             let begun = ColdMark { begun: Some(0), committed: Some(0) };
             hot.raise_cold_mark(begun).await.expect("a mark");
             service.engine.cold().create().await.expect("tables");
         }
         let copied = vec![(text.minted().expect("a minted code"), 2)];
-        assert_eq!(hot.retire(day, copied).await.expect("a stub"), 1);
+        assert_eq!(hot.evict(day, copied).await.expect("an archived marker"), 1);
         let at = |what: &str| format!("/v1/coupons/{code}/{what}");
         let order = json!({"order_ref": "1"});
         let theirs = json!({"order_ref": "1", "user_id": "ann"});

@@ -102,7 +102,7 @@ async fn counts_are_exact() {
     counts([5, 0, 0, 2], "two void").await;
     let extended = service.issued("c", "eve").await;
     service.admin("extend", &extended, json!({"expires_on": "2029-01-01"})).await.is("200", "");
-    counts([5, 1, 0, 2], "extended to another shelf").await;
+    counts([5, 1, 0, 2], "extended to another partition").await;
 }
 
 #[tokio::test]

@@ -108,8 +108,8 @@ async fn every_line_is_answered_for() {
     let unknown = service.get(Admin, "/v1/coupons/1234").await;
     unknown.is("404 NOT_FOUND", "without its zeros it is another code");
     let campaign = service.get(Admin, "/v1/campaigns/c").await.json;
-    let tally = ["stock", "issued", "redeemed", "void"].map(|field| campaign[field].clone());
-    assert_eq!(tally, [json!(8), json!(1), json!(2), json!(1)]);
+    let counts = ["stock", "issued", "redeemed", "void"].map(|field| campaign[field].clone());
+    assert_eq!(counts, [json!(8), json!(1), json!(2), json!(1)]);
     let replay = json!({"user_id": "ann", "order_ref": "A-1"});
     let replay = service.post(Shop, "/v1/coupons/GOOD4/redeem", replay).await;
     replay.is("200", "an order of the old system, sent again");
@@ -276,13 +276,13 @@ async fn expired_lines() {
     let service = stocked().await;
     let file = "code,valid_from,expires_at\nDEAD1,20260101,2026-11-10\nDEAD2,20200101,2020-01-31\n";
     let answer = service.import("c", "b", file).await;
-    // No shelf is closed before its coupons are moved to cold.
+    // No partition is closed before its coupons are moved to cold.
     assert_eq!(counts(answer.is("201", "import")), [2, 2, 0, 0], "{}", answer.text);
     let coupon = service.coupon("DEAD1").await;
     assert_eq!((&coupon["expired"], &coupon["expires_on"]), (&json!(true), &json!("2026-11-10")));
     let later = json!({"expires_on": "2027-01-01", "reason": "goodwill"});
     service.admin("extend", "DEAD1", later.clone()).await.is("200", "within extend_days");
-    service.admin("extend", "DEAD2", later).await.is("409 SHELF_CLOSED", "years past them");
+    service.admin("extend", "DEAD2", later).await.is("409 EXPIRY_DAY_CLOSED", "years past them");
 }
 
 #[tokio::test]

@@ -246,23 +246,25 @@ async fn a_cursor_outlives_a_compaction() {
     }
 }
 
-/// Commits what is closed on the shelf and does not remove it from hot: a compactor killed there.
+/// Commits what is closed in the partition and does not remove it from hot: a compactor killed
+/// there.
 async fn commit_only(service: &Service, day: Day) -> usize {
-    let (hot, cold) = (service.engine.shelves(), service.engine.cold());
+    let (hot, cold) = (service.engine.partitions(), service.engine.cold());
     hot.raise_cold_mark(ColdMark { begun: Some(0), committed: None }).await.expect("a mark");
     cold.create().await.expect("tables");
     let codes = hot.closed_codes(day, service.now(), 1_000).await.expect("codes");
     let coupons = hot.coupons_of(day, codes).await.expect("coupons");
     let count = coupons.len();
-    let shelf = cold.shelf(day).await.expect("a shelf");
-    let mut writer = cold.writer(day, shelf.unit + 1).await.expect("a writer");
+    let partition = cold.partition(day).await.expect("a partition");
+    let mut writer = cold.writer(day, partition.archive_commit + 1).await.expect("a writer");
     writer.push(coupons).await.expect("pushed");
     let files = writer.finish().await.expect("files");
-    let begun = ColdMark { begun: Some(shelf.version + 1), committed: None };
+    let begun = ColdMark { begun: Some(partition.version + 1), committed: None };
     hot.raise_cold_mark(begun).await.expect("a mark");
-    let committed = cold.commit(&shelf, shelf.unit + 1, &files, &[]).await.expect("a commit");
+    let committed =
+        cold.commit(&partition, partition.archive_commit + 1, &files, &[]).await.expect("a commit");
     assert!(matches!(committed, Committed::Done { .. }), "{committed:?}");
-    cold.commit_holders(day, shelf.unit + 1).await.expect("the side table");
+    cold.commit_holders(day, partition.archive_commit + 1).await.expect("the side table");
     count
 }
 
@@ -281,7 +283,7 @@ async fn a_coupon_in_both_tiers_is_one() {
     }
     let mut both = 0;
     for end in ["2026-12-31T12:00:00Z", "2027-06-01T00:00:00Z"] {
-        both += commit_only(&service, Day::shelf_of(ms(end))).await;
+        both += commit_only(&service, Day::expiry_day_of(ms(end))).await;
     }
     assert!(both > 5, "{both}");
     for name in ["committed", "removed too"] {

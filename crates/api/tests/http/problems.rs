@@ -27,9 +27,9 @@ async fn each_code_is_met() {
     let mut met = BTreeSet::new();
     for code in Code::ALL {
         let answer = Box::pin(provoked(*code)).await;
-        let want = format!("{} {}", code.status(), code.word());
-        answer.is(&want, code.word());
-        met.insert(code.word());
+        let want = format!("{} {}", code.status(), code.as_str());
+        answer.is(&want, code.as_str());
+        met.insert(code.as_str());
     }
     let designed: BTreeSet<&str> = PROBLEMS.iter().map(|(code, _, _)| *code).collect();
     assert_eq!(met, designed);
@@ -59,7 +59,7 @@ async fn provoked(code: Code) -> Answer {
         Code::RedemptionCancelled => order_of_a_cancelled_redemption().await,
         Code::NotRedeemed => after_redeeming(json!({}), "cancel-redemption", "2").await,
         Code::NotLater => extended("2027-12-31T23:59:59.999Z").await,
-        Code::ShelfClosed => extended_too_late().await,
+        Code::ExpiryDayClosed => extended_too_late().await,
         Code::VersionConflict => voided_at_another_version().await,
         Code::HistoryFull => history_full().await,
         Code::NotIssuable => issues_past(json!({"handout": "bearer"}), &["ann"]).await,

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::service::{Admin, Answer, Service, Shop, Who};
 
 /// Answers by their word.
-fn tally(answers: &[Answer]) -> BTreeMap<String, usize> {
-    let mut tally = BTreeMap::new();
+fn answer_counts(answers: &[Answer]) -> BTreeMap<String, usize> {
+    let mut answer_counts = BTreeMap::new();
     for answer in answers {
-        *tally.entry(answer.word()).or_default() += 1;
+        *answer_counts.entry(answer.word()).or_default() += 1;
     }
-    tally
+    answer_counts
 }
 
 /// Coupons that somebody has, by holder.
@@ -73,13 +73,16 @@ async fn exactly_n() {
             async move { service.post(Shop, target, body).await }
         }))
         .await;
-        let tally = tally(&answers);
-        assert_eq!(tally.get("201"), Some(&STOCK), "{name}: {tally:?}");
+        let answer_counts = answer_counts(&answers);
+        assert_eq!(answer_counts.get("201"), Some(&STOCK), "{name}: {answer_counts:?}");
         let holders = holders(&service, "c").await;
         assert_eq!(holders.values().sum::<usize>(), STOCK, "{name}");
         assert!(holders.values().all(|has| *has <= limit), "{name}: {holders:?}");
         let allowed = ["200", "201", "409 SOLD_OUT", "409 LIMIT_PER_USER", "409 ALREADY_REDEEMED"];
-        assert!(tally.keys().all(|word| allowed.contains(&word.as_str())), "{name}: {tally:?}");
+        assert!(
+            answer_counts.keys().all(|word| allowed.contains(&word.as_str())),
+            "{name}: {answer_counts:?}"
+        );
         // The same request got the same coupon.
         let mut told: BTreeMap<(usize, usize), Value> = BTreeMap::new();
         for (ask, answer) in asks.iter().zip(&answers).filter(|(_, answer)| answer.status < 300) {
@@ -108,8 +111,8 @@ async fn bearer_codes_into_wallets() {
         }
     }))
     .await;
-    let tally = tally(&answers);
-    assert_eq!(tally.get("201"), Some(&20), "ten users with two each: {tally:?}");
+    let answer_counts = answer_counts(&answers);
+    assert_eq!(answer_counts.get("201"), Some(&20), "ten users with two each: {answer_counts:?}");
     let holders = holders(&service, "b").await;
     assert_eq!(holders.len(), 10);
     assert!(holders.values().all(|has| *has == 2), "{holders:?}");
@@ -120,15 +123,18 @@ async fn a_name_is_given_once() {
     let service = Service::new();
     let body = json!({"campaign_id": "c", "stock": 5, "expires_on": "2027-12-31"});
     let made = join_all((0..32).map(|_| service.post(Admin, "/v1/campaigns", body.clone()))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
+    assert_eq!(answer_counts(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
     let target = "/v1/campaigns/c/batches";
     let body = json!({"batch_id": "b", "count": 7});
     let made = join_all((0..32).map(|_| service.post(Admin, target, body.clone()))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
+    assert_eq!(answer_counts(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
     assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 12);
     let counts = [1, 2, 3, 4].map(|count| json!({"batch_id": "d", "count": count}));
     let made = join_all(counts.into_iter().map(|body| service.post(Admin, target, body))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("201".into(), 1), ("409 NAME_TAKEN".into(), 3)]));
+    assert_eq!(
+        answer_counts(&made),
+        BTreeMap::from([("201".into(), 1), ("409 NAME_TAKEN".into(), 3)])
+    );
 }
 
 #[tokio::test]

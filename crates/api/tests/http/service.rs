@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api::Access;
-use api::token::{LocalKey, LocalKeys, Outside, Tokens};
+use api::token::{ExternalIssuer, LocalKey, LocalKeys, Tokens};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -94,9 +94,9 @@ pub(crate) fn options() -> Options {
     Options { free_min_bytes: 0, ..Options::default() }
 }
 
-fn tokens(secret: &[u8], outside: Option<Outside>) -> Tokens {
+fn tokens(secret: &[u8], external: Option<ExternalIssuer>) -> Tokens {
     let key = LocalKey::active("k1", secret, 0).expect("a key");
-    Tokens::new(LocalKeys::new(vec![key]).expect("keys"), outside).expect("tokens")
+    Tokens::new(LocalKeys::new(vec![key]).expect("keys"), external).expect("tokens")
 }
 
 pub(crate) fn code_keys() -> Vec<CodeKey> {
@@ -171,8 +171,8 @@ impl Service {
     }
 
     /// The same service, which takes the tokens of an identity provider too.
-    pub(crate) fn accepting(self, outside: Outside) -> Service {
-        let tokens = Arc::new(tokens(SECRET, Some(outside)));
+    pub(crate) fn accepting(self, external: ExternalIssuer) -> Service {
+        let tokens = Arc::new(tokens(SECRET, Some(external)));
         Service { app: api::app(Arc::clone(&self.engine), tokens), ..self }
     }
 
@@ -189,7 +189,7 @@ impl Service {
     }
 
     pub(crate) fn compactor(&self) -> Compactor {
-        let (hot, cold) = (self.engine.shelves(), Arc::clone(self.engine.cold()));
+        let (hot, cold) = (self.engine.partitions(), Arc::clone(self.engine.cold()));
         Compactor::new(hot, cold, compactor::Settings::default(), Arc::new(|_| {}))
     }
 

@@ -205,11 +205,11 @@ async fn extend_days() {
     let end = "2027-01-01T00:00:00Z";
     let cases = [
         ("30 by default, its last millisecond", json!({}), 30 * DAY_MS - 1, "200"),
-        ("30 by default, past", json!({}), 30 * DAY_MS, "409 SHELF_CLOSED"),
+        ("30 by default, past", json!({}), 30 * DAY_MS, "409 EXPIRY_DAY_CLOSED"),
         ("0, before the expiry", json!({"extend_days": 0}), -1, "200"),
-        ("0, at the expiry", json!({"extend_days": 0}), 0, "409 SHELF_CLOSED"),
+        ("0, at the expiry", json!({"extend_days": 0}), 0, "409 EXPIRY_DAY_CLOSED"),
         ("366, its last millisecond", json!({"extend_days": 366}), 366 * DAY_MS - 1, "200"),
-        ("366, past", json!({"extend_days": 366}), 366 * DAY_MS, "409 SHELF_CLOSED"),
+        ("366, past", json!({"extend_days": 366}), 366 * DAY_MS, "409 EXPIRY_DAY_CLOSED"),
     ];
     for (name, mut terms, after, want) in cases {
         terms["expires_at"] = json!(end);
@@ -220,7 +220,7 @@ async fn extend_days() {
         let answer = service.admin("extend", &code, body).await;
         answer.is(want, name);
         if want == "200" {
-            // It counts from the new expiry now, on a shelf that is kept open as long.
+            // It counts from the new expiry now, in a partition that is kept open as long.
             service.set("2029-06-01T00:00:00Z");
             service.does("redeem", &code, "1").await.is("409 EXPIRED", name);
             service.clock.pass(-1);
@@ -239,11 +239,11 @@ async fn extending() {
         ("the same", json!({"expires_at": "2027-01-01T00:00:00Z"}), "200"),
         ("earlier", json!({"expires_at": "2026-12-31T23:59:59.999Z"}), "409 NOT_LATER"),
         (
-            "a millisecond, over to the next shelf",
+            "a millisecond, over to the next partition",
             json!({"expires_at": "2027-01-01T00:00:00.001Z"}),
             "200",
         ),
-        ("within the shelf", json!({"expires_at": "2027-01-01T12:00:00Z"}), "200"),
+        ("within the partition", json!({"expires_at": "2027-01-01T12:00:00Z"}), "200"),
         ("a day in Seoul", json!({"expires_on": "2027-01-31", "time_zone": "Asia/Seoul"}), "200"),
         (
             "the same day again",
@@ -275,7 +275,10 @@ async fn extending() {
     assert_eq!(coupon["version"], 5, "a replay takes no version");
     let service = service.reopened();
     service.set("2059-12-31T00:00:00Z");
-    service.does("redeem", &code, "1").await.is("201", "found on its last shelf after a restart");
+    service
+        .does("redeem", &code, "1")
+        .await
+        .is("201", "found in its last partition after a restart");
     let list = service.get(Shop, "/v1/coupons?user_id=ann").await;
     assert_eq!(list.data("code"), [code], "listed once");
 }

@@ -109,7 +109,7 @@ mod tests {
         Arc::new(LiveFile {
             schema: &schema::HOLDER_INDEX,
             path: format!("level={level}/{holders}"),
-            origin: Origin { day: names::INDEX, unit: 1, rewrites: 0 },
+            origin: Origin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
             rows: 1,
             footer_bytes: 0,
             bytes,

@@ -7,8 +7,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Row;
 use crate::error::ColdError;
+use crate::location::StoreLocation;
 use crate::log::Written;
-use crate::place::Place;
 use crate::schema::{self, HOLDER_INDEX};
 use crate::upload::{Cut, Upload};
 use crate::{encode, names};
@@ -30,19 +30,24 @@ enum Order {
 
 /// Takes rows in the order of the index and cuts them into files of one level.
 pub(crate) struct IndexWriter {
-    place: Place,
+    location: StoreLocation,
     orders: mpsc::Sender<Order>,
     encoder: JoinHandle<Result<Vec<Written>, ColdError>>,
 }
 
 impl IndexWriter {
-    pub(crate) fn new(place: &Place, level: u8, unit: u64, file_bytes: u64) -> IndexWriter {
+    pub(crate) fn new(
+        location: &StoreLocation,
+        level: u8,
+        archive_commit: u64,
+        file_bytes: u64,
+    ) -> IndexWriter {
         let (orders, received) = mpsc::channel(CHUNKS_MAX);
         let mut encoder = Encoder {
-            place: place.clone(),
+            location: location.clone(),
             runtime: Handle::current(),
             level,
-            unit,
+            archive_commit,
             file_bytes,
             open: None,
             last: None,
@@ -55,7 +60,7 @@ impl IndexWriter {
             }
             outcome.map(|()| encoder.files)
         });
-        IndexWriter { place: place.clone(), orders, encoder }
+        IndexWriter { location: location.clone(), orders, encoder }
     }
 
     /// Takes the next rows. `false` after an error, which [`IndexWriter::finish`] returns.
@@ -67,15 +72,15 @@ impl IndexWriter {
     pub(crate) async fn finish(self) -> Result<Vec<Written>, ColdError> {
         // The encoder leaves only with an error before it has seen the end.
         let _ = self.orders.send(Order::End).await;
-        self.encoder.await.map_err(|error| self.place.stopped(error))?
+        self.encoder.await.map_err(|error| self.location.stopped(error))?
     }
 }
 
 struct Encoder {
-    place: Place,
+    location: StoreLocation,
     runtime: Handle,
     level: u8,
-    unit: u64,
+    archive_commit: u64,
     file_bytes: u64,
     open: Option<Upload>,
     /// The holder of the row that was written last.
@@ -89,7 +94,7 @@ impl Encoder {
             match orders.blocking_recv() {
                 Some(Order::Rows(rows)) => self.take(&rows)?,
                 Some(Order::End) => return self.close(),
-                None => return Err(self.place.unavailable("the writer was dropped")),
+                None => return Err(self.location.unavailable("the writer was dropped")),
             }
         }
     }
@@ -115,7 +120,7 @@ impl Encoder {
 
     fn write(&mut self, rows: &[Row]) -> Result<(), ColdError> {
         let batch = encode::indexed(rows).map_err(|error| {
-            self.place.unavailable(format!("coupons do not make a row: {error}"))
+            self.location.unavailable(format!("coupons do not make a row: {error}"))
         })?;
         let mut open = match self.open.take() {
             Some(open) => open,
@@ -128,10 +133,10 @@ impl Encoder {
     }
 
     fn begin(&self) -> Result<Upload, ColdError> {
-        let path = names::index_file(self.level, self.unit);
+        let path = names::index_file(self.level, self.archive_commit);
         let cut = Cut::at(HOLDER_INDEX.group_bytes);
         let columns = schema::holder_index_arrow();
-        Upload::begin(&self.place, &self.runtime, &HOLDER_INDEX, columns, path, cut)
+        Upload::begin(&self.location, &self.runtime, &HOLDER_INDEX, columns, path, cut)
     }
 
     fn close(&mut self) -> Result<(), ColdError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use cold::{ColdStore, Committed, Options, Shelf, Since};
+use cold::{ColdStore, Committed, Options, Partition, Since};
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
@@ -25,15 +25,15 @@ async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
 }
 
 /// Merges the files of a partition into one, with what is new.
-async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
-    let on = store.shelf(day).await.unwrap();
-    let unit = on.unit + 1;
-    let mut writer = store.writer_replacing(day, unit, 1, &on.files).await.unwrap();
+async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+    let on = store.partition(day).await.unwrap();
+    let archive_commit = on.archive_commit + 1;
+    let mut writer = store.writer_replacing(day, archive_commit, 1, &on.files).await.unwrap();
     writer.push(coupons).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let ended = store.commit(&on, unit, &files, &on.files).await.unwrap();
+    let ended = store.commit(&on, archive_commit, &files, &on.files).await.unwrap();
     assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
-    store.shelf(day).await.unwrap()
+    store.partition(day).await.unwrap()
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn what_came_since() {
     let (_disk, store) = store().await;
     committed(&store, DAY, vec![untouched("AAAA", DAY), untouched("CCCC", DAY)]).await;
     committed(&store, NEXT, many(2, NEXT)).await;
-    let known = Since::Units(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
+    let known = Since::ArchiveCommits(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
     let version = store.version().await.unwrap().unwrap();
     assert_eq!(since(&store, known.clone()).await, []);
     // New: a coupon, and a later version of one that was there.
@@ -57,21 +57,31 @@ async fn what_came_since() {
         (NEXT, "C000001".to_owned(), 0),
     ];
     let cases: [(&str, Since, &[Found]); 6] = [
-        ("units", known, &new),
+        ("archive commits", known, &new),
         ("a version", Since::Version(version), &new),
         ("before everything", Since::Version(0), &everything),
-        ("no unit", Since::Units(BTreeMap::new()), &everything),
-        ("one unit", Since::Units(BTreeMap::from([(DAY, 2)])), &everything[3..]),
+        ("no archive commit", Since::ArchiveCommits(BTreeMap::new()), &everything),
+        ("one archive commit", Since::ArchiveCommits(BTreeMap::from([(DAY, 2)])), &everything[3..]),
         ("a version to come", Since::Version(99), &[]),
     ];
     for (name, behind, want) in cases {
         assert_eq!(since(&store, behind).await, want, "{name}");
     }
     // Merged again, with nothing new.
-    let shelf = merge(&store, DAY, all).await;
-    assert_eq!((shelf.unit, shelf.files[0].unit(), shelf.files[0].newest_unit()), (3, 3, 2));
+    let partition = merge(&store, DAY, all).await;
+    assert_eq!(
+        (
+            partition.archive_commit,
+            partition.files[0].archive_commit(),
+            partition.files[0].newest_archive_commit()
+        ),
+        (3, 3, 2)
+    );
     assert_eq!(since(&store, Since::Version(version)).await, new, "through two merges");
-    assert_eq!(since(&store, Since::Units(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await, []);
+    assert_eq!(
+        since(&store, Since::ArchiveCommits(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await,
+        []
+    );
 }
 
 #[tokio::test]

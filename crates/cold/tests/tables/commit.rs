@@ -1,4 +1,4 @@
-//! Writing files, and which of them become a shelf's.
+//! Writing files, and which of them become a partition's.
 
 use cold::{ColdError, ColdStore, Committed, ScanFilter};
 use coupon::coupon::Coupon;
@@ -17,16 +17,19 @@ use super::stores::Watched;
 async fn every_kind_of_coupon_comes_back() {
     let (_disk, store) = store().await;
     let coupons = every_kind(DAY);
-    let shelf = committed(&store, DAY, coupons.clone()).await;
-    assert_eq!((shelf.unit, shelf.files.len(), shelf.files[0].rows()), (1, 1, 13));
+    let partition = committed(&store, DAY, coupons.clone()).await;
+    assert_eq!(
+        (partition.archive_commit, partition.files.len(), partition.files[0].rows()),
+        (1, 1, 13)
+    );
     let found = store.find(DAY, &codes(&coupons)).await.unwrap();
     for (coupon, found) in coupons.iter().zip(found) {
         assert_eq!(found.as_ref(), Some(coupon), "{}", coupon.code());
     }
-    let mut rows = store.rows(&shelf.files[0]).await.unwrap();
+    let mut rows = store.rows(&partition.files[0]).await.unwrap();
     assert_eq!(rows.next().await.unwrap().as_ref(), Some(&coupons));
     assert_eq!(rows.next().await.unwrap(), None);
-    let mut keys = store.keys(&shelf.files[0]).await.unwrap();
+    let mut keys = store.keys(&partition.files[0]).await.unwrap();
     let want: Vec<_> = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
     assert_eq!(keys.next().await.unwrap(), Some(want));
     assert_eq!(keys.next().await.unwrap(), None);
@@ -76,41 +79,47 @@ async fn a_full_file_is_followed_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_committers_of_a_unit_one_gets_through() {
+async fn of_many_committers_of_an_archive_commit_one_gets_through() {
     let disk = TempDir::new().unwrap();
     let stores: Vec<ColdStore> =
         (0..6).map(|_| ColdStore::on_folder(disk.path(), options())).collect();
     for made in join_all(stores.iter().map(ColdStore::create)).await {
         made.unwrap();
     }
-    for unit in 1..=3 {
+    for archive_commit in 1..=3 {
         let racers = stores.iter().enumerate().map(|(nth, store)| async move {
-            let on = store.shelf(DAY).await.unwrap();
-            let files =
-                written(store, DAY, unit, vec![untouched(&format!("R{nth}U{unit}"), DAY)]).await;
-            // Commits to another shelf get in between and take nobody's number.
+            let on = store.partition(DAY).await.unwrap();
+            let files = written(
+                store,
+                DAY,
+                archive_commit,
+                vec![untouched(&format!("R{nth}U{archive_commit}"), DAY)],
+            )
+            .await;
+            // Commits to another partition get in between and take nobody's number.
             let other = Day(DAY.0 + 10 + i32::try_from(nth).unwrap());
-            committed(store, other, vec![untouched(&format!("OTHER{unit}"), other)]).await;
-            store.commit(&on, unit, &files, &[]).await.unwrap()
+            committed(store, other, vec![untouched(&format!("OTHER{archive_commit}"), other)])
+                .await;
+            store.commit(&on, archive_commit, &files, &[]).await.unwrap()
         });
         let ended = join_all(racers).await;
         let done = ended.iter().filter(|it| matches!(it, Committed::Done { .. })).count();
-        let taken = ended.iter().filter(|it| **it == Committed::Taken { unit }).count();
+        let taken = ended.iter().filter(|it| **it == Committed::Taken { archive_commit }).count();
         assert_eq!((done, taken), (1, 5), "{ended:?}");
     }
-    let shelf = stores[0].shelf(DAY).await.unwrap();
-    assert_eq!((shelf.unit, shelf.files.len()), (3, 3));
-    assert_eq!(stores[5].shelves().await.unwrap().len(), 7);
+    let partition = stores[0].partition(DAY).await.unwrap();
+    assert_eq!((partition.archive_commit, partition.files.len()), (3, 3));
+    assert_eq!(stores[5].partitions().await.unwrap().len(), 7);
 }
 
 #[tokio::test]
 async fn what_a_commit_needs() {
     let (_disk, store) = store().await;
-    let empty = store.shelf(DAY).await.unwrap();
+    let empty = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let done = store.commit(&empty, 1, &files, &[]).await.unwrap();
     assert!(matches!(done, Committed::Done { .. }), "{done:?}");
-    let first = store.shelf(DAY).await.unwrap();
+    let first = store.partition(DAY).await.unwrap();
     let later = written(&store, DAY, 3, vec![untouched("LATER", DAY)]).await;
     let second = written(&store, DAY, 2, vec![untouched("SECOND", DAY)]).await;
     let foreign = written(&store, NEXT, 2, vec![untouched("FOREIGN", NEXT)]).await;
@@ -119,12 +128,12 @@ async fn what_a_commit_needs() {
         ("other files under the number", &empty, 1, &second, false),
         ("a number that is too high", &first, 3, &later, false),
         ("a number that is too low", &first, 1, &files, false),
-        ("a shelf read too early", &empty, 2, &second, false),
-        ("files of another shelf", &first, 2, &foreign, false),
+        ("a partition read too early", &empty, 2, &second, false),
+        ("files of another partition", &first, 2, &foreign, false),
         ("the next number", &first, 2, &second, true),
     ];
-    for (name, on, unit, files, want) in cases {
-        let ended = store.commit(on, unit, files, &[]).await.unwrap();
+    for (name, on, archive_commit, files, want) in cases {
+        let ended = store.commit(on, archive_commit, files, &[]).await.unwrap();
         assert_eq!(matches!(ended, Committed::Done { .. }), want, "{name}: {ended:?}");
     }
     assert_eq!(everything(&store).await.len(), 4);
@@ -134,7 +143,7 @@ async fn what_a_commit_needs() {
 async fn a_commit_may_have_a_last_version() {
     let (_disk, store) = store().await;
     committed(&store, NEXT, many(1, NEXT)).await;
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let cases = [
         ("the version before", 1, Committed::Moved { version: 1 }),
@@ -155,7 +164,7 @@ async fn a_merge_replaces_files() {
     let before = committed(&store, DAY, vec![untouched("BBBB", DAY)]).await;
     let whole = vec![new.clone(), untouched("BBBB", DAY)];
     let after = merged(&store, DAY, whole.clone()).await;
-    assert_eq!((after.unit, after.files.len()), (3, 1));
+    assert_eq!((after.archive_commit, after.files.len()), (3, 1));
     assert_eq!(
         everything(&store).await,
         whole.iter().map(|it| (DAY, it.clone())).collect::<Vec<_>>()
@@ -163,16 +172,16 @@ async fn a_merge_replaces_files() {
     // The files that went are not there to be removed by anybody else.
     let files = written(&store, DAY, 4, whole).await;
     let ended = store.commit(&after, 4, &files, &before.files).await.unwrap();
-    assert_eq!(ended, Committed::Taken { unit: 3 });
+    assert_eq!(ended, Committed::Taken { archive_commit: 3 });
 }
 
 #[tokio::test]
-async fn a_unit_may_be_empty() {
+async fn an_archive_commit_may_be_empty() {
     let (_disk, store) = store().await;
-    let shelf = committed(&store, DAY, Vec::new()).await;
-    assert_eq!((shelf.unit, shelf.files.len()), (1, 0));
-    let shelves = store.shelves().await.unwrap();
-    assert_eq!(shelves, [shelf]);
+    let partition = committed(&store, DAY, Vec::new()).await;
+    assert_eq!((partition.archive_commit, partition.files.len()), (1, 0));
+    let partitions = store.partitions().await.unwrap();
+    assert_eq!(partitions, [partition]);
 }
 
 #[tokio::test]
@@ -183,7 +192,7 @@ async fn files_without_a_commit_are_seen_by_nobody() {
     half.push(many(3, DAY)).await.unwrap();
     drop(half);
     for store in [store, ColdStore::on_folder(disk.path(), options())] {
-        assert_eq!(store.shelves().await.unwrap(), []);
+        assert_eq!(store.partitions().await.unwrap(), []);
         assert_eq!(everything(&store).await, []);
         assert_eq!(store.find(DAY, &codes(&many(1, DAY))).await.unwrap(), [None]);
     }
@@ -194,7 +203,7 @@ async fn an_answer_that_is_lost_is_looked_up() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", options());
     store.create().await.unwrap();
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     watched.lose_answers();
     let ended = store.commit(&on, 1, &files, &[]).await.unwrap();
@@ -211,15 +220,15 @@ async fn a_store_that_is_not_there_says_so() {
     ];
     for (name, folder) in cases {
         let store = ColdStore::on_folder(&folder, options());
-        assert_eq!(store.place(), folder.display().to_string());
+        assert_eq!(store.location(), folder.display().to_string());
         assert_eq!(store.version().await.unwrap(), None, "{name}");
         let nobody: UserId = "ann".parse().unwrap();
         let calls = [
             store.find(DAY, &codes(&many(1, DAY))).await.err(),
             store.of_holder(&nobody, None).await.err(),
             store.scan(ScanFilter::default()).await.err(),
-            store.shelf(DAY).await.err(),
-            store.shelves().await.err(),
+            store.partition(DAY).await.err(),
+            store.partitions().await.err(),
             store.writer(DAY, 1).await.err(),
             store.commit_holders(DAY, 1).await.err(),
             store.sweep(DAY.start()).await.err(),
@@ -260,12 +269,12 @@ async fn a_checkpoint_holds_what_the_log_held() {
         written.unwrap();
     }
     assert!(log.join("_last_checkpoint").exists());
-    let shelves = store.shelves().await.unwrap();
+    let partitions = store.partitions().await.unwrap();
     for version in 0..3 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
     }
     let again = ColdStore::on_folder(disk.path(), options);
-    assert_eq!(again.shelves().await.unwrap(), shelves);
+    assert_eq!(again.partitions().await.unwrap(), partitions);
     assert_eq!(everything(&again).await.len(), coupons.len());
     committed(&again, NEXT, many(2, NEXT)).await;
     assert_eq!(everything(&store).await.len(), coupons.len() + 2);

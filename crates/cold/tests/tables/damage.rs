@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cold::{ColdError, ColdStore, Finding};
+use cold::{ColdError, ColdStore, FileFinding};
 use coupon::time::Millis;
 use tempfile::TempDir;
 
 use super::sample::{DAY, NEXT, codes, committed, many, merged, options, spent, store};
 
-/// One shelf of two files in each table.
+/// One partition of two files in each table.
 async fn ground() -> (TempDir, ColdStore) {
     let (disk, store) = store().await;
     committed(&store, DAY, many(1_500, DAY)).await;
@@ -20,10 +20,10 @@ async fn ground() -> (TempDir, ColdStore) {
 
 type Harm = fn(&Path);
 
-fn faults(findings: &[Finding]) -> Vec<&str> {
+fn faults(findings: &[FileFinding]) -> Vec<&str> {
     let faults = findings.iter().filter_map(|finding| match finding {
-        Finding::Fault(text) => Some(text.as_str()),
-        Finding::Sound(_) => None,
+        FileFinding::Fault(text) => Some(text.as_str()),
+        FileFinding::Sound(_) => None,
     });
     faults.collect()
 }
@@ -44,8 +44,8 @@ async fn a_sound_store_has_no_fault() {
     let (_disk, store) = ground().await;
     let findings = store.examine().await.unwrap();
     let want = [
-        Finding::Sound("coupons: version 2, 3 files, 1501 rows".into()),
-        Finding::Sound("coupons_by_holder: version 1, 1 files, 1 rows".into()),
+        FileFinding::Sound("coupons: version 2, 3 files, 1501 rows".into()),
+        FileFinding::Sound("coupons_by_holder: version 1, 1 files, 1 rows".into()),
     ];
     assert_eq!(findings, want);
 }
@@ -66,7 +66,7 @@ async fn a_broken_data_file_is_named() {
     ];
     for (name, harm, what) in cases {
         let (disk, store) = ground().await;
-        let path = store.shelf(DAY).await.unwrap().files[0].path().to_owned();
+        let path = store.partition(DAY).await.unwrap().files[0].path().to_owned();
         let file: PathBuf = disk.path().join("coupons").join(&path);
         harm(&file);
         let fresh = ColdStore::on_folder(disk.path(), options());
@@ -121,17 +121,17 @@ async fn a_gap_in_the_log_is_named() {
     let (disk, _) = ground().await;
     fs::remove_file(disk.path().join("coupons/_delta_log/00000000000000000001.json")).unwrap();
     let store = ColdStore::on_folder(disk.path(), options());
-    match store.shelf(DAY).await {
+    match store.partition(DAY).await {
         Err(ColdError::Damaged { file, .. }) => assert_eq!(file, "coupons/_delta_log"),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(&store.examine().await.unwrap()[0], Finding::Fault(_)));
+    assert!(matches!(&store.examine().await.unwrap()[0], FileFinding::Fault(_)));
 }
 
 #[tokio::test]
 async fn a_file_that_was_merged_away_is_no_damage() {
     let (_disk, store) = ground().await;
-    let old = store.shelf(DAY).await.unwrap().files[0].clone();
+    let old = store.partition(DAY).await.unwrap().files[0].clone();
     merged(&store, DAY, many(3, DAY)).await;
     store.sweep(Millis(i64::MAX)).await.unwrap();
     let rows = store.rows(&old).await;

@@ -27,7 +27,7 @@ async fn one_answer_a_code_in_the_order_asked() {
         ),
         ("twice", vec![("C000007", true), ("C000007", true)]),
         ("not there", vec![("C002500", false), ("B000", false), ("0000", false), ("ZZZZ", false)]),
-        ("on another shelf", vec![("NEXT", false)]),
+        ("in another partition", vec![("NEXT", false)]),
         (
             "mixed",
             vec![("C0010005", false), ("C001000", true), ("C0009995", false), ("Z000", true)],
@@ -110,7 +110,7 @@ async fn a_look_up_reads_one_row_group_of_one_partition() {
         assert_eq!(found[0].is_some(), want, "{name}");
         let read = watched.coupon_reads();
         assert_eq!(read.len(), reads, "{name}: {read:?}");
-        assert!(read.iter().all(|it| it.contains("shelf_day=2026-12-31/")), "{name}: {read:?}");
+        assert!(read.iter().all(|it| it.contains("expiry_day=2026-12-31/")), "{name}: {read:?}");
     }
     let wide: Vec<Code> = codes(&many(200_000, DAY)).into_iter().step_by(1_000).collect();
     assert!(fresh.find(DAY, &wide).await.unwrap().iter().all(Option::is_some));
@@ -142,7 +142,7 @@ async fn files_that_are_gone_after_a_merge_are_not_missed() {
     let reader = ColdStore::on_folder(disk.path(), options());
     let coupons = many(10, DAY);
     let before = committed(&writer, DAY, coupons.clone()).await;
-    assert_eq!(reader.shelf(DAY).await.unwrap(), before);
+    assert_eq!(reader.partition(DAY).await.unwrap(), before);
     merged(&writer, DAY, coupons.clone()).await;
     let long_after = Millis(i64::MAX);
     assert_eq!(writer.sweep(long_after).await.unwrap().files, 1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use cold::{ColdError, ColdStore, Finding, HolderEntry, HolderMerge, Options};
+use cold::{ColdError, ColdStore, FileFinding, HolderEntry, HolderMerge, Options};
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
@@ -30,7 +30,7 @@ fn bare(entries: &[HolderEntry]) -> Vec<HolderEntry> {
 
 async fn sound(store: &ColdStore) {
     let findings = store.examine().await.unwrap();
-    assert!(findings.iter().all(|it| matches!(it, Finding::Sound(_))), "{findings:?}");
+    assert!(findings.iter().all(|it| matches!(it, FileFinding::Sound(_))), "{findings:?}");
 }
 
 /// Index files of a folder, by level.
@@ -85,8 +85,8 @@ async fn a_list_reads_few_ranges_whatever_the_days_and_files() {
     for nth in 0..days {
         // Ten coupons of hers, on as many days.
         let of_ann = usize::from(nth % days.div_ceil(10) == 0);
-        let shelf = committed(&store, day(nth), crowd(nth, rows, of_ann)).await;
-        assert_eq!(shelf.files.len(), FILES);
+        let partition = committed(&store, day(nth), crowd(nth, rows, of_ann)).await;
+        assert_eq!(partition.files.len(), FILES);
         store.commit_holders(day(nth), 1).await.unwrap();
         // As a run of the compactor does.
         if nth % 10 == 9 || nth + 1 == days {
@@ -149,7 +149,7 @@ async fn a_list_is_the_same_before_and_after_a_merge() {
         }
     }
     // A partition that goes on: its files are merged, which brings two new coupons.
-    let on = store.shelf(day(0)).await.unwrap();
+    let on = store.partition(day(0)).await.unwrap();
     let mut whole = crowd(0, 40, 2);
     whole.push(spent("ZZZZ1", day(0), "bob"));
     whole.push(untouched("ZZZZ2", day(0)));
@@ -286,7 +286,7 @@ async fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
     for nth in 0..3 {
         committed(&store, day(nth), crowd(nth, 30, 1)).await;
     }
-    let first = store.shelf(day(0)).await.unwrap();
+    let first = store.partition(day(0)).await.unwrap();
     let path = disk.path().join("coupons").join(first.files[0].path());
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, vec![7; whole.len()]).unwrap();
@@ -334,5 +334,8 @@ async fn a_call_ends_at_its_limit() {
     }
     assert_eq!(of(&store, "ann").await.len(), 6, "also without the side table");
     merged(&store, DAY, many(2, DAY)).await;
-    assert!(store.merge_holders(ALL).await.unwrap().is_done, "a unit of nobody's coupons");
+    assert!(
+        store.merge_holders(ALL).await.unwrap().is_done,
+        "an archive commit of nobody's coupons"
+    );
 }

@@ -1,7 +1,7 @@
 //! The side table: a person's coupons.
 
 use cold::{ColdError, ColdStore, HolderEntry, Options};
-use coupon::coupon::Deed;
+use coupon::coupon::EventKind;
 use coupon::ids::UserId;
 use coupon::time::{DAY_MS, Millis};
 use futures::future::join_all;
@@ -27,13 +27,13 @@ fn files(disk: &TempDir) -> usize {
 #[tokio::test]
 async fn a_person_finds_what_was_held() {
     let (_disk, store) = store().await;
-    let void = after("DDDD", DAY, vec![issued("ann"), Deed::Voided { reason: None }]);
-    let brief = Deed::Issued {
+    let void = after("DDDD", DAY, vec![issued("ann"), EventKind::Voided { reason: None }]);
+    let brief = EventKind::Issued {
         to: "ann".parse().unwrap(),
         reference: None,
         expires_at: Some(NEXT.end().plus_ms(-3 * DAY_MS)),
     };
-    let unsaid = Deed::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let unsaid = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap() };
     committed(
         &store,
         DAY,
@@ -68,7 +68,7 @@ async fn a_person_finds_what_was_held() {
 }
 
 #[tokio::test]
-async fn the_side_table_follows_the_shelf() {
+async fn the_side_table_follows_the_partition() {
     let (disk, store) = store().await;
     let missing = store.commit_holders(DAY, 1).await;
     assert!(matches!(missing, Err(ColdError::Unavailable { .. })), "{missing:?}");
@@ -76,10 +76,14 @@ async fn the_side_table_follows_the_shelf() {
     committed(&store, DAY, vec![spent("BBBB", DAY, "ann")]).await;
     committed(&store, DAY, many(3, DAY)).await;
     store.commit_holders(DAY, 2).await.unwrap();
-    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB"], "a unit that was left out comes too");
+    assert_eq!(
+        of(&store, "ann").await,
+        ["AAAA", "BBBB"],
+        "an archive commit that was left out comes too"
+    );
     assert_eq!(files(&disk), 2);
-    for unit in 1..=3 {
-        store.commit_holders(DAY, unit).await.unwrap();
+    for archive_commit in 1..=3 {
+        store.commit_holders(DAY, archive_commit).await.unwrap();
     }
     assert_eq!(files(&disk), 2, "what is there is not written again");
     merged(&store, DAY, vec![spent("AAAA", DAY, "ann"), spent("CCCC", DAY, "ann")]).await;
@@ -109,7 +113,7 @@ async fn many_writers_make_one_side_table() {
 }
 
 #[tokio::test]
-async fn a_unit_that_does_not_fit_is_cut_by_holder() {
+async fn an_archive_commit_that_does_not_fit_is_cut_by_holder() {
     let (disk, _) = store().await;
     let options = Options { holder_rows_max: 300, ..options() };
     let store = ColdStore::on_folder(disk.path(), options);
@@ -127,5 +131,5 @@ async fn a_unit_that_does_not_fit_is_cut_by_holder() {
     assert_eq!(of(&store, "x").await.len(), 1_333);
     assert_eq!(of(&store, "u001").await, Vec::<String>::new(), "x redeemed them");
     let findings = store.examine().await.unwrap();
-    assert!(findings.iter().all(|it| matches!(it, cold::Finding::Sound(_))), "{findings:?}");
+    assert!(findings.iter().all(|it| matches!(it, cold::FileFinding::Sound(_))), "{findings:?}");
 }

@@ -51,7 +51,7 @@ async fn a_log_is_cut_behind_an_old_checkpoint() {
     for (name, store) in [("which has it open", &store), ("afresh", &fresh)] {
         assert_eq!(everything(store).await, before, "a reader {name}");
         let findings = store.examine().await.unwrap();
-        let faults = findings.iter().filter(|it| matches!(it, cold::Finding::Fault(_)));
+        let faults = findings.iter().filter(|it| matches!(it, cold::FileFinding::Fault(_)));
         assert_eq!(faults.count(), 0, "{findings:?}");
     }
     merged(&fresh, DAY, vec![untouched("LATER", DAY)]).await;

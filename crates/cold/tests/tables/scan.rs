@@ -76,7 +76,7 @@ async fn what_a_filter_takes() {
         let found = scanned(&store, filter).await;
         assert_eq!(named(&found).join(" "), want, "{name}");
         for (day, coupon) in found {
-            assert_eq!(Day::shelf_of(coupon.genesis().expires_at), day, "{name}");
+            assert_eq!(Day::expiry_day_of(coupon.genesis().expires_at), day, "{name}");
         }
     }
 }
@@ -89,7 +89,7 @@ async fn each_code_once_in_its_newest_version() {
     let earlier = after(
         "BBBB",
         DAY,
-        vec![coupon::coupon::Deed::Extended {
+        vec![coupon::coupon::EventKind::Extended {
             expires_at: DAY.end().plus_ms(-DAY_MS),
             zone: coupon::calendar::Zone::utc(),
             reason: None,
@@ -104,7 +104,7 @@ async fn each_code_once_in_its_newest_version() {
 }
 
 #[tokio::test]
-async fn chunks_are_small_and_of_one_shelf() {
+async fn chunks_are_small_and_of_one_partition() {
     let (_disk, store) = store().await;
     committed(&store, DAY, many(10_000, DAY)).await;
     committed(&store, NEXT, many(10, NEXT)).await;

@@ -90,7 +90,7 @@ async fn the_document_says_what_is_written() {
     store.commit_holders(DAY, 1).await.unwrap();
     store.merge_holders(u64::MAX).await.unwrap();
     let cases = [
-        ("coupons", "shelf_day", "shelf_day=2026-12-31"),
+        ("coupons", "expiry_day", "expiry_day=2026-12-31"),
         ("coupons_by_holder", "month", "month=2026-12"),
         ("holder_index", "level", "level=0"),
     ];
@@ -112,8 +112,8 @@ async fn the_settings_are_those_that_were_measured() {
     let options = cold::Options { file_rows_max: 10_000_000, ..options() };
     let store = cold::ColdStore::on_folder(disk.path(), options);
     store.create().await.unwrap();
-    let shelf = committed(&store, DAY, many(70_000, DAY)).await;
-    let file = a_file(&disk.path().join("coupons/shelf_day=2026-12-31"));
+    let partition = committed(&store, DAY, many(70_000, DAY)).await;
+    let file = a_file(&disk.path().join("coupons/expiry_day=2026-12-31"));
     let metadata = file.metadata();
     assert_eq!(metadata.file_metadata().created_by(), Some("couponry"));
     let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
@@ -139,5 +139,5 @@ async fn the_settings_are_those_that_were_measured() {
             assert_eq!(data.count(), 1, "{name}");
         }
     }
-    assert!(shelf.files[0].bytes() / 70_000 < 28, "{}", shelf.files[0].bytes());
+    assert!(partition.files[0].bytes() / 70_000 < 28, "{}", partition.files[0].bytes());
 }

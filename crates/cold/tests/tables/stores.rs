@@ -43,7 +43,7 @@ impl Watched {
     /// Those of them that are Parquet files of the table `coupons`.
     pub(crate) fn coupon_reads(&self) -> Vec<String> {
         let mut reads = self.reads();
-        reads.retain(|read| read.starts_with("coupons/shelf_day="));
+        reads.retain(|read| read.starts_with("coupons/expiry_day="));
         reads
     }
 

@@ -23,8 +23,8 @@ async fn only_what_nobody_can_commit_or_read() {
     let replaced = committed(&store, DAY, many(3, DAY)).await.files[0].path().to_owned();
     let live = merged(&store, DAY, many(4, DAY)).await.files[0].path().to_owned();
     let coming = written(&store, DAY, 3, many(5, DAY)).await;
-    let other_shelf = written(&store, NEXT, 1, many(6, NEXT)).await;
-    let foreign = "shelf_day=2026-12-31/part-00000.parquet";
+    let other_partition = written(&store, NEXT, 1, many(6, NEXT)).await;
+    let foreign = "expiry_day=2026-12-31/part-00000.parquet";
     std::fs::write(disk.path().join("coupons").join(foreign), "not ours").unwrap();
 
     let retention = i64::try_from(Options::default().retention.as_millis()).unwrap();
@@ -46,13 +46,13 @@ async fn only_what_nobody_can_commit_or_read() {
             replaced.as_str(),
             live.as_str(),
             coming[0].path(),
-            other_shelf[0].path(),
+            other_partition[0].path(),
             foreign,
             lost[0].path(),
         ];
         assert_eq!(kept.map(|path| exists(&disk, path)), want, "{name}");
     }
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     store.commit(&on, 3, &coming, &on.files).await.unwrap();
     assert_eq!(everything(&store).await.len(), 5, "what may still come was left alone");
 }

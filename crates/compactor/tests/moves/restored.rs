@@ -2,33 +2,34 @@
 
 use std::fs;
 
-use compactor::{Closed, CompactError, Misfit, standing};
-use coupon::campaign::{Campaign, Tally};
+use compactor::{Closed, CompactError, StoreMismatch, check_pairing};
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use hot::sqlite::FILE_NAME;
-use hot::{Adopted, ColdMark, HotStore, ImportLine, ImportOutcome, Shelves, Tier};
+use hot::{ColdMark, HotStore, ImportLine, ImportOutcome, Partitions, Reconciled, Tier};
 use tempfile::TempDir;
 
 use super::world::{
-    Said, World, ago, copied, give, hot_folder, now, open_shelf, over_shelf, redeem, said, spent,
+    Said, World, ago, copied, give, hot_folder, now, open_partition, over_partition, redeem, said,
+    spent,
 };
 
 /// Everything in cold takes the place of what the store says of it, as `couponry restore` does.
-async fn adopts(world: &World) -> Adopted {
+async fn reconciles(world: &World) -> Reconciled {
     world.hot.pass_over_serials().await.unwrap();
-    let found = match standing(&*world.hot, &world.cold).await {
-        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => found,
+    let found = match check_pairing(&*world.hot, &world.cold).await {
+        Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => found,
         other => panic!("{other:?}"),
     };
-    let mut all = Adopted::default();
-    for shelf in world.cold.shelves().await.unwrap() {
-        for file in &shelf.files {
+    let mut all = Reconciled::default();
+    for partition in world.cold.partitions().await.unwrap() {
+        for file in &partition.files {
             let mut rows = world.cold.rows(file).await.unwrap();
             while let Some(coupons) = rows.next().await.unwrap() {
-                let here = world.hot.adopt(shelf.day, coupons).await.unwrap();
-                all.adopted += here.adopted;
+                let here = world.hot.reconcile(partition.day, coupons).await.unwrap();
+                all.reconciled += here.reconciled;
                 all.known += here.known;
                 all.strangers += here.strangers;
             }
@@ -36,7 +37,7 @@ async fn adopts(world: &World) -> Adopted {
     }
     let mark = ColdMark { begun: Some(found), committed: Some(found) };
     world.hot.raise_cold_mark(mark).await.unwrap();
-    standing(&*world.hot, &world.cold).await.unwrap();
+    check_pairing(&*world.hot, &world.cold).await.unwrap();
     all
 }
 
@@ -60,11 +61,11 @@ struct Past {
 async fn put_back() -> Past {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
-    let campaign = world.campaign("open", open_shelf()).await;
-    let over = world.campaign("over", over_shelf()).await;
+    let campaign = world.campaign("open", open_partition()).await;
+    let over = world.campaign("over", over_partition()).await;
     let codes = world.minted(&campaign, "a", 20).await;
     let gone = world.minted(&over, "o", 4).await;
-    let imported = world.imported(&campaign, "F", vec![Standing::Available; 3]).await;
+    let imported = world.imported(&campaign, "F", vec![ImportedState::Available; 3]).await;
     for code in [&codes[0], &codes[1], &codes[2], &imported[0], &gone[0]] {
         world.done(code, give("ann"), ago(200).max(campaign.valid_from)).await;
     }
@@ -82,7 +83,7 @@ async fn put_back() -> Past {
     }
     let foreign = world.line(&campaign, "F", 9, spent(ago(60), "1"));
     world.import(&campaign, &"F".parse().unwrap(), vec![foreign.clone()]).await;
-    let unknown = world.campaign("unknown", open_shelf()).await;
+    let unknown = world.campaign("unknown", open_partition()).await;
     let lost = world.minted(&unknown, "u", 1).await.remove(0);
     world.done(&lost, give("ann"), ago(60)).await;
     world.done(&lost, redeem("ann", "1"), ago(60)).await;
@@ -115,42 +116,52 @@ async fn nothing_archived_is_spent_again() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
     let ended = world.compactor().run(now(), Closed::Now).await;
-    assert!(matches!(ended, Err(CompactError::Misfit(Misfit::HotOlder { .. }))), "{ended:?}");
-    let adopted = adopts(&world).await;
-    assert!(adopted.adopted >= past.spent.len() as u64 && adopted.known >= 1, "{adopted:?}");
-    assert!(adopted.strangers >= 2, "{adopted:?}");
-    world.is_sound("adopted").await;
+    assert!(
+        matches!(ended, Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { .. }))),
+        "{ended:?}"
+    );
+    let reconciled = reconciles(&world).await;
+    assert!(
+        reconciled.reconciled >= past.spent.len() as u64 && reconciled.known >= 1,
+        "{reconciled:?}"
+    );
+    assert!(reconciled.strangers >= 2, "{reconciled:?}");
+    world.is_sound("reconciled").await;
     for code in past.spent.iter().chain([&past.known]) {
-        let sight = world.see(code).await.unwrap();
-        assert_eq!(sight.tier, Tier::Cold, "{code}");
-        let by = sight.coupon.holder().unwrap().to_string();
+        let snapshot = world.see(code).await.unwrap();
+        assert_eq!(snapshot.tier, Tier::Cold, "{code}");
+        let by = snapshot.coupon.holder().unwrap().to_string();
         assert_eq!(world.ask(code, redeem(&by, "2"), ago(60)).await, SPENT, "{code}");
         let same = world.ask(code, redeem(&by, "1"), ago(60)).await;
         assert_eq!(same, Said::Replayed, "{code}");
     }
     assert_eq!(world.see(&past.held).await.unwrap().tier, Tier::Hot);
-    let tally = tally_of(&world, &past).await;
-    assert_eq!((tally.redeemed, tally.issued, tally.void), counts(&past), "{tally:?}");
+    let campaign_counts = counts_of(&world, &past).await;
+    assert_eq!(
+        (campaign_counts.redeemed, campaign_counts.issued, campaign_counts.void),
+        counts(&past),
+        "{campaign_counts:?}"
+    );
     world.done(&past.held, redeem("ann", "1"), ago(60)).await;
     // Twice is once.
-    let before = tally_of(&world, &past).await;
-    for shelf in world.cold.shelves().await.unwrap() {
-        for file in &shelf.files {
+    let before = counts_of(&world, &past).await;
+    for partition in world.cold.partitions().await.unwrap() {
+        for file in &partition.files {
             let mut rows = world.cold.rows(file).await.unwrap();
             while let Some(coupons) = rows.next().await.unwrap() {
-                let again = world.hot.adopt(shelf.day, coupons).await.unwrap();
-                assert_eq!(again.adopted, 0, "{again:?}");
+                let again = world.hot.reconcile(partition.day, coupons).await.unwrap();
+                assert_eq!(again.reconciled, 0, "{again:?}");
             }
         }
     }
-    assert_eq!(tally_of(&world, &past).await, before);
-    world.is_sound("adopted again").await;
+    assert_eq!(counts_of(&world, &past).await, before);
+    world.is_sound("reconciled again").await;
 }
 
 const SPENT: Said = Said::Refused(Refusal::AlreadyRedeemed);
 
-async fn tally_of(world: &World, past: &Past) -> Tally {
-    world.tally(&past.campaign.id).await
+async fn counts_of(world: &World, past: &Past) -> CampaignCounts {
+    world.counts(&past.campaign.id).await
 }
 
 /// Redeemed, issued, void.
@@ -164,37 +175,37 @@ fn counts(past: &Past) -> (u64, u64, u64) {
 async fn a_restored_store_is_compacted() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
-    adopts(&world).await;
+    reconciles(&world).await;
     let mut coupons = Vec::new();
     for code in &past.spent {
         coupons.push(world.see(code).await.unwrap().coupon);
     }
-    let tally = tally_of(&world, &past).await;
-    for at in [now(), open_shelf().end().plus_days(40)] {
+    let campaign_counts = counts_of(&world, &past).await;
+    for at in [now(), open_partition().end().plus_days(40)] {
         world.compacts(at).await;
         for (code, coupon) in past.spent.iter().zip(&coupons) {
             assert_eq!(world.see(code).await.unwrap().coupon, *coupon, "{code}");
         }
-        assert_eq!(tally_of(&world, &past).await, tally);
+        assert_eq!(counts_of(&world, &past).await, campaign_counts);
         world.is_sound("compacted").await;
         let works = world.compactor().plan(at, Closed::Now).await.unwrap();
         assert!(works.is_empty(), "{works:?}");
     }
-    assert!(world.rows().await.is_empty(), "all shelves are over");
+    assert!(world.rows().await.is_empty(), "all partitions are over");
 }
 
 #[tokio::test]
 async fn codes_of_after_the_backup_stay_taken() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
-    adopts(&world).await;
+    reconciles(&world).await;
     // Imported after the backup, one by a campaign that is not known.
     let batch = "again".parse().unwrap();
     world.hot.open_import(&past.campaign.id, &batch, now()).await.unwrap();
     for (code, want) in
         [(&past.spent[4], ImportOutcome::AlreadyThere), (&past.strange, ImportOutcome::CodeTaken)]
     {
-        let line = world.line(&past.campaign, "F", 9, Standing::Available);
+        let line = world.line(&past.campaign, "F", 9, ImportedState::Available);
         let line = ImportLine { code: code.clone(), ..line };
         let outcome = world.import(&past.campaign, &batch, vec![line]).await;
         assert_eq!(outcome, [want], "{code}");
@@ -204,7 +215,7 @@ async fn codes_of_after_the_backup_stay_taken() {
     }
     // Minted anew.
     let mut fresh = world.minted(&past.campaign, "c", 300).await;
-    let other = world.campaign("fresh", open_shelf()).await;
+    let other = world.campaign("fresh", open_partition()).await;
     fresh.extend(world.minted(&other, "c", 300).await);
     let lying = world.lying().await;
     for code in &fresh {
@@ -213,6 +224,6 @@ async fn codes_of_after_the_backup_stay_taken() {
     }
     let applied = world.issue(&past.campaign.id, "eve", "r", ago(60)).await;
     assert_eq!(said(&applied), Said::Accepted);
-    let code = applied.sight.unwrap().coupon.code().clone();
+    let code = applied.snapshot.unwrap().coupon.code().clone();
     assert!(!lying.contains_key(&code), "{code} was somebody else's");
 }

@@ -12,7 +12,7 @@ use coupon::time::Millis;
 use tempfile::TempDir;
 
 use super::stores::{Act, Frozen, Steps, Which, counted};
-use super::world::{Cast, Census, Ground, World, copied, is_overtaken, now, prepared};
+use super::world::{Cast, Census, Ground, World, copied, is_conflict, now, prepared};
 
 /// Tells this test, run as a child, in which folder and at which step it has to stop.
 const STOP: &str = "COUPONRY_TEST_STOP";
@@ -82,13 +82,13 @@ fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
             "after raise committed",
             "after complete by_holder file",
             "after put by_holder log",
-            "after finish_unit",
+            "after finish_archive_commit",
         ] {
             let want = format!("{pass}: {kind}");
             assert!(kinds.contains(&want), "no step {want}");
         }
     }
-    for want in ["Closed: after retire", "Expired: after seal", "Expired: after remove_kept"] {
+    for want in ["Closed: after evict", "Expired: after seal", "Expired: after remove_kept"] {
         assert!(kinds.iter().any(|it| it == want), "no step {want}");
     }
 }
@@ -173,16 +173,16 @@ async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn overtaken_at_each_step() {
+async fn conflict_at_each_step() {
     for ground in [Ground::Fresh, Ground::Merge] {
         let stage = Stage::set(ground, 0).await;
-        let points = each(&stage, 3, overtaken_once).await;
-        tell("overtaken", ground, &points);
+        let points = each(&stage, 3, conflict_once).await;
+        tell("conflict", ground, &points);
     }
 }
 
 /// One freezes, another does all there is to do, the first one goes on.
-async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
+async fn conflict_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
     let (_disk, world) = stage.copied();
     let frozen = Frozen::new();
     let which = Which::at_least(Which::Asks);
@@ -205,9 +205,9 @@ async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)>
     // run. Anything else would be a false alarm.
     match &ended {
         Ok(report) => {
-            assert!(report.failed.iter().all(|(_, error)| is_overtaken(error)), "{name}");
+            assert!(report.failed.iter().all(|(_, error)| is_conflict(error)), "{name}");
         }
-        Err(error) => assert!(is_overtaken(error), "{name}"),
+        Err(error) => assert!(is_conflict(error), "{name}"),
     }
     stage.shows(&world, nth, &name).await;
     stage.ends(&world, nth, &name).await;

@@ -16,7 +16,9 @@ use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use hot::{Adopted, ClosedShelf, ColdMark, Emptying, HotError, Kept, ShelfPlan, Shelves};
+use hot::{
+    ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
+};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -27,8 +29,8 @@ use tokio::task::JoinHandle;
 
 use super::world::{SETTINGS, World, cold_folder, cold_options};
 
-/// Codes of one `retire`: the store divides more of them, too, and so shows its steps.
-const RETIRED_AT_ONCE: usize = 3;
+/// Codes of one `evict`: the store divides more of them, too, and so shows its steps.
+const EVICTED_AT_ONCE: usize = 3;
 
 /// How the name of a step begins at which a file is read.
 const READS: &str = "read ";
@@ -476,7 +478,7 @@ impl MultipartUpload for SteppedUpload {
 
 /// A hot store, through steps.
 struct SteppedHot {
-    inner: Arc<dyn Shelves>,
+    inner: Arc<dyn Partitions>,
     steps: Arc<Steps>,
 }
 
@@ -507,37 +509,37 @@ impl SteppedHot {
 }
 
 #[async_trait]
-impl Shelves for SteppedHot {
-    async fn shelves(&self) -> std::result::Result<Vec<ShelfPlan>, HotError> {
-        self.reads("shelves").await?;
-        self.inner.shelves().await
+impl Partitions for SteppedHot {
+    async fn partitions(&self) -> std::result::Result<Vec<PartitionPlan>, HotError> {
+        self.reads("partitions").await?;
+        self.inner.partitions().await
     }
 
-    async fn shelf(&self, day: Day) -> std::result::Result<Option<ShelfPlan>, HotError> {
-        self.reads("shelf").await?;
-        self.inner.shelf(day).await
+    async fn partition(&self, day: Day) -> std::result::Result<Option<PartitionPlan>, HotError> {
+        self.reads("partition").await?;
+        self.inner.partition(day).await
     }
 
-    async fn units(&self) -> std::result::Result<Vec<(Day, u64)>, HotError> {
-        self.reads("units").await?;
-        self.inner.units().await
+    async fn archive_commits(&self) -> std::result::Result<Vec<(Day, u64)>, HotError> {
+        self.reads("archive_commits").await?;
+        self.inner.archive_commits().await
     }
 
-    async fn stubs(
+    async fn archived_markers(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
     ) -> std::result::Result<Vec<(Code, u64)>, HotError> {
-        self.reads("stubs").await?;
-        self.inner.stubs(day, after, limit).await
+        self.reads("archived_markers").await?;
+        self.inner.archived_markers(day, after, limit).await
     }
 
     async fn closed(
         &self,
         now: Millis,
         enough: u64,
-    ) -> std::result::Result<Vec<ClosedShelf>, HotError> {
+    ) -> std::result::Result<Vec<ClosedPartition>, HotError> {
         self.reads("closed").await?;
         self.inner.closed(now, enough).await
     }
@@ -580,72 +582,76 @@ impl Shelves for SteppedHot {
         self.inner.closed_coupons(day, codes, now).await
     }
 
-    async fn retire(
+    async fn evict(
         &self,
         day: Day,
         copied: Vec<(Code, u64)>,
     ) -> std::result::Result<u64, HotError> {
-        if self.inner.shelf(day).await?.is_some_and(|plan| plan.sealed) {
+        if self.inner.partition(day).await?.is_some_and(|plan| plan.sealed) {
             // As a store may that makes an archived marker by a conditional write.
-            return Err(HotError::Unavailable("the row's place is sealed".into()));
+            return Err(HotError::Unavailable("the row's bucket is sealed".into()));
         }
         Counts::add(
             &mut self.steps.counts.lock().unwrap().evicted,
             copied.iter().map(|(code, _)| code),
         );
-        let mut retired = 0;
-        for some in copied.chunks(RETIRED_AT_ONCE) {
-            retired += self.writes("retire", self.inner.retire(day, some.to_vec())).await?;
+        let mut evicted = 0;
+        for some in copied.chunks(EVICTED_AT_ONCE) {
+            evicted += self.writes("evict", self.inner.evict(day, some.to_vec())).await?;
         }
-        Ok(retired)
+        Ok(evicted)
     }
 
     async fn seal(&self, day: Day, now: Millis) -> std::result::Result<bool, HotError> {
         self.writes("seal", self.inner.seal(day, now)).await
     }
 
-    async fn kept(
+    async fn residue(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
-    ) -> std::result::Result<Vec<Kept>, HotError> {
-        self.reads("kept").await?;
-        let kept = self.inner.kept(day, after, limit).await?;
-        let coupons = kept.iter().filter(|row| matches!(row, Kept::Coupon(_)));
+    ) -> std::result::Result<Vec<Residue>, HotError> {
+        self.reads("residue").await?;
+        let residue = self.inner.residue(day, after, limit).await?;
+        let coupons = residue.iter().filter(|row| matches!(row, Residue::Coupon(_)));
         let mut counts = self.steps.counts.lock().unwrap();
-        Counts::add(&mut counts.read, coupons.map(Kept::code));
+        Counts::add(&mut counts.read, coupons.map(Residue::code));
         drop(counts);
-        Ok(kept)
+        Ok(residue)
     }
 
-    async fn remove_kept(
+    async fn remove_residue(
         &self,
         day: Day,
         so_far: Emptying,
     ) -> std::result::Result<Option<Emptying>, HotError> {
-        self.writes("remove_kept", self.inner.remove_kept(day, so_far)).await
+        self.writes("remove_kept", self.inner.remove_residue(day, so_far)).await
     }
 
-    async fn finish_unit(
+    async fn finish_archive_commit(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         emptied: bool,
     ) -> std::result::Result<(), HotError> {
-        self.writes("finish_unit", self.inner.finish_unit(day, unit, emptied)).await
+        self.writes(
+            "finish_archive_commit",
+            self.inner.finish_archive_commit(day, archive_commit, emptied),
+        )
+        .await
     }
 
     async fn shrink(&self) -> std::result::Result<bool, HotError> {
         self.writes("shrink", self.inner.shrink()).await
     }
 
-    async fn adopt(
+    async fn reconcile(
         &self,
         day: Day,
         coupons: Vec<Coupon>,
-    ) -> std::result::Result<Adopted, HotError> {
-        self.inner.adopt(day, coupons).await
+    ) -> std::result::Result<Reconciled, HotError> {
+        self.inner.reconcile(day, coupons).await
     }
 
     async fn pass_over_serials(&self) -> std::result::Result<(), HotError> {

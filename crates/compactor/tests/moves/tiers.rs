@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use cold::{ColdStore, Options};
 use compactor::{Closed, Settings, runs_at_most};
 use coupon::time::Day;
-use hot::Shelves;
+use hot::Partitions;
 
 use super::stores::{Act, Frozen, Steps};
 use super::world::{
-    Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_shelf, over_shelf,
+    Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_partition, over_partition,
     prepared, spent,
 };
 use crate::place;
@@ -20,7 +20,7 @@ const RUNS: usize = 45;
 const ROWS: usize = 40;
 
 /// Merges begin with so few runs that all levels come up.
-const SHELF_FILES_MAX: usize = 3;
+const PARTITION_FILES_MAX: usize = 3;
 
 /// Runs in which the table has a line.
 const TOLD: [usize; 5] = [1, 6, 16, 31, RUNS];
@@ -29,8 +29,8 @@ const TOLD: [usize; 5] = [1, 6, 16, 31, RUNS];
 const FILE_ROWS: u64 = 100;
 
 async fn runs(cold: &ColdStore, day: Day) -> usize {
-    let files = cold.shelf(day).await.unwrap().files;
-    files.iter().map(cold::ColdFile::unit).collect::<BTreeSet<_>>().len()
+    let files = cold.partition(day).await.unwrap().files;
+    files.iter().map(cold::ColdFile::archive_commit).collect::<BTreeSet<_>>().len()
 }
 
 /// Whatever the number of runs: each coupon is written three times at most, hot hands its row out
@@ -39,9 +39,13 @@ async fn runs(cold: &ColdStore, day: Day) -> usize {
 async fn many_runs_write_each_coupon_a_few_times() {
     let disk = place::folder();
     let world = World::open(disk.path());
-    let settings = Settings { shelf_files_max: SHELF_FILES_MAX, closed_unit_max: ROWS, ..SETTINGS };
+    let settings = Settings {
+        partition_files_max: PARTITION_FILES_MAX,
+        closed_archive_commit_max: ROWS,
+        ..SETTINGS
+    };
     let options = Options { file_rows_max: FILE_ROWS, ..cold_options() };
-    let campaign = world.campaign("open", open_shelf()).await;
+    let campaign = world.campaign("open", open_partition()).await;
     let steps = Steps::none();
     let compactor = steps.compactor_of(&world, settings, options);
     let mut cast = Cast { codes: Vec::new(), campaigns: vec![campaign.id.clone()] };
@@ -53,12 +57,12 @@ async fn many_runs_write_each_coupon_a_few_times() {
         cast.codes.extend(world.imported(&campaign, &format!("R{run:02}"), closed).await);
         let report = compactor.run(now(), Closed::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
-        archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
-        written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
+        archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+        written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
         assert_eq!(archived, (run * ROWS) as u64, "run {run}");
         assert!(written <= 3 * archived, "run {run}: {written} rows written of {archived}");
-        let runs = runs(&world.cold, open_shelf()).await;
-        let most = runs_at_most(run as u64, SHELF_FILES_MAX);
+        let runs = runs(&world.cold, open_partition()).await;
+        let most = runs_at_most(run as u64, PARTITION_FILES_MAX);
         assert!(runs <= most, "run {run}: {runs} of {most}");
         if TOLD.contains(&run) {
             let ratio = written as f64 / archived as f64;
@@ -70,16 +74,16 @@ async fn many_runs_write_each_coupon_a_few_times() {
     assert!(counts.evicted.values().all(|times| *times == 1), "evicted once: {counts:?}");
     assert!(counts.read.values().all(|times| *times <= 2), "read twice at most: {counts:?}");
     // The end of the partition, with a few that nobody redeemed.
-    let unsold = vec![coupon::imported::Standing::Available; ROWS];
+    let unsold = vec![coupon::imported::ImportedState::Available; ROWS];
     cast.codes.extend(world.imported(&campaign, "UNSOLD", unsold).await);
     cast.codes = cast.codes.into_iter().step_by(17).collect();
     let before = world.census(&cast).await;
-    let later = open_shelf().end().plus_days(40);
+    let later = open_partition().end().plus_days(40);
     let report = compactor.run(later, Closed::Now).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
-    written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
-    let left = runs(&world.cold, open_shelf()).await;
+    archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+    written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
+    let left = runs(&world.cold, open_partition()).await;
     println!("the end: {written} rows written of {archived}, {left} runs");
     assert_eq!(archived, ((RUNS + 1) * ROWS) as u64);
     assert!(written <= 3 * archived, "at the end: {written} rows written of {archived}");
@@ -92,7 +96,9 @@ async fn many_runs_write_each_coupon_a_few_times() {
 #[tokio::test]
 async fn a_closed_pass_leaves_a_sealed_partition_alone() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
-    for step in ["ask closed_codes", "ask coupons_of", "before retire", "before finish_unit"] {
+    for step in
+        ["ask closed_codes", "ask coupons_of", "before evict", "before finish_archive_commit"]
+    {
         let disk = copied(disk.path());
         let world = World::open(disk.path());
         let before = world.census(&cast).await;
@@ -102,12 +108,15 @@ async fn a_closed_pass_leaves_a_sealed_partition_alone() {
         let compactor = steps.compactor(&world);
         let mut run = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
         frozen.arrives(&mut run).await;
-        let later = open_shelf().end().plus_days(40);
-        assert!(world.hot.seal(open_shelf(), later).await.unwrap(), "{step}");
+        let later = open_partition().end().plus_days(40);
+        assert!(world.hot.seal(open_partition(), later).await.unwrap(), "{step}");
         frozen.thaws();
         let report = run.await.unwrap().unwrap();
         assert!(report.failed.is_empty(), "{step}: {report:?}");
-        assert!(report.shelves.iter().any(|shelf| shelf.day == over_shelf()), "{step}: {report:?}");
+        assert!(
+            report.partitions.iter().any(|partition| partition.day == over_partition()),
+            "{step}: {report:?}"
+        );
         world.shows(&before, &cast, step).await;
         world.compacts(later).await;
         world.is_settled(later, &before, &cast, step).await;
@@ -130,8 +139,8 @@ async fn a_partition_that_fails_does_not_stop_the_others() {
     let now = now();
     let report = steps.compactor(&world).run(now, Closed::Now).await.unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
-    let done: Vec<Day> = report.shelves.iter().map(|shelf| shelf.day).collect();
-    assert!(done.contains(&open_shelf()) && done.contains(&over_shelf()), "{done:?}");
+    let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
+    assert!(done.contains(&open_partition()) && done.contains(&over_partition()), "{done:?}");
     world.compacts(now).await;
     world.is_settled(now, &before, &cast, "the next run").await;
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use compactor::{Closed, Settings};
 use coupon::code::Code;
-use coupon::coupon::Deed;
+use coupon::coupon::EventKind;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -14,8 +14,8 @@ use tokio::sync::Barrier;
 
 use super::stores::{Frozen, Steps};
 use super::world::{
-    Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_overtaken, now, open_shelf,
-    order, orphans, prepared, redeem, said, void,
+    Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_conflict, now,
+    open_partition, order, orphans, prepared, redeem, said, void,
 };
 
 /// Both compactors begin each of them at once.
@@ -101,15 +101,15 @@ async fn is_as_told(world: &World, code: &Code, told: &Told) {
     let redeemed: Vec<String> = coupon
         .events()
         .iter()
-        .filter_map(|event| match &event.deed {
-            Deed::Redeemed { order, .. } => Some(order.to_string()),
+        .filter_map(|event| match &event.kind {
+            EventKind::Redeemed { order, .. } => Some(order.to_string()),
             _ => None,
         })
         .collect();
     assert_eq!(redeemed, told.redeemed, "{code}");
     let live = told.redeemed.last().filter(|_| !told.cancelled).map(|last| order(last));
     assert_eq!(coupon.redemption().map(|it| it.order.clone()), live, "{code}");
-    assert_eq!(coupon.state().word() == "void", told.void, "{code}");
+    assert_eq!(coupon.state().as_str() == "void", told.void, "{code}");
     if let Some(order) = live {
         let by = coupon.holder().unwrap().to_string();
         let again = world.ask(code, redeem(&by, order.as_str()), ago(60)).await;
@@ -121,7 +121,7 @@ async fn is_as_told(world: &World, code: &Code, told: &Told) {
 
 /// Compacts all the time until nobody is left to make work.
 async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>) -> (u64, u64) {
-    let (mut runs, mut overtaken) = (0, 0);
+    let (mut runs, mut conflicts) = (0, 0);
     let compactor = world.compactor();
     starts.wait().await;
     loop {
@@ -129,19 +129,19 @@ async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>
         match compactor.run(now(), Closed::Now).await {
             Ok(report) => {
                 for (work, error) in report.failed {
-                    assert!(is_overtaken(&error), "{work:?}: {error}");
-                    overtaken += 1;
+                    assert!(is_conflict(&error), "{work:?}: {error}");
+                    conflicts += 1;
                 }
             }
             // The next run does what is left.
             Err(error) => {
-                assert!(is_overtaken(&error), "{error}");
-                overtaken += 1;
+                assert!(is_conflict(&error), "{error}");
+                conflicts += 1;
             }
         }
         runs += 1;
         if last {
-            return (runs, overtaken);
+            return (runs, conflicts);
         }
     }
 }
@@ -153,13 +153,13 @@ async fn issues(world: Arc<World>, campaign: CampaignId, round: usize) -> Vec<(C
         let name = format!("r{round}-{nth}");
         let applied = world.issue(&campaign, &name, "a", ago(60)).await;
         assert_eq!(said(&applied), Said::Accepted);
-        let code = applied.sight.unwrap().coupon.code().clone();
+        let code = applied.snapshot.unwrap().coupon.code().clone();
         let past: Millis = ago(60);
         let redemption = redeem(&name, "1");
         world.done(&code, redemption, past).await;
         let again = world.issue(&campaign, &name, "a", ago(60)).await;
         assert_eq!(said(&again), Said::Replayed, "{name} has had it");
-        assert_eq!(*again.sight.unwrap().coupon.code(), code, "the same one");
+        assert_eq!(*again.snapshot.unwrap().coupon.code(), code, "the same one");
         let told = Told { redeemed: vec!["1".into()], ..Told::default() };
         issued.push((code, told));
     }
@@ -173,10 +173,14 @@ async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u
     loop {
         let last = over.load(Ordering::SeqCst);
         for (code, version) in codes.iter().zip(&mut versions) {
-            let sight = world.see(code).await.unwrap_or_else(|| panic!("{code} is gone"));
-            assert!(sight.coupon.version() >= *version, "{code} went back to {:?}", sight.coupon);
-            *version = sight.coupon.version();
-            tiers[usize::from(sight.tier == Tier::Cold)] += 1;
+            let snapshot = world.see(code).await.unwrap_or_else(|| panic!("{code} is gone"));
+            assert!(
+                snapshot.coupon.version() >= *version,
+                "{code} went back to {:?}",
+                snapshot.coupon
+            );
+            *version = snapshot.coupon.version();
+            tiers[usize::from(snapshot.tier == Tier::Cold)] += 1;
         }
         if last {
             return tiers;
@@ -188,11 +192,11 @@ async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u
 async fn two_at_once() {
     let disk = crate::place::folder();
     let (one, other) = (Arc::new(World::open(disk.path())), Arc::new(World::open(disk.path())));
-    let campaign = one.campaign("open", open_shelf()).await;
-    let stock = one.campaign("stock", open_shelf()).await;
+    let campaign = one.campaign("open", open_partition()).await;
+    let stock = one.campaign("stock", open_partition()).await;
     one.minted(&stock, "S", 10 * ROUNDS as u64).await;
     let mut all: Vec<(Code, Told)> = Vec::new();
-    let (runs, overtaken, seen) =
+    let (runs, conflicts, seen) =
         (AtomicU64::new(0), AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
     for round in 0..ROUNDS {
         let codes = one.minted(&campaign, &format!("B{round}"), COUPONS).await;
@@ -229,7 +233,7 @@ async fn two_at_once() {
         for compactor in compactors {
             let (run, late) = compactor.await.unwrap();
             runs.fetch_add(run, Ordering::SeqCst);
-            overtaken.fetch_add(late, Ordering::SeqCst);
+            conflicts.fetch_add(late, Ordering::SeqCst);
         }
         moved.store(true, Ordering::SeqCst);
         for (total, tier) in seen.iter().zip(reader.await.unwrap()) {
@@ -240,7 +244,7 @@ async fn two_at_once() {
         }
     }
     println!(
-        "{} coupons, {runs:?} runs, {overtaken:?} overtaken, {seen:?} reads of hot and cold",
+        "{} coupons, {runs:?} runs, {conflicts:?} conflicts, {seen:?} reads of hot and cold",
         all.len()
     );
     assert!(seen.iter().all(|tier| tier.load(Ordering::SeqCst) > 0), "both tiers were read");
@@ -253,11 +257,11 @@ async fn two_at_once() {
     let cast = Cast { codes, campaigns: vec![campaign.id.clone(), stock.id.clone()] };
     let before = one.census(&cast).await;
     // Everything at last, by both of them at once.
-    let later = open_shelf().end().plus_days(40);
+    let later = open_partition().end().plus_days(40);
     let (left, right) = (one.compactor(), other.compactor());
     let (first, second) = tokio::join!(left.run(later, Closed::Now), right.run(later, Closed::Now));
     for ended in [first, second] {
-        assert!(ended.as_ref().err().is_none_or(is_overtaken), "{ended:?}");
+        assert!(ended.as_ref().err().is_none_or(is_conflict), "{ended:?}");
     }
     other.compacts(later).await;
     other.is_settled(later, &before, &cast, "all in cold").await;

@@ -11,31 +11,31 @@ use cold::{ColdError, ColdStore, ScanFilter};
 use compactor::{Closed, CompactError, Compactor, Report, Settings, Watch};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, BatchKind, Campaign, Handout, Tally};
+use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::ColdArchive;
 use hot::sqlite::SqliteHot;
 use hot::{
-    Applied, CouponFilter, HotStore, ImportLine, ImportOutcome, ListOrder, ListQuery, ListScope,
-    MintOrder, Named, NewCampaign, Shelves, Sight, Tier,
+    Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
+    ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
 };
 use router::{Found, Router};
 use tempfile::TempDir;
 
 use crate::place;
 
-/// A compaction that merges as soon as a shelf has two files.
+/// A compaction that merges as soon as a partition has two files.
 pub(crate) const SETTINGS: Settings = Settings {
     closed_enough: compactor::CLOSED_ENOUGH,
     closed_wait_days: compactor::CLOSED_WAIT_DAYS,
-    closed_unit_max: compactor::CLOSED_UNIT_MAX,
-    shelf_files_max: 2,
+    closed_archive_commit_max: compactor::CLOSED_ARCHIVE_COMMIT_MAX,
+    partition_files_max: 2,
 };
 
 /// The moment of a compaction: the clock of the machine that writes the files, and a little more,
@@ -225,7 +225,7 @@ pub(crate) struct Census {
     pub(crate) read: BTreeMap<Code, Option<Coupon>>,
     /// Every coupon that something has happened to, in its newest version.
     pub(crate) touched: BTreeMap<Code, Coupon>,
-    pub(crate) tallies: Vec<Tally>,
+    pub(crate) all_counts: Vec<CampaignCounts>,
 }
 
 /// One place, opened.
@@ -258,7 +258,7 @@ impl World {
     }
 
     pub(crate) fn compactor_of(&self, settings: Settings) -> Compactor {
-        let hot: Arc<dyn Shelves> = self.hot.clone();
+        let hot: Arc<dyn Partitions> = self.hot.clone();
         Compactor::new(hot, Arc::clone(&self.cold), settings, silent())
     }
 
@@ -269,16 +269,16 @@ impl World {
         report
     }
 
-    /// A campaign whose coupons expire with `shelf`, valid since 200 days before that.
-    pub(crate) fn draft(&self, name: &str, shelf: Day) -> Campaign {
+    /// A campaign whose coupons expire with `partition`, valid since 200 days before that.
+    pub(crate) fn draft(&self, name: &str, partition: Day) -> Campaign {
         Campaign {
             id: name.parse().unwrap(),
             name: "A campaign".into(),
             handout: Handout::Shop,
             shared_code: None,
             code_prefix: None,
-            valid_from: Day(shelf.0 - 400).start(),
-            expires_at: shelf.end(),
+            valid_from: Day(partition.0 - 400).start(),
+            expires_at: partition.end(),
             zone: Zone::utc(),
             valid_days: None,
             issue_from: None,
@@ -288,12 +288,12 @@ impl World {
             extend_days: 30,
             paused: false,
             metadata: None,
-            created_at: Day(shelf.0 - 400).start(),
+            created_at: Day(partition.0 - 400).start(),
         }
     }
 
-    pub(crate) async fn campaign(&self, name: &str, shelf: Day) -> Campaign {
-        let campaign = self.draft(name, shelf);
+    pub(crate) async fn campaign(&self, name: &str, partition: Day) -> Campaign {
+        let campaign = self.draft(name, partition);
         self.create(&campaign).await;
         campaign
     }
@@ -323,18 +323,20 @@ impl World {
         }
     }
 
-    /// Imports one coupon of the campaign's dates for each standing; their codes begin with
+    /// Imports one coupon of the campaign's dates for each imported state; their codes begin with
     /// `word`, which no two imports share.
     pub(crate) async fn imported(
         &self,
         campaign: &Campaign,
         word: &str,
-        standings: Vec<Standing>,
+        imported_states: Vec<ImportedState>,
     ) -> Vec<Code> {
         let batch: BatchId = word.parse().unwrap();
         self.hot.open_import(&campaign.id, &batch, campaign.created_at).await.unwrap();
-        let line = |(nth, standing): (usize, Standing)| self.line(campaign, word, nth, standing);
-        let lines: Vec<ImportLine> = standings.into_iter().enumerate().map(line).collect();
+        let line = |(nth, imported_state): (usize, ImportedState)| {
+            self.line(campaign, word, nth, imported_state)
+        };
+        let lines: Vec<ImportLine> = imported_states.into_iter().enumerate().map(line).collect();
         for group in lines.chunks(1_000) {
             let outcomes = self.import(campaign, &batch, group.to_vec()).await;
             assert!(outcomes.iter().all(|it| *it == ImportOutcome::Imported), "{outcomes:?}");
@@ -347,14 +349,14 @@ impl World {
         campaign: &Campaign,
         word: &str,
         nth: usize,
-        standing: Standing,
+        imported_state: ImportedState,
     ) -> ImportLine {
         ImportLine {
             // `U` is in no minted code.
             code: format!("U{word}{nth:06}").parse().unwrap(),
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
-            standing,
+            imported_state,
         }
     }
 
@@ -377,7 +379,7 @@ impl World {
         self.router.find(&text, self.hot.as_ref()).await.unwrap()
     }
 
-    pub(crate) async fn see(&self, code: &Code) -> Option<Sight> {
+    pub(crate) async fn see(&self, code: &Code) -> Option<CouponSnapshot> {
         match self.find(code).await? {
             Found::Coupon(address) => self.hot.read(&address).await.unwrap(),
             Found::Shared { .. } => panic!("{code} is a shared word"),
@@ -458,11 +460,11 @@ impl World {
         }
         self.done(&codes[9], redeem("bob", "9"), recent).await;
         let imported = vec![
-            Standing::Available,
-            Standing::Issued { holder: user("cay"), at: None },
+            ImportedState::Available,
+            ImportedState::Issued { holder: user("cay"), at: None },
             spent(past, "1"),
-            Standing::Void,
-            Standing::Available,
+            ImportedState::Void,
+            ImportedState::Available,
         ];
         let foreign = self.imported(campaign, &format!("{word}F"), imported).await;
         self.done(&foreign[4], later, past).await;
@@ -474,7 +476,7 @@ impl World {
         let mut found: BTreeMap<Code, Vec<Lying>> = BTreeMap::new();
         for coupon in self.rows().await {
             // What a row was moved to is not said in a list; where its coupon expires is.
-            let day = Day::shelf_of(coupon.lasts_until());
+            let day = Day::expiry_day_of(coupon.lasts_until());
             let lying = Lying { tier: Tier::Hot, day, coupon: lasting(&coupon) };
             found.entry(coupon.code().clone()).or_default().push(lying);
         }
@@ -503,7 +505,7 @@ impl World {
                 now: now(),
             };
             let page = self.hot.list(query).await.unwrap();
-            rows.extend(page.coupons.into_iter().map(|sight| sight.coupon));
+            rows.extend(page.coupons.into_iter().map(|snapshot| snapshot.coupon));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return rows,
@@ -511,8 +513,8 @@ impl World {
         }
     }
 
-    pub(crate) async fn tally(&self, campaign: &CampaignId) -> Tally {
-        self.hot.campaign(campaign, now()).await.unwrap().expect("the campaign is there").tally
+    pub(crate) async fn counts(&self, campaign: &CampaignId) -> CampaignCounts {
+        self.hot.campaign(campaign, now()).await.unwrap().expect("the campaign is there").counts
     }
 
     pub(crate) async fn census(&self, cast: &Cast) -> Census {
@@ -526,14 +528,14 @@ impl World {
         let touched = lying.iter().map(|(code, copies)| (code.clone(), newest(copies))).collect();
         let mut read = BTreeMap::new();
         for code in &cast.codes {
-            let sight = self.see(code).await;
-            read.insert(code.clone(), sight.map(|sight| lasting(&sight.coupon)));
+            let snapshot = self.see(code).await;
+            read.insert(code.clone(), snapshot.map(|snapshot| lasting(&snapshot.coupon)));
         }
-        let mut tallies = Vec::new();
+        let mut all_counts = Vec::new();
         for campaign in &cast.campaigns {
-            tallies.push(self.tally(campaign).await);
+            all_counts.push(self.counts(campaign).await);
         }
-        Census { read, touched, tallies }
+        Census { read, touched, all_counts }
     }
 
     /// Everybody sees what was there `before`.
@@ -549,11 +551,11 @@ impl World {
         cast: &Cast,
         name: &str,
     ) {
-        let Census { read, touched, tallies } = self.census_of(lying, cast).await;
+        let Census { read, touched, all_counts } = self.census_of(lying, cast).await;
         let known = |code: &Code| (code.clone(), before.read[code].clone());
         same(&read, &cast.codes.iter().map(known).collect(), name);
         same(&touched, &before.touched, name);
-        assert_eq!(tallies, before.tallies, "{name}: the counts");
+        assert_eq!(all_counts, before.all_counts, "{name}: the counts");
     }
 
     /// Everybody sees what was there `before`, and there is nothing left to do: each coupon is in
@@ -600,21 +602,21 @@ impl World {
     /// Neither store finds fault with itself.
     pub(crate) async fn is_sound(&self, name: &str) {
         for finding in self.hot.examine().await.unwrap() {
-            assert!(matches!(finding, hot::Finding::Sound(_)), "{name}: {finding:?}");
+            assert!(matches!(finding, hot::HealthFinding::Sound(_)), "{name}: {finding:?}");
         }
         if self.cold.version().await.unwrap().is_some() {
             for finding in self.cold.examine().await.unwrap() {
-                assert!(matches!(finding, cold::Finding::Sound(_)), "{name}: {finding:?}");
+                assert!(matches!(finding, cold::FileFinding::Sound(_)), "{name}: {finding:?}");
             }
         }
     }
 }
 
 /// Whether a compaction ended because another one was faster: what it was about to read is gone.
-pub(crate) fn is_overtaken(error: &CompactError) -> bool {
+pub(crate) fn is_conflict(error: &CompactError) -> bool {
     match error {
         CompactError::Cold(ColdError::Unavailable { what, .. }) => what.ends_with("merged away"),
-        CompactError::Overtaken { .. } => true,
+        CompactError::Conflict { .. } => true,
         _ => false,
     }
 }
@@ -632,17 +634,22 @@ fn same<T: PartialEq + std::fmt::Debug>(
     assert!(more.is_empty(), "{name}: nobody knew of {more:?}");
 }
 
-pub(crate) fn spent(at: Millis, by: &str) -> Standing {
-    Standing::Redeemed { holder: Some(user("dan")), issued_at: None, at, order: Some(order(by)) }
+pub(crate) fn spent(at: Millis, by: &str) -> ImportedState {
+    ImportedState::Redeemed {
+        holder: Some(user("dan")),
+        issued_at: None,
+        at,
+        order: Some(order(by)),
+    }
 }
 
-/// The shelf of [`prepared`] that is still open.
-pub(crate) fn open_shelf() -> Day {
+/// The partition of [`prepared`] that is still open.
+pub(crate) fn open_partition() -> Day {
     Day(today().0 + 100)
 }
 
-/// Its shelf that is over.
-pub(crate) fn over_shelf() -> Day {
+/// Its partition that is over.
+pub(crate) fn over_partition() -> Day {
     Day(today().0 - 100)
 }
 
@@ -651,21 +658,21 @@ pub(crate) fn over_shelf() -> Day {
 pub(crate) enum Ground {
     /// Nothing: there is no cold tier.
     Fresh,
-    /// So many files of each shelf as a merge needs.
+    /// So many files of each partition as a merge needs.
     Merge,
 }
 
-/// A place with both passes to do: coupons of each kind on a shelf that is open and on one that is
-/// over, `bulk` more on the latter, and a shelf that is over and has no row at all.
+/// A place with both passes to do: coupons of each kind in a partition that is open and in one that
+/// is over, `bulk` more on the latter, and a partition that is over and has no row at all.
 pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
     let disk = place::folder();
     let world = World::open(disk.path());
-    let open = world.campaign("open", open_shelf()).await;
-    let over = world.campaign("over", over_shelf()).await;
-    let empty = world.campaign("empty", Day(over_shelf().0 - 9)).await;
-    let stubs = world.campaign("stubs", Day(over_shelf().0 - 19)).await;
+    let open = world.campaign("open", open_partition()).await;
+    let over = world.campaign("over", over_partition()).await;
+    let empty = world.campaign("empty", Day(over_partition().0 - 9)).await;
+    let archived_markers = world.campaign("archived markers", Day(over_partition().0 - 19)).await;
     let mut cast = Cast::default();
-    cast.campaigns.extend([&open, &over, &empty, &stubs].map(|it| it.id.clone()));
+    cast.campaigns.extend([&open, &over, &empty, &archived_markers].map(|it| it.id.clone()));
     cast.codes.extend(world.minted(&empty, "E", 3).await);
     let rounds = match ground {
         Ground::Fresh => 1,
@@ -676,27 +683,32 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         cast.codes.extend(world.one_of_each(&open, &word("A"), ago(60), ago(5)).await);
         cast.codes.extend(world.one_of_each(&over, &word("B"), ago(180), ago(101)).await);
         if round == 1 {
-            // All of them are closed when the shelf is moved for the first time.
-            let closed = vec![spent(ago(200), "1"), Standing::Void];
-            cast.codes.extend(world.imported(&stubs, "S", closed).await);
+            // All of them are closed when the partition is moved for the first time.
+            let closed = vec![spent(ago(200), "1"), ImportedState::Void];
+            cast.codes.extend(world.imported(&archived_markers, "S", closed).await);
         }
         if round < rounds {
-            // When all shelves were open.
+            // When all partitions were open.
             world.compacts(ago(130)).await;
         }
     }
     if ground == Ground::Merge {
-        let units = world.cold.shelves().await.unwrap();
-        let files: Vec<usize> = units.iter().map(|shelf| shelf.files.len()).collect();
-        assert_eq!(files, [1, 2, 2], "stubs alone, and two shelves that are about to be merged");
+        let archive_commits = world.cold.partitions().await.unwrap();
+        let files: Vec<usize> =
+            archive_commits.iter().map(|partition| partition.files.len()).collect();
+        assert_eq!(
+            files,
+            [1, 2, 2],
+            "archived markers alone, and two partitions that are about to be merged"
+        );
     }
-    let standing = |nth: usize| match nth % 4 {
-        0 => Standing::Available,
-        1 => Standing::Issued { holder: user(&format!("u{nth}")), at: None },
+    let imported_state = |nth: usize| match nth % 4 {
+        0 => ImportedState::Available,
+        1 => ImportedState::Issued { holder: user(&format!("u{nth}")), at: None },
         2 => spent(ago(120), "7"),
-        _ => Standing::Void,
+        _ => ImportedState::Void,
     };
-    let more = world.imported(&over, "BULK", (0..bulk).map(standing).collect()).await;
+    let more = world.imported(&over, "BULK", (0..bulk).map(imported_state).collect()).await;
     cast.codes.extend(more.into_iter().step_by(50));
     (disk, cast)
 }

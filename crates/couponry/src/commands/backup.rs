@@ -7,7 +7,7 @@ use clap::Args;
 use cold::Patience;
 use hot::sqlite::FILE_NAME;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
@@ -28,15 +28,15 @@ Exit codes: 0 copied, 1 failed, 2 wrong call.
 
 Example:
   couponry backup /backup/couponry-$(date +%F)")]
-pub(crate) struct BackupAsk {
+pub(crate) struct BackupArgs {
     /// The folder to make; it must not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &BackupArgs) -> Result<Ended, CliError> {
     if let Hot::Cluster(_) = settings.hot.value {
-        return Err(Sorry::wrong_call(
+        return Err(CliError::wrong_call(
             "a cluster is backed up with its own means (nodetool snapshot on every node); with \
              it, copy the folder `keys` and the cold tier",
         ));
@@ -45,16 +45,16 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     open::must_be_there(settings)?;
     let to = &ask.folder;
     if to.exists() {
-        return Err(Sorry::new(format!("{} is there already: name a new folder", to.display())));
+        return Err(CliError::new(format!("{} is there already: name a new folder", to.display())));
     }
     let part = output::with_part(to);
     if part.exists() {
         if !is_unfinished(&part) {
             let what = "is there and is no unfinished backup: move it away, or name another folder";
-            return Err(Sorry::new(format!("{} {what}", part.display())));
+            return Err(CliError::new(format!("{} {what}", part.display())));
         }
         let cannot = format!("cannot remove {}", part.display());
-        fs::remove_dir_all(&part).map_err(Sorry::because(cannot))?;
+        fs::remove_dir_all(&part).map_err(CliError::because(cannot))?;
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
@@ -89,7 +89,7 @@ fn is_unfinished(part: &Path) -> bool {
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }
 
-fn publish(part: &Path, to: &Path) -> Result<(), Sorry> {
+fn publish(part: &Path, to: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot make {}", to.display());
     let parent = match to.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -97,5 +97,5 @@ fn publish(part: &Path, to: &Path) -> Result<(), Sorry> {
     };
     fs::rename(part, to)
         .and_then(|()| File::open(parent)?.sync_all())
-        .map_err(Sorry::because(cannot))
+        .map_err(CliError::because(cannot))
 }

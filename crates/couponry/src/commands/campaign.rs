@@ -6,10 +6,10 @@ use api::bodies::NewCampaign;
 use api::views::{BatchBody, CampaignBody};
 use clap::{Args, Subcommand};
 use coupon::ids::{BatchId, CampaignId};
-use engine::{BatchAsk, CampaignPatch, CampaignView, Done, Engine, PAGE_MAX};
+use engine::{BatchRequest, CampaignPatch, CampaignView, Done, Engine, PAGE_MAX};
 use serde_json::Value;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, Out, Side};
 use crate::settings::Settings;
@@ -20,7 +20,7 @@ use crate::settings::Settings;
 /// answers it: pretty on a terminal, on one line elsewhere.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct CampaignAsk {
+pub(crate) struct CampaignArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -206,7 +206,7 @@ impl CreateFlags {
     }
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &CampaignArgs) -> Result<Ended, CliError> {
     match &ask.what {
         What::Create(flags) => create(settings, flags).await?,
         What::List { json } => {
@@ -224,14 +224,14 @@ pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended,
         What::Pause { id } => pause(settings, id, true).await?,
         What::Resume { id } => pause(settings, id, false).await?,
         What::Generate { id, count, batch } => {
-            let ask = BatchAsk { id: batch.clone(), count: *count };
+            let ask = BatchRequest { id: batch.clone(), count: *count };
             generate(settings, id, ask).await?;
         }
     }
     Ok(Ended::Done)
 }
 
-async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
+async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), CliError> {
     // Read before anything is opened: a flag that cannot be read makes no folder.
     let draft = flags.body().into_draft()?;
     let work = async |engine: &Arc<Engine>| {
@@ -241,7 +241,7 @@ async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
     open::with(settings, Purpose::Make, work).await
 }
 
-async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), Sorry> {
+async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), CliError> {
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     let work = async |engine: &Arc<Engine>| {
         show(engine.patch_campaign(&open::caller(), id, patch).await, id)
@@ -249,17 +249,17 @@ async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(),
     open::with(settings, Purpose::Write, work).await
 }
 
-async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result<(), Sorry> {
+async fn generate(settings: &Settings, id: &CampaignId, ask: BatchRequest) -> Result<(), CliError> {
     let work = async |engine: &Arc<Engine>| {
         let done = engine.mint_batch(&open::caller(), id, ask).await;
-        let done = done.map_err(Sorry::about(format!("campaign {id}")))?;
+        let done = done.map_err(CliError::about(format!("campaign {id}")))?;
         output::say_json(&BatchBody::from(&same(done)))
     };
     open::with(settings, Purpose::Write, work).await
 }
 
-fn show(view: Result<CampaignView, engine::Failure>, id: &CampaignId) -> Result<(), Sorry> {
-    let view = view.map_err(Sorry::about(format!("campaign {id}")))?;
+fn show(view: Result<CampaignView, engine::Failure>, id: &CampaignId) -> Result<(), CliError> {
+    let view = view.map_err(CliError::about(format!("campaign {id}")))?;
     output::say_json(&CampaignBody::from(&view))
 }
 
@@ -271,7 +271,7 @@ fn same<T>(done: Done<T>) -> T {
     done.into_inner()
 }
 
-async fn list_lines(engine: &Engine) -> Result<(), Sorry> {
+async fn list_lines(engine: &Engine) -> Result<(), CliError> {
     let mut out = Out::standard();
     let mut after = None;
     loop {
@@ -280,13 +280,13 @@ async fn list_lines(engine: &Engine) -> Result<(), Sorry> {
         after = Some(last.campaign.id.clone());
         for view in &page {
             let line = serde_json::to_string(&CampaignBody::from(view));
-            out.put(&line.map_err(|error| Sorry::new(error.to_string()))?)?;
+            out.put(&line.map_err(|error| CliError::new(error.to_string()))?)?;
             out.put("\n")?;
         }
     }
 }
 
-async fn list_table(engine: &Engine) -> Result<(), Sorry> {
+async fn list_table(engine: &Engine) -> Result<(), CliError> {
     let head = ["CAMPAIGN", "HANDOUT", "STOCK", "ISSUED", "REDEEMED", "VOID", "LAST DAY", "STATE"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut after = None;
@@ -302,8 +302,8 @@ async fn list_table(engine: &Engine) -> Result<(), Sorry> {
 }
 
 fn table_row(view: &CampaignView, now: coupon::time::Millis) -> Vec<String> {
-    let (campaign, tally) = (&view.campaign, view.counts.map(|(tally, _)| tally));
-    let tally = tally.unwrap_or_default();
+    let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
+    let counts = counts.unwrap_or_default();
     let state = match (campaign.paused, now >= campaign.expires_at) {
         (_, true) => "expired",
         (true, false) => "paused",
@@ -311,11 +311,11 @@ fn table_row(view: &CampaignView, now: coupon::time::Millis) -> Vec<String> {
     };
     vec![
         campaign.id.to_string(),
-        campaign.handout.word().to_owned(),
-        output::thousands(tally.stock),
-        output::thousands(tally.issued),
-        output::thousands(tally.redeemed),
-        output::thousands(tally.void),
+        campaign.handout.as_str().to_owned(),
+        output::thousands(counts.stock),
+        output::thousands(counts.issued),
+        output::thousands(counts.redeemed),
+        output::thousands(counts.void),
         campaign.expires_on().to_string(),
         state.to_owned(),
     ]

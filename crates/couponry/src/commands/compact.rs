@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use compactor::{Closed, Pass, Progress as Step, Report, ShelfReport, Work as Planned};
+use compactor::{Closed, PartitionReport, Pass, Progress as Step, Report, Work as Planned};
 use engine::Engine;
 
 use crate::clock::{self, Trust};
 use crate::compaction::{self, Alone};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, Side, thousands};
 use crate::progress::{Progress, Work};
@@ -39,7 +39,7 @@ Examples:
   couponry compact --dry-run
   couponry compact --closed-now
   couponry compact --cold s3://shop-coupons/cold --vacuum")]
-pub(crate) struct CompactAsk {
+pub(crate) struct CompactArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,7 +56,7 @@ pub(crate) struct CompactAsk {
     vacuum: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &CompactArgs) -> Result<Ended, CliError> {
     let closed = if ask.closed_now { Closed::Now } else { Closed::WhenWorthwhile };
     if ask.dry_run {
         let work = async |engine: &Arc<Engine>| {
@@ -69,7 +69,8 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
                     Closed::OnlyFinish
                 }
             };
-            let works = compactor.plan(engine.now(), closed).await.map_err(compaction::sorry)?;
+            let works =
+                compactor.plan(engine.now(), closed).await.map_err(compaction::cli_error)?;
             planned(&works)
         };
         return open::with(settings, Purpose::Read, work).await;
@@ -99,7 +100,7 @@ pub(crate) async fn run(settings: &Settings, ask: &CompactAsk) -> Result<Ended, 
     .await
 }
 
-async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ended, Sorry> {
+async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ended, CliError> {
     let progress = Arc::new(Progress::new(Work::Compact, None, false));
     let told = Arc::clone(&progress);
     let compactor = compaction::compactor(
@@ -117,9 +118,9 @@ async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ende
         _ => None,
     };
     drop((compactor, progress));
-    let ended = said(&report.map_err(compaction::sorry)?, begun)?;
+    let ended = said(&report.map_err(compaction::cli_error)?, begun)?;
     if let Some(vacuumed) = vacuumed {
-        let swept = vacuumed.map_err(compaction::sorry)?;
+        let swept = vacuumed.map_err(compaction::cli_error)?;
         output::say(&format!(
             "{} objects of the logs removed, {} bytes",
             thousands(swept.files),
@@ -129,7 +130,7 @@ async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ende
     Ok(ended)
 }
 
-fn planned(works: &[Planned]) -> Result<Ended, Sorry> {
+fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
         output::say("nothing to do: no day is over, and too few closed coupons wait")?;
         return Ok(Ended::Done);
@@ -150,10 +151,10 @@ fn would(pass: Pass) -> &'static str {
     }
 }
 
-fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
+fn said(report: &Report, begun: Instant) -> Result<Ended, CliError> {
     let seconds = begun.elapsed().as_secs_f64();
-    if !report.shelves.is_empty() {
-        output::say(table(&report.shelves).trim_end())?;
+    if !report.partitions.is_empty() {
+        output::say(table(&report.partitions).trim_end())?;
     }
     for (work, error) in &report.failed {
         output::note(&format!("{}: {error}", work.day));
@@ -161,11 +162,11 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
     if let Some(error) = &report.not_indexed {
         output::note(&format!("the holder index is not complete: {error}"));
     }
-    if report.shelves.is_empty() && !report.failed.is_empty() {
+    if report.partitions.is_empty() && !report.failed.is_empty() {
         let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
-        return Err(Sorry::new(sentence).and("run it again; `couponry doctor` looks at both"));
+        return Err(CliError::new(sentence).and("run it again; `couponry doctor` looks at both"));
     }
-    let sum = |of: fn(&ShelfReport) -> u64| report.shelves.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&PartitionReport) -> u64| report.partitions.iter().map(of).sum::<u64>();
     let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));
     let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
     output::say(&format!(
@@ -179,21 +180,21 @@ fn said(report: &Report, begun: Instant) -> Result<Ended, Sorry> {
     Ok(if is_all { Ended::Done } else { Ended::Partly })
 }
 
-fn table(shelves: &[ShelfReport]) -> String {
+fn table(partitions: &[PartitionReport]) -> String {
     let heads = ["DAY", "PASS", "COPIED", "BYTES", "REMOVED"];
     let mut rows = vec![heads.map(String::from).to_vec()];
-    rows.extend(shelves.iter().map(|shelf| {
-        let pass = match shelf.pass {
+    rows.extend(partitions.iter().map(|partition| {
+        let pass = match partition.pass {
             Pass::Finish => "finish",
             Pass::Closed => "closed",
             Pass::Expired => "expired",
         };
         vec![
-            shelf.day.to_string(),
+            partition.day.to_string(),
             pass.to_owned(),
-            thousands(shelf.copied),
-            thousands(shelf.bytes),
-            thousands(shelf.removed),
+            thousands(partition.copied),
+            thousands(partition.bytes),
+            thousands(partition.removed),
         ]
     }));
     output::table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right], &rows)

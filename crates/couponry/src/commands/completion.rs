@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 
 /// Print a completion script for a shell
@@ -17,14 +17,14 @@ Exit codes: 0 printed, 2 wrong call.
 Examples:
   couponry completion bash > /etc/bash_completion.d/couponry
   source <(couponry completion zsh)")]
-pub(crate) struct CompletionAsk {
+pub(crate) struct CompletionArgs {
     /// Which shell
     #[arg(value_enum)]
-    shell: Known,
+    shell: ShellName,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Known {
+enum ShellName {
     Bash,
     Zsh,
     Fish,
@@ -32,18 +32,18 @@ enum Known {
     PowerShell,
 }
 
-impl Known {
+impl ShellName {
     fn shell(self) -> Shell {
         match self {
-            Known::Bash => Shell::Bash,
-            Known::Zsh => Shell::Zsh,
-            Known::Fish => Shell::Fish,
-            Known::PowerShell => Shell::PowerShell,
+            ShellName::Bash => Shell::Bash,
+            ShellName::Zsh => Shell::Zsh,
+            ShellName::Fish => Shell::Fish,
+            ShellName::PowerShell => Shell::PowerShell,
         }
     }
 }
 
-pub(crate) fn run(ask: &CompletionAsk) -> Result<Ended, Sorry> {
+pub(crate) fn run(ask: &CompletionArgs) -> Result<Ended, CliError> {
     let mut script = Vec::new();
     let shell = ask.shell.shell();
     clap_complete::generate(shell, &mut Cli::command(), "couponry", &mut script);

@@ -1,10 +1,10 @@
 //! `couponry config`: the settings that a command would run with.
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings) -> Result<Ended, Sorry> {
+pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
     let lines = settings.lines().into_iter().map(|(name, value, origin)| {
         let value = if value.is_empty() { "(none)" } else { &value };
         format!("{name} = {value}  # {origin}")

@@ -11,12 +11,12 @@ use clap::Args;
 use cold::Patience;
 use engine::ColdArchive;
 use hot::copying::{self, Compared, Copied, CopyError, Copyable};
-use hot::cql::{CqlHot, Target};
+use hot::cql::{CqlHot, KeyspaceAddress};
 use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{Archive, Fact, HotStore};
 
 use crate::cluster::{self, Waiting};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, Side, thousands};
 use crate::progress::{Progress, Work};
@@ -48,13 +48,13 @@ Examples:
   couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry
   couponry copy --from cql://db-1:9042/couponry --to sqlite:./smaller --verify
   couponry copy --from sqlite:/var/lib/couponry --lift")]
-pub(crate) struct CopyAsk {
+pub(crate) struct CopyArgs {
     /// The source: sqlite:FOLDER or cql://HOST:PORT,HOST:PORT/KEYSPACE
     #[arg(long, value_name = "STORE")]
-    from: Place,
+    from: StoreAddress,
     /// The target, likewise
     #[arg(long, value_name = "STORE", required_unless_present = "lift")]
-    to: Option<Place>,
+    to: Option<StoreAddress>,
     /// Copy beside a running `serve`: another pass has to follow without it
     #[arg(long, conflicts_with = "verify")]
     live: bool,
@@ -69,31 +69,32 @@ pub(crate) struct CopyAsk {
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum StoreAddress {
     Folder(PathBuf),
-    Cluster(Target),
+    Cluster(KeyspaceAddress),
 }
 
-impl FromStr for Place {
+impl FromStr for StoreAddress {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Place, String> {
+    fn from_str(text: &str) -> Result<StoreAddress, String> {
         match text.strip_prefix("sqlite:") {
             Some("") => Err("sqlite: names no folder".to_owned()),
-            Some(folder) => Ok(Place::Folder(folder.into())),
-            None if text.starts_with("cql://") => {
-                text.parse().map(Place::Cluster).map_err(|why: hot::cql::BadTarget| why.to_string())
-            }
+            Some(folder) => Ok(StoreAddress::Folder(folder.into())),
+            None if text.starts_with("cql://") => text
+                .parse()
+                .map(StoreAddress::Cluster)
+                .map_err(|why: hot::cql::BadKeyspaceAddress| why.to_string()),
             None => Err(format!("{text:?}: want sqlite:FOLDER or cql://HOST:PORT/KEYSPACE")),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Folder(folder) => write!(f, "sqlite:{}", folder.display()),
-            Place::Cluster(target) => target.fmt(f),
+            StoreAddress::Folder(folder) => write!(f, "sqlite:{}", folder.display()),
+            StoreAddress::Cluster(target) => target.fmt(f),
         }
     }
 }
@@ -124,14 +125,14 @@ impl Store {
     }
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &CopyArgs) -> Result<Ended, CliError> {
     let Some(target) = &ask.to else {
         return lifted(settings, ask).await;
     };
     if ask.from == *target {
-        return Err(Sorry::wrong_call("the source and the target are the same store"));
+        return Err(CliError::wrong_call("the source and the target are the same store"));
     }
-    if let Place::Folder(folder) = &ask.from {
+    if let StoreAddress::Folder(folder) = &ask.from {
         open::must_not_be_half_restored(folder)?;
         if !folder.join(FILE_NAME).exists() {
             return Err(open::no_data(folder));
@@ -142,13 +143,13 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
     let archive = archive(settings, &home)?;
     let reads_only = ask.live || ask.verify;
     let from = opened(settings, &ask.from, &keys, Arc::clone(&archive), reads_only).await;
-    let from = from.map_err(|sorry| match reads_only {
-        true => sorry,
-        false => sorry.and("--live copies beside it, for a first pass"),
+    let from = from.map_err(|cli_error| match reads_only {
+        true => cli_error,
+        false => cli_error.and("--live copies beside it, for a first pass"),
     })?;
     if let Some(id) = open::missing_keys(from.hot(), &keys.ring()).await?.first() {
         let keys = home.join("keys");
-        return Err(Sorry::new(format!(
+        return Err(CliError::new(format!(
             "a batch was minted with code key {id}, which is not in {}: put it there first",
             keys.display()
         )));
@@ -159,7 +160,7 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
     }
     if !ask.verify {
         let copied = copied(&from, &to).await?;
-        if let Place::Folder(folder) = target {
+        if let StoreAddress::Folder(folder) = target {
             copy_beside(&home, folder)?;
         }
         output::say(&summary(&copied))?;
@@ -185,29 +186,29 @@ pub(crate) async fn run(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sor
 async fn may_be_copied(
     from: &dyn HotStore,
     to: &dyn HotStore,
-    target: &Place,
-) -> Result<(), Sorry> {
+    target: &StoreAddress,
+) -> Result<(), CliError> {
     let moved = from.fact(Fact::MovedTo).await?;
     if let Some(other) = moved.filter(|other| *other != target.to_string()) {
-        return Err(Sorry::new(format!("the source has moved to {other}: copy that one")));
+        return Err(CliError::new(format!("the source has moved to {other}: copy that one")));
     }
     match to.fact(Fact::MovedTo).await? {
         None => Ok(()),
-        Some(other) => Err(Sorry::new(format!("the target has moved to {other}: name another"))),
+        Some(other) => Err(CliError::new(format!("the target has moved to {other}: name another"))),
     }
 }
 
 /// Writes down where a store has moved to, or that it has not.
-async fn mark(store: &dyn HotStore, to: Option<String>) -> Result<(), Sorry> {
+async fn mark(store: &dyn HotStore, to: Option<String>) -> Result<(), CliError> {
     let seen = store.fact(Fact::MovedTo).await?;
     if seen == to || store.set_fact(Fact::MovedTo, seen, to).await? {
         return Ok(());
     }
-    Err(Sorry::new("another copy marks the source at the same time").and("run it again"))
+    Err(CliError::new("another copy marks the source at the same time").and("run it again"))
 }
 
 /// The source may be used again.
-async fn lifted(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
+async fn lifted(settings: &Settings, ask: &CopyArgs) -> Result<Ended, CliError> {
     let home = home(settings, ask);
     let archive = archive(settings, &home)?;
     let from = opened(settings, &ask.from, &Keys::load(&home)?, archive, false).await?;
@@ -223,15 +224,15 @@ async fn lifted(settings: &Settings, ask: &CopyAsk) -> Result<Ended, Sorry> {
 }
 
 /// The folder whose keys mint and open the codes of both stores.
-fn home(settings: &Settings, ask: &CopyAsk) -> PathBuf {
+fn home(settings: &Settings, ask: &CopyArgs) -> PathBuf {
     match &ask.from {
-        Place::Folder(folder) => folder.clone(),
-        Place::Cluster(_) => settings.data.value.clone(),
+        StoreAddress::Folder(folder) => folder.clone(),
+        StoreAddress::Cluster(_) => settings.data.value.clone(),
     }
 }
 
 /// The cold tier of both.
-fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, Sorry> {
+fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, CliError> {
     let mut settings = settings.clone();
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
@@ -241,13 +242,13 @@ fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, Sorry> 
 
 async fn opened(
     settings: &Settings,
-    place: &Place,
+    address: &StoreAddress,
     keys: &Keys,
     archive: Arc<dyn Archive>,
     beside_serve: bool,
-) -> Result<Store, Sorry> {
-    match place {
-        Place::Folder(folder) => {
+) -> Result<Store, CliError> {
+    match address {
+        StoreAddress::Folder(folder) => {
             files::private_folder(folder)?;
             let lock = match beside_serve {
                 true => None,
@@ -256,10 +257,10 @@ async fn opened(
             let free_min_bytes = settings.free_min_mib.value << 20;
             let options = Options { free_min_bytes, write_timeout: WRITE_TIMEOUT };
             let store = SqliteHot::open(folder, keys.ring(), archive, options);
-            let store = store.map_err(|error| Sorry::new(error.to_string()))?;
+            let store = store.map_err(|error| CliError::new(error.to_string()))?;
             Ok(Store::File { store: Arc::new(store), _lock: lock })
         }
-        Place::Cluster(target) => {
+        StoreAddress::Cluster(target) => {
             let attempt = async || {
                 cluster::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
             };
@@ -269,19 +270,19 @@ async fn opened(
     }
 }
 
-async fn copied(from: &Store, to: &Store) -> Result<Copied, Sorry> {
+async fn copied(from: &Store, to: &Store) -> Result<Copied, CliError> {
     let progress = Progress::new(Work::Copy, None, false);
     let told = |_, read| progress.set(read, read);
     let copied = progress.during(copying::copy(from.copyable(), to.copyable(), told)).await;
     copied.map_err(|error| match error {
-        CopyError::Refused(why) => Sorry::new(why),
+        CopyError::Refused(why) => CliError::new(why),
         CopyError::Store(error) => {
-            Sorry::from(error).and("the same call goes on where this one has stopped")
+            CliError::from(error).and("the same call goes on where this one has stopped")
         }
     })
 }
 
-async fn compared(from: &Store, to: &Store) -> Result<(), Sorry> {
+async fn compared(from: &Store, to: &Store) -> Result<(), CliError> {
     let progress = Progress::new(Work::Compare, None, false);
     let told = |_, read| progress.set(read, read);
     let all = progress.during(copying::compare(from.copyable(), to.copyable(), told)).await?;
@@ -289,13 +290,13 @@ async fn compared(from: &Store, to: &Store) -> Result<(), Sorry> {
     output::say(table(&all).trim_end())?;
     match all.iter().filter(|one| !one.is_same()).count() {
         0 => Ok(()),
-        differ => Err(Sorry::new(format!("the two stores differ in {differ} of these"))
+        differ => Err(CliError::new(format!("the two stores differ in {differ} of these"))
             .and("where nobody has changed either, run the copy again")),
     }
 }
 
 /// What lies in the data folder beside the store, where it does not lie yet.
-fn copy_beside(home: &Path, to: &Path) -> Result<(), Sorry> {
+fn copy_beside(home: &Path, to: &Path) -> Result<(), CliError> {
     for folder in files::BESIDE_THE_STORE {
         if !to.join(folder).exists() {
             files::copy_folder(&home.join(folder), &to.join(folder))?;
@@ -348,15 +349,15 @@ mod tests {
             ("something else", "postgres://db", None),
         ];
         for (name, text, want) in rows {
-            let place = text.parse::<Place>().ok().map(|place| place.to_string());
-            assert_eq!(place.as_deref(), want, "{name}");
+            let address = text.parse::<StoreAddress>().ok().map(|address| address.to_string());
+            assert_eq!(address.as_deref(), want, "{name}");
         }
     }
 
     #[test]
     fn tables() {
         let one = |what, to, to_hash| Compared { what, from: 1_200, to, from_hash: 1, to_hash };
-        let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("stubs", 1_200, 2)];
+        let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("markers", 1_200, 2)];
         let text = table(&rows);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "claims    1,200   1,200  the same");

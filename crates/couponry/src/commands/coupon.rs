@@ -1,7 +1,7 @@
 //! `couponry coupon`: what is done with one coupon, or with every coupon of a file.
 
+mod action;
 mod codes;
-mod deed;
 mod many;
 
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 use engine::{AdminChange, Engine, Expiry};
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
-use deed::Deed;
+use action::CouponAction;
 
 /// The end of every help below.
 macro_rules! endings {
@@ -39,7 +39,7 @@ macro_rules! endings {
 /// is `ok`, `replay` (it was so before) or the word of the refusal.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct CouponAsk {
+pub(crate) struct CouponArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -242,28 +242,28 @@ struct End {
 }
 
 impl Until {
-    fn expiry(&self) -> Result<Expiry, Sorry> {
+    fn expiry(&self) -> Result<Expiry, CliError> {
         match (self.end.expires_at, self.end.expires_on) {
             (Some(at), None) => Ok(Expiry::At(at)),
             (None, Some(on)) => {
                 Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
             }
             (Some(_), Some(_)) | (None, None) => {
-                Err(Sorry::wrong_call("give --expires-at, or --expires-on"))
+                Err(CliError::wrong_call("give --expires-at, or --expires-on"))
             }
         }
     }
 }
 
 /// What is to be done, and to which coupons.
-enum Target<'a> {
+enum CouponSelection<'a> {
     One(&'a CodeText),
     File(&'a PathBuf),
     Stock(&'a CampaignId),
 }
 
 impl Which {
-    fn target(&self) -> Result<Target<'_>, Sorry> {
+    fn target(&self) -> Result<CouponSelection<'_>, CliError> {
         target(self.code.as_ref(), self.file.as_ref(), None)
     }
 }
@@ -272,57 +272,62 @@ fn target<'a>(
     code: Option<&'a CodeText>,
     file: Option<&'a PathBuf>,
     campaign: Option<&'a CampaignId>,
-) -> Result<Target<'a>, Sorry> {
+) -> Result<CouponSelection<'a>, CliError> {
     match (code, file, campaign) {
-        (Some(code), None, None) => Ok(Target::One(code)),
-        (None, Some(file), None) => Ok(Target::File(file)),
-        (None, None, Some(campaign)) => Ok(Target::Stock(campaign)),
-        _ => Err(Sorry::wrong_call("name a code, or a --file of codes")),
+        (Some(code), None, None) => Ok(CouponSelection::One(code)),
+        (None, Some(file), None) => Ok(CouponSelection::File(file)),
+        (None, None, Some(campaign)) => Ok(CouponSelection::Stock(campaign)),
+        _ => Err(CliError::wrong_call("name a code, or a --file of codes")),
     }
 }
 
 impl What {
-    fn plan(&self) -> Result<(Target<'_>, Deed), Sorry> {
+    fn plan(&self) -> Result<(CouponSelection<'_>, CouponAction), CliError> {
         let plan = match self {
-            What::Show { which, user } => (which.target()?, Deed::Show { user: user.clone() }),
+            What::Show { which, user } => {
+                (which.target()?, CouponAction::Show { user: user.clone() })
+            }
             What::Issue { which: Stocked { code, file, campaign }, user, issue_ref } => {
                 let target = target(code.as_ref(), file.as_ref(), campaign.as_ref())?;
                 let (user, reference) = (user.clone(), issue_ref.clone());
-                (target, Deed::Issue { user, reference })
+                (target, CouponAction::Issue { user, reference })
             }
             What::Redeem { which, user, order } => {
-                let deed = Deed::Redeem { user: user.clone(), order: order.clone() };
-                (which.target()?, deed)
+                let action = CouponAction::Redeem { user: user.clone(), order: order.clone() };
+                (which.target()?, action)
             }
             What::Release { which, order } => {
-                (which.target()?, Deed::Release { order: order.clone() })
+                (which.target()?, CouponAction::Release { order: order.clone() })
             }
             What::CancelRedemption { which, order, why } => {
-                let deed = Deed::Cancel { order: order.clone(), reason: why.reason.clone() };
-                (which.target()?, deed)
+                let action =
+                    CouponAction::Cancel { order: order.clone(), reason: why.reason.clone() };
+                (which.target()?, action)
             }
             What::Revoke { which, user, revoke_ref, why } => {
                 let (user, reference) = (user.clone(), revoke_ref.clone());
-                (which.target()?, Deed::Revoke { user, reference, with: why.change() })
+                (which.target()?, CouponAction::Revoke { user, reference, with: why.change() })
             }
-            What::Void { which, why } => (which.target()?, Deed::Void { with: why.change() }),
+            What::Void { which, why } => {
+                (which.target()?, CouponAction::Void { with: why.change() })
+            }
             What::Extend { which, until, why } => {
-                let deed = Deed::Extend { expiry: until.expiry()?, with: why.change() };
-                (which.target()?, deed)
+                let action = CouponAction::Extend { expiry: until.expiry()?, with: why.change() };
+                (which.target()?, action)
             }
         };
         Ok(plan)
     }
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &CouponAsk) -> Result<Ended, Sorry> {
-    let (target, deed) = ask.what.plan()?;
-    let reads = deed.only_reads();
+pub(crate) async fn run(settings: &Settings, ask: &CouponArgs) -> Result<Ended, CliError> {
+    let (target, action) = ask.what.plan()?;
+    let reads = action.only_reads();
     let work = async |engine: &Arc<Engine>| {
         let done = match target {
-            Target::File(path) => return many::run(engine, &deed, path).await,
-            Target::One(code) => deed.to(engine, code).await?,
-            Target::Stock(campaign) => deed.to_stock(engine, campaign).await?,
+            CouponSelection::File(path) => return many::run(engine, &action, path).await,
+            CouponSelection::One(code) => action.to(engine, code).await?,
+            CouponSelection::Stock(campaign) => action.to_stock(engine, campaign).await?,
         };
         output::say_json(&done.into_inner().body)?;
         Ok(Ended::Done)

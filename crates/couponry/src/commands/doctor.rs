@@ -8,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, Patience, Proof};
+use cold::{ColdStore, Patience, ProbeResult};
 use coupon::calendar::Zone;
-use engine::{Clock, ColdArchive, Engine, Finding, SystemClock};
+use engine::{Clock, ColdArchive, Engine, HealthFinding, SystemClock};
 use hot::facts::clock_record;
 use hot::sqlite::FILE_NAME;
 use hot::{ClockRecord, Facts, HotStore, Witness};
 
 use crate::cluster::{Waiting, patiently};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::{Keys, Kind};
 use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Origin, Settings};
@@ -47,7 +47,7 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, about: &str, verdict: Verdict) -> Result<(), Sorry> {
+    fn add(&mut self, about: &str, verdict: Verdict) -> Result<(), CliError> {
         self.checks += 1;
         self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
         let (word, text) = match &verdict {
@@ -58,22 +58,22 @@ impl Report {
         output::say(&format!("{word:<4} {about}: {text}"))
     }
 
-    fn end(self) -> Result<Ended, Sorry> {
+    fn end(self) -> Result<Ended, CliError> {
         match self.failed {
             0 => Ok(Ended::Done),
-            failed => Err(Sorry::new(format!("{failed} of {} checks failed", self.checks))),
+            failed => Err(CliError::new(format!("{failed} of {} checks failed", self.checks))),
         }
     }
 }
 
-pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let mut report = Report::default();
     report.add("settings", given(settings))?;
     report.add("clock", machine::clock())?;
     report.add("time zones", time_zones())?;
     let data = &settings.data.value;
-    if let Err(sorry) = open::must_be_there(settings) {
-        report.add("data folder", Verdict::Fail(sorry.to_string()))?;
+    if let Err(cli_error) = open::must_be_there(settings) {
+        report.add("data folder", Verdict::Fail(cli_error.to_string()))?;
         return report.end();
     }
     report.add("data folder", permissions(data))?;
@@ -161,12 +161,12 @@ fn release(number: u32) -> Verdict {
     }
 }
 
-fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>, Sorry> {
+fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>, CliError> {
     let data = &settings.data.value;
     let keys = match Keys::load(data) {
         Ok(keys) => keys,
-        Err(sorry) => {
-            report.add("keys", Verdict::Fail(sorry.to_string()))?;
+        Err(cli_error) => {
+            report.add("keys", Verdict::Fail(cli_error.to_string()))?;
             return Ok(None);
         }
     };
@@ -206,9 +206,9 @@ fn modes(keys: &Keys) -> Verdict {
 
 fn identity(settings: &Settings, keys: &Keys) -> Verdict {
     let tested = open::tokens(settings, keys)
-        .and_then(|tokens| tokens.self_test().map_err(|error| Sorry::new(error.to_string())));
+        .and_then(|tokens| tokens.self_test().map_err(|error| CliError::new(error.to_string())));
     match (tested, &settings.identity_issuer.value) {
-        (Err(sorry), _) => Verdict::Fail(sorry.to_string()),
+        (Err(cli_error), _) => Verdict::Fail(cli_error.to_string()),
         (Ok(()), None) => Verdict::Ok("they are signed and verified here".into()),
         (Ok(()), Some(issuer)) => {
             Verdict::Ok(format!("they are signed and verified here, and accepted from {issuer}"))
@@ -216,7 +216,7 @@ fn identity(settings: &Settings, keys: &Keys) -> Verdict {
     }
 }
 
-async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), Sorry> {
+async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<(), CliError> {
     let cold = open::cold(settings, Patience::Work)?;
     match &settings.hot.value {
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
@@ -224,7 +224,7 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
                 report.add("clock", clock(&store).await)?;
                 of_any_kind(Arc::new(store), cold, keys, SLOW_WRITE, report).await
             }
-            Err(sorry) => report.add("hot store", Verdict::Fail(sorry.to_string())),
+            Err(cli_error) => report.add("hot store", Verdict::Fail(cli_error.to_string())),
         },
         Hot::Cluster(target) => {
             let attempt = async || {
@@ -239,7 +239,7 @@ async fn store(settings: &Settings, keys: &Keys, report: &mut Report) -> Result<
                     connected.flush().await;
                     ended
                 }
-                Err(sorry) => report.add("cluster", Verdict::Fail(sorry.to_string())),
+                Err(cli_error) => report.add("cluster", Verdict::Fail(cli_error.to_string())),
             }
         }
     }
@@ -264,7 +264,7 @@ async fn of_any_kind(
     keys: &Keys,
     slow: Duration,
     report: &mut Report,
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     let missing = match open::missing_keys(store.as_ref(), &keys.ring()).await {
         Ok(missing) if missing.is_empty() => {
             Verdict::Ok("the key of every minted batch is there".into())
@@ -293,16 +293,16 @@ async fn of_any_kind(
 }
 
 /// The files of the cold tier, and whether the two stores say the same.
-async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
+async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), CliError> {
     const ABOUT: &str = "cold tier";
-    match engine.cold().prove().await {
-        Ok(Proof::Known) => {}
-        Ok(Proof::Raced { writers, races }) => report.add(
+    match engine.cold().probe().await {
+        Ok(ProbeResult::Known) => {}
+        Ok(ProbeResult::Raced { writers, races }) => report.add(
             ABOUT,
             Verdict::Ok(format!(
                 "{}: of {writers} writers one alone created an object, in {races} races; its clock \
                  is ours",
-                engine.cold().place()
+                engine.cold().location()
             )),
         )?,
         Err(error) => report.add(ABOUT, Verdict::Fail(error.to_string()))?,
@@ -323,8 +323,8 @@ async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
     match files {
         Ok(findings) => findings.into_iter().try_for_each(|it| {
             let verdict = match it {
-                cold::Finding::Sound(text) => Verdict::Ok(text),
-                cold::Finding::Fault(text) => Verdict::Fail(text),
+                cold::FileFinding::Sound(text) => Verdict::Ok(text),
+                cold::FileFinding::Fault(text) => Verdict::Fail(text),
             };
             report.add(ABOUT, verdict)
         }),
@@ -332,11 +332,11 @@ async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), Sorry> {
     }
 }
 
-fn found(finding: Finding) -> Verdict {
+fn found(finding: HealthFinding) -> Verdict {
     match finding {
-        Finding::Sound(text) => Verdict::Ok(text),
-        Finding::Drifted(text) => Verdict::Warn(text),
-        Finding::Fault(text) => Verdict::Fail(text),
+        HealthFinding::Sound(text) => Verdict::Ok(text),
+        HealthFinding::Drifted(text) => Verdict::Warn(text),
+        HealthFinding::Fault(text) => Verdict::Fail(text),
     }
 }
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use coupon::code::CodeText;
 use coupon::ids::{BatchId, CampaignId};
-use engine::{CodesAsk, Engine, Failure};
+use engine::{CodesRequest, Engine, Failure};
 use futures::TryStreamExt;
 
 use self::coupons::CouponsFlags;
 use self::redemptions::RedemptionsFlags;
 use self::sink::{Format, Into, Sink, in_order, written};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
@@ -24,7 +24,7 @@ use crate::settings::Settings;
 /// Works in constant memory, beside a running `serve` or without one.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct ExportAsk {
+pub(crate) struct ExportArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -63,7 +63,7 @@ struct CodesFlags {
     into: Into,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &ExportAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &ExportArgs) -> Result<Ended, CliError> {
     match &ask.what {
         What::Codes(_) => {}
         What::Coupons(flags) => in_order(flags.from, flags.to)?,
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: &Settings, ask: &ExportAsk) -> Result<Ended, S
     open::with(settings, Purpose::Read, async |engine| written_out(engine, ask).await).await
 }
 
-async fn written_out(engine: &Arc<Engine>, ask: &ExportAsk) -> Result<Ended, Sorry> {
+async fn written_out(engine: &Arc<Engine>, ask: &ExportArgs) -> Result<Ended, CliError> {
     let engine = Arc::clone(engine);
     match &ask.what {
         What::Codes(flags) => {
@@ -91,13 +91,17 @@ async fn written_out(engine: &Arc<Engine>, ask: &ExportAsk) -> Result<Ended, Sor
     }
 }
 
-async fn codes(engine: &Arc<Engine>, flags: &CodesFlags, sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    let ask = CodesAsk { batch: flags.batch.clone(), after: flags.after.clone() };
+async fn codes(
+    engine: &Arc<Engine>,
+    flags: &CodesFlags,
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
+    let ask = CodesRequest { batch: flags.batch.clone(), after: flags.after.clone() };
     let caller = open::caller();
     let found = engine.campaign(&caller, &flags.campaign).await;
-    found.map_err(Sorry::about(format!("campaign {}", flags.campaign)))?;
+    found.map_err(CliError::about(format!("campaign {}", flags.campaign)))?;
     let about = |failure: Failure| match &flags.batch {
-        Some(batch) => Sorry::about(format!("batch {batch} in {}", flags.campaign))(failure),
+        Some(batch) => CliError::about(format!("batch {batch} in {}", flags.campaign))(failure),
         None => failure.into(),
     };
     let chunks = Arc::clone(engine).codes(&caller, &flags.campaign, ask).await.map_err(about)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use reqwest::Url;
 use reqwest::redirect::Policy;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 use crate::settings::Settings;
 
@@ -28,16 +28,16 @@ Examples:
 
 In a Dockerfile:
   HEALTHCHECK CMD [\"couponry\", \"healthcheck\"]")]
-pub(crate) struct HealthAsk {
+pub(crate) struct HealthArgs {
     /// Another address than the configured one, plain http; without a path /healthz is asked for
     #[arg(long, value_parser = plain_http)]
     url: Option<Url>,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HealthAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &HealthArgs) -> Result<Ended, CliError> {
     let url = match &ask.url {
         Some(url) => url.clone(),
-        None => plain_http(&address(&settings.listen.value)).map_err(Sorry::wrong_call)?,
+        None => plain_http(&address(&settings.listen.value)).map_err(CliError::wrong_call)?,
     };
     // The client wants a provider of TLS, which plain http never asks for anything.
     let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
@@ -47,12 +47,12 @@ pub(crate) async fn run(settings: &Settings, ask: &HealthAsk) -> Result<Ended, S
         .no_proxy()
         .tls_built_in_root_certs(false)
         .build();
-    let client = client.map_err(|error| Sorry::new(format!("cannot ask: {error}")))?;
+    let client = client.map_err(|error| CliError::new(format!("cannot ask: {error}")))?;
     let answer = client.get(url.clone()).send().await;
-    let answer = answer.map_err(|error| Sorry::new(format!("FAIL {url}: {}", cause(&error))))?;
+    let answer = answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", cause(&error))))?;
     match answer.status() {
         status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
-        status => return Err(Sorry::new(format!("FAIL {url}: it answers {status}"))),
+        status => return Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
     }
     Ok(Ended::Done)
 }

@@ -10,11 +10,11 @@ use clap::{Args, Subcommand};
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use engine::{CouponFilter, CouponsAsk, Engine, ListAsk, ListOrder, PAGE_MAX};
+use engine::{CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX};
 
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
@@ -24,7 +24,7 @@ use crate::settings::Settings;
 /// Reads what is still hot and what has been archived, beside a running `serve` or without one.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct HistoryAsk {
+pub(crate) struct HistoryArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -63,7 +63,7 @@ Examples:
     },
     /// All coupons whose last day this is
     ///
-    /// Prints the columns of `export coupons`, in constant memory, by shelf and by code. Minted
+    /// Prints the columns of `export coupons`, in constant memory, by partition and by code. Minted
     /// coupons that nobody has touched are not among them.
     #[command(after_help = "\
 Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call, 3 some coupons are left out
@@ -86,11 +86,11 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HistoryAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &HistoryArgs) -> Result<Ended, CliError> {
     open::with(settings, Purpose::Read, async |engine| said(engine, ask).await).await
 }
 
-async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {
+async fn said(engine: &Arc<Engine>, ask: &HistoryArgs) -> Result<Ended, CliError> {
     match &ask.what {
         What::Code { code } => one(engine, code).await,
         What::User { user, into } => {
@@ -98,12 +98,12 @@ async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {
             written(into, "coupons", write).await
         }
         What::ExpiresOn { date, time_zone, campaign, into } => {
-            let ask = CouponsAsk {
+            let ask = CouponsRequest {
                 campaign: campaign.clone(),
                 from: Some(*date),
                 to: Some(*date),
                 zone: time_zone.clone(),
-                ..CouponsAsk::default()
+                ..CouponsRequest::default()
             };
             let engine = Arc::clone(engine);
             let write = async |sink: &mut Sink<'_>| coupons::write(engine, ask, sink).await;
@@ -112,13 +112,13 @@ async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {
     }
 }
 
-async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, Sorry> {
+async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     let view = engine.coupon(&open::caller(), code, None).await?;
     let detail = CouponDetail::from(&view);
     match output::is_terminal() {
         true => {
             let detail = serde_json::to_value(&detail);
-            let detail = detail.map_err(|error| Sorry::new(error.to_string()))?;
+            let detail = detail.map_err(|error| CliError::new(error.to_string()))?;
             output::say(table::of_coupon(&detail).trim_end())?;
         }
         false => output::say_json(&detail)?,
@@ -126,8 +126,8 @@ async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, Sorry> {
     Ok(Ended::Done)
 }
 
-async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    let mut ask = ListAsk {
+async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), CliError> {
+    let mut ask = ListRequest {
         user: Some(user.clone()),
         campaign: None,
         filter: CouponFilter::default(),

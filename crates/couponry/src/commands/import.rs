@@ -10,14 +10,15 @@ use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::{Column, ColumnMap};
 use engine::import::encoding::Encoding;
 use engine::import::{
-    CheckedLines, DRY_RUN_LOOKUPS_MAX, DryRun, FileFormat, ImportAsk, ParsedLine, TEMPLATE, record,
+    CheckedLines, DRY_RUN_LOOKUPS_MAX, DryRun, FileFormat, ImportRequest, ParsedLine, TEMPLATE,
+    record,
 };
 use engine::{Done, Engine, Failure, RejectedLine};
 use futures::StreamExt;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
@@ -93,14 +94,14 @@ impl ImportFlags {
     }
 
     /// What is asked; `None` where no campaign was named, which clap refuses.
-    fn ask(&self) -> Option<ImportAsk> {
+    fn ask(&self) -> Option<ImportRequest> {
         let format = FileFormat { columns: self.columns.clone(), encoding: self.encoding };
         let batch = self.batch.clone();
-        self.campaign.clone().map(|campaign| ImportAsk { campaign, batch, format })
+        self.campaign.clone().map(|campaign| ImportRequest { campaign, batch, format })
     }
 }
 
-pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, CliError> {
     let (Some(ask), false) = (flags.ask(), flags.template) else {
         output::say(TEMPLATE.trim_end())?;
         return Ok(Ended::Done);
@@ -126,17 +127,17 @@ pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ende
 async fn dry_run(
     engine: &Engine,
     flags: &ImportFlags,
-    ask: ImportAsk,
+    ask: ImportRequest,
     file: Source,
     bytes: Option<u64>,
-) -> Result<Ended, Sorry> {
+) -> Result<Ended, CliError> {
     let progress = Progress::new(Work::Import, bytes, false);
     let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
         progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
     });
     let caller = open::caller();
     let found = progress.during(engine.dry_run_import(&caller, ask, pieces)).await;
-    let found = found.map_err(|failure| sorry(failure, flags))?;
+    let found = found.map_err(|failure| cli_error(failure, flags))?;
     output::say(dry_summary(&found).trim_end())?;
     Ok(if found.counts.rejected > 0 { Ended::Partly } else { Ended::Done })
 }
@@ -144,15 +145,15 @@ async fn dry_run(
 type Source = Box<dyn AsyncRead + Unpin>;
 
 /// The file, and how long it is where that is known.
-async fn opened(path: &Path) -> Result<(Source, Option<u64>), Sorry> {
+async fn opened(path: &Path) -> Result<(Source, Option<u64>), CliError> {
     if path == Path::new("-") {
         return Ok((Box::new(tokio::io::stdin()), None));
     }
-    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+    let cannot = || CliError::because(format!("cannot read {}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(cannot())?;
     let about = file.metadata().await.map_err(cannot())?;
     if about.is_dir() {
-        return Err(Sorry::new(format!("cannot read {}: it is a folder", path.display())));
+        return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
     }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
@@ -160,10 +161,10 @@ async fn opened(path: &Path) -> Result<(Source, Option<u64>), Sorry> {
 async fn imported(
     engine: &Engine,
     flags: &ImportFlags,
-    ask: ImportAsk,
+    ask: ImportRequest,
     file: Source,
     bytes: Option<u64>,
-) -> Result<Batch, Sorry> {
+) -> Result<Batch, CliError> {
     let progress = Progress::new(Work::Import, bytes, false);
     let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
         progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
@@ -171,29 +172,29 @@ async fn imported(
     let caller = open::caller();
     let told = |counts: ImportCounts| progress.set(counts.imported, counts.lines);
     let done = progress.during(engine.import(&caller, ask, pieces, told)).await;
-    done.map(Done::into_inner).map_err(|failure| sorry(failure, flags))
+    done.map(Done::into_inner).map_err(|failure| cli_error(failure, flags))
 }
 
-fn sorry(failure: Failure, flags: &ImportFlags) -> Sorry {
+fn cli_error(failure: Failure, flags: &ImportFlags) -> CliError {
     let again = "import the file again, with the same --batch: what is in stays in";
     let file = flags.file().display();
     match failure {
-        Failure::BadFile(why) => Sorry::new(format!("{file}: {why}; nothing was imported")),
-        Failure::BrokenOff(why) => Sorry::new(format!("{file} broke off: {why}")).and(again),
-        Failure::Store(error) => Sorry::new(error.to_string()).and(again),
-        stopped @ Failure::ImportStopped(_) => Sorry::from(stopped),
+        Failure::BadFile(why) => CliError::new(format!("{file}: {why}; nothing was imported")),
+        Failure::BrokenOff(why) => CliError::new(format!("{file} broke off: {why}")).and(again),
+        Failure::Store(error) => CliError::new(error.to_string()).and(again),
+        stopped @ Failure::ImportStopped(_) => CliError::from(stopped),
         Failure::Refused { .. }
         | Failure::Invalid(_)
         | Failure::Forbidden(_)
         | Failure::LoginTaken
         | Failure::NoCodeKey => {
             let campaign = flags.campaign.as_ref().map_or("", |campaign| campaign.as_str());
-            Sorry::about(format!("campaign {campaign}"))(failure)
+            CliError::about(format!("campaign {campaign}"))(failure)
         }
     }
 }
 
-async fn first_rejected(engine: &Engine, batch: &Batch) -> Result<Vec<RejectedLine>, Sorry> {
+async fn first_rejected(engine: &Engine, batch: &Batch) -> Result<Vec<RejectedLine>, CliError> {
     if batch.import.rejected == 0 {
         return Ok(Vec::new());
     }
@@ -202,7 +203,7 @@ async fn first_rejected(engine: &Engine, batch: &Batch) -> Result<Vec<RejectedLi
     Ok(lines)
 }
 
-async fn write_rejects(engine: &Engine, batch: &Batch, mut out: Out) -> Result<(), Sorry> {
+async fn write_rejects(engine: &Engine, batch: &Batch, mut out: Out) -> Result<(), CliError> {
     out.put(record::REJECT_HEADER)?;
     let mut after = 0;
     loop {
@@ -289,7 +290,7 @@ fn dry_summary(found: &DryRun) -> String {
 /// A line as it was read: `ABCD1234, issued to ann, from 2026-01-01T00:00:00.000Z, last day …`.
 fn shown(parsed: &ParsedLine, found: &DryRun) -> String {
     let read = &parsed.read;
-    let to = read.standing.holder().map(|user| format!(" to {user}")).unwrap_or_default();
+    let to = read.imported_state.holder().map(|user| format!(" to {user}")).unwrap_or_default();
     let last = Date::last_of(read.expires_at, &found.zone);
     let from = format_instant(read.valid_from);
     format!(

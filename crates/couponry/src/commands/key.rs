@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use coupon::calendar::format_instant;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
 use crate::open;
 use crate::output::{self, Side};
@@ -23,7 +23,7 @@ const COPY_TO_ALL: &str = "copy the folder `keys` to all nodes before the next b
 /// the one that mints or signs.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct KeyAsk {
+pub(crate) struct KeyArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -72,7 +72,7 @@ Example:
     },
 }
 
-pub(crate) fn run(settings: &Settings, ask: &KeyAsk) -> Result<Ended, Sorry> {
+pub(crate) fn run(settings: &Settings, ask: &KeyArgs) -> Result<Ended, CliError> {
     let data = &settings.data.value;
     let there = || match data.join("keys").is_dir() {
         true => Keys::load(data),
@@ -111,7 +111,7 @@ fn listed(keys: &Keys, shown: &[Key]) -> String {
     let mut rows = vec![["KIND", "ID", "MADE", "STATE"].map(str::to_owned).to_vec()];
     rows.extend(shown.iter().map(|key| {
         let made = format_instant(key.made_at);
-        vec![key.kind.word().to_owned(), key.id.clone(), made, state(keys, key)]
+        vec![key.kind.as_str().to_owned(), key.id.clone(), made, state(keys, key)]
     }));
     output::table(&[Side::Left; 4], &rows)
 }

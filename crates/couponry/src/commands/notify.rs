@@ -16,12 +16,12 @@ use std::time::Duration;
 use clap::Args;
 use engine::{Engine, NOTICE_DAYS_MAX};
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
-pub(crate) use round::{Round, Tally, Target};
+pub(crate) use round::{NoticeCounts, NoticeDestination, Round};
 pub(crate) use webhook::Webhook;
 
 /// Most numbers of days: each is told once, and nobody wants more messages about one coupon.
@@ -102,7 +102,7 @@ pub(crate) struct NotifyFlags {
     dry_run: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
     let days = days(&flags.days)?;
     let target = target(flags)?;
     let work = async |engine: &Arc<Engine>| told(settings, flags, &days, &target, engine).await;
@@ -113,10 +113,10 @@ async fn told(
     settings: &Settings,
     flags: &NotifyFlags,
     days: &[u16],
-    target: &Target,
+    target: &NoticeDestination,
     engine: &Engine,
-) -> Result<Ended, Sorry> {
-    let rows_shown = matches!(target, Target::Standard) && output::is_terminal();
+) -> Result<Ended, CliError> {
+    let rows_shown = matches!(target, NoticeDestination::Standard) && output::is_terminal();
     let progress = Progress::new(Work::Notify, None, rows_shown);
     let round = Round {
         engine,
@@ -126,23 +126,23 @@ async fn told(
         name: flags.name.as_deref(),
         progress: &|told, looked_at| progress.set(told, looked_at),
     };
-    let tally = match flags.dry_run {
-        true => progress.during(round.rehearse()).await,
+    let counts = match flags.dry_run {
+        true => progress.during(round.dry_run()).await,
         false => progress.during(round.run()).await,
     };
     drop(progress);
-    let tally = tally?;
-    for line in &tally.shown {
+    let counts = counts?;
+    for line in &counts.shown {
         output::note(line);
     }
-    output::note(&summary(&tally, flags.dry_run));
-    ended(&tally)
+    output::note(&summary(&counts, flags.dry_run));
+    ended(&counts)
 }
 
 /// The rounds that `serve` goes by itself.
 pub(crate) struct Rounds {
     days: Vec<u16>,
-    target: Target,
+    target: NoticeDestination,
 }
 
 impl Rounds {
@@ -150,9 +150,10 @@ impl Rounds {
     ///
     /// # Errors
     /// Wrong call: days, an address or a secret that cannot be used.
-    pub(crate) fn of(settings: &Settings) -> Result<Option<Rounds>, Sorry> {
+    pub(crate) fn of(settings: &Settings) -> Result<Option<Rounds>, CliError> {
         let Some(address) = &settings.notify_webhook.value else { return Ok(None) };
-        let wrong = |text: &str| Sorry::wrong_call(format!("notify_days is {text:?}, want 30,7,1"));
+        let wrong =
+            |text: &str| CliError::wrong_call(format!("notify_days is {text:?}, want 30,7,1"));
         let text = &settings.notify_days.value;
         let given = text.split(',').map(|number| number.trim().parse().ok());
         let given: Vec<u16> = given.collect::<Option<_>>().ok_or_else(|| wrong(text))?;
@@ -161,7 +162,7 @@ impl Rounds {
         }
         let path = std::env::var_os(SECRET_FILE).map(PathBuf::from);
         let secret = secret(path.as_deref())?;
-        let target = Target::Webhook(Box::new(Webhook::new(address, &secret)?));
+        let target = NoticeDestination::Webhook(Box::new(Webhook::new(address, &secret)?));
         Ok(Some(Rounds { days: days(&given)?, target }))
     }
 
@@ -177,10 +178,12 @@ impl Rounds {
                 progress: &|_, _| {},
             };
             match round.run().await {
-                Ok(Tally { told, refused, failed, .. }) => {
+                Ok(NoticeCounts { told, refused, failed, .. }) => {
                     tracing::info!(told, refused, failed, "notices of coupons that end soon");
                 }
-                Err(sorry) => tracing::warn!(error = %sorry, "no notices; the next round is due"),
+                Err(cli_error) => {
+                    tracing::warn!(error = %cli_error, "no notices; the next round is due")
+                }
             }
             tokio::time::sleep(ROUND_EVERY).await;
         }
@@ -188,39 +191,39 @@ impl Rounds {
 }
 
 /// Each once, the largest first.
-fn days(given: &[u16]) -> Result<Vec<u16>, Sorry> {
+fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
     let mut days = given.to_vec();
     days.sort_unstable_by(|a, b| b.cmp(a));
     days.dedup();
     let found = days.len();
     match found <= DAYS_COUNT_MAX {
         true => Ok(days),
-        false => Err(Sorry::wrong_call(format!(
+        false => Err(CliError::wrong_call(format!(
             "--days has {found} numbers, want at most {DAYS_COUNT_MAX}"
         ))),
     }
 }
 
-fn target(flags: &NotifyFlags) -> Result<Target, Sorry> {
+fn target(flags: &NotifyFlags) -> Result<NoticeDestination, CliError> {
     match (&flags.to, &flags.webhook) {
-        (Some(path), _) => Ok(Target::File(path.clone())),
-        (None, None) => Ok(Target::Standard),
+        (Some(path), _) => Ok(NoticeDestination::File(path.clone())),
+        (None, None) => Ok(NoticeDestination::Standard),
         (None, Some(address)) => {
             let secret = secret(flags.webhook_secret_file.as_deref())?;
-            Ok(Target::Webhook(Box::new(Webhook::new(address, &secret)?)))
+            Ok(NoticeDestination::Webhook(Box::new(Webhook::new(address, &secret)?)))
         }
     }
 }
 
 /// Never a flag's value: everybody on the machine could read it.
-fn secret(path: Option<&Path>) -> Result<String, Sorry> {
+fn secret(path: Option<&Path>) -> Result<String, CliError> {
     match (path, std::env::var(SECRET)) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path);
-            text.map_err(|error| Sorry::wrong_call(format!("{}: {error}", path.display())))
+            text.map_err(|error| CliError::wrong_call(format!("{}: {error}", path.display())))
         }
         (None, Ok(text)) => Ok(text),
-        (None, Err(_)) => Err(Sorry::wrong_call(format!(
+        (None, Err(_)) => Err(CliError::wrong_call(format!(
             "--webhook needs a secret to sign with: --webhook-secret-file, or {SECRET} in the \
              environment"
         ))),
@@ -235,8 +238,8 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn summary(tally: &Tally, dry_run: bool) -> String {
-    let Tally { told, coupons, already, refused, failed, .. } = tally;
+fn summary(counts: &NoticeCounts, dry_run: bool) -> String {
+    let NoticeCounts { told, coupons, already, refused, failed, .. } = counts;
     let [told, coupons, already] = [told, coupons, already].map(|it| thousands(*it));
     if dry_run {
         return format!(
@@ -249,20 +252,20 @@ fn summary(tally: &Tally, dry_run: bool) -> String {
         thousands(*refused),
         thousands(*failed)
     );
-    if tally.gave_up {
+    if counts.gave_up {
         text.push_str("; the receiver is down, the rest is left to the next run");
     }
     text
 }
 
-fn ended(tally: &Tally) -> Result<Ended, Sorry> {
-    let failed = tally.failed > 0 || tally.gave_up;
-    match (failed, tally.told > 0 || tally.refused > 0) {
-        (false, _) if tally.refused == 0 => Ok(Ended::Done),
+fn ended(counts: &NoticeCounts) -> Result<Ended, CliError> {
+    let failed = counts.failed > 0 || counts.gave_up;
+    match (failed, counts.told > 0 || counts.refused > 0) {
+        (false, _) if counts.refused == 0 => Ok(Ended::Done),
         (false, _) | (true, true) => Ok(Ended::Partly),
         (true, false) => {
             let sentence = "the receiver has taken nothing: run it again when it does";
-            Err(Sorry::new(sentence))
+            Err(CliError::new(sentence))
         }
     }
 }
@@ -305,46 +308,46 @@ mod tests {
 
     #[test]
     fn endings() {
-        let tally = |told, refused, failed, gave_up| Tally {
+        let counts = |told, refused, failed, gave_up| NoticeCounts {
             told,
             refused,
             failed,
             gave_up,
-            ..Tally::default()
+            ..NoticeCounts::default()
         };
         let cases = [
-            ("nobody to tell", tally(0, 0, 0, false), Some(Ended::Done)),
-            ("all told", tally(5, 0, 0, false), Some(Ended::Done)),
-            ("one refused", tally(5, 1, 0, false), Some(Ended::Partly)),
-            ("all refused", tally(0, 5, 0, false), Some(Ended::Partly)),
-            ("one failed", tally(5, 0, 1, false), Some(Ended::Partly)),
-            ("given up half way", tally(5, 0, 20, true), Some(Ended::Partly)),
-            ("all failed", tally(0, 0, 5, false), None),
-            ("given up", tally(0, 0, 20, true), None),
+            ("nobody to tell", counts(0, 0, 0, false), Some(Ended::Done)),
+            ("all told", counts(5, 0, 0, false), Some(Ended::Done)),
+            ("one refused", counts(5, 1, 0, false), Some(Ended::Partly)),
+            ("all refused", counts(0, 5, 0, false), Some(Ended::Partly)),
+            ("one failed", counts(5, 0, 1, false), Some(Ended::Partly)),
+            ("given up half way", counts(5, 0, 20, true), Some(Ended::Partly)),
+            ("all failed", counts(0, 0, 5, false), None),
+            ("given up", counts(0, 0, 20, true), None),
         ];
-        for (name, tally, want) in cases {
-            assert_eq!(ended(&tally).ok(), want, "{name}");
+        for (name, counts, want) in cases {
+            assert_eq!(ended(&counts).ok(), want, "{name}");
         }
     }
 
     #[test]
     fn summaries() {
-        let tally = Tally {
+        let counts = NoticeCounts {
             told: 1_200,
             coupons: 1_300,
             already: 7,
             refused: 2,
             failed: 3,
             gave_up: true,
-            ..Tally::default()
+            ..NoticeCounts::default()
         };
         assert_eq!(
-            summary(&tally, false),
+            summary(&counts, false),
             "told 1,200 notices of 1,300 coupons; 7 coupons were told of before; refused 2, \
              failed 3; the receiver is down, the rest is left to the next run"
         );
         assert_eq!(
-            summary(&tally, true),
+            summary(&counts, true),
             "would tell 1,200 notices of 1,300 coupons; 7 coupons were told of before"
         );
     }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use clap::Args;
 use cold::{ColdError, ColdStore, Patience, Since};
-use compactor::{CompactError, Misfit, standing};
+use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::calendar::format_instant;
 use engine::{Clock, ColdArchive, SystemClock};
 use hot::sqlite::{FILE_NAME, make_ready};
-use hot::{Adopted, ColdMark, HotStore, Shelves};
+use hot::{ColdMark, HotStore, Partitions, Reconciled};
 
 use crate::cluster::{self, NotOpen, Waiting};
 use crate::compaction::{self, Alone};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
@@ -48,7 +48,7 @@ Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
   couponry restore
   couponry restore --everything")]
-pub(crate) struct RestoreAsk {
+pub(crate) struct RestoreArgs {
     /// The folder that `couponry backup` made
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -60,10 +60,10 @@ pub(crate) struct RestoreAsk {
     everything: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &RestoreArgs) -> Result<Ended, CliError> {
     let data = &settings.data.value;
     if let (Hot::Cluster(_), Some(_)) = (&settings.hot.value, &ask.folder) {
-        return Err(Sorry::wrong_call(
+        return Err(CliError::wrong_call(
             "a backup folder has no cluster in it: put the cluster's own snapshot back, then run \
              `couponry restore` without DIR",
         ));
@@ -71,10 +71,12 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     if let Some(from) = &ask.folder {
         if !from.join(FILE_NAME).exists() {
             let found = format!("there is no {FILE_NAME} in {}", from.display());
-            return Err(Sorry::new(format!("{found}: name a folder that `couponry backup` made")));
+            return Err(CliError::new(format!(
+                "{found}: name a folder that `couponry backup` made"
+            )));
         }
         if data.join(FILE_NAME).exists() && !ask.replace {
-            return Err(Sorry::new(format!(
+            return Err(CliError::new(format!(
                 "there is data in {}: --replace moves it aside, or name another --data",
                 data.display()
             )));
@@ -88,7 +90,9 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
     // Nor a compaction: it would go on with the store that is moved aside.
     let Some(_alone) = Alone::try_take(settings)? else {
         let folder = data.display();
-        return Err(Sorry::new(format!("a compaction works on {folder}: wait until it has ended")));
+        return Err(CliError::new(format!(
+            "a compaction works on {folder}: wait until it has ended"
+        )));
     };
     if let Some(from) = &ask.folder {
         put_back(data, from)?;
@@ -118,35 +122,35 @@ pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, 
 async fn brought_together(
     store: &dyn HotStore,
     cold: &ColdStore,
-    ask: &RestoreAsk,
-) -> Result<Ended, Sorry> {
-    open::must_not_have_moved(store).await.map_err(NotOpen::sorry)?;
-    let behind = match standing(store, cold).await {
+    ask: &RestoreArgs,
+) -> Result<Ended, CliError> {
+    open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
+    let behind = match check_pairing(store, cold).await {
         Ok(()) => None,
-        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => Some(found),
-        Err(error) => return Err(compaction::sorry(error)),
+        Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),
+        Err(error) => return Err(compaction::cli_error(error)),
     };
     if ask.folder.is_none() {
         // Put back by other means: codes were minted that it knows nothing of, archived or not.
         store.pass_over_serials().await?;
     }
-    let adopted = match cold.version().await.map_err(away)? {
-        Some(_) => adopt(store, cold, since(store, cold, ask).await?).await?,
-        None => Adopted::default(),
+    let reconciled = match cold.version().await.map_err(away)? {
+        Some(_) => reconcile(store, cold, since(store, cold, ask).await?).await?,
+        None => Reconciled::default(),
     };
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
     }
-    said(&adopted)
+    said(&reconciled)
 }
 
 /// The copy beside the data first, made ready as a whole; then the old data aside and the copy in
 /// its place, the store last. In between nothing opens the folder (see [`open::RESTORING`]).
-fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
+fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
     let staging = data.join(open::RESTORING);
     if staging.exists() {
         let cannot = format!("cannot remove {}", staging.display());
-        fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))?;
+        fs::remove_dir_all(&staging).map_err(CliError::because(cannot))?;
     }
     files::private_folder(&staging)?;
     for folder in files::BESIDE_THE_STORE {
@@ -154,7 +158,7 @@ fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
     }
     let store = staging.join(FILE_NAME);
     files::copy_file(&from.join(FILE_NAME), &store)?;
-    make_ready(&store).map_err(|error| Sorry::new(error.to_string()))?;
+    make_ready(&store).map_err(|error| CliError::new(error.to_string()))?;
     files::sync_folder(&staging)?;
     files::sync_folder(data)?;
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
@@ -169,65 +173,73 @@ fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
     }
     files::sync_folder(data)?;
     let cannot = format!("cannot remove {}", staging.display());
-    fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))
+    fs::remove_dir_all(&staging).map_err(CliError::because(cannot))
 }
 
-fn renamed(from: &Path, to: &Path) -> Result<(), Sorry> {
+fn renamed(from: &Path, to: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot move {} to {}", from.display(), to.display());
-    fs::rename(from, to).map_err(Sorry::because(cannot))
+    fs::rename(from, to).map_err(CliError::because(cannot))
 }
 
 /// Behind what the store certainly knows.
-async fn since(store: &dyn Shelves, cold: &ColdStore, ask: &RestoreAsk) -> Result<Since, Sorry> {
-    let everything = Since::Units(BTreeMap::new());
+async fn since(
+    store: &dyn Partitions,
+    cold: &ColdStore,
+    ask: &RestoreArgs,
+) -> Result<Since, CliError> {
+    let everything = Since::ArchiveCommits(BTreeMap::new());
     if ask.everything {
         return Ok(everything);
     }
     // A backup of ours is of one moment: what it says that it has moved it has. A snapshot that was
     // put back by other means may have its tables of different moments.
     if ask.folder.is_some() {
-        return Ok(Since::Units(store.units().await?.into_iter().collect()));
+        return Ok(Since::ArchiveCommits(store.archive_commits().await?.into_iter().collect()));
     }
     let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
     let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(away)?;
     Ok(before.map_or(everything, Since::Version))
 }
 
-fn away(error: ColdError) -> Sorry {
-    Sorry::new(error.to_string())
+fn away(error: ColdError) -> CliError {
+    CliError::new(error.to_string())
 }
 
 /// What came to cold takes the place of what the store says of it.
-async fn adopt(store: &dyn Shelves, cold: &ColdStore, since: Since) -> Result<Adopted, Sorry> {
-    let progress = Progress::new(Work::Adopt, None, false);
+async fn reconcile(
+    store: &dyn Partitions,
+    cold: &ColdStore,
+    since: Since,
+) -> Result<Reconciled, CliError> {
+    let progress = Progress::new(Work::Reconcile, None, false);
     progress
         .during(async {
-            let mut all = Adopted::default();
+            let mut all = Reconciled::default();
             let mut archived = cold.archived(since).await.map_err(away)?;
             while let Some((day, coupons)) = archived.next().await.map_err(away)? {
-                let here = store.adopt(day, coupons).await?;
-                all.adopted += here.adopted;
+                let here = store.reconcile(day, coupons).await?;
+                all.reconciled += here.reconciled;
                 all.known += here.known;
                 all.strangers += here.strangers;
-                let seen = all.adopted + all.known + all.strangers;
-                progress.set(all.adopted, seen);
+                let seen = all.reconciled + all.known + all.strangers;
+                progress.set(all.reconciled, seen);
             }
             Ok(all)
         })
         .await
 }
 
-fn said(adopted: &Adopted) -> Result<Ended, Sorry> {
-    if *adopted == Adopted::default() {
+fn said(reconciled: &Reconciled) -> Result<Ended, CliError> {
+    if *reconciled == Reconciled::default() {
         output::say("the hot store knows of everything in the cold tier")?;
         return Ok(Ended::Done);
     }
     output::say(&format!(
         "{} archived coupons took the place of older ones, {} were known",
-        thousands(adopted.adopted),
-        thousands(adopted.known)
+        thousands(reconciled.reconciled),
+        thousands(reconciled.known)
     ))?;
-    match adopted.strangers {
+    match reconciled.strangers {
         0 => Ok(Ended::Done),
         strangers => {
             output::note(&format!(

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 use hot::HotError;
-use hot::cql::{Difference, Keyspace, SchemaOptions, Target};
+use hot::cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cluster::{self, Waiting};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 use crate::settings::{Hot, Settings};
 
@@ -17,7 +17,7 @@ const COPIES_MAX: i64 = 9;
 /// A store in the data folder needs none of it: that one is made ready when it is opened.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct SchemaAsk {
+pub(crate) struct SchemaArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -54,11 +54,11 @@ Example:
     Diff,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &SchemaAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &SchemaArgs) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
         Hot::Cluster(target) => target,
         Hot::Sqlite => {
-            return Err(Sorry::wrong_call(
+            return Err(CliError::wrong_call(
                 "the store in the data folder makes its tables when it is opened: name a cluster, \
                  --hot cql://HOST:PORT/KEYSPACE",
             ));
@@ -79,8 +79,8 @@ pub(crate) async fn run(settings: &Settings, ask: &SchemaAsk) -> Result<Ended, S
     }
 }
 
-async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, Sorry> {
-    let done = keyspace.apply(options).await.map_err(sorry)?;
+async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
+    let done = keyspace.apply(options).await.map_err(cli_error)?;
     match done.is_empty() {
         true => output::say("nothing to do")?,
         false => done.iter().try_for_each(|line| output::say(line))?,
@@ -88,26 +88,26 @@ async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, So
     Ok(Ended::Done)
 }
 
-async fn diff(keyspace: &Keyspace, target: &Target) -> Result<Ended, Sorry> {
-    let found = keyspace.differences().await.map_err(sorry)?;
+async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, CliError> {
+    let found = keyspace.differences().await.map_err(cli_error)?;
     found.iter().try_for_each(|it| output::say(&line(it, target)))?;
     match found.len() {
         0 => {
             output::say("nothing differs")?;
             Ok(Ended::Done)
         }
-        1 => Err(Sorry::new("1 difference")),
-        many => Err(Sorry::new(format!("{many} differences"))),
+        1 => Err(CliError::new("1 difference")),
+        many => Err(CliError::new(format!("{many} differences"))),
     }
 }
 
 /// What the cluster says about a statement.
-fn sorry(error: HotError) -> Sorry {
-    Sorry::new(cluster::cause(&error))
+fn cli_error(error: HotError) -> CliError {
+    CliError::new(cluster::cause(&error))
 }
 
 /// A difference and what mends it.
-fn line(difference: &Difference, target: &Target) -> String {
+fn line(difference: &Difference, target: &KeyspaceAddress) -> String {
     let mends = match difference.mendable {
         true => format!("`couponry schema apply --hot {target}` mends it"),
         false => "a person has to decide: no command mends it".to_owned(),
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let target: Target = "cql://db/shop".parse().unwrap();
+        let target: KeyspaceAddress = "cql://db/shop".parse().unwrap();
         let difference = |mendable| Difference {
             what: "coupon.hold".into(),
             why: "is not there".into(),

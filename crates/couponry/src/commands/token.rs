@@ -7,7 +7,7 @@ use clap::Args;
 use coupon::ids::UserId;
 use engine::Role;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
 use crate::span::milliseconds;
 use crate::{open, output};
@@ -23,7 +23,7 @@ Exit codes: 0 printed, 1 failed, 2 wrong call.
 Examples:
   TOKEN=$(couponry token --role admin)
   couponry token --role shop --user checkout-7 --ttl 366d")]
-pub(crate) struct TokenAsk {
+pub(crate) struct TokenArgs {
     /// What its bearer may do: user, shop, operator or admin
     #[arg(long)]
     role: Role,
@@ -35,20 +35,20 @@ pub(crate) struct TokenAsk {
     ttl: i64,
 }
 
-pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
+pub(crate) fn run(settings: &Settings, ask: &TokenArgs) -> Result<Ended, CliError> {
     let name = match (&ask.user, ask.role) {
         (Some(user), _) => user.as_str(),
         (None, Role::User) => {
-            return Err(Sorry::wrong_call("--role user needs --user: whose token is it?"));
+            return Err(CliError::wrong_call("--role user needs --user: whose token is it?"));
         }
-        (None, role) => role.word(),
+        (None, role) => role.as_str(),
     };
     let keys = open::keys(settings)?;
     let tokens = open::tokens(settings, &keys)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let minted = tokens.mint(name, ask.role, ask.ttl, now);
-    let (token, _) = minted.map_err(|error| Sorry::wrong_call(error.to_string()))?;
+    let (token, _) = minted.map_err(|error| CliError::wrong_call(error.to_string()))?;
     output::say(&token)?;
     Ok(Ended::Done)
 }

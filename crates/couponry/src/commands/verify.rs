@@ -4,12 +4,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use compactor::{CompactError, standing};
+use compactor::{CompactError, check_pairing};
 use engine::Engine;
 use serde_json::json;
 use verify::{Finding, Kind, Options, Repair, Report, Said, Verifier, VerifyError};
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
@@ -18,16 +18,16 @@ use crate::settings::Settings;
 
 /// Read both tiers and check what must be true of them
 ///
-/// Every coupon is there once; its state is what its events say; every row and every file lies where
-/// it belongs; stubs, claims, directory, hints, the side table and the counts agree with the coupons.
-/// Names each finding: what it is, the coupon, the two places that disagree, and what is safe to do.
-/// Reads everything once, in bounded memory, beside a running `serve` and `compact`: what looks wrong
-/// is looked at again before it is told. What a killed process may leave behind by the rules is
-/// counted as a note.
+/// Every coupon is there once; its state is what its events say; every row and every file lies
+/// where it belongs; archived markers, claims, directory, index rows, the side table and the counts
+/// agree with the coupons. Names each finding: what it is, the coupon, the two places that
+/// disagree, and what is safe to do. Reads everything once, in bounded memory, beside a running
+/// `serve` and `compact`: what looks wrong is looked at again before it is told. What a killed
+/// process may leave behind by the rules is counted as a note.
 ///
-/// --repair sets right what follows from the coupons: hints, and on the embedded store the counts,
-/// unless they are higher than the coupons there are: that may be the trace of a lost one. It never
-/// touches a coupon, an event, a claim or a file.
+/// --repair sets right what follows from the coupons: index rows, and on the embedded store the
+/// counts, unless they are higher than the coupons there are: that may be the trace of a lost one.
+/// It never touches a coupon, an event, a claim or a file.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing found, 1 could not finish, 2 wrong call, 3 something was found.
@@ -36,11 +36,11 @@ Examples:
   couponry verify
   couponry verify --format jsonl > findings.jsonl
   couponry verify --repair")]
-pub(crate) struct VerifyAsk {
+pub(crate) struct VerifyArgs {
     /// How findings are written: lines for people, or a JSON object a line and the summary last
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Write hints that are missing, remove those that lead nowhere, set counts right
+    /// Write index rows that are missing, remove those that lead nowhere, set counts right
     #[arg(long)]
     repair: bool,
     /// With --repair: set counts right as well that are higher than the coupons there are, once a
@@ -57,7 +57,7 @@ enum Format {
     Jsonl,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &VerifyAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, ask: &VerifyArgs) -> Result<Ended, CliError> {
     let purpose = if ask.repair { Purpose::Write } else { Purpose::Read };
     open::with(settings, purpose, async |engine| {
         let keys = Keys::load(&settings.data.value)?;
@@ -66,7 +66,7 @@ pub(crate) async fn run(settings: &Settings, ask: &VerifyAsk) -> Result<Ended, S
     .await
 }
 
-async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyAsk) -> Result<Ended, Sorry> {
+async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyArgs) -> Result<Ended, CliError> {
     let begun = Instant::now();
     let written = Mutex::new(Written { out: Out::standard(), format: ask.format, failed: None });
     let put = |finding: &Finding| {
@@ -74,12 +74,12 @@ async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyAsk) -> Result<Ended
             written.finding(finding);
         }
     };
-    let apart = match standing(engine.hot(), engine.cold()).await {
+    let apart = match check_pairing(engine.hot(), engine.cold()).await {
         Ok(()) => None,
-        Err(CompactError::Misfit(misfit)) => Some(apart(&misfit.to_string())),
+        Err(CompactError::StoreMismatch(mismatch)) => Some(apart(&mismatch.to_string())),
         // The cold tier does not answer, or cannot be read: the run itself says more of that.
         Err(CompactError::Cold(cold::ColdError::Damaged { .. })) => None,
-        Err(error) => return Err(Sorry::new(error.to_string())),
+        Err(error) => return Err(CliError::new(error.to_string())),
     };
     let mut report = Report::default();
     match apart {
@@ -100,10 +100,10 @@ async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyAsk) -> Result<Ended
                 Box::new(put),
                 Box::new(|it: verify::Progress| progress.set(it.findings, it.looked_at)),
             );
-            report = progress.during(verifier.run()).await.map_err(sorry)?;
+            report = progress.during(verifier.run()).await.map_err(cli_error)?;
         }
     }
-    let written = written.into_inner().map_err(|error| Sorry::new(error.to_string()))?;
+    let written = written.into_inner().map_err(|error| CliError::new(error.to_string()))?;
     written.end(&report, begun.elapsed())?;
     Ok(match report.found() {
         0 => Ended::Done,
@@ -111,19 +111,19 @@ async fn verified(engine: &Engine, keys: &Keys, ask: &VerifyAsk) -> Result<Ended
     })
 }
 
-fn apart(misfit: &str) -> Finding {
+fn apart(mismatch: &str) -> Finding {
     Finding {
         kind: Kind::StoresApart,
         about: "both tiers".to_owned(),
-        one: Said::new("hot and cold", misfit),
+        one: Said::new("hot and cold", mismatch),
         other: Said::new("nothing else", "was looked at"),
     }
 }
 
-fn sorry(error: VerifyError) -> Sorry {
+fn cli_error(error: VerifyError) -> CliError {
     match error {
         VerifyError::Hot(error) => error.into(),
-        VerifyError::Cold(error) => Sorry::new(error.to_string()).and("run it again"),
+        VerifyError::Cold(error) => CliError::new(error.to_string()).and("run it again"),
     }
 }
 
@@ -132,7 +132,7 @@ struct Written {
     out: Out,
     format: Format,
     /// Why nobody reads them any more.
-    failed: Option<Sorry>,
+    failed: Option<CliError>,
 }
 
 impl Written {
@@ -159,7 +159,7 @@ impl Written {
         }
     }
 
-    fn end(mut self, report: &Report, elapsed: Duration) -> Result<(), Sorry> {
+    fn end(mut self, report: &Report, elapsed: Duration) -> Result<(), CliError> {
         if let Some(why) = self.failed {
             return Err(why);
         }
@@ -182,8 +182,8 @@ fn text(report: &Report, elapsed: Duration) -> String {
     }
     let mended = [
         ("campaigns had their counts set right", report.mended_counts),
-        ("coupons had their hints written", report.mended_hints),
-        ("hints that led nowhere were removed", report.removed_hints),
+        ("coupons had their index rows written", report.mended_index_rows),
+        ("index rows that led nowhere were removed", report.removed_index_rows),
     ];
     for (what, count) in mended.into_iter().filter(|(_, count)| *count > 0) {
         lines.push(format!("mended: {} {what}", thousands(count)));
@@ -191,15 +191,15 @@ fn text(report: &Report, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     let rate = (report.looked_at() as f64 / seconds.max(0.001)) as u64;
     lines.push(format!(
-        "looked at {} rows and {} stubs in hot, {} coupons and {} side rows in cold, {} entries, {} \
-         claims, {} hints, {} campaigns, in {seconds:.1} s ({}/s)",
+        "looked at {} rows and {} archived markers in hot, {} coupons and {} side rows in cold, {} entries, {} \
+         claims, {} index rows, {} campaigns, in {seconds:.1} s ({}/s)",
         thousands(report.hot_rows),
-        thousands(report.stubs),
+        thousands(report.archived_markers),
         thousands(report.cold_rows),
         thousands(report.side_rows),
         thousands(report.entries),
         thousands(report.claims),
-        thousands(report.hints),
+        thousands(report.index_rows),
         thousands(report.campaigns),
         thousands(rate),
     ));
@@ -219,13 +219,13 @@ fn summary(report: &Report, elapsed: Duration) -> serde_json::Value {
         "findings": findings,
         "notes": notes,
         "looked_at": {
-            "hot_rows": report.hot_rows, "stubs": report.stubs, "cold_rows": report.cold_rows,
+            "hot_rows": report.hot_rows, "archived_markers": report.archived_markers, "cold_rows": report.cold_rows,
             "side_rows": report.side_rows, "entries": report.entries, "claims": report.claims,
-            "hints": report.hints, "campaigns": report.campaigns,
+            "index_rows": report.index_rows, "campaigns": report.campaigns,
             "looked_again": report.looked_again,
         },
-        "mended": {"counts": report.mended_counts, "hints": report.mended_hints,
-            "removed_hints": report.removed_hints},
+        "mended": {"counts": report.mended_counts, "index_rows": report.mended_index_rows,
+            "removed_index_rows": report.removed_index_rows},
         "seconds": (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0,
     }})
 }

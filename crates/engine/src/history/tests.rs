@@ -17,17 +17,17 @@ fn zone(name: &str) -> Zone {
     name.parse().unwrap()
 }
 
-fn event(at: Millis, deed: Deed) -> Event {
-    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), deed }
+fn event(at: Millis, kind: EventKind) -> Event {
+    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), kind }
 }
 
 fn redeemed(at: Millis, order: &str) -> Event {
-    event(at, Deed::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
+    event(at, EventKind::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
 }
 
 fn cancelled(at: Millis, order: &str, reason: Option<&str>) -> Event {
     let reason = reason.map(|reason| reason.parse().unwrap());
-    event(at, Deed::RedemptionCancelled { order: order.parse().unwrap(), reason })
+    event(at, EventKind::RedemptionCancelled { order: order.parse().unwrap(), reason })
 }
 
 fn coupon(expires_at: Millis, events: Vec<Event>) -> Coupon {
@@ -123,24 +123,25 @@ fn days_of_coupons() {
     ];
     for (name, zone_name, by, expires_at, want) in rows {
         let zone = zone_name.map(zone);
-        let ask = CouponsAsk { campaign: None, by, from, to, zone };
+        let ask = CouponsRequest { campaign: None, by, from, to, zone };
         assert_eq!(ask.takes(&coupon(at(expires_at), Vec::new())), want, "{name}");
     }
-    let open = CouponsAsk { from, ..CouponsAsk::default() };
+    let open = CouponsRequest { from, ..CouponsRequest::default() };
     assert!(open.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "open at the end");
-    let other = CouponsAsk { campaign: "d".parse().ok(), ..CouponsAsk::default() };
+    let other = CouponsRequest { campaign: "d".parse().ok(), ..CouponsRequest::default() };
     assert!(!other.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "another campaign");
 }
 
-/// No shelf is left out that has a coupon which is asked for.
+/// No partition is left out that has a coupon which is asked for.
 #[test]
-fn shelves_left_out() {
+fn partitions_left_out() {
     let zones = ["UTC", "Asia/Seoul", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Africa/Cairo"];
     let on = day("2026-10-29");
     for zone_name in zones.into_iter().map(Some).chain([None]) {
         let zone = zone_name.map(zone);
-        let ask = CouponsAsk { from: Some(on), to: Some(on), zone, ..CouponsAsk::default() };
-        let shelves = first_shelf(&ask).unwrap()..=last_shelf(&ask).unwrap();
+        let ask =
+            CouponsRequest { from: Some(on), to: Some(on), zone, ..CouponsRequest::default() };
+        let partitions = first_partition(&ask).unwrap()..=last_partition(&ask).unwrap();
         let noon = at("2026-10-29T12:00:00Z");
         let mut taken = 0;
         for minutes in (-4 * 1440..4 * 1440).step_by(30) {
@@ -151,13 +152,16 @@ fn shelves_left_out() {
                 let coupon = Coupon::untouched(genesis);
                 if ask.takes(&coupon) {
                     taken += 1;
-                    let shelf = Day::shelf_of(expires_at);
-                    assert!(shelves.contains(&shelf), "{zone_name:?}: {own}: {expires_at:?}");
+                    let partition = Day::expiry_day_of(expires_at);
+                    assert!(
+                        partitions.contains(&partition),
+                        "{zone_name:?}: {own}: {expires_at:?}"
+                    );
                 }
             }
         }
         assert!(taken > 0, "{zone_name:?}");
-        let wide = shelves.end().0 - shelves.start().0;
-        assert!(wide <= 2, "{zone_name:?}: {wide} shelves too many");
+        let wide = partitions.end().0 - partitions.start().0;
+        assert!(wide <= 2, "{zone_name:?}: {wide} partitions too many");
     }
 }

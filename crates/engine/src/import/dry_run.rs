@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use coupon::calendar::Zone;
 use coupon::ids::{CampaignId, OrderRef};
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use futures::Stream;
 use futures::future::try_join_all;
@@ -21,7 +21,7 @@ use super::columns::Column;
 use super::encoding::Encoding;
 use super::file::File;
 use super::lines::Line;
-use super::{ImportAsk, Parser, rejected_line, taken};
+use super::{ImportRequest, Parser, rejected_line, taken};
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
@@ -92,36 +92,36 @@ pub struct ParsedLine {
 impl ParsedLine {
     /// `available`, `issued`, `redeemed` or `void`.
     pub fn state(&self) -> &'static str {
-        match self.read.standing {
-            Standing::Available => "available",
-            Standing::Issued { .. } => "issued",
-            Standing::Redeemed { .. } => "redeemed",
-            Standing::Void => "void",
+        match self.read.imported_state {
+            ImportedState::Available => "available",
+            ImportedState::Issued { .. } => "issued",
+            ImportedState::Redeemed { .. } => "redeemed",
+            ImportedState::Void => "void",
         }
     }
 
     /// Since when a user has it, if the line says.
     pub fn issued_at(&self) -> Option<Millis> {
-        match self.read.standing {
-            Standing::Issued { at, .. } => at,
-            Standing::Redeemed { issued_at, .. } => issued_at,
-            Standing::Available | Standing::Void => None,
+        match self.read.imported_state {
+            ImportedState::Issued { at, .. } => at,
+            ImportedState::Redeemed { issued_at, .. } => issued_at,
+            ImportedState::Available | ImportedState::Void => None,
         }
     }
 
     /// When it was redeemed.
     pub fn redeemed_at(&self) -> Option<Millis> {
-        match self.read.standing {
-            Standing::Redeemed { at, .. } => Some(at),
-            Standing::Available | Standing::Issued { .. } | Standing::Void => None,
+        match self.read.imported_state {
+            ImportedState::Redeemed { at, .. } => Some(at),
+            ImportedState::Available | ImportedState::Issued { .. } | ImportedState::Void => None,
         }
     }
 
     /// For which order, if the line says.
     pub fn order(&self) -> Option<&OrderRef> {
-        match &self.read.standing {
-            Standing::Redeemed { order, .. } => order.as_ref(),
-            Standing::Available | Standing::Issued { .. } | Standing::Void => None,
+        match &self.read.imported_state {
+            ImportedState::Redeemed { order, .. } => order.as_ref(),
+            ImportedState::Available | ImportedState::Issued { .. } | ImportedState::Void => None,
         }
     }
 }
@@ -146,7 +146,7 @@ impl Engine {
     pub async fn dry_run_import<E: std::fmt::Display>(
         &self,
         caller: &Caller,
-        ask: ImportAsk,
+        ask: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<DryRun, Failure> {
         caller.must_be(&[Role::Admin])?;

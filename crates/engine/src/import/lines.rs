@@ -323,7 +323,7 @@ mod tests {
     fn brief(lines: &[Line]) -> Vec<String> {
         let brief = |line: &Line| match line.text() {
             Ok(text) => format!("{}:{text}", line.number),
-            Err(error) => format!("{}!{}", line.number, error.word()),
+            Err(error) => format!("{}!{}", line.number, error.as_str()),
         };
         lines.iter().map(brief).collect()
     }

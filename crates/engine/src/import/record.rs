@@ -1,4 +1,5 @@
-//! Rows of an import: the only place where a line of text becomes a coupon with its [`Standing`].
+//! Rows of an import: the only place where a line of text becomes a coupon with its
+//! [`ImportedState`].
 //!
 //! A line is a *row* of *cells*; where each *column* is, the first line of the file has said. A bad
 //! row is rejected alone, with the first fault found: the whole line, then code, dates, state,
@@ -10,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::code::{BadCode, Code};
 use coupon::ids::{BadName, OrderRef, UserId};
-pub use coupon::imported::Standing;
+pub use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use csv_core::Reader;
 
@@ -134,7 +135,7 @@ pub enum RowError {
 
 impl RowError {
     /// The kind, for programs that read the report. Words are never changed.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             RowError::Empty => "EMPTY",
             RowError::TooLong => "TOO_LONG",
@@ -177,7 +178,7 @@ pub struct Record {
     /// The first instant at which it works no longer.
     pub expires_at: Millis,
     /// How it stood in the system it comes from.
-    pub standing: Standing,
+    pub imported_state: ImportedState,
 }
 
 /// Where the columns are; reads every line of a file but the header.
@@ -234,8 +235,8 @@ impl Header {
         }
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
-        let standing = row.standing(&defaults.zone)?;
-        Ok(Record { code, valid_from, expires_at, standing })
+        let imported_state = row.imported_state(&defaults.zone)?;
+        Ok(Record { code, valid_from, expires_at, imported_state })
     }
 
     fn cells(&self, line: &str) -> Option<Cells> {
@@ -312,19 +313,19 @@ impl Row<'_> {
         Ok((valid_from, expires_at))
     }
 
-    fn standing(&self, zone: &Zone) -> Result<Standing, RowError> {
+    fn imported_state(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let state = self.state()?;
         for column in [Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef] {
             if !self.cell(column).is_empty() && !state.has(column) {
                 let found = self.found(column);
-                return Err(RowError::Misplaced { column, found, state: state.word() });
+                return Err(RowError::Misplaced { column, found, state: state.as_str() });
             }
         }
         match state {
-            State::Available => Ok(Standing::Available),
+            State::Available => Ok(ImportedState::Available),
             State::Issued => self.issued(zone),
             State::Redeemed => self.redeemed(zone),
-            State::Void => Ok(Standing::Void),
+            State::Void => Ok(ImportedState::Void),
         }
     }
 
@@ -334,17 +335,17 @@ impl Row<'_> {
             return Ok(State::Available);
         }
         let mut all = [State::Available, State::Issued, State::Redeemed, State::Void].into_iter();
-        let state = all.find(|state| cell.eq_ignore_ascii_case(state.word()));
+        let state = all.find(|state| cell.eq_ignore_ascii_case(state.as_str()));
         state.ok_or_else(|| RowError::BadState { found: clipped(cell) })
     }
 
-    fn issued(&self, zone: &Zone) -> Result<Standing, RowError> {
+    fn issued(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let holder = self.holder()?.ok_or(RowError::MissingUser)?;
         let at = self.first_instant(Column::IssuedAt, zone)?;
-        Ok(Standing::Issued { holder, at })
+        Ok(ImportedState::Issued { holder, at })
     }
 
-    fn redeemed(&self, zone: &Zone) -> Result<Standing, RowError> {
+    fn redeemed(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let holder = self.holder()?;
         let issued_at = self.first_instant(Column::IssuedAt, zone)?;
         let at = self.first_instant(Column::RedeemedAt, zone)?;
@@ -354,7 +355,7 @@ impl Row<'_> {
             return Err(self.order_of(Column::IssuedAt, Column::RedeemedAt, relation));
         }
         let order = self.name::<OrderRef>(Column::OrderRef).map_err(RowError::BadOrder)?;
-        Ok(Standing::Redeemed { holder, issued_at, at, order })
+        Ok(ImportedState::Redeemed { holder, issued_at, at, order })
     }
 
     fn holder(&self) -> Result<Option<UserId>, RowError> {
@@ -414,7 +415,7 @@ enum State {
 }
 
 impl State {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             State::Available => "available",
             State::Issued => "issued",
@@ -462,19 +463,24 @@ mod tests {
         header(first).parse(line, &defaults())
     }
 
-    fn record(code: &str, valid_from: &str, expires_at: &str, standing: Standing) -> Record {
+    fn record(
+        code: &str,
+        valid_from: &str,
+        expires_at: &str,
+        imported_state: ImportedState,
+    ) -> Record {
         let (valid_from, expires_at) = (at(valid_from), at(expires_at));
-        Record { code: code.parse().unwrap(), valid_from, expires_at, standing }
+        Record { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
     }
 
     /// A record with the dates of [`defaults`].
-    fn usual(code: &str, standing: Standing) -> Record {
-        record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", standing)
+    fn usual(code: &str, imported_state: ImportedState) -> Record {
+        record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
     }
 
     #[test]
     fn rows_without_a_header() {
-        let free = |code, from, to| Ok(record(code, from, to, Standing::Available));
+        let free = |code, from, to| Ok(record(code, from, to, ImportedState::Available));
         let (from, to) = ("2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z");
         let cells = |found| Err(RowError::Cells { found, want: "1 to 3".to_owned() });
         let cases = [
@@ -510,17 +516,17 @@ mod tests {
     fn rows_with_states() {
         let ann: UserId = "ann".parse().unwrap();
         let (may, june) = (at("2026-04-30T22:00:00Z"), at("2026-06-01T08:30:00Z"));
-        let issued = |at| Standing::Issued { holder: ann.clone(), at };
-        let redeemed = |holder, issued_at, order: Option<&str>| Standing::Redeemed {
+        let issued = |at| ImportedState::Issued { holder: ann.clone(), at };
+        let redeemed = |holder, issued_at, order: Option<&str>| ImportedState::Redeemed {
             holder,
             issued_at,
             at: june,
             order: order.map(|order| order.parse().unwrap()),
         };
         let cases = [
-            ("no state", "ABCD,,,,,,,", Standing::Available),
-            ("available", "ABCD,,,Available,,,,", Standing::Available),
-            ("void", "ABCD,,,VOID,,,,", Standing::Void),
+            ("no state", "ABCD,,,,,,,", ImportedState::Available),
+            ("available", "ABCD,,,Available,,,,", ImportedState::Available),
+            ("void", "ABCD,,,VOID,,,,", ImportedState::Void),
             ("issued", "ABCD,,,issued,ann,,,", issued(None)),
             ("issued on a day", "ABCD,,,issued,ann,20260501,,", issued(Some(may))),
             (
@@ -548,7 +554,7 @@ mod tests {
     #[test]
     fn columns_in_another_order() {
         let holder = "ann".parse().unwrap();
-        let want = usual("ABCD", Standing::Issued { holder, at: None });
+        let want = usual("ABCD", ImportedState::Issued { holder, at: None });
         assert_eq!(parse("user_id,code,state", "ann,ABCD,issued"), Ok(want));
     }
 
@@ -556,7 +562,7 @@ mod tests {
     fn a_rejected_row_leaves_nothing_behind() {
         let header = header("code,state");
         assert_eq!(header.parse("ABCD,\"void", &defaults()), Err(RowError::Quote));
-        let want = usual("EFGH", Standing::Void);
+        let want = usual("EFGH", ImportedState::Void);
         assert_eq!(header.parse("EFGH,\"void\"", &defaults()), Ok(want));
     }
 
@@ -625,7 +631,7 @@ mod tests {
             ("then the dates", ALL, "ABCD,soon,,used,,,,", "BAD_DATE"),
         ];
         for (name, first, line, want) in cases {
-            let found = parse(first, line).map_err(|error| error.word());
+            let found = parse(first, line).map_err(|error| error.as_str());
             assert_eq!(found, Err(want), "{name}");
         }
     }
@@ -747,7 +753,7 @@ mod tests {
             RowError::BadUser(name.clone()),
             RowError::BadOrder(name),
         ];
-        let words: std::collections::BTreeSet<_> = all.iter().map(RowError::word).collect();
+        let words: std::collections::BTreeSet<_> = all.iter().map(RowError::as_str).collect();
         assert_eq!(words.len(), all.len());
         for word in words {
             assert!(word.bytes().all(|b| b.is_ascii_uppercase() || b"_8".contains(&b)), "{word}");

@@ -28,7 +28,7 @@ fn read(bytes: &[u8]) -> Vec<String> {
             let last = coupon::calendar::Date::last_of(it.expires_at, &defaults.zone);
             format!("{} {} {last}", line.number, it.code)
         }
-        Err(error) => format!("{} {}", line.number, error.word()),
+        Err(error) => format!("{} {}", line.number, error.as_str()),
     };
     each.map(brief).collect()
 }

@@ -16,18 +16,18 @@ fn noon(text: &str) -> Millis {
     date(text).first_instant(&Zone::utc()).plus_ms(43_200_000)
 }
 
-fn event(at: Millis, deed: Deed) -> Event {
-    Event { at, actor: Actor::new("admin:cli"), operation: OperationId(1), deed }
+fn event(at: Millis, kind: EventKind) -> Event {
+    Event { at, actor: Actor::new("admin:cli"), operation: OperationId(1), kind }
 }
 
 fn issue(at: Millis) -> Event {
     let to = "ann".parse().unwrap();
-    event(at, Deed::Issued { to, reference: None, expires_at: None })
+    event(at, EventKind::Issued { to, reference: None, expires_at: None })
 }
 
 fn extend(at: Millis, on: &str) -> Event {
     let expires_at = date(on).end(&Zone::utc());
-    event(at, Deed::Extended { expires_at, zone: Zone::utc(), reason: None })
+    event(at, EventKind::Extended { expires_at, zone: Zone::utc(), reason: None })
 }
 
 fn coupon(expires_at: Millis, zone: &Zone, events: Vec<Event>) -> Coupon {

@@ -12,31 +12,31 @@ use coupon::calendar::Zone;
 use coupon::code::CodeText;
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{Actor, OperationId};
-use coupon::imported::{ImportRun, Standing, arrive};
+use coupon::imported::{ImportRun, ImportedState, arrive};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
 use hot::sqlite::SqliteHot;
-use hot::{ColdMark, HotStore, Shelves};
+use hot::{ColdMark, HotStore, Partitions};
 use router::Router;
 use tempfile::TempDir;
 
 use super::*;
-use crate::import::{FileFormat, ImportAsk};
+use crate::import::{FileFormat, ImportRequest};
 use crate::{
     AdminChange, Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock,
 };
 
-/// A walk reads each of the shelves below in ten chunks or so.
+/// A walk reads each of the partitions below in ten chunks or so.
 const SMALL: usize = 40;
 
-/// Coupons of the shelf that is over: hot removes them in several units of writing.
+/// Coupons of the partition that is over: hot removes them in several transactions.
 const OVER: usize = 450;
 
-/// Coupons of the shelf that is open.
+/// Coupons of the partition that is open.
 const OPEN: usize = 90;
 
-/// Coupons of each shelf in a compaction before.
+/// Coupons of each partition in a compaction before.
 const EARLIER: usize = 60;
 
 /// What a walk is about to look at.
@@ -106,12 +106,12 @@ impl World {
         World { engine: Arc::new(engine), hot, cold }
     }
 
-    async fn campaign(&self, id: &str, stock: u64, shelf: Day) {
+    async fn campaign(&self, id: &str, stock: u64, partition: Day) {
         let draft = CampaignDraft {
             id: id.parse().ok(),
             stock: Some(stock),
             valid_from: Some(ago(400)),
-            expires_at: Some(shelf.end()),
+            expires_at: Some(partition.end()),
             cancel_days: Some(0),
             per_user_limit: Some(Some(100)),
             ..CampaignDraft::default()
@@ -120,7 +120,7 @@ impl World {
     }
 
     async fn import(&self, campaign: &str, file: String) {
-        let ask = ImportAsk {
+        let ask = ImportRequest {
             campaign: campaign.parse().unwrap(),
             batch: "old".parse().ok(),
             format: FileFormat::default(),
@@ -130,7 +130,7 @@ impl World {
         assert_eq!(done.import.rejected, 0, "{:?}", done.import);
     }
 
-    /// Of the shelf `day`: what finishes at once and what does not, in turn.
+    /// Of the partition `day`: what finishes at once and what does not, in turn.
     async fn coupons(&self, campaign: &str, round: usize, count: usize, day: Day) {
         let at = |instant: Millis| coupon::calendar::format_instant(instant);
         let mut file =
@@ -150,7 +150,7 @@ impl World {
     }
 
     fn compactor(&self, watch: compactor::Watch) -> Compactor {
-        let settings = Settings { shelf_files_max: 2, ..Settings::default() };
+        let settings = Settings { partition_files_max: 2, ..Settings::default() };
         Compactor::new(self.hot.clone(), Arc::clone(&self.cold), settings, watch)
     }
 
@@ -232,9 +232,9 @@ struct Seen(Vec<Coupon>);
 
 impl Seen {
     async fn next(&mut self, walk: &mut Walk) -> bool {
-        let Some(sights) = walk.next().await.unwrap() else { return false };
-        assert!(sights.len() <= 2 * SMALL, "{} coupons at a time", sights.len());
-        self.0.extend(sights.into_iter().map(|sight| sight.coupon));
+        let Some(snapshots) = walk.next().await.unwrap() else { return false };
+        assert!(snapshots.len() <= 2 * SMALL, "{} coupons at a time", snapshots.len());
+        self.0.extend(snapshots.into_iter().map(|snapshot| snapshot.coupon));
         true
     }
 
@@ -244,7 +244,8 @@ impl Seen {
 
     /// Each once, in its order, as it was.
     fn is(&self, want: &BTreeMap<Code, Coupon>, name: &str) {
-        let at = |coupon: &Coupon| (Day::shelf_of(coupon.lasts_until()), coupon.code().clone());
+        let at =
+            |coupon: &Coupon| (Day::expiry_day_of(coupon.lasts_until()), coupon.code().clone());
         for pair in self.0.windows(2) {
             assert!(at(&pair[0]) < at(&pair[1]), "{name}: {:?}", [at(&pair[0]), at(&pair[1])]);
         }
@@ -257,8 +258,8 @@ impl Seen {
     }
 }
 
-/// Two shelves with every kind of coupon: one that is over, one that is open. With `ground` each
-/// has two files and stubs already, so that what comes next is a merge.
+/// Two partitions with every kind of coupon: one that is over, one that is open. With `ground` each
+/// has two files and archived markers already, so that what comes next is a merge.
 async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     let world = World::open(at);
     let (over, open) = (Day(now().day().0 - 100), Day(now().day().0 + 100));
@@ -267,7 +268,7 @@ async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     for round in 0..earlier {
         world.coupons("c", 2 * round, EARLIER, over).await;
         world.coupons("c", 2 * round + 1, EARLIER, open).await;
-        // When both shelves were open.
+        // When both partitions were open.
         world.compact(ago(90)).await;
     }
     world.coupons("c", 2 * earlier, OVER, over).await;
@@ -313,8 +314,8 @@ async fn beside_a_whole_compaction() {
                 let mut again = Seen::default();
                 again.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
                 again.is(&want, "after it");
-                let left = world.hot.shelves().await.unwrap();
-                assert_eq!(left.len(), 1, "the shelf that was over is emptied: {left:?}");
+                let left = world.hot.partitions().await.unwrap();
+                assert_eq!(left.len(), 1, "the partition that was over is emptied: {left:?}");
                 break;
             }
         }
@@ -328,7 +329,7 @@ async fn overtaken() {
         let template = TempDir::new().unwrap();
         let want = prepared(template.path(), ground).await;
         for (read, after) in [Read::Hot, Read::Cold].into_iter().flat_map(|it| {
-            // The first chunk, one in the middle, and both ends of the shelf that is over.
+            // The first chunk, one in the middle, and both ends of the partition that is over.
             [0, 1, 4, 11, 12, 13].map(move |after| (it, after))
         }) {
             let folder = TempDir::new().unwrap();
@@ -388,7 +389,7 @@ async fn before_there_are_tables() {
     seen.is(&want, "no table yet");
 }
 
-/// An extension takes a coupon to a later shelf, which may be a new one.
+/// An extension takes a coupon to a later partition, which may be a new one.
 #[tokio::test]
 async fn extended_meanwhile() {
     // Which of the coupons, and how often it is seen.
@@ -440,21 +441,21 @@ async fn swept_meanwhile() {
             zone: Zone::utc(),
             created_at: ago(300),
         };
-        arrive(genesis, &Standing::Void, &run)
+        arrive(genesis, &ImportedState::Void, &run)
     };
     let mut replaced = Vec::new();
     let mut seen = Seen::default();
     let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
-    for unit in 1..=2 {
-        let on = world.cold.shelf(day).await.unwrap();
-        let mut writer = world.cold.writer(day, unit).await.unwrap();
+    for archive_commit in 1..=2 {
+        let on = world.cold.partition(day).await.unwrap();
+        let mut writer = world.cold.writer(day, archive_commit).await.unwrap();
         for first in (0..ROWS).step_by(10_000) {
             writer.push((first..first + 10_000).map(coupon).collect()).await.unwrap();
         }
         let files = writer.finish().await.unwrap();
-        world.cold.commit(&on, unit, &files, &replaced).await.unwrap();
-        replaced = world.cold.shelf(day).await.unwrap().files;
-        if unit == 1 {
+        world.cold.commit(&on, archive_commit, &files, &replaced).await.unwrap();
+        replaced = world.cold.partition(day).await.unwrap().files;
+        if archive_commit == 1 {
             seen.next(&mut walk).await;
         }
     }

@@ -9,7 +9,7 @@ use api::token::{LocalKey, LocalKeys, Role, Tokens};
 use datafusion::arrow::ipc::reader::StreamReader;
 use serde_json::{Value, json};
 
-use crate::place::{Place, TOKEN_KEY};
+use crate::data::{TOKEN_KEY, TestData};
 
 struct Service {
     child: Child,
@@ -25,8 +25,8 @@ struct Answer {
 }
 
 impl Service {
-    fn start(place: &Place) -> Service {
-        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0", "--time-limit", "2"]);
+    fn start(data: &TestData) -> Service {
+        let mut command = data.command(&["serve", "--listen", "127.0.0.1:0", "--time-limit", "2"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let address = loop {
@@ -83,9 +83,9 @@ const BY_STATE: &str = "select state, count(*) as n from coupons group by 1 orde
 
 #[test]
 fn rows_come_in_three_forms() {
-    let place = Place::new();
-    let before = place.fingerprint();
-    let service = Service::start(&place);
+    let data = TestData::new();
+    let before = data.fingerprint();
+    let service = Service::start(&data);
     let operator = token(Role::Operator);
     let ask = |accept: &str, body: &Value| service.ask(Some(&operator), accept, body);
     let answer = ask("*/*", &json!({"sql": BY_STATE}));
@@ -110,13 +110,13 @@ fn rows_come_in_three_forms() {
     let body = json!({"sql": "select count(*) as n from coupons", "as_of": 1});
     assert_eq!(ask("*/*", &body).json()["data"], json!([{"n": 60}]), "a version of cold");
     drop(service);
-    assert_eq!(place.fingerprint(), before, "nothing was written");
+    assert_eq!(data.fingerprint(), before, "nothing was written");
 }
 
 #[test]
 fn long_answers_are_cut_and_say_so() {
-    let place = Place::new();
-    let service = Service::start(&place);
+    let data = TestData::new();
+    let service = Service::start(&data);
     let admin = token(Role::Admin);
     let rows = |limit: u64| format!("select a.code from coupons a, coupons b limit {limit}");
     for (name, limit, truncated) in [("the most", 10_000, false), ("one more", 10_001, true)] {
@@ -135,8 +135,8 @@ fn long_answers_are_cut_and_say_so() {
 
 #[test]
 fn what_is_not_answered_is_a_problem() {
-    let place = Place::new();
-    let service = Service::start(&place);
+    let data = TestData::new();
+    let service = Service::start(&data);
     let (user, shop, operator) = (token(Role::User), token(Role::Shop), token(Role::Operator));
     let sql = |sql: &str| json!({"sql": sql});
     let long = "select sum(a.version * b.version) from coupons a cross join (coupons b cross join \

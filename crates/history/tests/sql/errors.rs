@@ -1,6 +1,6 @@
 //! One clear sentence for each way to get SQL wrong, and nothing that writes.
 
-use history::Wrong;
+use history::HistoryError;
 
 use crate::world::World;
 
@@ -104,7 +104,7 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {
-            Err(Wrong::Sql(found)) => assert!(found.contains(want), "{name}: {found}"),
+            Err(HistoryError::Sql(found)) => assert!(found.contains(want), "{name}: {found}"),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -120,7 +120,7 @@ async fn values_that_it_cannot_work_with() {
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {
-            Err(Wrong::Values(found)) => assert!(found.starts_with(want), "{name}: {found}"),
+            Err(HistoryError::Values(found)) => assert!(found.starts_with(want), "{name}: {found}"),
             other => panic!("{name}: {other:?}"),
         }
     }

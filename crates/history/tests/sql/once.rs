@@ -8,7 +8,7 @@ use coupon::apply::Action;
 use coupon::calendar::Zone;
 use coupon::time::Day;
 use history::{History, Limits};
-use hot::Shelves;
+use hot::Partitions;
 
 use crate::world::{NOW, OPEN, World, limits};
 
@@ -27,15 +27,19 @@ async fn each_coupon_is_a_row_once() {
     let whole = world.one(SUM).await;
     assert_eq!(world.one(COUNTS).await, WANT, "all hot");
     world.compact(Closed::Now).await;
-    assert_eq!(world.one(COUNTS).await, WANT, "two shelves settled, a third with stubs");
+    assert_eq!(
+        world.one(COUNTS).await,
+        WANT,
+        "two partitions settled, a third with archived markers"
+    );
     assert_eq!(world.one(SUM).await, whole, "nothing has another value");
     let tiers = world.ask("select tier, count(*) from coupons group by 1 order by 1").await;
     assert_eq!(tiers, [["cold", "133"], ["hot", "27"]]);
     world.change(121, Action::Void { reason: None }).await;
     world.compact(Closed::Now).await;
     let cold = world.one("select count(*) from coupons where tier = 'cold'").await;
-    assert_eq!(cold, "134", "a second unit of the open shelf");
-    assert_eq!(world.one(COUNTS).await, WANT, "a shelf with two units");
+    assert_eq!(cold, "134", "a second archive commit of the open partition");
+    assert_eq!(world.one(COUNTS).await, WANT, "a partition with two archive commits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +47,7 @@ async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
     let running = Arc::new(AtomicBool::new(true));
-    let hot = Arc::clone(&world.hot) as Arc<dyn Shelves>;
+    let hot = Arc::clone(&world.hot) as Arc<dyn Partitions>;
     let compactor =
         Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), Arc::new(|_| {}));
     let ended = Arc::clone(&running);
@@ -67,7 +71,7 @@ async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
 async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
     let world = World::full().await;
     world.campaign("summer", Day(OPEN.0 + 10), 160..170).await;
-    // One core: shelf after shelf, none before it is asked for.
+    // One core: partition after partition, none before it is asked for.
     let limits = Limits { cores: 1, ..limits() };
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask("select code from coupons", None).await.unwrap();
@@ -81,11 +85,11 @@ async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_was_committed_and_not_removed_is_counted_once() {
+async fn an_archive_commit_that_was_committed_and_not_removed_is_counted_once() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
     world.copy_without_removing(OPEN).await;
-    let cold = world.cold.shelf(OPEN).await.unwrap();
+    let cold = world.cold.partition(OPEN).await.unwrap();
     assert_eq!(cold.files.len(), 1, "what is redeemed lies in both tiers");
     assert_eq!(world.one(SUM).await, whole);
 }

@@ -4,7 +4,7 @@ use compactor::Closed;
 
 use crate::world::World;
 
-/// Shelves and plain files that are looked at.
+/// Partitions and plain files that are looked at.
 async fn looked_at(world: &World, filter: &str) -> (String, String) {
     let sql = format!("explain select code from coupons where {filter}");
     let plan = world.ask(&sql).await.into_iter().flatten().collect::<Vec<_>>().join("\n");
@@ -12,20 +12,20 @@ async fn looked_at(world: &World, filter: &str) -> (String, String) {
         let (_, rest) = plan.split_once(word).unwrap_or_else(|| panic!("no {word} in {plan}"));
         rest.split([',', '\n']).next().unwrap().to_owned()
     };
-    (after("CouponsExec: shelves="), after("plain_files="))
+    (after("CouponsExec: partitions="), after("plain_files="))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shelves_and_files_are_ruled_out_before_they_are_read() {
+async fn partitions_and_files_are_ruled_out_before_they_are_read() {
     let world = World::full().await;
     world.compact(Closed::Now).await;
     let cases = [
         ("nothing to go by", "state = 'issued'", 3, 2),
-        ("a shelf", "shelf_day = '2026-03-01'", 1, 1),
-        ("one that is not there", "shelf_day = '2026-05-01'", 0, 0),
-        ("several", "shelf_day in ('2026-03-01', '2026-12-31')", 2, 1),
+        ("a partition", "expiry_day = '2026-03-01'", 1, 1),
+        ("one that is not there", "expiry_day = '2026-05-01'", 0, 0),
+        ("several", "expiry_day in ('2026-03-01', '2026-12-31')", 2, 1),
         ("from a last day on", "expires_on >= '2026-10-01'", 1, 0),
-        ("from the last day of a shelf on", "expires_on >= '2026-03-03'", 2, 1),
+        ("from the last day of a partition on", "expires_on >= '2026-03-03'", 2, 1),
         ("a zone east of it may be a day on", "expires_on >= '2026-03-02'", 3, 2),
         ("up to a last day", "expires_on <= '2026-02-27'", 1, 0),
         ("from an instant on", "expires_at > '2026-03-03T00:00:00Z'", 1, 0),
@@ -35,10 +35,10 @@ async fn shelves_and_files_are_ruled_out_before_they_are_read() {
         ("a code", "code = 'ZZZZZZ'", 1, 0),
         ("changed since", "modified_at >= '2026-11-21T00:00:00Z'", 1, 0),
         ("a tier", "tier = 'hot'", 1, 0),
-        ("two that exclude each other", "shelf_day < '2026-03-02' and tier = 'hot'", 0, 0),
+        ("two that exclude each other", "expiry_day < '2026-03-02' and tier = 'hot'", 0, 0),
     ];
-    for (name, filter, shelves, files) in cases {
-        let want = (format!("{shelves} of 3"), format!("{files} of 2"));
+    for (name, filter, partitions, files) in cases {
+        let want = (format!("{partitions} of 3"), format!("{files} of 2"));
         assert_eq!(looked_at(&world, filter).await, want, "{name}: {filter}");
         // And what is left out is right: the same without a chance to rule anything out.
         let filtered = world.one(&format!("select count(*) from coupons where {filter}")).await;
@@ -51,7 +51,7 @@ async fn shelves_and_files_are_ruled_out_before_they_are_read() {
 async fn a_view_is_pruned_like_its_table() {
     let world = World::full().await;
     world.compact(Closed::Now).await;
-    let sql = "explain select count(*) from redemptions where shelf_day = '2026-03-01'";
+    let sql = "explain select count(*) from redemptions where expiry_day = '2026-03-01'";
     let plan = world.ask(sql).await.into_iter().flatten().collect::<Vec<_>>().join("\n");
-    assert!(plan.contains("shelves=1 of 3"), "{plan}");
+    assert!(plan.contains("partitions=1 of 3"), "{plan}");
 }

@@ -10,7 +10,7 @@ async fn coupons_are_the_same_in_both_tiers() {
     let world = World::full().await;
     let sql = "select code, campaign_id, batch_id, state, expired, holder, valid_from, expires_at, \
          expires_on, time_zone, issued_at, redeemed_at, order_ref, created_at, modified_at, version, \
-         made_expires_at, made_time_zone, shelf_day, events from coupons order by code";
+         made_expires_at, made_time_zone, expiry_day, events from coupons order by code";
     let hot = world.ask(sql).await;
     world.compact(Closed::Now).await;
     assert_eq!(world.ask(sql).await, hot);

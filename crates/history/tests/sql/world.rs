@@ -12,22 +12,22 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
-use history::{History, Limits, Wrong};
+use history::{History, HistoryError, Limits};
 use hot::sqlite::{Options, SqliteHot};
-use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Shelves};
+use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Partitions};
 use router::Router;
 use tempfile::TempDir;
 
 /// 2026-11-20, noon.
 pub(crate) const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 
-/// 2026-03-01 and 2026-03-02: shelves that are over.
+/// 2026-03-01 and 2026-03-02: partitions that are over.
 pub(crate) const OVER: Day = Day(20_513);
 pub(crate) const OVER_TOO: Day = Day(20_514);
 
@@ -75,8 +75,9 @@ impl World {
         World { folder, hot, cold, engine, history, router }
     }
 
-    /// Two campaigns of 60 coupons each on the two shelves that are over, and one of 40 on the open
-    /// one. Of three coupons one is available, one issued and one redeemed; nothing is in cold.
+    /// Two campaigns of 60 coupons each in the two partitions that are over, and one of 40 in the
+    /// open one. Of three coupons one is available, one issued and one redeemed; nothing is in
+    /// cold.
     pub(crate) async fn full() -> World {
         let world = World::empty().await;
         world.campaign("spring", OVER, 0..60).await;
@@ -117,7 +118,7 @@ impl World {
 
     /// What `compact` does now.
     pub(crate) async fn compact(&self, closed: Closed) -> Report {
-        let hot = Arc::clone(&self.hot) as Arc<dyn Shelves>;
+        let hot = Arc::clone(&self.hot) as Arc<dyn Partitions>;
         let watch = Arc::new(|_| {});
         let compactor = Compactor::new(hot, Arc::clone(&self.cold), Settings::default(), watch);
         compactor.run(NOW, closed).await.unwrap()
@@ -139,8 +140,8 @@ impl World {
         assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);
     }
 
-    /// What the Closed pass has done of a shelf when it is killed after its commit: copies of what
-    /// is redeemed lie in cold, and all of it in hot still.
+    /// What the Closed pass has done of a partition when it is killed after its commit: copies of
+    /// what is redeemed lie in cold, and all of it in hot still.
     pub(crate) async fn copy_without_removing(&self, day: Day) {
         self.cold.create().await.unwrap();
         self.hot.raise_cold_mark(ColdMark { begun: Some(1), committed: None }).await.unwrap();
@@ -150,8 +151,8 @@ impl World {
         let mut writer = self.cold.writer(day, 1).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
-        let shelf = self.cold.shelf(day).await.unwrap();
-        self.cold.commit(&shelf, 1, &files, &[]).await.unwrap();
+        let partition = self.cold.partition(day).await.unwrap();
+        self.cold.commit(&partition, 1, &files, &[]).await.unwrap();
     }
 
     /// What both stores hold: every byte of cold, and how often hot was written.
@@ -189,7 +190,7 @@ impl World {
         &self,
         sql: &str,
         as_of: Option<u64>,
-    ) -> Result<Vec<Vec<String>>, Wrong> {
+    ) -> Result<Vec<Vec<String>>, HistoryError> {
         let mut answer = self.history.ask(sql, as_of).await?;
         let mut rows = Vec::new();
         while let Some(batch) = answer.next().await? {
@@ -219,15 +220,15 @@ pub(crate) fn code(number: u64) -> Code {
 fn line(number: u64, day: Day) -> ImportLine {
     let at = Millis(OVER.start().0 - (number as i64) * 60_000);
     let holder = format!("user-{}", number % 10).parse().unwrap();
-    let standing = match number % 3 {
-        0 => Standing::Available,
-        1 => Standing::Issued { holder, at: Some(at) },
-        _ => Standing::Redeemed {
+    let imported_state = match number % 3 {
+        0 => ImportedState::Available,
+        1 => ImportedState::Issued { holder, at: Some(at) },
+        _ => ImportedState::Redeemed {
             holder: Some(holder),
             issued_at: Some(Millis(at.0 - DAY_MS)),
             at,
             order: Some(format!("order-{number}").parse().unwrap()),
         },
     };
-    ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), standing }
+    ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), imported_state }
 }

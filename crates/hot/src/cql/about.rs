@@ -12,8 +12,8 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
 
-use super::session::{Cluster, Manner, Result, damaged};
-use super::{CqlHot, Engine, dialect};
+use super::session::{CqlSession, Result, StatementProfile, damaged};
+use super::{CqlEngine, CqlHot, dialect};
 use crate::HotError;
 
 /// How long one node may take to answer for itself.
@@ -23,7 +23,7 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub struct About {
     /// Which engine it is.
-    pub engine: Engine,
+    pub engine: CqlEngine,
     /// The keyspace.
     pub keyspace: String,
     /// How many copies there are of each row, by data centre.
@@ -71,10 +71,10 @@ impl CqlHot {
     }
 }
 
-async fn copies(cluster: &Cluster, keyspace: &str) -> Result<BTreeMap<String, u32>> {
+async fn copies(cluster: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let row: Option<(BTreeMap<String, String>,)> =
-        cluster.row(Manner::Read, cql, (keyspace,)).await?;
+        cluster.row(StatementProfile::Read, cql, (keyspace,)).await?;
     let replication = row.map(|(replication,)| replication).unwrap_or_default();
     // Beside the data centres stands the class, which is no number.
     Ok(replication
@@ -88,7 +88,7 @@ fn number(copies: &str) -> Option<u32> {
     copies.split('/').next()?.parse().ok()
 }
 
-async fn ask(cluster: &Cluster, engine: Engine, node: &Arc<Node>) -> AboutNode {
+async fn ask(cluster: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
     AboutNode {
         address: node.address.to_string(),
         datacenter: node.datacenter.clone().unwrap_or_default(),
@@ -105,7 +105,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-async fn answer(cluster: &Cluster, engine: Engine, node: &Arc<Node>) -> Result<Answer> {
+async fn answer(cluster: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(cluster, node, cql).await?;
@@ -117,12 +117,12 @@ async fn answer(cluster: &Cluster, engine: Engine, node: &Arc<Node>) -> Result<A
         _ => 0,
     };
     let (version, paxos) = match engine {
-        Engine::Cassandra => {
+        CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
             let (variant,): (Option<String>,) = one(cluster, node, cql).await?;
             (release, variant)
         }
-        Engine::Scylla => {
+        CqlEngine::Scylla => {
             let cql = "SELECT version FROM system.versions WHERE key = 'local'";
             let (version,): (Option<String>,) = one(cluster, node, cql).await?;
             (version, None)
@@ -132,7 +132,7 @@ async fn answer(cluster: &Cluster, engine: Engine, node: &Arc<Node>) -> Result<A
 }
 
 /// The row of a table that a node has for itself.
-async fn one<R>(cluster: &Cluster, node: &Arc<Node>, cql: &str) -> Result<R>
+async fn one<R>(cluster: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R>
 where
     R: for<'f> DeserializeRow<'f, 'f>,
 {

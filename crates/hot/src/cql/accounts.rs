@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use super::outcome::Cas;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use super::values::{instant, parsed};
 use crate::{Account, HotError};
 
@@ -29,14 +29,14 @@ impl Store {
             let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
                        VALUES (?, ?, ?, ?) IF NOT EXISTS";
             let values = (login, user, account.password_hash.as_str(), instant(now));
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
     pub(super) async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
         let row: Option<(String, Option<String>, Option<String>)> =
-            self.cluster.row(Manner::Read, cql, (login.as_str(),)).await?;
+            self.cluster.row(StatementProfile::Read, cql, (login.as_str(),)).await?;
         let Some((login, Some(user), Some(password_hash))) = row else { return Ok(None) };
         let (login_id, user_id) = (parsed("login_id", &login)?, parsed("user_id", &user)?);
         Ok(Some(Account { login_id, user_id, password_hash }))
@@ -45,7 +45,7 @@ impl Store {
     pub(super) async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
         let row: Option<(Option<String>,)> =
-            self.cluster.row(Manner::Read, cql, (user.as_str(),)).await?;
+            self.cluster.row(StatementProfile::Read, cql, (user.as_str(),)).await?;
         let Some((Some(login),)) = row else { return Ok(None) };
         let account = self.account(&parsed("login_id", &login)?).await?;
         Ok(account.filter(|account| account.user_id == *user))
@@ -61,7 +61,7 @@ impl Store {
             let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
             let cas = self
                 .cluster
-                .change(attempts.manner(), cql, (account.login_id.as_str(), user.as_str()))
+                .change(attempts.profile(), cql, (account.login_id.as_str(), user.as_str()))
                 .await;
             removed |= !matches!(cas, Ok(Cas::Refused));
             attempts.wrote(cas).await?;
@@ -70,7 +70,8 @@ impl Store {
 
     pub(super) async fn setting(&self, name: &str) -> Result<Option<String>> {
         let cql = "SELECT value FROM setting WHERE name = ?";
-        let row: Option<(Option<String>,)> = self.cluster.row(Manner::Read, cql, (name,)).await?;
+        let row: Option<(Option<String>,)> =
+            self.cluster.row(StatementProfile::Read, cql, (name,)).await?;
         Ok(row.and_then(|(value,)| value))
     }
 
@@ -107,7 +108,7 @@ impl Store {
             let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
             let values = (new.to_string(), name, present.map(|number| number.to_string()));
             wanted = Some(new);
-            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
+            if attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
             }
         }
@@ -134,7 +135,7 @@ impl Store {
             let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
             let values = (next.as_deref(), name, seen.as_deref());
             sent = true;
-            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
+            if attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await? {
                 return Ok(true);
             }
         }

@@ -12,16 +12,16 @@ use scylla::DeserializeRow;
 use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
 
+use super::archiving::{Listed, partition_plan};
+use super::bounded_join::bounded_join;
 use super::claims::EntryValue;
-use super::session::{Manner, Result, damaged};
-use super::several::several;
-use super::shelves::{Listed, shelf_plan};
+use super::session::{Result, StatementProfile, damaged};
 use super::values::{CouponRow, date, day, instant, millis, parsed, signed, tie};
 use super::{CqlHot, Store, examine};
 use crate::HotError;
 use crate::audit::{
-    Audit, AuditBatch, AuditCampaign, AuditClaim, AuditDay, AuditEntry, AuditEntryIs, AuditPage,
-    AuditRow, Begun, CountShift, Hint, HintKind, Manners, RowIs, Unreadable,
+    Atomicity, Audit, AuditBatch, AuditCampaign, AuditClaim, AuditEntry, AuditEntryIs, AuditPage,
+    AuditPartition, AuditRow, Begun, CountShift, IndexRow, IndexRowKind, RowIs, Unreadable,
 };
 
 /// Rows that are looked at at a time.
@@ -35,22 +35,22 @@ const NAMES: usize = 1_000;
 
 macro_rules! entry_columns {
     () => {
-        "SELECT code, kind, campaign_id, batch_id, shelf_day, valid_from, expires_at"
+        "SELECT code, kind, campaign_id, batch_id, expiry_day, valid_from, expires_at"
     };
 }
 
 #[async_trait]
 impl Audit for CqlHot {
-    fn manners(&self) -> Manners {
-        Manners::StepByStep
+    fn atomicity(&self) -> Atomicity {
+        Atomicity::StepByStep
     }
 
     async fn audit_files(&self) -> Result<Vec<String>> {
         self.store.stray_partitions().await
     }
 
-    async fn audit_days(&self) -> Result<Vec<AuditDay>> {
-        self.store.audit_days().await
+    async fn audit_partitions(&self) -> Result<Vec<AuditPartition>> {
+        self.store.audit_partitions().await
     }
 
     async fn audit_rows(&self, day: Day, after: String, limit: usize) -> Result<Vec<AuditRow>> {
@@ -59,7 +59,7 @@ impl Audit for CqlHot {
 
     async fn audit_spots(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<AuditRow>>> {
         let looks = spots.iter().map(|(day, code)| self.store.audit_spot(*day, code));
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
     async fn audit_campaigns(&self) -> Result<Vec<AuditCampaign>> {
@@ -81,10 +81,10 @@ impl Audit for CqlHot {
         let cql = concat!(entry_columns!(), " FROM directory WHERE code = ?");
         let looks = codes.iter().map(|code| async move {
             let row: Option<EntryRow> =
-                self.store.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
+                self.store.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
             Ok::<_, HotError>(row.and_then(EntryRow::entry))
         });
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
     async fn audit_claims(
@@ -125,57 +125,63 @@ impl Audit for CqlHot {
                    WHERE campaign_id = ? AND user_id = ?";
         let looks = asked.iter().map(|(campaign, user, code)| async move {
             let values = (campaign.as_str(), user.as_str());
-            let row: Option<ClaimsRow> = self.store.cluster.row(Manner::Read, cql, values).await?;
+            let row: Option<ClaimsRow> =
+                self.store.cluster.row(StatementProfile::Read, cql, values).await?;
             let claimed = row.and_then(|row| row.claimed).unwrap_or_default();
             Ok::<_, HotError>(claimed.values().any(|entry| entry.code == code.as_str()))
         });
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
-    async fn audit_hints(
+    async fn audit_index_rows(
         &self,
-        kind: HintKind,
+        kind: IndexRowKind,
         after: Option<String>,
         _limit: usize,
-    ) -> Result<AuditPage<Hint>> {
+    ) -> Result<AuditPage<IndexRow>> {
         let cql = match kind {
-            HintKind::Wallet => {
-                "SELECT user_id, expires_at, tie, code, shelf_day, \
-                 WRITETIME(shelf_day) AS written FROM wallet"
+            IndexRowKind::Wallet => {
+                "SELECT user_id, expires_at, tie, code, expiry_day, \
+                 WRITETIME(expiry_day) AS written FROM wallet"
             }
-            HintKind::Expiring => {
-                "SELECT campaign_id AS user_id, expires_at, tie, code, shelf_day, \
-                 WRITETIME(shelf_day) AS written FROM expiring"
+            IndexRowKind::Expiring => {
+                "SELECT campaign_id AS user_id, expires_at, tie, code, expiry_day, \
+                 WRITETIME(expiry_day) AS written FROM expiring"
             }
         };
-        let (rows, next) = self.store.audit_page::<HintRow>(cql, after).await?;
-        let hints = rows.into_iter().filter_map(|row| row.hint(kind).transpose());
-        Ok(AuditPage { items: hints.collect::<Result<_>>()?, unreadable: Vec::new(), next })
+        let (rows, next) = self.store.audit_page::<RawIndexRow>(cql, after).await?;
+        let index_rows = rows.into_iter().filter_map(|row| row.index_row(kind).transpose());
+        Ok(AuditPage { items: index_rows.collect::<Result<_>>()?, unreadable: Vec::new(), next })
     }
 
-    async fn audit_unhinted(&self, coupons: Vec<(Day, Coupon)>) -> Result<Vec<Vec<HintKind>>> {
+    async fn audit_unindexed(&self, coupons: Vec<(Day, Coupon)>) -> Result<Vec<Vec<IndexRowKind>>> {
         let looks = coupons.iter().map(|(_, coupon)| async move {
             let mut missing = Vec::new();
             if !self.store.has_wallet(coupon).await? {
-                missing.push(HintKind::Wallet);
+                missing.push(IndexRowKind::Wallet);
             }
             if !self.store.has_expiring(coupon).await? {
-                missing.push(HintKind::Expiring);
+                missing.push(IndexRowKind::Expiring);
             }
             Ok::<_, HotError>(missing)
         });
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
-    async fn mend_hints(&self, day: Day, coupon: Coupon) -> Result<()> {
+    async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<()> {
         if let Some(holder) = coupon.holder() {
             self.store.write_wallet(holder, &coupon, day).await?;
         }
         self.store.write_expiring(coupon.genesis().campaign.as_str(), &coupon, day).await
     }
 
-    async fn remove_hints(&self, hints: Vec<Hint>) -> Result<()> {
-        several(AT_ONCE, hints.iter().map(|hint| self.store.remove_old_hint(hint))).await.map(drop)
+    async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<()> {
+        bounded_join(
+            AT_ONCE,
+            index_rows.iter().map(|index_row| self.store.remove_old_index_row(index_row)),
+        )
+        .await
+        .map(drop)
     }
 
     /// Each process writes its own sums and nobody else's: a sum that is set right from outside
@@ -207,43 +213,46 @@ impl Store {
     /// Partitions in which no coupon of ours can be. They are compared with plans that are read after
     /// them: a day may be planned at any moment, always before its first row is written.
     async fn stray_partitions(&self) -> Result<Vec<String>> {
-        let cql = "SELECT DISTINCT shelf_day, bucket FROM coupon";
+        let cql = "SELECT DISTINCT expiry_day, bucket FROM coupon";
         // The lowest and the highest place of each day.
         let (mut used, mut from) = (BTreeMap::<Day, (i32, i32)>::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<(CqlDate, i32)>(cql, (), state).await?;
             for (of, bucket) in rows {
-                let places = used.entry(day(of)).or_insert((bucket, bucket));
-                *places = (places.0.min(bucket), places.1.max(bucket));
+                let bucket_counts = used.entry(day(of)).or_insert((bucket, bucket));
+                *bucket_counts = (bucket_counts.0.min(bucket), bucket_counts.1.max(bucket));
             }
             from = next;
         }
         let plans = self.plans().await?;
-        let places: BTreeMap<Day, i32> =
+        let bucket_counts: BTreeMap<Day, i32> =
             plans.iter().map(|plan| (plan.day(), 1 << plan.bits().min(30))).collect();
         let mut faults = Vec::new();
         for (of, (lowest, highest)) in used {
-            let Some(places) = places.get(&of) else {
+            let Some(bucket_counts) = bucket_counts.get(&of) else {
                 faults.push(format!("there are rows on day {}, which has no plan", of.0));
                 continue;
             };
             let both = BTreeSet::from([lowest, highest]);
-            let beyond = both.into_iter().filter(|it| !(0..*places).contains(it));
+            let beyond = both.into_iter().filter(|it| !(0..*bucket_counts).contains(it));
             faults.extend(beyond.map(|bucket| {
-                format!("there are rows in place {bucket} of day {}, which has {places}", of.0)
+                format!(
+                    "there are rows in bucket {bucket} of day {}, which has {bucket_counts}",
+                    of.0
+                )
             }));
         }
         Ok(faults)
     }
 
-    async fn audit_days(&self) -> Result<Vec<AuditDay>> {
+    async fn audit_partitions(&self) -> Result<Vec<AuditPartition>> {
         let plans = self.plans().await?;
         let days = plans.iter().map(|plan| async move {
             let next_serial = self.copied_serial(plan.day()).await?;
-            let plan = shelf_plan(plan);
-            Ok::<_, HotError>(AuditDay { day: plan.day, plan: Some(plan), next_serial })
+            let plan = partition_plan(plan);
+            Ok::<_, HotError>(AuditPartition { day: plan.day, plan: Some(plan), next_serial })
         });
-        several(AT_ONCE, days).await
+        bounded_join(AT_ONCE, days).await
     }
 
     async fn audit_rows(&self, day: Day, after: &str, limit: usize) -> Result<Vec<AuditRow>> {
@@ -251,12 +260,12 @@ impl Store {
         let after = (!after.is_empty()).then(|| parsed::<Code>("code", after)).transpose()?;
         let rows = self.merged(day, after, limit, Listed::All).await?;
         let looks = rows.iter().map(|(bucket, row)| self.audit_row(row, *bucket));
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
     async fn audit_spot(&self, day: Day, code: &Code) -> Result<Vec<AuditRow>> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(Vec::new()) };
-        match self.row_of(Manner::Read, day, bucket, code).await? {
+        match self.row_of(StatementProfile::Read, day, bucket, code).await? {
             Some(row) => Ok(vec![self.audit_row(&row, bucket).await?]),
             None => Ok(Vec::new()),
         }
@@ -266,10 +275,10 @@ impl Store {
         let code = row.code()?;
         let led_to = self.bucket(row.day(), &code).await?;
         let astray = (led_to != Some(bucket))
-            .then(|| format!("it lies in place {bucket}, its code leads to {led_to:?}"));
-        let is = match (row.is_stub(), row.moved_to()) {
-            (true, _) => RowIs::Stub { version: row.archived() },
-            (false, Some(to)) => RowIs::Moved { to },
+            .then(|| format!("it lies in bucket {bucket}, its code leads to {led_to:?}"));
+        let is = match (row.is_archived_marker(), row.forward_to()) {
+            (true, _) => RowIs::ArchivedMarker { version: row.archived() },
+            (false, Some(to)) => RowIs::Forwarding { to },
             // The bucket is not looked at.
             (false, None) => match self.as_it_stands(row, 0).await {
                 Ok(located) => RowIs::Coupon {
@@ -285,13 +294,13 @@ impl Store {
 
     async fn audit_campaigns(&self) -> Result<Vec<AuditCampaign>> {
         // What this very process has counted.
-        self.tallies.write_down(self).await;
+        self.counts.write_down(self).await;
         let (mut campaigns, mut after) = (Vec::new(), None);
         loop {
             let names = self.campaign_names(after.as_ref(), NAMES).await?;
             let Some(last) = names.last().cloned() else { return Ok(campaigns) };
             let found = names.iter().map(|id| self.copied_campaign(id));
-            for campaign in several(CAMPAIGNS_AT_ONCE, found).await?.into_iter().flatten() {
+            for campaign in bounded_join(CAMPAIGNS_AT_ONCE, found).await?.into_iter().flatten() {
                 let batches = campaign.batches.into_iter().map(|batch| AuditBatch {
                     id: batch.id,
                     run: batch.run,
@@ -320,25 +329,29 @@ impl Store {
         let code = coupon.code();
         let at = instant(coupon.expires_at());
         let values = (holder.as_str(), at, signed(tie(code)), code.as_str());
-        let hint: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
-        Ok(hint.is_some())
+        let index_row: Option<(String,)> =
+            self.cluster.row(StatementProfile::Read, cql, values).await?;
+        Ok(index_row.is_some())
     }
 
-    async fn remove_old_hint(&self, hint: &Hint) -> Result<()> {
-        let (code, at, tie) = (hint.code.as_str(), instant(hint.expires_at), hint.tie);
-        match (hint.kind, &hint.user) {
-            (HintKind::Wallet, Some(user)) => {
+    async fn remove_old_index_row(&self, index_row: &IndexRow) -> Result<()> {
+        let (code, at, tie) =
+            (index_row.code.as_str(), instant(index_row.expires_at), index_row.tie);
+        match (index_row.kind, &index_row.user) {
+            (IndexRowKind::Wallet, Some(user)) => {
                 let cql = "DELETE FROM wallet USING TIMESTAMP ? WHERE user_id = ? \
                            AND expires_at = ? AND tie = ? AND code = ?";
-                self.cluster.write(cql, (hint.written_at, user.as_str(), at, tie, code)).await
+                self.cluster.write(cql, (index_row.written_at, user.as_str(), at, tie, code)).await
             }
-            (HintKind::Wallet, None) => Ok(()),
-            (HintKind::Expiring, _) => {
+            (IndexRowKind::Wallet, None) => Ok(()),
+            (IndexRowKind::Expiring, _) => {
                 let cql = "DELETE FROM expiring USING TIMESTAMP ? WHERE expires_on = ? \
                            AND shard = ? AND expires_at = ? AND tie = ? AND code = ?";
-                let on = Day::shelf_of(hint.expires_at);
-                for shard in self.expiring_partitions(hint.expires_at, tie, &hint.code).await? {
-                    let values = (hint.written_at, date(on), shard, at, tie, code);
+                let on = Day::expiry_day_of(index_row.expires_at);
+                for shard in
+                    self.expiring_partitions(index_row.expires_at, tie, &index_row.code).await?
+                {
+                    let values = (index_row.written_at, date(on), shard, at, tie, code);
                     self.cluster.write(cql, values).await?;
                 }
                 Ok(())
@@ -354,7 +367,7 @@ fn claim(campaign: &CampaignId, user: &UserId, value: &EntryValue) -> Result<Aud
         campaign: campaign.clone(),
         user: user.clone(),
         code: parsed("claim.code", &value.code)?,
-        day: day(value.shelf_day),
+        day: day(value.expiry_day),
         issue: value.issue.and_then(|issue| usize::try_from(issue).ok()),
         begun: (sequence > 0).then_some(Begun { sequence, operation }),
     })
@@ -375,7 +388,7 @@ struct EntryRow {
     kind: Option<String>,
     campaign_id: Option<String>,
     batch_id: Option<String>,
-    shelf_day: Option<CqlDate>,
+    expiry_day: Option<CqlDate>,
     valid_from: Option<CqlTimestamp>,
     expires_at: Option<CqlTimestamp>,
 }
@@ -397,7 +410,7 @@ impl EntryRow {
                         campaign: parsed("campaign_id", &name(&self.campaign_id))?,
                         batch: parsed("batch_id", &name(&self.batch_id))?,
                     },
-                    day: self.shelf_day.map(day).ok_or_else(|| damaged("no shelf_day"))?,
+                    day: self.expiry_day.map(day).ok_or_else(|| damaged("no expiry_day"))?,
                     line: self.valid_from.map(millis).zip(self.expires_at.map(millis)),
                 },
                 other => return Err(damaged(format!("kind is {other:?}"))),
@@ -416,29 +429,29 @@ struct ClaimsRow {
 }
 
 #[derive(DeserializeRow)]
-struct HintRow {
+struct RawIndexRow {
     user_id: Option<String>,
     expires_at: CqlTimestamp,
     tie: i64,
     code: String,
-    shelf_day: Option<CqlDate>,
+    expiry_day: Option<CqlDate>,
     written: Option<i64>,
 }
 
-impl HintRow {
+impl RawIndexRow {
     /// `None` for one of which only the key is there: it says nothing.
-    fn hint(self, kind: HintKind) -> Result<Option<Hint>> {
-        let (Some(shelf), Some(written_at)) = (self.shelf_day, self.written) else {
+    fn index_row(self, kind: IndexRowKind) -> Result<Option<IndexRow>> {
+        let (Some(expiry_day), Some(written_at)) = (self.expiry_day, self.written) else {
             return Ok(None);
         };
         let user = match kind {
-            HintKind::Wallet => Some(parsed("user_id", self.user_id.as_deref().unwrap_or(""))?),
-            HintKind::Expiring => None,
+            IndexRowKind::Wallet => Some(parsed("user_id", self.user_id.as_deref().unwrap_or(""))?),
+            IndexRowKind::Expiring => None,
         };
-        Ok(Some(Hint {
+        Ok(Some(IndexRow {
             kind,
             code: parsed("code", &self.code)?,
-            day: day(shelf),
+            day: day(expiry_day),
             expires_at: millis(self.expires_at),
             user,
             tie: self.tie,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use coupon::campaign::{Campaign, ImportCounts, MintedRun, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, ImportCounts, MintedRun};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{BatchId, CampaignId};
@@ -20,7 +20,7 @@ use coupon::time::Millis;
 use tokio::time::Instant;
 
 use super::Store;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use super::values::parsed;
 use crate::{CampaignRow, HotError};
 pub(super) use rows::TermsColumns;
@@ -81,9 +81,9 @@ impl CampaignHere {
 
 /// What is known of campaigns, and since when.
 #[derive(Default)]
-pub(super) struct Known(RwLock<HashMap<CampaignId, (Instant, CampaignHere)>>);
+pub(super) struct CampaignCache(RwLock<HashMap<CampaignId, (Instant, CampaignHere)>>);
 
-impl Known {
+impl CampaignCache {
     fn get(&self, id: &CampaignId) -> Option<CampaignHere> {
         let known = self.0.read().ok()?;
         let (since, here) = known.get(id)?;
@@ -114,9 +114,10 @@ impl Store {
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
                    created_as FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let row: Option<Row> = self.cluster.row(Manner::Read, cql, (id.as_str(),)).await?;
+        let row: Option<Row> =
+            self.cluster.row(StatementProfile::Read, cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
-        let cql = "SELECT batch_id, number, key_id, day, first_serial, count, batch_paused, lines, \
+        let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, lines, \
                    imported, already_there, rejected, batch_made_at FROM campaign \
                    WHERE campaign_id = ?";
         let mut batches = BTreeMap::new();
@@ -149,7 +150,7 @@ impl Store {
             return Ok(Some(here));
         }
         // One reads for all that ask at this moment.
-        let _turn = self.turns.turn(("terms", id)).await?;
+        let _lock = self.write_locks.lock(("terms", id)).await?;
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
         }
@@ -188,13 +189,13 @@ impl Store {
     }
 
     async fn campaign_row(&self, here: &CampaignHere, now: Millis) -> Result<CampaignRow> {
-        let counted = self.tallies.of(self, &here.terms.id).await?;
+        let counted = self.counts.of(self, &here.terms.id).await?;
         let minted = here.batches.values().filter_map(|batch| batch.run).map(|run| run.count);
         let stock = minted.sum::<u64>() + counted.arrived();
-        let tally = Tally { stock, ..counted.tally() };
+        let counts = CampaignCounts { stock, ..counted.counts() };
         let counted_at = counted.counted_at(now);
         let (campaign, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
-        Ok(CampaignRow { campaign, tally, counted_at, created_as })
+        Ok(CampaignRow { campaign, counts, counted_at, created_as })
     }
 
     pub(super) async fn campaign_with_counts(
@@ -217,7 +218,7 @@ impl Store {
                    LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (NAMES, after.map_or("", CampaignId::as_str), limit);
-        let names: Vec<(String,)> = self.cluster.rows(Manner::Read, cql, values).await?;
+        let names: Vec<(String,)> = self.cluster.rows(StatementProfile::Read, cql, values).await?;
         names.iter().map(|(name,)| parsed("campaign_id", name)).collect()
     }
 

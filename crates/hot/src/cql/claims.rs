@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Handout, PER_USER_LIMIT_MAX};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed};
+use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::{IssueRef, OperationId, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
@@ -19,11 +19,11 @@ use scylla::{DeserializeValue, SerializeValue};
 use uuid::Uuid;
 
 use super::Store;
+use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
 use super::coupons::{Located, Trace, Written};
 use super::outcome::Cas;
-use super::session::{Manner, Result};
-use super::several::several;
+use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed, uuid as uuid_of};
 use crate::deciding::{irreplaceable, with_issued_until};
 
@@ -42,7 +42,7 @@ pub(super) const ANY_ISSUE: i32 = -1;
 /// The type `claim_entry`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
 pub(super) struct EntryValue {
-    pub(super) shelf_day: CqlDate,
+    pub(super) expiry_day: CqlDate,
     pub(super) code: String,
     pub(super) reference: Option<String>,
     /// 0 in an entry that was copied from another store, where it was certain.
@@ -60,9 +60,9 @@ impl EntryValue {
         };
         let operation = OperationId(self.operation.as_u128());
         coupon.events().get(at).is_some_and(|event| {
-            let to_him = match &event.deed {
-                Deed::Issued { to, .. } => to == user,
-                Deed::Redeemed { by, .. } => by.as_ref() == Some(user),
+            let to_him = match &event.kind {
+                EventKind::Issued { to, .. } => to == user,
+                EventKind::Redeemed { by, .. } => by.as_ref() == Some(user),
                 _ => false,
             };
             to_him && event.operation == operation
@@ -129,7 +129,7 @@ pub(super) struct NewEntry {
 
 /// The event that makes somebody the holder of a coupon.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Becoming {
+pub(super) struct ClaimIntent {
     /// Its number, from 1.
     sequence: usize,
     operation: OperationId,
@@ -137,18 +137,18 @@ pub(super) struct Becoming {
     version: u64,
 }
 
-impl Becoming {
+impl ClaimIntent {
     /// The next event of `before`, written by the change `operation`.
-    pub(super) fn next(before: &Coupon, operation: OperationId) -> Becoming {
-        Becoming { sequence: before.events().len() + 1, operation, version: before.version() }
+    pub(super) fn next(before: &Coupon, operation: OperationId) -> ClaimIntent {
+        ClaimIntent { sequence: before.events().len() + 1, operation, version: before.version() }
     }
 
     /// The event by which its present holder has a coupon.
-    pub(super) fn past(coupon: &Coupon) -> Becoming {
+    pub(super) fn past(coupon: &Coupon) -> ClaimIntent {
         let sequence = coupon.issue_sequence().unwrap_or(coupon.events().len());
         let event = sequence.checked_sub(1).and_then(|at| coupon.events().get(at));
         let operation = event.map_or(OperationId(0), |event| event.operation);
-        Becoming { sequence, operation, version: coupon.version().saturating_sub(1) }
+        ClaimIntent { sequence, operation, version: coupon.version().saturating_sub(1) }
     }
 }
 
@@ -250,14 +250,14 @@ struct ClaimRow {
 impl Store {
     async fn claim_row(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         campaign: &CampaignHere,
         user: &UserId,
     ) -> Result<ClaimRow> {
         let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
         let values = (campaign.terms.id.as_str(), user.as_str());
         type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
-        let row: Option<Row> = self.cluster.row(manner, cql, values).await?;
+        let row: Option<Row> = self.cluster.row(profile, cql, values).await?;
         let (revision, entries) = row.unwrap_or_default();
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }
@@ -277,7 +277,8 @@ impl Store {
         self.check_keys_of(campaign)?;
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
+            let row =
+                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
             let seen = self.look_at_entries(campaign, &row, user, change, need, may_write);
             let seen = attempts.looked(seen.await)?;
             if seen.changed {
@@ -362,10 +363,10 @@ impl Store {
         seen: &mut Seen,
     ) -> Result<Vec<Located>> {
         let traces = groups.iter().map(|group| self.trace_entry(group.newest));
-        let traces = several(FATES_AT_ONCE, traces).await?;
+        let traces = bounded_join(FATES_AT_ONCE, traces).await?;
         let coupons = self.resolve(traces).await?;
         let coupons = groups.iter().zip(coupons).map(|(group, it)| self.or_untouched(group, it));
-        let coupons: Vec<Option<Located>> = several(FATES_AT_ONCE, coupons).await?;
+        let coupons: Vec<Option<Located>> = bounded_join(FATES_AT_ONCE, coupons).await?;
         let mut happened = Vec::new();
         for (group, located) in groups.iter().zip(coupons) {
             let mut has_happened = false;
@@ -392,7 +393,7 @@ impl Store {
 
     pub(super) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
         let code: Code = parsed("claim.code", &value.code)?;
-        self.trace(day(value.shelf_day), &code).await
+        self.trace(day(value.expiry_day), &code).await
     }
 
     async fn or_untouched(
@@ -495,22 +496,23 @@ impl Store {
         &self,
         campaign: &CampaignHere,
         entry: &NewEntry,
-        shelf: Day,
+        expiry_day: Day,
         coupon: &Coupon,
-        becoming: Becoming,
+        intent: ClaimIntent,
     ) -> Result<Written> {
         let value = EntryValue {
-            shelf_day: date(shelf),
+            expiry_day: date(expiry_day),
             code: coupon.code().to_string(),
             reference: entry.reference.as_ref().map(|name| name.as_str().to_owned()),
-            sequence: i32::try_from(becoming.sequence).unwrap_or(i32::MAX),
+            sequence: i32::try_from(intent.sequence).unwrap_or(i32::MAX),
             issue: issue_of(coupon),
-            operation: uuid_of(becoming.operation),
-            version: signed(becoming.version),
+            operation: uuid_of(intent.operation),
+            version: signed(intent.version),
         };
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let turn = attempts.looked(self.turns.turn((&campaign.terms.id, &entry.user)).await)?;
+            let lock =
+                attempts.looked(self.write_locks.lock((&campaign.terms.id, &entry.user)).await)?;
             let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
                        WHERE campaign_id = ? AND user_id = ? IF revision = ?";
             let values = (
@@ -521,22 +523,22 @@ impl Store {
                 entry.user.as_str(),
                 entry.revision,
             );
-            let cas = self.cluster.change(attempts.manner(), cql, values).await;
-            drop(turn);
+            let cas = self.cluster.change(attempts.profile(), cql, values).await;
+            drop(lock);
             let refused = matches!(cas, Ok(Cas::Refused));
-            if refused && !attempts.is_unsure() {
-                return Ok(Written::Overtaken);
+            if refused && !attempts.has_unknown_write() {
+                return Ok(Written::Conflict);
             }
             if attempts.wrote(cas).await? {
                 return Ok(Written::Done);
             }
-            let look = self.claim_row(Manner::Serial, campaign, &entry.user).await;
+            let look = self.claim_row(StatementProfile::Serial, campaign, &entry.user).await;
             let row = attempts.looked(look)?;
             if row.entries.get(&entry.slot) == Some(&value) {
                 return Ok(Written::Done);
             }
             if row.revision != entry.revision {
-                return Ok(Written::Overtaken);
+                return Ok(Written::Conflict);
             }
         }
     }
@@ -548,7 +550,7 @@ impl Store {
         located: &Located,
     ) -> Result<Written> {
         let (campaign, coupon) = (&located.campaign, &located.coupon);
-        self.enter_claim(campaign, entry, located.day, coupon, Becoming::past(coupon)).await
+        self.enter_claim(campaign, entry, located.day, coupon, ClaimIntent::past(coupon)).await
     }
 
     /// An entry for the holder of a coupon that comes or came by other ways than an issue: he counts
@@ -556,7 +558,7 @@ impl Store {
     pub(super) async fn claim_for_holder(
         &self,
         campaign: &CampaignHere,
-        shelf: Day,
+        expiry_day: Day,
         coupon: &Coupon,
         reference: Option<&IssueRef>,
     ) -> Result<()> {
@@ -564,15 +566,16 @@ impl Store {
             // Without a limit there is nothing to count.
             return Ok(());
         };
-        let becoming = Becoming::past(coupon);
-        let operation = uuid_of(becoming.operation);
+        let intent = ClaimIntent::past(coupon);
+        let operation = uuid_of(intent.operation);
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let row = attempts.looked(self.claim_row(Manner::Read, campaign, user).await)?;
+            let row =
+                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
             let code = coupon.code().as_str();
             let begun =
                 row.entries.iter().find(|(_, it)| it.code == code && it.operation == operation);
-            if begun.is_some_and(|(_, it)| it.version == signed(becoming.version)) {
+            if begun.is_some_and(|(_, it)| it.version == signed(intent.version)) {
                 return Ok(());
             }
             let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
@@ -580,7 +583,7 @@ impl Store {
             let slot = begun.map_or(next, |(slot, _)| *slot);
             let (user, revision) = (user.clone(), row.revision);
             let entry = NewEntry { user, revision, slot, reference: reference.cloned() };
-            let written = self.enter_claim(campaign, &entry, shelf, coupon, becoming).await?;
+            let written = self.enter_claim(campaign, &entry, expiry_day, coupon, intent).await?;
             if written == Written::Done {
                 return Ok(());
             }
@@ -590,7 +593,7 @@ impl Store {
 
     /// Whether a claim has been changed since it was read.
     pub(super) async fn is_changed(&self, claim: &Claim) -> Result<bool> {
-        let row = self.claim_row(Manner::Read, &claim.campaign, &claim.user).await?;
+        let row = self.claim_row(StatementProfile::Read, &claim.campaign, &claim.user).await?;
         Ok(row.revision != claim.revision)
     }
 
@@ -601,7 +604,7 @@ impl Store {
         user: &UserId,
         code: &Code,
     ) -> Result<bool> {
-        let row = self.claim_row(Manner::Read, campaign, user).await?;
+        let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
         Ok(row.entries.values().any(|entry| entry.code == code.as_str()))
     }
 }

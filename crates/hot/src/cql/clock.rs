@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scylla::value::CqlTimestamp;
 
 use super::Store;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use crate::HotError;
 
 /// How far the clocks of two processes may lie apart, in milliseconds. A hold waits so much longer
@@ -60,7 +60,8 @@ impl Store {
         };
         let before = here();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
-        let there: Option<(CqlTimestamp,)> = self.cluster.row(Manner::Read, cql, ()).await?;
+        let there: Option<(CqlTimestamp,)> =
+            self.cluster.row(StatementProfile::Read, cql, ()).await?;
         let after = here();
         if let Some((there,)) = there {
             // Somewhere between the two it was read: the nearer end counts.

@@ -10,7 +10,7 @@ use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 
 use super::Store;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed};
 use crate::{HotError, MintOrder};
 
@@ -28,7 +28,7 @@ struct RunRow {
 macro_rules! run_columns {
     () => {
         "SELECT first, next_serial, count, key_id, campaign_id, batch_id FROM minted_run \
-         WHERE day = ?"
+         WHERE expiry_day = ?"
     };
 }
 
@@ -55,16 +55,17 @@ impl Store {
     ) -> Result<Option<(Owner, MintedRun)>> {
         let cql = concat!(run_columns!(), " AND first <= ? LIMIT 1");
         let row: Option<RunRow> =
-            self.cluster.row(Manner::Read, cql, (date(on), signed(serial))).await?;
+            self.cluster.row(StatementProfile::Read, cql, (date(on), signed(serial))).await?;
         let found = row.map(|row| row.run(on)).transpose()?.flatten();
         Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
     }
 
     /// Where the next run of a day begins, at least.
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
-        let floor = self.setting_number(super::adopt::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
-        let row: Option<RunRow> = self.cluster.row(Manner::Read, cql, (date(on),)).await?;
+        let row: Option<RunRow> =
+            self.cluster.row(StatementProfile::Read, cql, (date(on),)).await?;
         Ok(row.and_then(|row| row.next_serial).map_or(floor, i64::unsigned_abs))
     }
 
@@ -79,16 +80,16 @@ impl Store {
         if now >= campaign.expires_at {
             return Ok(Err(Refusal::Expired));
         }
-        let on = campaign.shelf();
+        let on = campaign.expiry_day();
         if self.enter(on, campaign, None).await?.is_err() {
-            return Ok(Err(Refusal::ShelfClosed));
+            return Ok(Err(Refusal::ExpiryDayClosed));
         }
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.cluster.write(cql, (order.key.to_string(),)).await?;
-        let floor = self.setting_number(super::adopt::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
-            let _turn = attempts.looked(self.turns.turn(("serials", on)).await)?;
+            let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;
             let rows: Vec<RunRow> =
                 attempts.looked(self.cluster.scan(run_columns!(), (date(on),)).await)?;
             for row in &rows {
@@ -108,7 +109,7 @@ impl Store {
                 return Ok(Err(Refusal::SoldOut));
             };
             let cql = "UPDATE minted_run SET next_serial = ?, count = ?, key_id = ?, \
-                       campaign_id = ?, batch_id = ? WHERE day = ? AND first = ? \
+                       campaign_id = ?, batch_id = ? WHERE expiry_day = ? AND first = ? \
                        IF next_serial = ?";
             let values = (
                 signed(next),
@@ -120,7 +121,7 @@ impl Store {
                 signed(first),
                 present,
             );
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -130,19 +131,20 @@ impl Store {
     }
 
     pub(super) async fn directory_entry(&self, code: &Code) -> Result<Option<Entry>> {
-        let cql = "SELECT kind, campaign_id, batch_id, shelf_day FROM directory WHERE code = ?";
+        let cql = "SELECT kind, campaign_id, batch_id, expiry_day FROM directory WHERE code = ?";
         type EntryRow = (Option<String>, Option<String>, Option<String>, Option<CqlDate>);
-        let row: Option<EntryRow> = self.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
-        let Some((Some(kind), campaign, batch, shelf)) = row else { return Ok(None) };
+        let row: Option<EntryRow> =
+            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+        let Some((Some(kind), campaign, batch, expiry_day)) = row else { return Ok(None) };
         if kind == "gone" {
             return Ok(None);
         }
         let campaign = parsed("campaign_id", campaign.as_deref().unwrap_or_default())?;
-        match (kind.as_str(), batch, shelf) {
+        match (kind.as_str(), batch, expiry_day) {
             ("shared", _, _) => Ok(Some(Entry::Shared { campaign })),
-            ("coupon", Some(batch), Some(shelf)) => {
+            ("coupon", Some(batch), Some(expiry_day)) => {
                 let owner = Owner { campaign, batch: parsed("batch_id", &batch)? };
-                Ok(Some(Entry::Coupon { day: day(shelf), owner }))
+                Ok(Some(Entry::Coupon { day: day(expiry_day), owner }))
             }
             (kind, _, _) => Err(HotError::Damaged(format!("directory: {code} is {kind}"))),
         }
@@ -151,7 +153,7 @@ impl Store {
     pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
         let cql = "SELECT kind FROM directory WHERE code = ?";
         let row: Option<(Option<String>,)> =
-            self.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
+            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
         Ok(row.is_some())
     }
 }

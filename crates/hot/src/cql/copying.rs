@@ -1,13 +1,13 @@
 //! A cluster as the source and the target of a copy.
 
-mod putting;
-mod reading;
+mod exporter;
+mod importer;
 
 use async_trait::async_trait;
 
 use super::CqlHot;
+use super::bounded_join::bounded_join;
 use super::session::Result;
-use super::several::several;
 use super::values::parsed;
 use crate::HotError;
 use crate::copying::{Copyable, Item, Kind, Page, Pass};
@@ -20,7 +20,7 @@ impl Copyable for CqlHot {
     async fn items(&self, kind: Kind, after: Option<String>, limit: usize) -> Result<Page> {
         let at = Position::of(after.as_deref().unwrap_or_default());
         match kind {
-            Kind::Day => self.store.copied_days(&at, limit).await,
+            Kind::Day => self.store.copied_partitions(&at, limit).await,
             Kind::Campaign => self.store.copied_campaigns(&at, limit).await,
             Kind::Account => self.store.copied_accounts(&at, limit).await,
             Kind::Coupon => self.store.copied_coupons(&at, limit).await,
@@ -37,11 +37,11 @@ impl Copyable for CqlHot {
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<bool>> {
-        several(AT_ONCE, items.iter().map(|item| self.store.has_item(item))).await
+        bounded_join(AT_ONCE, items.iter().map(|item| self.store.has_item(item))).await
     }
 
     async fn remove(&self, items: Vec<Item>) -> Result<()> {
-        several(AT_ONCE, items.iter().map(|item| self.store.remove_item(item))).await.map(drop)
+        bounded_join(AT_ONCE, items.iter().map(|item| self.store.remove_item(item))).await.map(drop)
     }
 
     async fn settle(&self) -> Result<()> {

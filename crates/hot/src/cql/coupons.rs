@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::lawful::unlawful;
+use coupon::history_validity::invalid_history;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 use router::{Address, Owner};
@@ -18,11 +18,13 @@ use super::Store;
 use super::campaigns::CampaignHere;
 use super::claims::{Need, NewEntry};
 use super::examine::disagreement;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use super::values::{CouponRow, coupon_columns, date};
-use crate::deciding::{needs_place, new_holder, refused_by_seal, shelf_after, with_issued_until};
-use crate::{Applied, HotError, Sight, Tier};
-pub(super) use writing::{GenesisColumns, PlaceColumns};
+use crate::deciding::{
+    needs_claim_entry, new_holder, partition_after, refused_by_seal, with_issued_until,
+};
+use crate::{Applied, CouponSnapshot, HotError, Tier};
+pub(super) use writing::{CouponKeyColumns, GenesisColumns};
 
 /// A coupon is moved at most once a day of its life; more hops than this is a circle.
 const HOPS_MAX: usize = 1_000;
@@ -33,21 +35,21 @@ pub(super) struct Located {
     pub(super) coupon: Coupon,
     pub(super) campaign: CampaignHere,
     pub(super) batch_paused: bool,
-    /// Its shelf, and the bucket there.
+    /// Its partition, and the bucket there.
     pub(super) day: Day,
     pub(super) bucket: i32,
     pub(super) tier: Tier,
-    /// Whether its place is sealed, or it lies in cold: nothing changes it any more.
+    /// Whether its bucket is sealed, or it lies in cold: nothing changes it any more.
     pub(super) frozen: bool,
 }
 
 impl Located {
-    pub(super) fn sight(&self) -> Sight {
-        self.sight_of(self.coupon.clone())
+    pub(super) fn snapshot(&self) -> CouponSnapshot {
+        self.snapshot_of(self.coupon.clone())
     }
 
-    fn sight_of(&self, coupon: Coupon) -> Sight {
-        Sight {
+    fn snapshot_of(&self, coupon: Coupon) -> CouponSnapshot {
+        CouponSnapshot {
             coupon,
             campaign: Arc::clone(&self.campaign.terms),
             batch_paused: self.batch_paused,
@@ -67,17 +69,17 @@ impl Located {
 
     pub(super) fn refused(&self, refusal: Refusal) -> Decision {
         let outcome = Outcome::Refused(refusal);
-        Decision::says(Applied { outcome, sight: Some(self.sight()) })
+        Decision::says(Applied { outcome, snapshot: Some(self.snapshot()) })
     }
 
     pub(super) fn replayed(&self) -> Decision {
-        Decision::says(Applied { outcome: Outcome::Replayed, sight: Some(self.sight()) })
+        Decision::says(Applied { outcome: Outcome::Replayed, snapshot: Some(self.snapshot()) })
     }
 
     /// `after` in the place of this one, and `entry` in the claim of its new holder.
     pub(super) fn accepted(self, after: Box<Coupon>, entry: Option<NewEntry>) -> Decision {
-        let sight = Some(self.sight_of(Coupon::clone(&after)));
-        let applied = Applied { outcome: Outcome::Accepted(after), sight };
+        let snapshot = Some(self.snapshot_of(Coupon::clone(&after)));
+        let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
         Decision { applied, writes: Some(Writes { before: self, entry }) }
     }
 }
@@ -105,7 +107,7 @@ impl Decision {
 
     /// Refused where there is no coupon to show.
     pub(super) fn refused(refusal: Refusal) -> Decision {
-        Decision::says(Applied { outcome: Outcome::Refused(refusal), sight: None })
+        Decision::says(Applied { outcome: Outcome::Refused(refusal), snapshot: None })
     }
 }
 
@@ -115,7 +117,7 @@ pub(super) enum Written {
     /// It stands.
     Done,
     /// What it was for is over: look again and decide anew.
-    Overtaken,
+    Conflict,
 }
 
 /// Where a coupon is to be found.
@@ -125,13 +127,13 @@ pub(super) enum Trace {
     Here(Box<Located>),
     /// There is no row where it would have one.
     Nothing,
-    /// Behind a stub or a seal: if anywhere, it lies in cold.
-    Beyond {
+    /// Behind an archived marker or a seal: if anywhere, it lies in cold.
+    InCold {
         day: Day,
         bucket: i32,
         code: Code,
         /// The version that lies in cold.
-        stub: Option<u64>,
+        archived_marker: Option<u64>,
         promise: Promise,
     },
 }
@@ -141,14 +143,14 @@ pub(super) enum Trace {
 pub(super) enum Promise {
     /// A minted code may be one that nobody has touched.
     None,
-    /// The directory names its shelf: there was a coupon.
+    /// The directory names its partition: there was a coupon.
     Entry,
 }
 
 impl Store {
     pub(super) async fn row_of(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         day: Day,
         bucket: i32,
         code: &Code,
@@ -156,22 +158,23 @@ impl Store {
         let cql = concat!(
             "SELECT ",
             coupon_columns!(),
-            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code = ?"
+            " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?"
         );
-        self.cluster.row(manner, cql, (date(day), bucket, code.as_str())).await
+        self.cluster.row(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
     /// The coupon at `address`, wherever it is by now.
     pub(super) async fn locate(&self, address: &Address) -> Result<Option<Located>> {
-        match self.stored(address.place.day, &address.code).await? {
+        match self.stored(address.bucket_key.expiry_day, &address.code).await? {
             None if address.minted => {
-                self.untouched_at(&address.code, &address.owner, address.place.day).await
+                self.untouched_at(&address.code, &address.owner, address.bucket_key.expiry_day)
+                    .await
             }
             found => Ok(found),
         }
     }
 
-    /// A minted coupon that has no row, on a shelf where it would have one.
+    /// A minted coupon that has no row, in a partition where it would have one.
     pub(super) async fn untouched_at(
         &self,
         code: &Code,
@@ -187,22 +190,29 @@ impl Store {
         Ok(Some(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen }))
     }
 
-    /// The coupon that is known on the shelf `day`, or on a later one that an extension moved it to.
+    /// The coupon that is known in the partition `day`, or in a later one that an extension moved
+    /// it to.
     pub(super) async fn stored(&self, day: Day, code: &Code) -> Result<Option<Located>> {
         let trace = self.trace(day, code).await?;
         Ok(self.resolve(vec![trace]).await?.pop().flatten())
     }
 
-    /// Where a coupon of the shelf `day` is to be found.
+    /// Where a coupon of the partition `day` is to be found.
     ///
-    /// The row; where there is none, the seal of its place; and only then what lies elsewhere. A
+    /// The row; where there is none, the seal of its bucket; and only then what lies elsewhere. A
     /// missing row brings no static column, so these are two reads, in this order.
     pub(super) async fn trace(&self, day: Day, code: &Code) -> Result<Trace> {
         let (mut day, mut promise) = (day, Promise::None);
         for _ in 0..HOPS_MAX {
             let Some(bucket) = self.bucket(day, code).await? else { return Ok(Trace::Nothing) };
-            let beyond = |stub| Trace::Beyond { day, bucket, code: code.clone(), stub, promise };
-            let Some(row) = self.row_of(Manner::Read, day, bucket, code).await? else {
+            let in_cold = |archived_marker| Trace::InCold {
+                day,
+                bucket,
+                code: code.clone(),
+                archived_marker,
+                promise,
+            };
+            let Some(row) = self.row_of(StatementProfile::Read, day, bucket, code).await? else {
                 if !self.is_sealed(day, bucket).await? {
                     return Ok(Trace::Nothing);
                 }
@@ -211,14 +221,20 @@ impl Store {
                     (day, promise) = (later, Promise::Entry);
                     continue;
                 }
-                // An entry that names this shelf promises nothing: an import may have won it and
-                // never come to its row.
-                return Ok(Trace::Beyond { day, bucket, code: code.clone(), stub: None, promise });
+                // An entry that names this partition promises nothing: an import may have won it
+                // and never come to its row.
+                return Ok(Trace::InCold {
+                    day,
+                    bucket,
+                    code: code.clone(),
+                    archived_marker: None,
+                    promise,
+                });
             };
-            if row.is_stub() {
-                return Ok(beyond(Some(row.archived())));
+            if row.is_archived_marker() {
+                return Ok(in_cold(Some(row.archived())));
             }
-            match row.moved_to() {
+            match row.forward_to() {
                 Some(later) => {
                     self.finish_move(&row, later).await?;
                     (day, promise) = (later, Promise::Entry);
@@ -233,11 +249,11 @@ impl Store {
     }
 
     /// The coupons that were traced, in the same order; what lies in cold is asked for in one
-    /// question a shelf, after its row was found to be missing.
+    /// question a partition, after its row was found to be missing.
     pub(super) async fn resolve(&self, traces: Vec<Trace>) -> Result<Vec<Option<Located>>> {
         let mut wanted: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for trace in &traces {
-            if let Trace::Beyond { day, code, .. } = trace {
+            if let Trace::InCold { day, code, .. } = trace {
                 let codes = wanted.entry(*day).or_default();
                 if !codes.contains(code) {
                     codes.push(code.clone());
@@ -246,8 +262,9 @@ impl Store {
         }
         let mut found: HashMap<(Day, Code), Coupon> = HashMap::new();
         for (day, codes) in wanted {
-            let unit = self.unit(day).await?;
-            let coupons = self.archive.coupons(day, unit, &codes).await.map_err(HotError::Cold)?;
+            let archive_commit = self.archive_commit(day).await?;
+            let coupons =
+                self.archive.coupons(day, archive_commit, &codes).await.map_err(HotError::Cold)?;
             for (code, coupon) in codes.into_iter().zip(coupons) {
                 if let Some(coupon) = coupon {
                     found.insert((day, code), coupon);
@@ -259,11 +276,11 @@ impl Store {
             all.push(match trace {
                 Trace::Here(located) => Some(*located),
                 Trace::Nothing => None,
-                Trace::Beyond { day, bucket, code, stub, promise } => {
+                Trace::InCold { day, bucket, code, archived_marker, promise } => {
                     let coupon = found.get(&(day, code.clone()));
-                    match coupon.filter(|coupon| coupon.version() >= stub.unwrap_or(0)) {
+                    match coupon.filter(|coupon| coupon.version() >= archived_marker.unwrap_or(0)) {
                         Some(coupon) => Some(self.archived(coupon.clone(), day, bucket).await?),
-                        None if stub.is_none() && promise == Promise::None => None,
+                        None if archived_marker.is_none() && promise == Promise::None => None,
                         // Never "there is no such coupon": it was there when hot let it go.
                         None => {
                             let why = format!("{code} is not in the cold tier");
@@ -285,7 +302,7 @@ impl Store {
             true => None,
             false => disagreement(row, coupon),
         };
-        match differs.or_else(|| unlawful(coupon)) {
+        match differs.or_else(|| invalid_history(coupon)) {
             None => Ok(located),
             Some(why) => Err(HotError::Damaged(format!("{}: {why}", coupon.code()))),
         }
@@ -303,11 +320,11 @@ impl Store {
         Ok(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen })
     }
 
-    /// The shelf that the directory names for a coupon's code.
+    /// The partition that the directory names for a coupon's code.
     pub(super) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
-        let cql = "SELECT kind, shelf_day FROM directory WHERE code = ?";
+        let cql = "SELECT kind, expiry_day FROM directory WHERE code = ?";
         let row: Option<(Option<String>, Option<CqlDate>)> =
-            self.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
+            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
         let Some((kind, day)) = row else { return Ok(None) };
         Ok(day.filter(|_| kind.as_deref() == Some("coupon")).map(super::values::day))
     }
@@ -335,17 +352,17 @@ impl Store {
             Outcome::Replayed => return Ok(Some(located.replayed())),
             Outcome::Refused(refusal) => return Ok(Some(located.refused(refusal))),
         };
-        let day = shelf_after(located.day, &after);
+        let day = partition_after(located.day, &after);
         if day != located.day
-            && self.plan(Manner::Read, day).await?.is_some_and(|plan| plan.is_closing())
+            && self.plan(StatementProfile::Read, day).await?.is_some_and(|plan| plan.is_closing())
         {
-            return Ok(Some(located.refused(Refusal::ShelfClosed)));
+            return Ok(Some(located.refused(Refusal::ExpiryDayClosed)));
         }
         let new_holder = new_holder(&located.coupon, &after);
-        let needs_place = needs_place(&located.coupon, &change.action, &after);
+        let needs_claim_entry = needs_claim_entry(&located.coupon, &change.action, &after);
         // Without a limit there is nothing to count.
         let counts = located.campaign.terms.per_user_limit.is_some();
-        let entry = match needs_place.filter(|_| counts) {
+        let entry = match needs_claim_entry.filter(|_| counts) {
             None => None,
             Some(user) => {
                 let need = Need::default();
@@ -365,8 +382,8 @@ impl Store {
     }
 
     /// What a change would answer; nothing is written.
-    pub(super) async fn rehearse_at(&self, address: &Address, change: &Change) -> Result<Applied> {
-        let mut attempts = self.attempts("a rehearsal");
+    pub(super) async fn dry_run_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+        let mut attempts = self.attempts("a dry run");
         loop {
             let Some(located) = self.locate(address).await? else {
                 return Ok(Decision::not_found().applied);
@@ -382,7 +399,7 @@ impl Store {
     ///
     /// One at a time of each coupon: the others would decide on a version that is about to go.
     pub(super) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
-        let _turn = self.coupons.turn(&address.code).await?;
+        let _lock = self.coupons.lock(&address.code).await?;
         if let Some(applied) = self.apply_from_memory(address, change).await? {
             return Ok(applied);
         }
@@ -407,7 +424,7 @@ impl Store {
         address: &Address,
         change: &Change,
     ) -> Result<Option<Applied>> {
-        let Some(mut located) = self.recent.get(&address.code) else { return Ok(None) };
+        let Some(mut located) = self.row_cache.get(&address.code) else { return Ok(None) };
         let genesis = located.coupon.genesis();
         let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
         let Some((campaign, batch)) = found else { return Ok(None) };

@@ -1,5 +1,5 @@
 //! Looking for damage: reads every row and compares what is said twice; of a sample it is looked up
-//! whether its claims and hints are there.
+//! whether its claims and index rows are there.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
 use super::Store;
-use super::session::{Manner, Result};
-use super::several::several;
+use super::bounded_join::bounded_join;
+use super::session::{Result, StatementProfile};
 use super::values::{CouponRow, coupon_columns, date, day, instant, millis, parsed, signed, tie};
-use crate::{Finding, HotError};
+use crate::{HealthFinding, HotError};
 
-/// Places, or rows of one, that are looked at at a time.
+/// Buckets, or rows of one, that are looked at at a time.
 const AT_ONCE: usize = 16;
 
-/// Rows of a place, and entries of a page, whose claims, hints and coupons are looked up too: for
-/// all of them that would be four more reads each.
+/// Rows of a bucket, and entries of a page, whose claims, index rows and coupons are looked up too:
+/// for all of them that would be four more reads each.
 const LOOKED_UP_MAX: u64 = 50;
 
 /// Faults named one by one; past it only their number is told.
@@ -32,24 +32,24 @@ struct Found {
     rows: u64,
     faults: Vec<String>,
     unclaimed: Vec<String>,
-    unhinted: Vec<String>,
+    unindexed: Vec<String>,
     states: BTreeMap<CampaignId, [i64; 3]>,
 }
 
 impl Store {
-    pub(super) async fn examine_all(&self) -> Result<Vec<Finding>> {
-        self.tallies.write_down(self).await;
+    pub(super) async fn examine_all(&self) -> Result<Vec<HealthFinding>> {
+        self.counts.write_down(self).await;
         let mut found = Found::default();
         for plan in self.plans().await?.iter().filter(|plan| !plan.is_emptied()) {
-            let shelf = plan.day();
-            let places = 0..1_i32 << plan.bits();
-            let looks = places.map(|bucket| self.examine_place(shelf, bucket));
-            let looks: Vec<Found> = several(AT_ONCE, looks).await?;
+            let expiry_day = plan.day();
+            let buckets = 0..1_i32 << plan.bits();
+            let looks = buckets.map(|bucket| self.examine_bucket(expiry_day, bucket));
+            let looks: Vec<Found> = bounded_join(AT_ONCE, looks).await?;
             for one in looks {
                 found.rows += one.rows;
                 found.faults.extend(one.faults);
                 found.unclaimed.extend(one.unclaimed);
-                found.unhinted.extend(one.unhinted);
+                found.unindexed.extend(one.unindexed);
                 for (id, states) in one.states {
                     let all = found.states.entry(id).or_default();
                     for (all, one) in all.iter_mut().zip(states) {
@@ -64,22 +64,22 @@ impl Store {
             finding("every holder that was looked up stands in a claim", &found.unclaimed),
             finding(
                 "every coupon that was looked up is found by its holder and by its expiry",
-                &found.unhinted,
+                &found.unindexed,
             ),
             self.examine_counts(found.states).await?,
             self.examine_entries().await?,
         ])
     }
 
-    async fn examine_place(&self, shelf: Day, bucket: i32) -> Result<Found> {
+    async fn examine_bucket(&self, expiry_day: Day, bucket: i32) -> Result<Found> {
         let cql = concat!(
             "SELECT ",
             coupon_columns!(),
-            " FROM coupon WHERE shelf_day = ? AND bucket = ? AND code >= ''"
+            " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code >= ''"
         );
         let (mut found, mut from) = (Found::default(), Some(PagingState::start()));
         while let Some(state) = from {
-            let values = (date(shelf), bucket);
+            let values = (date(expiry_day), bucket);
             let (rows, next) = self.cluster.page::<CouponRow>(cql, values, state).await?;
             for row in rows {
                 self.examine_row(&row, bucket, &mut found).await?;
@@ -92,12 +92,12 @@ impl Store {
     async fn examine_row(&self, row: &CouponRow, bucket: i32, found: &mut Found) -> Result<()> {
         let code = row.code()?;
         if self.bucket(row.day(), &code).await? != Some(bucket) {
-            found.faults.push(format!("{code}: in the wrong place"));
+            found.faults.push(format!("{code}: in the wrong bucket"));
         }
-        if row.is_stub() {
+        if row.is_archived_marker() {
             return Ok(());
         }
-        if let Some(to) = row.moved_to() {
+        if let Some(to) = row.forward_to() {
             if self.directory_day(&code).await?.is_none_or(|entered| entered < to) {
                 found.faults.push(format!("{code}: moved, and the directory does not say where"));
             }
@@ -136,26 +136,30 @@ impl Store {
                        AND code = ?";
             let at = instant(coupon.expires_at());
             let values = (holder.as_str(), at, signed(tie(&code)), code.as_str());
-            let hint: Option<(String,)> = self.cluster.row(Manner::Read, cql, values).await?;
-            if hint.is_none() {
-                found.unhinted.push(format!("{code} by its holder"));
+            let index_row: Option<(String,)> =
+                self.cluster.row(StatementProfile::Read, cql, values).await?;
+            if index_row.is_none() {
+                found.unindexed.push(format!("{code} by its holder"));
             }
         }
         if !self.has_expiring(coupon).await? {
-            found.unhinted.push(format!("{code} by its expiry"));
+            found.unindexed.push(format!("{code} by its expiry"));
         }
         Ok(())
     }
 
     /// The counts of the campaigns against their rows.
-    async fn examine_counts(&self, states: BTreeMap<CampaignId, [i64; 3]>) -> Result<Finding> {
+    async fn examine_counts(
+        &self,
+        states: BTreeMap<CampaignId, [i64; 3]>,
+    ) -> Result<HealthFinding> {
         let (mut faults, mut after, mut campaigns) = (Vec::new(), None, 0);
         loop {
             let names = self.campaign_names(after.as_ref(), 1_000).await?;
             let Some(last) = names.last().cloned() else { break };
             for id in names {
                 campaigns += 1;
-                let counted = self.tallies.of(self, &id).await?.here();
+                let counted = self.counts.of(self, &id).await?.here();
                 let found = states.get(&id).copied().unwrap_or_default();
                 if counted != found {
                     faults.push(format!(
@@ -167,29 +171,32 @@ impl Store {
         }
         let sound = format!("{campaigns} campaigns: the counts are those of their rows");
         Ok(match finding(&sound, &faults) {
-            Finding::Fault(differences) => Finding::Drifted(differences),
+            HealthFinding::Fault(differences) => HealthFinding::Drifted(differences),
             other => other,
         })
     }
 
     /// Codes in the directory against their coupons.
-    async fn examine_entries(&self) -> Result<Finding> {
-        let cql = "SELECT code, kind, shelf_day, arrived_as FROM directory";
+    async fn examine_entries(&self) -> Result<HealthFinding> {
+        let cql = "SELECT code, kind, expiry_day, arrived_as FROM directory";
         type Entry = (String, Option<String>, Option<CqlDate>, Option<String>);
         let (mut faults, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.cluster.page::<Entry>(cql, (), state).await?;
             let entries =
                 rows.into_iter().filter(|(_, kind, ..)| kind.as_deref() == Some("coupon"));
-            for (code, kind, shelf, _) in entries.take(LOOKED_UP_MAX as usize) {
-                let (Some("coupon"), Some(shelf)) = (kind.as_deref(), shelf) else { continue };
+            for (code, kind, expiry_day, _) in entries.take(LOOKED_UP_MAX as usize) {
+                let (Some("coupon"), Some(expiry_day)) = (kind.as_deref(), expiry_day) else {
+                    continue;
+                };
                 let code: Code = parsed("code", &code)?;
-                let Some(bucket) = self.bucket(day(shelf), &code).await? else {
+                let Some(bucket) = self.bucket(day(expiry_day), &code).await? else {
                     faults.push(code.to_string());
                     continue;
                 };
-                let row = self.row_of(Manner::Read, day(shelf), bucket, &code).await?;
-                if row.is_none() && !self.is_sealed(day(shelf), bucket).await? {
+                let row =
+                    self.row_of(StatementProfile::Read, day(expiry_day), bucket, &code).await?;
+                if row.is_none() && !self.is_sealed(day(expiry_day), bucket).await? {
                     faults.push(code.to_string());
                 }
             }
@@ -202,7 +209,7 @@ impl Store {
 /// What a column says that the events do not.
 pub(super) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
     let said = [
-        ("state", row.state.clone(), Some(coupon.state().word().to_owned())),
+        ("state", row.state.clone(), Some(coupon.state().as_str().to_owned())),
         ("holder", row.holder.clone(), coupon.holder().map(ToString::to_string)),
         (
             "expires_at",
@@ -216,12 +223,12 @@ pub(super) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
     })
 }
 
-fn finding(sound: &str, faults: &[String]) -> Finding {
+fn finding(sound: &str, faults: &[String]) -> HealthFinding {
     if faults.is_empty() {
-        return Finding::Sound(sound.to_owned());
+        return HealthFinding::Sound(sound.to_owned());
     }
     let named = faults.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
     let more = faults.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Finding::Fault(format!("not so that {sound}: {named}{more}"))
+    HealthFinding::Fault(format!("not so that {sound}: {named}{more}"))
 }

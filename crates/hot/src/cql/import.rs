@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use coupon::campaign::Handout;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Genesis, State};
+use coupon::coupon::{Coupon, EventKind, Genesis, State};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
-use coupon::imported::{Advance, ImportRun, Standing, advance, arrive};
+use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use router::bucket;
@@ -21,14 +21,14 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Store;
+use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
-use super::coupons::{GenesisColumns, Located, PlaceColumns, Trace, Written};
-use super::session::{Manner, Result};
-use super::several::several;
+use super::coupons::{CouponKeyColumns, GenesisColumns, Located, Trace, Written};
+use super::session::{Result, StatementProfile};
 use super::values::{
     EventValue, date, day, events_behind, instant, millis, parsed, signed, uuid as uuid_of,
 };
-use crate::{HotError, ImportLine, ImportOutcome, RejectedLine, Tier, standing_text};
+use crate::{HotError, ImportLine, ImportOutcome, RejectedLine, Tier, imported_state_text};
 
 /// The write time of an imported row: a second after the beginning of time, in microseconds. Every
 /// later change is newer, whatever the clocks say.
@@ -46,11 +46,11 @@ struct EntryRow {
     kind: Option<String>,
     campaign_id: Option<String>,
     batch_id: Option<String>,
-    shelf_day: Option<CqlDate>,
+    expiry_day: Option<CqlDate>,
     valid_from: Option<CqlTimestamp>,
     expires_at: Option<CqlTimestamp>,
     arrived_as: Option<String>,
-    standing: Option<String>,
+    imported_state: Option<String>,
     arrived_at: Option<CqlTimestamp>,
     actor: Option<String>,
     operation: Option<Uuid>,
@@ -58,11 +58,11 @@ struct EntryRow {
 
 /// The entry of a line of this campaign with these dates.
 #[derive(Clone, Debug)]
-struct Known {
+struct EntryOfLine {
     batch: BatchId,
     day: Day,
-    arrived_as: Standing,
-    standing: Standing,
+    arrived_as: ImportedState,
+    imported_state: ImportedState,
     run: ImportRun,
 }
 
@@ -71,9 +71,9 @@ enum Line {
     /// Nothing more: this came of it.
     Done(ImportOutcome),
     /// Its row, and then what the line says beyond it.
-    Row(Box<Known>),
+    Row(Box<EntryOfLine>),
     /// What it says beyond what was imported.
-    Advance(Box<Known>),
+    Advance(Box<EntryOfLine>),
 }
 
 impl Store {
@@ -126,7 +126,7 @@ impl Round<'_> {
     ) -> Result<Vec<ImportOutcome>> {
         let closing = self.enter_days(lines).await?;
         let looks = lines.iter().map(|line| self.look(line, &closing));
-        let looks: Vec<Line> = several(AT_ONCE, looks).await?;
+        let looks: Vec<Line> = bounded_join(AT_ONCE, looks).await?;
         let mut rows = Vec::new();
         for (line, look) in lines.iter().zip(&looks) {
             if let Line::Row(known) = look {
@@ -138,7 +138,7 @@ impl Round<'_> {
         let days: BTreeSet<Day> = rows.iter().map(|located| located.day).collect();
         let mut closed = HashSet::new();
         for day in days {
-            let plan = self.store.plan(Manner::Serial, day).await?;
+            let plan = self.store.plan(StatementProfile::Serial, day).await?;
             if plan.is_none_or(|plan| plan.is_closing()) {
                 closed.insert(day);
             }
@@ -146,7 +146,7 @@ impl Round<'_> {
         // Lines that need nothing of cold are done by now, whatever cold answers to the others.
         let known = &*in_cold;
         let traces = lines.iter().zip(&looks).map(|(line, look)| self.trace(line, look, known));
-        let traces: Vec<Trace> = several(AT_ONCE, traces).await?;
+        let traces: Vec<Trace> = bounded_join(AT_ONCE, traces).await?;
         let found = self.store.resolve(traces).await?;
         for located in found.iter().flatten().filter(|it| it.tier == Tier::Cold) {
             in_cold.insert(located.coupon.code().clone(), located.clone());
@@ -157,22 +157,22 @@ impl Round<'_> {
                 match look {
                     Line::Done(outcome) => Ok(outcome),
                     Line::Row(known) if closed.contains(&known.day) => {
-                        Ok(ImportOutcome::Refused(Refusal::ShelfClosed))
+                        Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
                     }
                     Line::Row(known) => Ok(match self.advance(line, &known, found).await? {
                         // It was imported as an earlier file had it, which this line contradicts.
                         refused @ ImportOutcome::Refused(_) => refused,
                         _ => ImportOutcome::Imported,
                     }),
-                    // Its entry was won, and then its shelf was sealed.
+                    // Its entry was won, and then its partition was sealed.
                     Line::Advance(_) if found.is_none() => {
-                        Ok(ImportOutcome::Refused(Refusal::ShelfClosed))
+                        Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
                     }
                     Line::Advance(known) => self.advance(line, &known, found).await,
                 }
             }
         });
-        several(AT_ONCE, ends).await
+        bounded_join(AT_ONCE, ends).await
     }
 
     /// Where the coupon lies of a line that says more than was imported.
@@ -193,7 +193,8 @@ impl Round<'_> {
 
     /// Enters every day that a line may bring a coupon to; those that are closing.
     async fn enter_days(&self, lines: &[&ImportLine]) -> Result<HashSet<Day>> {
-        let days: BTreeSet<Day> = lines.iter().map(|line| Day::shelf_of(line.expires_at)).collect();
+        let days: BTreeSet<Day> =
+            lines.iter().map(|line| Day::expiry_day_of(line.expires_at)).collect();
         let mut closing = HashSet::new();
         for day in days {
             if self.store.enter(day, &self.here.terms, None).await?.is_err() {
@@ -204,7 +205,7 @@ impl Round<'_> {
     }
 
     async fn look(&self, line: &ImportLine, closing: &HashSet<Day>) -> Result<Line> {
-        let day = Day::shelf_of(line.expires_at);
+        let day = Day::expiry_day_of(line.expires_at);
         let mut attempts = self.store.attempts("the directory entry of a line");
         // Lines come in runs: where the last one was new, this one will be too, and winning its entry
         // is all it takes.
@@ -217,16 +218,16 @@ impl Round<'_> {
                         return self.look_again(line, row).await;
                     }
                     None if closing.contains(&day) => {
-                        return Ok(Line::Done(ImportOutcome::Refused(Refusal::ShelfClosed)));
+                        return Ok(Line::Done(ImportOutcome::Refused(Refusal::ExpiryDayClosed)));
                     }
                     None => self.expects_new.store(true, Ordering::Relaxed),
                 }
             }
             looks = true;
-            let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, shelf_day, \
-                       valid_from, expires_at, arrived_as, standing, arrived_at, actor, \
+            let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
+                       valid_from, expires_at, arrived_as, imported_state, arrived_at, actor, \
                        operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
-            let standing = standing_text::to_json(&line.standing);
+            let imported_state = imported_state_text::to_json(&line.imported_state);
             let values = (
                 line.code.as_str(),
                 self.here.terms.id.as_str(),
@@ -234,19 +235,19 @@ impl Round<'_> {
                 date(day),
                 instant(line.valid_from),
                 instant(line.expires_at),
-                standing.as_str(),
-                standing.as_str(),
+                imported_state.as_str(),
+                imported_state.as_str(),
                 instant(self.run.at),
                 self.run.actor.as_str(),
                 uuid_of(self.run.operation),
             );
-            let cas = self.store.cluster.change(attempts.manner(), cql, values).await;
+            let cas = self.store.cluster.change(attempts.profile(), cql, values).await;
             if attempts.wrote(cas).await? {
-                return Ok(Line::Row(Box::new(Known {
+                return Ok(Line::Row(Box::new(EntryOfLine {
                     batch: self.batch.clone(),
                     day,
-                    arrived_as: line.standing.clone(),
-                    standing: line.standing.clone(),
+                    arrived_as: line.imported_state.clone(),
+                    imported_state: line.imported_state.clone(),
                     run: self.run.clone(),
                 })));
             }
@@ -262,11 +263,13 @@ impl Round<'_> {
         match self.store.trace(known.day, &line.code).await? {
             Trace::Nothing => Ok(Line::Row(Box::new(known))),
             // Nothing here says that its row was ever written: cold knows.
-            Trace::Beyond { stub: None, .. } if known.standing == known.arrived_as => {
+            Trace::InCold { archived_marker: None, .. }
+                if known.imported_state == known.arrived_as =>
+            {
                 Ok(Line::Advance(Box::new(known)))
             }
             // Most lines of a file that is sent again: the coupon need not be looked at.
-            _ if line.standing.adds_nothing_to(&known.standing) => {
+            _ if line.imported_state.adds_nothing_to(&known.imported_state) => {
                 Ok(Line::Done(ImportOutcome::AlreadyThere))
             }
             _ => Ok(Line::Advance(Box::new(known))),
@@ -274,7 +277,7 @@ impl Round<'_> {
     }
 
     /// The coupon of a line, as it arrived.
-    fn arrived(&self, line: &ImportLine, known: &Known) -> Result<Located> {
+    fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {
         let genesis = Genesis {
             code: line.code.clone(),
             campaign: self.here.terms.id.clone(),
@@ -296,7 +299,7 @@ impl Round<'_> {
         })
     }
 
-    /// Claims, stock and hints, then the rows, a partition at a time.
+    /// Claims, stock and index rows, then the rows, a partition at a time.
     async fn write_rows(&self, arrived: &[Located]) -> Result<()> {
         let store = self.store;
         let before = arrived.iter().map(|located| async move {
@@ -307,29 +310,29 @@ impl Round<'_> {
                 None => Ok(()),
             }
         });
-        several(AT_ONCE, before).await?;
+        bounded_join(AT_ONCE, before).await?;
         let coupons: Vec<_> = arrived.iter().map(|it| (&it.coupon, it.day)).collect();
         store.write_expiring_all(self.here.terms.id.as_str(), &coupons).await?;
         self.write_stock(arrived).await?;
-        let mut places: BTreeMap<(Day, i32), Vec<&Coupon>> = BTreeMap::new();
+        let mut keys: BTreeMap<(Day, i32), Vec<&Coupon>> = BTreeMap::new();
         for located in arrived {
             let bits = store.bits(located.day).await?;
             let bits = bits.ok_or_else(|| HotError::Damaged("a day lost its plan".into()))?;
-            let place = (located.day, bucket(located.coupon.code(), bits).cast_signed());
-            places.entry(place).or_default().push(&located.coupon);
+            let key = (located.day, bucket(located.coupon.code(), bits).cast_signed());
+            keys.entry(key).or_default().push(&located.coupon);
         }
-        let writes = places.iter().flat_map(|(place, coupons)| {
-            coupons.chunks(ROWS_AT_ONCE).map(move |some| self.write_place(*place, some))
+        let writes = keys.iter().flat_map(|(key, coupons)| {
+            coupons.chunks(ROWS_AT_ONCE).map(move |some| self.write_bucket(*key, some))
         });
-        several(AT_ONCE, writes).await?;
+        bounded_join(AT_ONCE, writes).await?;
         let (id, mut counts) = (&self.here.terms.id, HashMap::new());
         for located in arrived {
             *counts.entry(located.coupon.genesis().batch.clone()).or_insert(0_i64) += 1;
-            store.tallies.count_change(id, &State::Available, located.coupon.state());
+            store.counts.count_change(id, &State::Available, located.coupon.state());
             store.is_closed(located);
         }
         for (batch, count) in counts {
-            store.tallies.count_arrivals(id, &batch, count);
+            store.counts.count_arrivals(id, &batch, count);
         }
         Ok(())
     }
@@ -351,22 +354,22 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn write_place(&self, (day, bucket): (Day, i32), coupons: &[&Coupon]) -> Result<()> {
+    async fn write_bucket(&self, (day, bucket): (Day, i32), coupons: &[&Coupon]) -> Result<()> {
         let cql = "UPDATE coupon USING TIMESTAMP :long_ago SET version = ?, state = ?, holder = ?, \
                    expires_at = ?, events = events + ?, operation = ?, modified_at = ?, \
                    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
-                   created_at = ? WHERE shelf_day = ? AND bucket = ? AND code = ?";
+                   created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
         let rows = coupons.iter().map(|coupon| ArrivedRow {
             long_ago: LONG_AGO,
             version: signed(coupon.version()),
-            state: coupon.state().word(),
+            state: coupon.state().as_str(),
             holder: coupon.holder().map(|holder| holder.as_str()),
             expires_at: instant(coupon.expires_at()),
             events: events_behind(coupon, 0),
             operation: coupon.events().last().map(|event| uuid_of(event.operation)),
             modified_at: instant(coupon.modified_at()),
             genesis: GenesisColumns::of(coupon.genesis()),
-            place: PlaceColumns::of(day, bucket, coupon.code()),
+            key: CouponKeyColumns::of(day, bucket, coupon.code()),
         });
         self.store.cluster.write_all(cql, rows.collect()).await
     }
@@ -375,15 +378,15 @@ impl Round<'_> {
     async fn advance(
         &self,
         line: &ImportLine,
-        known: &Known,
+        known: &EntryOfLine,
         mut found: Option<Located>,
     ) -> Result<ImportOutcome> {
-        if line.standing.adds_nothing_to(&known.standing) {
+        if line.imported_state.adds_nothing_to(&known.imported_state) {
             return Ok(ImportOutcome::AlreadyThere);
         }
         let store = self.store;
         // The same line has the same id whenever it comes: what it did once is not done again.
-        let said = format!("{}\n{}", line.code, standing_text::to_json(&line.standing));
+        let said = format!("{}\n{}", line.code, imported_state_text::to_json(&line.imported_state));
         let operation = OperationId(xxh3_128(said.as_bytes()));
         let run = ImportRun { operation, ..self.run.clone() };
         let mut attempts = store.attempts("a line that moves its coupon forward");
@@ -396,19 +399,21 @@ impl Round<'_> {
                 || HotError::Damaged(format!("{}: an entry without its coupon", line.code));
             let located = found.ok_or_else(missing)?;
             // Whoever has finished its entry in a claim has issued under this id, and no more.
-            let redeems = matches!(line.standing, Standing::Redeemed { .. });
+            let redeems = matches!(line.imported_state, ImportedState::Redeemed { .. });
             let done = located.coupon.events().iter().any(|event| {
                 let by_it = event.operation == operation;
-                by_it && (!redeems || matches!(event.deed, Deed::Redeemed { .. }))
+                by_it && (!redeems || matches!(event.kind, EventKind::Redeemed { .. }))
             });
             let advanced = match done {
                 true => Advance::AlreadyThere,
-                false => advance(&located.coupon, &known.standing, &line.standing, &run),
+                false => {
+                    advance(&located.coupon, &known.imported_state, &line.imported_state, &run)
+                }
             };
             let outcome = match advanced {
                 Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal)),
                 Advance::Forward(_) if located.frozen => {
-                    return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+                    return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
                 }
                 Advance::AlreadyThere => ImportOutcome::AlreadyThere,
                 Advance::Forward(after) => {
@@ -418,7 +423,7 @@ impl Round<'_> {
                             .await?;
                     }
                     let written = store.write_coupon(&located, &after, operation).await?;
-                    if written == Written::Overtaken {
+                    if written == Written::Conflict {
                         attempts.again().await?;
                         continue;
                     }
@@ -427,8 +432,8 @@ impl Round<'_> {
             };
             // Also where the coupon got there by itself: the same line must say nothing new again,
             // whatever becomes of the coupon in between.
-            if line.standing.is_past(&known.standing) {
-                store.raise_standing(&line.code, &line.standing).await?;
+            if line.imported_state.is_past(&known.imported_state) {
+                store.raise_imported_state(&line.code, &line.imported_state).await?;
             }
             return Ok(outcome);
         }
@@ -448,19 +453,19 @@ struct ArrivedRow<'a> {
     #[scylla(flatten)]
     genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
-    place: PlaceColumns<'a>,
+    key: CouponKeyColumns<'a>,
 }
 
 impl EntryRow {
     /// What is known of a line of this campaign with the dates of `line`; `None` when the code
     /// stands for something else.
-    fn of(self, here: &CampaignHere, line: &ImportLine) -> Result<Option<Known>> {
+    fn of(self, here: &CampaignHere, line: &ImportLine) -> Result<Option<EntryOfLine>> {
         let same = self.kind.as_deref() == Some("coupon")
             && self.campaign_id.as_deref() == Some(here.terms.id.as_str())
             && self.valid_from.map(millis) == Some(line.valid_from)
             && self.expires_at.map(millis) == Some(line.expires_at);
-        let (Some(batch), Some(shelf), Some(arrived), Some(standing), Some(at)) =
-            (self.batch_id, self.shelf_day, self.arrived_as, self.standing, self.arrived_at)
+        let (Some(batch), Some(expiry_day), Some(arrived), Some(imported_state), Some(at)) =
+            (self.batch_id, self.expiry_day, self.arrived_as, self.imported_state, self.arrived_at)
         else {
             return Ok(None);
         };
@@ -468,14 +473,14 @@ impl EntryRow {
             return Ok(None);
         }
         let said = |text: &str| {
-            standing_text::from_json(text)
-                .map_err(|why| HotError::Damaged(format!("standing: {why}")))
+            imported_state_text::from_json(text)
+                .map_err(|why| HotError::Damaged(format!("imported state: {why}")))
         };
-        Ok(Some(Known {
+        Ok(Some(EntryOfLine {
             batch: parsed("batch_id", &batch)?,
-            day: day(shelf),
+            day: day(expiry_day),
             arrived_as: said(&arrived)?,
-            standing: said(&standing)?,
+            imported_state: said(&imported_state)?,
             run: ImportRun {
                 actor: Actor::new(self.actor.as_deref().unwrap_or_default()),
                 operation: OperationId(self.operation.map_or(0, |id| id.as_u128())),
@@ -487,27 +492,32 @@ impl EntryRow {
 
 impl Store {
     async fn entry_row(&self, code: &Code) -> Result<Option<EntryRow>> {
-        let cql = "SELECT kind, campaign_id, batch_id, shelf_day, valid_from, expires_at, \
-                   arrived_as, standing, arrived_at, actor, operation FROM directory \
+        let cql = "SELECT kind, campaign_id, batch_id, expiry_day, valid_from, expires_at, \
+                   arrived_as, imported_state, arrived_at, actor, operation FROM directory \
                    WHERE code = ?";
-        self.cluster.row(Manner::Read, cql, (code.as_str(),)).await
+        self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await
     }
 
-    /// The directory remembers the furthest standing that was imported under a code.
-    async fn raise_standing(&self, code: &Code, standing: &Standing) -> Result<()> {
+    /// The directory remembers the furthest state that was imported under a code.
+    async fn raise_imported_state(
+        &self,
+        code: &Code,
+        imported_state: &ImportedState,
+    ) -> Result<()> {
         let mut attempts = self.attempts("the directory entry of a line");
         loop {
             let row = attempts.looked(self.entry_row(code).await)?;
-            let present = row.and_then(|row| row.standing);
+            let present = row.and_then(|row| row.imported_state);
             if let Some(text) = &present
-                && let Ok(here) = standing_text::from_json(text)
-                && !standing.is_past(&here)
+                && let Ok(here) = imported_state_text::from_json(text)
+                && !imported_state.is_past(&here)
             {
                 return Ok(());
             }
-            let cql = "UPDATE directory SET standing = ? WHERE code = ? IF standing = ?";
-            let values = (standing_text::to_json(standing), code.as_str(), present);
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            let cql =
+                "UPDATE directory SET imported_state = ? WHERE code = ? IF imported_state = ?";
+            let values = (imported_state_text::to_json(imported_state), code.as_str(), present);
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -552,7 +562,7 @@ impl Store {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
         type Row = (i64, Option<String>, Option<String>, Option<String>);
-        let rows: Vec<Row> = self.cluster.rows(Manner::Bulk, cql, values).await?;
+        let rows: Vec<Row> = self.cluster.rows(StatementProfile::Bulk, cql, values).await?;
         let lines = rows.into_iter().map(|(line, text, word, detail)| RejectedLine {
             line: line.unsigned_abs(),
             text: text.unwrap_or_default(),

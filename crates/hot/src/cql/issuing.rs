@@ -10,8 +10,8 @@ use coupon::refusal::Refusal;
 use super::Store;
 use super::claims::{Claim, Need, issue_of};
 use super::coupons::{Decision, Located, Written};
-use super::session::{Manner, Result};
-use super::settling::Attempts;
+use super::resolving::Attempts;
+use super::session::{Result, StatementProfile};
 use super::stock::{Next, Offer, Still};
 use crate::Applied;
 use crate::deciding::{
@@ -60,7 +60,7 @@ impl Store {
         };
         let replaces = replaced(&self.keys.current(), reference.as_ref());
         // The same request twice at once would only stand in its own way.
-        let _turn = self.users.turn((campaign, to)).await?;
+        let _lock = self.users.lock((campaign, to)).await?;
         let mut attempts = self.attempts("an issue");
         let mut kept = None;
         let mut won = false;
@@ -181,7 +181,8 @@ impl Store {
         let cql = "SELECT campaign_id, user_id, reference, issue FROM replacement \
                    WHERE replaced = ?";
         type Row = (Option<String>, Option<String>, Option<String>, Option<i32>);
-        let row: Option<Row> = self.cluster.row(Manner::Read, cql, (code.as_str(),)).await?;
+        let row: Option<Row> =
+            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
         Ok(row.map(|(campaign, user, reference, issue)| Replacement {
             campaign: campaign.unwrap_or_default(),
             user: user.unwrap_or_default(),
@@ -210,7 +211,7 @@ impl Store {
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
             let issue = issue_of(&of.coupon);
             let values = (code.as_str(), campaign.as_str(), user.as_str(), reference, issue);
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -349,7 +350,7 @@ impl Store {
             }
         };
         // The same request twice at once would only stand in its own way.
-        let _turn = self.users.turn((campaign, &user)).await?;
+        let _lock = self.users.lock((campaign, &user)).await?;
         let mut attempts = self.attempts("a change behind a shared word");
         let mut kept = None;
         loop {
@@ -364,7 +365,7 @@ impl Store {
                 Some(decision) if !may_write => Some(decision.applied),
                 Some(decision) => self.carry_out(decision, change.operation).await?,
                 None if !may_write => {
-                    return self.rehearse_hand_out(&claim, &issue, then).await;
+                    return self.dry_run_hand_out(&claim, &issue, then).await;
                 }
                 None => self.hand_out(claim, &issue, &mut kept, then, &mut attempts).await?,
             };
@@ -422,7 +423,7 @@ impl Store {
 
     /// What a hand-out would answer. It leases stock if it must, which gives nobody a right to it,
     /// and leaves it where the next one finds it.
-    async fn rehearse_hand_out(
+    async fn dry_run_hand_out(
         &self,
         claim: &Claim,
         issue: &Change,

@@ -1,4 +1,5 @@
-//! Lists: hints in the order of expiry, a bounded number of them, each checked against its coupon.
+//! Lists: index rows in the order of expiry, a bounded number of them, each checked against its
+//! coupon.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +9,18 @@ use coupon::time::{Day, Millis};
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use super::Store;
+use super::bounded_join::bounded_join;
 use super::coupons::Located;
-use super::session::{Manner, Result};
-use super::several::several;
+use super::session::{Result, StatementProfile};
 use super::spread::Spread;
 use super::values::{date, day, instant, millis, parsed, signed};
 use crate::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
 
-/// Hints that one page looks at, some 50 ms on an idle cluster. A page may end short of its limit.
+/// Index rows that one page looks at, some 50 ms on an idle cluster. A page may end short of its
+/// limit.
 const SCAN_MAX: usize = 2_000;
 
-/// Hints that are read at a time from one partition.
+/// Index rows that are read at a time from one partition.
 const SLICE: i32 = 250;
 
 /// Partitions of one day that are read at a time: all of most days.
@@ -32,7 +34,7 @@ const FAR: i64 = i64::MAX / 4;
 
 /// Where a coupon may be, and as what it is listed.
 #[derive(Clone, Debug)]
-struct Hint {
+struct IndexRow {
     expires_at: Millis,
     tie: i64,
     code: Code,
@@ -40,7 +42,7 @@ struct Hint {
     campaign: Option<String>,
 }
 
-type HintRow = (CqlTimestamp, i64, String, CqlDate, Option<String>);
+type RawIndexRow = (CqlTimestamp, i64, String, CqlDate, Option<String>);
 
 /// Open bounds of (expires_at, tie).
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +87,8 @@ impl Store {
             ListScope::Everybody => {
                 let days = match (query.filter.expires.from, query.filter.expires.before) {
                     (Some(from), Some(before)) => {
-                        let last = Day::shelf_of(before.plus_ms(-1));
-                        (Day::shelf_of(from).0..=last.0).map(Day).collect()
+                        let last = Day::expiry_day_of(before.plus_ms(-1));
+                        (Day::expiry_day_of(from).0..=last.0).map(Day).collect()
                     }
                     // Without a span every day on which anything may expire.
                     _ => self.days_of_everybody().await?,
@@ -115,11 +117,11 @@ impl Store {
         let mut page = Page::new(query);
         let mut bounds = Bounds::of(query);
         loop {
-            let hints = self.wallet_slice(user, &bounds, query.order).await?;
-            let is_last = hints.len() < SLICE as usize;
-            let end = hints.last().map(position);
-            page.looked_at += hints.len();
-            let checked = self.checked(hints, Some(user), query).await?;
+            let index_rows = self.wallet_slice(user, &bounds, query.order).await?;
+            let is_last = index_rows.len() < SLICE as usize;
+            let end = index_rows.last().map(position);
+            page.looked_at += index_rows.len();
+            let checked = self.checked(index_rows, Some(user), query).await?;
             if page.take(checked) {
                 return Ok(page.finish(true));
             }
@@ -135,15 +137,15 @@ impl Store {
         user: &UserId,
         bounds: &Bounds,
         order: ListOrder,
-    ) -> Result<Vec<Hint>> {
+    ) -> Result<Vec<IndexRow>> {
         let cql = match order {
             ListOrder::Soonest => {
-                "SELECT expires_at, tie, code, shelf_day FROM wallet WHERE user_id = ? \
+                "SELECT expires_at, tie, code, expiry_day FROM wallet WHERE user_id = ? \
                  AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
                  ORDER BY expires_at ASC, tie ASC, code ASC LIMIT ?"
             }
             ListOrder::Latest => {
-                "SELECT expires_at, tie, code, shelf_day FROM wallet WHERE user_id = ? \
+                "SELECT expires_at, tie, code, expiry_day FROM wallet WHERE user_id = ? \
                  AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
             }
@@ -151,9 +153,10 @@ impl Store {
         let (above, below) = (bounds.above, bounds.below);
         let values = (user.as_str(), instant(above.0), above.1, instant(below.0), below.1, SLICE);
         let rows: Vec<(CqlTimestamp, i64, String, CqlDate)> =
-            self.cluster.rows(Manner::Read, cql, values).await?;
-        let hints = rows.into_iter().map(|(at, tie, code, on)| hint((at, tie, code, on, None)));
-        hints.collect()
+            self.cluster.rows(StatementProfile::Read, cql, values).await?;
+        let index_rows =
+            rows.into_iter().map(|(at, tie, code, on)| index_row((at, tie, code, on, None)));
+        index_rows.collect()
     }
 
     /// Lists what may expire on these days: each day's partitions merged.
@@ -170,14 +173,14 @@ impl Store {
         }
         for on in days {
             while bounds.touches(on) {
-                let (hints, is_last) = self.day_slice(on, &bounds, query.order).await?;
-                let end = hints.last().map(position);
-                page.looked_at += hints.len();
-                let of_campaign = |hint: &Hint| {
-                    campaign.is_none_or(|id| hint.campaign.as_deref() == Some(id.as_str()))
+                let (index_rows, is_last) = self.day_slice(on, &bounds, query.order).await?;
+                let end = index_rows.last().map(position);
+                page.looked_at += index_rows.len();
+                let of_campaign = |index_row: &IndexRow| {
+                    campaign.is_none_or(|id| index_row.campaign.as_deref() == Some(id.as_str()))
                 };
-                let hints = hints.into_iter().filter(of_campaign).collect();
-                let checked = self.checked(hints, None, query).await?;
+                let index_rows = index_rows.into_iter().filter(of_campaign).collect();
+                let checked = self.checked(index_rows, None, query).await?;
                 if page.take(checked) {
                     return Ok(page.finish(true));
                 }
@@ -194,22 +197,22 @@ impl Store {
         Ok(page.finish(false))
     }
 
-    /// The next hints of a day in their order, and whether there are no more behind them.
+    /// The next index rows of a day in their order, and whether there are no more behind them.
     async fn day_slice(
         &self,
         on: Day,
         bounds: &Bounds,
         order: ListOrder,
-    ) -> Result<(Vec<Hint>, bool)> {
+    ) -> Result<(Vec<IndexRow>, bool)> {
         let cql = match order {
             ListOrder::Soonest => {
-                "SELECT expires_at, tie, code, shelf_day, campaign_id FROM expiring \
+                "SELECT expires_at, tie, code, expiry_day, campaign_id FROM expiring \
                  WHERE expires_on = ? AND shard = ? \
                  AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
                  ORDER BY expires_at ASC, tie ASC, code ASC LIMIT ?"
             }
             ListOrder::Latest => {
-                "SELECT expires_at, tie, code, shelf_day, campaign_id FROM expiring \
+                "SELECT expires_at, tie, code, expiry_day, campaign_id FROM expiring \
                  WHERE expires_on = ? AND shard = ? \
                  AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
@@ -221,10 +224,10 @@ impl Store {
         let slices = partitions.into_iter().map(|shard| {
             let values =
                 (date(on), shard, instant(above.0), above.1, instant(below.0), below.1, rows_max);
-            self.cluster.rows::<HintRow>(Manner::Read, cql, values)
+            self.cluster.rows::<RawIndexRow>(StatementProfile::Read, cql, values)
         });
-        let slices: Vec<Vec<HintRow>> = several(PARTITIONS_AT_ONCE, slices).await?;
-        let mut merged: BTreeMap<(Millis, i64, Code), Hint> = BTreeMap::new();
+        let slices: Vec<Vec<RawIndexRow>> = bounded_join(PARTITIONS_AT_ONCE, slices).await?;
+        let mut merged: BTreeMap<(Millis, i64, Code), IndexRow> = BTreeMap::new();
         // Behind the end of a slice that is full its partition may have more.
         let mut until: Option<(Millis, i64)> = None;
         for slice in slices {
@@ -239,52 +242,57 @@ impl Store {
                 });
             }
             for row in slice {
-                let hint = hint(row)?;
-                merged.insert((hint.expires_at, hint.tie, hint.code.clone()), hint);
+                let index_row = index_row(row)?;
+                merged.insert(
+                    (index_row.expires_at, index_row.tie, index_row.code.clone()),
+                    index_row,
+                );
             }
         }
-        let inside = |hint: &Hint| {
-            let at = (hint.expires_at, hint.tie);
+        let inside = |index_row: &IndexRow| {
+            let at = (index_row.expires_at, index_row.tie);
             until.is_none_or(|until| match order {
                 ListOrder::Soonest => at <= until,
                 ListOrder::Latest => at >= until,
             })
         };
-        let mut hints: Vec<Hint> = merged.into_values().filter(inside).collect();
+        let mut index_rows: Vec<IndexRow> = merged.into_values().filter(inside).collect();
         if order == ListOrder::Latest {
-            hints.reverse();
+            index_rows.reverse();
         }
-        Ok((hints, until.is_none()))
+        Ok((index_rows, until.is_none()))
     }
 
-    /// The coupons that the hints are right about and the filter leaves in.
+    /// The coupons that the index rows are right about and the filter leaves in.
     async fn checked(
         &self,
-        hints: Vec<Hint>,
+        index_rows: Vec<IndexRow>,
         holder: Option<&UserId>,
         query: &ListQuery,
     ) -> Result<Vec<(ListPosition, Option<Located>)>> {
-        let looks = hints.into_iter().map(|hint| async move {
-            let located = self.hinted(&hint).await?;
+        let looks = index_rows.into_iter().map(|index_row| async move {
+            let located = self.indexed(&index_row).await?;
             let located = located.filter(|it| {
                 it.tier == Tier::Hot
-                    && it.coupon.expires_at() == hint.expires_at
+                    && it.coupon.expires_at() == index_row.expires_at
                     && holder.is_none_or(|holder| it.coupon.holder() == Some(holder))
                     && query.filter.holds(&it.coupon, query.now)
             });
-            Ok((position(&hint), located))
+            Ok((position(&index_row), located))
         });
-        several(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, looks).await
     }
 
-    async fn hinted(&self, hint: &Hint) -> Result<Option<Located>> {
-        let Some(bucket) = self.bucket(hint.day, &hint.code).await? else { return Ok(None) };
-        match self.row_of(Manner::Read, hint.day, bucket, &hint.code).await? {
-            Some(row) if row.is_stub() || row.moved_to().is_some() => Ok(None),
+    async fn indexed(&self, index_row: &IndexRow) -> Result<Option<Located>> {
+        let Some(bucket) = self.bucket(index_row.day, &index_row.code).await? else {
+            return Ok(None);
+        };
+        match self.row_of(StatementProfile::Read, index_row.day, bucket, &index_row.code).await? {
+            Some(row) if row.is_archived_marker() || row.forward_to().is_some() => Ok(None),
             Some(row) => self.located(&row, bucket).await.map(Some),
-            None if self.is_sealed(hint.day, bucket).await? => Ok(None),
+            None if self.is_sealed(index_row.day, bucket).await? => Ok(None),
             // On its way here, perhaps: it is found where it comes from, which brings it here.
-            None => Ok(self.anywhere(&hint.code).await?.filter(|it| it.coupon.version() > 0)),
+            None => Ok(self.anywhere(&index_row.code).await?.filter(|it| it.coupon.version() > 0)),
         }
     }
 }
@@ -296,13 +304,13 @@ fn slice_of(partitions: usize) -> i32 {
     (SLICE / many.max(1)).clamp(8, SLICE)
 }
 
-fn hint((at, tie, code, on, campaign): HintRow) -> Result<Hint> {
+fn index_row((at, tie, code, on, campaign): RawIndexRow) -> Result<IndexRow> {
     let code = parsed("code", &code)?;
-    Ok(Hint { expires_at: millis(at), tie, code, day: day(on), campaign })
+    Ok(IndexRow { expires_at: millis(at), tie, code, day: day(on), campaign })
 }
 
-fn position(hint: &Hint) -> ListPosition {
-    ListPosition { expires_at: hint.expires_at, tie: hint.tie.unsigned_abs() }
+fn position(index_row: &IndexRow) -> ListPosition {
+    ListPosition { expires_at: index_row.expires_at, tie: index_row.tie.unsigned_abs() }
 }
 
 /// A page that is filled.
@@ -310,7 +318,7 @@ struct Page {
     limit: usize,
     listed: ListedPage,
     looked_at: usize,
-    /// Behind which hint the next page begins.
+    /// Behind which index row the next page begins.
     position: Option<ListPosition>,
 }
 
@@ -328,7 +336,7 @@ impl Page {
             }
             self.position = Some(position.clone());
             if let Some(located) = located {
-                self.listed.coupons.push(located.sight());
+                self.listed.coupons.push(located.snapshot());
                 self.listed.positions.push(position);
             }
         }

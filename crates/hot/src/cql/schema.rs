@@ -6,8 +6,8 @@ use std::fmt;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use super::session::{Cluster, Manner};
-use super::{ConnectError, Engine, Options};
+use super::session::{CqlSession, StatementProfile};
+use super::{ConnectError, CqlEngine, Options};
 use crate::HotError;
 
 /// What `couponry schema apply` runs.
@@ -78,12 +78,12 @@ fn name_of(statement: &str) -> &str {
 
 /// Tables that are not there.
 pub(super) async fn missing_tables(
-    cluster: &Cluster,
+    cluster: &CqlSession,
     keyspace: &str,
 ) -> Result<Vec<String>, ConnectError> {
     let cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
     let rows: Vec<(String,)> = cluster
-        .rows(Manner::Read, cql, (keyspace,))
+        .rows(StatementProfile::Read, cql, (keyspace,))
         .await
         .map_err(|error| ConnectError::Away(error.into()))?;
     let there: BTreeSet<String> = rows.into_iter().map(|(name,)| name).collect();
@@ -285,7 +285,7 @@ impl Keyspace {
     fn compaction(&self) -> &'static str {
         let state = self.session.get_cluster_state();
         let scylla = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
-        let engine = if scylla { Engine::Scylla } else { Engine::Cassandra };
+        let engine = if scylla { CqlEngine::Scylla } else { CqlEngine::Cassandra };
         super::dialect::compaction(engine)
     }
 }
@@ -302,8 +302,8 @@ mod tests {
             ("a static one", "coupon", "sealed", "boolean static"),
             ("a map of a type", "coupon", "events", "map<int, frozen<event>>"),
             ("a type", "event", "operation", "uuid"),
-            ("a key of one column", "day_plan", "day", "date"),
-            ("a set", "day_plan", "entered", "set<date>"),
+            ("a key of one column", "partition_plan", "day", "date"),
+            ("a set", "partition_plan", "entered", "set<date>"),
         ];
         for (name, table, column, kind) in cases {
             let found = wanted.get(table).and_then(|columns| columns.get(column));

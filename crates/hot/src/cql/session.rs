@@ -1,7 +1,7 @@
 //! The only place that speaks to the driver: which statement goes out with which promises.
 //!
-//! Every statement is prepared once and sent in one of six manners ([`Manner`]). Nothing here
-//! retries a write; what an error says about it is in [`super::outcome`].
+//! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]).
+//! Nothing here retries a write; what an error says about it is in [`super::outcome`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,7 +57,7 @@ const PAGE_ROWS: i32 = 2_000;
 
 /// With which promises a statement goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Manner {
+pub(super) enum StatementProfile {
     /// A read at a quorum, retried, and sent to a second node when the first is slow.
     Read,
     /// A read through Paxos: it finishes, or ends for good, what was begun in its partition.
@@ -74,10 +74,10 @@ pub(super) enum Manner {
 }
 
 /// A connection to a cluster and the statements that were prepared on it.
-pub(super) struct Cluster {
+pub(super) struct CqlSession {
     session: Session,
-    profiles: HashMap<Manner, ExecutionProfileHandle>,
-    prepared: RwLock<HashMap<(Manner, &'static str), PreparedStatement>>,
+    profiles: HashMap<StatementProfile, ExecutionProfileHandle>,
+    prepared: RwLock<HashMap<(StatementProfile, &'static str), PreparedStatement>>,
     gate: Option<Gate>,
     pub(super) counts: Counts,
 }
@@ -113,8 +113,10 @@ pub(super) struct Counts {
     pub(super) again: AtomicU64,
 }
 
-impl Cluster {
-    pub(super) async fn connect(options: &Options) -> std::result::Result<Cluster, ConnectError> {
+impl CqlSession {
+    pub(super) async fn connect(
+        options: &Options,
+    ) -> std::result::Result<CqlSession, ConnectError> {
         let profiles = profiles(options);
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.nodes)
@@ -126,7 +128,7 @@ impl Cluster {
             .keepalive_timeout(Duration::from_secs(3))
             // Cassandra counts as one shard.
             .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN.saturating_add(1)))
-            .default_execution_profile_handle(profiles[&Manner::Read].clone());
+            .default_execution_profile_handle(profiles[&StatementProfile::Read].clone());
         if let Some(datacenter) = &options.datacenter {
             builder = builder.prefer_datacenter(datacenter.clone());
         }
@@ -135,7 +137,7 @@ impl Cluster {
         }
         let builder = super::tls::with(builder, options.tls.as_ref())?;
         let session = builder.build().await.map_err(ConnectError::of)?;
-        Ok(Cluster {
+        Ok(CqlSession {
             session,
             profiles,
             prepared: RwLock::default(),
@@ -178,32 +180,39 @@ impl Cluster {
         &self.session
     }
 
-    async fn prepared(&self, manner: Manner, cql: &'static str) -> Result<PreparedStatement> {
+    async fn prepared(
+        &self,
+        profile: StatementProfile,
+        cql: &'static str,
+    ) -> Result<PreparedStatement> {
         if let Ok(prepared) = self.prepared.read()
-            && let Some(statement) = prepared.get(&(manner, cql))
+            && let Some(statement) = prepared.get(&(profile, cql))
         {
             return Ok(statement.clone());
         }
         let statement = Statement::new(cql).with_page_size(PAGE_ROWS);
         let prepared = self.session.prepare(statement).await;
         let mut statement = prepared.map_err(|error| HotError::Unavailable(error.into()))?;
-        statement.set_execution_profile_handle(self.profiles.get(&manner).cloned());
-        statement.set_is_idempotent(!matches!(manner, Manner::Change | Manner::Again));
+        statement.set_execution_profile_handle(self.profiles.get(&profile).cloned());
+        statement.set_is_idempotent(!matches!(
+            profile,
+            StatementProfile::Change | StatementProfile::Again
+        ));
         if let Ok(mut prepared) = self.prepared.write() {
-            prepared.insert((manner, cql), statement.clone());
+            prepared.insert((profile, cql), statement.clone());
         }
         Ok(statement)
     }
 
-    fn count(&self, manner: Manner, many: u64) {
-        if manner == Manner::Again {
+    fn count(&self, profile: StatementProfile, many: u64) {
+        if profile == StatementProfile::Again {
             self.counts.again.fetch_add(many, Ordering::Relaxed);
         }
-        let counter = match manner {
-            Manner::Read => &self.counts.reads,
-            Manner::Serial => &self.counts.serial_reads,
-            Manner::Write | Manner::Bulk => &self.counts.writes,
-            Manner::Change | Manner::Again => &self.counts.changes,
+        let counter = match profile {
+            StatementProfile::Read => &self.counts.reads,
+            StatementProfile::Serial => &self.counts.serial_reads,
+            StatementProfile::Write | StatementProfile::Bulk => &self.counts.writes,
+            StatementProfile::Change | StatementProfile::Again => &self.counts.changes,
         };
         counter.fetch_add(many, Ordering::Relaxed);
     }
@@ -211,15 +220,15 @@ impl Cluster {
     /// The rows of a read that is known to be small.
     pub(super) async fn rows<R>(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         cql: &'static str,
         values: impl SerializeRow,
     ) -> Result<Vec<R>>
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        let statement = self.prepared(manner, cql).await?;
-        self.count(manner, 1);
+        let statement = self.prepared(profile, cql).await?;
+        self.count(profile, 1);
         let result = self.session.execute_unpaged(&statement, values).await.map_err(unread)?;
         rows_of(result.into_rows_result().map_err(damaged)?)
     }
@@ -227,14 +236,14 @@ impl Cluster {
     /// The row of a read that has one at most.
     pub(super) async fn row<R>(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         cql: &'static str,
         values: impl SerializeRow,
     ) -> Result<Option<R>>
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        Ok(self.rows(manner, cql, values).await?.into_iter().next())
+        Ok(self.rows(profile, cql, values).await?.into_iter().next())
     }
 
     /// One page of a scan and where the next begins; `None` after the last.
@@ -247,7 +256,7 @@ impl Cluster {
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        let statement = self.prepared(Manner::Bulk, cql).await?;
+        let statement = self.prepared(StatementProfile::Bulk, cql).await?;
         self.counts.reads.fetch_add(1, Ordering::Relaxed);
         let (result, next) =
             self.session.execute_single_page(&statement, values, from).await.map_err(unread)?;
@@ -283,10 +292,10 @@ impl Cluster {
         cql: &'static str,
         values: impl SerializeRow + Clone,
     ) -> Result<()> {
-        let statement = self.prepared(Manner::Write, cql).await?;
+        let statement = self.prepared(StatementProfile::Write, cql).await?;
         self.pass_gate(cql).await;
         for tries in 1.. {
-            self.count(Manner::Write, 1);
+            self.count(StatementProfile::Write, 1);
             match self.session.execute_unpaged(&statement, values.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(ExecutionError::RequestTimeout(_)) if tries < WRITE_TRIES => {}
@@ -305,28 +314,28 @@ impl Cluster {
         if values.is_empty() {
             return Ok(());
         }
-        let statement = self.prepared(Manner::Bulk, cql).await?;
+        let statement = self.prepared(StatementProfile::Bulk, cql).await?;
         let mut batch = Batch::new(BatchType::Unlogged);
-        batch.set_execution_profile_handle(self.profiles.get(&Manner::Bulk).cloned());
+        batch.set_execution_profile_handle(self.profiles.get(&StatementProfile::Bulk).cloned());
         batch.set_is_idempotent(true);
         for _ in &values {
             batch.append_statement(statement.clone());
         }
         self.pass_gate(cql).await;
-        self.count(Manner::Bulk, 1);
+        self.count(StatementProfile::Bulk, 1);
         self.session.batch(&batch, values).await.map(drop).map_err(unread)
     }
 
     /// A conditional write, sent once.
     pub(super) async fn change(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         cql: &'static str,
         values: impl SerializeRow,
     ) -> Result<Cas> {
-        let statement = self.prepared(manner, cql).await?;
+        let statement = self.prepared(profile, cql).await?;
         self.pass_gate(cql).await;
-        self.count(manner, 1);
+        self.count(profile, 1);
         let result = match self.session.execute_unpaged(&statement, values).await {
             Ok(result) => result.into_rows_result().map_err(damaged)?,
             Err(error) => return Ok(of_conditional(error)),
@@ -361,7 +370,7 @@ pub(super) fn damaged(error: impl std::fmt::Display) -> HotError {
     HotError::Damaged(error.to_string())
 }
 
-fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
+fn profiles(options: &Options) -> HashMap<StatementProfile, ExecutionProfileHandle> {
     let spread = DefaultPolicy::builder().token_aware(true);
     let spread = match &options.datacenter {
         Some(name) => spread.prefer_datacenter(name.clone()),
@@ -372,42 +381,48 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
         Arc::new(ToReplica::new(Which::First, options.datacenter.as_deref()));
     let next: Arc<dyn LoadBalancingPolicy> =
         Arc::new(ToReplica::new(Which::Next, options.datacenter.as_deref()));
-    let profile = |manner: Manner| {
+    let profile = |profile: StatementProfile| {
         let builder = ExecutionProfile::builder()
-            .consistency(match manner {
-                Manner::Serial => Consistency::LocalSerial,
+            .consistency(match profile {
+                StatementProfile::Serial => Consistency::LocalSerial,
                 _ => Consistency::LocalQuorum,
             })
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(match manner {
-                Manner::Bulk => BULK_TIMEOUT,
-                Manner::Write => WRITE_TIMEOUT,
+            .request_timeout(Some(match profile {
+                StatementProfile::Bulk => BULK_TIMEOUT,
+                StatementProfile::Write => WRITE_TIMEOUT,
                 _ => ENGINE_TIMEOUT,
             }));
-        let builder = match manner {
-            Manner::Read => builder
+        let builder = match profile {
+            StatementProfile::Read => builder
                 .load_balancing_policy(Arc::clone(&spread))
                 .retry_policy(Arc::new(DefaultRetryPolicy::new()))
                 .speculative_execution_policy(speculation(SPECULATE_AFTER)),
-            Manner::Write | Manner::Bulk => builder
+            StatementProfile::Write | StatementProfile::Bulk => builder
                 .load_balancing_policy(Arc::clone(&spread))
                 .retry_policy(Arc::new(DefaultRetryPolicy::new())),
-            Manner::Serial => builder
+            StatementProfile::Serial => builder
                 .load_balancing_policy(Arc::clone(&first))
                 .retry_policy(Arc::new(DefaultRetryPolicy::new()))
                 .speculative_execution_policy(speculation(SPECULATE_SERIAL_AFTER)),
             // The driver's own policy would send a conditional write a second time in some cases.
-            Manner::Change => builder
+            StatementProfile::Change => builder
                 .load_balancing_policy(Arc::clone(&first))
                 .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
-            Manner::Again => builder
+            StatementProfile::Again => builder
                 .load_balancing_policy(Arc::clone(&next))
                 .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
         };
-        (manner, builder.build().into_handle())
+        (profile, builder.build().into_handle())
     };
-    let all =
-        [Manner::Read, Manner::Serial, Manner::Write, Manner::Change, Manner::Again, Manner::Bulk];
+    let all = [
+        StatementProfile::Read,
+        StatementProfile::Serial,
+        StatementProfile::Write,
+        StatementProfile::Change,
+        StatementProfile::Again,
+        StatementProfile::Bulk,
+    ];
     all.map(profile).into_iter().collect()
 }
 

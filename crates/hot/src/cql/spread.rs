@@ -20,7 +20,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Store;
-use super::session::{Manner, Result};
+use super::session::{Result, StatementProfile};
 use super::values::{date, signed, tie};
 
 /// Rows that one partition takes, some 100 bytes each, so that it stays far below 100 MB and, when all
@@ -49,10 +49,10 @@ pub(super) enum Spread {
     /// `expiring`, by the day on which a coupon expires.
     Expiring,
     /// `closed`, by the day of the partition that the coupon is in; its first level follows the
-    /// number of the day's places: 16 partitions of 4,096 places.
+    /// number of the day's buckets: 16 partitions of 4,096 buckets.
     Closed {
-        /// How many bits name a place of the day.
-        place_bits: u8,
+        /// How many bits name a bucket of the day.
+        bucket_bits: u8,
     },
 }
 
@@ -60,7 +60,7 @@ impl Spread {
     fn first(self) -> FirstLevel {
         match self {
             Spread::Expiring => FirstLevel(4),
-            Spread::Closed { place_bits } => FirstLevel(place_bits / 3),
+            Spread::Closed { bucket_bits } => FirstLevel(bucket_bits / 3),
         }
     }
 
@@ -238,10 +238,11 @@ impl Store {
 
     async fn index_rows(&self, spread: Spread, day: Day) -> Result<u64> {
         let cql = match spread {
-            Spread::Expiring => "SELECT expiring_rows FROM day_plan WHERE day = ?",
-            Spread::Closed { .. } => "SELECT closed_rows FROM day_plan WHERE day = ?",
+            Spread::Expiring => "SELECT expiring_rows FROM partition_plan WHERE expiry_day = ?",
+            Spread::Closed { .. } => "SELECT closed_rows FROM partition_plan WHERE expiry_day = ?",
         };
-        let row: Option<(Option<i64>,)> = self.cluster.row(Manner::Read, cql, (date(day),)).await?;
+        let row: Option<(Option<i64>,)> =
+            self.cluster.row(StatementProfile::Read, cql, (date(day),)).await?;
         Ok(row.and_then(|(rows,)| rows).map_or(0, i64::unsigned_abs))
     }
 
@@ -250,19 +251,19 @@ impl Store {
     async fn add_index_rows(&self, spread: Spread, day: Day, more: u64) -> Result<u64> {
         let cql = match spread {
             Spread::Expiring => {
-                "UPDATE day_plan SET expiring_rows = ? WHERE day = ? IF expiring_rows = ?"
+                "UPDATE partition_plan SET expiring_rows = ? WHERE expiry_day = ? IF expiring_rows = ?"
             }
             Spread::Closed { .. } => {
-                "UPDATE day_plan SET closed_rows = ? WHERE day = ? IF closed_rows = ?"
+                "UPDATE partition_plan SET closed_rows = ? WHERE expiry_day = ? IF closed_rows = ?"
             }
         };
         let mut attempts = self.attempts("the size of a day");
         loop {
-            let _turn = attempts.looked(self.turns.turn(("day", day)).await)?;
+            let _lock = attempts.looked(self.write_locks.lock(("day", day)).await)?;
             let rows = attempts.looked(self.index_rows(spread, day).await)?;
             let present = (rows > 0).then(|| signed(rows));
             let values = (signed(rows + more), date(day), present);
-            let cas = self.cluster.change(attempts.manner(), cql, values).await;
+            let cas = self.cluster.change(attempts.profile(), cql, values).await;
             let applied = matches!(cas, Ok(super::outcome::Cas::Applied));
             if attempts.wrote(cas).await? && applied {
                 return Ok(rows + more);
@@ -297,9 +298,9 @@ mod tests {
     fn no_partition_of_a_billion_rows_is_too_large() {
         let rows = [
             ("expiring", Spread::Expiring.first()),
-            ("closed", Spread::Closed { place_bits: 12 }.first()),
-            ("closed, of a day with many places", Spread::Closed { place_bits: 17 }.first()),
-            ("closed, of a day with few", Spread::Closed { place_bits: 4 }.first()),
+            ("closed", Spread::Closed { bucket_bits: 12 }.first()),
+            ("closed, of a day with many buckets", Spread::Closed { bucket_bits: 17 }.first()),
+            ("closed, of a day with few", Spread::Closed { bucket_bits: 4 }.first()),
             ("what came back to a batch", FirstLevel(0)),
         ];
         for (name, first) in rows {

@@ -31,14 +31,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Store;
+use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
 use super::clock::CLOCK_BOUND_MS;
 use super::coupons::Located;
 use super::session::Result;
-use super::several::several;
 use super::values::signed;
 use crate::HotError;
-use crate::deciding::is_worn;
+use crate::deciding::is_history_full;
 
 /// Coupons of a walk that are read at a time.
 const WALKED_AT_ONCE: usize = 64;
@@ -80,7 +80,7 @@ enum Row {
 #[derive(Clone, Debug)]
 struct Waiting {
     code: Code,
-    /// The shelf on which it is looked for first.
+    /// The partition in which it is looked for first.
     day: Option<Day>,
     lease: Arc<Lease>,
 }
@@ -131,7 +131,7 @@ pub(super) enum Still {
     Offered(Offer),
     /// It is somebody else's, or dead.
     Gone,
-    /// Its shelf is over.
+    /// Its partition is over.
     Sealed,
 }
 
@@ -301,7 +301,7 @@ impl Store {
                 continue;
             }
             let looks = some.iter().map(|waiting| self.look_at(waiting));
-            let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+            let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
             let (mut offer, mut in_hand, many) = (None, Some(in_hand), some.len() > 1);
             for (waiting, located) in some.into_iter().zip(looks) {
                 match located {
@@ -342,7 +342,7 @@ impl Store {
         if at >= campaign.terms.expires_at.plus_ms(CLOCK_BOUND_MS) {
             return Ok(None);
         }
-        let (id, day) = (&campaign.terms.id, campaign.terms.shelf());
+        let (id, day) = (&campaign.terms.id, campaign.terms.expiry_day());
         let gone = || HotError::Damaged(format!("{id}: a batch with leases is gone"));
         let (campaign, batch) = self.batch_of(id, &waiting.lease.batch).await?.ok_or_else(gone)?;
         let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
@@ -441,7 +441,7 @@ impl Store {
     /// process need not wait for a walk.
     pub(super) fn came_back(&self, located: &Located, part: i32) {
         let coupon = &located.coupon;
-        if is_worn(coupon) {
+        if is_history_full(coupon) {
             return;
         }
         let (batch, version) = (&coupon.genesis().batch, signed(coupon.version()));
@@ -459,7 +459,7 @@ fn is_on_offer(located: &Located, at: Millis) -> bool {
     let coupon = &located.coupon;
     *coupon.state() == State::Available
         && !coupon.is_expired(at)
-        && !is_worn(coupon)
+        && !is_history_full(coupon)
         && !located.frozen
         && located.campaign.terms.handout != Handout::Bearer
 }
@@ -470,7 +470,7 @@ fn is_over(located: &Located, at: Millis) -> bool {
     let coupon = &located.coupon;
     *coupon.state() != State::Available
         || located.frozen
-        || is_worn(coupon)
+        || is_history_full(coupon)
         || coupon.is_expired(at.plus_ms(-CLOCK_BOUND_MS))
 }
 

@@ -1,10 +1,10 @@
 //! Which serials of a run nothing has happened to: for lists of codes, which may have millions.
 //!
 //! A code without a row is untouched, and most have none. So what is read is not each code but the
-//! rows that there are: the codes of many places in one statement. What a *scan* finds out about
-//! serials behind those that were asked for waits a moment for whoever goes on there. On a day that is
-//! closing rows are removed, so that each code is traced; on one with many more rows than codes are
-//! asked for each code is looked up.
+//! rows that there are: the codes of many buckets in one statement. What a *scan* finds out about
+//! serials behind those that were asked for waits a moment for whoever goes on there. On a day that
+//! is closing rows are removed, so that each code is traced; on one with many more rows than codes
+//! are asked for each code is looked up.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,13 +19,13 @@ use scylla::response::PagingState;
 use tokio::time::Instant;
 
 use super::Store;
+use super::bounded_join::bounded_join;
 use super::coupons::{Promise, Trace};
-use super::session::{Manner, Result};
-use super::several::several;
+use super::session::{Result, StatementProfile};
 use super::values::{date, parsed};
 
-/// Places that are read in one statement. ScyllaDB takes 100 at most.
-const PLACES_AT_ONCE: usize = 64;
+/// Buckets that are read in one statement. ScyllaDB takes 100 at most.
+const BUCKETS_AT_ONCE: usize = 64;
 
 /// Statements of one scan under way.
 const STATEMENTS_AT_ONCE: usize = 8;
@@ -54,7 +54,7 @@ const LISTS_MAX: usize = 16;
 
 /// What is known of the serials that a list comes to next.
 #[derive(Debug)]
-struct Known {
+struct UntouchedScan {
     key: KeyId,
     day: Day,
     serials: Range<u64>,
@@ -66,20 +66,22 @@ struct Known {
 
 /// What waits for each list that is being gone through.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Mutex<Vec<Known>>);
+pub(super) struct Ahead(Mutex<Vec<UntouchedScan>>);
 
 impl Ahead {
     /// What waits for whoever goes on at `serial`. Nobody else gets it: who begins there anew wants to
     /// know how it is now.
-    fn take(&self, run: &MintedRun, serial: u64) -> Option<Known> {
+    fn take(&self, run: &MintedRun, serial: u64) -> Option<UntouchedScan> {
         let mut all = self.0.lock().ok()?;
         all.retain(|known| known.at.elapsed() < WAITS);
-        let of = |it: &Known| it.key == run.key && it.day == run.day && it.serials.start == serial;
+        let of = |it: &UntouchedScan| {
+            it.key == run.key && it.day == run.day && it.serials.start == serial
+        };
         let at = all.iter().position(of)?;
         Some(all.swap_remove(at))
     }
 
-    fn put(&self, known: Known) {
+    fn put(&self, known: UntouchedScan) {
         if let Ok(mut all) = self.0.lock() {
             if all.len() >= LISTS_MAX {
                 all.remove(0);
@@ -129,14 +131,14 @@ impl Store {
                     return Ok(None);
                 };
                 let (key, day, at) = (run.key, run.day, Instant::now());
-                Known { key, day, serials: window, looked_at, touched, at }
+                UntouchedScan { key, day, serials: window, looked_at, touched, at }
             }
         };
         let touched = serials.clone().filter(|it| known.touched.contains(it)).collect();
         // Also where nothing is left of it: the next scan of this list is a longer one.
         if serials.end < run.first + run.count {
             let serials = serials.end..known.serials.end;
-            self.ahead.put(Known { serials, ..known });
+            self.ahead.put(UntouchedScan { serials, ..known });
         }
         Ok(Some(touched))
     }
@@ -150,21 +152,22 @@ impl Store {
         window: &Range<u64>,
     ) -> Result<Option<HashSet<u64>>> {
         let Some(bits) = self.bits(day).await? else { return Ok(Some(HashSet::new())) };
-        let places: Vec<i32> = (0..1_i32 << bits).collect();
-        let mut groups = places.chunks(PLACES_AT_ONCE);
+        let buckets: Vec<i32> = (0..1_i32 << bits).collect();
+        let mut groups = buckets.chunks(BUCKETS_AT_ONCE);
         let Some(first) = groups.next() else { return Ok(None) };
         let rows_max = (window.end - window.start).saturating_mul(ROWS_A_SERIAL);
-        let rows_max = rows_max / places.len().div_ceil(PLACES_AT_ONCE) as u64;
+        let rows_max = rows_max / buckets.len().div_ceil(BUCKETS_AT_ONCE) as u64;
         // As many as the others have, more or less: codes are spread evenly.
         let Some(mut touched) = self.touched_in(key, day, first, window, rows_max).await? else {
             return Ok(None);
         };
-        let others = groups.map(|places| self.touched_in(key, day, places, window, u64::MAX));
-        for some in several(STATEMENTS_AT_ONCE, others).await? {
+        let others = groups.map(|buckets| self.touched_in(key, day, buckets, window, u64::MAX));
+        for some in bounded_join(STATEMENTS_AT_ONCE, others).await? {
             touched.extend(some.into_iter().flatten());
         }
         // After the rows: what was not closing by now had lost none of them.
-        let is_closing = self.plan(Manner::Read, day).await?.is_some_and(|it| it.is_closing());
+        let is_closing =
+            self.plan(StatementProfile::Read, day).await?.is_some_and(|it| it.is_closing());
         Ok((!is_closing).then_some(touched))
     }
 
@@ -172,15 +175,15 @@ impl Store {
         &self,
         key: &CodeKey,
         day: Day,
-        places: &[i32],
+        buckets: &[i32],
         window: &Range<u64>,
         rows_max: u64,
     ) -> Result<Option<HashSet<u64>>> {
-        let cql = "SELECT code FROM coupon WHERE shelf_day = ? AND bucket IN ? AND code >= ''";
+        let cql = "SELECT code FROM coupon WHERE expiry_day = ? AND bucket IN ? AND code >= ''";
         let (mut touched, mut rows_read) = (HashSet::new(), 0_u64);
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
-            let values = (date(day), places);
+            let values = (date(day), buckets);
             let (rows, next) = self.cluster.page::<(String,)>(cql, values, state).await?;
             rows_read += rows.len() as u64;
             if rows_read > rows_max {
@@ -200,26 +203,26 @@ impl Store {
     async fn looked_up(&self, run: &MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
         let rows = codes.iter().map(|code| async move {
             let Some(bucket) = self.bucket(run.day, code).await? else { return Ok(false) };
-            Ok(self.row_of(Manner::Read, run.day, bucket, code).await?.is_some())
+            Ok(self.row_of(StatementProfile::Read, run.day, bucket, code).await?.is_some())
         });
-        let touched: Vec<bool> = several(CODES_AT_ONCE, rows).await?;
+        let touched: Vec<bool> = bounded_join(CODES_AT_ONCE, rows).await?;
         // After the rows, as above.
-        if !self.plan(Manner::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
+        if !self.plan(StatementProfile::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
         let traces = codes.iter().map(|code| self.trace(run.day, code));
-        let traces: Vec<Trace> = several(CODES_AT_ONCE, traces).await?;
+        let traces: Vec<Trace> = bounded_join(CODES_AT_ONCE, traces).await?;
         let mut untouched = Vec::with_capacity(codes.len());
-        let mut beyond = Vec::new();
+        let mut in_cold = Vec::new();
         for (at, trace) in traces.into_iter().enumerate() {
             untouched.push(matches!(trace, Trace::Nothing));
             // Without a row on a sealed day: cold knows. A marker says it all.
-            if let Trace::Beyond { stub: None, promise: Promise::None, .. } = &trace {
-                beyond.push((at, trace));
+            if let Trace::InCold { archived_marker: None, promise: Promise::None, .. } = &trace {
+                in_cold.push((at, trace));
             }
         }
-        let (places, traces): (Vec<usize>, Vec<Trace>) = beyond.into_iter().unzip();
-        for (at, found) in places.into_iter().zip(self.resolve(traces).await?) {
+        let (positions, traces): (Vec<usize>, Vec<Trace>) = in_cold.into_iter().unzip();
+        for (at, found) in positions.into_iter().zip(self.resolve(traces).await?) {
             untouched[at] = found.is_none();
         }
         Ok(untouched)

@@ -145,8 +145,8 @@ impl HoldValue {
 
 macro_rules! coupon_columns {
     () => {
-        "shelf_day, code, sealed, version, state, campaign_id, batch_id, holder, valid_from, expires_at, \
-         made_expires_at, hold, events, operation, moved_to, archived, created_at, modified_at"
+        "expiry_day, code, sealed, version, state, campaign_id, batch_id, holder, valid_from, expires_at, \
+         made_expires_at, hold, events, operation, forward_to, archived, created_at, modified_at"
     };
 }
 pub(super) use coupon_columns;
@@ -154,7 +154,7 @@ pub(super) use coupon_columns;
 /// From [`coupon_columns`].
 #[derive(Debug, DeserializeRow)]
 pub(super) struct CouponRow {
-    pub(super) shelf_day: CqlDate,
+    pub(super) expiry_day: CqlDate,
     code: String,
     sealed: Option<bool>,
     version: Option<i64>,
@@ -168,7 +168,7 @@ pub(super) struct CouponRow {
     hold: Option<HoldValue>,
     events: Option<BTreeMap<i32, EventValue>>,
     operation: Option<Uuid>,
-    moved_to: Option<CqlDate>,
+    forward_to: Option<CqlDate>,
     archived: Option<i64>,
     created_at: Option<CqlTimestamp>,
     modified_at: Option<CqlTimestamp>,
@@ -180,11 +180,11 @@ impl CouponRow {
     pub(super) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
         let genesis = coupon.genesis();
         CouponRow {
-            shelf_day: date(Day::shelf_of(coupon.expires_at())),
+            expiry_day: date(Day::expiry_day_of(coupon.expires_at())),
             code: coupon.code().to_string(),
             sealed: None,
             version: Some(signed(coupon.version())),
-            state: Some(coupon.state().word().to_owned()),
+            state: Some(coupon.state().as_str().to_owned()),
             campaign_id: Some(genesis.campaign.to_string()),
             batch_id: Some(genesis.batch.to_string()),
             holder: coupon.holder().map(ToString::to_string),
@@ -194,7 +194,7 @@ impl CouponRow {
             hold: coupon.hold().map(HoldValue::of),
             events: Some(events_behind(coupon, 0)),
             operation: Some(uuid(operation)),
-            moved_to: None,
+            forward_to: None,
             archived: None,
             created_at: Some(instant(genesis.created_at)),
             modified_at: Some(instant(coupon.modified_at())),
@@ -208,28 +208,28 @@ impl CouponRow {
     }
 
     pub(super) fn day(&self) -> Day {
-        day(self.shelf_day)
+        day(self.expiry_day)
     }
 
     pub(super) fn version(&self) -> u64 {
         self.version.unwrap_or(0).unsigned_abs()
     }
 
-    /// Whether nothing in its place can change any more.
+    /// Whether nothing in its bucket can change any more.
     pub(super) fn is_sealed(&self) -> bool {
         self.sealed == Some(true)
     }
 
-    pub(super) fn is_stub(&self) -> bool {
-        self.state.as_deref() == Some("stub")
+    pub(super) fn is_archived_marker(&self) -> bool {
+        self.state.as_deref() == Some("archived")
     }
 
-    /// The shelf it was moved to.
-    pub(super) fn moved_to(&self) -> Option<Day> {
-        (self.state.as_deref() == Some("moved")).then_some(self.moved_to).flatten().map(day)
+    /// The partition it was moved to.
+    pub(super) fn forward_to(&self) -> Option<Day> {
+        (self.state.as_deref() == Some("forwarding")).then_some(self.forward_to).flatten().map(day)
     }
 
-    /// Of a stub, the version that lies in cold.
+    /// Of an archived marker, the version that lies in cold.
     pub(super) fn archived(&self) -> u64 {
         self.archived.unwrap_or(0).unsigned_abs()
     }
@@ -262,12 +262,12 @@ impl CouponRow {
     /// Whether the columns that say once more what the events say do so. Allocates nothing: it is
     /// asked of every row that is read.
     pub(super) fn agrees(&self, coupon: &Coupon) -> bool {
-        self.state.as_deref() == Some(coupon.state().word())
+        self.state.as_deref() == Some(coupon.state().as_str())
             && self.holder.as_deref() == coupon.holder().map(UserId::as_str)
             && self.expires_at.map(millis) == Some(coupon.expires_at())
     }
 
-    /// The coupon of a row that is no stub.
+    /// The coupon of a row that is no archived marker.
     pub(super) fn coupon(&self, campaign: &CampaignHere) -> Result<Coupon> {
         let missing = |column: &str| HotError::Damaged(format!("{}: no {column}", self.code));
         let at = |column: &str, value: Option<CqlTimestamp>| {

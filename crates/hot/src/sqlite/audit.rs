@@ -12,24 +12,24 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::coupons::{located, signed};
 use super::failure::damaged;
 use super::txn::Txn;
-use super::{SqliteHot, examine, rows, shelves};
+use super::{SqliteHot, archiving, examine, rows};
 use crate::audit::{
-    Audit, AuditBatch, AuditCampaign, AuditClaim, AuditDay, AuditEntry, AuditEntryIs, AuditPage,
-    AuditRow, CountShift, Hint, HintKind, Manners, RowIs, Unreadable,
+    Atomicity, Audit, AuditBatch, AuditCampaign, AuditClaim, AuditEntry, AuditEntryIs, AuditPage,
+    AuditPartition, AuditRow, CountShift, IndexRow, IndexRowKind, RowIs, Unreadable,
 };
-use crate::{HotError, ShelfPlan};
+use crate::{HotError, PartitionPlan};
 
 #[async_trait]
 impl Audit for SqliteHot {
-    fn manners(&self) -> Manners {
-        Manners::OneTransaction
+    fn atomicity(&self) -> Atomicity {
+        Atomicity::OneTransaction
     }
 
     async fn audit_files(&self) -> Result<Vec<String>, HotError> {
         self.readers.run(examine::integrity).await
     }
 
-    async fn audit_days(&self) -> Result<Vec<AuditDay>, HotError> {
+    async fn audit_partitions(&self) -> Result<Vec<AuditPartition>, HotError> {
         self.readers.run(days).await
     }
 
@@ -83,28 +83,28 @@ impl Audit for SqliteHot {
         self.readers.run(look).await
     }
 
-    /// Indexes do what hints do elsewhere, and [`Audit::audit_files`] looks at those.
-    async fn audit_hints(
+    /// Indexes do what index rows do elsewhere, and [`Audit::audit_files`] looks at those.
+    async fn audit_index_rows(
         &self,
-        _kind: HintKind,
+        _kind: IndexRowKind,
         _after: Option<String>,
         _limit: usize,
-    ) -> Result<AuditPage<Hint>, HotError> {
+    ) -> Result<AuditPage<IndexRow>, HotError> {
         Ok(AuditPage { items: Vec::new(), unreadable: Vec::new(), next: None })
     }
 
-    async fn audit_unhinted(
+    async fn audit_unindexed(
         &self,
         coupons: Vec<(Day, Coupon)>,
-    ) -> Result<Vec<Vec<HintKind>>, HotError> {
+    ) -> Result<Vec<Vec<IndexRowKind>>, HotError> {
         Ok(vec![Vec::new(); coupons.len()])
     }
 
-    async fn mend_hints(&self, _day: Day, _coupon: Coupon) -> Result<(), HotError> {
+    async fn mend_index_rows(&self, _day: Day, _coupon: Coupon) -> Result<(), HotError> {
         Ok(())
     }
 
-    async fn remove_hints(&self, _hints: Vec<Hint>) -> Result<(), HotError> {
+    async fn remove_index_rows(&self, _index_rows: Vec<IndexRow>) -> Result<(), HotError> {
         Ok(())
     }
 
@@ -113,27 +113,27 @@ impl Audit for SqliteHot {
     }
 }
 
-fn days(txn: &Txn<'_>) -> rusqlite::Result<Vec<AuditDay>> {
+fn days(txn: &Txn<'_>) -> rusqlite::Result<Vec<AuditPartition>> {
     let mut statement = txn.statement(
-        "SELECT day, seal_after, sealed, unit, emptied, next_serial FROM day_plan ORDER BY day",
+        "SELECT expiry_day, seal_after, sealed, archive_commit, emptied, next_serial FROM partition_plan ORDER BY expiry_day",
     )?;
     let plans = statement.query_map([], |row| {
-        let plan: ShelfPlan = shelves::plan(row)?;
+        let plan: PartitionPlan = archiving::plan(row)?;
         let next_serial = row.get::<_, i64>(5)?.unsigned_abs();
-        Ok(AuditDay { day: plan.day, plan: Some(plan), next_serial })
+        Ok(AuditPartition { day: plan.day, plan: Some(plan), next_serial })
     })?;
-    let mut days = plans.collect::<rusqlite::Result<Vec<AuditDay>>>()?;
-    // Through the index: as many steps as there are shelves.
+    let mut days = plans.collect::<rusqlite::Result<Vec<AuditPartition>>>()?;
+    // Through the index: as many steps as there are partitions.
     for sql in [
-        "SELECT min(shelf_day) FROM coupon INDEXED BY coupon_by_place WHERE shelf_day > ?1",
-        "SELECT min(shelf_day) FROM stub WHERE shelf_day > ?1",
+        "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_code WHERE expiry_day > ?1",
+        "SELECT min(expiry_day) FROM archived_marker WHERE expiry_day > ?1",
     ] {
         let mut after = i64::MIN;
         let mut statement = txn.statement(sql)?;
         while let Some(day) = statement.query_row([after], |row| row.get::<_, Option<i32>>(0))? {
             after = i64::from(day);
             if days.binary_search_by_key(&day, |it| it.day.0).is_err() {
-                days.push(AuditDay { day: Day(day), plan: None, next_serial: 0 });
+                days.push(AuditPartition { day: Day(day), plan: None, next_serial: 0 });
                 days.sort_unstable_by_key(|it| it.day);
             }
         }
@@ -141,10 +141,10 @@ fn days(txn: &Txn<'_>) -> rusqlite::Result<Vec<AuditDay>> {
     Ok(days)
 }
 
-/// Where a row lies, or which version a stub names.
+/// Where a row lies, or which version an archived marker names.
 enum Lies {
     Row(i64),
-    Stub(u64),
+    ArchivedMarker(u64),
 }
 
 fn rows_behind(
@@ -156,20 +156,22 @@ fn rows_behind(
     let mut found: Vec<(String, Lies)> = Vec::new();
     let asked = params![day.0, after, signed(limit as u64)];
     let mut statement = txn.statement(
-        "SELECT code, number FROM coupon INDEXED BY coupon_by_place \
-         WHERE shelf_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
+        "SELECT code, number FROM coupon INDEXED BY coupon_by_code \
+         WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
     )?;
     for one in statement.query_map(asked, |row| Ok((row.get(0)?, Lies::Row(row.get(1)?))))? {
         found.push(one?);
     }
     let mut statement = txn.statement(
-        "SELECT code, version FROM stub WHERE shelf_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
+        "SELECT code, version FROM archived_marker WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
     )?;
-    let stub = |row: &Row<'_>| Ok((row.get(0)?, Lies::Stub(row.get::<_, i64>(1)?.unsigned_abs())));
-    for one in statement.query_map(asked, stub)? {
+    let archived_marker = |row: &Row<'_>| {
+        Ok((row.get(0)?, Lies::ArchivedMarker(row.get::<_, i64>(1)?.unsigned_abs())))
+    };
+    for one in statement.query_map(asked, archived_marker)? {
         found.push(one?);
     }
-    // A row before a stub of the same code.
+    // A row before an archived marker of the same code.
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some((last, _)) = found.get(limit.saturating_sub(1)) {
         // Of both together no more, so that nothing is left out in between.
@@ -185,7 +187,7 @@ fn rows_of(txn: &Txn<'_>, found: Vec<(String, Lies)>) -> rusqlite::Result<Vec<Au
     let mut all: Vec<AuditRow> = Vec::with_capacity(found.len());
     for (code, lies) in found {
         let is = match lies {
-            Lies::Stub(version) => RowIs::Stub { version },
+            Lies::ArchivedMarker(version) => RowIs::ArchivedMarker { version },
             Lies::Row(number) => {
                 order.push((number, all.len()));
                 RowIs::Unreadable("the index names it, and the table has no such row".to_owned())
@@ -228,13 +230,13 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
 fn spot(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<AuditRow>> {
     let number = txn
         .statement(
-            "SELECT number FROM coupon INDEXED BY coupon_by_place \
-             WHERE shelf_day = ?1 AND code = ?2",
+            "SELECT number FROM coupon INDEXED BY coupon_by_code \
+             WHERE expiry_day = ?1 AND code = ?2",
         )?
         .query_row(params![day.0, code.as_str()], |row| row.get(0))
         .optional()?;
-    let stub = super::days::stub(txn, day, code)?;
-    let found = number.map(Lies::Row).into_iter().chain(stub.map(Lies::Stub));
+    let archived_marker = super::partitions::archived_marker(txn, day, code)?;
+    let found = number.map(Lies::Row).into_iter().chain(archived_marker.map(Lies::ArchivedMarker));
     rows_of(txn, found.map(|lies| (code.to_string(), lies)).collect())
 }
 
@@ -288,7 +290,7 @@ fn batches(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<Vec<
 
 macro_rules! entry_columns {
     () => {
-        "directory.code, kind, campaign_id, batch_id, shelf_day, directory.valid_from, \
+        "directory.code, kind, campaign_id, batch_id, expiry_day, directory.valid_from, \
          directory.expires_at FROM directory \
          LEFT JOIN campaign ON campaign.number = directory.campaign \
          LEFT JOIN batch ON batch.number = directory.batch "
@@ -353,7 +355,7 @@ fn claims_behind(
     let (campaign, slot) = (number(parts.next())?, number(parts.next())?);
     let asked = params![campaign, parts.next().unwrap_or_default(), slot, signed(limit as u64)];
     let mut statement = txn.statement(
-        "SELECT campaign, user_id, entry, code, shelf_day, issue FROM claim \
+        "SELECT campaign, user_id, entry, code, expiry_day, issue FROM claim \
          WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
          ORDER BY campaign, user_id, entry LIMIT ?4",
     )?;

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 
-use super::adopt;
+use super::archiving::{BEGUN, COMMITTED};
+use super::reconcile;
 use super::schema::{OpenError, create_private, open_or_make, open_reader};
-use super::shelves::{BEGUN, COMMITTED};
 use super::txn::{Seen, Txn};
 
 /// Makes the copy at `path`, which nobody has open, the beginning of a new history, before it gets
@@ -19,7 +19,7 @@ use super::txn::{Seen, Txn};
 pub fn make_ready(path: &Path) -> Result<(), OpenError> {
     let conn = open_or_make(path)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let changed = adopt::pass_over_serials(&Txn::new(&conn, &Seen::default())).and_then(|()| {
+    let changed = reconcile::pass_over_serials(&Txn::new(&conn, &Seen::default())).and_then(|()| {
         conn.execute("DELETE FROM setting WHERE name = ?1", [BEGUN])?;
         conn.execute(
             "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2",

@@ -12,7 +12,7 @@ use router::{Entry, Owner};
 use rusqlite::{OptionalExtension, params};
 
 use super::coupons::signed;
-use super::days;
+use super::partitions;
 use super::rows;
 use super::txn::Txn;
 use crate::deciding::patched;
@@ -31,8 +31,8 @@ pub(super) fn row(
 }
 
 fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> rusqlite::Result<CampaignRow> {
-    let (campaign, tally) = (Arc::new(rows::campaign(row)?), rows::tally(row)?);
-    Ok(CampaignRow { campaign, tally, counted_at: now, created_as: row.get(21)? })
+    let (campaign, counts) = (Arc::new(rows::campaign(row)?), rows::counts(row)?);
+    Ok(CampaignRow { campaign, counts, counted_at: now, created_as: row.get(21)? })
 }
 
 pub(super) fn list(
@@ -65,8 +65,8 @@ pub(super) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     {
         return Ok(Named::Refused(Refusal::NameTaken));
     }
-    if days::enter(txn, campaign.shelf(), campaign)?.is_err() {
-        return Ok(Named::Refused(Refusal::ShelfClosed));
+    if partitions::enter(txn, campaign.expiry_day(), campaign)?.is_err() {
+        return Ok(Named::Refused(Refusal::ExpiryDayClosed));
     }
     // Before anything of the campaign is written: it is made whole or not at all.
     let first_batch = match &new.first_batch {
@@ -101,7 +101,7 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> rusqlite::Res
     .insert(params![
         campaign.id.as_str(),
         campaign.name,
-        campaign.handout.word(),
+        campaign.handout.as_str(),
         campaign.shared_code.as_ref().map(Code::as_str),
         campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()),
         campaign.valid_from.0,
@@ -192,11 +192,11 @@ fn reserve(
     if now >= campaign.expires_at {
         return Ok(Err(Refusal::Expired));
     }
-    let day = campaign.shelf();
-    if days::enter(txn, day, campaign)?.is_err() {
-        return Ok(Err(Refusal::ShelfClosed));
+    let day = campaign.expiry_day();
+    if partitions::enter(txn, day, campaign)?.is_err() {
+        return Ok(Err(Refusal::ExpiryDayClosed));
     }
-    Ok(days::take_serials(txn, day, order.count)?.ok_or(Refusal::SoldOut))
+    Ok(partitions::take_serials(txn, day, order.count)?.ok_or(Refusal::SoldOut))
 }
 
 fn insert_minted(
@@ -208,7 +208,7 @@ fn insert_minted(
     now: Millis,
 ) -> rusqlite::Result<()> {
     txn.statement(
-        "INSERT INTO batch (campaign, batch_id, key_id, day, first_serial, next_offset, count, \
+        "INSERT INTO batch (campaign, batch_id, key_id, expiry_day, first_serial, next_offset, count, \
          paused, lines, imported, already_there, rejected, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, 0, 0, 0, 0, 0, ?7)",
     )?
@@ -216,7 +216,7 @@ fn insert_minted(
         number,
         order.id.as_str(),
         order.key.to_string(),
-        campaign.shelf().0,
+        campaign.expiry_day().0,
         signed(first_serial),
         signed(order.count),
         now.0
@@ -330,7 +330,7 @@ pub(super) fn run_of(
     let found = txn
         .statement(
             "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
-             WHERE day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
+             WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
         )?
         .query_row(params![day.0, signed(serial)], |row| {
             let run = coupon::campaign::MintedRun {
@@ -352,7 +352,7 @@ pub(super) fn run_of(
 
 pub(super) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
     txn.statement(
-        "SELECT kind, campaign, batch, shelf_day FROM directory \
+        "SELECT kind, campaign, batch, expiry_day FROM directory \
          WHERE code = ?1 AND kind <> 'gone'",
     )?
     .query_row([code.as_str()], |row| match (row.get_ref(0)?.as_str()?, row.get(2)?, row.get(3)?) {

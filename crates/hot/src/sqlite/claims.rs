@@ -13,8 +13,8 @@ use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use rusqlite::params;
 
-use super::beyond;
 use super::coupons::{Located, stored};
+use super::prefetch;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 
@@ -81,7 +81,7 @@ impl Claim {
         user: &UserId,
     ) -> rusqlite::Result<Claim> {
         let mut statement = txn.statement(
-            "SELECT entry, shelf_day, code, ref, issue FROM claim \
+            "SELECT entry, expiry_day, code, ref, issue FROM claim \
              WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
         )?;
         let asked = params![campaign.number, user.as_str(), ENTRIES_MAX as i64];
@@ -143,7 +143,7 @@ impl Claim {
         while from < newest.len() && found < enough {
             let until = newest.len().min(from + some);
             let coupons = newest[from..until].iter().map(|row| stored(txn, row.day, &row.code));
-            for located in beyond::all(coupons)?.into_iter().flatten() {
+            for located in prefetch::all(coupons)?.into_iter().flatten() {
                 let coupon = &located.coupon;
                 if coupon.holder() == Some(&self.user) && !is_replaced(txn, coupon, &self.user)? {
                     counted.push(looked.len());
@@ -259,7 +259,7 @@ pub(super) fn enter(
     coupon: &Coupon,
 ) -> rusqlite::Result<()> {
     txn.statement(
-        "INSERT INTO claim (campaign, user_id, entry, shelf_day, code, ref, issue) \
+        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![

@@ -12,9 +12,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::coupons::{Located, insert, located, signed};
 use super::failure::damaged;
 use super::txn::{CampaignHere, Txn};
-use super::{SqliteHot, accounts, days, rows};
+use super::{SqliteHot, accounts, partitions, rows};
 use crate::copying::{
-    CopiedBatch, CopiedCampaign, CopiedClaim, CopiedCounts, CopiedDay, CopiedEntry,
+    CopiedBatch, CopiedCampaign, CopiedClaim, CopiedCounts, CopiedEntry, CopiedPartition,
     CopiedReplacement, Copyable, EntryIs, Item, Kind, Page, Pass, SETTINGS,
 };
 use crate::{Account, HotError, RejectedLine, Tier};
@@ -81,7 +81,7 @@ fn page(txn: &Txn<'_>, kind: Kind, after: Option<&str>, limit: usize) -> rusqlit
         Kind::Day => days_behind(txn, &mut at, limit)?,
         Kind::Campaign => campaigns_behind(txn, &mut at, limit)?,
         Kind::Account => accounts_behind(txn, &mut at, limit)?,
-        Kind::Coupon => return kept_behind(txn, &mut at, limit),
+        Kind::Coupon => return residue_behind(txn, &mut at, limit),
         Kind::Entry => entries_behind(txn, &mut at, limit)?,
         Kind::Claim => claims_behind(txn, &mut at, limit)?,
         Kind::Replacement => replacements_behind(txn, &mut at, limit)?,
@@ -101,19 +101,19 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn days_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Rows> {
     let mut statement = txn.statement(
-        "SELECT day, seal_after, closing, sealed, unit, emptied, next_serial FROM day_plan \
-         WHERE day > ?1 ORDER BY day LIMIT ?2",
+        "SELECT expiry_day, seal_after, closing, sealed, archive_commit, emptied, next_serial FROM partition_plan \
+         WHERE expiry_day > ?1 ORDER BY expiry_day LIMIT ?2",
     )?;
     let asked = params![at.number(i64::MIN)?, limit as i64];
     let days = statement.query_map(asked, |row| {
-        let day = CopiedDay {
+        let day = CopiedPartition {
             day: Day(row.get(0)?),
             // Its own buckets are never looked at.
             bits: None,
             seal_after: Millis(row.get(1)?),
             closing: row.get(2)?,
             sealed: row.get(3)?,
-            unit: unsigned(row, 4)?,
+            archive_commit: unsigned(row, 4)?,
             emptied: row.get(5)?,
             next_serial: unsigned(row, 6)?,
             entered: Vec::new(),
@@ -194,12 +194,12 @@ fn accounts_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite:
     accounts.collect()
 }
 
-/// Rows in the order in which they lie, then stubs.
-fn kept_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Page> {
-    const STUBS: &str = "stubs";
+/// Rows in the order in which they lie, then archived markers.
+fn residue_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Page> {
+    const ARCHIVED_MARKERS: &str = "archived_markers";
     let first = at.text();
-    if first == STUBS {
-        return stubs_behind(txn, at, limit, STUBS);
+    if first == ARCHIVED_MARKERS {
+        return archived_markers_behind(txn, at, limit, ARCHIVED_MARKERS);
     }
     let after: i64 = match first {
         "" => i64::MIN,
@@ -219,34 +219,34 @@ fn kept_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Res
         let Located { day, coupon, .. } = located(txn, row)?;
         items.push(Item::Coupon { day, coupon: Box::new(coupon) });
     }
-    let next = if items.len() == limit { last.to_string() } else { STUBS.to_owned() };
+    let next = if items.len() == limit { last.to_string() } else { ARCHIVED_MARKERS.to_owned() };
     Ok(Page { items, next: Some(next) })
 }
 
-fn stubs_behind(
+fn archived_markers_behind(
     txn: &Txn<'_>,
     at: &mut After<'_>,
     limit: usize,
     word: &str,
 ) -> rusqlite::Result<Page> {
     let mut statement = txn.statement(
-        "SELECT shelf_day, code, version FROM stub WHERE (shelf_day, code) > (?1, ?2) \
-         ORDER BY shelf_day, code LIMIT ?3",
+        "SELECT expiry_day, code, version FROM archived_marker WHERE (expiry_day, code) > (?1, ?2) \
+         ORDER BY expiry_day, code LIMIT ?3",
     )?;
     let asked = params![at.number(i64::MIN)?, at.text(), limit as i64];
-    let stubs = statement.query_map(asked, |row| {
+    let archived_markers = statement.query_map(asked, |row| {
         let (day, code): (Day, Code) = (Day(row.get(0)?), rows::parsed(row, 1)?);
         let key = format!("{word} {} {code}", day.0);
-        Ok((key, Item::Stub { day, code, version: unsigned(row, 2)? }))
+        Ok((key, Item::ArchivedMarker { day, code, version: unsigned(row, 2)? }))
     })?;
-    let rows = stubs.collect::<rusqlite::Result<Rows>>()?;
+    let rows = archived_markers.collect::<rusqlite::Result<Rows>>()?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.clone());
     Ok(Page { items: rows.into_iter().map(|(_, item)| item).collect(), next })
 }
 
 fn entries_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Rows> {
     let mut statement = txn.statement(
-        "SELECT code, kind, campaign, batch, shelf_day, valid_from, expires_at, standing \
+        "SELECT code, kind, campaign, batch, expiry_day, valid_from, expires_at, imported_state \
          FROM directory WHERE code > ?1 ORDER BY code LIMIT ?2",
     )?;
     let entries = statement.query_map(params![at.text(), limit as i64], |row| {
@@ -272,10 +272,11 @@ fn entries_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::
 }
 
 fn claims_behind(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Rows> {
-    // Where the coupon is by now: on a cluster nothing leads there from a shelf that it has left.
+    // Where the coupon is by now: on a cluster nothing leads there from a partition that it has
+    // left.
     let mut statement = txn.statement(
-        "SELECT campaign, user_id, entry, code, ref, issue, coalesce((SELECT directory.shelf_day \
-         FROM directory WHERE directory.code = claim.code AND kind = 'coupon'), shelf_day) \
+        "SELECT campaign, user_id, entry, code, ref, issue, coalesce((SELECT directory.expiry_day \
+         FROM directory WHERE directory.code = claim.code AND kind = 'coupon'), expiry_day) \
          FROM claim WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
          ORDER BY campaign, user_id, entry LIMIT ?4",
     )?;
@@ -362,7 +363,9 @@ fn put(txn: &Txn<'_>, item: &Item, pass: Pass) -> rusqlite::Result<()> {
             Ok(())
         }
         Item::Coupon { day, coupon } => put_coupon(txn, *day, coupon, pass),
-        Item::Stub { day, code, version } => put_stub(txn, *day, code, *version),
+        Item::ArchivedMarker { day, code, version } => {
+            put_archived_marker(txn, *day, code, *version)
+        }
         Item::Entry(entry) => put_entry(txn, entry),
         Item::Claim(claim) => put_claim(txn, claim),
         Item::Replacement(CopiedReplacement { replaced, user, issue }) => {
@@ -388,14 +391,14 @@ fn put(txn: &Txn<'_>, item: &Item, pass: Pass) -> rusqlite::Result<()> {
     }
 }
 
-fn put_day(txn: &Txn<'_>, it: &CopiedDay) -> rusqlite::Result<()> {
+fn put_day(txn: &Txn<'_>, it: &CopiedPartition) -> rusqlite::Result<()> {
     txn.statement(
-        "INSERT INTO day_plan (day, bucket_bits, seal_after, closing, next_serial, sealed, unit, \
-         emptied) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (day) DO UPDATE SET \
+        "INSERT INTO partition_plan (expiry_day, bucket_bits, seal_after, closing, next_serial, sealed, archive_commit, \
+         emptied) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (expiry_day) DO UPDATE SET \
          seal_after = max(seal_after, excluded.seal_after), \
          closing = max(closing, excluded.closing), \
          next_serial = max(next_serial, excluded.next_serial), \
-         sealed = max(sealed, excluded.sealed), unit = max(unit, excluded.unit), \
+         sealed = max(sealed, excluded.sealed), archive_commit = max(archive_commit, excluded.archive_commit), \
          emptied = max(emptied, excluded.emptied)",
     )?
     .execute(params![
@@ -405,15 +408,16 @@ fn put_day(txn: &Txn<'_>, it: &CopiedDay) -> rusqlite::Result<()> {
         it.closing,
         signed(it.next_serial),
         it.sealed,
-        signed(it.unit),
+        signed(it.archive_commit),
         it.emptied,
     ])?;
     txn.forget_terms();
     if it.emptied {
         // What an earlier pass has brought lies in cold by now.
-        for sql in
-            ["DELETE FROM coupon WHERE shelf_day = ?1", "DELETE FROM stub WHERE shelf_day = ?1"]
-        {
+        for sql in [
+            "DELETE FROM coupon WHERE expiry_day = ?1",
+            "DELETE FROM archived_marker WHERE expiry_day = ?1",
+        ] {
             txn.statement(sql)?.execute([it.day.0])?;
         }
     }
@@ -440,7 +444,7 @@ fn put_campaign(txn: &Txn<'_>, it: &CopiedCampaign) -> rusqlite::Result<()> {
     .execute(params![
         terms.id.as_str(),
         terms.name,
-        terms.handout.word(),
+        terms.handout.as_str(),
         terms.shared_code.as_ref().map(Code::as_str),
         terms.code_prefix.as_ref().map(|prefix| prefix.as_str()),
         terms.valid_from.0,
@@ -477,7 +481,7 @@ fn count_of(batch: &CopiedBatch) -> u64 {
 fn put_batch(txn: &Txn<'_>, campaign: i64, it: &CopiedBatch) -> rusqlite::Result<()> {
     let ImportCounts { lines, imported, already_there, rejected } = it.import;
     txn.statement(
-        "INSERT INTO batch (campaign, batch_id, key_id, day, first_serial, next_offset, count, \
+        "INSERT INTO batch (campaign, batch_id, key_id, expiry_day, first_serial, next_offset, count, \
          paused, paused_reason, lines, imported, already_there, rejected, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
          ON CONFLICT (campaign, batch_id) DO UPDATE SET next_offset = excluded.next_offset, \
@@ -521,15 +525,15 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     let code = coupon.code();
     if pass == Pass::Again {
         let here = txn
-            .statement("SELECT version FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+            .statement("SELECT version FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
             .query_row(params![day.0, code.as_str()], |row| row.get::<_, i64>(0))
             .optional()?;
         let is_newer = here.is_some_and(|here| here >= signed(coupon.version()));
-        if is_newer || days::stub(txn, day, code)?.is_some() {
+        if is_newer || partitions::archived_marker(txn, day, code)?.is_some() {
             return Ok(());
         }
         if here.is_some() {
-            txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+            txn.statement("DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
                 .execute(params![day.0, code.as_str()])?;
         }
     }
@@ -548,11 +552,13 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     insert(txn, &located, &located.coupon, day)
 }
 
-fn put_stub(txn: &Txn<'_>, day: Day, code: &Code, version: u64) -> rusqlite::Result<()> {
-    txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+fn put_archived_marker(txn: &Txn<'_>, day: Day, code: &Code, version: u64) -> rusqlite::Result<()> {
+    txn.statement("DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
         .execute(params![day.0, code.as_str()])?;
-    txn.statement("INSERT OR REPLACE INTO stub (shelf_day, code, version) VALUES (?1, ?2, ?3)")?
-        .execute(params![day.0, code.as_str(), signed(version)])?;
+    txn.statement(
+        "INSERT OR REPLACE INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![day.0, code.as_str(), signed(version)])?;
     Ok(())
 }
 
@@ -570,8 +576,8 @@ fn put_entry(txn: &Txn<'_>, it: &CopiedEntry) -> rusqlite::Result<()> {
         }
     };
     txn.statement(
-        "INSERT OR REPLACE INTO directory (code, kind, campaign, batch, shelf_day, valid_from, \
-         expires_at, standing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO directory (code, kind, campaign, batch, expiry_day, valid_from, \
+         expires_at, imported_state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         it.code.as_str(),
@@ -590,7 +596,7 @@ fn put_claim(txn: &Txn<'_>, it: &CopiedClaim) -> rusqlite::Result<()> {
     let gone = || damaged("campaign", format!("{} was not copied", it.campaign));
     let campaign = txn.campaign(&it.campaign)?.ok_or_else(gone)?;
     txn.statement(
-        "INSERT OR REPLACE INTO claim (campaign, user_id, entry, shelf_day, code, ref, issue) \
+        "INSERT OR REPLACE INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
@@ -622,7 +628,7 @@ fn has(txn: &Txn<'_>, item: &Item) -> rusqlite::Result<bool> {
         Item::Day(_)
         | Item::Campaign(_)
         | Item::Coupon { .. }
-        | Item::Stub { .. }
+        | Item::ArchivedMarker { .. }
         | Item::Entry(_)
         | Item::Claim(_)
         | Item::Setting { .. } => Ok(true),
@@ -645,7 +651,7 @@ fn remove(txn: &Txn<'_>, item: &Item) -> rusqlite::Result<()> {
         Item::Day(_)
         | Item::Campaign(_)
         | Item::Coupon { .. }
-        | Item::Stub { .. }
+        | Item::ArchivedMarker { .. }
         | Item::Entry(_)
         | Item::Claim(_)
         | Item::Setting { .. } => Ok(0),
@@ -653,11 +659,11 @@ fn remove(txn: &Txn<'_>, item: &Item) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-/// What no single item says: rows that an earlier pass has brought to a shelf which their coupon has
-/// left since; and the counts, which are exact here and were not on a cluster.
+/// What no single item says: rows that an earlier pass has brought to a partition which their
+/// coupon has left since; and the counts, which are exact here and were not on a cluster.
 fn settle(txn: &Txn<'_>) -> rusqlite::Result<()> {
     for sql in [
-        "DELETE FROM coupon WHERE shelf_day < (SELECT directory.shelf_day FROM directory \
+        "DELETE FROM coupon WHERE expiry_day < (SELECT directory.expiry_day FROM directory \
          WHERE directory.code = coupon.code AND kind = 'coupon')",
         "UPDATE campaign SET issued = cold_issued, redeemed = cold_redeemed, void = cold_void",
         "UPDATE campaign SET issued = cold_issued + here.issued, \

@@ -1,6 +1,6 @@
 //! One coupon in a transaction: finding its row, deciding, writing it back.
 //!
-//! Deciding reads and returns what would be written; only [`write`] writes. So a rehearsal is the
+//! Deciding reads and returns what would be written; only [`write`] writes. So a dry run is the
 //! same decision, thrown away.
 
 use std::sync::Arc;
@@ -8,24 +8,25 @@ use std::sync::Arc;
 use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis, State};
+use coupon::history_validity::invalid_history;
 use coupon::ids::UserId;
-use coupon::lawful::unlawful;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use router::{Address, Owner};
 use rusqlite::{Row, params};
 
 use super::claims::{self, Claim, NewEntry};
-use super::days;
 use super::examine;
 use super::failure::{Elsewhere, damaged};
 use super::history;
+use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::deciding::{
-    is_worn, needs_place, new_holder, refused_by_seal, shelf_after, with_issued_until,
+    is_history_full, needs_claim_entry, new_holder, partition_after, refused_by_seal,
+    with_issued_until,
 };
-use crate::{Applied, Sight, Tier};
+use crate::{Applied, CouponSnapshot, Tier};
 
 /// A coupon and where it lies.
 #[derive(Clone)]
@@ -34,22 +35,22 @@ pub(super) struct Located {
     pub(super) campaign: CampaignHere,
     pub(super) batch: i64,
     pub(super) batch_paused: bool,
-    /// Its shelf.
+    /// Its partition.
     pub(super) day: Day,
     pub(super) tier: Tier,
-    /// Whether its shelf is sealed, or it lies in cold: nothing changes it any more.
+    /// Whether its partition is sealed, or it lies in cold: nothing changes it any more.
     pub(super) frozen: bool,
     /// Of its row, where it has one.
     pub(super) number: Option<i64>,
 }
 
 impl Located {
-    pub(super) fn sight(&self) -> Sight {
-        self.sight_of(self.coupon.clone())
+    pub(super) fn snapshot(&self) -> CouponSnapshot {
+        self.snapshot_of(self.coupon.clone())
     }
 
-    pub(super) fn sight_of(&self, coupon: Coupon) -> Sight {
-        Sight {
+    pub(super) fn snapshot_of(&self, coupon: Coupon) -> CouponSnapshot {
+        CouponSnapshot {
             coupon,
             campaign: Arc::clone(&self.campaign.terms),
             batch_paused: self.batch_paused,
@@ -70,7 +71,10 @@ impl Located {
 
     pub(super) fn refused(&self, refusal: Refusal) -> Decision {
         Decision {
-            applied: Applied { outcome: Outcome::Refused(refusal), sight: Some(self.sight()) },
+            applied: Applied {
+                outcome: Outcome::Refused(refusal),
+                snapshot: Some(self.snapshot()),
+            },
             writes: None,
         }
     }
@@ -96,7 +100,7 @@ impl Decision {
     /// Refused where there is no coupon to show.
     pub(super) fn refused(refusal: Refusal) -> Decision {
         let outcome = Outcome::Refused(refusal);
-        Decision { applied: Applied { outcome, sight: None }, writes: None }
+        Decision { applied: Applied { outcome, snapshot: None }, writes: None }
     }
 
     /// `after` in place of `before`, and `entry` in the claim of its new holder.
@@ -105,8 +109,8 @@ impl Decision {
         after: Box<Coupon>,
         entry: Option<NewEntry>,
     ) -> Decision {
-        let sight = Some(before.sight_of(Coupon::clone(&after)));
-        let applied = Applied { outcome: Outcome::Accepted(after), sight };
+        let snapshot = Some(before.snapshot_of(Coupon::clone(&after)));
+        let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
         Decision { applied, writes: Some(Writes { before, entry }) }
     }
 
@@ -121,33 +125,40 @@ impl Decision {
     }
 
     pub(super) fn replayed(located: &Located) -> Decision {
-        let applied = Applied { outcome: Outcome::Replayed, sight: Some(located.sight()) };
+        let applied = Applied { outcome: Outcome::Replayed, snapshot: Some(located.snapshot()) };
         Decision { applied, writes: None }
     }
 }
 
 /// The coupon at `address`, wherever it is by now.
 pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
-    match stored(txn, address.place.day, &address.code)? {
-        None if address.minted => untouched(txn, &address.code, &address.owner, address.place.day),
+    match stored(txn, address.bucket_key.expiry_day, &address.code)? {
+        None if address.minted => {
+            untouched(txn, &address.code, &address.owner, address.bucket_key.expiry_day)
+        }
         found => Ok(found),
     }
 }
 
-/// The coupon that is known on the shelf `day`, or on the later one that an extension moved it to.
+/// The coupon that is known in the partition `day`, or in the later one that an extension moved it
+/// to.
 pub(super) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     if let Some(located) = row_of(txn, day, code)? {
         return Ok(Some(located));
     }
-    match days::of_moved(txn, code)? {
+    match partitions::of_moved(txn, code)? {
         Some(entered) if entered == day => archived(txn, day, code, Promise::Entry),
-        Some(entered) => on_shelf(txn, entered, code),
+        Some(entered) => in_partition(txn, entered, code),
         None => archived(txn, day, code, Promise::None),
     }
 }
 
-/// The coupon that the directory says is on the shelf `day`, wherever its row is.
-pub(super) fn on_shelf(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+/// The coupon that the directory says is in the partition `day`, wherever its row is.
+pub(super) fn in_partition(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> rusqlite::Result<Option<Located>> {
     match row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
         None => archived(txn, day, code, Promise::Entry),
@@ -159,24 +170,26 @@ pub(super) fn on_shelf(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result
 enum Promise {
     /// A minted code may be one that nobody has touched.
     None,
-    /// The directory names its shelf: there was a coupon.
+    /// The directory names its partition: there was a coupon.
     Entry,
 }
 
-/// The coupon in cold, behind a stub or a seal: looked up after its row was found to be missing.
+/// The coupon in cold, behind an archived marker or a seal: looked up after its row was found to be
+/// missing.
 fn archived(
     txn: &Txn<'_>,
     day: Day,
     code: &Code,
     promise: Promise,
 ) -> rusqlite::Result<Option<Located>> {
-    let stub = days::stub(txn, day, code)?;
-    if stub.is_none() && !txn.is_sealed(day)? {
+    let archived_marker = partitions::archived_marker(txn, day, code)?;
+    if archived_marker.is_none() && !txn.is_sealed(day)? {
         return Ok(None);
     }
     let found = txn.in_cold((day, code.clone()))?;
-    let Some(coupon) = found.filter(|coupon| coupon.version() >= stub.unwrap_or(0)) else {
-        return match (stub, promise) {
+    let Some(coupon) = found.filter(|coupon| coupon.version() >= archived_marker.unwrap_or(0))
+    else {
+        return match (archived_marker, promise) {
             (None, Promise::None) => Ok(None),
             // Never "there is no such coupon": it was there when hot let it go.
             (Some(_), _) | (None, Promise::Entry) => {
@@ -202,12 +215,12 @@ fn archived(
     }))
 }
 
-/// The coupon with a row on the shelf `day`.
+/// The coupon with a row in the partition `day`.
 pub(super) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     let sql = concat!(
         "SELECT ",
         rows::coupon_columns!(),
-        " FROM coupon WHERE shelf_day = ?1 AND code = ?2"
+        " FROM coupon WHERE expiry_day = ?1 AND code = ?2"
     );
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(params![day.0, code.as_str()])?;
@@ -223,7 +236,7 @@ pub(super) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located>
         true => None,
         false => examine::disagreement(coupon, row)?,
     };
-    match differs.or_else(|| unlawful(coupon)) {
+    match differs.or_else(|| invalid_history(coupon)) {
         None => Ok(located),
         Some(why) => Err(damaged(coupon.code().as_str(), why)),
     }
@@ -288,15 +301,15 @@ pub(super) fn decide(
         Outcome::Replayed => return Ok(Decision::replayed(&located)),
         Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
     };
-    let day = shelf_after(located.day, &after);
-    if day != located.day && days::is_closing(txn, day)? {
-        return Ok(located.refused(Refusal::ShelfClosed));
+    let day = partition_after(located.day, &after);
+    if day != located.day && partitions::is_closing(txn, day)? {
+        return Ok(located.refused(Refusal::ExpiryDayClosed));
     }
     let new_holder = new_holder(&located.coupon, &after);
-    let needs_place = needs_place(&located.coupon, &change.action, &after);
+    let needs_claim_entry = needs_claim_entry(&located.coupon, &change.action, &after);
     // Without a limit there is nothing to count.
     let counts = located.campaign.terms.per_user_limit.is_some();
-    let entry = match needs_place.filter(|_| counts) {
+    let entry = match needs_claim_entry.filter(|_| counts) {
         None => None,
         Some(user) => {
             let mut claim = Claim::read(txn, &located.campaign, user)?;
@@ -310,7 +323,7 @@ pub(super) fn decide(
     Ok(Decision::accepted(located, after, entry))
 }
 
-/// Writes `after` in place of `before`: the row, its shelf, its directory entry, the claim and
+/// Writes `after` in place of `before`: the row, its partition, its directory entry, the claim and
 /// the counts.
 pub(super) fn write(
     txn: &Txn<'_>,
@@ -318,7 +331,7 @@ pub(super) fn write(
     after: &Coupon,
     entry: Option<&NewEntry>,
 ) -> rusqlite::Result<()> {
-    let day = shelf_after(before.day, after);
+    let day = partition_after(before.day, after);
     if let Some(entry) = entry {
         claims::enter(txn, before.campaign.number, entry, day, after)?;
     }
@@ -332,19 +345,19 @@ pub(super) fn write(
     }
 }
 
-/// To a later shelf: its plan first, then the row, then the directory.
+/// To a later partition: its plan first, then the row, then the directory.
 fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlite::Result<()> {
-    if days::enter(txn, day, &before.campaign.terms)?.is_err() {
+    if partitions::enter(txn, day, &before.campaign.terms)?.is_err() {
         // The decision has looked at this, in the same transaction.
         return Err(super::failure::damaged("closing", "the day closed inside a transaction"));
     }
-    txn.statement("DELETE FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+    txn.statement("DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
         .execute(params![before.day.0, after.code().as_str()])?;
     insert(txn, before, after, day)?;
-    days::point_to(txn, after.code(), before, day)
+    partitions::point_to(txn, after.code(), before, day)
 }
 
-/// Makes the row of a coupon that has none on this shelf.
+/// Makes the row of a coupon that has none in this partition.
 pub(super) fn insert(
     txn: &Txn<'_>,
     located: &Located,
@@ -353,9 +366,9 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     let genesis = coupon.genesis();
     txn.statement(
-        "INSERT INTO coupon (shelf_day, code, campaign, batch, version, state, holder, \
+        "INSERT INTO coupon (expiry_day, code, campaign, batch, version, state, holder, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         events, worn, created_at, modified_at) \
+         events, history_full, created_at, modified_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
          ?18)",
     )?
@@ -365,7 +378,7 @@ pub(super) fn insert(
         located.campaign.number,
         located.batch,
         signed(coupon.version()),
-        coupon.state().word(),
+        coupon.state().as_str(),
         coupon.holder().map(UserId::as_str),
         genesis.valid_from.0,
         coupon.expires_at().0,
@@ -375,7 +388,7 @@ pub(super) fn insert(
         order_ref(coupon),
         coupon.hold().map(rows::hold_to_json),
         history::to_text(coupon),
-        is_worn(coupon),
+        is_history_full(coupon),
         genesis.created_at.0,
         coupon.modified_at().0,
     ])?;
@@ -391,12 +404,12 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
     let sql = match same_indexes {
         true => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9 \
+             order_ref = ?5, hold = ?6, events = ?7, history_full = ?8, modified_at = ?9 \
              WHERE number = ?10 AND version = ?11"
         }
         false => {
             "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, worn = ?8, modified_at = ?9, \
+             order_ref = ?5, hold = ?6, events = ?7, history_full = ?8, modified_at = ?9, \
              holder = ?12, expires_at = ?13 \
              WHERE number = ?10 AND version = ?11"
         }
@@ -404,13 +417,13 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
     let mut statement = txn.statement(sql)?;
     let common = params![
         signed(after.version()),
-        after.state().word(),
+        after.state().as_str(),
         after.issued_at().map(|at| at.0),
         redeemed_at(after).map(|at| at.0),
         order_ref(after),
         after.hold().map(rows::hold_to_json),
         history::to_text(after),
-        is_worn(after),
+        is_history_full(after),
         after.modified_at().0,
         before.number,
         signed(before.coupon.version()),

@@ -9,13 +9,13 @@ use rusqlite::Row;
 use super::coupons::located;
 use super::rows;
 use super::txn::Txn;
-use crate::Finding;
-use crate::deciding::is_worn;
+use crate::HealthFinding;
+use crate::deciding::is_history_full;
 
 /// Faults named one by one; past it only their number is told.
 const NAMED_MAX: usize = 20;
 
-pub(super) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<Finding>> {
+pub(super) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<HealthFinding>> {
     Ok(vec![file(txn)?, coupons(txn)?, counts(txn)?, entries(txn)?, claims(txn)?])
 }
 
@@ -27,15 +27,15 @@ pub(super) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
     Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
-fn file(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+fn file(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     Ok(match integrity(txn)?.as_slice() {
-        [] => Finding::Sound("hot.db: every page and index is as it should be".into()),
-        faults => Finding::Fault(format!("hot.db: {}", faults.join("; "))),
+        [] => HealthFinding::Sound("hot.db: every page and index is as it should be".into()),
+        faults => HealthFinding::Fault(format!("hot.db: {}", faults.join("; "))),
     })
 }
 
 /// Each row against its events.
-fn coupons(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+fn coupons(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon");
     let mut statement = txn.conn.prepare(sql)?;
     let mut found = statement.query([])?;
@@ -62,13 +62,17 @@ pub(super) fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<O
     };
     let at = |instant: Millis| instant.0.to_string();
     let columns = [
-        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().word().to_owned())),
+        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().as_str().to_owned())),
         ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
         ("expires_at", number("expires_at")?, Some(at(coupon.expires_at()))),
         ("issued_at", number("issued_at")?, coupon.issued_at().map(at)),
         ("redeemed_at", number("redeemed_at")?, redemption.map(|it| at(it.at))),
         ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
-        ("worn", number("worn")?, Some(u8::from(is_worn(coupon)).to_string())),
+        (
+            "history_full",
+            number("history_full")?,
+            Some(u8::from(is_history_full(coupon)).to_string()),
+        ),
     ];
     let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
     Ok(wrong
@@ -96,7 +100,7 @@ pub(super) fn rows_of_campaigns(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64,
 }
 
 /// The counts of the campaigns against their rows.
-fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+fn counts(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     let mut counted = rows_of_campaigns(txn)?;
     let mut statement = txn.statement(
         "SELECT number, campaign_id, issued - cold_issued, redeemed - cold_redeemed, \
@@ -125,13 +129,13 @@ fn counts(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 }
 
 /// Foreign coupons against their directory entries.
-fn entries(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+fn entries(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     let missing = "SELECT directory.code FROM directory LEFT JOIN coupon \
-                   ON coupon.shelf_day = directory.shelf_day AND coupon.code = directory.code \
+                   ON coupon.expiry_day = directory.expiry_day AND coupon.code = directory.code \
                    WHERE directory.kind = 'coupon' AND coupon.code IS NULL AND NOT EXISTS \
-                   (SELECT 1 FROM stub WHERE stub.shelf_day = directory.shelf_day \
-                   AND stub.code = directory.code) AND NOT EXISTS \
-                   (SELECT 1 FROM day_plan WHERE day = directory.shelf_day AND sealed = 1) \
+                   (SELECT 1 FROM archived_marker WHERE archived_marker.expiry_day = directory.expiry_day \
+                   AND archived_marker.code = directory.code) AND NOT EXISTS \
+                   (SELECT 1 FROM partition_plan WHERE expiry_day = directory.expiry_day AND sealed = 1) \
                    LIMIT 100";
     let mut statement = txn.statement(missing)?;
     let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
@@ -140,7 +144,7 @@ fn entries(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
 }
 
 /// Holders against their claims.
-fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
+fn claims(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     let missing = "SELECT coupon.code FROM coupon JOIN campaign ON campaign.number = coupon.campaign \
                    WHERE holder IS NOT NULL AND per_user_limit IS NOT NULL AND NOT EXISTS \
                    (SELECT 1 FROM claim WHERE claim.campaign = coupon.campaign \
@@ -150,12 +154,12 @@ fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     let codes = codes.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut faults = codes;
     let lost = "SELECT claim.code FROM claim WHERE NOT EXISTS \
-                (SELECT 1 FROM coupon WHERE coupon.shelf_day = claim.shelf_day \
+                (SELECT 1 FROM coupon WHERE coupon.expiry_day = claim.expiry_day \
                 AND coupon.code = claim.code) AND NOT EXISTS \
-                (SELECT 1 FROM stub WHERE stub.shelf_day = claim.shelf_day \
-                AND stub.code = claim.code) AND NOT EXISTS \
+                (SELECT 1 FROM archived_marker WHERE archived_marker.expiry_day = claim.expiry_day \
+                AND archived_marker.code = claim.code) AND NOT EXISTS \
                 (SELECT 1 FROM directory WHERE directory.code = claim.code) AND NOT EXISTS \
-                (SELECT 1 FROM day_plan WHERE day = claim.shelf_day AND sealed = 1) LIMIT 100";
+                (SELECT 1 FROM partition_plan WHERE expiry_day = claim.expiry_day AND sealed = 1) LIMIT 100";
     let mut statement = txn.statement(lost)?;
     for code in statement.query_map([], |row| row.get::<_, String>(0))? {
         faults.push(format!("{} is nowhere", code?));
@@ -163,12 +167,12 @@ fn claims(txn: &Txn<'_>) -> rusqlite::Result<Finding> {
     Ok(finding("every holder stands in a claim, and what is claimed is there", &faults))
 }
 
-fn finding(sound: &str, faults: &[String]) -> Finding {
+fn finding(sound: &str, faults: &[String]) -> HealthFinding {
     if faults.is_empty() {
-        return Finding::Sound(sound.to_owned());
+        return HealthFinding::Sound(sound.to_owned());
     }
     let named = faults.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
     let more = faults.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Finding::Fault(format!("not so that {sound}: {named}{more}"))
+    HealthFinding::Fault(format!("not so that {sound}: {named}{more}"))
 }

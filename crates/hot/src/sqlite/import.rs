@@ -6,25 +6,25 @@ use coupon::campaign::ImportCounts;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis, State};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::imported::{Advance, ImportRun, Standing, advance, arrive};
+use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, NewEntry};
-use super::coupons::{Located, insert, on_shelf, signed, write};
-use super::days;
+use super::coupons::{Located, in_partition, insert, signed, write};
 use super::failure::{Elsewhere, elsewhere};
+use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use crate::{ImportLine, ImportOutcome, RejectedLine, Tier, standing_text};
+use crate::{ImportLine, ImportOutcome, RejectedLine, Tier, imported_state_text};
 
 /// Lines of one transaction at the most. With its indexes a line costs some 10 to 20 µs, so other
 /// writers wait a few milliseconds.
 pub(super) const LINES_MAX: usize = 200;
 
 /// What the directory says of a code, as an import reads it.
-struct Known {
+struct EntryOfLine {
     campaign: i64,
     /// `None` for a shared word and for a minted code that was moved.
     line: Option<ImportedAs>,
@@ -34,7 +34,7 @@ struct Known {
 struct ImportedAs {
     valid_from: Millis,
     expires_at: Millis,
-    standing: Standing,
+    imported_state: ImportedState,
 }
 
 /// What came of lines that have places in the file; of one whose coupon lies in cold nothing, and
@@ -43,7 +43,7 @@ pub(super) fn lines(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     batch: &BatchId,
-    lines: &[Placed],
+    lines: &[NumberedLine],
     run: &ImportRun,
 ) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
     let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
@@ -58,7 +58,7 @@ pub(super) fn lines(
 }
 
 /// A line and its place among those that came with it.
-pub(super) type Placed = (usize, ImportLine);
+pub(super) type NumberedLine = (usize, ImportLine);
 
 struct Into<'a> {
     campaign: CampaignHere,
@@ -72,28 +72,28 @@ impl Into<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
         match known(txn, &line.code)? {
             None => self.arrives(txn, line),
-            Some(Known { campaign, line: Some(was), day: Some(day) })
+            Some(EntryOfLine { campaign, line: Some(was), day: Some(day) })
                 if campaign == self.campaign.number
                     && was.valid_from == line.valid_from
                     && was.expires_at == line.expires_at =>
             {
-                self.comes_again(txn, line, &was.standing, day)
+                self.comes_again(txn, line, &was.imported_state, day)
             }
             Some(_) => Ok(ImportOutcome::CodeTaken),
         }
     }
 
     fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
-        let day = Day::shelf_of(line.expires_at);
+        let day = Day::expiry_day_of(line.expires_at);
         if !self.open.borrow().contains(&day) {
-            if days::enter(txn, day, &self.campaign.terms)?.is_err() {
-                return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+            if partitions::enter(txn, day, &self.campaign.terms)?.is_err() {
+                return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
             }
             self.open.borrow_mut().push(day);
         }
         txn.statement(
             "INSERT INTO directory \
-             (code, kind, campaign, batch, shelf_day, valid_from, expires_at, standing) \
+             (code, kind, campaign, batch, expiry_day, valid_from, expires_at, imported_state) \
              VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
@@ -103,7 +103,7 @@ impl Into<'_> {
             day.0,
             line.valid_from.0,
             line.expires_at.0,
-            standing_text::to_json(&line.standing),
+            imported_state_text::to_json(&line.imported_state),
         ])?;
         let batch = txn.batch_at(self.batch)?;
         let genesis = Genesis {
@@ -115,7 +115,7 @@ impl Into<'_> {
             zone: self.campaign.terms.zone.clone(),
             created_at: self.run.at,
         };
-        let coupon = arrive(genesis, &line.standing, self.run);
+        let coupon = arrive(genesis, &line.imported_state, self.run);
         let located = Located {
             coupon,
             campaign: self.campaign.clone(),
@@ -137,29 +137,30 @@ impl Into<'_> {
         &self,
         txn: &Txn<'_>,
         line: &ImportLine,
-        was: &Standing,
+        was: &ImportedState,
         day: Day,
     ) -> rusqlite::Result<ImportOutcome> {
-        if line.standing.adds_nothing_to(was) {
+        if line.imported_state.adds_nothing_to(was) {
             // Most lines of a file that is sent again: the coupon need not be looked at.
             return Ok(ImportOutcome::AlreadyThere);
         }
-        let Some(located) = on_shelf(txn, day, &line.code)? else {
+        let Some(located) = in_partition(txn, day, &line.code)? else {
             return Err(super::failure::damaged("directory", "an entry without its coupon"));
         };
-        let advanced = advance(&located.coupon, was, &line.standing, self.run);
+        let advanced = advance(&located.coupon, was, &line.imported_state, self.run);
         match &advanced {
             Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(*refusal)),
             Advance::Forward(_) if located.frozen => {
-                return Ok(ImportOutcome::Refused(Refusal::ShelfClosed));
+                return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
             }
             Advance::Forward(_) | Advance::AlreadyThere => {}
         }
         // Also where the coupon got there by itself: the same line must say nothing new again,
         // whatever becomes of the coupon in between.
-        if line.standing.is_past(was) {
-            txn.statement("UPDATE directory SET standing = ?2 WHERE code = ?1")?
-                .execute(params![line.code.as_str(), standing_text::to_json(&line.standing)])?;
+        if line.imported_state.is_past(was) {
+            txn.statement("UPDATE directory SET imported_state = ?2 WHERE code = ?1")?.execute(
+                params![line.code.as_str(), imported_state_text::to_json(&line.imported_state)],
+            )?;
         }
         let Advance::Forward(after) = advanced else {
             return Ok(ImportOutcome::AlreadyThere);
@@ -184,21 +185,21 @@ impl Into<'_> {
     }
 }
 
-fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Known>> {
+fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
     txn.statement(
-        "SELECT campaign, shelf_day, valid_from, expires_at, standing FROM directory \
+        "SELECT campaign, expiry_day, valid_from, expires_at, imported_state FROM directory \
          WHERE code = ?1",
     )?
     .query_row([code.as_str()], |row| {
         let line = match row.get_ref(4)?.as_str_or_null()? {
             None => None,
-            Some(standing) => Some(ImportedAs {
+            Some(imported_state) => Some(ImportedAs {
                 valid_from: Millis(row.get(2)?),
                 expires_at: Millis(row.get(3)?),
-                standing: rows::standing_from_json(standing)?,
+                imported_state: rows::imported_state_from_json(imported_state)?,
             }),
         };
-        Ok(Known { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
+        Ok(EntryOfLine { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
     })
     .optional()
 }

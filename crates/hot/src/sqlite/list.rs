@@ -6,7 +6,7 @@ use rusqlite::{Row, ToSql};
 use super::coupons::{checked, signed};
 use super::rows;
 use super::txn::Txn;
-use crate::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Sight, Span};
+use crate::{CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Span};
 
 /// Rows that one page looks at: some 20 ms of reading. A page may end short of its limit.
 const SCAN_MAX: usize = 5_000;
@@ -22,8 +22,8 @@ pub(super) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedP
     while let Some(row) = found.next()? {
         looked_at += 1;
         let position = position(row)?;
-        if let Some(sight) = matching(txn, row, query)? {
-            coupons.push(sight);
+        if let Some(snapshot) = matching(txn, row, query)? {
+            coupons.push(snapshot);
             positions.push(position.clone());
         }
         if coupons.len() == query.limit || looked_at == SCAN_MAX {
@@ -94,7 +94,11 @@ fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
     Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
 }
 
-fn matching(txn: &Txn<'_>, row: &Row<'_>, query: &ListQuery) -> rusqlite::Result<Option<Sight>> {
+fn matching(
+    txn: &Txn<'_>,
+    row: &Row<'_>,
+    query: &ListQuery,
+) -> rusqlite::Result<Option<CouponSnapshot>> {
     let filter = &query.filter;
     let instant = |column: &str| Ok(row.get::<_, Option<i64>>(column)?.map(Millis));
     let spans: [(&Span, rusqlite::Result<Option<Millis>>); 5] = [
@@ -116,8 +120,8 @@ fn matching(txn: &Txn<'_>, row: &Row<'_>, query: &ListQuery) -> rusqlite::Result
     if !wanted {
         return Ok(None);
     }
-    let sight = checked(txn, row)?.sight();
-    Ok(Some(sight).filter(|sight| {
-        filter.campaign.as_ref().is_none_or(|campaign| *campaign == sight.campaign.id)
+    let snapshot = checked(txn, row)?.snapshot();
+    Ok(Some(snapshot).filter(|snapshot| {
+        filter.campaign.as_ref().is_none_or(|campaign| *campaign == snapshot.campaign.id)
     }))
 }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun, Tally};
+use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, ImportCounts, MintedRun};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis, Hold};
 use coupon::ids::{CampaignId, OperationId, UserId};
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::failure::damaged;
 use super::history;
 use super::txn::{BatchHere, CampaignHere};
-use crate::deciding::is_worn;
-use crate::standing_text;
+use crate::deciding::is_history_full;
+use crate::imported_state_text;
 
 macro_rules! campaign_columns {
     () => {
@@ -27,15 +27,15 @@ macro_rules! campaign_columns {
 }
 macro_rules! batch_columns {
     () => {
-        "batch_id, key_id, day, first_serial, count, paused, lines, imported, already_there, \
+        "batch_id, key_id, expiry_day, first_serial, count, paused, lines, imported, already_there, \
          rejected, created_at"
     };
 }
 macro_rules! coupon_columns {
     () => {
-        "shelf_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
+        "expiry_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
          created_at, modified_at, number, state, holder, expires_at, issued_at, redeemed_at, \
-         order_ref, worn"
+         order_ref, history_full"
     };
 }
 pub(super) use {batch_columns, campaign_columns, coupon_columns};
@@ -93,9 +93,14 @@ pub(super) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
 }
 
 /// From the same columns as [`campaign`].
-pub(super) fn tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
+pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
     let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-    Ok(Tally { stock: count(17)?, issued: count(18)?, redeemed: count(19)?, void: count(20)? })
+    Ok(CampaignCounts {
+        stock: count(17)?,
+        issued: count(18)?,
+        redeemed: count(19)?,
+        void: count(20)?,
+    })
 }
 
 pub(super) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Batch> {
@@ -166,13 +171,13 @@ pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
 pub(super) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
     let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
     let redemption = coupon.redemption();
-    Ok(text(12)? == Some(coupon.state().word())
+    Ok(text(12)? == Some(coupon.state().as_str())
         && text(13)? == coupon.holder().map(UserId::as_str)
         && millis_or_null(row, 14)? == Some(coupon.expires_at())
         && millis_or_null(row, 15)? == coupon.issued_at()
         && millis_or_null(row, 16)? == redemption.map(|it| it.at)
         && text(17)? == redemption.map(|it| it.order.as_str())
-        && row.get::<_, i64>(18)? == i64::from(is_worn(coupon)))
+        && row.get::<_, i64>(18)? == i64::from(is_history_full(coupon)))
 }
 
 impl CouponRow {
@@ -238,8 +243,8 @@ fn hold_from_json(text: &str) -> rusqlite::Result<Hold> {
     })
 }
 
-pub(super) fn standing_from_json(text: &str) -> rusqlite::Result<Standing> {
-    standing_text::from_json(text).map_err(|why| damaged("standing", why))
+pub(super) fn imported_state_from_json(text: &str) -> rusqlite::Result<ImportedState> {
+    imported_state_text::from_json(text).map_err(|why| damaged("imported_state", why))
 }
 
 fn json(value: &impl Serialize) -> String {

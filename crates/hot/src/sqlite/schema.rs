@@ -12,15 +12,16 @@ use rusqlite::{Connection, OpenFlags};
 /// What a new store is made of.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema/hot.sql");
 
-/// Raised by a release that changes the schema; an older release refuses a higher one.
-pub(super) const SCHEMA_VERSION: i64 = 4;
+/// What a release that changes the schema adds to it: the first step upgrades a store of version 1 to
+/// version 2, and so on. Version 1 is the schema of the first release.
+const STEPS: &[&str] = &[];
 
-/// From version 1, before there was a cold tier.
-const FROM_1: &str = include_str!("../../../../schema/hot-1-to-2.sql");
+/// The version of this release. An older release refuses a higher one.
+pub(super) const SCHEMA_VERSION: i64 = version_after(STEPS);
 
-/// From version 3, and from 2, which has the same tables. What stands in them differs (see
-/// `history`): what is written since 3 an older release does not understand.
-const FROM_3: &str = include_str!("../../../../schema/hot-3-to-4.sql");
+const fn version_after(steps: &[&str]) -> i64 {
+    1 + steps.len() as i64
+}
 
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
@@ -28,7 +29,7 @@ const APPLICATION_ID: i64 = 0x6370_7279;
 /// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// For outsiders such as a backup tool; our own processes queue in the turnstile.
+/// For outsiders such as a backup tool; our own processes queue in the fair file lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept by a connection: all there are.
@@ -95,7 +96,7 @@ pub(super) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    migrate(&conn, path)?;
+    migrate(&conn, path, STEPS)?;
     Ok(conn)
 }
 
@@ -178,28 +179,25 @@ fn settle(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.pragma_update(None, "synchronous", "FULL")?;
-    // The keeper checkpoints; a commit never does (see `keeper`).
+    // The checkpointer checkpoints; a commit never does (see `checkpointer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "mmap_size", 0)
 }
 
-fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Creates the tables, or runs those of `steps` that the store has not had. Keeps a copy of the store
+/// first: every upgrade can be undone.
+fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let newest = version_after(steps);
     let found = version()?;
-    if (1..SCHEMA_VERSION).contains(&found) {
+    if (1..newest).contains(&found) {
         keep_copy(conn, path, found)?;
-    }
-    if found == 1 {
-        // Outside of any transaction, and before the version is raised, so that it is not forgotten.
-        conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")?;
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = match version()? {
         0 => create(conn).map_err(OpenError::from),
-        1 => upgrade(conn, &[FROM_1, FROM_3]).map_err(OpenError::from),
-        2 | 3 => upgrade(conn, &[FROM_3]).map_err(OpenError::from),
-        SCHEMA_VERSION => Ok(()),
-        found => Err(OpenError::Newer { found, needs: written_by(conn)? }),
+        found if found > newest => Err(OpenError::Newer { found, needs: written_by(conn)? }),
+        found => upgrade(conn, steps, found).map_err(OpenError::from),
     };
     conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     result
@@ -215,8 +213,8 @@ fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
-/// Beside the store, before it is upgraded from whichever version: `hot.db.schema-1` and so on. A
-/// copy that is there already was not finished, or its upgrade was not.
+/// Writes `hot.db.schema-1` and so on beside the store. A copy that exists already was not finished, or
+/// its upgrade was not.
 fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
     let copy = path.with_file_name(format!("{}.schema-{version}", super::FILE_NAME));
     let failed = |source| OpenError::File { folder: copy.display().to_string(), source };
@@ -236,15 +234,21 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
 }
 
-fn upgrade(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
-    steps.iter().try_for_each(|step| conn.execute_batch(step))?;
+/// From version `found`, which may be the newest one: another process was faster.
+fn upgrade(conn: &Connection, steps: &[&str], found: i64) -> rusqlite::Result<()> {
+    let missing = usize::try_from(found - 1).ok().and_then(|done| steps.get(done..));
+    let Some(missing @ [_, ..]) = missing else { return Ok(()) };
+    missing.iter().try_for_each(|step| conn.execute_batch(step))?;
     conn.execute(
         "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
         [env!("CARGO_PKG_VERSION")],
     )?;
-    conn.pragma_update(None, "user_version", SCHEMA_VERSION)
+    conn.pragma_update(None, "user_version", version_after(steps))
 }
 
 fn written_by(conn: &Connection) -> rusqlite::Result<String> {
     conn.query_row("SELECT value FROM setting WHERE name = 'written_by'", [], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,13 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use router::{Address, Place};
+use router::{Address, BucketKey};
 use rusqlite::{OptionalExtension, params};
 
 use super::campaigns;
 use super::claims::{self, Claim, NewEntry};
-use super::coupons::{Decision, Located, Writes, locate, on_shelf, signed, untouched_of};
-use super::days;
+use super::coupons::{Decision, Located, Writes, in_partition, locate, signed, untouched_of};
+use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
 use crate::Applied;
@@ -242,12 +242,12 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
         let Some(minted) = key.open(code) else { continue };
         let run = campaigns::run_of(txn, key.id(), minted.day, minted.serial)?;
         if let Some((owner, _)) = run {
-            let place = Place { day: minted.day, bucket: 0 };
-            return locate(txn, &Address { code: code.clone(), place, owner, minted: true });
+            let bucket_key = BucketKey { expiry_day: minted.day, bucket: 0 };
+            return locate(txn, &Address { code: code.clone(), bucket_key, owner, minted: true });
         }
     }
-    match days::of_moved(txn, code)? {
-        Some(day) => on_shelf(txn, day, code),
+    match partitions::of_moved(txn, code)? {
+        Some(day) => in_partition(txn, day, code),
         None => Ok(None),
     }
 }
@@ -425,7 +425,7 @@ fn batches(
     walked: Option<&Walked>,
 ) -> rusqlite::Result<Vec<OpenBatch>> {
     let mut statement = txn.statement(
-        "SELECT number, paused, key_id, day, first_serial, count, next_offset FROM batch \
+        "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset FROM batch \
          WHERE campaign = ?1 ORDER BY number",
     )?;
     let batches = statement.query_map([campaign], |row| {
@@ -454,8 +454,8 @@ fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
 fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
     let found = txn
         .statement(
-            "SELECT shelf_day, code FROM coupon \
-             WHERE batch = ?1 AND state = 'available' AND worn = 0 AND expires_at > ?2 \
+            "SELECT expiry_day, code FROM coupon \
+             WHERE batch = ?1 AND state = 'available' AND history_full = 0 AND expires_at > ?2 \
              ORDER BY expires_at, version LIMIT 1",
         )?
         .query_row(params![batch.number, at.0], |row| {
@@ -463,22 +463,24 @@ fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Op
         })
         .optional()?;
     match found {
-        Some((day, code)) => on_shelf(txn, day, &code),
+        Some((day, code)) => in_partition(txn, day, &code),
         None => Ok(None),
     }
 }
 
-/// Whether something has happened to a minted code of an open shelf: a row or a stub at home, or a
-/// later shelf.
+/// Whether something has happened to a minted code of an open partition: a row or an archived
+/// marker at home, or a later partition.
 pub(super) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     let home = txn
-        .statement("SELECT 1 FROM coupon WHERE shelf_day = ?1 AND code = ?2")?
+        .statement("SELECT 1 FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
         .exists(params![day.0, code.as_str()])?;
-    Ok(home || days::stub(txn, day, code)?.is_some() || days::of_moved(txn, code)?.is_some())
+    Ok(home
+        || partitions::archived_marker(txn, day, code)?.is_some()
+        || partitions::of_moved(txn, code)?.is_some())
 }
 
-/// Whether something has happened to a minted code, on whatever shelf: a sealed one is empty, so
-/// that cold knows.
+/// Whether something has happened to a minted code, in whatever partition: a sealed one is empty,
+/// so that cold knows.
 pub(super) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     if is_touched(txn, day, code)? {
         return Ok(true);

@@ -22,8 +22,8 @@ use router::Owner;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::accounts;
-use super::beyond::{Spot, Told, Wanted};
 use super::failure::Elsewhere;
+use super::prefetch::{Prefetched, Spot, Wanted};
 use super::rows;
 
 /// A campaign and its number in this file.
@@ -66,7 +66,7 @@ pub(super) struct Txn<'a> {
     /// Whether what was seen is known to be what stands in this transaction.
     is_checked: Cell<bool>,
     /// What this job was told of cold.
-    told: Option<&'a Told>,
+    prefetched: Option<&'a Prefetched>,
     wanted: RefCell<Vec<Wanted>>,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Txn<'a> {
     /// A transaction in which nothing has been looked up yet.
     pub(super) fn new(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
         let is_checked = Cell::new(true);
-        Txn { conn, seen, is_checked, told: None, wanted: RefCell::default() }
+        Txn { conn, seen, is_checked, prefetched: None, wanted: RefCell::default() }
     }
 
     /// One more snapshot of a reader that has seen others.
@@ -135,9 +135,9 @@ impl<'a> Txn<'a> {
     }
 
     /// The same transaction for a job that was told something of cold.
-    pub(super) fn knowing<'b>(&'b self, told: &'b Told) -> Txn<'b> {
+    pub(super) fn knowing<'b>(&'b self, prefetched: &'b Prefetched) -> Txn<'b> {
         let is_checked = self.is_checked.clone();
-        Txn { is_checked, told: Some(told), ..Txn::new(self.conn, self.seen) }
+        Txn { is_checked, prefetched: Some(prefetched), ..Txn::new(self.conn, self.seen) }
     }
 
     /// What this job could not do without.
@@ -147,11 +147,11 @@ impl<'a> Txn<'a> {
 
     /// The coupon in cold, or the error that asks for it.
     pub(super) fn in_cold(&self, spot: Spot) -> rusqlite::Result<Option<&'a Coupon>> {
-        match self.told.and_then(|told| told.coupon(&spot)) {
+        match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),
             None => {
-                let unit = super::days::unit(self, spot.0)?;
-                self.wanted.borrow_mut().push((spot, unit));
+                let archive_commit = super::partitions::archive_commit(self, spot.0)?;
+                self.wanted.borrow_mut().push((spot, archive_commit));
                 Err(Elsewhere::Wanted.into())
             }
         }
@@ -254,14 +254,14 @@ impl<'a> Txn<'a> {
             .optional()
     }
 
-    /// Whether nothing on the shelf can change any more.
+    /// Whether nothing in the partition can change any more.
     pub(super) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
         let seen = self.seen()?;
         if let Some(sealed) = seen.sealed.borrow().get(&day) {
             return Ok(*sealed);
         }
         let sealed = self
-            .statement("SELECT sealed FROM day_plan WHERE day = ?1")?
+            .statement("SELECT sealed FROM partition_plan WHERE expiry_day = ?1")?
             .query_row([day.0], |row| row.get(0))
             .optional()?;
         let sealed = sealed.unwrap_or(false);

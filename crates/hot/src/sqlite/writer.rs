@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::failure::{at_commit, before_commit, caught};
-use super::turnstile::Turnstile;
+use super::fair_file_lock::FairFileLock;
 use super::txn::{Seen, Txn, bound, roll_back};
 use crate::HotError;
 
@@ -146,7 +146,7 @@ pub(super) struct Writer {
 /// What the writer thread works with.
 pub(super) struct Desk {
     pub(super) conn: Connection,
-    pub(super) turnstile: Turnstile,
+    pub(super) file_lock: FairFileLock,
     pub(super) folder: PathBuf,
     /// Below so many free bytes nothing is written.
     pub(super) free_min: u64,
@@ -336,7 +336,7 @@ fn next_group(shared: &Shared, expected: usize) -> Option<Vec<Box<dyn Job>>> {
 fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
     // Its holder releases it when this function ends, after the commit and before the answers'
     // readers can ask again.
-    let entered = desk.turnstile.enter();
+    let entered = desk.file_lock.enter();
     group.retain(|job| job.take());
     if let Err(error) = &entered {
         let why = error.to_string();
@@ -459,7 +459,7 @@ mod tests {
         conn.execute_batch(tables).expect("tables");
         let desk = Desk {
             conn,
-            turnstile: Turnstile::open(folder).expect("lock files"),
+            file_lock: FairFileLock::open(folder).expect("lock files"),
             folder: folder.to_owned(),
             free_min: 0,
             statements: Arc::default(),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use coupon::apply::{Action, Asker, Change};
-use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::UserId;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use futures::future::join_all;
@@ -58,7 +58,7 @@ fn asks(campaign: &Campaign, ann: &UserId, bob: &UserId) -> Vec<(&'static str, A
         ("taken back", revoke(ann), Asker::Shop),
         ("taken back from another", revoke(bob), Asker::Shop),
         ("killed", void(), Asker::Shop),
-        ("extended to another shelf", extend(end.plus_days(3)), Asker::Shop),
+        ("extended to another partition", extend(end.plus_days(3)), Asker::Shop),
         ("extended to what is", extend(end), Asker::Shop),
         ("extended back", extend(end.plus_ms(-1)), Asker::Shop),
         ("given", give(ann, None), Asker::Shop),
@@ -75,7 +75,7 @@ fn by_seal(action: &Action) -> Refusal {
         Action::Release { .. }
         | Action::Revoke { .. }
         | Action::Void { .. }
-        | Action::Extend { .. } => Refusal::ShelfClosed,
+        | Action::Extend { .. } => Refusal::ExpiryDayClosed,
     }
 }
 
@@ -102,7 +102,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
         kit.done(&minted[4], redeem(ann, "1")).await;
         closed.push(("redeemed from paper", minted[4].clone()));
     }
-    let redeemed = |holder: Option<&UserId>| Standing::Redeemed {
+    let redeemed = |holder: Option<&UserId>| ImportedState::Redeemed {
         holder: holder.cloned(),
         issued_at: None,
         at: NOW.plus_ms(-5),
@@ -111,11 +111,11 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
     let imported = [
         ("imported as redeemed", redeemed(Some(ann))),
         ("imported as redeemed by nobody", redeemed(None)),
-        ("imported as void", Standing::Void),
+        ("imported as void", ImportedState::Void),
     ];
     let batch = kit.open_import(campaign).await;
-    for (name, standing) in imported {
-        let line = kit.line(campaign, &kit.code(), standing);
+    for (name, imported_state) in imported {
+        let line = kit.line(campaign, &kit.code(), imported_state);
         closed.push((name, line.code.clone()));
         kit.import(campaign, &batch, vec![line]).await;
     }
@@ -151,7 +151,7 @@ async fn answers(
         let found = kit.found(code).await;
         for (_, action, asker) in asks {
             let change = kit.change(action.clone(), asker.clone(), at);
-            answers.push(said(&kit.hot.rehearse(&found, change).await.unwrap()));
+            answers.push(said(&kit.hot.dry_run(&found, change).await.unwrap()));
         }
     }
     answers
@@ -173,16 +173,16 @@ async fn same_answers(
         for (name, action, asker) in asks {
             let name = format!("{state}, {clock}: {name}");
             let change = kit.change(action.clone(), asker.clone(), at);
-            let rehearsed = kit.hot.rehearse(&found, change.clone()).await.unwrap();
+            let dry_run = kit.hot.dry_run(&found, change.clone()).await.unwrap();
             let applied = kit.hot.apply(&found, change).await.unwrap();
-            assert_eq!(rehearsed, applied, "{name}");
+            assert_eq!(dry_run, applied, "{name}");
             let want = match before.next().unwrap() {
                 Said::Accepted => Said::Refused(by_seal(action)),
                 other => other,
             };
             assert_eq!(said(&applied), want, "{name}");
-            let sight = applied.sight.expect("it is there");
-            assert_eq!((sight.tier, &sight.coupon), (Tier::Cold, &coupon), "{name}");
+            let snapshot = applied.snapshot.expect("it is there");
+            assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, &coupon), "{name}");
         }
     }
 }
@@ -200,17 +200,17 @@ pub(crate) async fn closed_ones_answer_as_before(kit: &Kit) {
         }
         assert!(!before[0].contains(&Said::Accepted), "closed is what nothing can change");
         assert!(before[0].contains(&Said::Replayed) && before[1].contains(&Said::Accepted));
-        let tally = kit.tally(&campaign).await;
-        let day = campaign.shelf();
+        let counts = kit.counts(&campaign).await;
+        let day = campaign.expiry_day();
         assert_eq!(kit.archive_closed(day, CLOSED).await, codes.len() as u64);
         for (clock, before) in BY_CLOCKS.into_iter().zip(before.clone()) {
             same_answers(kit, day, &codes, &asks, clock, before).await;
         }
-        kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+        kit.archive_partition(day, kit.time_to_seal(day).await).await;
         for (clock, before) in BY_CLOCKS.into_iter().zip(before) {
             same_answers(kit, day, &codes, &asks, clock, before).await;
         }
-        assert_eq!(kit.tally(&campaign).await, tally);
+        assert_eq!(kit.counts(&campaign).await, counts);
     }
 }
 
@@ -222,19 +222,19 @@ pub(crate) async fn sealed_ones_answer_as_before(kit: &Kit) {
         let mut codes = closed_ones(kit, &campaign, &ann).await;
         codes.extend(open_ones(kit, &campaign, &ann).await);
         let asks = asks(&campaign, &ann, &bob);
-        let day = campaign.shelf();
+        let day = campaign.expiry_day();
         let late = kit.time_to_seal(day).await;
         let clocks = [("its time is over", late), ("by a clock that is behind", BEHIND)];
         let mut before = Vec::new();
         for (_, at) in clocks {
             before.push(answers(kit, &codes, &asks, at).await);
         }
-        let tally = kit.tally(&campaign).await;
-        assert_eq!(kit.archive_shelf(day, late).await, codes.len() as u64);
+        let counts = kit.counts(&campaign).await;
+        assert_eq!(kit.archive_partition(day, late).await, codes.len() as u64);
         for (clock, before) in clocks.into_iter().zip(before) {
             same_answers(kit, day, &codes, &asks, clock, before).await;
         }
-        assert_eq!(kit.tally(&campaign).await, tally, "what is in cold is counted too");
+        assert_eq!(kit.counts(&campaign).await, counts, "what is in cold is counted too");
     }
 }
 
@@ -244,18 +244,18 @@ pub(crate) async fn read_where_it_lies(kit: &Kit) {
     let [ann] = kit.users();
     let closed = closed_ones(kit, &campaign, &ann).await;
     let open = open_ones(kit, &campaign, &ann).await;
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let mut before = Vec::new();
     for (_, code) in closed.iter().chain(&open) {
         before.push(kit.see(code).await.unwrap());
     }
     let all = || closed.iter().chain(&open).zip(&before);
-    assert!(before.iter().any(|sight| sight.coupon.hold().is_some()), "one has a hold");
+    assert!(before.iter().any(|snapshot| snapshot.coupon.hold().is_some()), "one has a hold");
     kit.archive_closed(day, CLOSED).await;
     for (n, ((name, code), was)) in all().enumerate() {
-        let sight = kit.see(code).await.unwrap();
+        let snapshot = kit.see(code).await.unwrap();
         let tier = if n < closed.len() { Tier::Cold } else { Tier::Hot };
-        assert_eq!((sight.tier, &sight.coupon), (tier, &was.coupon), "{name}");
+        assert_eq!((snapshot.tier, &snapshot.coupon), (tier, &was.coupon), "{name}");
     }
     let listed = async || {
         let query = ListQuery {
@@ -269,14 +269,14 @@ pub(crate) async fn read_where_it_lies(kit: &Kit) {
         kit.hot.list(query).await.unwrap().coupons.len()
     };
     assert_eq!(listed().await, open.len(), "what is in cold is in no list");
-    kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+    kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(listed().await, 0);
     for ((name, code), was) in all() {
-        let sight = kit.see(code).await.unwrap();
-        assert_eq!((sight.tier, sight.coupon.hold()), (Tier::Cold, None), "{name}");
-        assert_eq!(sight.coupon.version(), was.coupon.version(), "{name}");
-        assert_eq!(sight.coupon.events(), was.coupon.events(), "{name}");
-        assert_eq!((&sight.campaign, sight.batch_paused), (&was.campaign, false), "{name}");
+        let snapshot = kit.see(code).await.unwrap();
+        assert_eq!((snapshot.tier, snapshot.coupon.hold()), (Tier::Cold, None), "{name}");
+        assert_eq!(snapshot.coupon.version(), was.coupon.version(), "{name}");
+        assert_eq!(snapshot.coupon.events(), was.coupon.events(), "{name}");
+        assert_eq!((&snapshot.campaign, snapshot.batch_paused), (&was.campaign, false), "{name}");
     }
     // What is said beside the coupon is of today.
     let batch = &before[0].coupon.genesis().batch;
@@ -288,7 +288,7 @@ fn is_cold<T>(answer: &Result<T, HotError>) -> bool {
     matches!(answer, Err(HotError::Cold(_)))
 }
 
-/// Reads, rehearses and redeems a coupon of `ann`.
+/// Reads, dry-runs and redeems a coupon of `ann`.
 async fn all_ways(kit: &Kit, code: &Code, ann: &UserId) -> [Result<(), HotError>; 3] {
     let found = kit.found(code).await;
     let Found::Coupon(address) = &found else { panic!("{code} is a coupon") };
@@ -297,8 +297,8 @@ async fn all_ways(kit: &Kit, code: &Code, ann: &UserId) -> [Result<(), HotError>
         kit.hot
             .read(address)
             .await
-            .map(|sight| assert!(sight.is_some(), "{code} is never nothing")),
-        kit.hot.rehearse(&found, change.clone()).await.map(drop),
+            .map(|snapshot| assert!(snapshot.is_some(), "{code} is never nothing")),
+        kit.hot.dry_run(&found, change.clone()).await.map(drop),
         kit.hot.apply(&found, change).await.map(drop),
     ]
 }
@@ -316,11 +316,11 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
     kit.done(&codes[0], redeem(&ann, "1")).await;
     let gone = kit.imported(&campaign, 1).await.remove(0);
     kit.done(&gone, void()).await;
-    assert_eq!(kit.archive_closed(campaign.shelf(), CLOSED).await, 2);
-    kit.archive_shelf(sealed.shelf(), kit.time_to_seal(sealed.shelf()).await).await;
+    assert_eq!(kit.archive_closed(campaign.expiry_day(), CLOSED).await, 2);
+    kit.archive_partition(sealed.expiry_day(), kit.time_to_seal(sealed.expiry_day()).await).await;
     let in_cold =
-        [("minted", &codes[0]), ("imported", &gone), ("on a sealed shelf", &sealed_codes[0])];
-    let tally = kit.tally(&campaign).await;
+        [("minted", &codes[0]), ("imported", &gone), ("in a sealed partition", &sealed_codes[0])];
+    let counts = kit.counts(&campaign).await;
 
     kit.archive.goes_out();
     for (name, code) in in_cold {
@@ -333,7 +333,7 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
     let change = kit.change(give(&ann, name.clone()), Asker::Shop, NOW);
     let more = kit.hot.issue(&campaign.id, change).await;
     assert!(is_cold(&more), "whether he has one is not known: {more:?}");
-    assert_eq!(kit.tally(&campaign).await, tally, "nothing was written");
+    assert_eq!(kit.counts(&campaign).await, counts, "nothing was written");
     // Who needs nothing of cold does not notice.
     assert!(all_ways(kit, &codes[1], &bob).await.iter().all(Result::is_ok));
     assert_eq!(kit.said(&codes[2], give(&bob, None)).await, Said::Accepted);
@@ -344,18 +344,18 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
     let more = kit.issue(&campaign, &ann, name).await;
     assert_eq!((said(&more), of(&more).code()), (Said::Accepted, &codes[3]), "the next one");
 
-    // A stub says that there is one: that cold has none is no answer.
+    // An archived marker says that there is one: that cold has none is no answer.
     for (name, code) in in_cold.into_iter().take(2) {
-        let lost = kit.archive.lose(campaign.shelf(), code);
+        let lost = kit.archive.lose(campaign.expiry_day(), code);
         let answers = all_ways(kit, code, &ann).await;
         assert!(answers.iter().all(is_cold), "{name}: {answers:?}");
-        kit.archive.keep(campaign.shelf(), &lost);
+        kit.archive.keep(campaign.expiry_day(), &lost);
         assert_eq!(kit.coupon(code).await, lost, "{name}");
     }
 }
 
-/// A minted code of a sealed shelf that is found nowhere: nothing has happened to it, and nothing
-/// will.
+/// A minted code of a sealed partition that is found nowhere: nothing has happened to it, and
+/// nothing will.
 pub(crate) async fn nobody_had_it(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
@@ -363,21 +363,21 @@ pub(crate) async fn nobody_had_it(kit: &Kit) {
     let codes = kit.codes(&batch);
     let (ann, word) = (kit.user("ann"), kit.code());
     kit.done(&codes[1], give(&ann, None)).await;
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let late = kit.time_to_seal(day).await;
-    assert_eq!(kit.archive_shelf(day, late).await, 1);
+    assert_eq!(kit.archive_partition(day, late).await, 1);
     kit.archive.asked();
     assert_eq!(kit.find(&word).await, None);
     assert_eq!(kit.archive.asked(), (0, 0), "what is not ours is not looked for");
-    let sight = kit.see(&codes[0]).await.unwrap();
-    assert_eq!((sight.tier, sight.coupon.version()), (Tier::Hot, 0));
-    assert_eq!(sight.coupon.state(), &State::Available);
+    let snapshot = kit.see(&codes[0]).await.unwrap();
+    assert_eq!((snapshot.tier, snapshot.coupon.version()), (Tier::Hot, 0));
+    assert_eq!(snapshot.coupon.state(), &State::Available);
     let refused = Said::Refused;
     let cases = [
         ("redeemed", redeem(&ann, "1"), refused(Refusal::NotIssued)),
         ("given", give(&ann, None), refused(Refusal::Expired)),
-        ("killed", void(), refused(Refusal::ShelfClosed)),
-        ("extended", extend(campaign.expires_at.plus_days(90)), refused(Refusal::ShelfClosed)),
+        ("killed", void(), refused(Refusal::ExpiryDayClosed)),
+        ("extended", extend(campaign.expires_at.plus_days(90)), refused(Refusal::ExpiryDayClosed)),
         ("released", release("1"), Said::Replayed),
     ];
     for (name, action, want) in cases {
@@ -402,19 +402,19 @@ pub(crate) async fn untouched_is_asked_of_cold(kit: &Kit) {
     let user = kit.user("ann");
     kit.done(&codes[1], give(&user, None)).await;
     kit.done(&codes[2], extend(campaign.expires_at.plus_days(1))).await;
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let want = [false, false, false, true, true, true];
     let untouched = || kit.hot.untouched(run_of(&batch), codes.clone());
     assert_eq!(untouched().await.unwrap(), want, "with rows");
     assert_eq!(kit.archive_closed(day, NOW).await, 1);
     kit.archive.asked();
     kit.archive.goes_out();
-    assert_eq!(untouched().await.unwrap(), want, "behind a stub");
-    assert_eq!(kit.archive.asked(), (0, 0), "a stub says it all");
+    assert_eq!(untouched().await.unwrap(), want, "behind an archived marker");
+    assert_eq!(kit.archive.asked(), (0, 0), "an archived marker says it all");
     kit.archive.comes_back();
-    kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+    kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(untouched().await.unwrap(), want, "behind a seal");
-    // All but the one that the directory has on a later shelf.
+    // All but the one that the directory has in a later partition.
     assert_eq!(kit.archive.asked(), (1, 5));
     kit.archive.goes_out();
     let unknown = untouched().await;
@@ -422,14 +422,14 @@ pub(crate) async fn untouched_is_asked_of_cold(kit: &Kit) {
     kit.archive.comes_back();
 }
 
-/// Moved to a later shelf by an extension, and archived there.
-pub(crate) async fn found_on_its_later_shelf(kit: &Kit) {
+/// Moved to a later partition by an extension, and archived there.
+pub(crate) async fn found_in_its_later_partition(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(4), ..kit.draft() };
     let minted = kit.stocked(&campaign, 3).await;
     let imported = kit.imported(&campaign, 2).await;
     let [ann] = kit.users();
-    let (home, end) = (campaign.shelf(), campaign.expires_at.plus_days(3));
-    let later = Day::shelf_of(end);
+    let (home, end) = (campaign.expiry_day(), campaign.expires_at.plus_days(3));
+    let later = Day::expiry_day_of(end);
     let stories = [
         ("minted, redeemed", &minted[0], true),
         ("minted, in a wallet", &minted[1], false),
@@ -445,9 +445,9 @@ pub(crate) async fn found_on_its_later_shelf(kit: &Kit) {
     }
     let check = async |what: &str, tier_of: &dyn Fn(bool) -> Tier| {
         for (name, code, redeemed) in stories {
-            let sight = kit.see(code).await.unwrap();
-            assert_eq!(sight.tier, tier_of(redeemed), "{name}, {what}");
-            assert_eq!((sight.coupon.expires_at(), sight.coupon.holder()), (end, Some(&ann)));
+            let snapshot = kit.see(code).await.unwrap();
+            assert_eq!(snapshot.tier, tier_of(redeemed), "{name}, {what}");
+            assert_eq!((snapshot.coupon.expires_at(), snapshot.coupon.holder()), (end, Some(&ann)));
             if redeemed {
                 assert_eq!(
                     kit.said(code, redeem(&ann, "1")).await,
@@ -463,10 +463,10 @@ pub(crate) async fn found_on_its_later_shelf(kit: &Kit) {
     };
     let only_redeemed = |redeemed| if redeemed { Tier::Cold } else { Tier::Hot };
     assert_eq!(kit.archive_closed(later, CLOSED).await, 2);
-    check("its own shelf has a stub", &only_redeemed).await;
-    assert_eq!(kit.archive_shelf(home, kit.time_to_seal(home).await).await, 0);
-    check("its first shelf is sealed", &only_redeemed).await;
-    assert_eq!(kit.archive_shelf(later, kit.time_to_seal(later).await).await, 4);
+    check("its own partition has an archived marker", &only_redeemed).await;
+    assert_eq!(kit.archive_partition(home, kit.time_to_seal(home).await).await, 0);
+    check("its first partition is sealed", &only_redeemed).await;
+    assert_eq!(kit.archive_partition(later, kit.time_to_seal(later).await).await, 4);
     check("both are sealed", &|_| Tier::Cold).await;
 }
 
@@ -476,22 +476,22 @@ pub(crate) async fn the_one_he_had(kit: &Kit) {
     let [ann, bob] = kit.users();
     let code = kit.issued(&campaign, &ann, "a").await;
     let redeemed = kit.done(&code, redeem(&ann, "1")).await;
-    let tally = kit.tally(&campaign).await;
-    let day = campaign.shelf();
+    let counts = kit.counts(&campaign).await;
+    let day = campaign.expiry_day();
     let late = kit.time_to_seal(day).await;
     assert_eq!(kit.archive_closed(day, NOW).await, 1);
     for at in [NOW, late] {
         if at == late {
-            assert_eq!(kit.archive_shelf(day, late).await, 1);
+            assert_eq!(kit.archive_partition(day, late).await, 1);
         }
         for name in [None, reference("a"), reference("b"), reference("b")] {
             kit.archive.asked();
             let again = kit.issue_at(at, &campaign.id, &ann, name.clone()).await;
             assert_eq!(kit.archive.asked().0, 1, "once");
             assert_eq!((said(&again), of(&again)), (Said::Replayed, &redeemed), "{name:?}");
-            assert_eq!(again.sight.unwrap().tier, Tier::Cold);
+            assert_eq!(again.snapshot.unwrap().tier, Tier::Cold);
         }
-        assert_eq!(kit.tally(&campaign).await, tally);
+        assert_eq!(kit.counts(&campaign).await, counts);
     }
     let none = kit.issue_at(late, &campaign.id, &bob, None).await;
     assert_eq!(said(&none), Said::Refused(Refusal::Expired));
@@ -506,14 +506,18 @@ pub(crate) async fn the_three_he_had(kit: &Kit) {
         [kit.issued(&campaign, &ann, "a").await, kit.issued(&campaign, &ann, "b").await];
     kit.done(&first, redeem(&ann, "1")).await;
     kit.done(&second, void()).await;
-    // The third lies on a shelf of its own.
-    let spent =
-        Standing::Redeemed { holder: Some(ann.clone()), issued_at: None, at: NOW, order: None };
+    // The third lies in a partition of its own.
+    let spent = ImportedState::Redeemed {
+        holder: Some(ann.clone()),
+        issued_at: None,
+        at: NOW,
+        order: None,
+    };
     let expires_at = campaign.expires_at.plus_days(1);
     let line = ImportLine { expires_at, ..kit.line(&campaign, &kit.code(), spent) };
     kit.import(&campaign, &batch, vec![line]).await;
-    let tally = kit.tally(&campaign).await;
-    let shelves = [campaign.shelf(), Day::shelf_of(expires_at)];
+    let counts = kit.counts(&campaign).await;
+    let partitions = [campaign.expiry_day(), Day::expiry_day_of(expires_at)];
     let limit = Said::Refused(Refusal::LimitPerUser);
     let fourth = async |at: Millis, asked: (usize, usize)| {
         kit.archive.asked();
@@ -523,16 +527,16 @@ pub(crate) async fn the_three_he_had(kit: &Kit) {
             let again = kit.issue_at(at, &campaign.id, &ann, reference(name)).await;
             assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code), "{name}");
         }
-        assert_eq!(kit.tally(&campaign).await, tally);
+        assert_eq!(kit.counts(&campaign).await, counts);
     };
     fourth(NOW, (0, 0)).await;
-    assert_eq!(kit.archive_closed(shelves[0], NOW).await, 2);
+    assert_eq!(kit.archive_closed(partitions[0], NOW).await, 2);
     fourth(NOW, (1, 2)).await;
-    assert_eq!(kit.archive_closed(shelves[1], NOW).await, 1);
+    assert_eq!(kit.archive_closed(partitions[1], NOW).await, 1);
     fourth(NOW, (2, 3)).await;
-    let late = kit.time_to_seal(shelves[1]).await;
-    for shelf in shelves {
-        kit.archive_shelf(shelf, late).await;
+    let late = kit.time_to_seal(partitions[1]).await;
+    for partition in partitions {
+        kit.archive_partition(partition, late).await;
     }
     fourth(NOW, (2, 3)).await;
     fourth(late, (2, 3)).await;
@@ -553,11 +557,11 @@ pub(crate) async fn behind_a_shared_word(kit: &Kit) {
         let ask = async |asker: Asker, action: Action, at: Millis| {
             kit.archive.asked();
             let change = kit.change(action, asker, at);
-            let rehearsed = kit.hot.rehearse(&found, change.clone()).await.unwrap();
+            let dry_run = kit.hot.dry_run(&found, change.clone()).await.unwrap();
             let asked = kit.archive.asked();
             let applied = kit.hot.apply(&found, change).await.unwrap();
             assert_eq!(kit.archive.asked(), asked);
-            assert_eq!(said(&rehearsed), said(&applied));
+            assert_eq!(said(&dry_run), said(&applied));
             (applied, asked)
         };
         let orders: Vec<String> = (1..=limit).map(|n| n.to_string()).collect();
@@ -567,13 +571,13 @@ pub(crate) async fn behind_a_shared_word(kit: &Kit) {
             assert_eq!(said(&applied), Said::Accepted);
             before.push(of(&applied).clone());
         }
-        assert_eq!(kit.archive_closed(campaign.shelf(), CLOSED).await, u64::from(limit));
+        assert_eq!(kit.archive_closed(campaign.expiry_day(), CLOSED).await, u64::from(limit));
         let all = (1, usize::from(limit));
         for (order, before) in orders.iter().zip(&before) {
             for asker in [Asker::Shop, Asker::User(ann.clone())] {
                 let (again, asked) = ask(asker, redeem(&ann, order), CLOSED).await;
                 assert_eq!((said(&again), of(&again)), (Said::Replayed, before), "{order}");
-                assert_eq!(again.sight.unwrap().tier, Tier::Cold);
+                assert_eq!(again.snapshot.unwrap().tier, Tier::Cold);
                 assert_eq!(asked, all, "all of his in one question");
             }
             let (kept, _) = ask(Asker::User(ann.clone()), cancel(order), NOW).await;
@@ -609,7 +613,7 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     kit.done(&dead, void()).await;
     kit.done(&foreign, void()).await;
     kit.done(&spent, redeem(&users[1], "1")).await;
-    let day = over.shelf();
+    let day = over.expiry_day();
     let late = kit.time_to_seal(day).await;
     assert_eq!(kit.archive_closed(day, NOW.plus_days(1)).await, 3);
     let ask = async |user: &UserId, code: &Code, at: Millis| {
@@ -632,20 +636,23 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     for (name, user, code, at, want) in cases {
         assert_eq!(said(&ask(user, code, at).await), want, "{name}");
     }
-    kit.archive_shelf(day, late).await;
-    let tally = kit.tally(&running).await;
+    kit.archive_partition(day, late).await;
+    let counts = kit.counts(&running).await;
     kit.archive.goes_out();
     let name = reference(&format!("replaces:{expired}"));
     let change = kit.change(give(&users[2], name), Asker::Shop, late);
     let unknown = kit.hot.issue(&running.id, change).await;
     assert!(is_cold(&unknown), "{unknown:?}");
-    assert_eq!(kit.tally(&running).await, tally);
+    assert_eq!(kit.counts(&running).await, counts);
     kit.archive.comes_back();
     let first = ask(&users[2], &expired, late).await;
     assert_eq!(said(&first), Said::Accepted, "nothing can bring it back");
     let again = ask(&users[2], &expired, late).await;
     assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
-    assert_eq!(kit.tally(&running).await, Tally { stock: 9, issued: 4, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&running).await,
+        CampaignCounts { stock: 9, issued: 4, ..CampaignCounts::default() }
+    );
 }
 
 pub(crate) async fn bearer_codes(kit: &Kit) {
@@ -653,7 +660,7 @@ pub(crate) async fn bearer_codes(kit: &Kit) {
     let codes = kit.stocked(&campaign, 4).await;
     let [ann, bob] = kit.users();
     let redeemed = kit.done(&codes[0], redeem(&ann, "1")).await;
-    assert_eq!(kit.archive_closed(campaign.shelf(), CLOSED).await, 1);
+    assert_eq!(kit.archive_closed(campaign.expiry_day(), CLOSED).await, 1);
     let refused = Said::Refused;
     let limit = refused(Refusal::LimitPerUser);
     let cases = [
@@ -690,8 +697,8 @@ pub(crate) async fn imported_again(kit: &Kit) {
     kit.create(&other).await;
     let (batch, elsewhere) = (kit.open_import(&campaign).await, kit.open_import(&other).await);
     let ann = kit.user("ann");
-    let issued = Standing::Issued { holder: ann.clone(), at: None };
-    let spent = |order: &str| Standing::Redeemed {
+    let issued = ImportedState::Issued { holder: ann.clone(), at: None };
+    let spent = |order: &str| ImportedState::Redeemed {
         holder: Some(ann.clone()),
         issued_at: None,
         at: NOW,
@@ -699,11 +706,12 @@ pub(crate) async fn imported_again(kit: &Kit) {
     };
     let refused = ImportOutcome::Refused;
     let codes: [Code; 4] = std::array::from_fn(|_| kit.code());
-    let lines = |standings: [Standing; 4]| -> Vec<ImportLine> {
-        let both = codes.iter().zip(standings);
-        both.map(|(code, standing)| kit.line(&campaign, code, standing)).collect()
+    let lines = |imported_states: [ImportedState; 4]| -> Vec<ImportLine> {
+        let both = codes.iter().zip(imported_states);
+        both.map(|(code, imported_state)| kit.line(&campaign, code, imported_state)).collect()
     };
-    let first = || lines([issued.clone(), issued.clone(), Standing::Void, Standing::Available]);
+    let first =
+        || lines([issued.clone(), issued.clone(), ImportedState::Void, ImportedState::Available]);
     let last = || lines([spent("there"), spent("here"), spent("there"), spent("there")]);
     kit.import(&campaign, &batch, first()).await;
     for code in &codes[..2] {
@@ -713,12 +721,12 @@ pub(crate) async fn imported_again(kit: &Kit) {
     let contradicts = [refused(Refusal::AlreadyRedeemed), refused(Refusal::Voided)];
     let two = || vec![last()[0].clone(), last()[2].clone()];
     assert_eq!(kit.import(&campaign, &batch, two()).await, contradicts);
-    let tally = kit.tally(&campaign).await;
-    let day = campaign.shelf();
+    let counts = kit.counts(&campaign).await;
+    let day = campaign.expiry_day();
     assert_eq!(kit.archive_closed(day, CLOSED).await, 3);
     for sealed in [false, true] {
         if sealed {
-            kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+            kit.archive_partition(day, kit.time_to_seal(day).await).await;
         }
         kit.archive.asked();
         assert_eq!(kit.import(&campaign, &batch, first()).await, [THERE; 4], "the same file");
@@ -730,13 +738,13 @@ pub(crate) async fn imported_again(kit: &Kit) {
         assert_eq!(kit.archive.asked(), (1, 2), "both in one question");
     }
     let [first, second] = contradicts;
-    let last_file = [first, THERE, second, refused(Refusal::ShelfClosed)];
+    let last_file = [first, THERE, second, refused(Refusal::ExpiryDayClosed)];
     assert_eq!(kit.import(&campaign, &batch, last()).await, last_file);
     assert_eq!(kit.archive.asked(), (1, 4));
     assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "and again");
     assert_eq!(kit.archive.asked(), (1, 3), "what was so already is remembered");
-    assert_eq!(kit.tally(&campaign).await, tally);
-    assert_eq!(kit.tally(&other).await, Tally::default());
+    assert_eq!(kit.counts(&campaign).await, counts);
+    assert_eq!(kit.counts(&other).await, CampaignCounts::default());
     let coupon = kit.coupon(&codes[3]).await;
     assert_eq!((coupon.state(), coupon.version()), (&State::Available, 1));
 }
@@ -747,8 +755,8 @@ pub(crate) async fn imported_beside_others(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
     let ann = kit.user("ann");
-    let issued = Standing::Issued { holder: ann.clone(), at: None };
-    let spent = Standing::Redeemed { holder: None, issued_at: None, at: NOW, order: None };
+    let issued = ImportedState::Issued { holder: ann.clone(), at: None };
+    let spent = ImportedState::Redeemed { holder: None, issued_at: None, at: NOW, order: None };
     let later = campaign.expires_at.plus_days(1);
     let mut before: Vec<ImportLine> =
         (0..5).map(|_| kit.line(&campaign, &kit.code(), issued.clone())).collect();
@@ -758,9 +766,9 @@ pub(crate) async fn imported_beside_others(kit: &Kit) {
     for line in &before[..4] {
         kit.done(&line.code, redeem(&ann, "1")).await;
     }
-    assert_eq!(kit.archive_closed(campaign.shelf(), NOW).await, 3);
-    assert_eq!(kit.archive_closed(Day::shelf_of(later), NOW).await, 1);
-    let again = |at: usize| ImportLine { standing: spent.clone(), ..before[at].clone() };
+    assert_eq!(kit.archive_closed(campaign.expiry_day(), NOW).await, 3);
+    assert_eq!(kit.archive_closed(Day::expiry_day_of(later), NOW).await, 1);
+    let again = |at: usize| ImportLine { imported_state: spent.clone(), ..before[at].clone() };
     let fresh = || kit.line(&campaign, &kit.code(), spent.clone());
     let group =
         vec![fresh(), again(0), again(1), fresh(), again(4), again(2), again(3), again(2), fresh()];
@@ -768,7 +776,7 @@ pub(crate) async fn imported_beside_others(kit: &Kit) {
     let outcomes = kit.import(&campaign, &batch, group.clone()).await;
     let (made, no) = (ImportOutcome::Imported, ImportOutcome::Refused(Refusal::AlreadyRedeemed));
     assert_eq!(outcomes, [made, no, no, made, made, no, no, no, made]);
-    assert_eq!(kit.archive.asked().0, 2, "one question a shelf");
+    assert_eq!(kit.archive.asked().0, 2, "one question a partition");
     for at in [0, 3, 4, 8] {
         assert!(kit.coupon(&group[at].code).await.redemption().is_some());
     }
@@ -784,7 +792,10 @@ pub(crate) async fn imported_beside_others(kit: &Kit) {
         assert!([THERE, made].contains(&outcomes[at]), "{outcomes:?}");
         assert_eq!(kit.coupon(&group[at].code).await.version(), 1, "once");
     }
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 10, redeemed: 10, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 10, redeemed: 10, ..CampaignCounts::default() }
+    );
 }
 
 /// Asks until cold answers.
@@ -811,7 +822,7 @@ pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
     };
     let mut codes = kit.stocked(&campaign, 100).await;
     codes.extend(kit.imported(&campaign, 100).await);
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let busy = Arc::new(AtomicUsize::new(TASKS));
     let tasks = (0..TASKS).map(|task| {
         let (kit, codes, busy) = (Arc::clone(kit), codes.clone(), Arc::clone(&busy));
@@ -854,11 +865,11 @@ pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
     assert_eq!(won.len(), codes.len(), "each once");
     assert_eq!(moved + kit.archive_closed(day, NOW).await, codes.len() as u64);
     for (code, user) in &won {
-        let sight = kit.see(code).await.unwrap();
-        assert_eq!((sight.tier, sight.coupon.holder()), (Tier::Cold, Some(user)), "{code}");
+        let snapshot = kit.see(code).await.unwrap();
+        assert_eq!((snapshot.tier, snapshot.coupon.holder()), (Tier::Cold, Some(user)), "{code}");
     }
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 200, redeemed: 200, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 200, redeemed: 200, ..CampaignCounts::default() });
 }
 
 /// Promise 3 beside the compactor: nobody gets more than his limit because what he had has moved.
@@ -866,7 +877,7 @@ pub(crate) async fn limits_hold_while_they_move(kit: &Arc<Kit>) {
     const USERS: usize = 40;
     let campaign = Campaign { cancel_days: 0, per_user_limit: Some(3), ..kit.draft() };
     kit.stocked(&campaign, 4 * USERS as u64).await;
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let over = Arc::new(AtomicBool::new(false));
     let compactor = {
         let (kit, over) = (Arc::clone(kit), Arc::clone(&over));
@@ -906,8 +917,8 @@ pub(crate) async fn limits_hold_while_they_move(kit: &Arc<Kit>) {
     over.store(true, Ordering::Release);
     let moved = compactor.await.unwrap();
     assert!(moved > 0, "some moved meanwhile");
-    let want = Tally { stock: 160, redeemed: 120, ..Tally::default() };
-    assert_eq!(kit.tally(&campaign).await, want);
+    let want = CampaignCounts { stock: 160, redeemed: 120, ..CampaignCounts::default() };
+    assert_eq!(kit.counts(&campaign).await, want);
     kit.archive_closed(day, NOW).await;
-    assert_eq!(kit.tally(&campaign).await, want);
+    assert_eq!(kit.counts(&campaign).await, want);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use coupon::campaign::{Campaign, Tally};
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::refusal::Refusal;
@@ -32,7 +32,10 @@ pub(crate) async fn minted_once(kit: &Kit) {
     assert_eq!(nowhere, Named::Refused(Refusal::NotFound));
 
     let second = kit.mint(&campaign, 5).await;
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 15, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 15, ..CampaignCounts::default() }
+    );
     let page = kit.hot.batches(&campaign.id, None, 2).await.unwrap();
     assert_eq!(page.iter().map(|it| &it.id).collect::<Vec<_>>(), [&batch.id, &imported]);
     let page = kit.hot.batches(&campaign.id, Some(imported), 2).await.unwrap();
@@ -77,7 +80,10 @@ pub(crate) async fn ten_billion_at_once(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, ALL).await;
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: ALL, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: ALL, ..CampaignCounts::default() }
+    );
     let run = run_of(&batch);
     for offset in [0, 1, 1 << 32, ALL - 1] {
         let coupon = kit.coupon(&kit.code_at(&run, offset)).await;
@@ -87,7 +93,10 @@ pub(crate) async fn ten_billion_at_once(kit: &Kit) {
     let last = kit.code_at(&run, ALL - 1);
     let ann = kit.user("ann");
     kit.done(&last, give(&ann, None)).await;
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: ALL, issued: 1, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: ALL, issued: 1, ..CampaignCounts::default() }
+    );
 }
 
 pub(crate) async fn untouched_coupons_are_there(kit: &Kit) {
@@ -95,14 +104,14 @@ pub(crate) async fn untouched_coupons_are_there(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 3).await;
     let codes = kit.codes(&batch);
-    let sight = kit.see(&codes[1]).await.unwrap();
-    assert_eq!(*sight.campaign, campaign);
-    assert!(!sight.batch_paused);
-    let genesis = sight.coupon.genesis();
+    let snapshot = kit.see(&codes[1]).await.unwrap();
+    assert_eq!(*snapshot.campaign, campaign);
+    assert!(!snapshot.batch_paused);
+    let genesis = snapshot.coupon.genesis();
     assert_eq!((&genesis.code, &genesis.batch), (&codes[1], &batch.id));
     assert_eq!((genesis.valid_from, genesis.created_at), (campaign.valid_from, batch.created_at));
-    assert_eq!(sight.coupon.expires_at(), campaign.expires_at);
-    assert_eq!((sight.coupon.version(), sight.coupon.events().len()), (0, 0));
+    assert_eq!(snapshot.coupon.expires_at(), campaign.expires_at);
+    assert_eq!((snapshot.coupon.version(), snapshot.coupon.events().len()), (0, 0));
 
     kit.hot.pause_batch(&campaign.id, &batch.id, true, Some("a leak".into())).await.unwrap();
     assert!(kit.see(&codes[1]).await.unwrap().batch_paused);

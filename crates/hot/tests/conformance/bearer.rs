@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coupon::apply::Asker;
-use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 
@@ -33,8 +33,8 @@ pub(crate) async fn redeemed_from_paper(kit: &Kit) {
     kit.done(&codes[2], redeem(&ann, "3")).await;
     assert_eq!(kit.said(&codes[1], redeem(&ann, "4")).await, limit);
     kit.done(&codes[1], redeem(&bob, "4")).await;
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 5, redeemed: 3, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 5, redeemed: 3, ..CampaignCounts::default() });
 }
 
 pub(crate) async fn put_into_a_wallet(kit: &Kit) {

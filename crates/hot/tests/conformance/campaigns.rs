@@ -1,7 +1,7 @@
 //! Campaigns: made by name, changed where they may be.
 
-use coupon::campaign::{Campaign, Handout, Tally};
-use coupon::imported::Standing;
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::{CampaignPatch, MintOrder, Named, NewCampaign, Patched};
@@ -26,7 +26,7 @@ pub(crate) async fn made_once(kit: &Kit) {
     let new = || named(&campaign, "{}", Some(order.clone()));
     let Named::Created(row) = kit.hot.create_campaign(new()).await.unwrap() else { panic!() };
     assert_eq!(*row.campaign, campaign);
-    assert_eq!(row.tally, Tally { stock: 7, ..Tally::default() });
+    assert_eq!(row.counts, CampaignCounts { stock: 7, ..CampaignCounts::default() });
     assert_eq!(row.created_as, "{}");
     let again = kit.hot.create_campaign(new()).await.unwrap();
     assert_eq!(again, Named::Same(row.clone()), "the same body is a replay");
@@ -58,7 +58,7 @@ pub(crate) async fn a_word_is_taken_once(kit: &Kit) {
     assert_eq!(taken, Named::Refused(Refusal::NameTaken), "by an imported code");
 
     let batch = kit.open_import(&other).await;
-    let line = kit.line(&other, &word, Standing::Available);
+    let line = kit.line(&other, &word, ImportedState::Available);
     let outcomes = kit.import(&other, &batch, vec![line]).await;
     assert_eq!(outcomes, [hot::ImportOutcome::CodeTaken], "and the word by no coupon");
 }
@@ -188,7 +188,7 @@ pub(crate) async fn a_patch_answers_with_exact_counts(kit: &Kit) {
             }
             let patch = CampaignPatch { paused: Some(false), ..CampaignPatch::default() };
             match kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap() {
-                Patched::Done(row) => row.tally.issued,
+                Patched::Done(row) => row.counts.issued,
                 other => panic!("{other:?}"),
             }
         });

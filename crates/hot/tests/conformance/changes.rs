@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use coupon::apply::Asker;
-use coupon::campaign::{Campaign, Tally};
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::coupon::State;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day};
 use futures::future::join_all;
 use hot::ImportOutcome;
-use router::{Address, Found, Owner, Place};
+use router::{Address, BucketKey, Found, Owner};
 
 use super::kit::{
     Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke,
@@ -24,7 +24,7 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
     let imported = kit.imported(&campaign, 1).await.remove(0);
     for code in [minted, imported] {
         let [ann, bob] = kit.users();
-        let before = kit.tally(&campaign).await;
+        let before = kit.counts(&campaign).await;
         let until = NOW.plus_ms(10 * MINUTE);
         let held = Said::Refused(Refusal::Held { until });
         let refused = Said::Refused;
@@ -71,8 +71,8 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
         assert_eq!(kinds, want, "holds and replays are no events");
         let last = coupon.events().last().unwrap();
         assert_eq!((last.reference(), last.actor.as_str()), (Some("a misprint"), "shop:till-4"));
-        let after = kit.tally(&campaign).await;
-        assert_eq!(after, Tally { void: before.void + 1, ..before });
+        let after = kit.counts(&campaign).await;
+        assert_eq!(after, CampaignCounts { void: before.void + 1, ..before });
     }
 }
 
@@ -126,17 +126,18 @@ pub(crate) async fn nothing_is_found_where_nothing_is(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 1).await;
     let code = kit.code();
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let owner = Owner { campaign: campaign.id.clone(), batch: batch.id };
-    let place = Place { day, bucket: router::bucket(&code, router::BUCKET_BITS_DEFAULT) };
-    let address = Address { code, place, owner, minted: false };
+    let bucket_key =
+        BucketKey { expiry_day: day, bucket: router::bucket(&code, router::BUCKET_BITS_DEFAULT) };
+    let address = Address { code, bucket_key, owner, minted: false };
     let found = Found::Coupon(address.clone());
     assert_eq!(kit.hot.read(&address).await.unwrap(), None);
     for action in [redeem(&kit.user("ann"), "1"), void(), extend(campaign.expires_at)] {
         let change = kit.change(action, Asker::Shop, NOW);
         let applied = kit.hot.apply(&found, change).await.unwrap();
         assert_eq!(said(&applied), Said::Refused(Refusal::NotFound));
-        assert_eq!(applied.sight, None);
+        assert_eq!(applied.snapshot, None);
     }
 }
 
@@ -165,20 +166,20 @@ pub(crate) async fn extended_and_found_again(kit: &Kit) {
             let back = kit.said(code, extend(later.plus_ms(-1))).await;
             assert_eq!(back, Said::Refused(Refusal::NotLater), "{name}");
         }
-        let days = kit.hot.bucket_bits(Day::shelf_of(end.plus_days(4))).await.unwrap();
+        let days = kit.hot.bucket_bits(Day::expiry_day_of(end.plus_days(4))).await.unwrap();
         assert!(days.is_some(), "the later day has a plan");
         if !given {
             kit.done(code, give(&ann, None)).await;
         }
-        // What the new shelf has is the whole coupon: it can be used up, and given back.
+        // What the new partition has is the whole coupon: it can be used up, and given back.
         kit.done(code, redeem(&ann, "1")).await;
         kit.done(code, cancel("1")).await;
         kit.done(code, revoke(&ann)).await;
         assert_eq!(kit.coupon(code).await.expires_at(), end.plus_days(4), "{name}");
         kit.done(code, give(&bob, None)).await;
     }
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 5, issued: 4, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 5, issued: 4, ..CampaignCounts::default() });
     assert_eq!(kit.coupon(&minted[2]).await.version(), 0, "its neighbour is where it was");
 }
 
@@ -191,27 +192,27 @@ pub(crate) async fn extended_late(kit: &Kit) {
     let dead = kit.at(end, &code, redeem(&ann, "1")).await;
     assert_eq!(said(&dead), Said::Refused(Refusal::Expired));
     let closed = kit.at(end.plus_days(10), &code, extend(end.plus_days(20))).await;
-    assert_eq!(said(&closed), Said::Refused(Refusal::ShelfClosed));
+    assert_eq!(said(&closed), Said::Refused(Refusal::ExpiryDayClosed));
     let in_time = kit.at(end.plus_days(10).plus_ms(-1), &code, extend(end.plus_days(20))).await;
     assert_eq!(said(&in_time), Said::Accepted);
     let alive = kit.at(end.plus_days(20).plus_ms(-1), &code, redeem(&ann, "1")).await;
     assert_eq!(said(&alive), Said::Accepted);
 }
 
-pub(crate) async fn an_imported_one_is_known_on_its_later_shelf(kit: &Kit) {
+pub(crate) async fn an_imported_one_is_known_in_its_later_partition(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
     let code = kit.code();
     let ann = kit.user("ann");
-    let line = |standing| vec![kit.line(&campaign, &code, standing)];
-    let arrived = kit.import(&campaign, &batch, line(Standing::Available)).await;
+    let line = |imported_state| vec![kit.line(&campaign, &code, imported_state)];
+    let arrived = kit.import(&campaign, &batch, line(ImportedState::Available)).await;
     assert_eq!(arrived, [ImportOutcome::Imported]);
     kit.done(&code, extend(campaign.expires_at.plus_days(2))).await;
-    let again = kit.import(&campaign, &batch, line(Standing::Available)).await;
+    let again = kit.import(&campaign, &batch, line(ImportedState::Available)).await;
     assert_eq!(again, [ImportOutcome::AlreadyThere], "with the dates it came with");
-    let standing = Standing::Issued { holder: ann.clone(), at: None };
-    let forward = kit.import(&campaign, &batch, line(standing)).await;
+    let imported_state = ImportedState::Issued { holder: ann.clone(), at: None };
+    let forward = kit.import(&campaign, &batch, line(imported_state)).await;
     assert_eq!(forward, [ImportOutcome::Imported]);
     assert_eq!(kit.coupon(&code).await.holder(), Some(&ann));
     assert_eq!(said(&kit.issue(&campaign, &ann, None).await), Said::Replayed, "it is his one");

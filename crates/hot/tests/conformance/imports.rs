@@ -1,10 +1,10 @@
 //! Imports: every line answered for, the same line twice changes nothing.
 
-use coupon::campaign::{Campaign, ImportCounts, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, ImportCounts};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::UserId;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{ImportLine, ImportOutcome, Named, RejectedLine};
@@ -17,12 +17,12 @@ const THERE: ImportOutcome = ImportOutcome::AlreadyThere;
 const IMPORTED: ImportOutcome = ImportOutcome::Imported;
 const TAKEN: ImportOutcome = ImportOutcome::CodeTaken;
 
-fn issued(holder: &UserId) -> Standing {
-    Standing::Issued { holder: holder.clone(), at: Some(NOW.plus_ms(-5)) }
+fn issued(holder: &UserId) -> ImportedState {
+    ImportedState::Issued { holder: holder.clone(), at: Some(NOW.plus_ms(-5)) }
 }
 
-fn redeemed(holder: Option<&UserId>, order: Option<&str>) -> Standing {
-    Standing::Redeemed {
+fn redeemed(holder: Option<&UserId>, order: Option<&str>) -> ImportedState {
+    ImportedState::Redeemed {
         holder: holder.cloned(),
         issued_at: None,
         at: NOW.plus_ms(-3),
@@ -35,25 +35,25 @@ pub(crate) async fn arrived_and_again(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
     let [ann, bob] = kit.users();
-    let standings = [
-        Standing::Available,
+    let imported_states = [
+        ImportedState::Available,
         issued(&ann),
         redeemed(Some(&bob), Some("991")),
         redeemed(None, None),
-        Standing::Void,
+        ImportedState::Void,
     ];
-    let codes: Vec<Code> = standings.iter().map(|_| kit.code()).collect();
+    let codes: Vec<Code> = imported_states.iter().map(|_| kit.code()).collect();
     let lines = || -> Vec<ImportLine> {
-        let both = codes.iter().zip(standings.clone());
-        both.map(|(code, standing)| kit.line(&campaign, code, standing)).collect()
+        let both = codes.iter().zip(imported_states.clone());
+        both.map(|(code, imported_state)| kit.line(&campaign, code, imported_state)).collect()
     };
     let mut twice = lines();
     twice.push(twice[0].clone());
     let outcomes = kit.import(&campaign, &batch, twice).await;
     let first = [IMPORTED, IMPORTED, IMPORTED, IMPORTED, IMPORTED, THERE];
     assert_eq!(outcomes, first, "a line that stands twice in a file counts once");
-    let want = Tally { stock: 5, issued: 1, redeemed: 2, void: 1 };
-    assert_eq!(kit.tally(&campaign).await, want);
+    let want = CampaignCounts { stock: 5, issued: 1, redeemed: 2, void: 1 };
+    assert_eq!(kit.counts(&campaign).await, want);
     let mut coupons = Vec::new();
     for code in &codes {
         coupons.push(kit.coupon(code).await);
@@ -73,7 +73,7 @@ pub(crate) async fn arrived_and_again(kit: &Kit) {
     for (code, before) in codes.iter().zip(&coupons) {
         assert_eq!(&kit.coupon(code).await, before);
     }
-    assert_eq!(kit.tally(&campaign).await, want);
+    assert_eq!(kit.counts(&campaign).await, want);
     let count = |batch| kit.hot.batch(&campaign.id, batch);
     assert_eq!(count(&batch).await.unwrap().unwrap().count, 5);
     assert_eq!(count(&other_batch).await.unwrap().unwrap().count, 0);
@@ -87,12 +87,12 @@ pub(crate) async fn only_forward(kit: &Kit) {
     let spent = || redeemed(Some(&ann), Some("1"));
     let refused = ImportOutcome::Refused;
     let cases = [
-        ("issued later", Standing::Available, issued(&ann), IMPORTED),
+        ("issued later", ImportedState::Available, issued(&ann), IMPORTED),
         ("spent later", issued(&ann), spent(), IMPORTED),
-        ("spent at once", Standing::Available, spent(), IMPORTED),
-        ("killed later", issued(&ann), Standing::Void, IMPORTED),
+        ("spent at once", ImportedState::Available, spent(), IMPORTED),
+        ("killed later", issued(&ann), ImportedState::Void, IMPORTED),
         ("an old file", spent(), issued(&ann), THERE),
-        ("a very old file", spent(), Standing::Available, THERE),
+        ("a very old file", spent(), ImportedState::Available, THERE),
         ("another holder", issued(&ann), issued(&bob), refused(Refusal::AlreadyIssued)),
         (
             "spent by another",
@@ -106,12 +106,12 @@ pub(crate) async fn only_forward(kit: &Kit) {
             redeemed(Some(&ann), Some("2")),
             refused(Refusal::AlreadyRedeemed),
         ),
-        ("spent once dead", Standing::Void, spent(), refused(Refusal::Voided)),
+        ("spent once dead", ImportedState::Void, spent(), refused(Refusal::Voided)),
     ];
-    let mut want = Tally::default();
+    let mut want = CampaignCounts::default();
     for (name, first, second, outcome) in cases {
         let code = kit.code();
-        let line = |standing| vec![kit.line(&campaign, &code, standing)];
+        let line = |imported_state| vec![kit.line(&campaign, &code, imported_state)];
         assert_eq!(kit.import(&campaign, &batch, line(first)).await, [IMPORTED], "{name}");
         let before = kit.coupon(&code).await;
         assert_eq!(kit.import(&campaign, &batch, line(second.clone())).await, [outcome], "{name}");
@@ -127,7 +127,7 @@ pub(crate) async fn only_forward(kit: &Kit) {
             State::Void { .. } => want.void += 1,
         }
     }
-    assert_eq!(kit.tally(&campaign).await, want);
+    assert_eq!(kit.counts(&campaign).await, want);
 }
 
 /// What has happened here meanwhile is not overwritten.
@@ -137,7 +137,7 @@ pub(crate) async fn the_last_file_after_a_cut_over(kit: &Kit) {
     let batch = kit.open_import(&campaign).await;
     let [ann, bob] = kit.users();
     let refused = ImportOutcome::Refused;
-    let cases: [(&str, Vec<_>, Standing, ImportOutcome); 6] = [
+    let cases: [(&str, Vec<_>, ImportedState, ImportOutcome); 6] = [
         (
             "spent here by another order",
             vec![redeem(&ann, "here")],
@@ -167,7 +167,7 @@ pub(crate) async fn the_last_file_after_a_cut_over(kit: &Kit) {
     ];
     for (name, here, line, outcome) in cases {
         let code = kit.code();
-        let import = |standing| vec![kit.line(&campaign, &code, standing)];
+        let import = |imported_state| vec![kit.line(&campaign, &code, imported_state)];
         kit.import(&campaign, &batch, import(issued(&ann))).await;
         for action in here {
             kit.done(&code, action).await;
@@ -185,7 +185,7 @@ pub(crate) async fn taken_codes(kit: &Kit) {
     kit.create(&other).await;
     let (batch, elsewhere) = (kit.open_import(&campaign).await, kit.open_import(&other).await);
     let code = kit.code();
-    let line = kit.line(&campaign, &code, Standing::Available);
+    let line = kit.line(&campaign, &code, ImportedState::Available);
     assert_eq!(kit.import(&campaign, &batch, vec![line.clone()]).await, [IMPORTED]);
     let variants = [
         ("a later end", ImportLine { expires_at: line.expires_at.plus_ms(1), ..line.clone() }),
@@ -198,9 +198,9 @@ pub(crate) async fn taken_codes(kit: &Kit) {
         assert_eq!(kit.import(&campaign, &batch, vec![variant]).await, [TAKEN], "{name}");
     }
     assert_eq!(kit.import(&other, &elsewhere, vec![line]).await, [TAKEN], "another campaign");
-    assert_eq!(kit.tally(&other).await, Tally::default());
+    assert_eq!(kit.counts(&other).await, CampaignCounts::default());
     kit.done(&minted, super::kit::extend(campaign.expires_at.plus_days(1))).await;
-    let line = kit.line(&campaign, &minted, Standing::Available);
+    let line = kit.line(&campaign, &minted, ImportedState::Available);
     assert_eq!(kit.import(&campaign, &batch, vec![line]).await, [TAKEN], "a minted one that moved");
 }
 
@@ -210,12 +210,16 @@ pub(crate) async fn its_own_dates(kit: &Kit) {
     let batch = kit.open_import(&campaign).await;
     let code = kit.code();
     let (valid_from, expires_at) = (NOW.plus_ms(7), Millis(campaign.expires_at.0 + 5 * DAY_MS));
-    let line =
-        ImportLine { code: code.clone(), valid_from, expires_at, standing: Standing::Available };
+    let line = ImportLine {
+        code: code.clone(),
+        valid_from,
+        expires_at,
+        imported_state: ImportedState::Available,
+    };
     assert_eq!(kit.import(&campaign, &batch, vec![line]).await, [IMPORTED]);
     let coupon = kit.coupon(&code).await;
     assert_eq!((coupon.genesis().valid_from, coupon.expires_at()), (valid_from, expires_at));
-    let plan = kit.hot.bucket_bits(Day::shelf_of(expires_at)).await.unwrap();
+    let plan = kit.hot.bucket_bits(Day::expiry_day_of(expires_at)).await.unwrap();
     assert!(plan.is_some(), "its day has a plan");
     let late = kit.issue_at(campaign.expires_at, &campaign.id, &kit.user("ann"), None).await;
     assert_eq!(said(&late), Said::Accepted, "its own dates count, not the campaign's");
@@ -228,13 +232,14 @@ pub(crate) async fn holders_count_and_are_not_refused(kit: &Kit) {
     let [ann, bob] = kit.users();
     let spent = |n: &str| redeemed(Some(&ann), Some(n));
     let lines = [issued(&ann), spent("1"), spent("2")];
-    let lines = lines.map(|standing| kit.line(&campaign, &kit.code(), standing)).to_vec();
+    let lines =
+        lines.map(|imported_state| kit.line(&campaign, &kit.code(), imported_state)).to_vec();
     assert_eq!(kit.import(&campaign, &batch, lines).await, [IMPORTED; 3], "past the limit");
     let limit = kit.issue(&campaign, &ann, reference("r")).await;
     assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser));
     let code = kit.code();
-    let line = |standing| vec![kit.line(&campaign, &code, standing)];
-    kit.import(&campaign, &batch, line(Standing::Available)).await;
+    let line = |imported_state| vec![kit.line(&campaign, &code, imported_state)];
+    kit.import(&campaign, &batch, line(ImportedState::Available)).await;
     kit.issued(&campaign, &bob, "a").await;
     assert_eq!(kit.import(&campaign, &batch, line(redeemed(Some(&bob), None))).await, [IMPORTED]);
     let limit = kit.issue(&campaign, &bob, reference("b")).await;
@@ -249,7 +254,7 @@ pub(crate) async fn long_codes_are_announced(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
     let code: Code = format!("UUUUUUUUUUUUUUUUUUUU{}", kit.code()).parse().unwrap();
-    let line = kit.line(&campaign, &code, Standing::Available);
+    let line = kit.line(&campaign, &code, ImportedState::Available);
     kit.import(&campaign, &batch, vec![line]).await;
     assert_eq!(kit.coupon(&code).await.code(), &code);
 }

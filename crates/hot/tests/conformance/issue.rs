@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use coupon::apply::{Asker, Outcome};
-use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::code::Code;
 use coupon::ids::UserId;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Millis};
 use futures::future::join_all;
@@ -34,7 +34,7 @@ pub(crate) async fn one_each(kit: &Kit) {
     assert_eq!(said(&again), Said::Replayed, "sold out is for those who have none");
     let unknown = kit.draft();
     let nowhere = kit.issue(&unknown, &ann, None).await;
-    assert_eq!((said(&nowhere), nowhere.sight), (Said::Refused(Refusal::NotFound), None));
+    assert_eq!((said(&nowhere), nowhere.snapshot), (Said::Refused(Refusal::NotFound), None));
 }
 
 pub(crate) async fn three_each(kit: &Kit) {
@@ -106,8 +106,8 @@ pub(crate) async fn what_is_gone_is_skipped(kit: &Kit) {
         assert!(left.remove(&code), "{code} was there, and once");
     }
     assert_eq!(said(&kit.issue(&campaign, &kit.user("late"), None).await), SOLD_OUT);
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 40, issued: 34, redeemed: 0, void: 6 });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 40, issued: 34, redeemed: 0, void: 6 });
 }
 
 pub(crate) async fn thousands_in_a_row_are_skipped(kit: &Arc<Kit>) {
@@ -143,7 +143,7 @@ pub(crate) async fn paused_stock(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.genesis().batch, second.id, "the one that is not paused");
     let paused = Said::Refused(Refusal::Paused);
     let none = kit.issue(&campaign, &ann, reference("b")).await;
-    assert_eq!((said(&none), none.sight), (paused, None), "only paused ones are left");
+    assert_eq!((said(&none), none.snapshot), (paused, None), "only paused ones are left");
     pause(false).await.unwrap();
     let code = kit.issued(&campaign, &ann, "b").await;
     kit.issued(&campaign, &ann, "c").await;
@@ -192,10 +192,10 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     let soon = NOW.plus_ms(DAY_MS);
     let codes: [Code; 4] = std::array::from_fn(|_| kit.code());
     let mut lines = vec![
-        kit.line(&campaign, &codes[0], Standing::Available),
-        kit.line(&campaign, &codes[1], Standing::Void),
-        kit.line(&campaign, &codes[2], Standing::Issued { holder: kit.user("x"), at: None }),
-        kit.line(&campaign, &codes[3], Standing::Available),
+        kit.line(&campaign, &codes[0], ImportedState::Available),
+        kit.line(&campaign, &codes[1], ImportedState::Void),
+        kit.line(&campaign, &codes[2], ImportedState::Issued { holder: kit.user("x"), at: None }),
+        kit.line(&campaign, &codes[3], ImportedState::Available),
     ];
     lines[3].expires_at = soon;
     kit.import(&campaign, &batch, lines).await;
@@ -225,7 +225,7 @@ pub(crate) async fn valid_days_count_from_the_issue(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.expires_at(), until);
     let late = kit.at(until, &code, redeem(&ann, "1")).await;
     assert_eq!(said(&late), Said::Refused(Refusal::Expired));
-    // On the shelf of the campaign there is room for a later one.
+    // In the partition of the campaign there is room for a later one.
     kit.done(&code, extend(until.plus_days(1))).await;
     assert_eq!(kit.coupon(&code).await.expires_at(), until.plus_days(1));
     kit.done(&code, revoke(&ann)).await;
@@ -277,7 +277,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     assert_eq!(said(&to_bob), taken, "not for another user");
     let elsewhere = kit.issue(&other, &ann, name.clone()).await;
     assert_eq!(said(&elsewhere), taken, "not in another campaign");
-    assert_eq!(kit.tally(&other).await.issued, 0);
+    assert_eq!(kit.counts(&other).await.issued, 0);
     // However the code is written, it is the same coupon.
     for text in [
         old.printed(None),
@@ -342,19 +342,19 @@ pub(crate) async fn nobody_replaces_for_himself(kit: &Kit) {
     let change = kit.change(give(&ann, name), Asker::User(ann.clone()), NOW);
     let more = kit.hot.issue(&campaign.id, change).await.unwrap();
     assert_eq!(said(&more), Said::Refused(Refusal::NotIssuable), "or he had as many as he likes");
-    assert_eq!(kit.tally(&campaign).await.issued, 1);
+    assert_eq!(kit.counts(&campaign).await.issued, 1);
 }
 
 /// A coupon whose history is full stays where it is; those behind it are handed out.
-pub(crate) async fn a_worn_out_one_is_passed_over(kit: &Kit) {
+pub(crate) async fn one_with_a_full_history_is_passed_over(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
-    let mut worn = Vec::new();
+    let mut full = Vec::new();
     for _ in 0..2 {
-        worn.extend(kit.imported(&campaign, 1).await);
+        full.extend(kit.imported(&campaign, 1).await);
     }
     let ann = kit.user("ann");
-    for code in &worn {
+    for code in &full {
         for _ in 0..14 {
             kit.done(code, give(&ann, None)).await;
             kit.done(code, revoke(&ann)).await;
@@ -436,8 +436,8 @@ async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
     let all: HashSet<&Code> = held.values().flatten().collect();
     assert_eq!(all.len() as u64, STOCK, "no coupon has two holders");
     assert_eq!(held.values().map(HashSet::len).sum::<usize>() as u64, STOCK);
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: STOCK, issued: STOCK, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: STOCK, issued: STOCK, ..CampaignCounts::default() });
 }
 
 pub(crate) async fn exactly_a_thousand_one_each(kit: &Arc<Kit>) {
@@ -471,7 +471,10 @@ pub(crate) async fn taken_back_while_others_ask(kit: &Arc<Kit>) {
     for task in join_all(tasks).await {
         task.unwrap();
     }
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 32, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 32, ..CampaignCounts::default() }
+    );
 }
 
 pub(crate) async fn a_cancelled_one_is_still_his(kit: &Kit) {

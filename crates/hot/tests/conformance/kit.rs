@@ -12,17 +12,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, BatchKind, Campaign, Handout, MintedRun, Tally};
+use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{
-    Applied, Archive, CLOSED_BOUND_MS, Emptying, Finding, HotStore, ImportLine, ImportOutcome,
-    Kept, MintOrder, Named, NewCampaign, Sight,
+    Applied, Archive, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HealthFinding, HotStore,
+    ImportLine, ImportOutcome, MintOrder, Named, NewCampaign, Residue,
 };
 use router::{Found, Router};
 
@@ -53,10 +53,10 @@ pub(crate) struct Kit {
 #[derive(Default)]
 pub(crate) struct MemoryArchive {
     coupons: Mutex<HashMap<(Day, Code), Coupon>>,
-    /// The last unit of each shelf.
-    units: Mutex<HashMap<Day, u64>>,
-    /// The last unit that was asked for.
-    unit: AtomicU64,
+    /// The last archive commit of each partition.
+    archive_commits: Mutex<HashMap<Day, u64>>,
+    /// The last archive commit that was asked for.
+    archive_commit: AtomicU64,
     is_out: AtomicBool,
     calls: AtomicUsize,
     codes: AtomicUsize,
@@ -67,10 +67,10 @@ impl Archive for MemoryArchive {
     async fn coupons(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        self.unit.store(unit, Ordering::Relaxed);
+        self.archive_commit.store(archive_commit, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.codes.fetch_add(codes.len(), Ordering::Relaxed);
         if self.is_out.load(Ordering::Relaxed) {
@@ -103,17 +103,17 @@ impl MemoryArchive {
         self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("it was there")
     }
 
-    /// Which unit of a shelf was asked for last.
-    pub(crate) fn unit_asked(&self) -> u64 {
-        self.unit.load(Ordering::Relaxed)
+    /// Which archive commit of a partition was asked for last.
+    pub(crate) fn archive_commit_asked(&self) -> u64 {
+        self.archive_commit.load(Ordering::Relaxed)
     }
 
-    /// One more unit of a shelf is whole; its number.
+    /// One more archive commit of a partition is whole; its number.
     fn commit(&self, day: Day) -> u64 {
-        let mut units = self.units.lock().unwrap();
-        let unit = units.entry(day).or_default();
-        *unit += 1;
-        *unit
+        let mut archive_commits = self.archive_commits.lock().unwrap();
+        let archive_commit = archive_commits.entry(day).or_default();
+        *archive_commit += 1;
+        *archive_commit
     }
 
     /// From now on it does not answer.
@@ -150,7 +150,7 @@ pub(crate) fn said(applied: &Applied) -> Said {
 
 /// The coupon of an answer that has one.
 pub(crate) fn of(applied: &Applied) -> &Coupon {
-    &applied.sight.as_ref().expect("the answer has a coupon").coupon
+    &applied.snapshot.as_ref().expect("the answer has a coupon").coupon
 }
 
 pub(crate) fn order(text: &str) -> OrderRef {
@@ -309,7 +309,7 @@ impl Kit {
         self.find(code).await.unwrap_or_else(|| panic!("{code} is found"))
     }
 
-    pub(crate) async fn see(&self, code: &Code) -> Option<Sight> {
+    pub(crate) async fn see(&self, code: &Code) -> Option<CouponSnapshot> {
         match self.find(code).await? {
             Found::Coupon(address) => self.hot.read(&address).await.unwrap(),
             Found::Shared { .. } => panic!("{code} is a shared word"),
@@ -329,9 +329,9 @@ impl Kit {
     pub(crate) async fn at(&self, at: Millis, code: &Code, action: Action) -> Applied {
         let found = self.found(code).await;
         let change = self.change(action, Asker::Shop, at);
-        let rehearsed = self.hot.rehearse(&found, change.clone()).await.unwrap();
+        let dry_run = self.hot.dry_run(&found, change.clone()).await.unwrap();
         let applied = self.hot.apply(&found, change).await.unwrap();
-        assert_eq!(rehearsed, applied, "what is rehearsed is what happens");
+        assert_eq!(dry_run, applied, "a dry run says what happens");
         self.agrees(&applied).await;
         applied
     }
@@ -355,9 +355,9 @@ impl Kit {
         if let Outcome::Accepted(after) = &applied.outcome {
             assert_eq!(of(applied), after.as_ref());
         }
-        if let Some(sight) = &applied.sight {
-            let read = self.see(sight.coupon.code()).await.expect("what was answered is there");
-            assert_eq!(&read, sight, "what is answered is what is kept");
+        if let Some(snapshot) = &applied.snapshot {
+            let read = self.see(snapshot.coupon.code()).await.expect("what was answered is there");
+            assert_eq!(&read, snapshot, "what is answered is what is kept");
         }
     }
 
@@ -398,12 +398,17 @@ impl Kit {
         id
     }
 
-    pub(crate) fn line(&self, campaign: &Campaign, code: &Code, standing: Standing) -> ImportLine {
+    pub(crate) fn line(
+        &self,
+        campaign: &Campaign,
+        code: &Code,
+        imported_state: ImportedState,
+    ) -> ImportLine {
         ImportLine {
             code: code.clone(),
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
-            standing,
+            imported_state,
         }
     }
 
@@ -425,72 +430,76 @@ impl Kit {
     pub(crate) async fn imported(&self, campaign: &Campaign, count: usize) -> Vec<Code> {
         let batch = self.open_import(campaign).await;
         let codes: Vec<Code> = (0..count).map(|_| self.code()).collect();
-        let line = |code| self.line(campaign, code, Standing::Available);
+        let line = |code| self.line(campaign, code, ImportedState::Available);
         let outcomes = self.import(campaign, &batch, codes.iter().map(line).collect()).await;
         assert!(outcomes.iter().all(|it| *it == ImportOutcome::Imported), "{outcomes:?}");
         codes
     }
 
-    pub(crate) async fn tally(&self, campaign: &Campaign) -> Tally {
-        self.hot.campaign(&campaign.id, NOW).await.unwrap().expect("the campaign is there").tally
+    pub(crate) async fn counts(&self, campaign: &Campaign) -> CampaignCounts {
+        self.hot.campaign(&campaign.id, NOW).await.unwrap().expect("the campaign is there").counts
     }
 
-    /// The first instant at which a shelf may be sealed.
+    /// The first instant at which a partition may be sealed.
     pub(crate) async fn time_to_seal(&self, day: Day) -> Millis {
-        self.hot.shelf(day).await.unwrap().expect("the day has a plan").seal_after.plus_ms(1)
+        self.hot.partition(day).await.unwrap().expect("the day has a plan").seal_after.plus_ms(1)
     }
 
     /// What the compactor does with closed coupons, a few at a time; how many it was.
     pub(crate) async fn archive_closed(&self, day: Day, now: Millis) -> u64 {
-        let mut retired = 0;
+        let mut evicted = 0;
         loop {
             let now = now.plus_ms(CLOSED_BOUND_MS);
             let codes = self.hot.closed_codes(day, now, 7).await.unwrap();
             if codes.is_empty() {
-                return retired;
+                return evicted;
             }
             let coupons = self.hot.closed_coupons(day, codes, now).await.unwrap();
             coupons.iter().for_each(|coupon| self.archive.keep(day, coupon));
-            let unit = self.archive.commit(day);
+            let archive_commit = self.archive.commit(day);
             let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
-            let some = self.hot.retire(day, copied).await.unwrap();
+            let some = self.hot.evict(day, copied).await.unwrap();
             assert_eq!(some, coupons.len() as u64, "what is closed does not change any more");
-            retired += some;
-            self.hot.finish_unit(day, unit, false).await.unwrap();
+            evicted += some;
+            self.hot.finish_archive_commit(day, archive_commit, false).await.unwrap();
         }
     }
 
-    /// What the compactor does with a shelf whose time is over; how many rows and stubs it had.
-    pub(crate) async fn archive_shelf(&self, day: Day, now: Millis) -> u64 {
+    /// What the compactor does with a partition whose time is over; how many rows and archived
+    /// markers it had.
+    pub(crate) async fn archive_partition(&self, day: Day, now: Millis) -> u64 {
         assert!(self.hot.seal(day, now).await.unwrap(), "its time is over");
-        self.copy_kept(day, 3).await;
-        let unit = self.archive.commit(day);
+        self.copy_residue(day, 3).await;
+        let archive_commit = self.archive.commit(day);
         let mut emptying = Emptying::default();
-        while let Some(further) = self.hot.remove_kept(day, emptying.clone()).await.unwrap() {
+        while let Some(further) = self.hot.remove_residue(day, emptying.clone()).await.unwrap() {
             emptying = further;
         }
-        self.hot.finish_unit(day, unit, true).await.unwrap();
+        self.hot.finish_archive_commit(day, archive_commit, true).await.unwrap();
         emptying.removed
     }
 
-    /// Copies a sealed shelf page by page; the codes in the order in which they came.
-    pub(crate) async fn copy_kept(&self, day: Day, page: usize) -> Vec<Code> {
+    /// Copies a sealed partition page by page; the codes in the order in which they came.
+    pub(crate) async fn copy_residue(&self, day: Day, page: usize) -> Vec<Code> {
         let mut codes: Vec<Code> = Vec::new();
         loop {
-            let kept = self.hot.kept(day, codes.last().cloned(), page).await.unwrap();
-            assert!(kept.len() <= page);
-            if kept.is_empty() {
+            let residue = self.hot.residue(day, codes.last().cloned(), page).await.unwrap();
+            assert!(residue.len() <= page);
+            if residue.is_empty() {
                 return codes;
             }
-            for kept in kept {
-                match &kept {
-                    Kept::Coupon(coupon) => self.archive.keep(day, coupon),
-                    Kept::Stub { code, version } => {
-                        let copied = self.archive.coupon(day, code).expect("a stub has its coupon");
+            for residue in residue {
+                match &residue {
+                    Residue::Coupon(coupon) => self.archive.keep(day, coupon),
+                    Residue::ArchivedMarker { code, version } => {
+                        let copied = self
+                            .archive
+                            .coupon(day, code)
+                            .expect("an archived marker has its coupon");
                         assert_eq!(copied.version(), *version);
                     }
                 }
-                codes.push(kept.code().clone());
+                codes.push(residue.code().clone());
             }
         }
     }
@@ -498,7 +507,7 @@ impl Kit {
     /// Nothing in the store contradicts itself.
     pub(crate) async fn is_sound(&self) {
         for finding in self.hot.examine().await.unwrap() {
-            assert!(matches!(finding, Finding::Sound(_)), "{finding:?}");
+            assert!(matches!(finding, HealthFinding::Sound(_)), "{finding:?}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::CampaignId;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
-use hot::{CouponFilter, ImportLine, ListOrder, ListQuery, ListScope, Sight, Span};
+use hot::{CouponFilter, CouponSnapshot, ImportLine, ListOrder, ListQuery, ListScope, Span};
 
 use super::kit::{Kit, NOW, give, redeem, void};
 
@@ -18,7 +18,7 @@ fn ask(scope: ListScope, filter: CouponFilter) -> ListQuery {
 }
 
 /// All pages of a query, each checked against its limit.
-async fn walk(kit: &Kit, query: &ListQuery) -> Vec<Sight> {
+async fn walk(kit: &Kit, query: &ListQuery) -> Vec<CouponSnapshot> {
     let (mut all, mut query, mut pages) = (Vec::new(), query.clone(), 0);
     loop {
         let page = kit.hot.list(query.clone()).await.unwrap();
@@ -33,15 +33,24 @@ async fn walk(kit: &Kit, query: &ListQuery) -> Vec<Sight> {
 }
 
 async fn codes(kit: &Kit, query: &ListQuery) -> Vec<Code> {
-    walk(kit, query).await.into_iter().map(|sight| sight.coupon.code().clone()).collect()
+    walk(kit, query).await.into_iter().map(|snapshot| snapshot.coupon.code().clone()).collect()
 }
 
 /// Imports a coupon of the campaign that expires at `expires_at`.
-async fn one(kit: &Kit, campaign: &Campaign, expires_at: Millis, standing: Standing) -> Code {
+async fn one(
+    kit: &Kit,
+    campaign: &Campaign,
+    expires_at: Millis,
+    imported_state: ImportedState,
+) -> Code {
     let batch = kit.open_import(campaign).await;
     let code = kit.code();
-    let line =
-        ImportLine { code: code.clone(), valid_from: campaign.valid_from, expires_at, standing };
+    let line = ImportLine {
+        code: code.clone(),
+        valid_from: campaign.valid_from,
+        expires_at,
+        imported_state,
+    };
     kit.import(campaign, &batch, vec![line]).await;
     code
 }
@@ -50,7 +59,7 @@ pub(crate) async fn walked_in_both_orders(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
     let ann = kit.user("ann");
-    let held = || Standing::Issued { holder: ann.clone(), at: None };
+    let held = || ImportedState::Issued { holder: ann.clone(), at: None };
     let end = campaign.expires_at;
     let mut want = Vec::new();
     // Many that expire at the same instant, on three instants.
@@ -79,10 +88,12 @@ pub(crate) async fn walked_in_both_orders(kit: &Kit) {
                 ..ask(scope.clone(), filter.clone())
             };
             let mut found: Vec<_> = walk(kit, &soonest).await;
-            for sight in &found {
-                assert_eq!(Some(sight), kit.see(sight.coupon.code()).await.as_ref());
+            for snapshot in &found {
+                assert_eq!(Some(snapshot), kit.see(snapshot.coupon.code()).await.as_ref());
             }
-            let place = |sight: &Sight| (sight.coupon.expires_at(), sight.coupon.code().clone());
+            let place = |snapshot: &CouponSnapshot| {
+                (snapshot.coupon.expires_at(), snapshot.coupon.code().clone())
+            };
             let soonest: Vec<_> = found.iter().map(place).collect();
             // Of one expiry the order is the store's own.
             assert!(soonest.is_sorted_by_key(|(at, _)| *at), "{scope:?} by {limit}, soonest first");
@@ -109,7 +120,7 @@ pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
         code: spent.clone(),
         valid_from: at.plus_ms(1),
         expires_at: campaign.expires_at,
-        standing: Standing::Redeemed {
+        imported_state: ImportedState::Redeemed {
             holder: Some(ann.clone()),
             issued_at: Some(at.plus_ms(2)),
             at: at.plus_ms(3),
@@ -118,7 +129,7 @@ pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
     };
     kit.import(&campaign, &batch, vec![line]).await;
     // Was made at NOW, and is changed later.
-    let moved = one(kit, &campaign, campaign.expires_at.plus_ms(7), Standing::Available).await;
+    let moved = one(kit, &campaign, campaign.expires_at.plus_ms(7), ImportedState::Available).await;
     let later = NOW.plus_ms(9);
     kit.at(later, &moved, give(&bob, None)).await;
     type Set = fn(&mut CouponFilter, Span);
@@ -164,9 +175,9 @@ pub(crate) async fn states_and_expiry(kit: &Kit) {
     kit.done(&minted[0], give(&ann, None)).await;
     kit.done(&minted[1], give(&ann, None)).await;
     kit.done(&minted[1], redeem(&ann, "1")).await;
-    let dead = one(kit, &campaign, NOW, Standing::Available).await;
+    let dead = one(kit, &campaign, NOW, ImportedState::Available).await;
     kit.done(&dead, void()).await;
-    let soon = one(kit, &campaign, NOW.plus_ms(1), Standing::Available).await;
+    let soon = one(kit, &campaign, NOW.plus_ms(1), ImportedState::Available).await;
     let of = |filter| ask(ListScope::Campaign(campaign.id.clone()), filter);
     let state = |state| CouponFilter { state: Some(state), ..CouponFilter::default() };
     let expired = |expired| CouponFilter { expired: Some(expired), ..CouponFilter::default() };
@@ -228,14 +239,15 @@ pub(crate) async fn pages_that_find_little(kit: &Kit) {
     let mut want = Vec::new();
     let mut lines = Vec::new();
     for n in 0..ALL {
-        let standing = if n % 1_000 == 2 { Standing::Void } else { Standing::Available };
+        let imported_state =
+            if n % 1_000 == 2 { ImportedState::Void } else { ImportedState::Available };
         let line = ImportLine {
             code: kit.code(),
             valid_from: campaign.valid_from,
             expires_at: end.plus_ms(-((n / 100) as i64)),
-            standing,
+            imported_state,
         };
-        if line.standing == Standing::Void {
+        if line.imported_state == ImportedState::Void {
             want.push((line.expires_at, line.code.clone()));
         }
         lines.push(line);
@@ -256,7 +268,7 @@ pub(crate) async fn pages_that_find_little(kit: &Kit) {
                 let mut found: Vec<_> = walk(kit, &query)
                     .await
                     .into_iter()
-                    .map(|sight| (sight.coupon.expires_at(), sight.coupon.code().clone()))
+                    .map(|snapshot| (snapshot.coupon.expires_at(), snapshot.coupon.code().clone()))
                     .collect();
                 if order == ListOrder::Latest {
                     found.reverse();

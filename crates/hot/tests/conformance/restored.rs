@@ -1,14 +1,14 @@
 //! A store that was restored from a backup takes over what cold has newer.
 
 use coupon::apply::{Action, Asker, Outcome, apply};
-use coupon::campaign::{Campaign, Tally};
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
-use coupon::imported::{Standing, arrive};
+use coupon::imported::{ImportedState, arrive};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::{Adopted, ImportLine, ImportOutcome, Tier};
+use hot::{ImportLine, ImportOutcome, Reconciled, Tier};
 
 use super::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, run_of, said, void};
 
@@ -25,13 +25,13 @@ fn later(kit: &Kit, campaign: &Campaign, coupon: Coupon, story: &[Action]) -> Co
 }
 
 /// Puts them into cold and tells the store.
-async fn adopt(kit: &Kit, day: Day, coupons: &[Coupon]) -> Adopted {
+async fn reconcile(kit: &Kit, day: Day, coupons: &[Coupon]) -> Reconciled {
     coupons.iter().for_each(|coupon| kit.archive.keep(day, coupon));
-    kit.hot.adopt(day, coupons.to_vec()).await.unwrap()
+    kit.hot.reconcile(day, coupons.to_vec()).await.unwrap()
 }
 
-fn adopted(adopted: u64) -> Adopted {
-    Adopted { adopted, ..Adopted::default() }
+fn reconciled(reconciled: u64) -> Reconciled {
+    Reconciled { reconciled, ..Reconciled::default() }
 }
 
 pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
@@ -39,7 +39,7 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
     let codes = kit.stocked(&campaign, 5).await;
     let imported = kit.imported(&campaign, 2).await;
     let [ann, bob] = kit.users();
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     for code in [&codes[1], &imported[1]] {
         kit.done(code, give(&ann, reference("old"))).await;
     }
@@ -56,15 +56,15 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
     for (_, code, story) in stories {
         newer.push(later(kit, &campaign, kit.coupon(code).await, story));
     }
-    assert_eq!(adopt(kit, day, &newer).await, adopted(5));
-    let again = adopt(kit, day, &newer).await;
-    assert_eq!(again, Adopted { known: 5, ..Adopted::default() }, "once");
-    let tally = Tally { stock: 7, issued: 0, redeemed: 4, void: 1 };
-    assert_eq!(kit.tally(&campaign).await, tally);
+    assert_eq!(reconcile(kit, day, &newer).await, reconciled(5));
+    let again = reconcile(kit, day, &newer).await;
+    assert_eq!(again, Reconciled { known: 5, ..Reconciled::default() }, "once");
+    let counts = CampaignCounts { stock: 7, issued: 0, redeemed: 4, void: 1 };
+    assert_eq!(kit.counts(&campaign).await, counts);
     kit.is_sound().await;
     for ((name, code, story), newer) in stories.into_iter().zip(&newer) {
-        let sight = kit.see(code).await.unwrap();
-        assert_eq!((sight.tier, &sight.coupon), (Tier::Cold, newer), "{name}");
+        let snapshot = kit.see(code).await.unwrap();
+        assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, newer), "{name}");
         let (same, other) = match story.last() {
             Some(Action::Redeem { .. }) => {
                 (Said::Replayed, Said::Refused(Refusal::AlreadyRedeemed))
@@ -82,7 +82,7 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
     }
     let fresh = kit.issued(&campaign, &bob, "r").await;
     assert!(codes[3..].contains(&fresh), "what was handed out is not handed out again");
-    kit.archive_shelf(day, kit.time_to_seal(day).await).await;
+    kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(kit.see(&codes[0]).await.unwrap().coupon, newer[0]);
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn limits_are_kept(kit: &Kit) {
         let story = [give(&ann, reference(name)), redeem(&ann, name)];
         newer.push(later(kit, &campaign, kit.coupon(code).await, &story));
     }
-    assert_eq!(adopt(kit, campaign.shelf(), &newer).await, adopted(2));
+    assert_eq!(reconcile(kit, campaign.expiry_day(), &newer).await, reconciled(2));
     let third = kit.issue(&campaign, &ann, reference("c")).await;
     assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
     let named = kit.said(&codes[4], give(&ann, None)).await;
@@ -112,7 +112,7 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
     let unknown = Campaign { expires_at: campaign.expires_at, ..kit.draft() };
     let (batch, elsewhere) = (kit.open_import(&campaign).await, kit.open_import(&other).await);
     let ann = kit.user("ann");
-    let spent = |order: Option<&str>| Standing::Redeemed {
+    let spent = |order: Option<&str>| ImportedState::Redeemed {
         holder: Some(ann.clone()),
         issued_at: None,
         at: NOW,
@@ -128,7 +128,7 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
             zone: of.zone.clone(),
             created_at: NOW,
         };
-        arrive(genesis, &line.standing, &kit.import_run())
+        arrive(genesis, &line.imported_state, &kit.import_run())
     };
     let line = kit.line(&campaign, &kit.code(), spent(Some("1")));
     let without = kit.line(&campaign, &kit.code(), spent(None));
@@ -138,9 +138,12 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
         coupon_of(&campaign, &without),
         coupon_of(&unknown, &strange),
     ];
-    let came = adopt(kit, campaign.shelf(), &newer).await;
-    assert_eq!(came, Adopted { adopted: 2, known: 0, strangers: 1 });
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 2, redeemed: 2, ..Tally::default() });
+    let came = reconcile(kit, campaign.expiry_day(), &newer).await;
+    assert_eq!(came, Reconciled { reconciled: 2, known: 0, strangers: 1 });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 2, redeemed: 2, ..CampaignCounts::default() }
+    );
     assert_eq!(kit.coupon(&line.code).await, newer[0]);
     let files = [
         ("the same line", &campaign, &batch, &line, ImportOutcome::AlreadyThere),
@@ -157,14 +160,14 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
     assert_eq!(said(&fifth), Said::Refused(Refusal::SoldOut), "it is no stock");
 }
 
-/// Extended after the backup, and archived on the later shelf.
+/// Extended after the backup, and archived in the later partition.
 pub(crate) async fn found_where_it_was_moved(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     let minted = kit.stocked(&campaign, 2).await;
     let imported = kit.imported(&campaign, 2).await;
     let ann = kit.user("ann");
     let end = campaign.expires_at.plus_days(3);
-    // One of each was moved before the backup, to a shelf in between.
+    // One of each was moved before the backup, to a partition in between.
     for code in [&minted[1], &imported[1]] {
         kit.done(code, extend(campaign.expires_at.plus_days(1))).await;
     }
@@ -173,13 +176,16 @@ pub(crate) async fn found_where_it_was_moved(kit: &Kit) {
         let story = [extend(end), give(&ann, None), redeem(&ann, "1")];
         newer.push(later(kit, &campaign, kit.coupon(code).await, &story));
     }
-    assert_eq!(adopt(kit, Day::shelf_of(end), &newer).await, adopted(4));
+    assert_eq!(reconcile(kit, Day::expiry_day_of(end), &newer).await, reconciled(4));
     for newer in &newer {
-        let sight = kit.see(newer.code()).await.unwrap();
-        assert_eq!((sight.tier, &sight.coupon), (Tier::Cold, newer));
+        let snapshot = kit.see(newer.code()).await.unwrap();
+        assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, newer));
         assert_eq!(kit.said(newer.code(), redeem(&ann, "1")).await, Said::Replayed);
     }
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 4, redeemed: 4, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 4, redeemed: 4, ..CampaignCounts::default() }
+    );
 }
 
 /// A dead coupon of `user` and the one in its place, both of after the backup; the dead one.
@@ -197,7 +203,7 @@ async fn replaced(kit: &Kit, campaign: &Campaign, user: &UserId, prefix: Option<
     for (code, story) in codes.iter().zip(&stories) {
         newer.push(later(kit, campaign, kit.coupon(code).await, story));
     }
-    assert_eq!(adopt(kit, campaign.shelf(), &newer).await, adopted(2));
+    assert_eq!(reconcile(kit, campaign.expiry_day(), &newer).await, reconciled(2));
     codes[0].clone()
 }
 

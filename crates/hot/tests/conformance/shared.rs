@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use coupon::apply::{Action, Asker};
-use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
@@ -60,8 +60,8 @@ pub(crate) async fn redeemed(kit: &Kit) {
     assert_eq!(said(&user(kit, &word, &bob, redeem(&bob, "1")).await), Said::Accepted);
     let none = shop(kit, &word, redeem(&eve, "1")).await;
     assert_eq!(said(&none), Said::Refused(Refusal::SoldOut));
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 2, redeemed: 2, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 2, redeemed: 2, ..CampaignCounts::default() });
     // Behind the word and by its own code it is one coupon.
     assert_eq!(kit.said(of(&first).code(), redeem(&ann, "1")).await, Said::Replayed);
 }
@@ -99,8 +99,8 @@ pub(crate) async fn held_behind_the_word(kit: &Kit) {
     assert_eq!((said(&redeemed), of(&redeemed).code()), (Said::Accepted, &code));
     let none = user(kit, &word, &bob, release("1")).await;
     assert_eq!(said(&none), Said::Refused(Refusal::NotFound), "bob has none");
-    let tally = kit.tally(&campaign).await;
-    assert_eq!(tally, Tally { stock: 3, redeemed: 1, ..Tally::default() });
+    let counts = kit.counts(&campaign).await;
+    assert_eq!(counts, CampaignCounts { stock: 3, redeemed: 1, ..CampaignCounts::default() });
 }
 
 pub(crate) async fn three_each(kit: &Kit) {
@@ -124,7 +124,7 @@ pub(crate) async fn three_each(kit: &Kit) {
     user(kit, &word, &ann, cancel("2")).await;
     let fourth = shop(kit, &word, redeem(&ann, "4")).await;
     assert_eq!(said(&fourth), Said::Accepted, "the one that came back");
-    assert_eq!(kit.tally(&campaign).await.redeemed, 3);
+    assert_eq!(kit.counts(&campaign).await.redeemed, 3);
 }
 
 pub(crate) async fn a_coupon_he_has_is_taken_first(kit: &Kit) {
@@ -149,29 +149,35 @@ pub(crate) async fn nothing_is_issued_for_nothing(kit: &Kit) {
     let early = shop(kit, &word, redeem(&ann, "1")).await;
     let not_started = Said::Refused(Refusal::NotStarted { valid_from: NOW.plus_ms(1) });
     assert_eq!(said(&early), not_started);
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 2, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 2, ..CampaignCounts::default() }
+    );
     for action in [revoke(&ann), void(), extend(campaign.expires_at), give(&ann, None)] {
         let refused = shop(kit, &word, action.clone()).await;
         assert_eq!(said(&refused), Said::Refused(Refusal::NotFound), "{action:?}");
     }
 }
 
-pub(crate) async fn rehearsed_without_a_trace(kit: &Kit) {
+pub(crate) async fn dry_run_without_a_trace(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     let codes = kit.stocked(&campaign, 1).await;
     let [ann, bob] = kit.users();
     let found = kit.found(&word).await;
-    let rehearse = |action| kit.hot.rehearse(&found, kit.change(action, Asker::Shop, NOW));
+    let dry_run = |action| kit.hot.dry_run(&found, kit.change(action, Asker::Shop, NOW));
     for user in [&ann, &bob] {
-        let would = rehearse(redeem(user, "1")).await.unwrap();
+        let would = dry_run(redeem(user, "1")).await.unwrap();
         assert_eq!(said(&would), Said::Accepted, "either may");
         assert_eq!(of(&would).holder(), Some(user));
     }
     assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "nothing is written");
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: 1, ..Tally::default() });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: 1, ..CampaignCounts::default() }
+    );
     shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!(said(&rehearse(redeem(&ann, "1")).await.unwrap()), Said::Replayed);
-    let late = rehearse(redeem(&bob, "1")).await.unwrap();
+    assert_eq!(said(&dry_run(redeem(&ann, "1")).await.unwrap()), Said::Replayed);
+    let late = dry_run(redeem(&bob, "1")).await.unwrap();
     assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
 }
 
@@ -209,8 +215,11 @@ pub(crate) async fn exactly_as_many_as_there_are(kit: &Arc<Kit>) {
         let codes: Vec<Code> = join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
         assert_eq!(codes.len(), STOCK);
         assert_eq!(codes.into_iter().collect::<HashSet<_>>().len(), STOCK, "each once");
-        let tally = kit.tally(&campaign).await;
-        assert_eq!(tally, Tally { stock: 1_000, redeemed: 1_000, ..Tally::default() });
+        let counts = kit.counts(&campaign).await;
+        assert_eq!(
+            counts,
+            CampaignCounts { stock: 1_000, redeemed: 1_000, ..CampaignCounts::default() }
+        );
     }
 }
 
@@ -224,5 +233,5 @@ pub(crate) async fn a_cancelled_word_after_a_revoke(kit: &Kit) {
     kit.done(&code, revoke(&ann)).await;
     let next = shop(kit, &word, redeem(&ann, "2")).await;
     assert_eq!(said(&next), Said::Accepted, "his place under the limit is free again");
-    assert_eq!(kit.tally(&campaign).await.redeemed, 1);
+    assert_eq!(kit.counts(&campaign).await.redeemed, 1);
 }

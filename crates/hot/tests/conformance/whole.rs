@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use coupon::apply::{Action, Asker};
-use coupon::campaign::{Campaign, Handout, Tally};
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::coupon::State;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use futures::future::join_all;
 use hot::{CouponFilter, ListOrder, ListQuery, ListScope};
 
@@ -65,7 +65,7 @@ pub(crate) async fn counts_after_a_mixed_load(kit: &Arc<Kit>) {
     for task in join_all(tasks).await {
         task.unwrap();
     }
-    let mut want = Tally { stock: 60, ..Tally::default() };
+    let mut want = CampaignCounts { stock: 60, ..CampaignCounts::default() };
     for code in &codes {
         match kit.coupon(code).await.state() {
             State::Available => {}
@@ -74,7 +74,7 @@ pub(crate) async fn counts_after_a_mixed_load(kit: &Arc<Kit>) {
             State::Void { .. } => want.void += 1,
         }
     }
-    assert_eq!(kit.tally(&campaign).await, want);
+    assert_eq!(kit.counts(&campaign).await, want);
     assert!(want.issued > 0 && want.redeemed > 0 && want.void > 0, "{want:?}");
     kit.is_sound().await;
 }
@@ -126,16 +126,20 @@ pub(crate) async fn one_of_each(kit: &Kit) {
         let codes = kit.stocked(&campaign, 5).await;
         let batch = kit.open_import(&campaign).await;
         let [ann] = kit.users();
-        let spent =
-            Standing::Redeemed { holder: Some(ann.clone()), issued_at: None, at: NOW, order: None };
+        let spent = ImportedState::Redeemed {
+            holder: Some(ann.clone()),
+            issued_at: None,
+            at: NOW,
+            order: None,
+        };
         let line = kit.line(&campaign, &kit.code(), spent);
         kit.import(&campaign, &batch, vec![line]).await;
         kit.done(&codes[0], give(&ann, None)).await;
         kit.done(&codes[1], extend_days(&campaign, 3)).await;
         kit.done(&codes[2], void()).await;
         kit.done(&codes[0], redeem(&ann, "1")).await;
-        let tally = kit.tally(&campaign).await;
-        assert_eq!(tally, Tally { stock: 6, issued: 0, redeemed: 2, void: 1 });
+        let counts = kit.counts(&campaign).await;
+        assert_eq!(counts, CampaignCounts { stock: 6, issued: 0, redeemed: 2, void: 1 });
     }
     kit.is_sound().await;
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use coupon::apply::Asker;
-use coupon::campaign::{Batch, Campaign, Handout, Tally};
+use coupon::campaign::{Batch, Campaign, CampaignCounts, Handout};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, UserId};
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use hot::{Account, ImportLine, ImportOutcome, NewCampaign, RejectedLine, Tier};
 
@@ -22,7 +22,7 @@ const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     File,
-    /// There a shelf is over only when those from which coupons were moved to it are.
+    /// There a partition is over only when those from which coupons were moved to it are.
     Cluster,
 }
 
@@ -36,8 +36,8 @@ pub(crate) struct World {
     bob: UserId,
     /// Redeemed, and nothing can be cancelled: so it lies in cold.
     closed: Campaign,
-    stubs: Vec<Code>,
-    /// Extended by a week, to a shelf that is over.
+    archived_markers: Vec<Code>,
+    /// Extended by a week, to a partition that is over.
     over: Option<Code>,
     bearer: Campaign,
     papers: Vec<Code>,
@@ -78,16 +78,16 @@ impl World {
 
         let expires_at = campaign.expires_at.plus_days(11);
         let closed = Campaign { cancel_days: 0, expires_at, ..kit.draft() };
-        let stubs = kit.stocked(&closed, 6).await;
-        for (at, code) in stubs.iter().take(3).enumerate() {
+        let archived_markers = kit.stocked(&closed, 6).await;
+        for (at, code) in archived_markers.iter().take(3).enumerate() {
             let user = kit.user("closed");
             kit.done(code, give(&user, None)).await;
             kit.done(code, redeem(&user, &at.to_string())).await;
         }
-        assert_eq!(kit.archive_closed(closed.shelf(), NOW).await, 3);
+        assert_eq!(kit.archive_closed(closed.expiry_day(), NOW).await, 3);
 
         let over = match on {
-            On::File => Some(a_shelf_that_is_over(kit).await),
+            On::File => Some(a_partition_that_is_over(kit).await),
             On::Cluster => None,
         };
 
@@ -109,21 +109,21 @@ impl World {
         let import = Campaign { per_user_limit: Some(2), ..kit.draft() };
         kit.create(&import).await;
         let batch = kit.open_import(&import).await;
-        let standings = |at: usize| match at % 4 {
-            0 => Standing::Issued { holder: ann.clone(), at: Some(NOW) },
-            1 => Standing::Redeemed {
+        let imported_states = |at: usize| match at % 4 {
+            0 => ImportedState::Issued { holder: ann.clone(), at: Some(NOW) },
+            1 => ImportedState::Redeemed {
                 holder: Some(bob.clone()),
                 issued_at: None,
                 at: NOW,
                 order: None,
             },
-            2 if at == 2 => Standing::Void,
-            _ => Standing::Available,
+            2 if at == 2 => ImportedState::Void,
+            _ => ImportedState::Available,
         };
         let lines: Vec<ImportLine> =
-            (0..8).map(|at| kit.line(&import, &kit.code(), standings(at))).collect();
+            (0..8).map(|at| kit.line(&import, &kit.code(), imported_states(at))).collect();
         let mut lines = lines;
-        lines.extend((0..12).map(|_| kit.line(&import, &kit.code(), Standing::Available)));
+        lines.extend((0..12).map(|_| kit.line(&import, &kit.code(), ImportedState::Available)));
         kit.import(&import, &batch, lines.clone()).await;
         kit.done(&lines[19].code, extend_days(&import, 3)).await;
         let rejected = (1..=12).map(|line| RejectedLine {
@@ -139,7 +139,7 @@ impl World {
         assert!(kit.hot.create_account(account.clone(), NOW).await.unwrap());
 
         let mut seen = Vec::new();
-        let all = codes.iter().chain(&stubs).chain(&papers).chain(&over);
+        let all = codes.iter().chain(&archived_markers).chain(&papers).chain(&over);
         for code in all.chain(lines.iter().map(|line| &line.code)) {
             seen.push(kit.coupon(code).await);
         }
@@ -152,7 +152,7 @@ impl World {
             ann,
             bob,
             closed,
-            stubs,
+            archived_markers,
             over,
             bearer,
             papers,
@@ -175,7 +175,7 @@ impl World {
             assert_eq!(&kit.coupon(coupon.code()).await, coupon, "as it was");
         }
         self.old_answers(kit).await;
-        self.cold_ones(kit, &self.stubs[untouched]).await;
+        self.cold_ones(kit, &self.archived_markers[untouched]).await;
         self.imports(kit).await;
         self.papers_and_words(kit).await;
         let here = kit.hot.account_of_login(&self.account.login_id).await.unwrap();
@@ -224,7 +224,7 @@ impl World {
     }
 
     async fn cold_ones(&self, kit: &Kit, next: &Code) {
-        for code in self.stubs.iter().take(3) {
+        for code in self.archived_markers.iter().take(3) {
             is_spent_in_cold(kit, code).await;
         }
         // It is looked for on its home, which is open.
@@ -235,20 +235,20 @@ impl World {
         let user = kit.user("closed");
         kit.done(next, give(&user, None)).await;
         kit.done(next, redeem(&user, "7")).await;
-        assert_eq!(kit.archive_closed(self.closed.shelf(), NOW).await, 1);
+        assert_eq!(kit.archive_closed(self.closed.expiry_day(), NOW).await, 1);
         assert_eq!(kit.see(next).await.unwrap().tier, Tier::Cold);
     }
 
     async fn imports(&self, kit: &Kit) {
         let again = kit.import(&self.import, &self.batch, self.lines.clone()).await;
         assert_eq!(again, vec![ImportOutcome::AlreadyThere; self.lines.len()]);
-        let spent = Standing::Redeemed {
+        let spent = ImportedState::Redeemed {
             holder: Some(self.ann.clone()),
             issued_at: None,
             at: NOW,
             order: None,
         };
-        let later = ImportLine { standing: spent, ..self.lines[0].clone() };
+        let later = ImportLine { imported_state: spent, ..self.lines[0].clone() };
         let moved = kit.import(&self.import, &self.batch, vec![later]).await;
         assert_eq!(moved, [ImportOutcome::Imported], "a later file moves it on");
         let limit = kit.issue(&self.import, &self.ann, reference("more")).await;
@@ -263,13 +263,13 @@ impl World {
         kit.done(&self.papers[1], redeem(bob, "paper")).await;
         assert_eq!(said(&behind_the_word(kit, &self.word, ann, "word").await), Said::Replayed);
         assert_eq!(said(&behind_the_word(kit, &self.word, bob, "word").await), Said::Accepted);
-        assert!(kit.tally(&self.bearer).await.redeemed == 2);
+        assert!(kit.counts(&self.bearer).await.redeemed == 2);
     }
 
     /// Every coupon that is left is given once, and then there is none.
     pub(crate) async fn the_rest_is_given(&self, kit: &Kit) {
         for campaign in [&self.campaign, &self.import] {
-            let before = kit.tally(campaign).await;
+            let before = kit.counts(campaign).await;
             let left = before.stock - before.issued - before.redeemed - before.void;
             let mut given = HashSet::new();
             // Of the batch that is paused nothing is given.
@@ -306,7 +306,7 @@ impl World {
         let held = of(&held).code().clone();
         kit.done(&held, release("992")).await;
         kit.done(&held, revoke(ann)).await;
-        // To a shelf that is over when it is copied: nothing there says where it was before.
+        // To a partition that is over when it is copied: nothing there says where it was before.
         let days = if self.on == On::File { 11 } else { 10 };
         kit.done(&self.codes[32], extend_days(campaign, days)).await;
         kit.done(&self.lines[19].code, extend_days(&self.import, 6)).await;
@@ -315,11 +315,11 @@ impl World {
         kit.issued(&self.import, &user, "l").await;
         // To cold.
         let closed = kit.user("closed");
-        kit.done(&self.stubs[3], give(&closed, None)).await;
-        kit.done(&self.stubs[3], redeem(&closed, "7")).await;
-        assert_eq!(kit.archive_closed(self.closed.shelf(), NOW).await, 1);
-        let now = kit.time_to_seal(self.closed.shelf()).await;
-        kit.archive_shelf(self.closed.shelf(), now).await;
+        kit.done(&self.archived_markers[3], give(&closed, None)).await;
+        kit.done(&self.archived_markers[3], redeem(&closed, "7")).await;
+        assert_eq!(kit.archive_closed(self.closed.expiry_day(), NOW).await, 1);
+        let now = kit.time_to_seal(self.closed.expiry_day()).await;
+        kit.archive_partition(self.closed.expiry_day(), now).await;
         // Terms, and what is forgotten.
         let patch = hot::CampaignPatch {
             name: Some("Another name".into()),
@@ -333,14 +333,14 @@ impl World {
         assert!(kit.hot.remove_account(&self.account.user_id).await.unwrap());
         assert!(kit.hot.forget_rejected(NOW.plus_ms(1)).await.unwrap() > 0);
         let batch = kit.open_import(&self.import).await;
-        let line = kit.line(&self.import, &kit.code(), Standing::Available);
+        let line = kit.line(&self.import, &kit.code(), ImportedState::Available);
         assert_eq!(kit.import(&self.import, &batch, vec![line]).await, [ImportOutcome::Imported]);
     }
 }
 
-/// A minted coupon that was extended to a shelf which is over by now, while its own is open: the day
-/// has a campaign with long terms.
-async fn a_shelf_that_is_over(kit: &Kit) -> Code {
+/// A minted coupon that was extended to a partition which is over by now, while its own is open:
+/// the day has a campaign with long terms.
+async fn a_partition_that_is_over(kit: &Kit) -> Code {
     let short = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     let long = Campaign { expires_at: short.expires_at, cancel_days: 366, ..kit.draft() };
     kit.stocked(&long, 1).await;
@@ -349,17 +349,17 @@ async fn a_shelf_that_is_over(kit: &Kit) -> Code {
     kit.done(&codes[0], give(&ann, None)).await;
     let later = kit.done(&codes[0], extend_days(&short, 7)).await;
     kit.done(&codes[0], redeem(&ann, "1")).await;
-    let day = coupon::time::Day::shelf_of(later.expires_at());
+    let day = coupon::time::Day::expiry_day_of(later.expires_at());
     let now = kit.time_to_seal(day).await;
-    assert!(now < kit.time_to_seal(short.shelf()).await, "its own shelf is open longer");
-    assert_eq!(kit.archive_shelf(day, now).await, 1);
+    assert!(now < kit.time_to_seal(short.expiry_day()).await, "its own partition is open longer");
+    assert_eq!(kit.archive_partition(day, now).await, 1);
     codes[0].clone()
 }
 
 async fn is_spent_in_cold(kit: &Kit, code: &Code) {
-    let sight = kit.see(code).await.unwrap();
-    assert_eq!(sight.tier, Tier::Cold);
-    let holder = sight.coupon.holder().unwrap();
+    let snapshot = kit.see(code).await.unwrap();
+    assert_eq!(snapshot.tier, Tier::Cold);
+    let holder = snapshot.coupon.holder().unwrap();
     let again = kit.said(code, redeem(holder, "another")).await;
     assert_eq!(again, Said::Refused(Refusal::AlreadyRedeemed));
 }
@@ -380,20 +380,23 @@ pub(crate) async fn many(kit: &Kit) -> u64 {
     let mut made = 0;
     while made < rows {
         let lines = (0..1_000).map(|at| {
-            let standing = match at % 3 {
-                0 => Standing::Available,
-                1 => Standing::Issued { holder: kit.user("u"), at: Some(NOW) },
-                _ => Standing::Redeemed {
+            let imported_state = match at % 3 {
+                0 => ImportedState::Available,
+                1 => ImportedState::Issued { holder: kit.user("u"), at: Some(NOW) },
+                _ => ImportedState::Redeemed {
                     holder: Some(kit.user("u")),
                     issued_at: Some(NOW),
                     at: NOW,
                     order: Some("991".parse().unwrap()),
                 },
             };
-            kit.line(&campaign, &kit.code(), standing)
+            kit.line(&campaign, &kit.code(), imported_state)
         });
         made += kit.import(&campaign, &batch, lines.collect()).await.len() as u64;
     }
-    assert_eq!(kit.tally(&campaign).await, Tally { stock: made, ..kit.tally(&campaign).await });
+    assert_eq!(
+        kit.counts(&campaign).await,
+        CampaignCounts { stock: made, ..kit.counts(&campaign).await }
+    );
     made
 }

@@ -23,7 +23,7 @@ async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
         ("issued at another time", "UPDATE coupon SET issued_at = issued_at - 1"),
         ("redeemed at another time", "UPDATE coupon SET redeemed_at = redeemed_at + 1"),
         ("another order", "UPDATE coupon SET order_ref = 'another'"),
-        ("history full", "UPDATE coupon SET worn = 1"),
+        ("history full", "UPDATE coupon SET history_full = 1"),
         ("events that cannot be read", "UPDATE coupon SET events = 'x'"),
         ("fewer versions than events", "UPDATE coupon SET version = 0"),
         ("its first event twice", twice),
@@ -43,7 +43,7 @@ async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
         let read = kit.hot.read(&address).await;
         assert!(matches!(read, Err(HotError::Damaged(_))), "{name}: {read:?}");
         let change = kit.change(redeem(&ann, "1"), Asker::Shop, NOW);
-        let dry = kit.hot.rehearse(&found, change.clone()).await;
+        let dry = kit.hot.dry_run(&found, change.clone()).await;
         assert!(matches!(dry, Err(HotError::Damaged(_))), "{name}: {dry:?}");
         let replayed = kit.hot.apply(&found, change).await;
         assert!(matches!(replayed, Err(HotError::Damaged(_))), "{name}: {replayed:?}");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::time::Day;
 use hot::sqlite::FILE_NAME;
 use hot::{Emptying, ImportLine};
@@ -35,7 +35,7 @@ async fn import_many(kit: &Kit, campaign: &Campaign, count: usize) -> Code {
     let batch = kit.open_import(campaign).await;
     let mut last = kit.code();
     for _ in 0..count / 2_000 {
-        let spent = || Standing::Redeemed {
+        let spent = || ImportedState::Redeemed {
             holder: Some(format!("{:0>64}", kit.code().as_str()).parse().unwrap()),
             issued_at: Some(NOW),
             at: NOW,
@@ -55,7 +55,7 @@ async fn empty(kit: &Kit, day: Day, proof: &Code) -> u64 {
     let coupons = kit.hot.coupons_of(day, vec![proof.clone()]).await.unwrap();
     kit.archive.keep(day, &coupons[0]);
     let mut emptying = Emptying::default();
-    while let Some(further) = kit.hot.remove_kept(day, emptying.clone()).await.unwrap() {
+    while let Some(further) = kit.hot.remove_residue(day, emptying.clone()).await.unwrap() {
         emptying = further;
     }
     emptying.removed
@@ -74,7 +74,7 @@ async fn what_was_removed_goes_back_to_the_disk() {
     let conn = raw(folder.path());
     let full = pages(&conn);
     assert!(!kit.hot.shrink().await.unwrap(), "a full file has nothing to give");
-    assert_eq!(empty(&kit, large.shelf(), &proof).await, ROWS as u64);
+    assert_eq!(empty(&kit, large.expiry_day(), &proof).await, ROWS as u64);
     assert!(free_pages(&conn) > full / 2);
 
     // Others read and write meanwhile.
@@ -88,7 +88,7 @@ async fn what_was_removed_goes_back_to_the_disk() {
                 assert_eq!(kit.coupon(&stays[at]).await.version(), 1);
                 assert_eq!(kit.coupon(&proof).await.version(), 1);
                 kit.hot.touch(NOW).await.unwrap();
-                assert_eq!(kit.tally(&small).await.stock, 100);
+                assert_eq!(kit.counts(&small).await.stock, 100);
                 read += 1;
             }
             read
@@ -125,7 +125,7 @@ async fn a_little_room_is_kept() {
     let campaign = draft(&kit);
     kit.create(&campaign).await;
     let proof = import_many(&kit, &campaign, 4_000).await;
-    assert_eq!(empty(&kit, campaign.shelf(), &proof).await, 4_000);
+    assert_eq!(empty(&kit, campaign.expiry_day(), &proof).await, 4_000);
     let conn = raw(folder.path());
     let (free, all) = (free_pages(&conn), pages(&conn));
     assert!(free > 100, "{free} of {all} pages are free");

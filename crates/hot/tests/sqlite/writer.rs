@@ -135,7 +135,7 @@ async fn a_dry_run_walks_in_pieces() {
         let code = kit.code_at(&run, offset);
         let mut insert = write
             .prepare_cached(
-                "INSERT INTO directory (code, kind, campaign, shelf_day) \
+                "INSERT INTO directory (code, kind, campaign, expiry_day) \
                                   VALUES (?1, 'coupon', 1, ?2)",
             )
             .unwrap();
@@ -146,11 +146,11 @@ async fn a_dry_run_walks_in_pieces() {
     let dry_run = async |kit: &Kit| {
         let change = kit.change(redeem(&kit.user("ann"), "1"), Asker::Shop, NOW);
         let before = kit.hot.gauge().reads;
-        let applied = kit.hot.rehearse(&found, change).await.unwrap();
+        let applied = kit.hot.dry_run(&found, change).await.unwrap();
         (said(&applied), kit.hot.gauge().reads - before)
     };
     assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in pieces");
     assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "nobody walks there again");
-    let tally = kit.tally(&campaign).await;
-    assert_eq!((tally.stock, tally.issued), (GONE + 1, 0), "nothing was issued");
+    let counts = kit.counts(&campaign).await;
+    assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
 }

@@ -1,4 +1,4 @@
-//! Becoming a holder: the claim, the hints, the coupon.
+//! Becoming a holder: the claim, the index rows, the coupon.
 
 use std::cell::RefCell;
 
@@ -120,7 +120,7 @@ impl Scene {
         if let Some(answer) = answer {
             stage.is_true(answer, &self.change, &coupons).await;
         }
-        for applied in self.answered.borrow().iter().filter(|it| it.sight.is_some()) {
+        for applied in self.answered.borrow().iter().filter(|it| it.snapshot.is_some()) {
             let now = coupons.iter().find(|it| it.code() == of(applied).code());
             let now = now.unwrap_or_else(|| panic!("of another campaign: {applied:?}"));
             assert!(now.events().starts_with(of(applied).events()), "{applied:?}, is {now:?}");
@@ -167,7 +167,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
             assert!(coupons.iter().filter(named).count() <= 1, "twice by one name");
         }
         if let Some(Ok(applied)) = &answer
-            && applied.sight.is_some()
+            && applied.snapshot.is_some()
         {
             assert_eq!(of(applied).holder(), Some(&scene.user));
         }
@@ -418,7 +418,7 @@ pub(crate) async fn a_replacement_that_comes_to_nothing(stage: &Stage) {
         };
         let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
             let answered = scene.answered.take();
-            let codes = answered.iter().filter(|it| it.sight.is_some());
+            let codes = answered.iter().filter(|it| it.snapshot.is_some());
             let codes = codes.map(|applied| of(applied).code().clone()).collect();
             let (campaign, user) = (scene.campaign.clone(), scene.user.clone());
             let (change, answered) = (scene.change.clone(), RefCell::new(answered));

@@ -12,7 +12,7 @@ use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::cql::CqlHot;
-use hot::{CLOSED_BOUND_MS, Emptying, HotError, HotStore, Kept, Tier};
+use hot::{CLOSED_BOUND_MS, Emptying, HotError, HotStore, Residue, Tier};
 use router::Found;
 
 use super::stage::{Answer, Stage, Stop, Sweep, patiently};
@@ -34,38 +34,40 @@ async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now:
         }
         let coupons = hot.closed_coupons(day, codes, now).await?;
         coupons.iter().for_each(|coupon| archive.keep(day, coupon));
-        let unit = hot.shelf(day).await?.expect("the day has a plan").unit + 1;
+        let archive_commit =
+            hot.partition(day).await?.expect("the day has a plan").archive_commit + 1;
         let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
-        hot.retire(day, copied).await?;
-        hot.finish_unit(day, unit, false).await?;
+        hot.evict(day, copied).await?;
+        hot.finish_archive_commit(day, archive_commit, false).await?;
     }
     panic!("what is closed does not end");
 }
 
-/// What the compactor does with a shelf whose time is over.
+/// What the compactor does with a partition whose time is over.
 async fn expired_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now: Millis) -> Ran {
     assert!(hot.seal(day, now).await?, "its time is over");
     let mut after = None;
     loop {
-        let kept = hot.kept(day, after, 3).await?;
-        let Some(last) = kept.last() else { break };
+        let residue = hot.residue(day, after, 3).await?;
+        let Some(last) = residue.last() else { break };
         after = Some(last.code().clone());
-        for kept in &kept {
-            match kept {
-                Kept::Coupon(coupon) => archive.keep(day, coupon),
-                Kept::Stub { code, version } => {
-                    let copied = archive.coupon(day, code).expect("a stub has its coupon");
+        for residue in &residue {
+            match residue {
+                Residue::Coupon(coupon) => archive.keep(day, coupon),
+                Residue::ArchivedMarker { code, version } => {
+                    let copied =
+                        archive.coupon(day, code).expect("an archived marker has its coupon");
                     assert_eq!(copied.version(), *version);
                 }
             }
         }
     }
-    let unit = hot.shelf(day).await?.expect("the day has a plan").unit + 1;
+    let archive_commit = hot.partition(day).await?.expect("the day has a plan").archive_commit + 1;
     let mut emptying = Emptying::default();
-    while let Some(further) = hot.remove_kept(day, emptying).await? {
+    while let Some(further) = hot.remove_residue(day, emptying).await? {
         emptying = further;
     }
-    hot.finish_unit(day, unit, true).await
+    hot.finish_archive_commit(day, archive_commit, true).await
 }
 
 /// How the second process picks up.
@@ -129,7 +131,7 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let scene = async || {
         let campaign = Campaign { cancel_days: 2, ..stage.draft() };
-        let day = campaign.shelf();
+        let day = campaign.expiry_day();
         let codes = kit.stocked(&campaign, 3).await;
         let users: Vec<UserId> = codes.iter().map(|_| kit.user("ann")).collect();
         for (code, user) in codes.iter().zip(&users) {
@@ -169,10 +171,10 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
         closed_pass(&*kit.hot, archive, scene.day, scene.late).await.unwrap();
         scene.reads(stage).await;
         for (code, user) in scene.codes.iter().zip(&scene.users) {
-            let sight = kit.see(code).await.unwrap();
-            let is_closed = sight.coupon.redemption().is_some();
+            let snapshot = kit.see(code).await.unwrap();
+            let is_closed = snapshot.coupon.redemption().is_some();
             let want = if is_closed { Tier::Cold } else { Tier::Hot };
-            assert_eq!(sight.tier, want, "{sight:?}");
+            assert_eq!(snapshot.tier, want, "{snapshot:?}");
             // It still counts for its holder.
             let again = kit.issue(&scene.campaign, user, reference("b")).await;
             assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code));
@@ -191,14 +193,15 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let scene = async || {
         let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
-        let day = campaign.shelf();
+        let day = campaign.expiry_day();
         let codes = kit.stocked(&campaign, 5).await;
         let users: Vec<UserId> = codes.iter().map(|_| kit.user("ann")).collect();
         for (code, user) in codes.iter().zip(&users).take(2) {
             kit.done(code, give(user, reference("a"))).await;
         }
         kit.done(&codes[0], redeem(&users[0], "1")).await;
-        // One that is a stub by then, one that has moved on, and one that nobody has touched.
+        // One that is an archived marker by then, one that has moved on, and one that nobody has
+        // touched.
         kit.done(&codes[2], void()).await;
         closed_pass(&*kit.hot, archive, day, NOW.plus_days(1)).await.unwrap();
         kit.done(&codes[3], extend(campaign.expires_at.plus_days(1))).await;
@@ -227,7 +230,7 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
         expired_pass(&*kit.hot, archive, scene.day, scene.late).await.unwrap();
         scene.reads(stage).await;
         assert_eq!(kit.hot.count(scene.day).await.unwrap(), 0);
-        assert!(kit.hot.shelf(scene.day).await.unwrap().unwrap().emptied);
+        assert!(kit.hot.partition(scene.day).await.unwrap().unwrap().emptied);
         for code in &scene.codes[..3] {
             assert_eq!(kit.see(code).await.unwrap().tier, Tier::Cold);
         }
@@ -243,13 +246,14 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
     stage.sweep(Sweep::of("cold: the expired pass", &WAYS), scene, act, pick_up, judge).await;
 }
 
-/// What was decided before the shelf was sealed, emptied, or its coupon a stub, and is written then.
+/// What was decided before the partition was sealed, emptied, or its coupon an archived marker, and
+/// is written then.
 pub(crate) async fn late_writes(stage: &Stage) {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Meanwhile {
         Sealed,
         Emptied,
-        Stubs,
+        ArchivedMarkers,
     }
     struct Late {
         campaign: Campaign,
@@ -288,36 +292,38 @@ pub(crate) async fn late_writes(stage: &Stage) {
             false => hot.apply(&scene.found, scene.change.clone()).await,
         };
         let pick_up = async |scene: &Late, meanwhile: Meanwhile| {
-            let day = scene.campaign.shelf();
+            let day = scene.campaign.expiry_day();
             let late = kit.time_to_seal(day).await;
             match meanwhile {
                 Meanwhile::Sealed => {
                     assert!(patiently(async || kit.hot.seal(day, late).await).await);
                 }
                 Meanwhile::Emptied => expired_pass(&*kit.hot, archive, day, late).await.unwrap(),
-                Meanwhile::Stubs => closed_pass(&*kit.hot, archive, day, late).await.unwrap(),
+                Meanwhile::ArchivedMarkers => {
+                    closed_pass(&*kit.hot, archive, day, late).await.unwrap()
+                }
             }
         };
         let judge = async |scene: &Late, meanwhile: Meanwhile, answer: Option<Answer>| {
-            let day = scene.campaign.shelf();
+            let day = scene.campaign.expiry_day();
             let now = kit.coupon(&scene.code).await;
             stage.is_true(&answer.unwrap(), &scene.change, std::slice::from_ref(&now)).await;
             match meanwhile {
                 Meanwhile::Sealed => {
-                    let kept = kit.hot.kept(day, None, 9).await.unwrap();
+                    let residue = kit.hot.residue(day, None, 9).await.unwrap();
                     let is_here = now.version() > 0 && now.expires_at() <= day.end();
-                    let want = is_here.then(|| Kept::Coupon(Box::new(now.clone())));
-                    assert_eq!(kept, Vec::from_iter(want));
+                    let want = is_here.then(|| Residue::Coupon(Box::new(now.clone())));
+                    assert_eq!(residue, Vec::from_iter(want));
                 }
                 Meanwhile::Emptied => assert_eq!(kit.hot.count(day).await.unwrap(), 0),
-                Meanwhile::Stubs => {}
+                Meanwhile::ArchivedMarkers => {}
             }
             let late = kit.time_to_seal(day).await;
             expired_pass(&*kit.hot, archive, day, late).await.unwrap();
             assert_eq!(kit.coupon(&scene.code).await, now, "it ends as it was answered");
         };
         let ways: &[Meanwhile] = match name {
-            "cancel" => &[Meanwhile::Sealed, Meanwhile::Emptied, Meanwhile::Stubs],
+            "cancel" => &[Meanwhile::Sealed, Meanwhile::Emptied, Meanwhile::ArchivedMarkers],
             _ => &[Meanwhile::Sealed, Meanwhile::Emptied],
         };
         let name = format!("cold: a late {name}");
@@ -325,12 +331,12 @@ pub(crate) async fn late_writes(stage: &Stage) {
     }
 }
 
-/// While a place is emptied no coupon has a row there and no index row: it would be in no list. So the
-/// rows go first.
+/// While a bucket is emptied no coupon has a row there and no index row: it would be in no list. So
+/// the rows go first.
 pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
-    let day = campaign.shelf();
+    let day = campaign.expiry_day();
     let (codes, user) = (kit.stocked(&campaign, 1).await, kit.user("ann"));
     kit.done(&codes[0], give(&user, reference("a"))).await;
     kit.done(&codes[0], redeem(&user, "1")).await;
@@ -346,5 +352,5 @@ pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
     assert_eq!(rows, [], "the row is gone before");
     assert_eq!(kit.see(&codes[0]).await.unwrap().tier, Tier::Cold);
     expired_pass(&*kit.hot, archive, day, late).await.unwrap();
-    assert!(kit.hot.shelf(day).await.unwrap().unwrap().emptied);
+    assert!(kit.hot.partition(day).await.unwrap().unwrap().emptied);
 }

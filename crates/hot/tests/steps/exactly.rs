@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use coupon::apply::{Action, Asker};
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed};
+use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
@@ -174,7 +174,8 @@ impl<'a> Sale<'a> {
         (said(&applied) == Said::Accepted).then(|| of(&applied).clone())
     }
 
-    /// Takes coupons back from those who were given them, and extends others, to a later shelf too.
+    /// Takes coupons back from those who were given them, and extends others, to a later partition
+    /// too.
     async fn meddle(&self, is_over: &Cell<bool>) {
         let (mut taken, mut extended) = (0, 0);
         while !is_over.get() && (taken < TAKEN_BACK || extended < EXTENDED) {
@@ -211,8 +212,8 @@ impl<'a> Sale<'a> {
         for coupon in coupons {
             let mut free_since = Some(self.began);
             for (at, event) in (1_u64..).zip(coupon.events()) {
-                match &event.deed {
-                    Deed::Issued { to, .. } => {
+                match &event.kind {
+                    EventKind::Issued { to, .. } => {
                         let until = asked[to];
                         if let Some(since) = free_since.take() {
                             for (from, to) in &*self.sold_out.borrow() {
@@ -222,7 +223,7 @@ impl<'a> Sale<'a> {
                         }
                     }
                     // Each event is a version: nothing is held here.
-                    Deed::Revoked { .. } => {
+                    EventKind::Revoked { .. } => {
                         let code = coupon.code().clone();
                         free_since = self.back.borrow().get(&(code, at)).copied();
                     }
@@ -264,7 +265,7 @@ async fn exactly(stage: &Stage, kind: Kind) {
     // What the thawed process was asked for long ago is answered now, and true.
     for (user, request) in sale.late.take() {
         if let Ok(applied) = request.await.unwrap()
-            && applied.sight.is_some()
+            && applied.snapshot.is_some()
         {
             let now = stage.kit.coupon(of(&applied).code()).await;
             assert!(now.events().starts_with(of(&applied).events()), "{applied:?}: {now:?}");
@@ -293,8 +294,8 @@ async fn exactly(stage: &Stage, kind: Kind) {
     eprintln!("exactly {STOCK}, {kind:?}: {told} at first, {back} taken back, {more} afterwards");
     for (user, code) in &*sale.given.borrow() {
         let coupon = coupons.iter().find(|it| it.code() == code).expect("of this campaign");
-        let to_him = |deed: &Deed| matches!(deed, Deed::Issued { to, .. } if to == user);
-        let times = coupon.events().iter().filter(|event| to_him(&event.deed)).count();
+        let to_him = |kind: &EventKind| matches!(kind, EventKind::Issued { to, .. } if to == user);
+        let times = coupon.events().iter().filter(|event| to_him(&event.kind)).count();
         assert_eq!(times, 1, "{user} was given {coupon:?}");
     }
 }

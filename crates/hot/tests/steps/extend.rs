@@ -1,5 +1,5 @@
-//! Extending across shelves: the new day's plan, the row that says "moved", the row on the new
-//! shelf, the directory.
+//! Extending across partitions: the new day's plan, the row that says "forwarding", the row in the
+//! new partition, the directory.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::cql::CqlHot;
 use hot::{
-    Applied, CouponFilter, HotStore, Kept, ListOrder, ListQuery, ListScope, ListedPage, Span,
+    Applied, CouponFilter, HotStore, ListOrder, ListQuery, ListScope, ListedPage, Residue, Span,
 };
 use router::{Entry, Found};
 
@@ -36,7 +36,7 @@ enum Way {
 const WAYS: [Way; 6] =
     [Way::SameAgain, Way::Further, Way::Used, Way::Notice, Way::SealOld, Way::SealNew];
 
-/// Those that are about one shelf.
+/// Those that are about one partition.
 const WAYS_IN_PLACE: [Way; 4] = [Way::SameAgain, Way::Used, Way::Notice, Way::SealOld];
 
 /// Which coupon is extended.
@@ -45,7 +45,7 @@ enum Kind {
     Issued,
     /// Imported and available: it has an entry in the directory, and waits in the stock.
     Imported,
-    /// So little that it stays on its shelf.
+    /// So little that it stays in its partition.
     InPlace,
 }
 
@@ -87,8 +87,8 @@ impl Scene {
     }
 
     fn days(&self) -> [Day; 3] {
-        let [first, second] = self.to.map(Day::shelf_of);
-        [self.campaign.shelf(), first, second]
+        let [first, second] = self.to.map(Day::expiry_day_of);
+        [self.campaign.expiry_day(), first, second]
     }
 
     async fn apply(&self, stage: &Stage, action: coupon::apply::Action) -> Applied {
@@ -106,14 +106,14 @@ impl Scene {
 
 async fn seal(stage: &Stage, day: Day) -> bool {
     let hot = &stage.kit.hot;
-    match hot.shelf(day).await.unwrap() {
+    match hot.partition(day).await.unwrap() {
         Some(plan) => patiently(async || hot.seal(day, plan.seal_after.plus_ms(1)).await).await,
         None => false,
     }
 }
 
 async fn is_sealed(kit: &Kit, day: Day) -> bool {
-    kit.hot.shelf(day).await.unwrap().is_some_and(|plan| plan.sealed)
+    kit.hot.partition(day).await.unwrap().is_some_and(|plan| plan.sealed)
 }
 
 async fn list(kit: &Kit, scope: ListScope, expires: Span) -> ListedPage {
@@ -134,7 +134,7 @@ async fn is_listed(stage: &Stage, scene: &Scene) {
     }
     let coupon = kit.coupon(&scene.code).await;
     for page in pages {
-        let listed: Vec<&Coupon> = page.coupons.iter().map(|sight| &sight.coupon).collect();
+        let listed: Vec<&Coupon> = page.coupons.iter().map(|snapshot| &snapshot.coupon).collect();
         assert_eq!(listed, [&coupon], "one that is extended is listed once");
     }
 }
@@ -183,40 +183,40 @@ async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
     }
     let mut days = scene.days().to_vec();
     days.dedup();
-    let (mut counted, mut kept) = (0, Vec::new());
+    let (mut counted, mut residue) = (0, Vec::new());
     for day in &days {
         counted += kit.hot.count(*day).await.unwrap();
         if is_sealed(kit, *day).await {
-            kept.extend(kit.hot.kept(*day, None, 9).await.unwrap());
+            residue.extend(kit.hot.residue(*day, None, 9).await.unwrap());
         }
     }
     assert_eq!(counted, 1, "it is there once");
-    let shelf = match now.expires_at() > days[0].end() {
-        true => Day::shelf_of(now.expires_at()),
+    let partition = match now.expires_at() > days[0].end() {
+        true => Day::expiry_day_of(now.expires_at()),
         false => days[0],
     };
-    let want = is_sealed(kit, shelf).await.then(|| Kept::Coupon(Box::new(now.clone())));
-    assert_eq!(kept, Vec::from_iter(want), "what a sealed shelf has is what it is");
-    if shelf != days[0]
+    let want = is_sealed(kit, partition).await.then(|| Residue::Coupon(Box::new(now.clone())));
+    assert_eq!(residue, Vec::from_iter(want), "what a sealed partition has is what it is");
+    if partition != days[0]
         && let Some(Ok(applied)) = answer
         && said(applied) == Said::Accepted
     {
         // Before it was answered.
         let entry = kit.hot.entry(&scene.code).await.unwrap();
         assert!(
-            matches!(entry, Some(Entry::Coupon { day, .. }) if day >= Day::shelf_of(scene.to[0]))
+            matches!(entry, Some(Entry::Coupon { day, .. }) if day >= Day::expiry_day_of(scene.to[0]))
         );
     }
     is_listed(stage, scene).await;
     // It goes on from there, or nothing lets it.
     let last = scene.apply(stage, extend(scene.to[1])).await;
-    let is_closed = is_sealed(kit, shelf).await && now.expires_at() < scene.to[1];
+    let is_closed = is_sealed(kit, partition).await && now.expires_at() < scene.to[1];
     match (now.redemption().is_some(), is_closed) {
         (true, _) => assert_eq!(said(&last), Said::Refused(Refusal::AlreadyRedeemed)),
-        (_, true) => assert_eq!(said(&last), Said::Refused(Refusal::ShelfClosed)),
+        (_, true) => assert_eq!(said(&last), Said::Refused(Refusal::ExpiryDayClosed)),
         (_, false) => assert_eq!(of(&last).expires_at(), scene.to[1], "{last:?}"),
     }
-    if *now.state() == State::Available && !is_sealed(kit, shelf).await {
+    if *now.state() == State::Available && !is_sealed(kit, partition).await {
         let change = kit.change(give(&scene.user, reference("late")), Asker::Shop, NOW);
         let issued = kit.hot.issue(&scene.campaign.id, change).await.unwrap();
         assert_eq!(of(&issued).code(), &scene.code, "it still waits in the stock");
@@ -235,14 +235,14 @@ async fn extended(stage: &Stage, name: &str, kind: Kind, ways: &[Way]) {
 }
 
 pub(crate) async fn an_issued_one(stage: &Stage) {
-    extended(stage, "extend: an issued one to a later shelf", Kind::Issued, &WAYS).await;
+    extended(stage, "extend: an issued one to a later partition", Kind::Issued, &WAYS).await;
 }
 
 pub(crate) async fn an_imported_one(stage: &Stage) {
-    extended(stage, "extend: an imported one to a later shelf", Kind::Imported, &WAYS).await;
+    extended(stage, "extend: an imported one to a later partition", Kind::Imported, &WAYS).await;
 }
 
-pub(crate) async fn one_that_stays_on_its_shelf(stage: &Stage) {
+pub(crate) async fn one_that_stays_in_its_partition(stage: &Stage) {
     extended(stage, "extend: in place", Kind::InPlace, &WAYS_IN_PLACE).await;
 }
 

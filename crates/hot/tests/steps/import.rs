@@ -1,13 +1,13 @@
 //! Lines of an import: the entry, the claim and the stock, the row, and the look at the day's plan.
 
 use coupon::campaign::Campaign;
-use coupon::coupon::{Coupon, Deed, State};
+use coupon::coupon::{Coupon, EventKind, State};
 use coupon::ids::{BatchId, UserId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::cql::CqlHot;
-use hot::{HotError, HotStore, ImportLine, ImportOutcome, Kept};
+use hot::{HotError, HotStore, ImportLine, ImportOutcome, Residue};
 
 use super::stage::{Stage, Sweep, patiently};
 use crate::kit::{Kit, NOW, Said, of, order, reference, said};
@@ -48,13 +48,13 @@ impl Scene {
         kit.create(&other).await;
         let holder = kit.user("ann");
         let bob = Some(kit.user("bob"));
-        let standings = [
-            Standing::Available,
-            Standing::Issued { holder: holder.clone(), at: None },
-            Standing::Redeemed { holder: bob, issued_at: None, at: NOW, order: None },
+        let imported_states = [
+            ImportedState::Available,
+            ImportedState::Issued { holder: holder.clone(), at: None },
+            ImportedState::Redeemed { holder: bob, issued_at: None, at: NOW, order: None },
         ];
-        let line = |standing| kit.line(&campaign, &kit.code(), standing);
-        let mut lines: Vec<ImportLine> = standings.into_iter().map(line).collect();
+        let line = |imported_state| kit.line(&campaign, &kit.code(), imported_state);
+        let mut lines: Vec<ImportLine> = imported_states.into_iter().map(line).collect();
         // One of another day.
         lines[2].expires_at = campaign.expires_at.plus_days(1);
         let batch = kit.open_import(&campaign).await;
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     fn day(&self) -> Day {
-        self.campaign.shelf()
+        self.campaign.expiry_day()
     }
 
     async fn import(&self, kit: &Kit) -> Vec<ImportOutcome> {
@@ -103,17 +103,17 @@ async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
         }
         Way::Emptied => {
             let late = kit.time_to_seal(scene.day()).await;
-            kit.archive_shelf(scene.day(), late).await;
+            kit.archive_partition(scene.day(), late).await;
         }
     }
 }
 
 /// What a line says of its coupon.
 fn is_as_imported(coupon: &Coupon, line: &ImportLine) -> bool {
-    match (&line.standing, coupon.state()) {
-        (Standing::Available, State::Available | State::Issued { .. }) => true,
-        (Standing::Issued { holder, .. }, State::Issued { holder: here }) => holder == here,
-        (Standing::Redeemed { holder, .. }, State::Redeemed { redemption, .. }) => {
+    match (&line.imported_state, coupon.state()) {
+        (ImportedState::Available, State::Available | State::Issued { .. }) => true,
+        (ImportedState::Issued { holder, .. }, State::Issued { holder: here }) => holder == here,
+        (ImportedState::Redeemed { holder, .. }, State::Redeemed { redemption, .. }) => {
             *holder == redemption.by
         }
         _ => false,
@@ -131,11 +131,11 @@ async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: Import
             assert!(is_as_imported(&coupon, line), "{line:?} is {coupon:?}");
         }
         ImportOutcome::CodeTaken => {
-            let campaign = seen.map(|sight| sight.coupon.genesis().campaign.clone());
+            let campaign = seen.map(|snapshot| snapshot.coupon.genesis().campaign.clone());
             assert_eq!(campaign, Some(scene.other.id.clone()));
         }
-        ImportOutcome::Refused(Refusal::ShelfClosed) => {
-            assert_eq!(Day::shelf_of(line.expires_at), scene.day());
+        ImportOutcome::Refused(Refusal::ExpiryDayClosed) => {
+            assert_eq!(Day::expiry_day_of(line.expires_at), scene.day());
         }
         ImportOutcome::Refused(why) => panic!("{line:?}: {why}"),
     }
@@ -143,7 +143,7 @@ async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: Import
 
 async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>) {
     let kit = &stage.kit;
-    let is_closed = kit.hot.shelf(scene.day()).await.unwrap().is_some_and(|plan| plan.sealed);
+    let is_closed = kit.hot.partition(scene.day()).await.unwrap().is_some_and(|plan| plan.sealed);
     match answer {
         None | Some(Err(HotError::Unavailable(_) | HotError::Unknown(_))) => {}
         Some(Err(other)) => panic!("{other}"),
@@ -153,21 +153,21 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
             }
         }
     }
-    let kept = match way {
-        Way::Sealed | Way::Emptied => kit.hot.kept(scene.day(), None, 9).await.unwrap(),
+    let residue = match way {
+        Way::Sealed | Way::Emptied => kit.hot.residue(scene.day(), None, 9).await.unwrap(),
         Way::SameAgain | Way::Elsewhere => Vec::new(),
     };
-    assert!(way != Way::Emptied || kept.is_empty(), "what was removed stays away: {kept:?}");
+    assert!(way != Way::Emptied || residue.is_empty(), "what was removed stays away: {residue:?}");
     let again = scene.import(kit).await;
     for (line, outcome) in scene.lines.iter().zip(&again) {
         stands(stage, scene, line, *outcome).await;
-        let closed = is_closed && Day::shelf_of(line.expires_at) == scene.day();
+        let closed = is_closed && Day::expiry_day_of(line.expires_at) == scene.day();
         match outcome {
             ImportOutcome::Imported => assert!(!closed, "after the seal: {line:?}"),
             ImportOutcome::Refused(_) => {
                 assert!(closed, "{line:?}");
                 // Won its entry, perhaps, and never a row: it is no coupon.
-                let rows = kept.iter().any(|it| *it.code() == line.code);
+                let rows = residue.iter().any(|it| *it.code() == line.code);
                 assert!(!rows, "{line:?} is kept");
                 assert_eq!(kit.see(&line.code).await, None);
             }
@@ -175,8 +175,8 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
             ImportOutcome::CodeTaken => assert_eq!(way, Way::Elsewhere),
         }
     }
-    let rows = |kept: &Kept| matches!(kept, Kept::Coupon(_));
-    assert!(kept.iter().all(rows));
+    let rows = |residue: &Residue| matches!(residue, Residue::Coupon(_));
+    assert!(residue.iter().all(rows));
     for (last, before) in scene.import(kit).await.into_iter().zip(again) {
         let is_news = before == ImportOutcome::Imported;
         assert_eq!(last, if is_news { ImportOutcome::AlreadyThere } else { before });
@@ -219,14 +219,18 @@ pub(crate) async fn a_line_that_says_more(stage: &Stage) {
         kit.create(&campaign).await;
         let batch = kit.open_import(&campaign).await;
         let (other, other_batch) = (campaign.clone(), batch.clone());
-        let available = kit.line(&campaign, &kit.code(), Standing::Available);
+        let available = kit.line(&campaign, &kit.code(), ImportedState::Available);
         let arrived = kit.import(&campaign, &batch, vec![available.clone()]).await;
         assert_eq!(arrived, [ImportOutcome::Imported]);
         let holder = kit.user("ann");
         let order = Some(order("7"));
-        let standing =
-            Standing::Redeemed { holder: Some(holder.clone()), issued_at: None, at: NOW, order };
-        let lines = vec![ImportLine { standing, ..available }];
+        let imported_state = ImportedState::Redeemed {
+            holder: Some(holder.clone()),
+            issued_at: None,
+            at: NOW,
+            order,
+        };
+        let lines = vec![ImportLine { imported_state, ..available }];
         let run = kit.import_run();
         Scene { campaign, batch, other, other_batch, holder, lines, run }
     };
@@ -250,9 +254,12 @@ pub(crate) async fn a_line_that_says_more(stage: &Stage) {
     let judge = async |scene: &Scene, meanwhile: Meanwhile, answer: Option<Outcomes>| {
         let again = scene.import(kit).await;
         let coupon = kit.coupon(&scene.lines[0].code).await;
-        let redeemed: Vec<_> =
-            coupon.events().iter().filter(|it| matches!(it.deed, Deed::Redeemed { .. })).collect();
-        let closed = [ImportOutcome::Refused(Refusal::ShelfClosed)];
+        let redeemed: Vec<_> = coupon
+            .events()
+            .iter()
+            .filter(|it| matches!(it.kind, EventKind::Redeemed { .. }))
+            .collect();
+        let closed = [ImportOutcome::Refused(Refusal::ExpiryDayClosed)];
         let answers = answer.and_then(Result::ok).into_iter().chain([again]);
         if redeemed.is_empty() {
             assert_eq!(meanwhile, Meanwhile::Sealed, "{coupon:?}");

@@ -1,4 +1,4 @@
-//! The day plan: entered, closing, each place sealed, sealed; and writers that race the seal.
+//! The day plan: entered, closing, each bucket sealed, sealed; and writers that race the seal.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,13 +8,15 @@ use coupon::apply::Asker;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::imported::Standing;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use futures::future::join_all;
 use hot::audit::Audit;
 use hot::cql::CqlHot;
-use hot::{CampaignRow, HotError, HotStore, ImportOutcome, Kept, Named, NewCampaign, Shelves};
+use hot::{
+    CampaignRow, HotError, HotStore, ImportOutcome, Named, NewCampaign, Partitions, Residue,
+};
 
 use super::stage::{Process, Stage, Stop, Sweep, patiently};
 use crate::kit::{NOW, Said, extend, give, hold, of, redeem, reference, release, said, void};
@@ -67,7 +69,7 @@ impl Scene {
             moved = dies.hot.apply(&found, change) => panic!("{moved:?}"),
             _ = dies.hand.is_stopped() => {}
         }
-        let day = campaign.shelf();
+        let day = campaign.expiry_day();
         let late = kit.time_to_seal(day).await;
         Scene { campaign, day, late, codes, traveller, accepted: RefCell::new(accepted) }
     }
@@ -97,13 +99,13 @@ async fn write(stage: &Stage, scene: &Scene) -> usize {
     accepted
 }
 
-async fn kept(stage: &Stage, day: Day) -> Vec<Coupon> {
-    let kept = stage.kit.hot.kept(day, None, 100).await.unwrap();
-    let coupon = |kept| match kept {
-        Kept::Coupon(coupon) => *coupon,
-        Kept::Stub { code, .. } => panic!("{code} is a stub"),
+async fn residue(stage: &Stage, day: Day) -> Vec<Coupon> {
+    let residue = stage.kit.hot.residue(day, None, 100).await.unwrap();
+    let coupon = |residue| match residue {
+        Residue::Coupon(coupon) => *coupon,
+        Residue::ArchivedMarker { code, .. } => panic!("{code} is an archived marker"),
     };
-    kept.into_iter().map(coupon).collect()
+    residue.into_iter().map(coupon).collect()
 }
 
 pub(crate) async fn sealed_step_by_step(stage: &Stage) {
@@ -126,24 +128,26 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
         }
         // Whatever came before, the next run seals it; and then nothing is accepted.
         assert!(patiently(async || kit.hot.seal(scene.day, scene.late).await).await);
-        assert!(kit.hot.shelf(scene.day).await.unwrap().unwrap().sealed);
-        let here = kept(stage, scene.day).await;
+        assert!(kit.hot.partition(scene.day).await.unwrap().unwrap().sealed);
+        let here = residue(stage, scene.day).await;
         assert_eq!(write(stage, scene).await, 0, "after the seal");
         let found: BTreeMap<Code, u64> =
             here.iter().map(|it| (it.code().clone(), it.version())).collect();
         let mut want = scene.accepted.borrow().clone();
         want.insert(scene.traveller.clone(), 2);
         assert_eq!(found, want, "what was accepted is there, in the version that was answered");
-        let line = kit.line(&scene.campaign, &kit.code(), Standing::Available);
+        let line = kit.line(&scene.campaign, &kit.code(), ImportedState::Available);
         let batch = kit.open_import(&scene.campaign).await;
         let imported = kit.import(&scene.campaign, &batch, vec![line]).await;
-        assert_eq!(imported, [ImportOutcome::Refused(Refusal::ShelfClosed)]);
+        assert_eq!(imported, [ImportOutcome::Refused(Refusal::ExpiryDayClosed)]);
         let untouched = kit.said(&scene.codes[4], give(&kit.user("bob"), None)).await;
         assert_eq!(untouched, Said::Refused(Refusal::Expired));
-        assert_eq!(kept(stage, scene.day).await, here);
+        assert_eq!(residue(stage, scene.day).await, here);
     };
     let ways = [Way::Seals, Way::Writes];
-    stage.sweep(Sweep::of("day plan: a shelf is sealed", &ways), scene, act, pick_up, judge).await;
+    stage
+        .sweep(Sweep::of("day plan: a partition is sealed", &ways), scene, act, pick_up, judge)
+        .await;
 }
 
 /// A campaign with its first batch: the day's plan, its row, its word, its serials, and then it is
@@ -204,7 +208,7 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
             let applied = kit.hot.apply(&word, change).await.unwrap();
             let want = if n < 3 { Said::Accepted } else { Said::Refused(Refusal::SoldOut) };
             assert_eq!(said(&applied), want);
-            codes.extend(applied.sight.map(|sight| sight.coupon.code().clone()));
+            codes.extend(applied.snapshot.map(|snapshot| snapshot.coupon.code().clone()));
         }
         codes.sort();
         codes.dedup();
@@ -229,7 +233,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     for round in 0..ROUNDS {
         let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
         let codes = kit.stocked(&campaign, COUPONS).await;
-        let day = campaign.shelf();
+        let day = campaign.expiry_day();
         let late = kit.time_to_seal(day).await;
         let is_sealed = Cell::new(false);
         let writer = async |(number, code): (usize, &Code)| -> Option<Coupon> {
@@ -255,7 +259,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
                         last = Some(of(&applied).clone());
                     }
                     Said::Replayed => {}
-                    Said::Refused(Refusal::Expired | Refusal::ShelfClosed) => return last,
+                    Said::Refused(Refusal::Expired | Refusal::ExpiryDayClosed) => return last,
                     Said::Refused(Refusal::Voided) => return last,
                     other => panic!("{code}: {other:?}"),
                 }
@@ -271,7 +275,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
         let (written, ()) = tokio::join!(join_all(codes.iter().enumerate().map(writer)), sealing);
         let mut want: Vec<Coupon> = written.into_iter().flatten().collect();
         want.sort_by(|a, b| a.code().cmp(b.code()));
-        assert_eq!(kept(stage, day).await, want, "round {round}");
+        assert_eq!(residue(stage, day).await, want, "round {round}");
         let none = reference("late");
         let late_issue = kit.issue(&campaign, &kit.user("bob"), none).await;
         assert!(matches!(said(&late_issue), Said::Refused(_)), "{late_issue:?}");

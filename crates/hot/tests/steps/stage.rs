@@ -15,8 +15,8 @@ use coupon::ids::UserId;
 use coupon::time::Day;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hot::cql::{self, CqlHot, Gate, Keyspace, SchemaOptions, Target};
-use hot::{Applied, Finding, HotError};
+use hot::cql::{self, CqlHot, Gate, Keyspace, KeyspaceAddress, SchemaOptions};
+use hot::{Applied, HealthFinding, HotError};
 use tokio::sync::watch;
 
 use crate::kit::{Kit, MemoryArchive, keys, of};
@@ -41,13 +41,13 @@ const CALLS_MAX: usize = 10;
 
 /// What the upkeep of a process writes beside every protocol: not a step of any.
 const UPKEEP: [&str; 6] = [
-    "INSERT INTO tally",
+    "INSERT INTO campaign_counts",
     "INSERT INTO closed",
     "UPDATE lease SET owner = null",
     // How many rows there are, which is written once for many of them.
     "UPDATE lease SET returned_rows",
-    "UPDATE day_plan SET expiring_rows",
-    "UPDATE day_plan SET closed_rows",
+    "UPDATE partition_plan SET expiring_rows",
+    "UPDATE partition_plan SET closed_rows",
 ];
 
 pub(crate) type Answer = Result<Applied, HotError>;
@@ -182,8 +182,10 @@ impl Stage {
     pub(crate) async fn set(nodes: usize) -> Option<Stage> {
         let start = move || testcluster::shared(nodes);
         let cluster = tokio::task::spawn_blocking(start).await.unwrap()?;
-        let target = format!("cql://{}/steps", cluster.addresses()).parse::<Target>().unwrap();
-        // Few places, so that a shelf is sealed in a moment; and this one machine has one clock.
+        let target =
+            format!("cql://{}/steps", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
+        // Few buckets, so that a partition is sealed in a moment; and this one machine has one
+        // clock.
         let options = cql::Options {
             bucket_bits: 2,
             clock_bound_ms: 0,
@@ -343,8 +345,8 @@ impl Stage {
         for finding in self.kit.hot.examine().await.unwrap() {
             match finding {
                 // What a stopped process had counted and not written down is missing from then on.
-                Finding::Sound(_) | Finding::Drifted(_) => {}
-                Finding::Fault(why) => self.failed(format!("examined in the end: {why}")),
+                HealthFinding::Sound(_) | HealthFinding::Drifted(_) => {}
+                HealthFinding::Fault(why) => self.failed(format!("examined in the end: {why}")),
             }
         }
     }

@@ -131,7 +131,7 @@ impl Case<'_> {
         match to - self.day.expires_at {
             0 => Replay,
             ..0 => Refused(Refusal::NotLater),
-            _ if NOW >= self.day.expires_at + DAYS_30 => Refused(Refusal::ShelfClosed),
+            _ if NOW >= self.day.expires_at + DAYS_30 => Refused(Refusal::ExpiryDayClosed),
             _ => Becomes { stands: self.stands(), held: None, expires_at: to },
         }
     }

@@ -1,4 +1,4 @@
-//! One deed for every code of a file, with one line of CSV each.
+//! One action for every code of a file, with one line of CSV each.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
+use super::action::{Answer, CouponAction};
 use super::codes::Codes;
-use super::deed::{Answer, Deed};
-use crate::failure::{Ended, Sorry, faults, refused};
+use crate::failure::{CliError, Ended, faults, refused};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
@@ -49,8 +49,12 @@ impl Counts {
     }
 }
 
-/// Does `deed` to the codes of the file, a group at a time, in the order of the file.
-pub(super) async fn run(engine: &Engine, deed: &Deed, path: &Path) -> Result<Ended, Sorry> {
+/// Applies `action` to the codes of the file, a group at a time, in the order of the file.
+pub(super) async fn run(
+    engine: &Engine,
+    action: &CouponAction,
+    path: &Path,
+) -> Result<Ended, CliError> {
     let codes = opened(path).await?;
     let progress = Progress::new(Work::Change, None, output::is_terminal());
     let mut out = Out::standard();
@@ -62,25 +66,25 @@ pub(super) async fn run(engine: &Engine, deed: &Deed, path: &Path) -> Result<End
         while let Some(code) = codes.try_next().await? {
             // The same code again waits for the next group, so that its first line is done first.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(engine, deed, &mut group, &mut out, &mut counts).await?;
+                write_group(engine, action, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
             }
             group.push(code);
         }
-        write_group(engine, deed, &mut group, &mut out, &mut counts).await
+        write_group(engine, action, &mut group, &mut out, &mut counts).await
     };
     let written = progress.during(written).await;
     drop(progress);
-    if let Err(sorry) = written {
+    if let Err(cli_error) = written {
         let done = thousands(counts.all());
         let again = "repeat it with the same file: what is done is a replay";
-        let again = if deed.only_reads() { "repeat it" } else { again };
+        let again = if action.only_reads() { "repeat it" } else { again };
         // Half of a list that is only shown may be enough, half of the changes is not.
-        let sorry = match sorry.is_quiet() && !deed.only_reads() {
-            true => Sorry::new("nobody reads the results any more"),
-            false => sorry,
+        let cli_error = match cli_error.is_quiet() && !action.only_reads() {
+            true => CliError::new("nobody reads the results any more"),
+            false => cli_error,
         };
-        return Err(sorry.and(&format!("{done} codes are done; {again}")));
+        return Err(cli_error.and(&format!("{done} codes are done; {again}")));
     }
     out.finish()?;
     ended(&counts)
@@ -97,16 +101,16 @@ fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Does `deed` to all of a group at a time, and writes its rows in their order.
+/// Applies `action` to all of a group at a time, and writes its rows in their order.
 async fn write_group(
     engine: &Engine,
-    deed: &Deed,
+    action: &CouponAction,
     group: &mut Vec<String>,
     out: &mut Out,
     counts: &mut Counts,
-) -> Result<(), Sorry> {
-    let deeds = group.drain(..).map(|code| done(engine, deed, code));
-    for row in join_all(deeds).await {
+) -> Result<(), CliError> {
+    let calls = group.drain(..).map(|code| done(engine, action, code));
+    for row in join_all(calls).await {
         let Row { code, result, detail } = row?;
         counts.add(result);
         out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
@@ -114,10 +118,10 @@ async fn write_group(
     out.flush()
 }
 
-fn ended(counts: &Counts) -> Result<Ended, Sorry> {
+fn ended(counts: &Counts) -> Result<Ended, CliError> {
     let Counts { ok, replayed, refused } = *counts;
     if refused > 0 && refused == counts.all() {
-        return Err(Sorry::new(format!("all {} codes were refused", thousands(refused))));
+        return Err(CliError::new(format!("all {} codes were refused", thousands(refused))));
     }
     output::note(&format!(
         "{} codes: {} ok, {} replay, {} refused",
@@ -130,7 +134,7 @@ fn ended(counts: &Counts) -> Result<Ended, Sorry> {
 }
 
 /// A refusal is a row; what the store could not do ends the whole run.
-async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> {
+async fn done(engine: &Engine, action: &CouponAction, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
         Err(error) => {
@@ -138,10 +142,10 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
             return Ok(Row { code, result: "INVALID", detail });
         }
     };
-    let (result, detail) = match deed.to(engine, &text).await {
+    let (result, detail) = match action.to(engine, &text).await {
         Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
         Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
-        Err(Failure::Refused { refusal, .. }) => (refusal.word(), refused(refusal)),
+        Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
         Err(Failure::Invalid(found)) => ("INVALID", faults(&found)),
         Err(
             other @ (Failure::Forbidden(_)
@@ -151,7 +155,7 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
             | Failure::NoCodeKey
             | Failure::Store(_)
             | Failure::ImportStopped(_)),
-        ) => return Err(Sorry::from(other)),
+        ) => return Err(CliError::from(other)),
     };
     Ok(Row { code, result, detail })
 }
@@ -159,13 +163,13 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
 type Source = Box<dyn AsyncRead + Send + Unpin>;
 
 /// The codes of the file, one after the other.
-async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, Sorry>>, Sorry> {
+async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, CliError>>, CliError> {
     let name = path.display().to_string();
     let source: Source = if path == Path::new("-") {
         Box::new(tokio::io::stdin())
     } else {
         let file = tokio::fs::File::open(path).await;
-        Box::new(file.map_err(Sorry::because(format!("cannot read {name}")))?)
+        Box::new(file.map_err(CliError::because(format!("cannot read {name}")))?)
     };
     let from = (ReaderStream::new(source), Codes::default(), false);
     let codes = try_unfold(from, move |(mut pieces, mut codes, ended)| {
@@ -181,10 +185,10 @@ async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, Sorry>>
                 match pieces.next().await {
                     Some(Ok(piece)) => {
                         let pushed = codes.push(&piece);
-                        pushed.map_err(|why| Sorry::new(format!("{name}: {why}")))?;
+                        pushed.map_err(|why| CliError::new(format!("{name}: {why}")))?;
                     }
                     Some(Err(error)) => {
-                        return Err(Sorry::new(format!("cannot read {name}: {error}")));
+                        return Err(CliError::new(format!("cannot read {name}: {error}")));
                     }
                     None => {
                         let last = codes.last();

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot::cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Engine, Keyspace};
+use hot::cql::{
+    About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace,
+};
 
 use super::{Report, Verdict};
-use crate::cluster::{self, Cluster};
-use crate::failure::Sorry;
+use crate::cluster::{self, ConnectedCluster};
+use crate::failure::CliError;
 use crate::settings::Settings;
 
 /// A conditional write past this makes every change wait: three nodes of one data centre take a
@@ -20,9 +22,9 @@ const CLOCK_WARN_MS: i64 = 1_000;
 /// Looks at the cluster itself.
 pub(super) async fn report(
     settings: &Settings,
-    cluster: &Cluster,
+    cluster: &ConnectedCluster,
     report: &mut Report,
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     match cluster.store.about().await {
         Ok(about) => {
             let datacenter = settings.cql_datacenter.value.as_deref();
@@ -124,13 +126,13 @@ fn paxos(about: &About) -> Verdict {
         Some(variant) => Some((&node.address, variant)),
     });
     match (about.engine, other) {
-        (Engine::Scylla, _) => Verdict::Ok("as this engine does them".into()),
-        (Engine::Cassandra, None) => Verdict::Ok("paxos_variant is v2".into()),
-        (Engine::Cassandra, Some((address, "v1"))) => Verdict::Warn(format!(
+        (CqlEngine::Scylla, _) => Verdict::Ok("as this engine does them".into()),
+        (CqlEngine::Cassandra, None) => Verdict::Ok("paxos_variant is v2".into()),
+        (CqlEngine::Cassandra, Some((address, "v1"))) => Verdict::Warn(format!(
             "paxos_variant of {address} is v1, which takes four rounds for a change: set it to v2 \
              on every node"
         )),
-        (Engine::Cassandra, Some((address, variant))) => Verdict::Fail(format!(
+        (CqlEngine::Cassandra, Some((address, variant))) => Verdict::Fail(format!(
             "paxos_variant of {address} is {variant}, with which a coupon may be redeemed twice: \
              set it to v2 on every node"
         )),
@@ -138,11 +140,11 @@ fn paxos(about: &About) -> Verdict {
 }
 
 /// The first release of an engine that couponry is made for.
-fn wanted(engine: Engine) -> (u32, u32) {
+fn wanted(engine: CqlEngine) -> (u32, u32) {
     match engine {
-        Engine::Cassandra => (5, 0),
+        CqlEngine::Cassandra => (5, 0),
         // Conditional writes on tables of tablets came with it.
-        Engine::Scylla => (2025, 4),
+        CqlEngine::Scylla => (2025, 4),
     }
 }
 
@@ -153,7 +155,7 @@ fn release(version: &str) -> Option<(u32, u32)> {
     Some((major, minor))
 }
 
-pub(super) fn version(engine: Engine, version: &str) -> Verdict {
+pub(super) fn version(engine: CqlEngine, version: &str) -> Verdict {
     let (major, minor) = wanted(engine);
     let name = engine.name();
     match release(version) {
@@ -194,7 +196,7 @@ mod tests {
     fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> About {
         let copies: BTreeMap<String, u32> =
             copies.iter().map(|(name, copies)| ((*name).to_owned(), *copies)).collect();
-        About { engine: Engine::Cassandra, keyspace: "shop".into(), copies, nodes }
+        About { engine: CqlEngine::Cassandra, keyspace: "shop".into(), copies, nodes }
     }
 
     fn word(verdict: &Verdict) -> &'static str {
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn versions() {
-        let (cassandra, scylla) = (Engine::Cassandra, Engine::Scylla);
+        let (cassandra, scylla) = (CqlEngine::Cassandra, CqlEngine::Scylla);
         let cases = [
             ("the first Cassandra", cassandra, "5.0.0", true),
             ("one to come", cassandra, "5.0-beta1", true),

@@ -6,10 +6,10 @@ use api::views::CouponBody;
 use clap::{Args, ValueEnum};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
-use engine::{CouponView, CouponsAsk, DayOf, Engine};
+use engine::{CouponView, CouponsRequest, DayOf, Engine};
 
 use super::sink::{Into, Sink};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
@@ -38,10 +38,10 @@ const COLUMNS: [&str; 19] = [
 /// Coupons that something has happened to, or that were imported
 ///
 /// Prints every field that a coupon has in the HTTP interface, each coupon once, whether it is
-/// still hot or has been archived, also while a compaction runs: by shelf (the UTC day on which it
-/// expires at the latest), then by code. Minted coupons that nobody has touched are not among them:
-/// `export codes` lists those. A coupon that is extended to another day meanwhile may come a second
-/// time, in its later version.
+/// still hot or has been archived, also while a compaction runs: by partition (the UTC day on which
+/// it expires at the latest), then by code. Minted coupons that nobody has touched are not among
+/// them: `export codes` lists those. A coupon that is extended to another day meanwhile may come a
+/// second time, in its later version.
 ///
 /// --from and --to choose days, both inclusive: by the coupon's last day (`expires_on`), or with
 /// --by last-change by that of its last change (`modified_at`), which reads every coupon. Without
@@ -90,8 +90,8 @@ enum By {
 }
 
 impl CouponsFlags {
-    pub(super) fn ask(&self) -> CouponsAsk {
-        CouponsAsk {
+    pub(super) fn ask(&self) -> CouponsRequest {
+        CouponsRequest {
             campaign: self.campaign.clone(),
             by: match self.by {
                 By::LastDay => DayOf::Expiry,
@@ -106,12 +106,12 @@ impl CouponsFlags {
 
 pub(in crate::commands) async fn write(
     engine: Arc<Engine>,
-    ask: CouponsAsk,
+    ask: CouponsRequest,
     sink: &mut Sink<'_>,
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     let thing = format!("campaign {}", ask.campaign.as_ref().map_or("", CampaignId::as_str));
     let begun = engine.every_coupon(&open::caller(), ask).await;
-    let mut coupons = begun.map_err(Sorry::about(thing))?;
+    let mut coupons = begun.map_err(CliError::about(thing))?;
     sink.header(&COLUMNS)?;
     while let Some(some) = coupons.next().await? {
         put(&some.rows, sink)?;
@@ -122,11 +122,14 @@ pub(in crate::commands) async fn write(
 }
 
 /// The rows of some coupons, without a header.
-pub(in crate::commands) fn put(coupons: &[CouponView], sink: &mut Sink<'_>) -> Result<(), Sorry> {
+pub(in crate::commands) fn put(
+    coupons: &[CouponView],
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
     coupons.iter().try_for_each(|view| sink.row(&COLUMNS, &CouponBody::from(view)))
 }
 
-pub(in crate::commands) fn header(sink: &mut Sink<'_>) -> Result<(), Sorry> {
+pub(in crate::commands) fn header(sink: &mut Sink<'_>) -> Result<(), CliError> {
     sink.header(&COLUMNS)
 }
 

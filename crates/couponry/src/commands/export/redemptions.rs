@@ -6,11 +6,11 @@ use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Millis;
-use engine::{Engine, RedemptionEntry, RedemptionsAsk};
+use engine::{Engine, RedemptionEntry, RedemptionsRequest};
 use serde::Serialize;
 
 use super::sink::{Into, Sink};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export redemptions`. Others are only ever added behind them.
@@ -35,9 +35,9 @@ const COLUMNS: [&str; 9] = [
 ///
 /// Columns: code, campaign_id, batch_id, user_id, order_ref, redeemed_at (an instant, UTC),
 /// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (empty where it stands).
-/// Order: by shelf (the UTC day on which the coupon expires at the latest), then by code, then in
-/// time. A coupon that is extended to another day meanwhile may bring its cancelled redemptions a
-/// second time.
+/// Order: by partition (the UTC day on which the coupon expires at the latest), then by code, then
+/// in time. A coupon that is extended to another day meanwhile may bring its cancelled redemptions
+/// a second time.
 ///
 /// In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON
 /// lines have every value as it is. It reads every coupon that there is, so that a large archive
@@ -71,8 +71,8 @@ pub(super) struct RedemptionsFlags {
 }
 
 impl RedemptionsFlags {
-    pub(super) fn ask(&self) -> RedemptionsAsk {
-        RedemptionsAsk {
+    pub(super) fn ask(&self) -> RedemptionsRequest {
+        RedemptionsRequest {
             campaign: self.campaign.clone(),
             days: self.from..=self.to,
             zone: self.time_zone.clone(),
@@ -112,12 +112,12 @@ impl<'a> From<&'a RedemptionEntry> for Row<'a> {
 
 pub(super) async fn write(
     engine: Arc<Engine>,
-    ask: RedemptionsAsk,
+    ask: RedemptionsRequest,
     sink: &mut Sink<'_>,
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     let thing = format!("campaign {}", ask.campaign.as_ref().map_or("", CampaignId::as_str));
     let begun = engine.every_redemption(&open::caller(), ask).await;
-    let mut redemptions = begun.map_err(Sorry::about(thing))?;
+    let mut redemptions = begun.map_err(CliError::about(thing))?;
     sink.header(&COLUMNS)?;
     while let Some(some) = redemptions.next().await? {
         some.rows.iter().try_for_each(|entry| sink.row(&COLUMNS, &Row::from(entry)))?;

@@ -7,7 +7,7 @@ use coupon::calendar::Date;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
@@ -47,7 +47,7 @@ impl Sink<'_> {
     }
 
     /// The first line, where there is one.
-    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), Sorry> {
+    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), CliError> {
         match self.format {
             Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
             Format::Jsonl => Ok(()),
@@ -59,12 +59,12 @@ impl Sink<'_> {
         &mut self,
         columns: &[&str],
         body: &impl Serialize,
-    ) -> Result<(), Sorry> {
+    ) -> Result<(), CliError> {
         self.out.put(&row(columns, body, self.format)?)
     }
 
     /// Lines as they are.
-    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), Sorry> {
+    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
         self.out.put(lines)
     }
 
@@ -73,7 +73,7 @@ impl Sink<'_> {
         &mut self,
         rows: usize,
         looked_at: u64,
-    ) -> Result<(), Sorry> {
+    ) -> Result<(), CliError> {
         self.rows += rows as u64;
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
@@ -89,8 +89,8 @@ impl Sink<'_> {
 pub(in crate::commands) async fn written(
     into: &Into,
     name: &'static str,
-    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), Sorry>,
-) -> Result<Ended, Sorry> {
+    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), CliError>,
+) -> Result<Ended, CliError> {
     let shown = into.output.is_none() && output::is_terminal();
     let progress = Progress::new(Work::Export(name), None, shown);
     let mut sink = Sink {
@@ -120,17 +120,17 @@ pub(in crate::commands) async fn written(
 }
 
 /// Refuses days in the wrong order.
-pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), Sorry> {
+pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), CliError> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {
-            Err(Sorry::wrong_call(format!("--from {from} lies after --to {to}")))
+            Err(CliError::wrong_call(format!("--from {from} lies after --to {to}")))
         }
         _ => Ok(()),
     }
 }
 
-fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, Sorry> {
-    let bad = |error: serde_json::Error| Sorry::new(error.to_string());
+fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, CliError> {
+    let bad = |error: serde_json::Error| CliError::new(error.to_string());
     match format {
         Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
         Format::Csv => {

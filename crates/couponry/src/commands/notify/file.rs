@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::memory::{Mark, Tell};
 use super::notice::{BEGINS, Notice};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Longest line looked at, in bytes: many times a notice.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -22,11 +22,11 @@ pub(super) struct NoticeFile {
 
 impl NoticeFile {
     /// Opens or makes it, readable by its owner alone: codes are worth money.
-    pub(super) fn open(path: &Path) -> Result<NoticeFile, Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", path.display()));
+    pub(super) fn open(path: &Path) -> Result<NoticeFile, CliError> {
+        let cannot = || CliError::because(format!("cannot write {}", path.display()));
         let found = path.metadata();
         if found.as_ref().is_ok_and(|it| !it.is_file()) {
-            return Err(Sorry::wrong_call(format!(
+            return Err(CliError::wrong_call(format!(
                 "--to {} is no ordinary file: leave --to out for standard output",
                 path.display()
             )));
@@ -36,7 +36,7 @@ impl NoticeFile {
         let file = file.map_err(cannot())?;
         if file.try_lock().is_err() {
             let sentence = format!("another process has {} locked", path.display());
-            return Err(Sorry::new(sentence));
+            return Err(CliError::new(sentence));
         }
         if found.is_err() {
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
@@ -48,8 +48,8 @@ impl NoticeFile {
 
     /// Tells what stands behind `mark`, which is all of it in another file, and cuts off a notice
     /// that was not written to its end.
-    pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", self.path.display()));
+    pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), CliError> {
+        let cannot = || CliError::because(format!("cannot write {}", self.path.display()));
         let (end, torn) = read(&self.path, &self.file, mark, tell)?;
         if torn {
             self.file.set_len(end).and_then(|()| self.file.sync_all()).map_err(cannot())?;
@@ -59,28 +59,28 @@ impl NoticeFile {
     }
 
     /// What [`NoticeFile::catch_up`] would tell; nothing is written, or made.
-    pub(super) fn look(path: &Path, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
+    pub(super) fn look(path: &Path, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), CliError> {
         match File::open(path) {
             Ok(file) => read(path, &file, mark, tell).map(drop),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Sorry::because(format!("cannot read {}", path.display()))(error)),
+            Err(error) => Err(CliError::because(format!("cannot read {}", path.display()))(error)),
         }
     }
 
     /// Appends notices; they are durable after it.
-    pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), Sorry> {
+    pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), CliError> {
         let text: String = notices.iter().flat_map(|it| [it.line.as_str(), "\n"]).collect();
         let wrote = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        wrote.map_err(Sorry::because(format!("cannot write {}", self.path.display())))?;
+        wrote.map_err(CliError::because(format!("cannot write {}", self.path.display())))?;
         self.end += text.len() as u64;
         Ok(())
     }
 
     /// How far it is written.
-    pub(super) fn mark(&self) -> Result<Mark, Sorry> {
+    pub(super) fn mark(&self) -> Result<Mark, CliError> {
         let about = self.file.metadata();
         let about =
-            about.map_err(Sorry::because(format!("cannot read {}", self.path.display())))?;
+            about.map_err(CliError::because(format!("cannot read {}", self.path.display())))?;
         Ok(Mark { device: about.dev(), inode: about.ino(), end: self.end })
     }
 }
@@ -92,8 +92,8 @@ fn read(
     file: &File,
     mark: Option<Mark>,
     tell: Tell<'_>,
-) -> Result<(u64, bool), Sorry> {
-    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+) -> Result<(u64, bool), CliError> {
+    let cannot = || CliError::because(format!("cannot read {}", path.display()));
     let about = file.metadata().map_err(cannot())?;
     let same = mark.filter(|mark| {
         (mark.device, mark.inode) == (about.dev(), about.ino()) && mark.end <= about.len()
@@ -115,13 +115,13 @@ fn read(
     }
 }
 
-fn torn(path: &Path, rest: &[u8], length: u64) -> Result<bool, Sorry> {
+fn torn(path: &Path, rest: &[u8], length: u64) -> Result<bool, CliError> {
     let begun = BEGINS.as_bytes();
     let ours = rest.starts_with(begun) || begun.starts_with(rest);
     match length {
         0 => Ok(false),
         1..LINE_BYTES_MAX if ours => Ok(true),
-        _ => Err(Sorry::new(format!(
+        _ => Err(CliError::new(format!(
             "the last line of {} is no notice, and has no end: it is somebody else's file",
             path.display()
         ))),

@@ -16,7 +16,7 @@ use engine::Watch;
 use serde::{Deserialize, Serialize};
 
 use super::notice::{Key, Notice};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Days that what was told is remembered after a coupon's last day. By then the day is over in
 /// every zone, and what has expired is told of no more.
@@ -57,7 +57,7 @@ pub(super) struct Recalled {
 }
 
 /// Told keys go where they are sorted.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(&Key) -> Result<(), Sorry>;
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Key) -> Result<(), CliError>;
 
 /// The journal of a place, open for a run.
 pub(super) struct Memory {
@@ -77,8 +77,8 @@ impl Memory {
         days: &[u16],
         now: Millis,
         tell: Tell<'_>,
-    ) -> Result<(Memory, Recalled), Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", folder.display()));
+    ) -> Result<(Memory, Recalled), CliError> {
+        let cannot = || CliError::because(format!("cannot write {}", folder.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot())?;
         let only = lock(&folder.join("lock"))?;
         let (path, staged) = (folder.join("journal"), folder.join("journal.new"));
@@ -112,62 +112,62 @@ impl Memory {
         days: &[u16],
         now: Millis,
         tell: Tell<'_>,
-    ) -> Result<Recalled, Sorry> {
+    ) -> Result<Recalled, CliError> {
         Ok(recall(&folder.join("journal"), days, now, tell)?.kept)
     }
 
     /// Appends a record; [`Memory::keep`] makes it durable.
-    pub(super) fn add(&mut self, record: &Record) -> Result<(), Sorry> {
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), CliError> {
         let wrote = writeln!(self.journal, "{}", line(record)?);
         wrote.map_err(self.cannot())
     }
 
     /// Appends that all of a notice was told.
-    pub(super) fn told(&mut self, notice: &Notice) -> Result<(), Sorry> {
+    pub(super) fn told(&mut self, notice: &Notice) -> Result<(), CliError> {
         let wrote = self.journal.write_all(told_lines(notice)?.as_bytes());
         wrote.map_err(self.cannot())
     }
 
     /// Appends records written elsewhere, and makes them durable.
-    pub(super) fn take_over(&mut self, records: &mut File) -> Result<(), Sorry> {
+    pub(super) fn take_over(&mut self, records: &mut File) -> Result<(), CliError> {
         std::io::copy(records, &mut self.journal).map_err(self.cannot())?;
         self.keep()
     }
 
     /// Makes what was appended outlive this process, if not the machine: no sync.
-    pub(super) fn write_out(&mut self) -> Result<(), Sorry> {
+    pub(super) fn write_out(&mut self) -> Result<(), CliError> {
         self.journal.flush().map_err(self.cannot())
     }
 
     /// Makes durable what was appended.
-    pub(super) fn keep(&mut self) -> Result<(), Sorry> {
+    pub(super) fn keep(&mut self) -> Result<(), CliError> {
         let kept = self.journal.flush().and_then(|()| self.journal.get_ref().sync_data());
         kept.map_err(self.cannot())
     }
 
-    fn cannot(&self) -> impl FnOnce(std::io::Error) -> Sorry + use<> {
-        Sorry::because(format!("cannot write {}", self.path.display()))
+    fn cannot(&self) -> impl FnOnce(std::io::Error) -> CliError + use<> {
+        CliError::because(format!("cannot write {}", self.path.display()))
     }
 }
 
 /// What the journal says of a notice that was told.
-pub(super) fn told_lines(notice: &Notice) -> Result<String, Sorry> {
+pub(super) fn told_lines(notice: &Notice) -> Result<String, CliError> {
     let keys = notice.keys.iter().map(|key| Record::Told(key.clone()));
     let records = keys.chain([Record::Done(notice.id.clone())]);
     records.map(|record| Ok(line(&record)? + "\n")).collect()
 }
 
-fn line(record: &Record) -> Result<String, Sorry> {
-    serde_json::to_string(record).map_err(|error| Sorry::new(error.to_string()))
+fn line(record: &Record) -> Result<String, CliError> {
+    serde_json::to_string(record).map_err(|error| CliError::new(error.to_string()))
 }
 
-fn lock(path: &Path) -> Result<File, Sorry> {
+fn lock(path: &Path) -> Result<File, CliError> {
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(Sorry::because(format!("cannot lock {}", path.display())))?;
+    let file = file.map_err(CliError::because(format!("cannot lock {}", path.display())))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(Sorry::new(format!(
+        Err(_) => Err(CliError::new(format!(
             "another `couponry notify` is at work on the same place ({} is locked)",
             path.display()
         ))),
@@ -180,7 +180,12 @@ struct Everything {
     all_watches: BTreeMap<u16, Millis>,
 }
 
-fn recall(journal: &Path, days: &[u16], now: Millis, tell: Tell<'_>) -> Result<Everything, Sorry> {
+fn recall(
+    journal: &Path,
+    days: &[u16],
+    now: Millis,
+    tell: Tell<'_>,
+) -> Result<Everything, CliError> {
     let (mut file, mut pending) = (None, Vec::<Notice>::new());
     let mut all_watches = BTreeMap::new();
     let today = Date::of(now, &Zone::utc());
@@ -205,8 +210,11 @@ fn recall(journal: &Path, days: &[u16], now: Millis, tell: Tell<'_>) -> Result<E
     Ok(Everything { kept: Recalled { watches: watches.collect(), file, pending }, all_watches })
 }
 
-fn replay(path: &Path, mut each: impl FnMut(Record) -> Result<(), Sorry>) -> Result<(), Sorry> {
-    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+fn replay(
+    path: &Path,
+    mut each: impl FnMut(Record) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let cannot = || CliError::because(format!("cannot read {}", path.display()));
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -221,7 +229,7 @@ fn replay(path: &Path, mut each: impl FnMut(Record) -> Result<(), Sorry>) -> Res
             break;
         }
         let record = serde_json::from_slice(&line).map_err(|error| {
-            Sorry::new(format!(
+            CliError::new(format!(
                 "line {nth} of {} is damaged, or of a newer release ({error}): with the folder \
                  moved away what it remembers is told again",
                 path.display()

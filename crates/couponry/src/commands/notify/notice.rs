@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// How every notice begins; what begins otherwise was written by somebody else.
 pub(super) const BEGINS: &str = r#"{"notice_id":"ntc_"#;
@@ -120,7 +120,7 @@ impl Key {
 
 impl Notice {
     /// The notice of these coupons, of which there is at least one, all of one user.
-    pub(super) fn new(coupons: Vec<(Key, Told)>, at: Millis) -> Result<Notice, Sorry> {
+    pub(super) fn new(coupons: Vec<(Key, Told)>, at: Millis) -> Result<Notice, CliError> {
         let (keys, told): (Vec<Key>, Vec<Told>) = coupons.into_iter().unzip();
         let user = keys[0].user.clone();
         let id = id(&keys);
@@ -132,7 +132,8 @@ impl Notice {
             days_left: told.iter().map(|it| it.days_left).min().unwrap_or(0),
             coupons: &told,
         };
-        let line = serde_json::to_string(&body).map_err(|error| Sorry::new(error.to_string()))?;
+        let line =
+            serde_json::to_string(&body).map_err(|error| CliError::new(error.to_string()))?;
         let ends = told.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
         let expires_at = ends.max().unwrap_or(at);
         Ok(Notice { id, user, keys, expires_at, line })

@@ -14,7 +14,7 @@ use engine::{DueCoupon, Engine, Watch};
 
 use super::notice::{COUPONS_MAX, Key, NOTICE_BYTES, Notice, Told};
 use super::sorter::{Sorted, Sorter};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
 /// Campaigns remembered at a time; their metadata is 4 KiB at most.
@@ -40,7 +40,7 @@ pub(super) async fn look(
     now: Millis,
     sorter: &mut Sorter,
     looked_at: &mut (dyn FnMut(u64) + Send),
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     let mut after = None;
     loop {
         let page = engine.due(&open::caller(), watches, now, after).await?;
@@ -99,14 +99,18 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(engine: &'a Engine, now: Millis, sorter: Sorter) -> Result<Plan<'a>, Sorry> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        now: Millis,
+        sorter: Sorter,
+    ) -> Result<Plan<'a>, CliError> {
         let sorted = sorter.finish()?;
         let (known, waiting, campaigns) = (None, None, HashMap::new());
         Ok(Plan { engine, now, sorted, known, waiting, campaigns, already: 0 })
     }
 
     /// The next notices, `count` at most; none at the end.
-    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Notice>, Sorry> {
+    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Notice>, CliError> {
         let mut notices = Vec::with_capacity(count);
         while notices.len() < count {
             let Some(notice) = self.next().await? else { break };
@@ -115,7 +119,7 @@ impl<'a> Plan<'a> {
         Ok(notices)
     }
 
-    async fn next(&mut self) -> Result<Option<Notice>, Sorry> {
+    async fn next(&mut self) -> Result<Option<Notice>, CliError> {
         let (mut coupons, mut bytes) = (Vec::<(Key, Told)>::new(), 0);
         while let Some(due) = self.next_due()? {
             let another = coupons.first().is_some_and(|(key, _)| key.user != due.key.user);
@@ -133,7 +137,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn next_due(&mut self) -> Result<Option<DueLine>, Sorry> {
+    fn next_due(&mut self) -> Result<Option<DueLine>, CliError> {
         if let Some(due) = self.waiting.take() {
             return Ok(Some(due));
         }
@@ -146,13 +150,13 @@ impl<'a> Plan<'a> {
                     self.known = Some(due.key.clone());
                     return Ok(Some(*due));
                 }
-                None => return Err(Sorry::new("what was put aside to be sorted is damaged")),
+                None => return Err(CliError::new("what was put aside to be sorted is damaged")),
             }
         }
         Ok(None)
     }
 
-    async fn campaign(&mut self, id: &CampaignId) -> Result<Arc<Campaign>, Sorry> {
+    async fn campaign(&mut self, id: &CampaignId) -> Result<Arc<Campaign>, CliError> {
         if let Some(known) = self.campaigns.get(id) {
             return Ok(Arc::clone(known));
         }

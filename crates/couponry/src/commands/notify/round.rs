@@ -17,7 +17,7 @@ use super::notice::{Notice, hex};
 use super::plan::{self, Plan};
 use super::sorter::{PIECE_BYTES, Sorter, scratch};
 use super::webhook::{Delivery, Webhook};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::output::Out;
 
 /// Notices made and written down at a time: one sync of the disk for all of them.
@@ -37,7 +37,7 @@ const UNKNOWN_MAX: usize = 1_000;
 const SHOWN_MAX: usize = 5;
 
 /// Where notices go.
-pub(crate) enum Target {
+pub(crate) enum NoticeDestination {
     /// Standard output. Told is what a round has printed to its end: of one that broke off
     /// everything is printed again.
     Standard,
@@ -53,7 +53,7 @@ pub(crate) struct Round<'a> {
     pub(crate) data: &'a Path,
     /// How many days before the last day; each once.
     pub(crate) days: &'a [u16],
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a NoticeDestination,
     /// The name under which is remembered what was told; the target's own where there is none.
     pub(crate) name: Option<&'a str>,
     /// Called with the notices told and the coupons looked at.
@@ -62,7 +62,7 @@ pub(crate) struct Round<'a> {
 
 /// What came of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct NoticeCounts {
     /// Issued coupons that were looked at.
     pub(crate) looked_at: u64,
     /// Notices delivered, and the coupons in them.
@@ -88,12 +88,12 @@ impl Round<'_> {
     ///
     /// # Errors
     /// Another round to the same place; the store, the folder or the file does not do it.
-    pub(crate) async fn run(&self) -> Result<Tally, Sorry> {
+    pub(crate) async fn run(&self) -> Result<NoticeCounts, CliError> {
         let now = self.engine.now();
         let mut sorter = Sorter::new(self.data, PIECE_BYTES);
         let mut file = match self.target {
-            Target::File(path) => Some(NoticeFile::open(path)?),
-            Target::Standard | Target::Webhook(_) => None,
+            NoticeDestination::File(path) => Some(NoticeFile::open(path)?),
+            NoticeDestination::Standard | NoticeDestination::Webhook(_) => None,
         };
         let mut push = |key: &_| sorter.push(&plan::told_line(key));
         let (mut memory, recalled) = Memory::open(&self.folder(), self.days, now, &mut push)?;
@@ -105,46 +105,46 @@ impl Round<'_> {
             memory.add(&Record::File(file.mark()?))?;
             memory.keep()?;
         }
-        let mut tally = Tally::default();
-        let mut plan = self.plan(now, &recalled, sorter, &mut tally).await?;
+        let mut counts = NoticeCounts::default();
+        let mut plan = self.plan(now, &recalled, sorter, &mut counts).await?;
         let mut pending = recalled.pending;
         // With a receiver that fails now and again, another one is the first each time.
         let first = now.0.unsigned_abs() as usize % pending.len().max(1);
         pending.rotate_left(first);
         match (self.target, file) {
-            (Target::Webhook(webhook), _) => {
-                let mut posts = Posts { round: self, webhook, memory, tally: &mut tally };
+            (NoticeDestination::Webhook(webhook), _) => {
+                let mut posts = Posts { round: self, webhook, memory, counts: &mut counts };
                 posts.all(&mut plan, pending).await?;
             }
-            (_, Some(file)) => self.append(&mut plan, pending, file, memory, &mut tally).await?,
-            (_, None) => self.print(&mut plan, pending, memory, &mut tally).await?,
+            (_, Some(file)) => self.append(&mut plan, pending, file, memory, &mut counts).await?,
+            (_, None) => self.print(&mut plan, pending, memory, &mut counts).await?,
         }
-        tally.already = plan.already;
-        Ok(tally)
+        counts.already = plan.already;
+        Ok(counts)
     }
 
     /// Counts what [`Round::run`] would tell; nothing is written, but for what is put aside to be
     /// sorted.
-    pub(crate) async fn rehearse(&self) -> Result<Tally, Sorry> {
+    pub(crate) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
         let now = self.engine.now();
         let mut sorter = Sorter::new(self.data, PIECE_BYTES);
         let mut push = |key: &_| sorter.push(&plan::told_line(key));
         let recalled = Memory::look(&self.folder(), self.days, now, &mut push)?;
-        if let Target::File(path) = self.target {
+        if let NoticeDestination::File(path) = self.target {
             NoticeFile::look(path, recalled.file, &mut push)?;
         }
-        let mut tally = Tally::default();
-        let mut plan = self.plan(now, &recalled, sorter, &mut tally).await?;
-        recalled.pending.iter().for_each(|notice| tally.told(notice));
+        let mut counts = NoticeCounts::default();
+        let mut plan = self.plan(now, &recalled, sorter, &mut counts).await?;
+        recalled.pending.iter().for_each(|notice| counts.told(notice));
         loop {
             let notices = plan.take(CHUNK).await?;
             if notices.is_empty() {
                 break;
             }
-            notices.iter().for_each(|notice| tally.told(notice));
+            notices.iter().for_each(|notice| counts.told(notice));
         }
-        tally.already = plan.already;
-        Ok(tally)
+        counts.already = plan.already;
+        Ok(counts)
     }
 
     async fn plan(
@@ -152,14 +152,14 @@ impl Round<'_> {
         now: Millis,
         recalled: &Recalled,
         mut sorter: Sorter,
-        tally: &mut Tally,
-    ) -> Result<Plan<'_>, Sorry> {
+        counts: &mut NoticeCounts,
+    ) -> Result<Plan<'_>, CliError> {
         for key in recalled.pending.iter().flat_map(|notice| &notice.keys) {
             sorter.push(&plan::told_line(key))?;
         }
         let mut look = |count| {
-            tally.looked_at += count;
-            (self.progress)(0, tally.looked_at);
+            counts.looked_at += count;
+            (self.progress)(0, counts.looked_at);
         };
         plan::look(self.engine, &recalled.watches, now, &mut sorter, &mut look).await?;
         Plan::new(self.engine, now, sorter)
@@ -169,13 +169,13 @@ impl Round<'_> {
     fn folder(&self) -> PathBuf {
         let name = match (self.name, self.target) {
             (Some(name), _) => format!("as-{name}"),
-            (None, Target::Standard) => "stdout".to_owned(),
-            (None, Target::File(path)) => {
+            (None, NoticeDestination::Standard) => "stdout".to_owned(),
+            (None, NoticeDestination::File(path)) => {
                 let path = whole(path);
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 format!("file-{}", readable(&name, path.as_os_str().as_encoded_bytes()))
             }
-            (None, Target::Webhook(webhook)) => {
+            (None, NoticeDestination::Webhook(webhook)) => {
                 let url = webhook.url();
                 let host = url.host_str().unwrap_or_default();
                 format!("webhook-{}", readable(host, url.as_str().as_bytes()))
@@ -190,17 +190,17 @@ impl Round<'_> {
         mut notices: Vec<Notice>,
         mut file: NoticeFile,
         mut memory: Memory,
-        tally: &mut Tally,
-    ) -> Result<(), Sorry> {
+        counts: &mut NoticeCounts,
+    ) -> Result<(), CliError> {
         loop {
             file.append(&notices)?;
             for notice in &notices {
                 memory.told(notice)?;
-                tally.told(notice);
+                counts.told(notice);
             }
             memory.add(&Record::File(file.mark()?))?;
             memory.keep()?;
-            (self.progress)(tally.told, tally.looked_at);
+            (self.progress)(counts.told, counts.looked_at);
             notices = plan.take(CHUNK).await?;
             if notices.is_empty() {
                 return Ok(());
@@ -213,9 +213,9 @@ impl Round<'_> {
         plan: &mut Plan<'_>,
         mut notices: Vec<Notice>,
         mut memory: Memory,
-        tally: &mut Tally,
-    ) -> Result<(), Sorry> {
-        let cannot = || Sorry::because(format!("cannot write to {}", self.data.display()));
+        counts: &mut NoticeCounts,
+    ) -> Result<(), CliError> {
+        let cannot = || CliError::because(format!("cannot write to {}", self.data.display()));
         let mut out = Out::standard();
         let mut printed = scratch(self.data)?;
         loop {
@@ -224,11 +224,11 @@ impl Round<'_> {
                 out.put(&notice.line)?;
                 out.put("\n")?;
                 records.push_str(&memory::told_lines(notice)?);
-                tally.told(notice);
+                counts.told(notice);
             }
             out.flush()?;
             printed.write_all(records.as_bytes()).map_err(cannot())?;
-            (self.progress)(tally.told, tally.looked_at);
+            (self.progress)(counts.told, counts.looked_at);
             notices = plan.take(CHUNK).await?;
             if notices.is_empty() {
                 break;
@@ -245,12 +245,12 @@ struct Posts<'a> {
     round: &'a Round<'a>,
     webhook: &'a Webhook,
     memory: Memory,
-    tally: &'a mut Tally,
+    counts: &'a mut NoticeCounts,
 }
 
 impl Posts<'_> {
     /// What is new first: what failed before may fail again, and is not to be in the way.
-    async fn all(&mut self, plan: &mut Plan<'_>, pending: Vec<Notice>) -> Result<(), Sorry> {
+    async fn all(&mut self, plan: &mut Plan<'_>, pending: Vec<Notice>) -> Result<(), CliError> {
         let webhook = self.webhook;
         let (mut fresh, mut pending) = (VecDeque::new(), VecDeque::from(pending));
         let mut on_their_way = FuturesUnordered::new();
@@ -273,7 +273,7 @@ impl Posts<'_> {
             unknown -= usize::from(!matches!(delivery, Delivery::Failed(_)));
             self.end(&notice, delivery)?;
         }
-        self.tally.gave_up = failed_in_a_row >= FAILED_IN_A_ROW_MAX || unknown >= UNKNOWN_MAX;
+        self.counts.gave_up = failed_in_a_row >= FAILED_IN_A_ROW_MAX || unknown >= UNKNOWN_MAX;
         // Nobody has these: the next round makes them anew.
         for notice in &fresh {
             self.memory.add(&Record::Done(notice.id.clone()))?;
@@ -282,7 +282,7 @@ impl Posts<'_> {
     }
 
     /// From here on the receiver may have them, even if this process ends.
-    fn begin(&mut self, notices: Vec<Notice>) -> Result<VecDeque<Notice>, Sorry> {
+    fn begin(&mut self, notices: Vec<Notice>) -> Result<VecDeque<Notice>, CliError> {
         if notices.is_empty() {
             return Ok(VecDeque::new());
         }
@@ -293,28 +293,28 @@ impl Posts<'_> {
         Ok(notices.into())
     }
 
-    fn end(&mut self, notice: &Notice, delivery: Delivery) -> Result<(), Sorry> {
+    fn end(&mut self, notice: &Notice, delivery: Delivery) -> Result<(), CliError> {
         match delivery {
             Delivery::Taken => {
                 self.memory.told(notice)?;
-                self.tally.told(notice);
+                self.counts.told(notice);
             }
             Delivery::Refused(why) => {
                 self.memory.add(&Record::Done(notice.id.clone()))?;
-                self.tally.refused += 1;
-                self.tally.show(notice, &format!("refused: {why}"));
+                self.counts.refused += 1;
+                self.counts.show(notice, &format!("refused: {why}"));
             }
             Delivery::Failed(why) => {
-                self.tally.failed += 1;
-                self.tally.show(notice, &format!("failed: {why}"));
+                self.counts.failed += 1;
+                self.counts.show(notice, &format!("failed: {why}"));
             }
         }
-        (self.round.progress)(self.tally.told, self.tally.looked_at);
+        (self.round.progress)(self.counts.told, self.counts.looked_at);
         self.memory.write_out()
     }
 }
 
-impl Tally {
+impl NoticeCounts {
     fn told(&mut self, notice: &Notice) {
         self.told += 1;
         self.coupons += notice.keys.len() as u64;

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Bytes of lines sorted at a time. Sorting takes twice that and eight bytes a line: the memory
 /// of a run, whatever the number of coupons.
@@ -37,7 +37,7 @@ impl Sorter {
     }
 
     /// Takes a line, which has no line end in it.
-    pub(super) fn push(&mut self, line: &str) -> Result<(), Sorry> {
+    pub(super) fn push(&mut self, line: &str) -> Result<(), CliError> {
         if self.text.len() + line.len() > self.piece_bytes && !self.lines.is_empty() {
             self.put_aside()?;
         }
@@ -47,17 +47,17 @@ impl Sorter {
         Ok(())
     }
 
-    fn put_aside(&mut self) -> Result<(), Sorry> {
+    fn put_aside(&mut self) -> Result<(), CliError> {
         if self.pieces.len() == PIECES_MAX {
             let most = (PIECES_MAX * self.piece_bytes) >> 30;
-            return Err(Sorry::new(format!(
+            return Err(CliError::new(format!(
                 "more than {most} GiB of coupons are due at once: take fewer --days at a time"
             )));
         }
         let mut file = scratch(&self.folder)?;
         let wrote = file.write_all(&self.sorted()).and_then(|()| file.rewind());
         let cannot = format!("cannot write to {}", self.folder.display());
-        wrote.map_err(Sorry::because(cannot))?;
+        wrote.map_err(CliError::because(cannot))?;
         self.pieces.push(file);
         self.text.clear();
         self.lines.clear();
@@ -77,7 +77,7 @@ impl Sorter {
     }
 
     /// All of them, in order.
-    pub(super) fn finish(mut self) -> Result<Sorted, Sorry> {
+    pub(super) fn finish(mut self) -> Result<Sorted, CliError> {
         let last: Box<dyn BufRead + Send> = Box::new(Cursor::new(self.sorted()));
         let mut sources = vec![last];
         for piece in self.pieces {
@@ -100,16 +100,16 @@ pub(super) struct Sorted {
 
 impl Sorted {
     /// The next line.
-    pub(super) fn next(&mut self) -> Result<Option<String>, Sorry> {
+    pub(super) fn next(&mut self) -> Result<Option<String>, CliError> {
         let Some(Reverse((line, at))) = self.heads.pop() else { return Ok(None) };
         self.advance(at)?;
         Ok(Some(line))
     }
 
-    fn advance(&mut self, at: usize) -> Result<(), Sorry> {
+    fn advance(&mut self, at: usize) -> Result<(), CliError> {
         let mut line = String::new();
         let read = self.sources[at].read_line(&mut line);
-        if read.map_err(Sorry::because("cannot read what was put aside"))? > 0 {
+        if read.map_err(CliError::because("cannot read what was put aside"))? > 0 {
             line.pop();
             self.heads.push(Reverse((line, at)));
         }
@@ -118,14 +118,14 @@ impl Sorted {
 }
 
 /// A file for the moment: it has no name, so a process that is killed leaves nothing behind.
-pub(super) fn scratch(folder: &Path) -> Result<File, Sorry> {
+pub(super) fn scratch(folder: &Path) -> Result<File, CliError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nth = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("notices-{}-{nth}.tmp", std::process::id()));
     let mut open = OpenOptions::new();
     open.read(true).write(true).create(true).truncate(true).mode(0o600);
     let made = open.open(&path).and_then(|file| std::fs::remove_file(&path).map(|()| file));
-    made.map_err(Sorry::because(format!("cannot write {}", path.display())))
+    made.map_err(CliError::because(format!("cannot write {}", path.display())))
 }
 
 #[cfg(test)]

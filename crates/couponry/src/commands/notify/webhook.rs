@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::notice::Notice;
 use super::signature::Secrets;
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
 /// Longest time for one attempt, name look-up to last byte: Standard Webhooks asks for 15 to 30 s.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -82,11 +82,12 @@ impl Webhook {
     ///
     /// # Errors
     /// Wrong call for an address that anybody on the way could read, or a bad secret.
-    pub(crate) fn new(address: &str, secrets: &str) -> Result<Webhook, Sorry> {
-        let url = checked(address).map_err(|why| Sorry::wrong_call(format!("--webhook {why}")))?;
+    pub(crate) fn new(address: &str, secrets: &str) -> Result<Webhook, CliError> {
+        let url =
+            checked(address).map_err(|why| CliError::wrong_call(format!("--webhook {why}")))?;
         let secrets = Secrets::read(secrets);
         let secrets =
-            secrets.map_err(|why| Sorry::wrong_call(format!("the webhook's secret {why}")))?;
+            secrets.map_err(|why| CliError::wrong_call(format!("the webhook's secret {why}")))?;
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .timeout(TIMEOUT)
@@ -97,7 +98,7 @@ impl Webhook {
             builder = builder.no_proxy();
         }
         let client = builder.build();
-        let client = client.map_err(|error| Sorry::new(format!("cannot post: {error}")))?;
+        let client = client.map_err(|error| CliError::new(format!("cannot post: {error}")))?;
         Ok(Webhook { url, secrets, client, quiet_until: Mutex::new(Instant::now()) })
     }
 

@@ -29,7 +29,7 @@ impl Store {
                 return Ok(here);
             }
             let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
-            let cql = "UPDATE campaign SET revision = ?, number = ?, key_id = ?, day = ?, \
+            let cql = "UPDATE campaign SET revision = ?, number = ?, key_id = ?, expiry_day = ?, \
                        first_serial = ?, count = ?, batch_made_at = ? \
                        WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
             let values = (
@@ -44,7 +44,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
             let again = attempts.looked(self.campaign_now(&here.terms.id).await)?;
             here = again.ok_or_else(|| absent("row"))?;
         }
@@ -109,7 +109,7 @@ impl Store {
     async fn batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Batch> {
         let count = match batch.run {
             Some(run) => run.count,
-            None => self.tallies.of(self, &here.terms.id).await?.arrived_in(&batch.id),
+            None => self.counts.of(self, &here.terms.id).await?.arrived_in(&batch.id),
         };
         Ok(Batch {
             id: batch.id.clone(),
@@ -176,7 +176,7 @@ impl Store {
             let values =
                 (here.revision + 1, paused, reason, campaign.as_str(), id.as_str(), here.revision);
             wrote = true;
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -210,7 +210,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 }

@@ -11,7 +11,7 @@ use router::Entry;
 use super::rows::{TermsColumns, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::cql::Store;
-use crate::cql::session::{Manner, Result};
+use crate::cql::session::{Result, StatementProfile};
 use crate::cql::values::instant;
 use crate::deciding::patched;
 use crate::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
@@ -70,14 +70,14 @@ impl Store {
         {
             return Ok(Some(Refusal::NameTaken));
         }
-        if self.enter(campaign.shelf(), campaign, None).await?.is_err() {
-            return Ok(Some(Refusal::ShelfClosed));
+        if self.enter(campaign.expiry_day(), campaign, None).await?.is_err() {
+            return Ok(Some(Refusal::ExpiryDayClosed));
         }
         let Some(order) = &new.first_batch else { return Ok(None) };
         if campaign.created_at >= campaign.expires_at {
             return Ok(Some(Refusal::Expired));
         }
-        let next = self.next_serial(campaign.shelf()).await?;
+        let next = self.next_serial(campaign.expiry_day()).await?;
         Ok((next.saturating_add(order.count) > SERIALS_PER_DAY).then_some(Refusal::SoldOut))
     }
 
@@ -104,7 +104,7 @@ impl Store {
                                created_as = ? WHERE campaign_id = ? IF revision = null";
                     let values = TermsColumns::of(campaign, created_as);
                     attempts
-                        .wrote(self.cluster.change(attempts.manner(), cql, values).await)
+                        .wrote(self.cluster.change(attempts.profile(), cql, values).await)
                         .await?;
                 }
             }
@@ -123,7 +123,7 @@ impl Store {
                                VALUES (?, 'shared', ?) IF NOT EXISTS";
                     let values = (word.as_str(), id.as_str());
                     let wrote =
-                        attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await);
+                        attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await);
                     // Refused by an entry that no look shows: the code of a lost campaign.
                     if !wrote.await? && self.directory_has(word).await? {
                         return Ok(matches!(
@@ -142,7 +142,7 @@ impl Store {
                    IF revision = ? AND made = false";
         let values = (here.terms.id.as_str(), here.revision);
         // Whoever asks again finds the same in the way, whatever came of this.
-        let _ = self.cluster.change(Manner::Change, cql, values).await?;
+        let _ = self.cluster.change(StatementProfile::Change, cql, values).await?;
         Ok(refusal)
     }
 
@@ -158,7 +158,7 @@ impl Store {
             let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
                        IF revision = ?";
             let values = (now.revision + 1, id.as_str(), now.revision);
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -197,7 +197,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await?;
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
             wanted = Some(after);
         }
     }

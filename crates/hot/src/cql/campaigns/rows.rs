@@ -39,7 +39,7 @@ pub(super) struct BatchRow {
     batch_id: Option<String>,
     number: Option<i64>,
     key_id: Option<String>,
-    day: Option<CqlDate>,
+    expiry_day: Option<CqlDate>,
     first_serial: Option<i64>,
     count: Option<i64>,
     batch_paused: Option<bool>,
@@ -104,7 +104,7 @@ impl BatchRow {
     pub(super) fn batch(self) -> Result<Option<BatchHere>> {
         let Some(id) = self.batch_id else { return Ok(None) };
         let count = |column: Option<i64>| column.unwrap_or(0).unsigned_abs();
-        let run = match (self.key_id, self.day) {
+        let run = match (self.key_id, self.expiry_day) {
             (Some(key), Some(on)) => Some(MintedRun {
                 key: parsed("key_id", &key)?,
                 day: day(on),
@@ -156,7 +156,7 @@ impl<'a> TermsColumns<'a> {
     pub(in crate::cql) fn of(campaign: &'a Campaign, created_as: &'a str) -> TermsColumns<'a> {
         TermsColumns {
             name: &campaign.name,
-            handout: campaign.handout.word(),
+            handout: campaign.handout.as_str(),
             shared_code: campaign.shared_code.as_ref().map(Code::as_str),
             code_prefix: campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()),
             valid_from: instant(campaign.valid_from),

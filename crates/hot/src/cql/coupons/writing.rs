@@ -17,14 +17,14 @@ use uuid::Uuid;
 use super::{Decision, Located, Writes, Written};
 use crate::cql::Store;
 use crate::cql::campaigns::CampaignHere;
-use crate::cql::claims::Becoming;
+use crate::cql::claims::ClaimIntent;
 use crate::cql::outcome::Cas;
-use crate::cql::session::{Manner, Result};
-use crate::cql::settling::Settled;
+use crate::cql::resolving::Resolutions;
+use crate::cql::session::{Result, StatementProfile};
 use crate::cql::values::{
     CouponRow, EventValue, HoldValue, date, events_behind, instant, signed, uuid,
 };
-use crate::deciding::shelf_after;
+use crate::deciding::partition_after;
 use crate::{Applied, HotError};
 
 impl Store {
@@ -44,16 +44,16 @@ impl Store {
             let written = self.write_coupon(&before, after, operation).await?;
             return Ok((written == Written::Done).then_some(applied));
         };
-        let day = shelf_after(before.day, after);
-        let becoming = Becoming::next(&before.coupon, operation);
-        let entered = self.enter_claim(&before.campaign, &entry, day, after, becoming);
-        if entered.await? == Written::Overtaken {
+        let day = partition_after(before.day, after);
+        let intent = ClaimIntent::next(&before.coupon, operation);
+        let entered = self.enter_claim(&before.campaign, &entry, day, after, intent);
+        if entered.await? == Written::Conflict {
             return Ok(None);
         }
         let written = self.write_coupon(&before, after, operation).await.map_err(begun)?;
         match written {
             Written::Done => Ok(Some(applied)),
-            Written::Overtaken => {
+            Written::Conflict => {
                 self.finished_by_another(&before, after, operation).await.map_err(begun)
             }
         }
@@ -94,22 +94,22 @@ impl Store {
         after: &Coupon,
         operation: OperationId,
     ) -> Result<Written> {
-        let day = shelf_after(before.day, after);
+        let day = partition_after(before.day, after);
         let moves = day != before.day;
         if moves {
             let entered = self.enter(day, &before.campaign.terms, Some(before.day)).await?;
             if entered.is_err() {
                 // The next look at the plan says so.
-                return Ok(Written::Overtaken);
+                return Ok(Written::Conflict);
             }
         }
-        let returned = self.write_hints(before, after, day).await?;
-        if self.write_row(before, after, operation, day).await? == Written::Overtaken {
-            self.recent.forget(after.code());
-            return Ok(Written::Overtaken);
+        let returned = self.write_index_rows(before, after, day).await?;
+        if self.write_row(before, after, operation, day).await? == Written::Conflict {
+            self.row_cache.forget(after.code());
+            return Ok(Written::Conflict);
         }
         let id = &before.campaign.terms.id;
-        self.tallies.count_change(id, before.coupon.state(), after.state());
+        self.counts.count_change(id, before.coupon.state(), after.state());
         let mut now = Located { coupon: after.clone(), day, ..before.clone() };
         if moves {
             // The old row says so already: whoever meets it finishes this.
@@ -119,14 +119,19 @@ impl Store {
             self.came_back(&now, part);
         }
         self.is_closed(&now);
-        self.recent.put(&now);
+        self.row_cache.put(&now);
         Ok(Written::Done)
     }
 
     /// What is written before the truth: who may hold it, when it may expire, and that it may be
     /// handed out again, in which partition of `returned`. A crash leaves one of these too many, never
     /// one too few.
-    async fn write_hints(&self, before: &Located, after: &Coupon, day: Day) -> Result<Option<i32>> {
+    async fn write_index_rows(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        day: Day,
+    ) -> Result<Option<i32>> {
         let is_new = before.coupon.version() == 0 || day != before.day;
         let expires = is_new || before.coupon.expires_at() != after.expires_at();
         let holder =
@@ -163,7 +168,7 @@ impl Store {
         *coupon.state() == State::Available && campaign.terms.handout != Handout::Bearer
     }
 
-    /// The one conditional write, settled: whether it stands, or what it was for is over.
+    /// The one conditional write, resolved: whether it stands, or what it was for is over.
     async fn write_row(
         &self,
         before: &Located,
@@ -172,28 +177,30 @@ impl Store {
         day: Day,
     ) -> Result<Written> {
         let (version, code) = (before.coupon.version(), after.code());
-        let moved_to = (day != before.day).then_some(day);
+        let forward_to = (day != before.day).then_some(day);
         let mut attempts = self.attempts("a change of a coupon");
         loop {
-            let turn = attempts.looked(self.turns.turn((before.day, before.bucket)).await)?;
+            let lock = attempts.looked(self.write_locks.lock((before.day, before.bucket)).await)?;
             let cas = match version {
                 0 => {
                     self.put_row(
-                        attempts.manner(),
+                        attempts.profile(),
                         after,
                         before.day,
                         before.bucket,
                         operation,
-                        moved_to,
+                        forward_to,
                     )
                     .await
                 }
-                _ => self.update_row(attempts.manner(), before, after, operation, moved_to).await,
+                _ => {
+                    self.update_row(attempts.profile(), before, after, operation, forward_to).await
+                }
             };
-            drop(turn);
+            drop(lock);
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
-                Cas::Refused if !attempts.is_unsure() => return Ok(Written::Overtaken),
+                Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
                 Cas::Refused => {}
                 Cas::NotSent(why) => {
                     let not_sent = Ok(Cas::NotSent(why));
@@ -204,7 +211,10 @@ impl Store {
                 }
             }
             // Whoever reads through Paxos finishes or buries what was begun.
-            let seen = match self.row_of(Manner::Serial, before.day, before.bucket, code).await {
+            let seen = match self
+                .row_of(StatementProfile::Serial, before.day, before.bucket, code)
+                .await
+            {
                 Ok(seen) => seen,
                 Err(HotError::Unavailable(_)) => {
                     attempts.again().await?;
@@ -212,71 +222,71 @@ impl Store {
                 }
                 Err(error) => return Err(error),
             };
-            match settled(seen.as_ref(), operation, &before.coupon, after) {
-                Settlement::Applied => {
-                    Settled::count(&self.settled.applied);
+            match resolved(seen.as_ref(), operation, &before.coupon, after) {
+                Resolution::Applied => {
+                    Resolutions::count(&self.resolved.applied);
                     return Ok(Written::Done);
                 }
-                Settlement::Refused => {
-                    Settled::count(&self.settled.refused);
-                    return Ok(Written::Overtaken);
+                Resolution::Refused => {
+                    Resolutions::count(&self.resolved.refused);
+                    return Ok(Written::Conflict);
                 }
-                Settlement::Hidden => {
+                Resolution::Hidden => {
                     let why = "a later change has written over where it could be seen";
                     return Err(HotError::Unknown(why.into()));
                 }
                 // A frozen node may still apply it: the same again, for the same version, so that
                 // one of the two is refused.
-                Settlement::Open => attempts.again().await?,
+                Resolution::Open => attempts.again().await?,
             }
         }
     }
 
-    /// The row of a coupon that has none in this place.
+    /// The row of a coupon that has none in this bucket.
     pub(in crate::cql) async fn put_row(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         coupon: &Coupon,
         day: Day,
         bucket: i32,
         operation: OperationId,
-        moved_to: Option<Day>,
+        forward_to: Option<Day>,
     ) -> Result<Cas> {
         let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
-                   events = events + ?, operation = ?, modified_at = ?, moved_to = ?, \
+                   events = events + ?, operation = ?, modified_at = ?, forward_to = ?, \
                    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
-                   created_at = ? WHERE shelf_day = ? AND bucket = ? AND code = ? \
+                   created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ? \
                    IF version = null AND sealed = null";
         let values = NewRow {
-            change: ChangedColumns::of(coupon, None, operation, moved_to),
+            change: ChangedColumns::of(coupon, None, operation, forward_to),
             genesis: GenesisColumns::of(coupon.genesis()),
-            place: PlaceColumns::of(day, bucket, coupon.code()),
+            key: CouponKeyColumns::of(day, bucket, coupon.code()),
         };
-        self.cluster.change(manner, cql, values).await
+        self.cluster.change(profile, cql, values).await
     }
 
     async fn update_row(
         &self,
-        manner: Manner,
+        profile: StatementProfile,
         before: &Located,
         after: &Coupon,
         operation: OperationId,
-        moved_to: Option<Day>,
+        forward_to: Option<Day>,
     ) -> Result<Cas> {
         let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
-                   events = events + ?, operation = ?, modified_at = ?, moved_to = ? \
-                   WHERE shelf_day = ? AND bucket = ? AND code = ? \
+                   events = events + ?, operation = ?, modified_at = ?, forward_to = ? \
+                   WHERE expiry_day = ? AND bucket = ? AND code = ? \
                    IF version = :before AND sealed = null";
         let values = LaterRow {
-            change: ChangedColumns::of(after, Some(&before.coupon), operation, moved_to),
-            place: PlaceColumns::of(before.day, before.bucket, after.code()),
+            change: ChangedColumns::of(after, Some(&before.coupon), operation, forward_to),
+            key: CouponKeyColumns::of(before.day, before.bucket, after.code()),
             before: signed(before.coupon.version()),
         };
-        self.cluster.change(manner, cql, values).await
+        self.cluster.change(profile, cql, values).await
     }
 
     /// Sees to it that a coupon which was moved is there where it was moved to: its row, then its
-    /// entry in the directory. Whoever meets a moved row does this first.
+    /// entry in the directory. Whoever meets a forwarding row does this first.
     pub(in crate::cql) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
         let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
         let found = self.batch_of(&campaign, &batch).await?;
@@ -286,31 +296,34 @@ impl Store {
         self.arrive(&coupon, &campaign, to).await.map(drop)
     }
 
-    /// Puts a moved coupon on its later shelf, if it is not there; its bucket.
+    /// Puts a moved coupon in its later partition, if it is not there; its bucket.
     async fn arrive(&self, coupon: &Coupon, campaign: &CampaignHere, to: Day) -> Result<i32> {
         let code = coupon.code();
         let bits = self.bits(to).await?;
-        let bits = bits.ok_or_else(|| HotError::Damaged(format!("no plan for {code}'s shelf")))?;
+        let bits =
+            bits.ok_or_else(|| HotError::Damaged(format!("no plan for {code}'s partition")))?;
         let bucket = bucket(code, bits).cast_signed();
-        let mut attempts = self.attempts("a coupon on its way to a later shelf");
+        let mut attempts = self.attempts("a coupon on its way to a later partition");
         loop {
-            let _turn = attempts.looked(self.turns.turn((to, bucket)).await)?;
-            let there = attempts.looked(self.row_of(Manner::Read, to, bucket, code).await)?;
-            // On a sealed shelf without a row: it came, and has been moved on to cold.
+            let _lock = attempts.looked(self.write_locks.lock((to, bucket)).await)?;
+            let there =
+                attempts.looked(self.row_of(StatementProfile::Read, to, bucket, code).await)?;
+            // In a sealed partition without a row: it came, and has been moved on to cold.
             if there.is_some() || attempts.looked(self.is_sealed(to, bucket).await)? {
                 break;
             }
             // The same from whoever finishes the move: it is the coupon that says who moved it.
             let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
-            let manner = attempts.manner();
-            let put = self.put_row(manner, coupon, to, bucket, operation, None).await;
+            let profile = attempts.profile();
+            let put = self.put_row(profile, coupon, to, bucket, operation, None).await;
             attempts.wrote(put).await?;
         }
         self.point_to(code, campaign, coupon, to).await?;
         Ok(bucket)
     }
 
-    /// The directory says from now on that the coupon lies on `to`, unless it names a later shelf.
+    /// The directory says from now on that the coupon lies in `to`, unless it names a later
+    /// partition.
     async fn point_to(
         &self,
         code: &Code,
@@ -325,7 +338,7 @@ impl Store {
                 return Ok(());
             }
             let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
-                       shelf_day = ? WHERE code = ? IF shelf_day = ?";
+                       expiry_day = ? WHERE code = ? IF expiry_day = ?";
             let values = (
                 campaign.terms.id.as_str(),
                 coupon.genesis().batch.as_str(),
@@ -333,7 +346,7 @@ impl Store {
                 code.as_str(),
                 present.map(date),
             );
-            if attempts.wrote(self.cluster.change(attempts.manner(), cql, values).await).await? {
+            if attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
             }
         }
@@ -342,7 +355,7 @@ impl Store {
 
 /// What a look at the row says of a write whose outcome nobody told us.
 #[derive(Debug, PartialEq, Eq)]
-enum Settlement {
+enum Resolution {
     Applied,
     Refused,
     /// It has not happened, and may happen yet.
@@ -360,15 +373,15 @@ fn begun(error: HotError) -> HotError {
 }
 
 /// What the row `seen` says of the write of `after` in place of `before`.
-fn settled(
+fn resolved(
     seen: Option<&CouponRow>,
     operation: OperationId,
     before: &Coupon,
     after: &Coupon,
-) -> Settlement {
-    let Some(row) = seen else { return Settlement::Open };
+) -> Resolution {
+    let Some(row) = seen else { return Resolution::Open };
     if row.version() == before.version() {
-        return Settlement::Open;
+        return Resolution::Open;
     }
     let leaves_an_event = after.events().len() > before.events().len();
     let holds = after.hold().is_some_and(|hold| hold.operation == operation);
@@ -381,14 +394,14 @@ fn settled(
         Ordering::Greater => leaves_an_event && has_event,
     };
     if applied {
-        return Settlement::Applied;
+        return Resolution::Applied;
     }
     // A hold is written over by the next one, and a release leaves nothing. One version later the
     // row itself says who wrote it.
-    let could_hide = !leaves_an_event || holds || row.is_stub();
+    let could_hide = !leaves_an_event || holds || row.is_archived_marker();
     match could_hide && row.version() > after.version() {
-        true => Settlement::Hidden,
-        false => Settlement::Refused,
+        true => Resolution::Hidden,
+        false => Resolution::Refused,
     }
 }
 
@@ -400,7 +413,7 @@ struct NewRow<'a> {
     #[scylla(flatten)]
     genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
-    place: PlaceColumns<'a>,
+    key: CouponKeyColumns<'a>,
 }
 
 /// A row in place of the version `before`.
@@ -409,7 +422,7 @@ struct LaterRow<'a> {
     #[scylla(flatten)]
     change: ChangedColumns<'a>,
     #[scylla(flatten)]
-    place: PlaceColumns<'a>,
+    key: CouponKeyColumns<'a>,
     before: i64,
 }
 
@@ -437,15 +450,15 @@ impl<'a> GenesisColumns<'a> {
 
 /// Where the row of a coupon lies.
 #[derive(Clone, SerializeRow)]
-pub(in crate::cql) struct PlaceColumns<'a> {
-    shelf_day: CqlDate,
+pub(in crate::cql) struct CouponKeyColumns<'a> {
+    expiry_day: CqlDate,
     bucket: i32,
     code: &'a str,
 }
 
-impl<'a> PlaceColumns<'a> {
-    pub(in crate::cql) fn of(day: Day, bucket: i32, code: &'a Code) -> PlaceColumns<'a> {
-        PlaceColumns { shelf_day: date(day), bucket, code: code.as_str() }
+impl<'a> CouponKeyColumns<'a> {
+    pub(in crate::cql) fn of(day: Day, bucket: i32, code: &'a Code) -> CouponKeyColumns<'a> {
+        CouponKeyColumns { expiry_day: date(day), bucket, code: code.as_str() }
     }
 }
 
@@ -461,7 +474,7 @@ struct ChangedColumns<'a> {
     events: MaybeUnset<BTreeMap<i32, EventValue>>,
     operation: Uuid,
     modified_at: CqlTimestamp,
-    moved_to: MaybeUnset<CqlDate>,
+    forward_to: MaybeUnset<CqlDate>,
 }
 
 impl<'a> ChangedColumns<'a> {
@@ -470,7 +483,7 @@ impl<'a> ChangedColumns<'a> {
         coupon: &'a Coupon,
         before: Option<&Coupon>,
         operation: OperationId,
-        moved_to: Option<Day>,
+        forward_to: Option<Day>,
     ) -> ChangedColumns<'a> {
         let known = before.map_or(0, |before| before.events().len());
         let events = events_behind(coupon, known);
@@ -478,7 +491,7 @@ impl<'a> ChangedColumns<'a> {
         let had_hold = before.is_some_and(|before| before.hold().is_some());
         ChangedColumns {
             version: signed(coupon.version()),
-            state: if moved_to.is_some() { "moved" } else { coupon.state().word() },
+            state: if forward_to.is_some() { "forwarding" } else { coupon.state().as_str() },
             holder: coupon.holder().map(UserId::as_str),
             expires_at: instant(coupon.expires_at()),
             hold: match hold.is_some() || had_hold {
@@ -491,7 +504,7 @@ impl<'a> ChangedColumns<'a> {
             },
             operation: uuid(operation),
             modified_at: instant(coupon.modified_at()),
-            moved_to: MaybeUnset::from_option(moved_to.map(date)),
+            forward_to: MaybeUnset::from_option(forward_to.map(date)),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::HotError;
 use crate::cql::Store;
 use crate::cql::campaigns::{BatchHere, CampaignHere, key_missing};
 use crate::cql::outcome::Cas;
-use crate::cql::session::{Manner, Result};
+use crate::cql::session::{Result, StatementProfile};
 use crate::cql::values::{parsed, signed};
 
 /// A lease is a 64th of what is left, so that no process has much when the end comes, ...
@@ -69,7 +69,7 @@ pub(super) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name
                                  FROM lease WHERE campaign_id = ? AND batch_id = ?";
 
 /// What came of a look for a lease that nobody has.
-enum Adopted {
+enum Reconciled {
     One,
     /// How far the serials of the batch have been leased, and how much came back to it.
     None {
@@ -144,10 +144,10 @@ impl Store {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
             }
-            let adopted = self.adopt_first(counter, campaign, batch).await?;
-            let (cursor, returned) = match adopted {
-                Adopted::One => return Ok(true),
-                Adopted::None { cursor, returned } => (cursor, returned),
+            let taken_over = self.take_over_first(counter, campaign, batch).await?;
+            let (cursor, returned) = match taken_over {
+                Reconciled::One => return Ok(true),
+                Reconciled::None { cursor, returned } => (cursor, returned),
             };
             if self.take_returned(counter, campaign, batch, returned, at).await? {
                 return Ok(true);
@@ -167,12 +167,12 @@ impl Store {
 
     /// Takes over the first lease of a batch that nobody has. Reads no further than it must: a large
     /// import has many.
-    async fn adopt_first(
+    async fn take_over_first(
         &self,
         counter: &Counter,
         campaign: &CampaignHere,
         batch: &BatchHere,
-    ) -> Result<Adopted> {
+    ) -> Result<Reconciled> {
         let values = (campaign.terms.id.as_str(), batch.id.as_str());
         let (mut cursor, mut returned) = (None, 0);
         let mut from = Some(PagingState::start());
@@ -183,13 +183,13 @@ impl Store {
                 returned = row.returned_rows.map_or(0, i64::unsigned_abs);
             }
             for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
-                if self.adopt_lease(counter, campaign, batch, row).await? {
-                    return Ok(Adopted::One);
+                if self.take_over_lease(counter, campaign, batch, row).await? {
+                    return Ok(Reconciled::One);
                 }
             }
             from = next;
         }
-        Ok(Adopted::None { cursor, returned })
+        Ok(Reconciled::None { cursor, returned })
     }
 
     /// Whether every serial of a batch has been leased, which never changes.
@@ -229,7 +229,7 @@ impl Store {
             let cql = "UPDATE lease SET cursor = ?, count = ? WHERE campaign_id = ? \
                        AND batch_id = ? AND kind = ? AND first = ? AND name = '' IF cursor = ?";
             let values = (next, signed(count), id.as_str(), batch.id.as_str(), RUN, first, cursor);
-            let cas = self.cluster.change(attempts.manner(), cql, values).await;
+            let cas = self.cluster.change(attempts.profile(), cql, values).await;
             let applied = matches!(cas, Ok(Cas::Applied));
             if !attempts.wrote(cas).await? || !applied {
                 // If it was ours all the same, a walk finds it.
@@ -266,7 +266,7 @@ impl Store {
     }
 
     /// Takes over a lease that nobody has; `false` when somebody was faster, or nothing is in it.
-    async fn adopt_lease(
+    async fn take_over_lease(
         &self,
         counter: &Counter,
         campaign: &CampaignHere,
@@ -298,7 +298,7 @@ impl Store {
             row.count,
         );
         // Unknown: perhaps it is ours now. Then it is found when that is forgotten, or by a walk.
-        match self.cluster.change(Manner::Change, cql, values).await? {
+        match self.cluster.change(StatementProfile::Change, cql, values).await? {
             Cas::Applied => Ok(true),
             Cas::Refused | Cas::Unknown(_) => Ok(false),
             Cas::NotSent(error) => Err(HotError::Unavailable(error.into())),
@@ -314,7 +314,7 @@ impl Store {
         let cql = "SELECT cursor, returned_rows FROM lease WHERE campaign_id = ? AND batch_id = ? \
                    LIMIT 1";
         let row: Option<(Option<i64>, Option<i64>)> =
-            self.cluster.row(Manner::Read, cql, (id.as_str(), batch.as_str())).await?;
+            self.cluster.row(StatementProfile::Read, cql, (id.as_str(), batch.as_str())).await?;
         let (cursor, returned) = row.unwrap_or_default();
         Ok((cursor, returned.map_or(0, i64::unsigned_abs)))
     }
@@ -407,7 +407,8 @@ impl Store {
                     name.as_str(),
                     self.process,
                 );
-                if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
+                if let Err(error) = self.cluster.change(StatementProfile::Change, cql, values).await
+                {
                     tracing::debug!(error = %error, "a lease could not be renewed");
                 }
             }
@@ -432,7 +433,7 @@ impl Store {
                        AND kind = ? AND first = ? AND name = ? IF owner = ?";
             let values =
                 (id.as_str(), lease.batch.as_str(), *kind, *first, name.as_str(), self.process);
-            if let Err(error) = self.cluster.change(Manner::Change, cql, values).await {
+            if let Err(error) = self.cluster.change(StatementProfile::Change, cql, values).await {
                 // A walk finds it.
                 tracing::debug!(error = %error, "a lease could not be given back");
                 continue;

@@ -10,9 +10,9 @@ use coupon::ids::{BatchId, CampaignId};
 
 use super::WALKED_AT_ONCE;
 use crate::cql::Store;
+use crate::cql::bounded_join::bounded_join;
 use crate::cql::outcome::Cas;
-use crate::cql::session::{Manner, Result};
-use crate::cql::several::several;
+use crate::cql::session::{Result, StatementProfile};
 use crate::cql::spread::FirstLevel;
 use crate::cql::values::signed;
 
@@ -86,7 +86,7 @@ impl Store {
             let (_, rows) = attempts.looked(self.leased(id, batch).await)?;
             let present = (rows > 0).then(|| signed(rows));
             let values = (signed(rows + more), id.as_str(), batch.as_str(), present);
-            let cas = self.cluster.change(attempts.manner(), cql, values).await;
+            let cas = self.cluster.change(attempts.profile(), cql, values).await;
             let applied = matches!(cas, Ok(Cas::Applied));
             if attempts.wrote(cas).await? && applied {
                 return Ok(rows + more);
@@ -110,9 +110,9 @@ impl Store {
                    AND part = ? LIMIT 1";
         let looks = parts.into_iter().map(|part| async move {
             let values = (id.as_str(), batch.as_str(), part);
-            let row: Option<(i64,)> = self.cluster.row(Manner::Read, cql, values).await?;
+            let row: Option<(i64,)> = self.cluster.row(StatementProfile::Read, cql, values).await?;
             Ok::<_, crate::HotError>(row.map(|_| part))
         });
-        Ok(several(WALKED_AT_ONCE, looks).await?.into_iter().flatten().collect())
+        Ok(bounded_join(WALKED_AT_ONCE, looks).await?.into_iter().flatten().collect())
     }
 }

@@ -14,12 +14,12 @@ use super::leases::{LEASES, LeaseRow, unleased};
 use super::returned::RETURNED;
 use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
 use crate::cql::Store;
+use crate::cql::bounded_join::bounded_join;
 use crate::cql::campaigns::{BatchHere, CampaignHere};
 use crate::cql::coupons::Located;
 use crate::cql::session::Result;
-use crate::cql::several::several;
 use crate::cql::values::parsed;
-use crate::deciding::is_worn;
+use crate::deciding::is_history_full;
 
 /// Codes of one lease that are read before a walk sees whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
@@ -173,7 +173,7 @@ impl Store {
         walk: &mut Walk,
     ) -> Result<()> {
         let looks = piece.iter().map(|waiting| self.look_at(waiting));
-        let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+        let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
         let mut over = Vec::new();
         for (waiting, located) in piece.iter().zip(looks) {
             match walk.see(waiting, located.as_ref(), at) {
@@ -183,7 +183,7 @@ impl Store {
                 Seen::Offered => walk.found.push(waiting.clone()),
             }
         }
-        several(WALKED_AT_ONCE, over).await.map(drop)
+        bounded_join(WALKED_AT_ONCE, over).await.map(drop)
     }
 
     /// Each process begins somewhere else: nobody has what came back, and two that took the same
@@ -229,7 +229,7 @@ impl Store {
                 return Ok(open);
             }
             let looks = piece.iter().map(|waiting| self.look_at(waiting));
-            let looks: Vec<Option<Located>> = several(WALKED_AT_ONCE, looks).await?;
+            let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
             let mut found = Vec::new();
             for (waiting, located) in piece.into_iter().zip(looks) {
                 match walk.see(&waiting, located.as_ref(), at) {
@@ -318,5 +318,5 @@ impl Walk {
 fn is_dead_stock(located: &Located, at: Millis) -> bool {
     let coupon = &located.coupon;
     let dead = coupon.is_expired(at) || located.frozen;
-    *coupon.state() == State::Available && !is_worn(coupon) && dead
+    *coupon.state() == State::Available && !is_history_full(coupon) && dead
 }

@@ -81,13 +81,13 @@ fn extend() -> Action {
 
 #[test]
 fn what_became_of_it() {
-    use Settlement::{Applied, Hidden, Open, Refused};
+    use Resolution::{Applied, Hidden, Open, Refused};
 
     let issued = || (OURS, issue());
     // Behind a shared word: issued and used in one write.
     let used: &[_] = &[issued(), (OURS, redeem("a"))];
     let held: &[_] = &[issued(), (OURS, hold("a"))];
-    type Row<'a> = (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, Settlement);
+    type Row<'a> = (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, Resolution);
     let rows: [Row<'_>; 13] = [
         ("nothing yet", used, vec![], Open),
         ("it stands", used, used.to_vec(), Applied),
@@ -116,7 +116,7 @@ fn what_became_of_it() {
     let before = untouched();
     for (name, ours, story, want) in rows {
         let seen = story.last().map(|(last, _)| CouponRow::of(&after(&before, &story), *last));
-        let found = settled(seen.as_ref(), OURS, &before, &after(&before, ours));
+        let found = resolved(seen.as_ref(), OURS, &before, &after(&before, ours));
         assert_eq!(found, want, "{name}");
     }
 }

@@ -1,0 +1,196 @@
+//! Whether events may follow each other: the rules of [`crate::apply()`] and of an import, without
+//! clocks and terms, which are gone by the time a row is read.
+
+use crate::coupon::{Coupon, EVENTS_MAX, EventKind};
+use crate::ids::{OrderRef, UserId};
+use crate::time::Millis;
+
+enum At<'a> {
+    Available,
+    Issued(&'a UserId),
+    Redeemed { order: &'a OrderRef, before: Option<&'a UserId> },
+    Void,
+}
+
+impl At<'_> {
+    fn as_str(&self) -> &'static str {
+        match self {
+            At::Available => "available",
+            At::Issued(_) => "issued",
+            At::Redeemed { .. } => "redeemed",
+            At::Void => "void",
+        }
+    }
+}
+
+/// Which event cannot have followed those before it, and why; or that there are more events, or
+/// fewer versions, than there can be. `None` is a history that can be true. Takes one step an event.
+pub fn invalid_history(coupon: &Coupon) -> Option<String> {
+    let events = coupon.events();
+    if events.len() > EVENTS_MAX {
+        return Some(format!("{} events, at most {EVENTS_MAX} can be", events.len()));
+    }
+    // A line of an import may tell of an issue and a redemption in one version.
+    if events.len() as u64 > coupon.version() + 1 || (coupon.version() == 0 && !events.is_empty()) {
+        return Some(format!("{} events in version {}", events.len(), coupon.version()));
+    }
+    let mut at = At::Available;
+    let (mut expires_at, mut lasts_until) =
+        (coupon.genesis().expires_at, coupon.genesis().expires_at);
+    let mut orders: Vec<&OrderRef> = Vec::new();
+    for (number, event) in (1..).zip(events) {
+        let no = |why: String| Some(format!("event {number}, {}: {why}", event.kind()));
+        at = match (&event.kind, at) {
+            (EventKind::Issued { to, expires_at: until, .. }, At::Available) => {
+                expires_at = earlier(*until, lasts_until);
+                At::Issued(to)
+            }
+            (EventKind::Redeemed { by, order }, before @ (At::Available | At::Issued(_))) => {
+                let holder = match before {
+                    At::Issued(holder) => Some(holder),
+                    At::Available | At::Redeemed { .. } | At::Void => None,
+                };
+                if holder.is_some() && by.as_ref() != holder {
+                    return no("by somebody who did not hold it".to_owned());
+                }
+                if orders.contains(&order) {
+                    return no(format!("for {order} a second time"));
+                }
+                orders.push(order);
+                At::Redeemed { order, before: holder }
+            }
+            (
+                EventKind::RedemptionCancelled { order: cancelled, .. },
+                At::Redeemed { order, before },
+            ) => {
+                if cancelled != order {
+                    return no(format!("of {cancelled}, and it was redeemed for {order}"));
+                }
+                before.map_or(At::Available, At::Issued)
+            }
+            (EventKind::Revoked { from, .. }, At::Issued(holder)) => {
+                if from != holder {
+                    return no("from somebody who did not hold it".to_owned());
+                }
+                expires_at = lasts_until;
+                At::Available
+            }
+            (EventKind::Voided { .. }, At::Available | At::Issued(_)) => At::Void,
+            (
+                EventKind::Extended { expires_at: until, .. },
+                at @ (At::Available | At::Issued(_)),
+            ) => {
+                if *until <= expires_at {
+                    return no("to an instant that is not later".to_owned());
+                }
+                expires_at = *until;
+                lasts_until = lasts_until.max(*until);
+                at
+            }
+            (_, at) => return no(format!("it was {} then", at.as_str())),
+        };
+    }
+    None
+}
+
+fn earlier(until: Option<Millis>, lasts_until: Millis) -> Millis {
+    until.unwrap_or(lasts_until).min(lasts_until)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::calendar::Zone;
+    use crate::coupon::{Event, Genesis};
+    use crate::ids::{Actor, OperationId};
+
+    use super::*;
+
+    fn coupon(kinds: Vec<EventKind>, version: u64) -> Coupon {
+        let genesis = Genesis {
+            code: "CODE01".parse().unwrap(),
+            campaign: "c".parse().unwrap(),
+            batch: "b".parse().unwrap(),
+            valid_from: Millis(0),
+            expires_at: Millis(1_000),
+            zone: Zone::utc(),
+            created_at: Millis(0),
+        };
+        let event = |kind| Event {
+            at: Millis(1),
+            actor: Actor::new("shop:x"),
+            operation: OperationId(1),
+            kind,
+        };
+        let events = kinds.into_iter().map(event).collect();
+        Coupon::of(genesis, events, None, version, Millis(1))
+    }
+
+    #[test]
+    fn histories() {
+        let user = |name: &str| name.parse::<UserId>().unwrap();
+        let order = |name: &str| name.parse::<OrderRef>().unwrap();
+        let issued =
+            |to: &str| EventKind::Issued { to: user(to), reference: None, expires_at: None };
+        let redeemed =
+            |by: &str, of: &str| EventKind::Redeemed { by: Some(user(by)), order: order(of) };
+        let cancelled =
+            |of: &str| EventKind::RedemptionCancelled { order: order(of), reason: None };
+        let revoked =
+            |from: &str| EventKind::Revoked { from: user(from), reference: None, reason: None };
+        let voided = || EventKind::Voided { reason: None };
+        let extended = |until| EventKind::Extended {
+            expires_at: Millis(until),
+            zone: Zone::utc(),
+            reason: None,
+        };
+        let rows = [
+            ("nothing", vec![], 1, None),
+            ("issued and redeemed", vec![issued("ann"), redeemed("ann", "1")], 2, None),
+            ("both by one line", vec![issued("ann"), redeemed("ann", "1")], 1, None),
+            (
+                "three in one version",
+                vec![issued("ann"), redeemed("ann", "1"), cancelled("1")],
+                1,
+                Some("3 events in version 1"),
+            ),
+            ("by another", vec![issued("ann"), redeemed("bob", "1")], 2, Some("event 2, redeemed")),
+            ("a bearer's", vec![redeemed("bob", "1")], 1, None),
+            (
+                "cancelled and redeemed anew",
+                vec![issued("ann"), redeemed("ann", "1"), cancelled("1"), redeemed("ann", "2")],
+                4,
+                None,
+            ),
+            (
+                "for the same order",
+                vec![issued("ann"), redeemed("ann", "1"), cancelled("1"), redeemed("ann", "1")],
+                4,
+                Some("a second time"),
+            ),
+            (
+                "another order's redemption is cancelled",
+                vec![issued("ann"), redeemed("ann", "1"), cancelled("2")],
+                3,
+                Some("event 3, redemption_cancelled: of 2"),
+            ),
+            ("revoked", vec![issued("ann"), revoked("ann"), issued("bob")], 3, None),
+            ("from another", vec![issued("ann"), revoked("bob")], 2, Some("event 2, revoked")),
+            ("issued twice", vec![issued("ann"), issued("bob")], 2, Some("it was issued then")),
+            ("void is the end", vec![voided(), issued("ann")], 2, Some("it was void then")),
+            ("extended", vec![extended(2_000), extended(3_000)], 2, None),
+            ("to an earlier instant", vec![extended(2_000), extended(2_000)], 2, Some("not later")),
+        ];
+        for (name, kinds, version, want) in rows {
+            let found = invalid_history(&coupon(kinds, version));
+            match want {
+                None => assert_eq!(found, None, "{name}"),
+                Some(want) => {
+                    assert!(
+                        found.as_ref().is_some_and(|it| it.contains(want)),
+                        "{name}: {found:?}"
+                    );
+                }
+            }
+        }
+    }
+}

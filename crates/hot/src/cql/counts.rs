@@ -1,0 +1,213 @@
+//! How many coupons of a campaign are in which state.
+//!
+//! Each process counts what it has changed itself and writes its sums down every so often, as one
+//! row for a campaign that nobody else writes. So a count costs no conditional write, and is some
+//! seconds old. What a process had counted and not written down when it was killed is missing from
+//! then on; `doctor` says by how much.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coupon::campaign::CampaignCounts;
+use coupon::coupon::State;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
+use scylla::DeserializeRow;
+use uuid::Uuid;
+
+use super::Store;
+use super::session::Result;
+
+/// Time between two writes of the sums.
+pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
+
+/// Sums of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    issued: i64,
+    redeemed: i64,
+    void: i64,
+    cold_issued: i64,
+    cold_redeemed: i64,
+    cold_void: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfCampaign {
+    sums: Sums,
+    arrived: BTreeMap<BatchId, i64>,
+    dirty: bool,
+}
+
+/// What this process has counted since it began.
+#[derive(Default)]
+pub(super) struct ProcessCounts(Mutex<HashMap<CampaignId, OfCampaign>>);
+
+/// The counts of a campaign over all processes.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    sums: Sums,
+    arrived: BTreeMap<String, i64>,
+}
+
+impl Counted {
+    /// Without `stock`.
+    pub(super) fn counts(&self) -> CampaignCounts {
+        let count = |sum: i64| u64::try_from(sum).unwrap_or(0);
+        CampaignCounts {
+            stock: 0,
+            issued: count(self.sums.issued),
+            redeemed: count(self.sums.redeemed),
+            void: count(self.sums.void),
+        }
+    }
+
+    /// Coupons imported into its batches.
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived.values().map(|sum| u64::try_from(*sum).unwrap_or(0)).sum()
+    }
+
+    /// Coupons imported into one batch.
+    pub(super) fn arrived_in(&self, batch: &BatchId) -> u64 {
+        let sum = self.arrived.get(batch.as_str()).copied().unwrap_or(0);
+        u64::try_from(sum).unwrap_or(0)
+    }
+
+    /// The moment for which the counts hold: every process has written down what it had until then.
+    pub(super) fn counted_at(&self, now: Millis) -> Millis {
+        now.plus_ms(-i64::try_from(2 * WRITTEN_EVERY.as_millis()).unwrap_or(0))
+    }
+
+    /// Issued, redeemed and void coupons that have rows here.
+    pub(super) fn here(&self) -> [i64; 3] {
+        let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = self.sums;
+        [issued - cold_issued, redeemed - cold_redeemed, void - cold_void]
+    }
+}
+
+#[derive(DeserializeRow)]
+struct Row {
+    process: Uuid,
+    batch_id: String,
+    issued: Option<i64>,
+    redeemed: Option<i64>,
+    void: Option<i64>,
+    cold_issued: Option<i64>,
+    cold_redeemed: Option<i64>,
+    cold_void: Option<i64>,
+    arrived: Option<i64>,
+}
+
+impl ProcessCounts {
+    fn with(&self, id: &CampaignId, count: impl FnOnce(&mut OfCampaign)) {
+        if let Ok(mut all) = self.0.lock() {
+            let of = all.entry(id.clone()).or_default();
+            count(of);
+            of.dirty = true;
+        }
+    }
+
+    /// A coupon of the campaign goes from one state to another.
+    pub(super) fn count_change(&self, id: &CampaignId, from: &State, to: &State) {
+        if std::mem::discriminant(from) == std::mem::discriminant(to) {
+            return;
+        }
+        self.with(id, |of| {
+            for (state, by) in [(from, -1), (to, 1)] {
+                match state {
+                    State::Available => {}
+                    State::Issued { .. } => of.sums.issued += by,
+                    State::Redeemed { .. } => of.sums.redeemed += by,
+                    State::Void { .. } => of.sums.void += by,
+                }
+            }
+        });
+    }
+
+    /// A coupon of the campaign in this state lies in cold from now on.
+    pub(super) fn count_moved(&self, id: &CampaignId, state: &str) {
+        self.with(id, |of| match state {
+            "issued" => of.sums.cold_issued += 1,
+            "redeemed" => of.sums.cold_redeemed += 1,
+            "void" => of.sums.cold_void += 1,
+            // What is available is not counted: it is what is left of the stock.
+            _ => {}
+        });
+    }
+
+    /// `count` coupons have come into a batch.
+    pub(super) fn count_arrivals(&self, id: &CampaignId, batch: &BatchId, count: i64) {
+        if count != 0 {
+            self.with(id, |of| *of.arrived.entry(batch.clone()).or_default() += count);
+        }
+    }
+
+    fn own(&self, id: &CampaignId) -> OfCampaign {
+        let all = self.0.lock();
+        all.ok().and_then(|all| all.get(id).cloned()).unwrap_or_default()
+    }
+
+    fn dirty(&self) -> Vec<(CampaignId, OfCampaign)> {
+        let Ok(mut all) = self.0.lock() else { return Vec::new() };
+        let dirty = all
+            .iter_mut()
+            .filter_map(|(id, of)| std::mem::take(&mut of.dirty).then(|| (id.clone(), of.clone())));
+        dirty.collect()
+    }
+
+    fn still_dirty(&self, id: &CampaignId) {
+        self.with(id, |_| {});
+    }
+
+    /// The counts of a campaign: this process's own as they are now, the others' as they were last
+    /// written down.
+    pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
+        let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
+                   cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
+        let rows: Vec<Row> = store.cluster.scan(cql, (id.as_str(),)).await?;
+        let own = self.own(id);
+        let mut counted = Counted { sums: own.sums, arrived: BTreeMap::new() };
+        for (batch, count) in own.arrived {
+            counted.arrived.insert(batch.to_string(), count);
+        }
+        for row in rows.into_iter().filter(|row| row.process != store.process) {
+            if row.batch_id.is_empty() {
+                counted.sums.issued += row.issued.unwrap_or(0);
+                counted.sums.redeemed += row.redeemed.unwrap_or(0);
+                counted.sums.void += row.void.unwrap_or(0);
+                counted.sums.cold_issued += row.cold_issued.unwrap_or(0);
+                counted.sums.cold_redeemed += row.cold_redeemed.unwrap_or(0);
+                counted.sums.cold_void += row.cold_void.unwrap_or(0);
+            } else {
+                *counted.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Writes down what has changed since this was called last.
+    pub(super) async fn write_down(&self, store: &Store) {
+        for (id, of) in self.dirty() {
+            if let Err(error) = write_one(store, &id, &of).await {
+                // The next round writes the same sums and more.
+                tracing::debug!(error = %error, "counts could not be written down");
+                self.still_dirty(&id);
+            }
+        }
+    }
+}
+
+async fn write_one(store: &Store, id: &CampaignId, of: &OfCampaign) -> Result<()> {
+    let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, void, \
+               cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
+    let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = of.sums;
+    let values =
+        (id.as_str(), store.process, issued, redeemed, void, cold_issued, cold_redeemed, cold_void);
+    store.cluster.write(cql, values).await?;
+    let cql =
+        "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) VALUES (?, ?, ?, ?)";
+    let rows = of.arrived.iter();
+    let rows = rows.map(|(batch, count)| (id.as_str(), store.process, batch.as_str(), *count));
+    store.cluster.write_all(cql, rows.collect()).await
+}

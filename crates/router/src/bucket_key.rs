@@ -1,0 +1,26 @@
+//! The arithmetic from a code to its bucket.
+
+use coupon::code::Code;
+use coupon::time::Day;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bits of the hash that name a bucket where a day's plan does not say otherwise: 4,096 buckets,
+/// some six thousand coupons in each when ten billion lie on 400 days.
+pub const BUCKET_BITS_DEFAULT: u8 = 12;
+
+/// One bucket of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKey {
+    /// The partition.
+    pub expiry_day: Day,
+    /// The bucket, from 0.
+    pub bucket: u32,
+}
+
+/// The bucket of `code` among `1 << bits`: the top `bits` bits of XXH3-64 of the bare code.
+pub fn bucket(code: &Code, bits: u8) -> u32 {
+    match bits {
+        0 => 0,
+        bits => (xxh3_64(code.as_str().as_bytes()) >> (64 - u32::from(bits.min(32)))) as u32,
+    }
+}
