@@ -11,7 +11,7 @@ use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::accept::CONNECTIONS_MAX;
+use crate::accept::PER_PEER_MAX;
 use crate::pace::Pace;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
@@ -53,9 +53,10 @@ const REFUSED_IN: u32 = 64;
 /// One of those steps: the last refusal comes after three seconds.
 const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
 
-/// Refusals that wait at a time, over all users; one more is given at once. Each has a connection
-/// that is nobody else's meanwhile, and this is an eighth of all there are.
-const REFUSED_MAX: usize = CONNECTIONS_MAX / 8;
+/// Refusals that wait at a time, over all users; one more is given at once. Each keeps a connection
+/// that cannot be closed in favour of somebody else. One peer cannot open more than this, so that none
+/// of its refusals comes at once, and half of all connections remain.
+const REFUSED_MAX: usize = PER_PEER_MAX;
 
 /// The one key of a throttle for the whole process.
 const EVERYBODY: &str = "";
