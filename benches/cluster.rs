@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hot::cql::{Keyspace, KeyspaceAddress, Options, SchemaOptions};
+use hot_cql::{Keyspace, KeyspaceAddress, Options, SchemaOptions};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;

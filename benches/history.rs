@@ -21,8 +21,8 @@ use coupon::time::{DAY_MS, Day, Millis};
 use engine::{ColdArchive, Engine, SetClock};
 use history::formats::{Format, Rows};
 use history::{History, Limits};
-use hot::sqlite::{Options, SqliteHot};
 use hot::{ColdMark, HotStore, Partitions};
+use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 
 type Failure = Box<dyn Error + Send + Sync>;

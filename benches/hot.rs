@@ -17,8 +17,8 @@ use coupon::code::Code;
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, UserId};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{HotStore, MintOrder, NewCampaign};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use router::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
 use rusqlite::{Connection, params};
 

@@ -17,7 +17,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
-use hot::sqlite::{Options, SqliteHot};
+use hot_sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;

@@ -6,22 +6,39 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of ours that it may name.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
+    ("hot-sqlite", &["coupon", "router", "hot"]),
+    ("hot-cql", &["coupon", "router", "hot"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
     ("engine", &["coupon", "router", "hot", "cold"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("api", &["coupon", "engine"]),
-    ("couponry", &["coupon", "router", "hot", "cold", "compactor", "engine", "verify", "api"]),
+    (
+        "couponry",
+        &[
+            "coupon",
+            "router",
+            "hot",
+            "hot-sqlite",
+            "hot-cql",
+            "cold",
+            "compactor",
+            "engine",
+            "verify",
+            "api",
+        ],
+    ),
     // A binary of its own over the same stores; it takes its settings from the first.
     ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
     // Speaks HTTP only.
     ("loadtest", &[]),
     // For tests and measurements alone.
     ("peers", &["loadtest"]),
+    ("hot-conformance", &["coupon", "router", "hot"]),
     ("testbucket", &[]),
     ("testcluster", &[]),
 ];
@@ -29,8 +46,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
 /// Libraries that one crate alone may name, or those that are binaries. Peers have a front of their
 /// own, which is what they are measured behind.
 const ALONE: [(&str, &[&str]); 11] = [
-    ("rusqlite", &["hot"]),
-    ("scylla", &["hot"]),
+    ("rusqlite", &["hot-sqlite"]),
+    ("scylla", &["hot-cql"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold"]),
@@ -101,9 +118,10 @@ fn libraries_stay_where_they_belong() {
 
 #[test]
 fn pure() {
-    let rows: [(&str, &[&str], &[&str]); 3] = [
+    let rows: [(&str, &[&str], &[&str]); 4] = [
         ("coupon", &["-p", "coupon"], &["tokio", "serde", "serde_json", "rand", "libc"]),
         ("router", &["-p", "router"], &["tokio", "serde", "rusqlite"]),
+        ("hot", &["-p", "hot"], &["tokio", "rusqlite", "scylla"]),
         ("the workspace", &["--workspace"], &["aws-lc-sys", "aws-lc-rs", "openssl-sys"]),
     ];
     for (name, package, without) in rows {

@@ -81,7 +81,7 @@ impl Chosen {
 fn must_be_current(settings: &Settings) -> Result<(), CliError> {
     open::must_be_there(settings)?;
     let data = &settings.data.value;
-    match hot::sqlite::is_current(data) {
+    match hot_sqlite::is_current(data) {
         Ok(true) => Ok(()),
         Ok(false) => Err(CliError::new(format!(
             "the data in {} are of an earlier release: `couponry serve` upgrades them",

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hot::cql::{ConnectError, CqlHot, KeyspaceAddress, Options, Tls};
 use hot::{Archive, HotError, HotStore};
+use hot_cql::{ConnectError, CqlHot, KeyspaceAddress, Options, Tls};
 use router::KeyRing;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 

@@ -10,8 +10,8 @@ use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{Fact, Facts, HotError, HotStore};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use router::{KeyRing, Router};
 
 use crate::cluster::{self, ConnectedCluster, NotOpen, Waiting};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cold::{BadBucket, BucketAddress};
-use hot::cql::KeyspaceAddress;
+use hot_cql::KeyspaceAddress;
 use serde::Deserialize;
 
 use crate::cli::SettingFlags;
@@ -201,7 +201,7 @@ impl Settings {
             free_min_mib: from.either(
                 &flags.free_min_mib,
                 file.free_min_mib,
-                hot::sqlite::FREE_MIN_BYTES >> 20,
+                hot_sqlite::FREE_MIN_BYTES >> 20,
             ),
             log: from.either(&flags.log, file.log, "info".into()),
             log_format: from.either(&flags.log_format, file.log_format, "auto".into()),
@@ -309,7 +309,7 @@ fn hot_store(hot: Setting<String>) -> Result<Setting<Hot>, CliError> {
         "sqlite" => Hot::Sqlite,
         text if text.starts_with("cql://") => {
             let target = text.parse();
-            Hot::Cluster(target.map_err(|error: hot::cql::BadKeyspaceAddress| {
+            Hot::Cluster(target.map_err(|error: hot_cql::BadKeyspaceAddress| {
                 CliError::wrong_call(format!("hot is wrong ({origin}): {error}"))
             })?)
         }

@@ -54,7 +54,7 @@ pub enum RowIs {
 
 impl RowIs {
     /// The same, unless it stands under a code that is not in its bare form: nobody finds it there.
-    pub(crate) fn written_as(self, code: &str) -> RowIs {
+    pub fn written_as(self, code: &str) -> RowIs {
         match &self {
             RowIs::Coupon { coupon, .. } if coupon.code().as_str() != code => {
                 let want = coupon.code();

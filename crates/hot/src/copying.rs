@@ -327,7 +327,7 @@ impl CopiedSetting {
     }
 
     /// The value behind a text.
-    pub(crate) fn value(self, text: &str) -> Result<u64, HotError> {
+    pub fn value(self, text: &str) -> Result<u64, HotError> {
         match self {
             CopiedSetting::LongCodes => Ok(1),
             CopiedSetting::SerialFloor
@@ -339,7 +339,7 @@ impl CopiedSetting {
     }
 
     /// The text of a value.
-    pub(crate) fn text(self, value: u64) -> String {
+    pub fn text(self, value: u64) -> String {
         match self {
             CopiedSetting::LongCodes => "yes".to_owned(),
             CopiedSetting::SerialFloor

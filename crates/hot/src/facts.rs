@@ -34,7 +34,7 @@ pub enum Fact {
 
 impl Fact {
     /// Its row in the table of settings.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Fact::Clock => "clock",
             Fact::MovedTo => "moved_to",

@@ -23,7 +23,8 @@ enum ImportedStateText {
     Void,
 }
 
-pub(crate) fn to_json(imported_state: &ImportedState) -> String {
+/// What [`from_json`] reads.
+pub fn to_json(imported_state: &ImportedState) -> String {
     let text = match imported_state {
         ImportedState::Available => ImportedStateText::Available,
         ImportedState::Void => ImportedStateText::Void,
@@ -40,9 +41,11 @@ pub(crate) fn to_json(imported_state: &ImportedState) -> String {
     serde_json::to_string(&text).expect("strings and numbers always serialize")
 }
 
+/// What [`to_json`] wrote.
+///
 /// # Errors
 /// What is wrong with the text, in a sentence.
-pub(crate) fn from_json(text: &str) -> Result<ImportedState, String> {
+pub fn from_json(text: &str) -> Result<ImportedState, String> {
     let said = |why: &dyn Display| why.to_string();
     let imported_state = serde_json::from_str(text).map_err(|why| said(&why))?;
     Ok(match imported_state {

@@ -2,19 +2,18 @@
 //!
 //! [`HotStore`] is what the rest of couponry knows of it: each method is one whole protocol
 //! (issue a coupon, apply a change, import a group of lines), so that a store may do it as one
-//! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster, as [`cql`]
-//! does. This is the only crate that knows rusqlite and scylla.
+//! transaction, as `hot-sqlite` does, or as a series of conditional writes on a cluster, as `hot-cql`
+//! does. Both see this crate and nothing above it; what every store decides in the same way is in
+//! [`protocol`].
 
 mod archive;
 pub mod audit;
 pub mod copying;
-pub mod cql;
-mod deciding;
 mod error;
 pub mod facts;
-mod imported_state_text;
+pub mod imported_state_text;
 mod partitions;
-pub mod sqlite;
+pub mod protocol;
 mod store;
 
 pub use archive::{Archive, NoArchive};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::problem::Code;
 use axum::body::Body;
 use futures::stream::{FuturesUnordered, StreamExt, iter};
-use hot::sqlite::Options;
+use hot_sqlite::Options;
 use serde_json::{Value, json};
 
 use crate::contract::PROBLEMS;

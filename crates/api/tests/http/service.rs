@@ -21,7 +21,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
-use hot::sqlite::{Options, SqliteHot};
+use hot_sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -157,7 +157,7 @@ impl Service {
         assert_eq!(from.len(), to.len(), "rows keep their places");
         let Service { clock, engine, app, folder, archiving } = self;
         drop((app, engine));
-        let file = folder.path().join(hot::sqlite::FILE_NAME);
+        let file = folder.path().join(hot_sqlite::FILE_NAME);
         let mut bytes = std::fs::read(&file).expect("the store");
         let found: Vec<usize> = (0..bytes.len() - from.len())
             .filter(|at| bytes[*at..].starts_with(from.as_bytes()))

@@ -7,8 +7,8 @@ use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
-use hot::sqlite::FILE_NAME;
 use hot::{ColdMark, HotStore, ImportLine, ImportOutcome, Partitions, Reconciled, Tier};
+use hot_sqlite::FILE_NAME;
 use tempfile::TempDir;
 
 use super::world::{

@@ -20,11 +20,11 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::ColdArchive;
-use hot::sqlite::SqliteHot;
 use hot::{
     Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
     ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
 };
+use hot_sqlite::SqliteHot;
 use router::{Found, Router};
 use tempfile::TempDir;
 
@@ -75,8 +75,7 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options =
-        hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cold::Patience;
-use hot::sqlite::FILE_NAME;
+use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;

@@ -11,9 +11,9 @@ use clap::Args;
 use cold::Patience;
 use engine::ColdArchive;
 use hot::copying::{self, Compared, Copied, CopyError, Copyable};
-use hot::cql::{CqlHot, KeyspaceAddress};
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{Archive, Fact, HotStore};
+use hot_cql::{CqlHot, KeyspaceAddress};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 
 use crate::cluster::{self, Waiting};
 use crate::failure::{CliError, Ended};
@@ -84,7 +84,7 @@ impl FromStr for StoreAddress {
             None if text.starts_with("cql://") => text
                 .parse()
                 .map(StoreAddress::Cluster)
-                .map_err(|why: hot::cql::BadKeyspaceAddress| why.to_string()),
+                .map_err(|why: hot_cql::BadKeyspaceAddress| why.to_string()),
             None => Err(format!("{text:?}: want sqlite:FOLDER or cql://HOST:PORT/KEYSPACE")),
         }
     }

@@ -12,8 +12,8 @@ use cold::{ColdStore, Patience, ProbeResult};
 use coupon::calendar::Zone;
 use engine::{Clock, ColdArchive, Engine, HealthFinding, SystemClock};
 use hot::facts::clock_record;
-use hot::sqlite::FILE_NAME;
 use hot::{ClockRecord, Facts, HotStore, Witness};
+use hot_sqlite::FILE_NAME;
 
 use crate::cluster::{Waiting, patiently};
 use crate::failure::{CliError, Ended};

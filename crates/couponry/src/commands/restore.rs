@@ -11,8 +11,8 @@ use cold::{ColdError, ColdStore, Patience, Since};
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::calendar::format_instant;
 use engine::{Clock, ColdArchive, SystemClock};
-use hot::sqlite::{FILE_NAME, make_ready};
 use hot::{ColdMark, HotStore, Partitions, Reconciled};
+use hot_sqlite::{FILE_NAME, make_ready};
 
 use crate::cluster::{self, NotOpen, Waiting};
 use crate::compaction::{self, Alone};

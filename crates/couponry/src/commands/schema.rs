@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use hot::HotError;
-use hot::cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
+use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cluster::{self, Waiting};
 use crate::failure::{CliError, Ended};

@@ -16,8 +16,8 @@ use coupon::imported::{ImportRun, ImportedState, arrive};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
-use hot::sqlite::SqliteHot;
 use hot::{ColdMark, HotStore, Partitions};
+use hot_sqlite::SqliteHot;
 use router::Router;
 use tempfile::TempDir;
 
@@ -92,7 +92,7 @@ impl World {
         let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
         let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
         let options =
-            hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+            hot_sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
         let keys = || vec![CodeKey::new(*b"the tests' key..")];
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);

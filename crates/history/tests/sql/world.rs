@@ -19,8 +19,8 @@ use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
 use history::{History, HistoryError, Limits};
-use hot::sqlite::{Options, SqliteHot};
 use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Partitions};
+use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 use tempfile::TempDir;
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot::cql::{
-    About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace,
-};
+use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace};
 
 use super::{Report, Verdict};
 use crate::cluster::{self, ConnectedCluster};

@@ -1,0 +1,201 @@
+//! Campaigns are made in steps that anybody may finish, and changed by one conditional write.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use coupon::minted::SERIALS_PER_DAY;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use router::Entry;
+
+use super::rows::{TermsColumns, absent};
+use super::{CampaignHere, NAMES, TERMS_KNOWN};
+use crate::Store;
+use crate::session::{Result, StatementProfile};
+use crate::values::instant;
+use hot::protocol::patched;
+use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
+
+impl Store {
+    /// Makes a campaign in steps: its row, not yet seen; its word; its first batch; and then it is
+    /// seen. Whoever asks for the same again finishes what was begun.
+    pub(crate) async fn make_campaign(&self, new: &NewCampaign) -> Result<Named<CampaignRow>> {
+        let (campaign, now) = (&new.campaign, new.campaign.created_at);
+        let mut here = match self.campaign_now(&campaign.id).await? {
+            Some(here) if *here.created_as != *new.created_as => {
+                return Ok(Named::Refused(Refusal::NameTaken));
+            }
+            Some(here) if here.made => {
+                return Ok(Named::Same(self.campaign_row(&here, now).await?));
+            }
+            Some(here) => here,
+            None => {
+                if let Some(refusal) = self.cannot_be_made(new).await? {
+                    return Ok(Named::Refused(refusal));
+                }
+                match self.begin_campaign(campaign, &new.created_as).await? {
+                    Some(here) => here,
+                    None => return Ok(Named::Refused(Refusal::NameTaken)),
+                }
+            }
+        };
+        let id = here.terms.id.clone();
+        if let Some(word) = &here.terms.shared_code
+            && !self.take_word(word, &id).await?
+        {
+            return Ok(Named::Refused(self.unmake(&here, Refusal::NameTaken).await?));
+        }
+        if let Some(order) = &new.first_batch
+            && !here.batches.contains_key(&order.id)
+        {
+            match self.reserve(&here.terms, order, now).await? {
+                Err(refusal) => return Ok(Named::Refused(self.unmake(&here, refusal).await?)),
+                Ok(run) => {
+                    here = self.put_batch(here, &order.id, Some(run), now).await?;
+                }
+            }
+        }
+        let finished = self.finish_campaign(here).await?;
+        Ok(Named::Created(self.campaign_row(&finished, now).await?))
+    }
+
+    /// What can be known to stand in the way before anything is written.
+    async fn cannot_be_made(&self, new: &NewCampaign) -> Result<Option<Refusal>> {
+        let campaign = &new.campaign;
+        if let Some(word) = &campaign.shared_code
+            && self.directory_entry(word).await?.is_some()
+        {
+            return Ok(Some(Refusal::NameTaken));
+        }
+        if self.enter(campaign.expiry_day(), campaign, None).await?.is_err() {
+            return Ok(Some(Refusal::ExpiryDayClosed));
+        }
+        let Some(order) = &new.first_batch else { return Ok(None) };
+        if campaign.created_at >= campaign.expires_at {
+            return Ok(Some(Refusal::Expired));
+        }
+        let next = self.next_serial(campaign.expiry_day()).await?;
+        Ok((next.saturating_add(order.count) > SERIALS_PER_DAY).then_some(Refusal::SoldOut))
+    }
+
+    /// The row of a campaign that nobody sees yet; `None` when the name is another's.
+    async fn begin_campaign(
+        &self,
+        campaign: &Campaign,
+        created_as: &str,
+    ) -> Result<Option<CampaignHere>> {
+        let cql = "INSERT INTO campaign_name (part, campaign_id) VALUES (?, ?)";
+        self.cluster.write(cql, (NAMES, campaign.id.as_str())).await?;
+        let mut attempts = self.attempts("a new campaign");
+        loop {
+            match attempts.looked(self.campaign_now(&campaign.id).await)? {
+                Some(here) => {
+                    return Ok(Some(here).filter(|here| *here.created_as == *created_as));
+                }
+                None => {
+                    let cql = "UPDATE campaign SET revision = 0, made = false, name = ?, \
+                               handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
+                               expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
+                               issue_until = ?, per_user_limit = ?, cancel_days = ?, \
+                               extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
+                               created_as = ? WHERE campaign_id = ? IF revision = null";
+                    let values = TermsColumns::of(campaign, created_as);
+                    attempts
+                        .wrote(self.cluster.change(attempts.profile(), cql, values).await)
+                        .await?;
+                }
+            }
+        }
+    }
+
+    /// Takes a word for a campaign; `false` when it is another's.
+    async fn take_word(&self, word: &Code, id: &CampaignId) -> Result<bool> {
+        let mut attempts = self.attempts("a shared word");
+        loop {
+            match attempts.looked(self.directory_entry(word).await)? {
+                Some(Entry::Shared { campaign }) => return Ok(campaign == *id),
+                Some(Entry::Coupon { .. }) => return Ok(false),
+                None => {
+                    let cql = "INSERT INTO directory (code, kind, campaign_id) \
+                               VALUES (?, 'shared', ?) IF NOT EXISTS";
+                    let values = (word.as_str(), id.as_str());
+                    let wrote =
+                        attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await);
+                    // Refused by an entry that no look shows: the code of a lost campaign.
+                    if !wrote.await? && self.directory_has(word).await? {
+                        return Ok(matches!(
+                            self.directory_entry(word).await?,
+                            Some(Entry::Shared { campaign }) if campaign == *id
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A campaign that turned out to be impossible after it was begun is no campaign.
+    async fn unmake(&self, here: &CampaignHere, refusal: Refusal) -> Result<Refusal> {
+        let cql = "UPDATE campaign SET revision = null, created_as = null WHERE campaign_id = ? \
+                   IF revision = ? AND made = false";
+        let values = (here.terms.id.as_str(), here.revision);
+        // Whoever asks again finds the same in the way, whatever came of this.
+        let _ = self.cluster.change(StatementProfile::Change, cql, values).await?;
+        Ok(refusal)
+    }
+
+    async fn finish_campaign(&self, here: CampaignHere) -> Result<CampaignHere> {
+        let id = &here.terms.id;
+        let mut attempts = self.attempts("a new campaign");
+        loop {
+            let now = attempts.looked(self.campaign_now(id).await)?;
+            let now = now.ok_or_else(|| absent("row"))?;
+            if now.made {
+                return Ok(now);
+            }
+            let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
+                       IF revision = ?";
+            let values = (now.revision + 1, id.as_str(), now.revision);
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    pub(crate) async fn patch(
+        &self,
+        id: &CampaignId,
+        patch: &CampaignPatch,
+        now: Millis,
+    ) -> Result<Patched> {
+        let mut attempts = self.attempts("a campaign's terms");
+        let mut wanted: Option<Campaign> = None;
+        loop {
+            let here = attempts.looked(self.made_now(id).await)?;
+            let Some(here) = here else { return Ok(Patched::NotFound) };
+            if wanted.as_ref() == Some(&*here.terms) {
+                // Until then another process may go by the terms of before.
+                tokio::time::sleep(TERMS_KNOWN).await;
+                self.known.forget(id);
+                return Ok(Patched::Done(self.campaign_row(&here, now).await?));
+            }
+            let after = match patched(&here.terms, patch) {
+                Ok(after) => after,
+                Err(refused) => return Ok(refused),
+            };
+            let cql = "UPDATE campaign SET revision = ?, name = ?, metadata = ?, paused = ?, \
+                       issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
+                       IF revision = ?";
+            let values = (
+                here.revision + 1,
+                after.name.as_str(),
+                after.metadata.as_deref(),
+                after.paused,
+                after.issue_from.map(instant),
+                after.issue_until.map(instant),
+                after.per_user_limit.map(i32::from),
+                id.as_str(),
+                here.revision,
+            );
+            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            wanted = Some(after);
+        }
+    }
+}

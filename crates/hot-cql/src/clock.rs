@@ -1,0 +1,112 @@
+//! How far this machine's clock lies from the cluster's.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use scylla::value::CqlTimestamp;
+
+use super::Store;
+use super::session::{Result, StatementProfile};
+use hot::HotError;
+
+/// How far the clocks of two processes may lie apart, in milliseconds. A hold waits so much longer
+/// for others, and a coupon is final so much later.
+pub const CLOCK_BOUND_MS: i64 = 5_000;
+
+/// How far the clock of one process may lie from the cluster's, in milliseconds: further away, it
+/// writes nothing. One clock a year ahead would seal live days for ever. Half the bound, since two
+/// processes may lie on either side of the cluster's clock.
+pub const CLOCK_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS / 2;
+
+const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
+
+/// Rounds of the upkeep, a second each, between two comparisons.
+pub(super) const COMPARED_EVERY_ROUNDS: u32 = 10;
+
+/// The last difference that was measured, in milliseconds; positive when ours is ahead.
+#[derive(Default)]
+pub(super) struct Difference(AtomicI64);
+
+impl Difference {
+    /// Whether the clocks agree well enough.
+    ///
+    /// # Errors
+    /// A sentence for operators.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let ahead = self.0.load(Ordering::Relaxed);
+        if ahead.abs() <= CLOCK_DIFFERENCE_MAX_MS {
+            return Ok(());
+        }
+        let which = if ahead > 0 { "ahead of" } else { "behind" };
+        Err(format!(
+            "the clock of this machine is {} s {which} the cluster's, {} s are allowed: set it right \
+             (NTP); nothing is written until then",
+            seconds(ahead.abs()),
+            seconds(CLOCK_DIFFERENCE_MAX_MS)
+        ))
+    }
+}
+
+/// With one decimal place.
+fn seconds(ms: i64) -> String {
+    format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
+}
+
+impl Store {
+    pub(super) async fn compare_clocks(&self) -> Result<()> {
+        let here = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+        };
+        let before = here();
+        let cql = "SELECT toTimestamp(now()) FROM system.local";
+        let there: Option<(CqlTimestamp,)> =
+            self.cluster.row(StatementProfile::Read, cql, ()).await?;
+        let after = here();
+        if let Some((there,)) = there {
+            // Somewhere between the two it was read: the nearer end counts.
+            let ahead = match there.0 {
+                there if there < before => before - there,
+                there if there > after => after - there,
+                _ => 0,
+            };
+            self.clock.0.store(ahead, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Refuses to write while the clocks differ.
+    pub(super) fn clock_is_right(&self) -> Result<()> {
+        let right = self.clock.check();
+        right.map_err(|why| HotError::Unavailable(why.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(ahead: i64) -> bool {
+        let difference = Difference::default();
+        difference.0.store(ahead, Ordering::Relaxed);
+        difference.check().is_ok()
+    }
+
+    #[test]
+    fn no_two_processes_that_write_lie_further_apart_than_a_hold_waits() {
+        let rows = [
+            ("in step", 0, true),
+            ("ahead by all it may", CLOCK_DIFFERENCE_MAX_MS, true),
+            ("ahead by more", CLOCK_DIFFERENCE_MAX_MS + 1, false),
+            ("behind by all it may", -CLOCK_DIFFERENCE_MAX_MS, true),
+            ("behind by more", -CLOCK_DIFFERENCE_MAX_MS - 1, false),
+        ];
+        for (name, ahead, want) in rows {
+            assert_eq!(allowed(ahead), want, "{name}");
+        }
+        let most = (0..=2 * CLOCK_BOUND_MS).rev().find(|ahead| allowed(*ahead));
+        let least = (-2 * CLOCK_BOUND_MS..=0).find(|ahead| allowed(*ahead));
+        let apart = most.zip(least).map(|(most, least)| most - least);
+        assert!(apart.is_some_and(|apart| apart <= CLOCK_BOUND_MS), "{apart:?} ms apart");
+    }
+}

@@ -1,0 +1,127 @@
+//! Lists: one index, a bounded number of rows, the rest of the filter on what was read.
+
+use coupon::time::Millis;
+use rusqlite::{Row, ToSql};
+
+use super::coupons::{checked, signed};
+use super::rows;
+use super::txn::Txn;
+use hot::{CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Span};
+
+/// Rows that one page looks at: some 20 ms of reading. A page may end short of its limit.
+const SCAN_MAX: usize = 5_000;
+
+pub(super) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
+    let Some((sql, values)) = select(txn, query)? else {
+        return Ok(ListedPage { coupons: Vec::new(), positions: Vec::new(), next: None });
+    };
+    let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+    let mut statement = txn.statement(&sql)?;
+    let mut found = statement.query(&*values)?;
+    let (mut coupons, mut positions, mut looked_at) = (Vec::new(), Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        looked_at += 1;
+        let position = position(row)?;
+        if let Some(snapshot) = matching(txn, row, query)? {
+            coupons.push(snapshot);
+            positions.push(position.clone());
+        }
+        if coupons.len() == query.limit || looked_at == SCAN_MAX {
+            // One more row says whether there is a next page.
+            let next = found.next()?.is_some().then_some(position);
+            return Ok(ListedPage { coupons, positions, next });
+        }
+    }
+    Ok(ListedPage { coupons, positions, next: None })
+}
+
+type Value = Box<dyn ToSql>;
+
+/// The statement for a scope, its span of expiry and its position; `None` for a campaign that
+/// does not exist.
+fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, Vec<Value>)>> {
+    let mut wheres: Vec<&str> = Vec::new();
+    let mut values: Vec<Value> = Vec::new();
+    match &query.scope {
+        ListScope::Holder(user) => {
+            wheres.push("holder = ?");
+            values.push(Box::new(user.to_string()));
+        }
+        ListScope::Campaign(id) => {
+            let Some(campaign) = txn.campaign(id)? else { return Ok(None) };
+            wheres.push("campaign = ?");
+            values.push(Box::new(campaign.number));
+        }
+        ListScope::Everybody => {}
+    }
+    // A bound that the position implies would be taken for the beginning of the scan in its place.
+    let (behind_from, behind_before) = match (&query.after, query.order) {
+        (Some(_), ListOrder::Soonest) => (true, false),
+        (Some(_), ListOrder::Latest) => (false, true),
+        (None, _) => (false, false),
+    };
+    if let Some(from) = query.filter.expires.from.filter(|_| !behind_from) {
+        wheres.push("expires_at >= ?");
+        values.push(Box::new(from.0));
+    }
+    if let Some(before) = query.filter.expires.before.filter(|_| !behind_before) {
+        wheres.push("expires_at < ?");
+        values.push(Box::new(before.0));
+    }
+    if let Some(after) = &query.after {
+        wheres.push(match query.order {
+            ListOrder::Latest => "(expires_at, number) < (?, ?)",
+            ListOrder::Soonest => "(expires_at, number) > (?, ?)",
+        });
+        values.push(Box::new(after.expires_at.0));
+        values.push(Box::new(signed(after.tie)));
+    }
+    let wheres = if wheres.is_empty() { "1".into() } else { wheres.join(" AND ") };
+    let order = match query.order {
+        ListOrder::Latest => "expires_at DESC, number DESC",
+        ListOrder::Soonest => "expires_at, number",
+    };
+    let columns = rows::coupon_columns!();
+    let sql = format!(
+        "SELECT {columns}, expires_at, state, issued_at, redeemed_at FROM coupon \
+         WHERE {wheres} ORDER BY {order}"
+    );
+    Ok(Some((sql, values)))
+}
+
+fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
+    let tie = row.get::<_, i64>("number")?.unsigned_abs();
+    Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
+}
+
+fn matching(
+    txn: &Txn<'_>,
+    row: &Row<'_>,
+    query: &ListQuery,
+) -> rusqlite::Result<Option<CouponSnapshot>> {
+    let filter = &query.filter;
+    let instant = |column: &str| Ok(row.get::<_, Option<i64>>(column)?.map(Millis));
+    let spans: [(&Span, rusqlite::Result<Option<Millis>>); 5] = [
+        (&filter.valid, instant("valid_from")),
+        (&filter.issued, instant("issued_at")),
+        (&filter.redeemed, instant("redeemed_at")),
+        (&filter.created, instant("created_at")),
+        (&filter.modified, instant("modified_at")),
+    ];
+    for (span, at) in spans {
+        if !span.holds(at?) {
+            return Ok(None);
+        }
+    }
+    let expires_at = Millis(row.get("expires_at")?);
+    let state = row.get_ref("state")?.as_str()?;
+    let wanted = filter.state.is_none_or(|wanted| wanted == state)
+        && filter.expired.is_none_or(|wanted| wanted == (query.now >= expires_at));
+    if !wanted {
+        return Ok(None);
+    }
+    let snapshot = checked(txn, row)?.snapshot();
+    Ok(Some(snapshot).filter(|snapshot| {
+        filter.campaign.as_ref().is_none_or(|campaign| *campaign == snapshot.campaign.id)
+    }))
+}

@@ -1,0 +1,156 @@
+//! What is done with the writer, what without it, and what is said of one that does not write.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::apply::Asker;
+use coupon::campaign::{Campaign, Handout};
+use coupon::refusal::Refusal;
+use hot::{HotError, RejectedLine};
+use hot_sqlite::Options;
+use router::Found;
+
+use super::{kit_in, options, raw, tempdir};
+use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said};
+
+/// Somebody who writes to the same file and does not end.
+fn a_neighbour_writes(folder: &std::path::Path) -> File {
+    let lock = File::options().write(true).open(folder.join("hot.write")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+/// Nobody waits for the writer who only hears again what was said, or that there is no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replays_and_refusals_do_without_the_writer() {
+    let folder = tempdir();
+    let short = Options { write_timeout: Duration::from_millis(500), ..options() };
+    let kit = kit_in(folder.path(), short);
+    let one = kit.draft();
+    let two = Campaign { per_user_limit: Some(2), ..kit.draft() };
+    let word = Campaign { handout: Handout::Shared, shared_code: Some(kit.code()), ..kit.draft() };
+    for campaign in [&one, &two, &word] {
+        kit.stocked(campaign, 5).await;
+    }
+    let ann = kit.user("ann");
+    for (campaign, name) in [(&one, "a"), (&two, "a"), (&two, "b"), (&two, "gone")] {
+        if name == "gone" {
+            let first = kit.issue(campaign, &ann, reference("a")).await;
+            kit.done(super::of(&first).code(), revoke(&ann)).await;
+        }
+        kit.issued(campaign, &ann, name).await;
+    }
+    let shared = kit.found(word.shared_code.as_ref().unwrap()).await;
+    let redeem_word = |order| kit.change(redeem(&ann, order), Asker::Shop, NOW);
+    let first = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
+    assert_eq!(said(&first), Said::Accepted);
+
+    let lock = a_neighbour_writes(folder.path());
+    let limit = Said::Refused(Refusal::LimitPerUser);
+    let issues = [
+        ("a replay by name", &one, reference("a"), Said::Replayed),
+        ("a replay without a name", &one, None, Said::Replayed),
+        ("a replay of two", &two, reference("b"), Said::Replayed),
+        ("past the limit", &two, reference("c"), limit),
+        ("a name that is spent", &two, reference("a"), Said::Refused(Refusal::NameTaken)),
+        ("no such campaign", &kit.draft(), None, Said::Refused(Refusal::NotFound)),
+    ];
+    for (name, campaign, reference, want) in issues {
+        assert_eq!(said(&kit.issue_at(NOW, &campaign.id, &ann, reference).await), want, "{name}");
+    }
+    let again = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
+    assert_eq!(said(&again), Said::Replayed, "behind a word");
+    let more = kit.hot.apply(&shared, redeem_word("2")).await.unwrap();
+    assert!(matches!(said(&more), Said::Refused(_)), "behind a word, past the limit");
+    let change = kit.change(give(&kit.user("bob"), None), Asker::Shop, NOW);
+    let waits = kit.hot.issue(&one.id, change).await;
+    assert!(matches!(waits, Err(HotError::Unavailable(_))), "what is written waits: {waits:?}");
+    lock.unlock().unwrap();
+    kit.hot.touch(NOW).await.unwrap();
+}
+
+/// A store whose commits do not end says so, and that they do again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stuck_writer_is_not_writable() {
+    let folder = tempdir();
+    let short = Options { write_timeout: Duration::from_millis(500), ..options() };
+    let kit = kit_in(folder.path(), short);
+    kit.hot.touch(NOW).await.unwrap();
+    assert_eq!(kit.hot.writable().await, Ok(()));
+    let lock = a_neighbour_writes(folder.path());
+    let stuck = kit.hot.touch(NOW).await;
+    assert!(stuck.is_err(), "{stuck:?}");
+    // Who gave up came a moment before the writer took the job.
+    let why = loop {
+        match kit.hot.writable().await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(why) => break why,
+        }
+    };
+    assert!(why.contains("no commit has ended for"), "{why}");
+    lock.unlock().unwrap();
+    kit.hot.touch(NOW).await.unwrap();
+    assert_eq!(kit.hot.writable().await, Ok(()));
+}
+
+/// Rejected lines are written in pieces, and others in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_lines_make_room() {
+    const LINES: u64 = 2_100;
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let line = |line| RejectedLine {
+        line,
+        text: "a line".into(),
+        word: "BAD_CODE".into(),
+        detail: "it has no code".into(),
+    };
+    let lines: Vec<RejectedLine> = (1..=LINES).map(line).collect();
+    let before = kit.hot.gauge().writes;
+    kit.hot.keep_rejected(&campaign.id, &batch, lines.clone(), NOW).await.unwrap();
+    assert_eq!(kit.hot.gauge().writes - before, 5, "of 500 lines each");
+    let kept = kit.hot.rejected(&campaign.id, &batch, 0, LINES as usize + 1).await.unwrap();
+    assert_eq!(kept, lines);
+}
+
+/// Serials that are gone lie in the way of a dry run: it walks in pieces, never says that nothing is
+/// left while something is, and the next one does not walk there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_walks_in_pieces() {
+    /// More than a dry run once looked at before it said that nothing was left.
+    const GONE: u64 = 100_001;
+    let folder = tempdir();
+    let kit = Arc::new(kit_in(folder.path(), options()));
+    let campaign =
+        Campaign { handout: Handout::Shared, shared_code: Some(kit.code()), ..kit.draft() };
+    kit.create(&campaign).await;
+    let run = run_of(&kit.mint(&campaign, GONE + 1).await);
+    let mut conn = raw(folder.path());
+    let write = conn.transaction().unwrap();
+    for offset in 0..GONE {
+        let code = kit.code_at(&run, offset);
+        let mut insert = write
+            .prepare_cached(
+                "INSERT INTO directory (code, kind, campaign, expiry_day) \
+                                  VALUES (?1, 'coupon', 1, ?2)",
+            )
+            .unwrap();
+        insert.execute(rusqlite::params![code.as_str(), run.day.0]).unwrap();
+    }
+    write.commit().unwrap();
+    let found: Found = kit.found(campaign.shared_code.as_ref().unwrap()).await;
+    let dry_run = async |kit: &Kit| {
+        let change = kit.change(redeem(&kit.user("ann"), "1"), Asker::Shop, NOW);
+        let before = kit.hot.gauge().reads;
+        let applied = kit.hot.dry_run(&found, change).await.unwrap();
+        (said(&applied), kit.hot.gauge().reads - before)
+    };
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in pieces");
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "nobody walks there again");
+    let counts = kit.counts(&campaign).await;
+    assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
+}
