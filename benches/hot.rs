@@ -2,7 +2,7 @@
 //! bare loop that commits one UPDATE a transaction, or groups them by hand. Same run, same file,
 //! same schema with all its indexes, WAL and FULL; each coupon once, in random order.
 //!
-//! `cargo bench -p hot`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
+//! `cargo bench -p hot-sqlite`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
 
 use std::error::Error;
 use std::path::Path;
