@@ -669,7 +669,7 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
     let open = world.campaign("open", open_partition()).await;
     let over = world.campaign("over", over_partition()).await;
     let empty = world.campaign("empty", Day(over_partition().0 - 9)).await;
-    let archived_markers = world.campaign("archived markers", Day(over_partition().0 - 19)).await;
+    let archived_markers = world.campaign("markers", Day(over_partition().0 - 19)).await;
     let mut cast = Cast::default();
     cast.campaigns.extend([&open, &over, &empty, &archived_markers].map(|it| it.id.clone()));
     cast.codes.extend(world.minted(&empty, "E", 3).await);
