@@ -290,7 +290,7 @@ fn batches(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<Vec<
 
 macro_rules! entry_columns {
     () => {
-        "directory.code, kind, campaign_id, batch_id, expiry_day, directory.valid_from, \
+        "directory.code, kind, campaign_id, batch_id, directory.expiry_day, directory.valid_from, \
          directory.expires_at FROM directory \
          LEFT JOIN campaign ON campaign.number = directory.campaign \
          LEFT JOIN batch ON batch.number = directory.batch "
