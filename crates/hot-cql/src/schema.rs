@@ -302,7 +302,7 @@ mod tests {
             ("a static one", "coupon", "sealed", "boolean static"),
             ("a map of a type", "coupon", "events", "map<int, frozen<event>>"),
             ("a type", "event", "operation", "uuid"),
-            ("a key of one column", "partition_plan", "day", "date"),
+            ("a key of one column", "partition_plan", "expiry_day", "date"),
             ("a set", "partition_plan", "entered", "set<date>"),
         ];
         for (name, table, column, kind) in cases {
