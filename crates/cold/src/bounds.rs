@@ -1,11 +1,10 @@
-//! The smallest and largest values of a file, as its entry in the log has them.
+//! Minimum and maximum of columns, as an entry of the log has them.
 
 use coupon::calendar::parse_instant;
 use coupon::time::Millis;
 use serde_json::Value;
 
-/// What can be said about the rows of a file, or of a row group, without reading it. A bound
-/// that is missing rules nothing out.
+/// Minimum and maximum of columns of a file or of a row group. A missing pair excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) code: Option<(String, String)>,
@@ -18,7 +17,8 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Rows and bounds out of the text in an add action; `None` where it does not count the rows.
+    /// The number of rows and the bounds in the statistics of an add action; `None` if they have no
+    /// number of rows.
     pub(crate) fn from_stats(text: &str) -> Option<(u64, Bounds)> {
         let stats: Value = serde_json::from_str(text).ok()?;
         let rows = stats["numRecords"].as_u64()?;

@@ -1,33 +1,34 @@
-//! Checksums: a byte that has changed on its way or on a disk is no coupon.
+//! Checksums of data files: a byte that changed on the network or on a disk is an error, never
+//! another coupon.
 //!
-//! Parquet's writer leaves out the checksums of pages, and a flipped byte often still decodes, to
-//! another date or another name. So each file carries, in the key-value part of its footer, the
-//! XXH3-64 of each row group's bytes, and that of its own tail: from the last row group to the end,
-//! with the sum itself written as zeros.
+//! Parquet's writer leaves out checksums of pages, and a page with a flipped bit often still
+//! decodes, to another date or another name. So the key-value metadata of each footer has the
+//! XXH3-64 of every row group, and of the tail: the bytes from the last row group to the end, with
+//! the tail's own checksum replaced by zeros.
 
 use parquet::file::metadata::KeyValue;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The sums of the row groups, sixteen hexadecimal digits each, without anything in between.
+/// The checksums of the row groups: sixteen hexadecimal digits each, without separators.
 const GROUPS: &str = "couponry.row_groups";
 
-/// The sum of the tail.
+/// The checksum of the tail.
 const TAIL: &str = "couponry.tail";
 
-/// Stands in front of the sum of the tail, so that it is found again.
+/// Precedes the checksum of the tail, so that it can be found.
 const MARK: &str = "xxh3-64:";
 
-/// Digits of a sum.
+/// Digits of a checksum.
 const DIGITS: usize = 16;
 
-/// The key-value part for row groups of these sums; the sum of the tail is still zero.
+/// The metadata for row groups with these checksums. The checksum of the tail is still zero.
 pub(crate) fn entries(groups: &[u64]) -> [KeyValue; 2] {
     let groups: String = groups.iter().map(|sum| digits(*sum)).collect();
     let tail = format!("{MARK}{}", digits(0));
     [KeyValue::new(GROUPS.into(), groups), KeyValue::new(TAIL.into(), tail)]
 }
 
-/// Writes the sum of a tail into it.
+/// Writes the checksum of a tail into the tail.
 pub(crate) fn seal(tail: &mut [u8]) -> Option<()> {
     let at = location(tail)?;
     let sum = digits(xxh3_64(tail));
@@ -35,7 +36,7 @@ pub(crate) fn seal(tail: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Whether a tail is as it was written.
+/// Whether the checksum of a tail is right.
 pub(crate) fn is_sealed(tail: &[u8]) -> bool {
     let Some(at) = location(tail) else { return false };
     let mut bare = tail.to_vec();
@@ -44,7 +45,7 @@ pub(crate) fn is_sealed(tail: &[u8]) -> bool {
     tail.get(at..at + DIGITS) == Some(digits(xxh3_64(&bare)).as_bytes())
 }
 
-/// The sums of the row groups; `None` where there are none that can be read.
+/// The checksums of the row groups; `None` if they are missing or cannot be read.
 pub(crate) fn of_groups(entries: Option<&Vec<KeyValue>>) -> Option<Vec<u64>> {
     let text = entries?.iter().find(|entry| entry.key == GROUPS)?.value.as_ref()?;
     let sums = text.as_bytes().chunks(DIGITS);
@@ -55,10 +56,10 @@ fn digits(sum: u64) -> String {
     format!("{sum:0DIGITS$x}")
 }
 
-/// Where the digits of the tail's sum begin.
+/// The position of the digits in the tail.
 fn location(tail: &[u8]) -> Option<usize> {
     let mark = MARK.as_bytes();
-    // The last one: what people are called may stand in the statistics before it.
+    // The last one: a name in the statistics before it may contain the same text.
     Some(tail.windows(mark.len()).rposition(|window| window == mark)? + mark.len())
 }
 

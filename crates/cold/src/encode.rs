@@ -15,25 +15,25 @@ use coupon::time::Millis;
 use crate::index::Row;
 use crate::schema;
 
-/// Microseconds of one of our milliseconds; Delta knows no coarser instants.
+/// Microseconds in a millisecond: Delta's timestamps are in microseconds.
 pub(crate) const MICROS: i64 = 1000;
 
-/// One batch of rows of `coupons`, in the order of the columns of a file. `archived_in` has the
-/// archive commit that brought each to cold.
+/// Encodes a batch of `coupons`, in the column order of its files. `archived_in` has, for each
+/// coupon, the archive commit that brought it to cold.
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
     columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
     RecordBatch::try_new(schema::coupons_arrow(), columns)
 }
 
-/// The same of the holder index.
+/// Encodes a batch of the holder index.
 pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
     RecordBatch::try_new(schema::holder_index_arrow(), columns)
 }
 
-/// The columns that say what a coupon is.
+/// The columns that describe a coupon, without `archived_in`.
 pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> {
     let coupons = || coupons.iter().copied();
     let text = |of: fn(&Coupon) -> &str| -> ArrayRef {
@@ -109,7 +109,7 @@ fn why(reason: &Option<Reason>) -> Option<&str> {
     reason.as_ref().map(Reason::as_str)
 }
 
-/// What an event says beside its kind; what a kind does not have is left out.
+/// The fields of an event besides its kind. Fields that a kind does not have are null.
 #[derive(Default)]
 struct Details<'a> {
     user: Option<&'a str>,

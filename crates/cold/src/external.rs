@@ -1,8 +1,8 @@
-//! The table `coupons` for a reader that brings its own engine: which files it has at a version,
-//! what is known of them without reading them, and the store to read them from.
+//! The table `coupons` for a reader with an engine of its own: the files of a version, their
+//! statistics, and the store to read them from.
 //!
-//! Such a reader sees the files as Delta has them. It does not hold them against their checksums,
-//! as everything else here does.
+//! Such a reader sees the files as Delta has them. Unlike the rest of this crate, it does not
+//! verify their checksums.
 
 use std::sync::Arc;
 
@@ -22,19 +22,18 @@ use crate::{encode, schema};
 pub struct Snapshot {
     /// The version.
     pub version: u64,
-    /// Its partitions that have files, by day.
+    /// The partitions that have files, by day.
     pub partitions: Vec<Partition>,
 }
 
-/// The smallest and the largest value of a column in a file.
+/// The minimum and the maximum of a column in a file.
 pub type Ends<T> = Option<(T, T)>;
 
 impl ColdStore {
-    /// The table at the newest version, looked up now, or at an earlier one; `None` where there is
-    /// no table.
+    /// Looks up the table at the newest version, or at an earlier one; `None` if there is no table.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also for a version that is not there; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also for a version that does not exist; [`ColdError::Damaged`].
     pub async fn snapshot(&self, version: Option<u64>) -> Result<Option<Snapshot>, ColdError> {
         let table = &self.inner.coupons;
         let Some(mut known) = table.newest_if_any().await? else { return Ok(None) };
@@ -58,7 +57,7 @@ impl ColdStore {
         Ok(Some(Snapshot { version: known.version, partitions: partitions.collect() }))
     }
 
-    /// Where the files lie.
+    /// The store that has the files.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.location.store)
     }
@@ -70,7 +69,7 @@ impl ColdStore {
 }
 
 impl ColdFile {
-    /// Bytes at its end that its footer fits into.
+    /// Bytes at the end of the file that hold its footer, rounded up.
     pub fn footer_bytes(&self) -> u64 {
         self.live.footer_bytes
     }
@@ -101,17 +100,17 @@ impl ColdFile {
     }
 }
 
-/// The columns of a file that say what a coupon is.
+/// The columns of a file that describe a coupon, without `archived_in`.
 pub fn columns() -> SchemaRef {
     let columns = schema::coupons_arrow();
     let is_of_coupon = |field: &&FieldRef| field.name() != "archived_in";
     Arc::new(Schema::new(columns.fields().iter().filter(is_of_coupon).cloned().collect::<Fields>()))
 }
 
-/// Coupons as the rows of a file.
+/// Encodes coupons as rows of a file.
 ///
 /// # Errors
-/// Those of Arrow; none that a coupon can bring about.
+/// An error of Arrow, which no valid coupon causes.
 pub fn rows(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
     let all = encode::columns(&coupons.iter().collect::<Vec<_>>())?;
     RecordBatch::try_new(columns(), all)

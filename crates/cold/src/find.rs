@@ -1,4 +1,5 @@
-//! Looking coupons up by code: one partition, and of each file one row group a code at most.
+//! Looking coupons up by code: reads one partition, and at most one row group of a file for each
+//! code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,29 +18,31 @@ use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::Footer;
 use crate::log::LiveFile;
-use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
+use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
 
-/// Row groups that are read at once: each is half a megabyte.
+/// Row groups read at once. Each has half a megabyte.
 const READS_MAX: usize = 8;
 
-/// The coupons found so far. Of two copies of a code the higher version is the coupon.
+/// The coupons found so far. If there are two copies of a code, the one with the higher version
+/// counts.
 type Found = BTreeMap<Code, Coupon>;
 
 impl ColdStore {
-    /// The coupons of `codes` in one partition, one answer a code, in the order asked.
+    /// Looks up `codes` in one partition. Returns one answer for each code, in the same order.
     ///
-    /// A hit may come from what is remembered, since cold is final; a miss counts at a version
+    /// A hit may come from a cached version, because cold is final. A miss is checked at a version
     /// that was looked up after the call began. Reads one range for each row group that may hold
-    /// one of the codes, and the footer of each file that is not remembered.
+    /// one of the codes, and the footer of each file whose footer is not cached.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>, ColdError> {
         self.find_with(day, 0, codes).await
     }
 
-    /// The same by a caller who knows that the partition has had a commit with the number
-    /// `archive_commit`: a miss at a version without it is no miss, an entry of the log is lost.
+    /// As [`ColdStore::find`], for a caller who knows that the partition has had the commit
+    /// `archive_commit`. At a version without that commit, a miss is damage: the log has lost an
+    /// entry.
     ///
     /// # Errors
     /// As [`ColdStore::find`].
@@ -81,25 +84,19 @@ impl ColdStore {
                 Err(Missed { error: ReadError::Gone, file }) => {
                     known = coupons.newest().await?;
                     if known.is_live(day, &file.path) {
-                        return Err(self.unread(&ColdFile { live: file }, ReadError::Gone).await);
+                        return Err(self.unread(&file, ReadError::Gone).await);
                     }
                 }
             }
             is_fresh = true;
         }
-        Err(self.inner.location.unavailable("the partition is being merged again and again"))
+        Err(self
+            .inner
+            .location
+            .unavailable("merges keep replacing the files of the partition: retry"))
     }
 
-    /// What it means that a partition has had fewer commits than somebody has seen.
-    pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
-        let Inner { location, coupons, .. } = &*self.inner;
-        let what = format!(
-            "partition {day} is at archive commit {found} there, archive commit {seen} was committed: an entry of the log is lost or cut"
-        );
-        location.damaged(coupons.log_folder(), what)
-    }
-
-    /// Which of `codes`, in ascending order, the files hold.
+    /// Those of `codes` that the files hold. `codes` ascend.
     async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
         let Inner { location, coupons, files: reader, .. } = &*self.inner;
         let mut reads: Vec<Read> = Vec::new();
@@ -141,7 +138,7 @@ impl ColdStore {
     }
 }
 
-/// Those of `codes`, in ascending order, that may lie between the ends.
+/// Those of `codes` that may lie between the ends. `codes` ascend.
 fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] {
     let Some((from, to)) = ends else { return codes };
     let first = codes.partition_point(|code| code.as_str() < from.as_str());
@@ -166,8 +163,8 @@ fn missed(file: &Arc<LiveFile>, error: ReadError) -> Missed {
     Missed { file: Arc::clone(file), error }
 }
 
-/// The coupons of `wanted`, in ascending order, that the row group holds. The codes are decoded
-/// first, then the other columns of the rows that are wanted.
+/// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then
+/// the other columns of the matching rows.
 fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
     let mut rows: Vec<std::ops::Range<usize>> = Vec::new();
     let mut at = 0;
@@ -191,8 +188,8 @@ fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
     Ok(found)
 }
 
-/// Adds the rows of `batch` that are wanted, its first row being `at`; both ascend. Returns the
-/// codes that lie behind it.
+/// Adds the matching rows of `batch` to `rows`; `at` is the number of its first row. Both ascend.
+/// Returns the codes after the batch.
 fn matches<'a>(
     batch: &RecordBatch,
     mut wanted: &'a [Code],

@@ -1,4 +1,4 @@
-//! Two releases at one table: the later one has a column more, of coupons and of their events.
+//! Two releases on one table: the later one has one column more in coupons and one in their events.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -70,7 +70,7 @@ async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> Committed {
     store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap()
 }
 
-/// A file of the later release, whose coupons all have the channel `web`.
+/// A file of the later release. Each of its coupons has the channel `web`.
 async fn written_later(
     memory: &Arc<InMemory>,
     day: Day,
@@ -157,7 +157,7 @@ async fn a_later_release_adds_its_columns() {
     let old = channels(&later, DAY).await;
     assert_eq!(old, [("AAAA".to_owned(), None)], "an old file before the table has the column");
 
-    // The caller has prepared for version 2, which the columns have taken.
+    // The caller has prepared for version 2, which the new columns have taken.
     let moved = committed_later(&memory, &later, DAY, &["BBBB"], 2).await;
     assert!(matches!(moved, Ended::Moved { version: 2 }), "{moved:?}");
     let done = committed_later(&memory, &later, DAY, &["BBBB"], 3).await;
@@ -206,7 +206,7 @@ async fn an_earlier_release_goes_on_beside_it() {
     let web = ("BBBB".to_owned(), Some("web".to_owned()));
     assert_eq!(channels(&fresh, DAY).await, [none("AAAA"), web.clone(), none("CCCC")]);
 
-    // A merge would write the file anew without what this release cannot read.
+    // A merge would drop the column that this release cannot read.
     let on = this.partition(DAY).await.unwrap();
     let mut writer = this.writer(DAY, on.archive_commit + 1).await.unwrap();
     writer.push(vec![coupon("AAAA", DAY), coupon("BBBB", DAY)]).await.unwrap();
@@ -231,7 +231,7 @@ async fn many_add_the_columns_at_once() {
     let commits = stores.iter().enumerate().map(|(nth, store)| {
         let (memory, day) = (&memory, Day(DAY.0 - 10 - i32::try_from(nth).unwrap()));
         async move {
-            // The older release is among them.
+            // The older release commits at the same time.
             committed(&this(memory), Day(day.0 - 100), &["OLD1"]).await;
             (day, committed_later(memory, store, day, &["NEW1"], u64::MAX).await)
         }

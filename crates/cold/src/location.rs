@@ -1,4 +1,4 @@
-//! Where a cold store lies: objects by name, and errors that say which file of which store.
+//! The location of a cold store: objects by name, and errors that name the store and the file.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::error::ColdError;
 use crate::local::LocalFolder;
 
-/// One store and its name in messages.
+/// A store and its name in messages.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreLocation {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -21,7 +21,7 @@ pub(crate) struct StoreLocation {
 }
 
 impl StoreLocation {
-    /// A small object as a whole, if it is there.
+    /// Reads a small object; `None` if it does not exist.
     pub(crate) async fn whole(&self, path: &Path) -> Result<Option<Bytes>, ColdError> {
         let read = async { self.store.get(path).await?.bytes().await };
         match read.await {
@@ -31,35 +31,35 @@ impl StoreLocation {
         }
     }
 
-    /// Everything under a folder, in the order of the names.
+    /// Lists everything under a folder, in the order of names.
     pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>, ColdError> {
         let found = self.store.list(Some(folder)).try_collect().await;
         found.map_err(|error| self.failed(&format!("listing {folder}"), error))
     }
 
-    /// The size of an object, if it is there.
+    /// The size of an object; `None` if it does not exist.
     pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, ColdError> {
         match self.store.head(path).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed(&format!("looking for {path}"), error)),
+            Err(error) => Err(self.failed(&format!("looking up {path}"), error)),
         }
     }
 
-    /// Removes an object; one that is gone already is.
+    /// Deletes an object. Succeeds if it does not exist.
     pub(crate) async fn remove(&self, path: &Path) -> Result<(), ColdError> {
         match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            // Somebody else removed it in the same moment: some servers call that an error of their
-            // own.
+            // Another process may have deleted it at the same moment. Some servers report that as
+            // another error.
             Err(error) => match self.size(path).await {
                 Ok(None) => Ok(()),
-                Ok(Some(_)) | Err(_) => Err(self.failed(&format!("removing {path}"), error)),
+                Ok(Some(_)) | Err(_) => Err(self.failed(&format!("deleting {path}"), error)),
             },
         }
     }
 
-    /// Makes sure that the names in a folder stay; an object store does by itself.
+    /// Makes the names in a folder durable. In an object store they already are.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<(), ColdError> {
         match &self.folder {
             Some(local) => local
@@ -81,12 +81,12 @@ impl StoreLocation {
         }
     }
 
-    /// The store answers, but not with what is needed.
+    /// The store answers, but without what is needed.
     pub(crate) fn unavailable(&self, what: impl Into<String>) -> ColdError {
         ColdError::Unavailable { location: self.name.to_string(), what: what.into(), source: None }
     }
 
-    /// What is wrong with a file.
+    /// A file that is not as it was written.
     pub(crate) fn damaged(&self, file: impl ToString, what: impl ToString) -> ColdError {
         ColdError::Damaged {
             location: self.name.to_string(),
@@ -95,17 +95,17 @@ impl StoreLocation {
         }
     }
 
-    /// A task of ours that did not come back.
+    /// A task of this process that panicked or was cancelled.
     pub(crate) fn stopped(&self, error: tokio::task::JoinError) -> ColdError {
         ColdError::Unavailable {
             location: self.name.to_string(),
-            what: "a task stopped".to_owned(),
+            what: "a task panicked or was cancelled".to_owned(),
             source: Some(error.into()),
         }
     }
 }
 
-/// Whether the disk takes no more, anywhere in the chain of causes.
+/// Whether the disk is full or read-only, anywhere in the chain of causes.
 pub(crate) fn is_full(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,23 +1,23 @@
 //! Names of files and folders: the only place where a day, a month or an archive commit becomes
-//! part of one.
+//! part of a name.
 //!
-//! A file's name says which archive commit of which day wrote it, so that a sweep can tell whether
-//! its writer may still commit it without opening it.
+//! The name of a file has the day and the archive commit that wrote it. So a sweep can tell,
+//! without opening the file, whether its writer may still commit it.
 
 use coupon::calendar::{Date, Zone};
 use coupon::time::Day;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// Digits of an archive commit's number in a name, so that names ascend as archive commits do.
+/// Digits of an archive commit in a name, so that names sort in the order of archive commits.
 const ARCHIVE_COMMIT_DIGITS: usize = 10;
 
-/// Which archive commit of which day wrote a file, and out of what.
+/// The partition and the archive commit that wrote a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) day: Day,
     pub(crate) archive_commit: u64,
-    /// How often rows of the file were rewritten by merges at most; 0 for rows out of hot.
+    /// How often merges have rewritten rows of the file, at most; 0 for rows out of hot.
     pub(crate) rewrites: u8,
 }
 
@@ -26,28 +26,33 @@ pub(crate) fn iso(day: Day) -> String {
     Date::of(day.start(), &Zone::utc()).to_string()
 }
 
-/// The day that [`iso`] wrote.
+/// A day as in messages and folder names: `2026-12-31`.
+pub fn day_text(day: Day) -> String {
+    iso(day)
+}
+
+/// Parses what [`iso`] wrote.
 pub(crate) fn day_from_iso(text: &str) -> Option<Day> {
     let date: Date = text.parse().ok()?;
     let day = date.first_instant(&Zone::utc()).day();
     (iso(day) == text).then_some(day)
 }
 
-/// `2026-12`: the month of a day.
+/// The month of a day: `2026-12`.
 pub(crate) fn month(day: Day) -> String {
     let mut text = iso(day);
     text.truncate(text.len() - "-31".len());
     text
 }
 
-/// The holder index has no partition of a day: its files and its line of commits go under this
-/// one, which is the day of no coupon.
+/// The holder index has no partitions by day. Its files and commits are kept under this day, which
+/// no coupon has.
 pub(crate) const INDEX: Day = Day(i32::MIN);
 
-/// The transaction id of the holder index itself.
+/// The transaction id of the holder index.
 const INDEX_ID: &str = "holder_index";
 
-/// The transaction id under which every commit to the partition of a day goes.
+/// The Delta transaction id of every commit to the partition of a day.
 pub(crate) fn partition_id(day: Day) -> String {
     match day {
         INDEX => INDEX_ID.to_owned(),
@@ -55,7 +60,7 @@ pub(crate) fn partition_id(day: Day) -> String {
     }
 }
 
-/// The day of a [`partition_id`].
+/// Parses a [`partition_id`].
 pub(crate) fn day_of_partition_id(id: &str) -> Option<Day> {
     match id {
         INDEX_ID => Some(INDEX),
@@ -64,8 +69,8 @@ pub(crate) fn day_of_partition_id(id: &str) -> Option<Day> {
 }
 
 /// A new file of `coupons`: `expiry_day=2026-12-31/0000000001-….parquet`, or
-/// `expiry_day=2026-12-31/0000000002-r1-….parquet` where a merge rewrote the rows. The log keeps
-/// nothing else of a file that would say so.
+/// `expiry_day=2026-12-31/0000000002-r1-….parquet` if a merge rewrote its rows. Only the name says
+/// so.
 pub(crate) fn coupons_file(origin: Origin) -> String {
     let (day, archive_commit, id) = (iso(origin.day), origin.archive_commit, Uuid::new_v4());
     let rewrites = match origin.rewrites {
@@ -91,15 +96,14 @@ pub(crate) fn level(path: &str) -> Option<u8> {
     path.strip_prefix("level=")?.split_once('/')?.0.parse().ok()
 }
 
-/// The version that an object of a log is named after, and what it is: `json`,
-/// `checkpoint.parquet`.
+/// The version in the name of an object of a log, and its kind: `json` or `checkpoint.parquet`.
 pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
     let (version, what) = object.filename()?.split_once('.')?;
     let is_version = version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit());
     is_version.then_some((version.parse().ok()?, what))
 }
 
-/// Who wrote the file, if it is named as one of ours, in either table.
+/// Parses the name of a file of any of the three tables; `None` if couponry did not name it.
 pub(crate) fn origin(path: &str) -> Option<Origin> {
     let (folder, name) = path.split_once('/')?;
     if level(path).is_some() {

@@ -1,6 +1,7 @@
-//! Which archive commit brought a coupon to cold. A merge copies rows that others brought before;
-//! the column `archived_in` says which, so that nobody who asks for what is new has to look at
-//! them.
+//! Which archive commit brought a coupon to cold.
+//!
+//! A merge copies rows that earlier archive commits brought. The column `archived_in` keeps their
+//! number, so that a reader of newer rows can skip them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,34 +19,34 @@ use crate::log::{LiveFile, TableVersion};
 use crate::names;
 use crate::store::{ColdFile, ColdStore};
 
-/// What [`ColdStore::archived`] begins behind.
+/// Where [`ColdStore::archived`] begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The last archive commit of each partition that the caller has; of one that is not named it
-    /// has none.
+    /// After these archive commits, one for each partition. A partition that is not named is read
+    /// from its beginning.
     ArchiveCommits(BTreeMap<Day, u64>),
-    /// A version of the table `coupons`. Where the log does not go back that far any more,
-    /// everything.
+    /// After this version of the table `coupons`. If the log no longer goes back that far, from the
+    /// beginning.
     Version(u64),
 }
 
-/// The coupons that came to cold, partition by partition.
+/// Archived coupons, partition by partition.
 pub struct Archived {
     store: ColdStore,
     since: BTreeMap<Day, u64>,
-    /// The newest one of each partition last: it is read first.
+    /// The files that are still to be read, in reverse order: the newest file of each partition
+    /// comes first.
     files: Vec<ColdFile>,
     open: Option<(ColdFile, Cursor<Coupon>)>,
 }
 
 impl ColdStore {
-    /// The coupons that came to cold behind `since`, up to the version of now. Files that a merge
-    /// wrote are skipped unless one of the archive commits that they were merged of came later, and
-    /// their old rows are left out; so this reads what was archived since, and of each file that
-    /// has such rows the others, never the files that came before.
+    /// Reads the coupons that came to cold after `since`, up to the newest version. Skips the files
+    /// that have none of them, among them most files that a merge wrote, and leaves out the older
+    /// rows of the others.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn archived(&self, since: Since) -> Result<Archived, ColdError> {
         let since = match since {
             Since::ArchiveCommits(archive_commits) => archive_commits,
@@ -61,8 +62,8 @@ impl ColdStore {
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
-    /// The last archive commit of each partition at a version; none where the log does not go back
-    /// so far.
+    /// The last archive commit of each partition at a version; none if the log does not go back
+    /// that far.
     async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
         let coupons = &self.inner.coupons;
         let newest = coupons.newest().await?;
@@ -71,16 +72,16 @@ impl ColdStore {
         }
         match coupons.at(version).await {
             Ok(TableVersion { archive_commits, .. }) => Ok(archive_commits),
-            // It was cut, perhaps not to its end. Whatever it was, everything is more than enough.
+            // The log was cut there, perhaps not completely. Reading everything is always correct.
             Err(error) => {
-                tracing::info!(version, error = %error, "an old version cannot be read");
+                tracing::info!(version, error = %error, "an earlier version cannot be read; everything is read");
                 Ok(BTreeMap::new())
             }
         }
     }
 
-    /// The last version of `coupons` that was committed so long before `version` was, by the clock of
-    /// the store; `None` where the log does not go back that far any more.
+    /// The last version of `coupons` that was committed at least `by` before `version`, by the
+    /// clock of the store; `None` if the log no longer goes back that far.
     ///
     /// # Errors
     /// As [`ColdStore::version`].
@@ -100,8 +101,8 @@ impl ColdStore {
 }
 
 impl Archived {
-    /// The next coupons, at most 8,192 and all of one partition; `None` behind the last one. A code
-    /// comes more than once where several files have it, in its newest version first.
+    /// Returns the next coupons, at most 8,192 and all of one partition; `None` after the last one.
+    /// If several files have a code, returns it several times, the newest version first.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -109,11 +110,11 @@ impl Archived {
         loop {
             if let Some((file, rows)) = &mut self.open {
                 match rows.next().await {
-                    // All of a batch may be old.
+                    // All rows of a batch may be older.
                     Ok(Some(coupons)) if coupons.is_empty() => {}
                     Ok(Some(coupons)) => return Ok(Some((file.day(), coupons))),
                     Ok(None) => self.open = None,
-                    Err(error) => return Err(self.store.unread(file, error).await),
+                    Err(error) => return Err(self.store.unread(&file.live, error).await),
                 }
                 continue;
             }
@@ -126,7 +127,7 @@ impl Archived {
     }
 }
 
-/// The files that an archive commit replaces, walked beside what is written in their place.
+/// Reads the replaced files in step with the new one.
 pub(crate) struct Origins {
     archive_commit: u64,
     store: Option<ColdStore>,
@@ -141,7 +142,7 @@ struct Head {
 }
 
 impl Origins {
-    /// Of an archive commit that replaces nothing.
+    /// For an archive commit that replaces nothing.
     pub(crate) fn none(archive_commit: u64) -> Origins {
         Origins { archive_commit, store: None, heads: Vec::new() }
     }
@@ -162,7 +163,8 @@ impl Origins {
         Ok(Origins { archive_commit, store: Some(store.clone()), heads })
     }
 
-    /// The archive commits that brought `coupons` to cold; they ascend, also from call to call.
+    /// The archive commits that brought `coupons` to cold. Codes must ascend, also from call to
+    /// call.
     pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
         let Some(store) = &self.store else { return Ok(vec![self.archive_commit; coupons.len()]) };
         let mut archive_commits = Vec::with_capacity(coupons.len());
@@ -182,7 +184,7 @@ impl Origins {
 }
 
 impl Head {
-    /// Version and archive commit of the row of `code`.
+    /// The version and the archive commit of the row of `code`.
     async fn at(
         &mut self,
         store: &ColdStore,
@@ -200,7 +202,7 @@ impl Head {
                 None => match self.cursor.next().await {
                     Ok(Some(rows)) => self.rows = rows.into(),
                     Ok(None) => self.has_ended = true,
-                    Err(error) => return Err(store.unread(&self.file, error).await),
+                    Err(error) => return Err(store.unread(&self.file.live, error).await),
                 },
             }
         }

@@ -1,10 +1,10 @@
-//! Whether an object store can be trusted with commits: it creates an object only if there is none
-//! of its name, and its clock is ours.
+//! Whether an object store may be trusted with commits: it must create an object only if none of
+//! that name exists, and its clock must agree with ours.
 //!
-//! A commit is one object that is created once. Servers that speak S3 and ignore
-//! `If-None-Match: *`, or look first and write then, let two compactors make one commit each: the
-//! later one replaces the earlier, and the coupons of the earlier are in no file. So nothing is
-//! taken from hot on the word of a store that has not stood a race.
+//! A commit is one object that is created once. Some servers that speak S3 ignore `If-None-Match:
+//! *`, or check first and write afterwards. With such a server two compactors can both commit: the
+//! later commit replaces the earlier one, and the coupons of the earlier one are in no file. So
+//! nothing is deleted from hot before the store has passed a race.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,33 +17,33 @@ use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::store::ColdStore;
 
-/// Where the objects of the races lie.
+/// The folder of the objects of the races.
 const FOLDER: &str = "_probe";
 
-/// Writers of one race, and races. A server that looks first and writes then has let two of sixteen
-/// win in every race that was tried; one that ignores the condition lets all of them.
+/// Writers of a race, and races. Servers that check first and write afterwards let two of sixteen
+/// win in every race that was tried; servers that ignore the condition let all of them win.
 const WRITERS: usize = 16;
 const RACES: usize = 4;
 
-/// Races that are begun, should some of them break off.
+/// Races that are tried, because some may fail on the network.
 const RACE_TRIES_MAX: usize = 12;
 
-/// By how much the clocks may differ: the bound of protocols between any two clocks.
+/// The largest difference of the clocks: the bound between any two clocks of couponry.
 const CLOCK_BOUND_MS: i64 = 5_000;
 
-/// The store says the second in which an object was written.
+/// The store reports the time of an object in whole seconds.
 const CLOCK_STEP_MS: i64 = 1_000;
 
-/// What a race left behind that was killed, when it is this old.
+/// Age at which an object of a killed race is deleted.
 const LEFTOVER_MS: i64 = 60 * 60 * 1_000;
 
-/// What has been proved of a store.
+/// The result of [`ColdStore::probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Nothing needs to be: in a folder a file gets its name by `link(2)`, which only one can win,
-    /// and who brings a store of his own vouches for it.
+    /// No race was needed. In a folder a file gets its name by `link(2)`, which succeeds only once;
+    /// and the caller of [`ColdStore::with_store`] vouches for its store.
     Known,
-    /// In every race one writer alone created the object, and the clocks agree.
+    /// In every race exactly one writer created the object, and the clocks agree.
     Raced {
         /// Writers of each race.
         writers: usize,
@@ -53,13 +53,13 @@ pub enum ProbeResult {
 }
 
 impl ColdStore {
-    /// Proves that the store lets one writer of many create an object, by a race on objects of its
-    /// own, and that its clock is ours. A bucket alone is raced. The races are run once by one
-    /// [`ColdStore`]: 64 small writes.
+    /// Proves by races that the store lets only one of many writers create an object, and that its
+    /// clock agrees with ours. Races a bucket only, and once for each [`ColdStore`]: 64 small
+    /// writes.
     ///
     /// # Errors
-    /// [`ColdError::NotOnce`], [`ColdError::Clock`]; [`ColdError::Unavailable`] where it could not
-    /// be found out.
+    /// [`ColdError::NotOnce`], [`ColdError::Clock`]; [`ColdError::Unavailable`] if the races could
+    /// not be run.
     pub async fn probe(&self) -> Result<ProbeResult, ColdError> {
         let inner = &self.inner;
         if !inner.needs_probe {
@@ -88,7 +88,7 @@ async fn races(location: &StoreLocation) -> Result<(), ColdError> {
     Ok(())
 }
 
-/// How many of the writers were told that they had created the object.
+/// Returns how many writers were told that they created the object.
 async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
     let object = fresh();
     let writers = (0..WRITERS).map(|writer| {
@@ -106,7 +106,7 @@ async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
         }
     }
     match broken {
-        // One writer against himself is no race.
+        // One writer alone is no race.
         Some(error) if answered < WRITERS / 2 && winners < 2 => {
             Err(location.failed("racing for an object", error))
         }
@@ -114,7 +114,7 @@ async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
     }
 }
 
-/// Compares the clocks, and removes what killed races have left.
+/// Compares the clocks, and deletes what killed races left behind.
 async fn clock(location: &StoreLocation) -> Result<(), ColdError> {
     let object = fresh();
     let before = now_ms();
@@ -143,7 +143,7 @@ async fn clock(location: &StoreLocation) -> Result<(), ColdError> {
     }
 }
 
-/// By how much ours is ahead, at the least, where theirs was read between the two.
+/// How far our clock is ahead, at least, if the store read its clock between `before` and `after`.
 fn difference(before: i64, theirs: i64, after: i64) -> i64 {
     if before > theirs + CLOCK_STEP_MS {
         before - (theirs + CLOCK_STEP_MS)

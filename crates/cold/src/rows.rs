@@ -1,4 +1,4 @@
-//! The rows of one file of `coupons`, whole or by their codes and versions alone.
+//! Reading one file of `coupons`: whole coupons, or codes and versions.
 
 use std::sync::Arc;
 
@@ -9,21 +9,22 @@ use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::store::{ColdFile, ColdStore, Inner};
+use crate::log::LiveFile;
+use crate::store::{ColdFile, ColdStore};
 use crate::write::NewFile;
 
 impl ColdStore {
-    /// The coupons of one file, in the order of their codes.
+    /// Reads the coupons of one file, in the order of their codes.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also when a merge has replaced the file and a sweep removed it;
-    /// [`ColdError::Damaged`] if it is missing although it is live.
+    /// [`ColdError::Unavailable`], also if a merge has replaced the file and a sweep has deleted
+    /// it; [`ColdError::Damaged`] if it is missing although it is live.
     pub async fn rows(&self, file: &ColdFile) -> Result<Rows, ColdError> {
         self.rows_by(file, BATCH_ROWS).await
     }
 
-    /// The same, at most `batch_rows` of them at a time, for a caller that reads many files side
-    /// by side.
+    /// As [`ColdStore::rows`], at most `batch_rows` at a time, for a caller that reads many files
+    /// in parallel.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -33,7 +34,7 @@ impl ColdStore {
         Ok(Rows { store: self.clone(), file: file.clone(), cursor })
     }
 
-    /// The codes and versions of one file, in the order of the codes; a fraction of the work of
+    /// Reads the codes and versions of one file, in the order of the codes. Costs a fraction of
     /// [`ColdStore::rows`].
     ///
     /// # Errors
@@ -42,7 +43,7 @@ impl ColdStore {
         self.keys_by(file, BATCH_ROWS).await
     }
 
-    /// The same, at most `batch_rows` of them at a time.
+    /// As [`ColdStore::keys`], at most `batch_rows` at a time.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -59,26 +60,16 @@ impl ColdStore {
     ) -> Result<Cursor<T>, ColdError> {
         match self.inner.cursor(&self.inner.coupons, &file.live, reading).await {
             Ok(cursor) => Ok(cursor),
-            Err(error) => Err(self.unread(file, error).await),
+            Err(error) => Err(self.unread(&file.live, error).await),
         }
     }
 
-    /// What it means that a file could not be read.
-    pub(crate) async fn unread(&self, file: &ColdFile, error: ReadError) -> ColdError {
-        let Inner { location, coupons, .. } = &*self.inner;
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => match coupons.newest().await {
-                Ok(known) if known.is_live(file.day(), file.path()) => {
-                    location.damaged(coupons.object(file.path()), "it is missing")
-                }
-                Ok(_) => location.unavailable(format!("{} was merged away", file.path())),
-                Err(error) => error,
-            },
-        }
+    /// As [`crate::store::Inner::unread`], for a file of `coupons`.
+    pub(crate) async fn unread(&self, file: &LiveFile, error: ReadError) -> ColdError {
+        self.inner.unread(&self.inner.coupons, file, error).await
     }
 
-    /// The codes and versions of a file that is in no commit yet, read back from where it lies.
+    /// Reads back the codes and versions of a file that is in no commit yet.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -86,9 +77,9 @@ impl ColdStore {
         self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
     }
 
-    /// The codes and versions of those coupons of a file that came to cold behind the archive
-    /// commit `archive_commit`. Of a merged file these are few, or none, in which case nothing is
-    /// read.
+    /// Reads the codes and versions of those coupons of a file that came to cold after
+    /// `archive_commit`. Reads nothing if there are none, which is usual for a file that a merge
+    /// wrote.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -110,7 +101,7 @@ impl ColdStore {
     }
 }
 
-/// The coupons of one file. Holds one row group as it was read, and one batch of it decoded.
+/// The coupons of one file. Holds one undecoded row group and one decoded batch.
 pub struct Rows {
     store: ColdStore,
     file: ColdFile,
@@ -118,14 +109,14 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The next coupons, at most 8,192; `None` behind the last one.
+    /// Returns the next coupons, at most 8,192; `None` after the last one.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<Vec<Coupon>>, ColdError> {
         match self.cursor.next().await {
             Ok(rows) => Ok(rows),
-            Err(error) => Err(self.store.unread(&self.file, error).await),
+            Err(error) => Err(self.store.unread(&self.file.live, error).await),
         }
     }
 }
@@ -134,12 +125,12 @@ impl Rows {
 pub struct Keys {
     store: ColdStore,
     file: ColdFile,
-    /// None where nothing of the file can be wanted.
+    /// `None` if no row of the file is wanted.
     cursor: Option<Cursor<(Code, u64)>>,
 }
 
 impl Keys {
-    /// The next codes and their versions, at most 8,192; `None` behind the last one.
+    /// Returns the next codes and their versions, at most 8,192; `None` after the last one.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -147,10 +138,10 @@ impl Keys {
         let Some(cursor) = &mut self.cursor else { return Ok(None) };
         loop {
             match cursor.next().await {
-                // All of a batch may be old.
+                // All rows of a batch may be older.
                 Ok(Some(keys)) if keys.is_empty() => {}
                 Ok(keys) => return Ok(keys),
-                Err(error) => return Err(self.store.unread(&self.file, error).await),
+                Err(error) => return Err(self.store.unread(&self.file.live, error).await),
             }
         }
     }

@@ -1,35 +1,35 @@
-//! The Closed pass: what no rule can change any more leaves a partition that is still open.
+//! The Closed pass: coupons that no rule can change any more leave a partition that is still open.
 
 use cold::Partition;
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
 
-use crate::finish::{ArchiveCommit, Part};
+use crate::archive_commit::{ArchiveCommit, Part};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
 use crate::report::PartitionReport;
 use crate::tiers::{self, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
 
-/// So often in a row the same coupons are copied and none of them evicted.
+/// Abort after copying the same coupons this many times without evicting one.
 const STUCK_MAX: u32 = 3;
 
 impl Compactor {
-    /// Moves the closed coupons of one partition, commit by commit until there are none.
+    /// Archives the closed coupons of one partition, commit by commit, until none are left.
     ///
-    /// A partition that somebody else seals meanwhile is left to the Expired pass: its rows can no
-    /// longer be evicted one by one.
+    /// If another process seals the partition meanwhile, leaves it to the Expired pass: rows of a
+    /// sealed partition can no longer be evicted one by one.
     pub(crate) async fn closed_pass(
         &self,
         day: Day,
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
         let mut report = PartitionReport::new(day, Pass::Closed);
-        self.make_tables().await?;
+        self.create_tables().await?;
         let (mut lost, mut stuck, mut last) = (0, 0, Vec::new());
         while lost < RACES_MAX {
             let partition = self.cold.partition(day).await?;
-            // A file is merged away only when the side table has what is in it.
+            // A file may be merged only after the side table has its rows.
             let evicted = self.finish_open(&partition).await?;
             report.removed += evicted;
             if self.is_sealed(day).await? {
@@ -40,8 +40,8 @@ impl Compactor {
             if codes.is_empty() {
                 return Ok(report);
             }
-            // What was copied and not evicted was changed in between. Were it for another reason,
-            // it would be copied again and again.
+            // A coupon that was copied and not evicted was changed in between. If there is another
+            // reason, it would be copied for ever.
             stuck = if evicted == 0 && is_within(&codes, &last) { stuck + 1 } else { 0 };
             if stuck == STUCK_MAX {
                 return Err(CompactError::Conflict { day });
@@ -66,7 +66,7 @@ impl Compactor {
         Err(CompactError::Conflict { day })
     }
 
-    /// One archive commit of coupons out of hot.
+    /// Makes one archive commit of coupons from hot.
     async fn copy_closed(
         &self,
         partition: &Partition,
@@ -78,8 +78,8 @@ impl Compactor {
         self.write(partition, Merge::new(partition.day, sources), part).await
     }
 
-    /// Makes one run out of several. Hot has evicted every row of them, so nothing is asked of it
-    /// but that it writes the number down.
+    /// Merges several runs into one. Hot has evicted all of their rows, so it only records the
+    /// number.
     async fn merge_runs(
         &self,
         partition: &Partition,
@@ -108,7 +108,7 @@ impl Compactor {
     }
 }
 
-/// Whether all of `codes` are among `last`; both ascend.
+/// Whether `last` contains all of `codes`. Both ascend.
 fn is_within(codes: &[Code], last: &[Code]) -> bool {
     let mut last = last.iter();
     codes.iter().all(|code| last.by_ref().find(|it| *it >= code) == Some(code))

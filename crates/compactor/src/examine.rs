@@ -1,4 +1,4 @@
-//! Whether the two stores say the same, for `doctor`.
+//! Comparison of the two stores for `doctor`.
 
 use cold::ColdStore;
 use hot::{HealthFinding, Partitions};
@@ -8,14 +8,14 @@ use crate::{CompactError, check_pairing};
 /// Archived markers looked up at a time.
 const ARCHIVED_MARKERS: usize = 16_384;
 
-/// Codes named one by one; past it only their number is told.
+/// Codes named in the finding. Further ones are only counted.
 const NAMED_MAX: usize = 20;
 
-/// Looks for archived markers whose coupon is not in cold, and for stores that do not belong
-/// together. Reads the row groups of all archived coupons whose partition is still open.
+/// Finds archived markers whose coupon is not in cold, and stores that do not belong together.
+/// Reads the row groups of all archived coupons whose partition is still open.
 ///
 /// # Errors
-/// Those of both stores; a mismatch is a finding.
+/// Those of both stores. A mismatch is a finding.
 pub async fn examine(
     hot: &dyn Partitions,
     cold: &ColdStore,
@@ -27,7 +27,7 @@ pub async fn examine(
         ended => ended?,
     }
     if hot.cold_mark().await?.begun.is_none() {
-        return Ok(vec![HealthFinding::Sound("nothing was moved to the cold tier yet".into())]);
+        return Ok(vec![HealthFinding::Sound("nothing was archived yet".into())]);
     }
     let (mut count, mut missing) = (0, Vec::new());
     for partition in hot.partitions().await? {
@@ -51,7 +51,9 @@ pub async fn examine(
         0 => HealthFinding::Sound(sound),
         all => {
             let named = missing.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-            HealthFinding::Fault(format!("not so that {sound}: {all} are missing, such as {named}"))
+            HealthFinding::Fault(format!(
+                "{all} of {count} archived coupons are not in the cold tier, such as {named}"
+            ))
         }
     }])
 }

@@ -1,10 +1,10 @@
-//! The Expired pass: a partition whose time is over is sealed, moved and emptied.
+//! The Expired pass: a partition whose time is over is sealed, archived and emptied.
 
 use cold::Partition;
 use coupon::time::{Day, Millis};
 use hot::Emptying;
 
-use crate::finish::{ArchiveCommit, Part};
+use crate::archive_commit::{ArchiveCommit, Part};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
 use crate::report::{PartitionReport, Progress};
@@ -12,25 +12,25 @@ use crate::tiers::{self, REWRITES_MAX, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
 
 impl Compactor {
-    /// Seals one partition, moves all of it and empties it.
+    /// Seals one partition, archives all of it, and empties it.
     pub(crate) async fn expired_pass(
         &self,
         day: Day,
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
         let mut report = PartitionReport::new(day, Pass::Expired);
-        if !self.patiently(|| self.hot.seal(day, now)).await? {
-            // Its time was put off since the plan was made.
+        if !self.with_retries(|| self.hot.seal(day, now)).await? {
+            // An extension has postponed its time since the plan was made.
             return Ok(report);
         }
         let total = self.hot.count(day).await?;
         let known = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
         if total == 0 && known == 0 && self.hot.cold_mark().await?.begun.is_none() {
-            // Nothing was ever on it that had a row.
-            self.patiently(|| self.hot.finish_archive_commit(day, 0, true)).await?;
+            // The partition has never had a row.
+            self.with_retries(|| self.hot.finish_archive_commit(day, 0, true)).await?;
             return Ok(report);
         }
-        self.make_tables().await?;
+        self.create_tables().await?;
         for _ in 0..RACES_MAX {
             let partition = self.cold.partition(day).await?;
             if partition.archive_commit > known {
@@ -41,7 +41,7 @@ impl Compactor {
             let merged = tiers::at_end(&tiers::sizes(&runs), total.saturating_sub(there));
             let archive_commit =
                 if merged.len() <= 1 && self.is_all_there(&partition, &runs).await? {
-                    self.has_committed(partition.version).await?;
+                    self.record_committed(partition.version).await?;
                     partition.archive_commit
                 } else {
                     let Some(archive_commit) =
@@ -54,14 +54,14 @@ impl Compactor {
                     archive_commit.number
                 };
             report.removed = self.empty(day, total).await?;
-            self.patiently(|| self.hot.finish_archive_commit(day, archive_commit, true)).await?;
+            self.with_retries(|| self.hot.finish_archive_commit(day, archive_commit, true)).await?;
             return Ok(report);
         }
         Err(CompactError::Conflict { day })
     }
 
-    /// One archive commit of what stands in the partition and of the runs `merged`. The others
-    /// stay: whatever of them hot has, too, is not written once more.
+    /// Makes one archive commit of what is left in hot and of the runs `merged`. The other runs
+    /// stay; rows of hot that they have are not written again.
     async fn write_rest(
         &self,
         partition: &Partition,
@@ -81,16 +81,16 @@ impl Compactor {
                 sources.push(merge::keys(&self.cold, run, share));
             }
         }
-        // Nothing rewrites it any more: a run that repeats this pass finds it as it is.
+        // Marked as fully rewritten, so that a repeated pass does not merge the file again.
         let part = Part { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
         let written = self.write(partition, Merge::new(partition.day, sources), part).await;
-        // An archived marker may be of an archive commit that was made after the partition was
-        // looked at.
+        // Hot may have archived markers of an archive commit that was made after the partition was
+        // looked up.
         self.unless_conflict(partition, written).await
     }
 
-    /// Whether everything that stands on the partition lies in its files already: a run that was killed
-    /// after its commit, or a partition that the Closed pass has moved as a whole.
+    /// Whether the files of the partition have everything that is left in hot: a run was killed
+    /// after its commit, or the Closed pass has archived the whole partition.
     async fn is_all_there(
         &self,
         partition: &Partition,
@@ -100,7 +100,7 @@ impl Compactor {
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
         match Merge::new(partition.day, sources).is_empty().await {
-            // Whoever writes the rest says so.
+            // Writing the rest reports this error.
             Err(CompactError::ArchivedMarkerAlone { .. }) => Ok(false),
             ended => ended,
         }
@@ -109,7 +109,7 @@ impl Compactor {
     async fn empty(&self, day: Day, total: u64) -> Result<u64, CompactError> {
         let mut so_far = Emptying::default();
         while let Some(further) =
-            self.patiently(|| self.hot.remove_residue(day, so_far.clone())).await?
+            self.with_retries(|| self.hot.remove_residue(day, so_far.clone())).await?
         {
             so_far = further;
             (self.watch)(Progress::Removed { rows: so_far.removed, total });

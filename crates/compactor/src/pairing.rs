@@ -5,58 +5,58 @@ use hot::Partitions;
 
 use crate::CompactError;
 
-/// A hot store and a cold tier of different histories.
+/// A hot store and a cold tier with different histories.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreMismatch {
-    /// The hot store has taken part in a cold tier that is not there.
+    /// The cold tier of the hot store does not exist.
     #[error(
-        "the hot store has moved coupons to cold up to version {committed}, and there is nothing \
-         in {location}: name the right folder with --cold, or put it back"
+        "the hot store has archived coupons up to version {committed} of the cold tier, and there \
+         is nothing in {location}: name the right folder with --cold, or restore it"
     )]
     ColdGone {
-        /// The last version that it saw.
+        /// The last version that hot knows of.
         committed: u64,
-        /// Where it looked.
+        /// The location of the cold tier.
         location: String,
     },
-    /// The cold tier is an earlier copy of itself.
+    /// The cold tier is an older copy of itself.
     #[error(
-        "{location} is at version {found}, the hot store has moved coupons to it up to version \
-         {committed}: an older copy was put back; the newer one is needed"
+        "{location} is at version {found}, and the hot store has archived coupons up to version \
+         {committed}: it is an older copy; restore the newer one"
     )]
     ColdOlder {
-        /// Where it looked.
+        /// The location of the cold tier.
         location: String,
-        /// What it found.
+        /// Its version.
         found: u64,
-        /// What the hot store knows of.
+        /// The last version that hot knows of.
         committed: u64,
     },
-    /// The hot store is an earlier copy of itself, or has never taken part in this cold tier.
+    /// The hot store is an older copy of itself, or has never used this cold tier.
     #[error(
-        "{location} is at version {found}, this hot store has taken part up to {}: it is older than \
-         the cold tier, so that an archived redemption could be spent again; run \
+        "{location} is at version {found}, and this hot store knows it up to {}: the hot store is \
+         older than the cold tier, so an archived coupon could be redeemed again; run \
          `couponry restore` first", .begun.map_or("none".into(), |begun| format!("version {begun}"))
     )]
     HotOlder {
-        /// Where it looked.
+        /// The location of the cold tier.
         location: String,
-        /// What it found.
+        /// Its version.
         found: u64,
-        /// What the hot store knows of.
+        /// The last version that hot knows of.
         begun: Option<u64>,
     },
 }
 
-/// Compares what the hot store knows of the cold tier with what is there.
+/// Compares the version of the cold tier with the versions that hot has recorded.
 ///
 /// # Errors
-/// [`StoreMismatch`], and those of both stores. A cold tier that does not answer is an error of its
-/// own.
+/// [`StoreMismatch`], and those of both stores. A cold tier that does not answer is an error, not a
+/// mismatch.
 pub async fn check_pairing(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError> {
     match look(hot, cold).await {
-        // Somebody may have committed between the two looks; versions only rise, so that a second
-        // look decides.
+        // Another process may have committed between the two look-ups. Versions only rise, so a
+        // second comparison decides.
         Err(CompactError::StoreMismatch(
             StoreMismatch::ColdGone { .. } | StoreMismatch::ColdOlder { .. },
         )) => look(hot, cold).await,
@@ -65,7 +65,7 @@ pub async fn check_pairing(hot: &dyn Partitions, cold: &ColdStore) -> Result<(),
 }
 
 async fn look(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError> {
-    // Cold first: whoever commits in between has raised the mark of hot before.
+    // Cold is read first: a process that commits meanwhile has raised the mark of hot before.
     let found = cold.version().await?;
     let mark = hot.cold_mark().await?;
     let location = || cold.location().to_owned();

@@ -1,4 +1,4 @@
-//! What there is to do: pure.
+//! Which partitions are due, and for which pass: pure.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use hot::{ClosedPartition, PartitionPlan};
 
 use crate::{Closed, Settings};
 
-/// What is done with a partition.
+/// What to do with a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// An archive commit that was made and not removed from hot yet is finished.
+    /// Finish an archive commit whose rows are still in hot.
     Finish,
-    /// Closed coupons are moved, archived markers stay.
+    /// Archive the closed coupons and leave archived markers.
     Closed,
-    /// The partition is sealed, moved and emptied.
+    /// Seal the partition, archive it and empty it.
     Expired,
 }
 
-/// One partition and what is done with it.
+/// A partition and what to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The partition.
+    /// Its expiry day.
     pub day: Day,
-    /// What is done.
+    /// What to do.
     pub pass: Pass,
-    /// Closed coupons that wait, where that is the reason.
+    /// Closed coupons that wait, if they are the reason.
     pub waiting: u64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Seen {
     pub(crate) waiting: Vec<ClosedPartition>,
 }
 
-/// The works, by day: one for each partition at most.
+/// The work that is due, by day: at most one pass for each partition.
 pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
     let committed: BTreeMap<Day, u64> = seen
         .archive_commits

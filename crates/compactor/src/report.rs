@@ -1,4 +1,4 @@
-//! What a compaction tells while it runs and when it has ended.
+//! Progress and results of a compaction.
 
 use std::sync::Arc;
 
@@ -6,59 +6,59 @@ use cold::Swept;
 use coupon::time::Day;
 
 use crate::CompactError;
-use crate::finish::ArchiveCommit;
+use crate::archive_commit::ArchiveCommit;
 use crate::plan::{Pass, Work};
 
-/// Something that has happened in a compaction.
+/// Progress of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A partition is begun.
+    /// Work on a partition begins.
     Begins(Work),
-    /// So many coupons of `total` were copied.
+    /// Coupons were copied.
     Copied {
         /// So far.
         rows: u64,
-        /// Of so many.
+        /// Of this many.
         total: u64,
     },
-    /// The archive commit is made: from now on cold has it.
+    /// The archive commit is made: cold has its coupons.
     Committed {
-        /// The partition.
+        /// The expiry day of the partition.
         day: Day,
-        /// Its number.
+        /// The number of the archive commit.
         archive_commit: u64,
     },
-    /// So many rows of `total` were removed from hot.
+    /// Rows were deleted from hot.
     Removed {
         /// So far.
         rows: u64,
-        /// Of so many.
+        /// Of this many.
         total: u64,
     },
-    /// So many rows of the holder index were written, what was merged included.
+    /// Rows were written to the holder index, including rows of merges.
     Indexed {
         /// So far.
         rows: u64,
     },
 }
 
-/// Who is told.
+/// Receives the progress of a compaction.
 pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// What was done with one partition.
+/// The result for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionReport {
-    /// The partition.
+    /// Its expiry day.
     pub day: Day,
     /// What was done.
     pub pass: Pass,
-    /// Coupons that were copied from hot.
+    /// Coupons copied from hot.
     pub copied: u64,
-    /// Rows of the files written, what was merged included.
+    /// Rows of the files written, including rows of merges.
     pub rows: u64,
-    /// Bytes of the files written.
+    /// Size of the files written.
     pub bytes: u64,
-    /// Rows that hot no longer has; an archived marker is not counted as one that it has.
+    /// Rows that hot no longer has. An archived marker counts as deleted.
     pub removed: u64,
 }
 
@@ -74,15 +74,15 @@ impl PartitionReport {
     }
 }
 
-/// What a compaction has done.
+/// The result of a compaction.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Partition by partition.
+    /// The partitions that were done.
     pub partitions: Vec<PartitionReport>,
-    /// Partitions that could not be done, and why.
+    /// The partitions that failed, and why.
     pub failed: Vec<(Work, CompactError)>,
-    /// Why the holder index does not have everything; lists are right all the same.
+    /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
-    /// What was swept away afterwards.
+    /// What was swept afterwards.
     pub swept: Swept,
 }

@@ -1,4 +1,4 @@
-//! Writing files of the holder index: encoding goes on while the caller reads the next rows.
+//! Writing files of the holder index. A second thread encodes while the caller reads the next rows.
 
 use coupon::ids::UserId;
 use tokio::runtime::Handle;
@@ -13,22 +13,26 @@ use crate::schema::{self, HOLDER_INDEX};
 use crate::upload::{Cut, Upload};
 use crate::{encode, names};
 
+/// Rows handed to the writer at a time.
+pub(super) const PIECE: usize = 2_048;
+
 /// Chunks that wait for the encoder.
 const CHUNKS_MAX: usize = 2;
 
-/// Rows that are encoded at a time.
+/// Rows encoded at a time.
 const SLICE: usize = 512;
 
-/// A file ends where its holder ends, unless that one alone has so many times the bytes of a file.
+/// A file ends at the end of a holder, unless that holder alone fills this many files.
 const ONE_HOLDER_FILES: u64 = 4;
 
 enum Order {
     Rows(Vec<Row>),
-    /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
+    /// The end of the rows. If the channel closes without it, the writer was dropped, and the
+    /// encoder abandons the files.
     End,
 }
 
-/// Takes rows in the order of the index and cuts them into files of one level.
+/// Takes rows in the order of the index, and cuts them into files of one level.
 pub(crate) struct IndexWriter {
     location: StoreLocation,
     orders: mpsc::Sender<Order>,
@@ -63,14 +67,15 @@ impl IndexWriter {
         IndexWriter { location: location.clone(), orders, encoder }
     }
 
-    /// Takes the next rows. `false` after an error, which [`IndexWriter::finish`] returns.
+    /// Takes the next rows. Returns `false` after an error; [`IndexWriter::finish`] returns the
+    /// error.
     pub(crate) async fn push(&self, rows: Vec<Row>) -> bool {
         rows.is_empty() || self.orders.send(Order::Rows(rows)).await.is_ok()
     }
 
-    /// Ends the files. They are safe on disk, and in no commit yet.
+    /// Ends the files and returns them. They are durable and in no commit.
     pub(crate) async fn finish(self) -> Result<Vec<Written>, ColdError> {
-        // The encoder leaves only with an error before it has seen the end.
+        // Before it receives `End`, the encoder stops only with an error, which is returned below.
         let _ = self.orders.send(Order::End).await;
         self.encoder.await.map_err(|error| self.location.stopped(error))?
     }
@@ -83,7 +88,7 @@ struct Encoder {
     archive_commit: u64,
     file_bytes: u64,
     open: Option<Upload>,
-    /// The holder of the row that was written last.
+    /// The holder of the last row.
     last: Option<UserId>,
     files: Vec<Written>,
 }
@@ -120,7 +125,7 @@ impl Encoder {
 
     fn write(&mut self, rows: &[Row]) -> Result<(), ColdError> {
         let batch = encode::indexed(rows).map_err(|error| {
-            self.location.unavailable(format!("coupons do not make a row: {error}"))
+            self.location.unavailable(format!("coupons cannot be encoded: {error}"))
         })?;
         let mut open = match self.open.take() {
             Some(open) => open,

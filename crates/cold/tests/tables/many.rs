@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cold::{ColdStore, Options};
 use coupon::time::Millis;
 
-use super::sample::{DAY, everything, merged, untouched};
+use super::sample::{DAY, everything, faults, merged, untouched};
 use super::stores::Watched;
 
 /// 5,000 take a minute; fewer say the same, since a checkpoint is never more than 50 commits old.
@@ -50,9 +50,8 @@ async fn a_log_is_cut_behind_an_old_checkpoint() {
     let fresh = ColdStore::with_store(watched.clone(), "memory", Options::default());
     for (name, store) in [("which has it open", &store), ("afresh", &fresh)] {
         assert_eq!(everything(store).await, before, "a reader {name}");
-        let findings = store.examine().await.unwrap();
-        let faults = findings.iter().filter(|it| matches!(it, cold::FileFinding::Fault(_)));
-        assert_eq!(faults.count(), 0, "{findings:?}");
+        let faults = faults(store).await;
+        assert!(faults.is_empty(), "a reader {name}: {faults:?}");
     }
     merged(&fresh, DAY, vec![untouched("LATER", DAY)]).await;
     assert_eq!(everything(&fresh).await.len(), 1, "commits go on");

@@ -1,6 +1,6 @@
 //! Coupons to write, and folders to write them to.
 
-use cold::{ColdStore, Committed, NewFile, Options, Partition, ScanFilter};
+use cold::{ColdStore, Committed, FileFault, NewFile, Options, Partition, ScanFilter};
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
@@ -145,6 +145,22 @@ pub(crate) async fn scanned(store: &ColdStore, filter: ScanFilter) -> Vec<(Day, 
     }
     found.sort_by(|a, b| (a.0, a.1.code()).cmp(&(b.0, b.1.code())));
     found
+}
+
+/// Everything that audits find wrong with logs and files. Stops at a log that cannot be read.
+pub(crate) async fn faults(store: &ColdStore) -> Vec<FileFault> {
+    let mut faults = store.audit_logs().await.unwrap();
+    if !faults.is_empty() {
+        return faults;
+    }
+    for partition in store.partitions().await.unwrap() {
+        let mut audit = store.audit_partition(&partition, "").await.unwrap();
+        while !audit.up_to(None, 1_000).await.unwrap().is_empty() {}
+        faults.extend(audit.faults());
+        faults.extend(store.audit_side(partition.day).await.unwrap().files);
+    }
+    faults.extend(store.audit_index().await.unwrap());
+    faults
 }
 
 /// Replaces every file of a partition by files with `coupons` in them.
