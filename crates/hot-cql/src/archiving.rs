@@ -214,7 +214,7 @@ impl Store {
             return Ok(None);
         };
         let located = self.located(&row, bucket).await?;
-        let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+        let closed = closed_at(&located.coupon, located.terms().cancel_days);
         Ok(closed.filter(|(at, _)| *at <= now).map(|(_, since)| since))
     }
 
@@ -259,7 +259,7 @@ impl Store {
             };
             let located = self.located(&row, bucket).await?;
             // Cancelled and redeemed once more since they were named, they can be cancelled again.
-            let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+            let closed = closed_at(&located.coupon, located.terms().cancel_days);
             let closed = closed.filter(|(at, _)| now.is_none_or(|now| *at <= now));
             Ok::<_, HotError>(closed.map(|_| located.coupon))
         });

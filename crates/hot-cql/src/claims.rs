@@ -7,13 +7,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use coupon::apply::{Action, Asker, Change, Outcome};
-use coupon::campaign::{Handout, PER_USER_LIMIT_MAX};
+use coupon::apply::Change;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, EventKind};
+use coupon::coupon::Coupon;
 use coupon::ids::{IssueRef, OperationId, UserId};
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
+use hot::protocol::{
+    self, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, claimant, fate,
+    finish, issue_of,
+};
 use scylla::value::CqlDate;
 use scylla::{DeserializeValue, SerializeValue};
 use uuid::Uuid;
@@ -21,23 +24,13 @@ use uuid::Uuid;
 use super::Store;
 use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
-use super::coupons::{Located, Trace, Written};
+use super::coupons::{Here, Located, Trace, Written};
 use super::outcome::Cas;
 use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed, uuid as uuid_of};
-use hot::protocol::{irreplaceable, with_issued_until};
-
-/// Most entries of one user in a campaign that are read, the newest first: ten times the
-/// largest limit. An import may bring more; whoever has so many has reached any limit.
-const ENTRIES_MAX: usize = 1_000;
 
 /// Coupons of one claim that are looked at at a time.
 const FATES_AT_ONCE: usize = 32;
-
-const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
-
-/// In place of the event of a replaced coupon that a restore knows nothing more of: it was final.
-pub(super) const ANY_ISSUE: i32 = -1;
 
 /// The type `claim_entry`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
@@ -53,36 +46,25 @@ pub(super) struct EntryValue {
 }
 
 impl EntryValue {
-    /// Whether the coupon has the event that this entry is about.
-    pub(super) fn happened(&self, coupon: &Coupon, user: &UserId) -> bool {
-        let Some(at) = usize::try_from(self.sequence).unwrap_or(0).checked_sub(1) else {
-            return true;
-        };
-        let operation = OperationId(self.operation.as_u128());
-        coupon.events().get(at).is_some_and(|event| {
-            let to_him = match &event.kind {
-                EventKind::Issued { to, .. } => to == user,
-                EventKind::Redeemed { by, .. } => by.as_ref() == Some(user),
-                _ => false,
-            };
-            to_him && event.operation == operation
-        })
+    /// The event that this entry is about.
+    pub(super) fn intent(&self) -> ClaimIntent {
+        ClaimIntent {
+            sequence: usize::try_from(self.sequence).unwrap_or(0),
+            operation: OperationId(self.operation.as_u128()),
+            version: self.version.unsigned_abs(),
+        }
     }
 }
 
-/// One entry, and its coupon as it is now.
-pub(super) struct Entry {
-    issue: Option<usize>,
-    pub(super) located: Located,
-}
+pub(super) type Claim = protocol::Claim<Here, ClaimSlot>;
+pub(super) type NewEntry = protocol::NewEntry<ClaimSlot>;
 
-impl Entry {
-    /// Whether the user still has what this entry is about: not taken back since, nor taken back
-    /// and given again.
-    pub(super) fn stands(&self, user: &UserId) -> bool {
-        let coupon = &self.located.coupon;
-        coupon.holder() == Some(user) && coupon.issue_sequence() == self.issue
-    }
+/// Where the next entry of a claim goes, and the revision of the claim that it is written for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClaimSlot {
+    revision: Option<i64>,
+    /// An entry that came to nothing, or behind all.
+    slot: i32,
 }
 
 /// What a caller needs to know of a claim.
@@ -96,127 +78,15 @@ pub(super) struct Need<'a> {
     pub(super) all: bool,
 }
 
-/// Everything a user was given in a campaign, as far as it was looked at: coupons with the newest
-/// entries first, each once, however many names there are for it.
-pub(super) struct Claim {
-    pub(super) campaign: CampaignHere,
-    user: UserId,
-    revision: Option<i64>,
-    /// Where the next entry goes: an entry that came to nothing, or behind all.
-    slot: i32,
-    /// Whether there are more entries than are looked at.
-    overflows: bool,
-    /// How many names requests have given.
-    pub(super) names: usize,
-    /// What the request of this name was given.
-    pub(super) said: Option<Entry>,
-    /// The coupons that were looked at, newest entry first.
-    looked: Vec<Located>,
-    /// Indexes in `looked` of coupons that count.
-    counted: Vec<usize>,
-    /// Why an entry that was begun can be neither finished nor ended at the moment.
-    pub(super) refusal: Option<Refusal>,
-}
-
-/// An entry to be written.
-#[derive(Clone, Debug)]
-pub(super) struct NewEntry {
-    pub(super) user: UserId,
-    revision: Option<i64>,
-    slot: i32,
-    reference: Option<IssueRef>,
-}
-
-/// The event that makes somebody the holder of a coupon.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClaimIntent {
-    /// Its number, from 1.
-    sequence: usize,
-    operation: OperationId,
-    /// The version of the coupon in whose place it is written.
-    version: u64,
-}
-
-impl ClaimIntent {
-    /// The next event of `before`, written by the change `operation`.
-    pub(super) fn next(before: &Coupon, operation: OperationId) -> ClaimIntent {
-        ClaimIntent { sequence: before.events().len() + 1, operation, version: before.version() }
-    }
-
-    /// The event by which its present holder has a coupon.
-    pub(super) fn past(coupon: &Coupon) -> ClaimIntent {
-        let sequence = coupon.issue_sequence().unwrap_or(coupon.events().len());
-        let event = sequence.checked_sub(1).and_then(|at| coupon.events().get(at));
-        let operation = event.map_or(OperationId(0), |event| event.operation);
-        ClaimIntent { sequence, operation, version: coupon.version().saturating_sub(1) }
-    }
-}
-
-impl Claim {
-    /// Whether the user may have no more.
-    pub(super) fn is_full(&self) -> bool {
-        self.is_full_beside(None)
-    }
-
-    /// Whether the user may have no more when the coupon `code` does not count.
-    pub(super) fn is_full_beside(&self, code: Option<&Code>) -> bool {
-        let counted = self.counted().filter(|held| Some(held.coupon.code()) != code).count();
-        self.campaign
-            .terms
-            .per_user_limit
-            .is_some_and(|limit| self.overflows || counted >= usize::from(limit))
-    }
-
-    /// The coupons that count, of those that were looked at, oldest first.
-    pub(super) fn counted(&self) -> impl DoubleEndedIterator<Item = &Located> {
-        self.counted.iter().rev().filter_map(|at| self.looked.get(*at))
-    }
-
-    /// The coupons that were looked at, oldest first.
-    pub(super) fn looked(&self) -> impl DoubleEndedIterator<Item = &Located> {
-        self.looked.iter().rev()
-    }
-
-    /// The one coupon of a campaign that gives each user one.
-    pub(super) fn only_one(&self) -> Option<&Located> {
-        (self.campaign.terms.per_user_limit == Some(1)).then(|| self.counted().next_back())?
-    }
-
-    /// Whether one more name for what the user has may be kept at all.
-    pub(super) fn has_room(&self) -> bool {
-        !self.overflows
-    }
-
-    /// The next entry of this claim.
-    pub(super) fn entry(&self, reference: Option<IssueRef>) -> NewEntry {
-        let (user, revision, slot) = (self.user.clone(), self.revision, self.slot);
-        NewEntry { user, revision, slot, reference }
-    }
-}
-
-/// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Its coupon has the event.
-    Happened,
-    /// It came to nothing and never will: its place may be taken by another.
-    Dead,
-    /// It was begun by this very change, which goes on with another.
-    Own,
-    /// Nothing is known of its coupon; an import may be writing it.
-    Elsewhere,
-    /// It was begun.
-    Begun,
-}
-
 /// What one look at some entries has found.
 #[derive(Default)]
 struct Seen {
-    looked: Vec<Located>,
-    counted: Vec<usize>,
-    said: Option<Entry>,
+    /// What the request of the name was given.
+    named: Option<NamedEntry<Here>>,
+    /// The slot of an entry that came to nothing.
     dead: Option<i32>,
-    refusal: Option<Refusal>,
+    /// Why an entry that was begun can be neither finished nor ended at the moment.
+    unfinished: Option<Refusal>,
     /// Entries were finished or ended: the claim is another now.
     changed: bool,
 }
@@ -265,7 +135,7 @@ impl Store {
     /// The claim of a user, as far as `need` says. Entries that another request has begun and not
     /// finished are finished first, or ended; only looked at where nothing may be written. A full
     /// claim costs as many reads as its limit, and each coupon that an admin has taken back one more.
-    /// Fails without the code key of a batch: an entry may name a coupon of it that has no row.
+    /// Where the name of the request is known, nothing else is read. Fails without the code key of a batch: an entry may name a coupon of it that has no row.
     pub(super) async fn claim(
         &self,
         campaign: &CampaignHere,
@@ -273,42 +143,41 @@ impl Store {
         change: &Change,
         need: Need<'_>,
         may_write: bool,
-    ) -> Result<Claim> {
+    ) -> Result<(Option<NamedEntry<Here>>, Claim)> {
         self.check_keys_of(campaign)?;
+        let limit = campaign.terms.per_user_limit;
         let mut attempts = self.attempts("a user's claim");
         loop {
             let row =
                 attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
-            let seen = self.look_at_entries(campaign, &row, user, change, need, may_write);
+            let enough = limit.filter(|_| !need.all);
+            let mut counting = Counting::begin(user, enough, need.beside);
+            let seen = self.look_at_entries(&row, user, change, need, may_write, &mut counting);
             let seen = attempts.looked(seen.await)?;
             if seen.changed {
                 attempts.again().await?;
                 continue;
             }
             let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
-            return Ok(Claim {
-                campaign: campaign.clone(),
-                user: user.clone(),
-                revision: row.revision,
-                slot: seen.dead.unwrap_or(next),
+            let claim = counting.end(ClaimEnd {
+                limit,
+                slot: ClaimSlot { revision: row.revision, slot: seen.dead.unwrap_or(next) },
                 overflows: row.entries.len() >= ENTRIES_MAX,
                 names: row.entries.values().filter(|entry| entry.reference.is_some()).count(),
-                said: seen.said,
-                looked: seen.looked,
-                counted: seen.counted,
-                refusal: seen.refusal,
+                unfinished: seen.unfinished,
             });
+            return Ok((seen.named, claim));
         }
     }
 
     async fn look_at_entries(
         &self,
-        campaign: &CampaignHere,
         row: &ClaimRow,
         user: &UserId,
         change: &Change,
         need: Need<'_>,
         may_write: bool,
+        counting: &mut Counting<'_, Here>,
     ) -> Result<Seen> {
         let mut seen = Seen::default();
         let groups = groups(&row.entries);
@@ -322,34 +191,33 @@ impl Store {
             let found = self.look_at_groups(&one, row, user, change, may_write, &mut seen);
             if let Some(located) = found.await?.pop() {
                 let issue = value.issue.and_then(|issue| usize::try_from(issue).ok());
-                seen.said = Some(Entry { issue, located });
+                seen.named = Some(NamedEntry { issue, located });
             }
-            if seen.said.is_some() || seen.changed {
+            if seen.named.is_some() || seen.changed {
                 return Ok(seen);
             }
         }
-        let limit = campaign.terms.per_user_limit.filter(|_| !need.all).map(usize::from);
-        let enough = limit.unwrap_or(usize::MAX);
-        let (mut left, mut some, mut found) = (groups.as_slice(), enough.clamp(1, ENTRIES_MAX), 0);
-        while !left.is_empty() && found < enough {
-            let (these, rest) = left.split_at(some.min(left.len()));
+        let mut left = groups.as_slice();
+        loop {
+            let (these, rest) = left.split_at(counting.next(left.len()));
+            if these.is_empty() {
+                return Ok(seen);
+            }
             let looked =
                 self.look_at_groups(these, row, user, change, may_write, &mut seen).await?;
             if seen.changed {
                 return Ok(seen);
             }
             for located in looked {
-                let holds = located.coupon.holder() == Some(user);
-                if holds && !self.is_replaced(&located, user, change.at).await? {
-                    seen.counted.push(seen.looked.len());
-                    found += usize::from(Some(located.coupon.code()) != need.beside);
-                }
-                seen.looked.push(located);
+                let is_theirs = located.coupon.holder() == Some(user);
+                let by = match is_theirs && counting.may_be_replaced(&located, change.at) {
+                    true => self.replacement(located.coupon.code()).await?,
+                    false => None,
+                };
+                counting.take(located, by.as_ref().map(|it| &it.by));
             }
-            // Twice as many each time, so that cold is asked some ten times at most.
-            (left, some) = (rest, some * 2);
+            left = rest;
         }
-        Ok(seen)
     }
 
     /// The coupons of some entries that have happened, in the same order.
@@ -372,7 +240,7 @@ impl Store {
             let mut has_happened = false;
             for slot in &group.slots {
                 let value = &row.entries[slot];
-                match fate(value, located.as_ref(), user, change.operation) {
+                match fate(&value.intent(), located.as_ref(), user, change.operation) {
                     Fate::Happened => has_happened = true,
                     Fate::Dead | Fate::Own => seen.dead = Some(*slot),
                     Fate::Elsewhere => {}
@@ -381,7 +249,7 @@ impl Store {
                         let Some(located) = &located else { continue };
                         match self.finish_or_end(user, located, value, change).await? {
                             Finished::Yes => seen.changed = true,
-                            Finished::Not(why) => seen.refusal = Some(why),
+                            Finished::Not(why) => seen.unfinished = Some(why),
                         }
                     }
                 }
@@ -429,66 +297,20 @@ impl Store {
         begun: &EntryValue,
         change: &Change,
     ) -> Result<Finished> {
-        // Under the id that whoever began it would write: it is his change that is finished.
-        let operation = OperationId(begun.operation.as_u128());
-        let give = Change {
-            action: Action::Issue {
-                to: user.clone(),
-                reference: begun.reference.as_deref().map(IssueRef::stored),
-                expires_at: None,
-            },
-            asker: Asker::Shop,
-            actor: change.actor.clone(),
-            operation,
-            at: change.at,
-            if_version: None,
-        };
-        // Who showed a bearer code and was not answered has not got it.
-        if located.campaign.terms.handout != Handout::Bearer {
-            let give = with_issued_until(&give, &located.campaign.terms);
-            match located.apply(&give, self.options.clock_bound_ms) {
-                Outcome::Accepted(after) => {
-                    // Overtaken or not, the next look says what came of it.
-                    self.write_coupon(located, &after, operation).await?;
-                    return Ok(Finished::Yes);
-                }
-                Outcome::Refused(why @ (Refusal::Paused | Refusal::IssueClosed { .. })) => {
-                    return Ok(Finished::Not(why));
-                }
-                Outcome::Replayed | Outcome::Refused(_) => {}
+        let (intent, bound) = (begun.intent(), self.options.clock_bound_ms);
+        let reference = begun.reference.as_deref().map(IssueRef::stored);
+        // Conflict or not, the next look says what came of the write.
+        match finish(&intent, reference, located, user, change, bound) {
+            Finish::Give(after) => {
+                self.write_coupon(located, &after, intent.operation).await?;
+            }
+            Finish::Blocked(why) => return Ok(Finished::Not(why)),
+            Finish::Fence(after) => {
+                let operation = OperationId(Uuid::now_v7().as_u128());
+                self.write_coupon(located, &after, operation).await?;
             }
         }
-        self.fence(located, OperationId(Uuid::now_v7().as_u128())).await?;
         Ok(Finished::Yes)
-    }
-
-    /// Lets a coupon take its next version as it is, so that no write for the present one is
-    /// accepted any more.
-    pub(super) async fn fence(&self, located: &Located, operation: OperationId) -> Result<Written> {
-        let coupon = &located.coupon;
-        let after = Coupon::of(
-            coupon.genesis().clone(),
-            coupon.events().to_vec(),
-            coupon.hold().cloned(),
-            coupon.version() + 1,
-            coupon.modified_at(),
-        );
-        self.write_coupon(located, &after, operation).await
-    }
-
-    /// Whether the user got another coupon in place of this one, as he has it now: given to him once
-    /// more, it counts again.
-    async fn is_replaced(&self, located: &Located, user: &UserId, now: Millis) -> Result<bool> {
-        let (coupon, terms) = (&located.coupon, &located.campaign.terms);
-        if irreplaceable(coupon, terms, user, now).is_some() {
-            // Most coupons still work: no look-up.
-            return Ok(false);
-        }
-        let by = self.replacement(coupon.code()).await?;
-        Ok(by.is_some_and(|by| {
-            let issue = by.issue == issue_of(coupon) || by.issue == Some(ANY_ISSUE);
-            by.user == user.as_str() && issue
-        }))
     }
 
     /// Writes an entry into the claim it was made for, before the coupon is written.
@@ -516,12 +338,12 @@ impl Store {
             let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
                        WHERE campaign_id = ? AND user_id = ? IF revision = ?";
             let values = (
-                entry.revision.map_or(0, |revision| revision + 1),
-                entry.slot,
+                entry.slot.revision.map_or(0, |revision| revision + 1),
+                entry.slot.slot,
                 &value,
                 campaign.terms.id.as_str(),
                 entry.user.as_str(),
-                entry.revision,
+                entry.slot.revision,
             );
             let cas = self.cluster.change(attempts.profile(), cql, values).await;
             drop(lock);
@@ -534,10 +356,10 @@ impl Store {
             }
             let look = self.claim_row(StatementProfile::Serial, campaign, &entry.user).await;
             let row = attempts.looked(look)?;
-            if row.entries.get(&entry.slot) == Some(&value) {
+            if row.entries.get(&entry.slot.slot) == Some(&value) {
                 return Ok(Written::Done);
             }
-            if row.revision != entry.revision {
+            if row.revision != entry.slot.revision {
                 return Ok(Written::Conflict);
             }
         }
@@ -549,7 +371,7 @@ impl Store {
         entry: &NewEntry,
         located: &Located,
     ) -> Result<Written> {
-        let (campaign, coupon) = (&located.campaign, &located.coupon);
+        let (campaign, coupon) = (&located.here.campaign, &located.coupon);
         self.enter_claim(campaign, entry, located.day, coupon, ClaimIntent::past(coupon)).await
     }
 
@@ -562,10 +384,7 @@ impl Store {
         coupon: &Coupon,
         reference: Option<&IssueRef>,
     ) -> Result<()> {
-        let Some(user) = coupon.holder().filter(|_| campaign.terms.per_user_limit.is_some()) else {
-            // Without a limit there is nothing to count.
-            return Ok(());
-        };
+        let Some(user) = claimant(&campaign.terms, coupon) else { return Ok(()) };
         let intent = ClaimIntent::past(coupon);
         let operation = uuid_of(intent.operation);
         let mut attempts = self.attempts("a user's claim");
@@ -581,8 +400,8 @@ impl Store {
             let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
             // Begun for a version that was overtaken: now it is for the next one.
             let slot = begun.map_or(next, |(slot, _)| *slot);
-            let (user, revision) = (user.clone(), row.revision);
-            let entry = NewEntry { user, revision, slot, reference: reference.cloned() };
+            let slot = ClaimSlot { revision: row.revision, slot };
+            let entry = NewEntry { user: user.clone(), reference: reference.cloned(), slot };
             let written = self.enter_claim(campaign, &entry, expiry_day, coupon, intent).await?;
             if written == Written::Done {
                 return Ok(());
@@ -592,9 +411,14 @@ impl Store {
     }
 
     /// Whether a claim has been changed since it was read.
-    pub(super) async fn is_changed(&self, claim: &Claim) -> Result<bool> {
-        let row = self.claim_row(StatementProfile::Read, &claim.campaign, &claim.user).await?;
-        Ok(row.revision != claim.revision)
+    pub(super) async fn is_changed(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        claim: &Claim,
+    ) -> Result<bool> {
+        let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
+        Ok(row.revision != claim.slot().revision)
     }
 
     /// Whether a user's claim names a coupon.
@@ -609,30 +433,10 @@ impl Store {
     }
 }
 
-fn fate(value: &EntryValue, located: Option<&Located>, user: &UserId, own: OperationId) -> Fate {
-    let Some(located) = located else { return Fate::Elsewhere };
-    let coupon = &located.coupon;
-    if value.happened(coupon, user) {
-        Fate::Happened
-    } else if coupon.version() > value.version.unsigned_abs() || located.frozen {
-        // What was begun was for a version that is over, or nothing changes there any more.
-        Fate::Dead
-    } else if own == OperationId(value.operation.as_u128()) {
-        Fate::Own
-    } else {
-        Fate::Begun
-    }
-}
-
 /// What came of finishing an entry that was begun.
 enum Finished {
     /// It is finished or ended, which the next look shows.
     Yes,
     /// Neither, as long as this stands in the way.
     Not(Refusal),
-}
-
-/// At most 32.
-pub(super) fn issue_of(coupon: &Coupon) -> Option<i32> {
-    coupon.issue_sequence().and_then(|sequence| i32::try_from(sequence).ok())
 }

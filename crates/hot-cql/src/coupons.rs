@@ -5,111 +5,44 @@ mod writing;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use coupon::apply::{Change, Outcome};
+use coupon::apply::Change;
+use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::history_validity::invalid_history;
-use coupon::refusal::Refusal;
 use coupon::time::Day;
+use hot::protocol::{self, Admitted, ChangeStep, FromCold, Promise, from_cold};
+use hot::{Applied, HotError, Tier};
 use router::{Address, Owner};
 use scylla::value::CqlDate;
 
 use super::Store;
 use super::campaigns::CampaignHere;
-use super::claims::{Need, NewEntry};
+use super::claims::{ClaimSlot, Need};
 use super::examine::disagreement;
 use super::session::{Result, StatementProfile};
 use super::values::{CouponRow, coupon_columns, date};
-use hot::protocol::{
-    needs_claim_entry, new_holder, partition_after, refused_by_seal, with_issued_until,
-};
-use hot::{Applied, CouponSnapshot, HotError, Tier};
 pub(super) use writing::{CouponKeyColumns, GenesisColumns};
 
 /// A coupon is moved at most once a day of its life; more hops than this is a circle.
 const HOPS_MAX: usize = 1_000;
 
-/// A coupon and where it lies.
+/// Where a coupon is found again on the cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
-    pub(super) coupon: Coupon,
+pub(super) struct Here {
     pub(super) campaign: CampaignHere,
-    pub(super) batch_paused: bool,
-    /// Its partition, and the bucket there.
-    pub(super) day: Day,
+    /// Its bucket in its partition.
     pub(super) bucket: i32,
-    pub(super) tier: Tier,
-    /// Whether its bucket is sealed, or it lies in cold: nothing changes it any more.
-    pub(super) frozen: bool,
 }
 
-impl Located {
-    pub(super) fn snapshot(&self) -> CouponSnapshot {
-        self.snapshot_of(self.coupon.clone())
-    }
-
-    fn snapshot_of(&self, coupon: Coupon) -> CouponSnapshot {
-        CouponSnapshot {
-            coupon,
-            campaign: Arc::clone(&self.campaign.terms),
-            batch_paused: self.batch_paused,
-            tier: self.tier,
-        }
-    }
-
-    pub(super) fn apply(&self, change: &Change, clock_bound_ms: i64) -> Outcome {
-        let terms = self.campaign.terms.terms(self.batch_paused, clock_bound_ms);
-        match coupon::apply(&self.coupon, change, &terms) {
-            Outcome::Accepted(_) if self.frozen => {
-                Outcome::Refused(refused_by_seal(&change.action))
-            }
-            outcome => outcome,
-        }
-    }
-
-    pub(super) fn refused(&self, refusal: Refusal) -> Decision {
-        let outcome = Outcome::Refused(refusal);
-        Decision::says(Applied { outcome, snapshot: Some(self.snapshot()) })
-    }
-
-    pub(super) fn replayed(&self) -> Decision {
-        Decision::says(Applied { outcome: Outcome::Replayed, snapshot: Some(self.snapshot()) })
-    }
-
-    /// `after` in the place of this one, and `entry` in the claim of its new holder.
-    pub(super) fn accepted(self, after: Box<Coupon>, entry: Option<NewEntry>) -> Decision {
-        let snapshot = Some(self.snapshot_of(Coupon::clone(&after)));
-        let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
-        Decision { applied, writes: Some(Writes { before: self, entry }) }
+impl protocol::Here for Here {
+    fn terms(&self) -> &Arc<Campaign> {
+        &self.campaign.terms
     }
 }
 
-/// What came of a change, and what has to be written for it.
-pub(super) struct Decision {
-    pub(super) applied: Applied,
-    pub(super) writes: Option<Writes>,
-}
-
-/// What an accepted change takes the place of, and the entry in the claim of a new holder.
-pub(super) struct Writes {
-    pub(super) before: Located,
-    pub(super) entry: Option<NewEntry>,
-}
-
-impl Decision {
-    fn says(applied: Applied) -> Decision {
-        Decision { applied, writes: None }
-    }
-
-    pub(super) fn not_found() -> Decision {
-        Decision::refused(Refusal::NotFound)
-    }
-
-    /// Refused where there is no coupon to show.
-    pub(super) fn refused(refusal: Refusal) -> Decision {
-        Decision::says(Applied { outcome: Outcome::Refused(refusal), snapshot: None })
-    }
-}
+pub(super) type Located = protocol::Located<Here>;
+pub(super) type Decision = protocol::Decision<Here, ClaimSlot>;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,15 +69,6 @@ pub(super) enum Trace {
         archived_marker: Option<u64>,
         promise: Promise,
     },
-}
-
-/// What is known of a coupon without a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Promise {
-    /// A minted code may be one that nobody has touched.
-    None,
-    /// The directory names its partition: there was a coupon.
-    Entry,
 }
 
 impl Store {
@@ -186,8 +110,8 @@ impl Store {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
         let frozen = self.is_sealed(day, bucket).await?;
         let (coupon, batch_paused) = (campaign.untouched(code.clone(), &batch), batch.paused);
-        let tier = Tier::Hot;
-        Ok(Some(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen }))
+        let (tier, here) = (Tier::Hot, Here { campaign, bucket });
+        Ok(Some(Located { coupon, batch_paused, day, tier, frozen, here }))
     }
 
     /// The coupon that is known in the partition `day`, or in a later one that an extension moved
@@ -278,11 +202,10 @@ impl Store {
                 Trace::Nothing => None,
                 Trace::InCold { day, bucket, code, archived_marker, promise } => {
                     let coupon = found.get(&(day, code.clone()));
-                    match coupon.filter(|coupon| coupon.version() >= archived_marker.unwrap_or(0)) {
-                        Some(coupon) => Some(self.archived(coupon.clone(), day, bucket).await?),
-                        None if archived_marker.is_none() && promise == Promise::None => None,
-                        // Never "there is no such coupon": it was there when hot let it go.
-                        None => {
+                    match from_cold(coupon, archived_marker, promise) {
+                        FromCold::Coupon(it) => Some(self.archived(it.clone(), day, bucket).await?),
+                        FromCold::Nothing => None,
+                        FromCold::Missing => {
                             let why = format!("{code} is not in the cold tier");
                             return Err(HotError::Cold(why.into()));
                         }
@@ -316,8 +239,8 @@ impl Store {
             found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
         let coupon = row.coupon(&campaign)?;
         let (batch_paused, day, tier) = (batch.paused, row.day(), Tier::Hot);
-        let frozen = row.is_sealed();
-        Ok(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen })
+        let (frozen, here) = (row.is_sealed(), Here { campaign, bucket });
+        Ok(Located { coupon, batch_paused, day, tier, frozen, here })
     }
 
     /// The partition that the directory names for a coupon's code.
@@ -334,8 +257,8 @@ impl Store {
         let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
         let (campaign, batch) =
             found.ok_or_else(|| HotError::Damaged(format!("{} is gone", genesis.campaign)))?;
-        let (batch_paused, tier) = (batch.paused, Tier::Cold);
-        Ok(Located { coupon, campaign, batch_paused, day, bucket, tier, frozen: true })
+        let (batch_paused, tier, here) = (batch.paused, Tier::Cold, Here { campaign, bucket });
+        Ok(Located { coupon, batch_paused, day, tier, frozen: true, here })
     }
 
     /// What `change` does to a coupon; `None` where the coupon has changed since it was read, so that
@@ -346,39 +269,33 @@ impl Store {
         change: &Change,
         may_write: bool,
     ) -> Result<Option<Decision>> {
-        let change = with_issued_until(change, &located.campaign.terms);
-        let after = match located.apply(&change, self.options.clock_bound_ms) {
-            Outcome::Accepted(after) => after,
-            Outcome::Replayed => return Ok(Some(located.replayed())),
-            Outcome::Refused(refusal) => return Ok(Some(located.refused(refusal))),
+        let accepted = match protocol::change(located, change, self.options.clock_bound_ms) {
+            ChangeStep::Decided(decision) => return Ok(Some(*decision)),
+            ChangeStep::Accepted(accepted) => accepted,
         };
-        let day = partition_after(located.day, &after);
-        if day != located.day
-            && self.plan(StatementProfile::Read, day).await?.is_some_and(|plan| plan.is_closing())
-        {
-            return Ok(Some(located.refused(Refusal::ExpiryDayClosed)));
-        }
-        let new_holder = new_holder(&located.coupon, &after);
-        let needs_claim_entry = needs_claim_entry(&located.coupon, &change.action, &after);
-        // Without a limit there is nothing to count.
-        let counts = located.campaign.terms.per_user_limit.is_some();
-        let entry = match needs_claim_entry.filter(|_| counts) {
-            None => None,
-            Some(user) => {
-                let need = Need::default();
-                let claim = self.claim(&located.campaign, user, &change, need, may_write).await?;
-                let full = claim.is_full().then_some(Refusal::LimitPerUser);
-                if let Some(refusal) = claim.refusal.or(full) {
-                    // The claim was read after the coupon, which it may be about by now.
-                    let now = self.stored(located.day, located.coupon.code()).await?;
-                    let same =
-                        now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
-                    return Ok(same.then(|| located.refused(refusal)));
-                }
-                new_holder.map(|_| claim.entry(after.issue_ref().cloned()))
+        let is_closing = match accepted.later_day() {
+            Some(day) => {
+                let plan = self.plan(StatementProfile::Read, day).await?;
+                plan.is_some_and(|plan| plan.is_closing())
             }
+            None => false,
         };
-        Ok(Some(located.accepted(after, entry)))
+        let claim = match accepted.claimant() {
+            Some(user) if !is_closing => {
+                let campaign = &accepted.before().here.campaign;
+                Some(self.claim(campaign, user, change, Need::default(), may_write).await?.1)
+            }
+            Some(_) | None => None,
+        };
+        match accepted.decide(is_closing, claim.as_ref()) {
+            Admitted::Decided(decision) => Ok(Some(*decision)),
+            Admitted::NoRoom(located, refusal) => {
+                // The claim was read after the coupon, which it may be about by now.
+                let now = self.stored(located.day, located.coupon.code()).await?;
+                let same = now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
+                Ok(same.then(|| Decision::refused_at(&located, refusal)))
+            }
+        }
     }
 
     /// What a change would answer; nothing is written.
@@ -428,7 +345,7 @@ impl Store {
         let genesis = located.coupon.genesis();
         let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
         let Some((campaign, batch)) = found else { return Ok(None) };
-        (located.campaign, located.batch_paused) = (campaign, batch.paused);
+        (located.here.campaign, located.batch_paused) = (campaign, batch.paused);
         let decision = self.decide(located, change, true).await?;
         let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
             return Ok(None);

@@ -112,7 +112,7 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let (coupon, campaign) = (&located.coupon, &located.campaign);
+        let (coupon, campaign) = (&located.coupon, &located.here.campaign);
         if let Some(fault) = disagreement(row, coupon) {
             found.faults.push(format!("{code}: {fault}"));
         }

@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Store;
 use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
-use super::coupons::{CouponKeyColumns, GenesisColumns, Located, Trace, Written};
+use super::coupons::{CouponKeyColumns, GenesisColumns, Here, Located, Trace, Written};
 use super::session::{Result, StatementProfile};
 use super::values::{
     EventValue, date, day, events_behind, instant, millis, parsed, signed, uuid as uuid_of,
@@ -288,15 +288,10 @@ impl Round<'_> {
             created_at: known.run.at,
         };
         let coupon = arrive(genesis, &known.arrived_as, &known.run);
-        Ok(Located {
-            coupon,
-            campaign: self.here.clone(),
-            batch_paused: false,
-            day: known.day,
-            bucket: 0,
-            tier: Tier::Hot,
-            frozen: false,
-        })
+        // The bucket is found when the row is written.
+        let here = Here { campaign: self.here.clone(), bucket: 0 };
+        let (day, tier) = (known.day, Tier::Hot);
+        Ok(Located { coupon, batch_paused: false, day, tier, frozen: false, here })
     }
 
     /// Claims, stock and index rows, then the rows, a partition at a time.
@@ -304,7 +299,7 @@ impl Round<'_> {
         let store = self.store;
         let before = arrived.iter().map(|located| async move {
             let (coupon, day) = (&located.coupon, located.day);
-            store.claim_for_holder(&located.campaign, day, coupon, None).await?;
+            store.claim_for_holder(&located.here.campaign, day, coupon, None).await?;
             match coupon.holder() {
                 Some(holder) => store.write_wallet(holder, coupon, day).await,
                 None => Ok(()),
@@ -419,7 +414,7 @@ impl Round<'_> {
                 Advance::Forward(after) => {
                     if located.coupon.holder() != after.holder() {
                         store
-                            .claim_for_holder(&located.campaign, located.day, &after, None)
+                            .claim_for_holder(&located.here.campaign, located.day, &after, None)
                             .await?;
                     }
                     let written = store.write_coupon(&located, &after, operation).await?;

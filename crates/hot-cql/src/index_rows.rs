@@ -179,7 +179,7 @@ impl Store {
 
     /// After a change: whether the coupon can be moved to cold one day, unless it is cancelled.
     pub(super) fn is_closed(&self, located: &Located) {
-        let cancel_days = located.campaign.terms.cancel_days;
+        let cancel_days = located.terms().cancel_days;
         if located.tier == Tier::Hot
             && let Some((at, _)) = closed_at(&located.coupon, cancel_days)
         {

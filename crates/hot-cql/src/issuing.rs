@@ -1,29 +1,29 @@
 //! Handing out a campaign's stock: by issue, and behind a shared word.
 
-use coupon::apply::{Action, Asker, Change, Outcome};
-use coupon::campaign::Handout;
+use coupon::apply::{Change, Outcome};
 use coupon::code::Code;
-use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::refusal::Refusal;
+use hot::Applied;
+use hot::protocol::{
+    self, IssueAsk, IssueFacts, IssueStep, Replaced, ReplacedBy, Replacement, SharedAsk, give,
+    issue_of,
+};
 
 use super::Store;
-use super::claims::{Claim, Need, issue_of};
-use super::coupons::{Decision, Located, Written};
+use super::campaigns::CampaignHere;
+use super::claims::{Claim, Need, NewEntry};
+use super::coupons::{Decision, Here, Located, Written};
 use super::resolving::Attempts;
 use super::session::{Result, StatementProfile};
 use super::stock::{Next, Offer, Still};
-use hot::Applied;
-use hot::protocol::{
-    Irreplaceable, irreplaceable, is_of, keeps_name, replaced, whose, with_issued_until,
-};
 
-/// What one look at a claim says is to be done.
-enum Step {
+/// What is to be done for an issue once all is read.
+enum NextStep {
     /// An answer, and what to write for it.
     Decided(Box<Decision>),
     /// One more name for the coupon that a user has.
-    Named(Box<Located>),
+    Name(Box<Located>, NewEntry),
     /// The next coupon of the stock is to be given.
     HandOut,
 }
@@ -36,17 +36,22 @@ enum Taken {
     No(Box<Decision>),
 }
 
-/// Who was given a coupon in place of another.
-pub(super) struct Replacement {
-    pub(super) campaign: String,
-    pub(super) user: String,
-    pub(super) reference: String,
-    pub(super) issue: Option<i32>,
+/// The right to replace a coupon, which one request has won.
+pub(super) struct WonReplacement {
+    campaign: String,
+    reference: String,
+    pub(super) by: Replacement,
 }
 
-/// What else happens to a coupon that is handed out, in the same write.
-type Then<'a> =
-    &'a (dyn Fn(&Located, Box<Coupon>) -> std::result::Result<Box<Coupon>, Box<Decision>> + Sync);
+/// What a user is given a coupon by.
+struct Giving<'a> {
+    campaign: CampaignHere,
+    user: &'a UserId,
+    claim: Claim,
+    issue: &'a Change,
+    /// What happens to the coupon in the same write.
+    then: Option<&'a Change>,
+}
 
 impl Store {
     /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols.
@@ -55,12 +60,7 @@ impl Store {
         campaign: &CampaignId,
         change: &Change,
     ) -> Result<Applied> {
-        let Action::Issue { to, reference, .. } = &change.action else {
-            return Ok(Decision::not_found().applied);
-        };
-        let replaces = replaced(&self.keys.current(), reference.as_ref());
-        // The same request twice at once would only stand in its own way.
-        let _lock = self.users.lock((campaign, to)).await?;
+        let mut lock = None;
         let mut attempts = self.attempts("an issue");
         let mut kept = None;
         let mut won = false;
@@ -68,27 +68,26 @@ impl Store {
             let Some(here) = attempts.looked(self.terms(campaign).await)? else {
                 return Ok(Decision::not_found().applied);
             };
-            if here.terms.handout == Handout::Bearer {
-                return Ok(Decision::refused(Refusal::NotIssuable).applied);
+            let ask = match IssueAsk::of(&here.terms, change, &self.keys.current()) {
+                Ok(ask) => ask,
+                Err(refusal) => return Ok(Decision::refused(refusal).applied),
+            };
+            if lock.is_none() {
+                // The same request twice at once would only stand in its own way.
+                lock = Some(self.users.lock((campaign, &ask.to)).await?);
             }
-            if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
-                // It does not count towards the limit: it is for those who set the limit.
-                return Ok(Decision::refused(Refusal::NotIssuable).applied);
-            }
-            let (name, beside) = (reference.as_ref(), replaces.as_ref());
-            let need = Need { name, beside, all: false };
-            let claim = attempts.looked(self.claim(&here, to, change, need, true).await)?;
-            let step = self.issue_step(&claim, change, to, reference.as_ref(), replaces.as_ref());
-            let done = match attempts.looked(step.await)? {
-                Step::Decided(decision) => self.carry_out(*decision, change.operation).await?,
-                Step::Named(located) => {
-                    let entry = claim.entry(reference.clone());
+            let (step, claim) = attempts.looked(self.issue_step(&here, &ask, change).await)?;
+            let done = match step {
+                NextStep::Decided(decision) => self.carry_out(*decision, change.operation).await?,
+                NextStep::Name(located, entry) => {
                     let ended = self.name_in_claim(&entry, &located).await?;
-                    (ended == Written::Done).then(|| located.replayed().applied)
+                    (ended == Written::Done).then(|| Decision::replayed(&located).applied)
                 }
-                Step::HandOut => {
-                    if let Some(code) = replaces.as_ref().filter(|_| !won) {
-                        let taken = self.take_replacement(&claim, change, code, to, &mut kept);
+                NextStep::HandOut => {
+                    let giving =
+                        Giving { campaign: here, user: &ask.to, claim, issue: change, then: None };
+                    if let Some(code) = ask.replaces.as_ref().filter(|_| !won) {
+                        let taken = self.take_replacement(&giving, &ask, code, &mut kept);
                         match attempts.looked(taken.await)? {
                             Taken::Yes => won = true,
                             Taken::LookAgain => {
@@ -101,8 +100,7 @@ impl Store {
                             }
                         }
                     }
-                    let then: Then<'_> = &|_, issued| Ok(issued);
-                    self.hand_out(claim, change, &mut kept, then, &mut attempts).await?
+                    self.hand_out(giving, &mut kept, &mut attempts).await?
                 }
             };
             if let Some(applied) = done {
@@ -113,50 +111,49 @@ impl Store {
         }
     }
 
+    /// Reads what the issue depends on, the claim first, until it is decided.
     async fn issue_step(
         &self,
-        claim: &Claim,
+        here: &CampaignHere,
+        ask: &IssueAsk,
         change: &Change,
-        to: &UserId,
-        reference: Option<&IssueRef>,
-        replaces: Option<&Code>,
-    ) -> Result<Step> {
-        let decided = |decision| Ok(Step::Decided(Box::new(decision)));
-        if let Some(entry) = &claim.said {
-            return decided(match entry.stands(to) {
-                true => entry.located.replayed(),
-                // Taken back since: the place under the limit is free, the name is spent.
-                false => Decision::refused(Refusal::NameTaken),
-            });
-        }
-        if let Some(refusal) = claim.refusal {
-            return decided(Decision::refused(refusal));
-        }
-        if let Some(code) = replaces {
-            // Under the very same name by the same user it is this request, begun before.
-            if let Some(by) = self.replacement(code).await?
-                && (by.user != to.as_str()
-                    || Some(by.reference.as_str()) != reference.map(IssueRef::as_str))
-            {
-                return decided(Decision::refused(Refusal::NameTaken));
-            }
-            let of = self.anywhere(code).await?;
-            if let Some(decision) = not_to_be_replaced(of.as_ref(), to, change) {
-                return decided(decision);
+    ) -> Result<(NextStep, Claim)> {
+        let (name, beside) = (ask.reference.as_ref(), ask.replaces.as_ref());
+        let need = Need { name, beside, all: false };
+        // One row has the names and the entries.
+        let (named, claim) = self.claim(here, &ask.to, change, need, true).await?;
+        let mut facts = IssueFacts { named: Some(named), replaced: None, claim: Some(claim) };
+        loop {
+            let step = match protocol::issue(ask, change, &facts) {
+                IssueStep::Read(_) => {
+                    facts.replaced = Some(self.to_be_replaced(ask).await?);
+                    continue;
+                }
+                IssueStep::Decided(decision) => NextStep::Decided(decision),
+                IssueStep::Name(located, entry) => NextStep::Name(located, entry),
+                IssueStep::HandOut => NextStep::HandOut,
+            };
+            if let Some(claim) = facts.claim {
+                return Ok((step, claim));
             }
         }
-        if !claim.is_full_beside(replaces) {
-            return Ok(Step::HandOut);
-        }
-        let Some(located) = claim.only_one().filter(|_| replaces.is_none() && claim.has_room())
-        else {
-            return decided(Decision::refused(Refusal::LimitPerUser));
+    }
+
+    /// The coupon that an issue is to replace.
+    async fn to_be_replaced(&self, ask: &IssueAsk) -> Result<Replaced<Here>> {
+        let Some(code) = &ask.replaces else {
+            return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None });
         };
-        match reference.filter(|_| keeps_name(change, claim.names)) {
-            // The name is answered for by this coupon from now on, also when the limit is raised.
-            Some(_) => Ok(Step::Named(Box::new(located.clone()))),
-            None => decided(located.replayed()),
-        }
+        let name = ask.reference.as_ref().map(IssueRef::as_str);
+        let by = match self.replacement(code).await? {
+            None => ReplacedBy::Nobody,
+            // Under the very same name by the same user it is this request, begun before.
+            Some(won) if won.by.user == ask.to.as_str() && Some(won.reference.as_str()) == name => {
+                ReplacedBy::ThisRequest
+            }
+            Some(_) => ReplacedBy::Another,
+        };
+        Ok(Replaced { by, coupon: self.anywhere(code).await? })
     }
 
     /// The coupon of a code, of whatever campaign and wherever it lies.
@@ -177,17 +174,16 @@ impl Store {
         }
     }
 
-    pub(super) async fn replacement(&self, code: &Code) -> Result<Option<Replacement>> {
+    pub(super) async fn replacement(&self, code: &Code) -> Result<Option<WonReplacement>> {
         let cql = "SELECT campaign_id, user_id, reference, issue FROM replacement \
                    WHERE replaced = ?";
         type Row = (Option<String>, Option<String>, Option<String>, Option<i32>);
         let row: Option<Row> =
             self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
-        Ok(row.map(|(campaign, user, reference, issue)| Replacement {
+        Ok(row.map(|(campaign, user, reference, issue)| WonReplacement {
             campaign: campaign.unwrap_or_default(),
-            user: user.unwrap_or_default(),
             reference: reference.unwrap_or_default(),
-            issue,
+            by: Replacement { user: user.unwrap_or_default(), issue },
         }))
     }
 
@@ -202,10 +198,10 @@ impl Store {
     ) -> Result<bool> {
         let mut attempts = self.attempts("a replacement");
         loop {
-            if let Some(by) = attempts.looked(self.replacement(code).await)? {
-                return Ok(by.campaign == campaign.as_str()
-                    && by.user == user.as_str()
-                    && by.reference == reference);
+            if let Some(won) = attempts.looked(self.replacement(code).await)? {
+                return Ok(won.campaign == campaign.as_str()
+                    && won.by.user == user.as_str()
+                    && won.reference == reference);
             }
             let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, issue) \
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
@@ -219,91 +215,71 @@ impl Store {
     /// again, since what a slow process gives up another may have used meanwhile.
     async fn take_replacement(
         &self,
-        claim: &Claim,
-        change: &Change,
+        giving: &Giving<'_>,
+        ask: &IssueAsk,
         code: &Code,
-        to: &UserId,
         kept: &mut Option<Offer>,
     ) -> Result<Taken> {
-        let campaign = &claim.campaign;
+        let Giving { campaign, user, claim, issue, .. } = giving;
+        let no = |decision| Ok(Taken::No(Box::new(decision)));
         if kept.is_none() {
-            match self.next_offer(campaign, change.at).await? {
+            match self.next_offer(campaign, issue.at).await? {
                 Next::Offer(offer) => *kept = Some(offer),
-                Next::Nothing(_) if self.is_changed(claim).await? => return Ok(Taken::LookAgain),
-                Next::Nothing(refusal) => {
-                    return Ok(Taken::No(Box::new(Decision::refused(refusal))));
+                Next::Nothing(_) if self.is_changed(campaign, user, claim).await? => {
+                    return Ok(Taken::LookAgain);
                 }
+                Next::Nothing(refusal) => return no(Decision::refused(refusal)),
             }
         }
-        let issue = with_issued_until(change, &campaign.terms);
-        if let Some(offer) = kept
-            && let Outcome::Refused(refusal) =
-                offer.located.apply(&issue, self.options.clock_bound_ms)
-        {
-            return Ok(Taken::No(Box::new(Decision::refused(refusal))));
+        if let Some(offer) = kept {
+            let given = give(&offer.located, issue, None, claim, self.options.clock_bound_ms);
+            if let Outcome::Refused(_) = given.applied.outcome {
+                return no(given);
+            }
         }
-        let Some(of) = self.anywhere(code).await? else {
-            return Ok(Taken::No(Box::new(Decision::not_found())));
-        };
-        let Action::Issue { reference, .. } = &change.action else {
-            return Ok(Taken::No(Box::new(Decision::not_found())));
-        };
-        let name = reference.as_ref().map_or("", IssueRef::as_str);
-        Ok(match self.win_replacement(code, &campaign.terms.id, to, name, &of).await? {
-            true => Taken::Yes,
-            false => Taken::No(Box::new(Decision::refused(Refusal::NameTaken))),
-        })
+        let Some(of) = self.anywhere(code).await? else { return no(Decision::not_found()) };
+        let name = ask.reference.as_ref().map_or("", IssueRef::as_str);
+        match self.win_replacement(code, &campaign.terms.id, user, name, &of).await? {
+            true => Ok(Taken::Yes),
+            false => no(Decision::refused(Refusal::NameTaken)),
+        }
     }
 
     /// Takes the next coupon of the stock and gives it; `None` asks to look at the claim again.
     async fn hand_out(
         &self,
-        claim: Claim,
-        change: &Change,
+        giving: Giving<'_>,
         kept: &mut Option<Offer>,
-        then: Then<'_>,
         attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
-        let campaign = &claim.campaign;
+        let Giving { campaign, user, claim, issue, then } = giving;
         let offer = match kept.take() {
             Some(offer) => offer,
-            None => match attempts.looked(self.next_offer(campaign, change.at).await)? {
+            None => match attempts.looked(self.next_offer(&campaign, issue.at).await)? {
                 Next::Offer(offer) => offer,
                 // The same request, sent twice at once, may have been given the last one meanwhile.
-                Next::Nothing(_) if attempts.looked(self.is_changed(&claim).await)? => {
+                Next::Nothing(_)
+                    if attempts.looked(self.is_changed(&campaign, user, &claim).await)? =>
+                {
                     return Ok(None);
                 }
                 Next::Nothing(refusal) => return Ok(Some(Decision::refused(refusal).applied)),
             },
         };
-        let id = campaign.terms.id.clone();
-        let change = with_issued_until(change, &campaign.terms);
-        let located = &offer.located;
-        let decision = match located.apply(&change, self.options.clock_bound_ms) {
-            Outcome::Accepted(after) => {
-                let reference = after.issue_ref().cloned();
-                match then(located, after) {
-                    Ok(after) => {
-                        Located::clone(located).accepted(after, Some(claim.entry(reference)))
-                    }
-                    Err(decision) => *decision,
-                }
-            }
-            Outcome::Replayed => located.replayed(),
-            Outcome::Refused(refusal) => Decision::refused(refusal),
-        };
+        let id = &campaign.terms.id;
+        let decision = give(&offer.located, issue, then, &claim, self.options.clock_bound_ms);
         if decision.writes.is_none() {
-            self.put_back(&id, Some(offer));
+            self.put_back(id, Some(offer));
             return Ok(Some(decision.applied));
         }
-        match self.carry_out(decision, change.operation).await {
+        match self.carry_out(decision, issue.operation).await {
             Ok(Some(applied)) => {
-                self.is_taken(&id, offer).await;
+                self.is_taken(id, offer).await;
                 Ok(Some(applied))
             }
             Ok(None) => {
                 // Either the claim was written by another, or the coupon is somebody else's.
-                match self.still_on_offer(&id, offer, change.at).await? {
+                match self.still_on_offer(id, offer, issue.at).await? {
                     Still::Offered(offer) => *kept = Some(offer),
                     Still::Gone => {}
                     // A change that meets a seal is refused and not tried on the next one.
@@ -314,43 +290,23 @@ impl Store {
                 Ok(None)
             }
             Err(error) => {
-                self.put_back(&id, Some(offer));
+                self.put_back(id, Some(offer));
                 Err(error)
             }
         }
     }
 
     /// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and
-    /// hold issue him one if he has none that they can take.
+    /// hold issue one to a user who has none that they can take.
     pub(super) async fn apply_shared(
         &self,
         campaign: &CampaignId,
         change: &Change,
         may_write: bool,
     ) -> Result<Applied> {
-        let Some((user, order, takes_new)) = whose(change) else {
-            return Ok(Decision::not_found().applied);
-        };
-        let issue = Change {
-            action: Action::Issue {
-                to: user.clone(),
-                reference: Some(IssueRef::of_order(&order)),
-                expires_at: None,
-            },
-            ..change.clone()
-        };
-        let bound = self.options.clock_bound_ms;
-        let then: Then<'_> = &|before, issued| {
-            let taken = Located { coupon: *issued, ..before.clone() };
-            match taken.apply(change, bound) {
-                Outcome::Accepted(after) => Ok(after),
-                Outcome::Replayed => Err(Box::new(taken.replayed())),
-                // Issued for nothing: the issue is not written either.
-                Outcome::Refused(refusal) => Err(Box::new(Decision::refused(refusal))),
-            }
-        };
+        let Some(ask) = SharedAsk::of(change) else { return Ok(Decision::not_found().applied) };
         // The same request twice at once would only stand in its own way.
-        let _lock = self.users.lock((campaign, &user)).await?;
+        let _lock = self.users.lock((campaign, &ask.user)).await?;
         let mut attempts = self.attempts("a change behind a shared word");
         let mut kept = None;
         loop {
@@ -358,16 +314,21 @@ impl Store {
                 return Ok(Decision::not_found().applied);
             };
             let need = Need { all: true, ..Need::default() };
-            let claim = self.claim(&here, &user, change, need, may_write).await;
-            let claim = attempts.looked(claim)?;
-            let decision = self.shared_step(&claim, change, &user, &order, takes_new);
-            let done = match decision {
-                Some(decision) if !may_write => Some(decision.applied),
-                Some(decision) => self.carry_out(decision, change.operation).await?,
-                None if !may_write => {
-                    return self.dry_run_hand_out(&claim, &issue, then).await;
+            let claim = self.claim(&here, &ask.user, change, need, may_write).await;
+            let (_, claim) = attempts.looked(claim)?;
+            let said = protocol::shared(&ask, change, &claim, self.options.clock_bound_ms);
+            let done = match (said, &ask.issue) {
+                (Some(decision), _) if !may_write => Some(decision.applied),
+                (Some(decision), _) => self.carry_out(decision, change.operation).await?,
+                (None, None) => Some(Decision::not_found().applied),
+                (None, Some(issue)) => {
+                    let then = Some(change);
+                    let giving = Giving { campaign: here, user: &ask.user, claim, issue, then };
+                    if !may_write {
+                        return self.dry_run_hand_out(&giving).await;
+                    }
+                    self.hand_out(giving, &mut kept, &mut attempts).await?
                 }
-                None => self.hand_out(claim, &issue, &mut kept, then, &mut attempts).await?,
             };
             if let Some(applied) = done {
                 self.put_back(campaign, kept);
@@ -377,87 +338,17 @@ impl Store {
         }
     }
 
-    /// What there is to say without handing out another coupon.
-    fn shared_step(
-        &self,
-        claim: &Claim,
-        change: &Change,
-        user: &UserId,
-        order: &coupon::ids::OrderRef,
-        takes_new: bool,
-    ) -> Option<Decision> {
-        let of_order = claim.looked().find(|it| is_of(&it.coupon, user, order, change.at));
-        if let Some(located) = of_order {
-            return Some(self.applied(located, change));
-        }
-        if !takes_new {
-            let newest = claim.counted().next_back();
-            return Some(newest.map_or_else(Decision::not_found, |one| self.applied(one, change)));
-        }
-        let mut no = None;
-        for located in claim.counted() {
-            let decision = self.applied(located, change);
-            match decision.applied.outcome {
-                Outcome::Refused(_) => no = Some(decision),
-                Outcome::Accepted(_) | Outcome::Replayed => return Some(decision),
-            }
-        }
-        if let Some(refusal) = claim.refusal {
-            return Some(Decision::refused(refusal));
-        }
-        if claim.is_full() {
-            let one = claim.only_one().is_some();
-            let limit = Decision::refused(Refusal::LimitPerUser);
-            return Some(no.filter(|_| one).unwrap_or(limit));
-        }
-        None
-    }
-
-    fn applied(&self, located: &Located, change: &Change) -> Decision {
-        match located.apply(change, self.options.clock_bound_ms) {
-            Outcome::Accepted(after) => located.clone().accepted(after, None),
-            Outcome::Replayed => located.replayed(),
-            Outcome::Refused(refusal) => located.refused(refusal),
-        }
-    }
-
     /// What a hand-out would answer. It leases stock if it must, which gives nobody a right to it,
     /// and leaves it where the next one finds it.
-    async fn dry_run_hand_out(
-        &self,
-        claim: &Claim,
-        issue: &Change,
-        then: Then<'_>,
-    ) -> Result<Applied> {
-        let campaign = &claim.campaign;
+    async fn dry_run_hand_out(&self, giving: &Giving<'_>) -> Result<Applied> {
+        let Giving { campaign, claim, issue, then, .. } = giving;
         let offer = match self.next_offer(campaign, issue.at).await? {
             Next::Offer(offer) => offer,
             Next::Nothing(refusal) => return Ok(Decision::refused(refusal).applied),
         };
-        let issue = with_issued_until(issue, &campaign.terms);
-        let decision = match offer.located.apply(&issue, self.options.clock_bound_ms) {
-            Outcome::Accepted(after) => match then(&offer.located, after) {
-                Ok(after) => Located::clone(&offer.located).accepted(after, None),
-                Err(decision) => *decision,
-            },
-            Outcome::Replayed => offer.located.replayed(),
-            Outcome::Refused(refusal) => Decision::refused(refusal),
-        };
+        let bound = self.options.clock_bound_ms;
+        let decision = give(&offer.located, issue, *then, claim, bound);
         self.put_back(&campaign.terms.id, Some(offer));
         Ok(decision.applied)
-    }
-}
-
-/// Why the coupon is not replaced, as an answer.
-fn not_to_be_replaced(
-    replaced: Option<&Located>,
-    to: &UserId,
-    change: &Change,
-) -> Option<Decision> {
-    let Some(located) = replaced else { return Some(Decision::not_found()) };
-    match irreplaceable(&located.coupon, &located.campaign.terms, to, change.at)? {
-        Irreplaceable::NotFound => Some(Decision::not_found()),
-        Irreplaceable::Works => Some(located.replayed()),
-        Irreplaceable::Refused(refusal) => Some(located.refused(refusal)),
     }
 }

@@ -9,12 +9,11 @@ use uuid::Uuid;
 use super::Store;
 use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
-use super::claims::ANY_ISSUE;
 use super::coupons::Located;
 use super::outcome::Cas;
 use super::session::{Result, StatementProfile};
 use super::values::{date, instant, signed, uuid as uuid_of};
-use hot::protocol::{home, imported_state_of, replaced};
+use hot::protocol::{ANY_ISSUE, home, imported_state_of, replaced};
 use hot::{HotError, Reconciled, imported_state_text};
 
 /// Coupons reconciled at a time.

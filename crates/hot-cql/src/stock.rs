@@ -21,7 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coupon::campaign::Handout;
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
@@ -34,11 +33,11 @@ use super::Store;
 use super::bounded_join::bounded_join;
 use super::campaigns::CampaignHere;
 use super::clock::CLOCK_BOUND_MS;
-use super::coupons::Located;
+use super::coupons::{Here, Located};
 use super::session::Result;
 use super::values::signed;
-use hot::HotError;
-use hot::protocol::is_history_full;
+use hot::protocol::{is_history_full, is_on_offer, is_over};
+use hot::{HotError, Tier};
 
 /// Coupons of a walk that are read at a time.
 const WALKED_AT_ONCE: usize = 64;
@@ -309,7 +308,9 @@ impl Store {
                     None => {}
                     Some(located) if !is_on_offer(&located, at) => {
                         counter.suspicious.store(true, Ordering::Relaxed);
-                        if is_over(&located, at) && !is_entered(&waiting.lease, &located) {
+                        if is_over(&located, at, CLOCK_BOUND_MS)
+                            && !is_entered(&waiting.lease, &located)
+                        {
                             self.done_with(&campaign.terms.id, &waiting.lease).await;
                         }
                     }
@@ -346,16 +347,9 @@ impl Store {
         let gone = || HotError::Damaged(format!("{id}: a batch with leases is gone"));
         let (campaign, batch) = self.batch_of(id, &waiting.lease.batch).await?.ok_or_else(gone)?;
         let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
-        let located = Located {
-            coupon: campaign.untouched(waiting.code.clone(), &batch),
-            campaign,
-            batch_paused: batch.paused,
-            day,
-            bucket,
-            tier: hot::Tier::Hot,
-            frozen: false,
-        };
-        let located = Box::new(located);
+        let coupon = campaign.untouched(waiting.code.clone(), &batch);
+        let (batch_paused, tier, here) = (batch.paused, Tier::Hot, Here { campaign, bucket });
+        let located = Box::new(Located { coupon, batch_paused, day, tier, frozen: false, here });
         Ok(Some(Offer { located, waiting: waiting.clone(), _in_hand: in_hand }))
     }
 
@@ -420,7 +414,7 @@ impl Store {
             let located = Box::new(located);
             return Ok(Still::Offered(Offer { located, waiting, _in_hand }));
         }
-        if is_over(&located, at) && !is_entered(&waiting.lease, &located) {
+        if is_over(&located, at, CLOCK_BOUND_MS) && !is_entered(&waiting.lease, &located) {
             self.done_with(id, &waiting.lease).await;
         }
         let met_a_seal = located.frozen && *located.coupon.state() == State::Available;
@@ -447,31 +441,12 @@ impl Store {
         let (batch, version) = (&coupon.genesis().batch, signed(coupon.version()));
         let code = coupon.code().clone();
         let waiting = Waiting::returned(batch, Some(located.day), part, version, code);
-        let counter = self.counter(&located.campaign.terms.id);
+        let counter = self.counter(&located.terms().id);
         // Past that a walk finds it: nobody may be asking for this campaign's stock here.
         if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {
             counter.push([waiting]);
         }
     }
-}
-
-fn is_on_offer(located: &Located, at: Millis) -> bool {
-    let coupon = &located.coupon;
-    *coupon.state() == State::Available
-        && !coupon.is_expired(at)
-        && !is_history_full(coupon)
-        && !located.frozen
-        && located.campaign.terms.handout != Handout::Bearer
-}
-
-/// Whether a code that is not on offer never will be again by itself: another process's clock may be
-/// behind, for which it has not expired yet.
-fn is_over(located: &Located, at: Millis) -> bool {
-    let coupon = &located.coupon;
-    *coupon.state() != State::Available
-        || located.frozen
-        || is_history_full(coupon)
-        || coupon.is_expired(at.plus_ms(-CLOCK_BOUND_MS))
 }
 
 /// Whether a code was entered as returned before its coupon was written: that may come yet.

@@ -15,12 +15,13 @@ use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
+use hot::protocol::Promise;
 use scylla::response::PagingState;
 use tokio::time::Instant;
 
 use super::Store;
 use super::bounded_join::bounded_join;
-use super::coupons::{Promise, Trace};
+use super::coupons::Trace;
 use super::session::{Result, StatementProfile};
 use super::values::{date, parsed};
 

@@ -234,7 +234,7 @@ pub(super) fn coupons_of(
         let Some(located) = row_of(txn, day, code)? else { continue };
         // Cancelled and redeemed once more since they were named, they can be cancelled again. What
         // is void stays so, whatever the clock said.
-        let closed = closed_at(&located.coupon, located.campaign.terms.cancel_days);
+        let closed = closed_at(&located.coupon, located.terms().cancel_days);
         let is_closed = closed.is_some_and(|(at, _)| {
             matches!(located.coupon.state(), State::Void { .. }) || now.is_none_or(|now| at <= now)
         });

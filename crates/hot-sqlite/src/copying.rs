@@ -9,7 +9,7 @@ use coupon::time::{Day, Millis};
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::coupons::{Located, insert, located, signed};
+use super::coupons::{Here, Located, insert, located, signed};
 use super::failure::damaged;
 use super::txn::{CampaignHere, Txn};
 use super::{SqliteHot, accounts, partitions, rows};
@@ -539,16 +539,9 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     }
     let genesis = coupon.genesis();
     let (campaign, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
-    let located = Located {
-        coupon: coupon.clone(),
-        campaign,
-        batch,
-        batch_paused: false,
-        day,
-        tier: Tier::Hot,
-        frozen: false,
-        number: None,
-    };
+    let here = Here { campaign, batch, row: None };
+    let (coupon, tier) = (coupon.clone(), Tier::Hot);
+    let located = Located { coupon, batch_paused: false, day, tier, frozen: false, here };
     insert(txn, &located, &located.coupon, day)
 }
 

@@ -6,129 +6,49 @@
 use std::sync::Arc;
 
 use coupon::apply::{Change, Outcome};
+use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Genesis, State};
 use coupon::history_validity::invalid_history;
 use coupon::ids::UserId;
-use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::Tier;
+use hot::protocol::{
+    self, Admitted, ChangeStep, FromCold, NewEntry, Promise, Writes, from_cold, is_history_full,
+    partition_after,
+};
 use router::{Address, Owner};
 use rusqlite::{Row, params};
 
-use super::claims::{self, Claim, NewEntry};
+use super::claims::{self, ClaimRows};
 use super::examine;
 use super::failure::{Elsewhere, damaged};
 use super::history;
 use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use hot::protocol::{
-    is_history_full, needs_claim_entry, new_holder, partition_after, refused_by_seal,
-    with_issued_until,
-};
-use hot::{Applied, CouponSnapshot, Tier};
 
-/// A coupon and where it lies.
-#[derive(Clone)]
-pub(super) struct Located {
-    pub(super) coupon: Coupon,
+/// Where a coupon is found again in this file.
+#[derive(Clone, Debug)]
+pub(super) struct Here {
     pub(super) campaign: CampaignHere,
     pub(super) batch: i64,
-    pub(super) batch_paused: bool,
-    /// Its partition.
-    pub(super) day: Day,
-    pub(super) tier: Tier,
-    /// Whether its partition is sealed, or it lies in cold: nothing changes it any more.
-    pub(super) frozen: bool,
-    /// Of its row, where it has one.
-    pub(super) number: Option<i64>,
+    /// The number of its row, where it has one.
+    pub(super) row: Option<i64>,
 }
 
-impl Located {
-    pub(super) fn snapshot(&self) -> CouponSnapshot {
-        self.snapshot_of(self.coupon.clone())
-    }
-
-    pub(super) fn snapshot_of(&self, coupon: Coupon) -> CouponSnapshot {
-        CouponSnapshot {
-            coupon,
-            campaign: Arc::clone(&self.campaign.terms),
-            batch_paused: self.batch_paused,
-            tier: self.tier,
-        }
-    }
-
-    /// One machine has one clock: no bound.
-    pub(super) fn apply(&self, change: &Change) -> Outcome {
-        let terms = self.campaign.terms.terms(self.batch_paused, 0);
-        match coupon::apply(&self.coupon, change, &terms) {
-            Outcome::Accepted(_) if self.frozen => {
-                Outcome::Refused(refused_by_seal(&change.action))
-            }
-            outcome => outcome,
-        }
-    }
-
-    pub(super) fn refused(&self, refusal: Refusal) -> Decision {
-        Decision {
-            applied: Applied {
-                outcome: Outcome::Refused(refusal),
-                snapshot: Some(self.snapshot()),
-            },
-            writes: None,
-        }
+impl protocol::Here for Here {
+    fn terms(&self) -> &Arc<Campaign> {
+        &self.campaign.terms
     }
 }
 
-/// What came of a change, and what has to be written for it.
-pub(super) struct Decision {
-    pub(super) applied: Applied,
-    pub(super) writes: Option<Writes>,
-}
+pub(super) type Located = protocol::Located<Here>;
+/// The next entry of a claim goes behind the newest one.
+pub(super) type Decision = protocol::Decision<Here, i64>;
 
-/// What an accepted change takes the place of, and the entry in the claim of a new holder.
-pub(super) struct Writes {
-    pub(super) before: Located,
-    pub(super) entry: Option<NewEntry>,
-}
-
-impl Decision {
-    pub(super) fn not_found() -> Decision {
-        Decision::refused(Refusal::NotFound)
-    }
-
-    /// Refused where there is no coupon to show.
-    pub(super) fn refused(refusal: Refusal) -> Decision {
-        let outcome = Outcome::Refused(refusal);
-        Decision { applied: Applied { outcome, snapshot: None }, writes: None }
-    }
-
-    /// `after` in place of `before`, and `entry` in the claim of its new holder.
-    pub(super) fn accepted(
-        before: Located,
-        after: Box<Coupon>,
-        entry: Option<NewEntry>,
-    ) -> Decision {
-        let snapshot = Some(before.snapshot_of(Coupon::clone(&after)));
-        let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
-        Decision { applied, writes: Some(Writes { before, entry }) }
-    }
-
-    /// Writes it, if there is anything to write.
-    pub(super) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
-        match (&self.writes, &self.applied.outcome) {
-            (Some(Writes { before, entry }), Outcome::Accepted(after)) => {
-                write(txn, before, after, entry.as_ref())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn replayed(located: &Located) -> Decision {
-        let applied = Applied { outcome: Outcome::Replayed, snapshot: Some(located.snapshot()) };
-        Decision { applied, writes: None }
-    }
-}
+/// One machine has one clock.
+pub(super) const CLOCK_BOUND_MS: i64 = 0;
 
 /// The coupon at `address`, wherever it is by now.
 pub(super) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
@@ -165,15 +85,6 @@ pub(super) fn in_partition(
     }
 }
 
-/// What is known of a coupon without a row.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Promise {
-    /// A minted code may be one that nobody has touched.
-    None,
-    /// The directory names its partition: there was a coupon.
-    Entry,
-}
-
 /// The coupon in cold, behind an archived marker or a seal: looked up after its row was found to be
 /// missing.
 fn archived(
@@ -187,32 +98,19 @@ fn archived(
         return Ok(None);
     }
     let found = txn.in_cold((day, code.clone()))?;
-    let Some(coupon) = found.filter(|coupon| coupon.version() >= archived_marker.unwrap_or(0))
-    else {
-        return match (archived_marker, promise) {
-            (None, Promise::None) => Ok(None),
-            // Never "there is no such coupon": it was there when hot let it go.
-            (Some(_), _) | (None, Promise::Entry) => {
-                Err(Elsewhere::Missing(code.to_string()).into())
-            }
-        };
+    let coupon = match from_cold(found, archived_marker, promise) {
+        FromCold::Coupon(coupon) => coupon,
+        FromCold::Nothing => return Ok(None),
+        FromCold::Missing => return Err(Elsewhere::Missing(code.to_string()).into()),
     };
     let genesis = coupon.genesis();
     let gone = || super::failure::damaged("campaign", format!("{} is gone", genesis.campaign));
     let campaign = txn.campaign(&genesis.campaign)?.ok_or_else(gone)?;
     let batch = txn.batch_number(campaign.number, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
-    let coupon = coupon.clone();
-    Ok(Some(Located {
-        coupon,
-        campaign,
-        batch,
-        batch_paused,
-        day,
-        tier: Tier::Cold,
-        frozen: true,
-        number: None,
-    }))
+    let (coupon, tier) = (coupon.clone(), Tier::Cold);
+    let here = Here { campaign, batch, row: None };
+    Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
 /// The coupon with a row in the partition `day`.
@@ -250,8 +148,8 @@ pub(super) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<L
     let (day, number) = (row.day, Some(row.number));
     let coupon = row.into_coupon(&campaign, &batch);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let (batch, tier) = (batch_number, Tier::Hot);
-    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen, number })
+    let here = Here { campaign, batch: batch_number, row: number };
+    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }
 
 /// A minted coupon that has no row.
@@ -284,8 +182,8 @@ pub(super) fn untouched_of(
         created_at: batch.created_at,
     });
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let (batch, tier) = (number, Tier::Hot);
-    Ok(Located { coupon, campaign, batch, batch_paused, day, tier, frozen, number: None })
+    let here = Here { campaign, batch: number, row: None };
+    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }
 
 /// What `change` does to the coupon at `address`.
@@ -295,32 +193,36 @@ pub(super) fn decide(
     change: &Change,
 ) -> rusqlite::Result<Decision> {
     let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
-    let change = with_issued_until(change, &located.campaign.terms);
-    let after = match located.apply(&change) {
-        Outcome::Accepted(after) => after,
-        Outcome::Replayed => return Ok(Decision::replayed(&located)),
-        Outcome::Refused(refusal) => return Ok(located.refused(refusal)),
+    let accepted = match protocol::change(located, change, CLOCK_BOUND_MS) {
+        ChangeStep::Decided(decision) => return Ok(*decision),
+        ChangeStep::Accepted(accepted) => accepted,
     };
-    let day = partition_after(located.day, &after);
-    if day != located.day && partitions::is_closing(txn, day)? {
-        return Ok(located.refused(Refusal::ExpiryDayClosed));
-    }
-    let new_holder = new_holder(&located.coupon, &after);
-    let needs_claim_entry = needs_claim_entry(&located.coupon, &change.action, &after);
-    // Without a limit there is nothing to count.
-    let counts = located.campaign.terms.per_user_limit.is_some();
-    let entry = match needs_claim_entry.filter(|_| counts) {
-        None => None,
-        Some(user) => {
-            let mut claim = Claim::read(txn, &located.campaign, user)?;
-            claim.count(txn, None)?;
-            if claim.is_full() {
-                return Ok(located.refused(Refusal::LimitPerUser));
-            }
-            new_holder.map(|_| claim.entry(after.issue_ref().cloned()))
+    let is_closing = match accepted.later_day() {
+        Some(day) => partitions::is_closing(txn, day)?,
+        None => false,
+    };
+    let claim = match accepted.claimant() {
+        Some(user) if !is_closing => {
+            let rows = ClaimRows::read(txn, &accepted.before().here.campaign, user)?;
+            Some(rows.count(txn, user, None, change.at)?)
         }
+        Some(_) | None => None,
     };
-    Ok(Decision::accepted(located, after, entry))
+    Ok(match accepted.decide(is_closing, claim.as_ref()) {
+        Admitted::Decided(decision) => *decision,
+        // One transaction has read both.
+        Admitted::NoRoom(located, refusal) => Decision::refused_at(&located, refusal),
+    })
+}
+
+/// Writes what was decided, if there is anything to write.
+pub(super) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> rusqlite::Result<()> {
+    match (&decision.writes, &decision.applied.outcome) {
+        (Some(Writes { before, entry }), Outcome::Accepted(after)) => {
+            write(txn, before, after, entry.as_ref())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes `after` in place of `before`: the row, its partition, its directory entry, the claim and
@@ -329,13 +231,13 @@ pub(super) fn write(
     txn: &Txn<'_>,
     before: &Located,
     after: &Coupon,
-    entry: Option<&NewEntry>,
+    entry: Option<&NewEntry<i64>>,
 ) -> rusqlite::Result<()> {
     let day = partition_after(before.day, after);
     if let Some(entry) = entry {
-        claims::enter(txn, before.campaign.number, entry, day, after)?;
+        claims::enter(txn, before.here.campaign.number, entry, day, after)?;
     }
-    txn.count_change(before.campaign.number, before.coupon.state(), after.state());
+    txn.count_change(before.here.campaign.number, before.coupon.state(), after.state());
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
@@ -347,7 +249,7 @@ pub(super) fn write(
 
 /// To a later partition: its plan first, then the row, then the directory.
 fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlite::Result<()> {
-    if partitions::enter(txn, day, &before.campaign.terms)?.is_err() {
+    if partitions::enter(txn, day, before.terms())?.is_err() {
         // The decision has looked at this, in the same transaction.
         return Err(super::failure::damaged("closing", "the day closed inside a transaction"));
     }
@@ -375,8 +277,8 @@ pub(super) fn insert(
     .execute(params![
         day.0,
         coupon.code().as_str(),
-        located.campaign.number,
-        located.batch,
+        located.here.campaign.number,
+        located.here.batch,
         signed(coupon.version()),
         coupon.state().as_str(),
         coupon.holder().map(UserId::as_str),
@@ -425,7 +327,7 @@ fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<(
         history::to_text(after),
         is_history_full(after),
         after.modified_at().0,
-        before.number,
+        before.here.row,
         signed(before.coupon.version()),
     ];
     let holder = after.holder().map(UserId::as_str);

@@ -11,12 +11,13 @@ use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use rusqlite::{OptionalExtension, params};
 
-use super::claims::{self, NewEntry};
-use super::coupons::{Located, in_partition, insert, signed, write};
+use super::claims;
+use super::coupons::{Here, Located, in_partition, insert, signed, write};
 use super::failure::{Elsewhere, elsewhere};
 use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
+use hot::protocol::claimant;
 use hot::{ImportLine, ImportOutcome, RejectedLine, Tier, imported_state_text};
 
 /// Lines of one transaction at the most. With its indexes a line costs some 10 to 20 µs, so other
@@ -116,16 +117,9 @@ impl Into<'_> {
             created_at: self.run.at,
         };
         let coupon = arrive(genesis, &line.imported_state, self.run);
-        let located = Located {
-            coupon,
-            campaign: self.campaign.clone(),
-            batch: self.batch,
-            batch_paused: batch.paused,
-            day,
-            tier: Tier::Hot,
-            frozen: false,
-            number: None,
-        };
+        let here = Here { campaign: self.campaign.clone(), batch: self.batch, row: None };
+        let (batch_paused, tier) = (batch.paused, Tier::Hot);
+        let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
         insert(txn, &located, &located.coupon, day)?;
         txn.count_arrivals(self.campaign.number, self.batch, 1);
         txn.count_change(self.campaign.number, &State::Available, located.coupon.state());
@@ -172,16 +166,11 @@ impl Into<'_> {
         Ok(ImportOutcome::Imported)
     }
 
-    /// An imported holder counts towards his limit and is not refused by it.
+    /// An imported holder counts towards their limit and is not refused by it.
     fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
-        match coupon.holder() {
-            // Without a limit there is nothing to count.
-            Some(user) if self.campaign.terms.per_user_limit.is_some() => {
-                let entry = NewEntry::behind_all(txn, self.campaign.number, user)?;
-                claims::enter(txn, self.campaign.number, &entry, day, coupon)
-            }
-            Some(_) | None => Ok(()),
-        }
+        let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
+        let entry = claims::entry_behind_all(txn, self.campaign.number, user, None)?;
+        claims::enter(txn, self.campaign.number, &entry, day, coupon)
     }
 }
 

@@ -296,8 +296,8 @@ impl SqliteHot {
     ) -> Result<Applied, HotError> {
         let decide = Arc::new(decide);
         loop {
-            let (keys, decide) = (self.keys.current(), Arc::clone(&decide));
-            let step = move |txn: &Txn<'_>| stock::step(txn, &keys, decide.as_ref());
+            let decide = Arc::clone(&decide);
+            let step = move |txn: &Txn<'_>| stock::step(txn, decide.as_ref());
             let step = self.write_knowing(Arc::clone(&prefetched), step);
             if let Some(applied) = step.await? {
                 return Ok(applied);
@@ -563,7 +563,7 @@ impl HotStore for SqliteHot {
                 }
                 self.write(move |txn| {
                     let decision = coupons::decide(txn, &address, &change)?;
-                    decision.write(txn)?;
+                    coupons::write_decision(txn, &decision)?;
                     Ok(decision.applied)
                 })
                 .await

@@ -6,7 +6,9 @@ use rusqlite::{Row, ToSql};
 use super::coupons::{checked, signed};
 use super::rows;
 use super::txn::Txn;
-use hot::{CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Span};
+use hot::{
+    CouponSnapshot, Instant, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Predicate,
+};
 
 /// Rows that one page looks at: some 20 ms of reading. A page may end short of its limit.
 const SCAN_MAX: usize = 5_000;
@@ -82,10 +84,7 @@ fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, 
         ListOrder::Soonest => "expires_at, number",
     };
     let columns = rows::coupon_columns!();
-    let sql = format!(
-        "SELECT {columns}, expires_at, state, issued_at, redeemed_at FROM coupon \
-         WHERE {wheres} ORDER BY {order}"
-    );
+    let sql = format!("SELECT {columns} FROM coupon WHERE {wheres} ORDER BY {order}");
     Ok(Some((sql, values)))
 }
 
@@ -94,34 +93,39 @@ fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
     Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
 }
 
+/// The coupon of a row that the filter leaves in. The columns decide, so that a damaged row which is left
+/// out does not fail the list.
 fn matching(
     txn: &Txn<'_>,
     row: &Row<'_>,
     query: &ListQuery,
 ) -> rusqlite::Result<Option<CouponSnapshot>> {
-    let filter = &query.filter;
-    let instant = |column: &str| Ok(row.get::<_, Option<i64>>(column)?.map(Millis));
-    let spans: [(&Span, rusqlite::Result<Option<Millis>>); 5] = [
-        (&filter.valid, instant("valid_from")),
-        (&filter.issued, instant("issued_at")),
-        (&filter.redeemed, instant("redeemed_at")),
-        (&filter.created, instant("created_at")),
-        (&filter.modified, instant("modified_at")),
-    ];
-    for (span, at) in spans {
-        if !span.holds(at?) {
+    for predicate in query.filter.predicates(query.now).iter() {
+        if !holds(txn, row, predicate)? {
             return Ok(None);
         }
     }
-    let expires_at = Millis(row.get("expires_at")?);
-    let state = row.get_ref("state")?.as_str()?;
-    let wanted = filter.state.is_none_or(|wanted| wanted == state)
-        && filter.expired.is_none_or(|wanted| wanted == (query.now >= expires_at));
-    if !wanted {
-        return Ok(None);
+    Ok(Some(checked(txn, row)?.snapshot()))
+}
+
+fn holds(txn: &Txn<'_>, row: &Row<'_>, predicate: Predicate<'_>) -> rusqlite::Result<bool> {
+    match predicate {
+        Predicate::Campaign(id) => Ok(txn.campaign_at(row.get("campaign")?)?.terms.id == *id),
+        Predicate::State(state) => Ok(row.get_ref("state")?.as_str()? == state),
+        Predicate::Within(instant, span) => {
+            let at = row.get::<_, Option<i64>>(column(instant))?;
+            Ok(span.holds(at.map(Millis)))
+        }
     }
-    let snapshot = checked(txn, row)?.snapshot();
-    Ok(Some(snapshot).filter(|snapshot| {
-        filter.campaign.as_ref().is_none_or(|campaign| *campaign == snapshot.campaign.id)
-    }))
+}
+
+fn column(instant: Instant) -> &'static str {
+    match instant {
+        Instant::ValidFrom => "valid_from",
+        Instant::ExpiresAt => "expires_at",
+        Instant::IssuedAt => "issued_at",
+        Instant::RedeemedAt => "redeemed_at",
+        Instant::CreatedAt => "created_at",
+        Instant::ModifiedAt => "modified_at",
+    }
 }

@@ -108,6 +108,11 @@ pub(super) fn point_to(
          VALUES (?1, 'coupon', ?2, ?3, ?4) \
          ON CONFLICT (code) DO UPDATE SET expiry_day = excluded.expiry_day",
     )?
-    .execute(params![code.as_str(), located.campaign.number, located.batch, day.0])?;
+    .execute(params![
+        code.as_str(),
+        located.here.campaign.number,
+        located.here.batch,
+        day.0
+    ])?;
     Ok(())
 }

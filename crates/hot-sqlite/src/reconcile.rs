@@ -9,11 +9,11 @@ use coupon::time::Day;
 use rusqlite::params;
 
 use super::accounts;
-use super::claims::{self, NewEntry};
+use super::claims;
 use super::coupons::{row_of, signed};
 use super::partitions;
 use super::txn::{CampaignHere, Txn};
-use hot::protocol::{home, imported_state_of, replaced};
+use hot::protocol::{ANY_ISSUE, claimant, home, imported_state_of, replaced};
 use hot::{Reconciled, imported_state_text};
 
 /// Coupons reconciled in one transaction.
@@ -156,19 +156,17 @@ fn claim(
         .execute(params![
             gone.as_str(),
             coupon.holder().map(UserId::as_str),
-            claims::ANY_ISSUE
+            ANY_ISSUE
         ])?;
     }
-    let Some(holder) = coupon.holder().filter(|_| terms.per_user_limit.is_some()) else {
-        return Ok(());
-    };
+    let Some(holder) = claimant(terms, coupon) else { return Ok(()) };
     let has = txn
         .statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
         .exists(params![campaign, holder.as_str(), coupon.code().as_str()])?;
     if has {
         return Ok(());
     }
-    let entry = NewEntry::behind_all(txn, campaign, holder)?.named(coupon.issue_ref().cloned());
+    let entry = claims::entry_behind_all(txn, campaign, holder, coupon.issue_ref().cloned())?;
     claims::enter(txn, campaign, &entry, day, coupon)
 }
 

@@ -2,27 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use coupon::apply::{Action, Asker, Change, Outcome};
-use coupon::campaign::{Handout, MintedRun};
+use coupon::apply::{Change, Outcome};
+use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::Applied;
+use hot::protocol::{
+    self, IssueAsk, IssueFacts, IssueRead, IssueStep, Left, NewEntry, Replaced, ReplacedBy,
+    SharedAsk, give, is_on_offer,
+};
 use router::{Address, BucketKey};
 use rusqlite::{OptionalExtension, params};
 
 use super::campaigns;
-use super::claims::{self, Claim, NewEntry};
-use super::coupons::{Decision, Located, Writes, in_partition, locate, signed, untouched_of};
+use super::claims::{self, Claim, ClaimRows};
+use super::coupons::{
+    CLOCK_BOUND_MS, Decision, Here, Located, in_partition, locate, signed, untouched_of,
+    write_decision,
+};
 use super::partitions;
 use super::rows;
 use super::txn::{CampaignHere, Txn};
-use hot::Applied;
-use hot::protocol::{
-    Irreplaceable, irreplaceable, is_of, keeps_name, replaced, whose, with_issued_until,
-};
 
 /// Serials that one transaction, or one snapshot of a dry run, looks at before others have their
 /// turn: codes that were voided or issued by name lie in the way. Some 2 µs each.
@@ -31,11 +35,20 @@ const SKIP_MAX: u64 = 1_000;
 /// What came of one transaction of an issue.
 pub(super) enum Step {
     /// An answer, and what to write for it.
-    Decided(Box<Decision>, Option<Cursor>),
+    Decided(Box<Decision>, HandedOut),
     /// One more name for the coupon that a user has.
-    Named(Box<Located>, NewEntry),
+    Named(Box<Located>, NewEntry<i64>),
     /// Many serials in the way; the cursor has moved on, ask again.
     Again(Cursor),
+}
+
+/// What is written besides, where a coupon was handed out.
+#[derive(Default)]
+pub(super) struct HandedOut {
+    /// How far the serials of its batch are gone.
+    cursor: Option<Cursor>,
+    /// The coupon that it replaces.
+    replaced: Option<Box<Coupon>>,
 }
 
 /// What stock is taken from.
@@ -77,7 +90,7 @@ pub(super) struct Cursor {
 
 impl Step {
     fn decided(decision: Decision) -> Step {
-        Step::Decided(Box::new(decision), None)
+        Step::Decided(Box::new(decision), HandedOut::default())
     }
 
     /// The answer, for one who writes nothing; or how far all serials are gone, to ask again.
@@ -102,39 +115,28 @@ impl Cursor {
 /// Runs one step and writes it; `None` asks to be called again.
 pub(super) fn step(
     txn: &Txn<'_>,
-    keys: &[CodeKey],
     decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step>,
 ) -> rusqlite::Result<Option<Applied>> {
-    let (decision, cursor) = match decide(txn)? {
-        Step::Decided(decision, cursor) => (Some(decision), cursor),
-        Step::Again(cursor) => (None, Some(cursor)),
-        Step::Named(located, entry) => {
-            let Located { coupon, campaign, day, .. } = &*located;
-            claims::enter(txn, campaign.number, &entry, *day, coupon)?;
-            (Some(Box::new(Decision::replayed(&located))), None)
+    match decide(txn)? {
+        Step::Decided(decision, HandedOut { cursor, replaced }) => {
+            if let Some(cursor) = cursor {
+                cursor.write(txn)?;
+            }
+            write_decision(txn, &decision)?;
+            if let (Some(replaced), Outcome::Accepted(after)) =
+                (replaced, &decision.applied.outcome)
+                && let Some(user) = after.holder()
+            {
+                claims::keep_replacement(txn, &replaced, user)?;
+            }
+            Ok(Some(decision.applied))
         }
-    };
-    if let Some(cursor) = cursor {
-        cursor.write(txn)?;
-    }
-    let Some(decision) = decision else { return Ok(None) };
-    decision.write(txn)?;
-    keep_replacement(txn, keys, &decision)?;
-    Ok(Some(decision.applied))
-}
-
-fn keep_replacement(txn: &Txn<'_>, keys: &[CodeKey], decision: &Decision) -> rusqlite::Result<()> {
-    let (Some(Writes { entry: Some(_), .. }), Outcome::Accepted(after)) =
-        (&decision.writes, &decision.applied.outcome)
-    else {
-        return Ok(());
-    };
-    let (Some(code), Some(user)) = (replaced(keys, after.issue_ref()), after.holder()) else {
-        return Ok(());
-    };
-    match anywhere(txn, keys, &code)? {
-        Some(replaced) => claims::keep_replacement(txn, &replaced.coupon, user),
-        None => Ok(()),
+        Step::Named(located, entry) => {
+            let number = located.here.campaign.number;
+            claims::enter(txn, number, &entry, located.day, &located.coupon)?;
+            Ok(Some(Decision::replayed(&located).applied))
+        }
+        Step::Again(cursor) => cursor.write(txn).map(|()| None),
     }
 }
 
@@ -143,7 +145,7 @@ enum Plan {
     /// All there is to say, or one more name for a coupon.
     Said(Step),
     /// The next coupon of the stock is to be given.
-    HandOut(CampaignHere, Claim),
+    HandOut(CampaignHere, Claim, Option<Box<Coupon>>),
 }
 
 impl Plan {
@@ -154,7 +156,7 @@ impl Plan {
     /// The answer, if nothing is to be written for it.
     fn without_writing(self) -> Option<Applied> {
         match self {
-            Plan::Said(Step::Decided(decision, None)) if decision.writes.is_none() => {
+            Plan::Said(Step::Decided(decision, _)) if decision.writes.is_none() => {
                 Some(decision.applied)
             }
             Plan::Said(_) | Plan::HandOut(..) => None,
@@ -171,8 +173,8 @@ pub(super) fn issue(
 ) -> rusqlite::Result<Step> {
     match plan(txn, supply.keys, campaign, change)? {
         Plan::Said(step) => Ok(step),
-        Plan::HandOut(campaign, claim) => {
-            hand_out(txn, supply, &campaign, claim, change, &|_, issued| Ok(issued))
+        Plan::HandOut(campaign, claim, replaced) => {
+            hand_out(txn, supply, &campaign, &claim, change, None, replaced)
         }
     }
 }
@@ -194,46 +196,55 @@ fn plan(
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Plan> {
-    let Action::Issue { to, reference, .. } = &change.action else {
-        return Ok(Plan::decided(Decision::not_found()));
-    };
     let Some(campaign) = txn.campaign(campaign)? else {
         return Ok(Plan::decided(Decision::not_found()));
     };
-    if campaign.terms.handout == Handout::Bearer {
-        return Ok(Plan::decided(Decision::refused(Refusal::NotIssuable)));
-    }
-    let replaces = replaced(keys, reference.as_ref());
-    if replaces.is_some() && matches!(change.asker, Asker::User(_)) {
-        // It does not count towards the limit: it is for those who set the limit.
-        return Ok(Plan::decided(Decision::refused(Refusal::NotIssuable)));
-    }
-    let mut claim = Claim::read(txn, &campaign, to)?;
-    let said = said_before(txn, &claim, to, reference.as_ref(), replaces.as_ref())?;
-    if let Some(decision) = said {
-        return Ok(Plan::decided(decision));
-    }
-    if let Some(code) = &replaces {
-        let replaced = anywhere(txn, keys, code)?;
-        if let Some(decision) = not_to_be_replaced(replaced.as_ref(), to, change.at) {
-            return Ok(Plan::decided(decision));
-        }
-    }
-    claim.count(txn, replaces.as_ref())?;
-    if !claim.is_full_beside(replaces.as_ref()) {
-        return Ok(Plan::HandOut(campaign, claim));
-    }
-    let Some(located) = claim.only_one().filter(|_| replaces.is_none() && claim.has_room()) else {
-        return Ok(Plan::decided(Decision::refused(Refusal::LimitPerUser)));
+    let ask = match IssueAsk::of(&campaign.terms, change, keys) {
+        Ok(ask) => ask,
+        Err(refusal) => return Ok(Plan::decided(Decision::refused(refusal))),
     };
-    Ok(match reference.as_ref().filter(|_| keeps_name(change, claim.names())) {
-        // The name is answered for by this coupon from now on, also when the limit is raised.
-        Some(reference) => {
-            let entry = claim.entry(Some(reference.clone()));
-            Plan::Said(Step::Named(Box::new(located.clone()), entry))
+    let rows = ClaimRows::read(txn, &campaign, &ask.to)?;
+    let mut facts = IssueFacts::<Here, i64>::default();
+    loop {
+        match protocol::issue(&ask, change, &facts) {
+            IssueStep::Read(IssueRead::Named) => {
+                facts.named = Some(match &ask.reference {
+                    Some(reference) => rows.named(txn, &ask.to, reference)?,
+                    None => None,
+                });
+            }
+            IssueStep::Read(IssueRead::Replaced) => {
+                facts.replaced = Some(to_be_replaced(txn, keys, ask.replaces.as_ref())?);
+            }
+            IssueStep::Read(IssueRead::Claim) => {
+                facts.claim = Some(rows.count(txn, &ask.to, ask.replaces.as_ref(), change.at)?);
+            }
+            IssueStep::Decided(decision) => return Ok(Plan::decided(*decision)),
+            IssueStep::Name(located, entry) => {
+                return Ok(Plan::Said(Step::Named(located, entry)));
+            }
+            IssueStep::HandOut => {
+                let IssueFacts { claim: Some(claim), replaced, .. } = facts else { continue };
+                let replaced = replaced.and_then(|it| it.coupon).map(|it| Box::new(it.coupon));
+                return Ok(Plan::HandOut(campaign, claim, replaced));
+            }
         }
-        None => Plan::decided(Decision::replayed(located)),
-    })
+    }
+}
+
+/// The coupon that an issue is to replace.
+fn to_be_replaced(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    code: Option<&Code>,
+) -> rusqlite::Result<Replaced<Here>> {
+    let Some(code) = code else { return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None }) };
+    // A replacement by this very request is in the claim, under its name.
+    let by = match claims::replacement(txn, code)? {
+        Some(_) => ReplacedBy::Another,
+        None => ReplacedBy::Nobody,
+    };
+    Ok(Replaced { by, coupon: anywhere(txn, keys, code)? })
 }
 
 /// The coupon of a code, of whatever campaign and wherever it lies.
@@ -252,73 +263,28 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
     }
 }
 
-/// Why the coupon is not replaced, as an answer.
-fn not_to_be_replaced(replaced: Option<&Located>, to: &UserId, at: Millis) -> Option<Decision> {
-    let Some(located) = replaced else { return Some(Decision::not_found()) };
-    match irreplaceable(&located.coupon, &located.campaign.terms, to, at)? {
-        Irreplaceable::NotFound => Some(Decision::not_found()),
-        Irreplaceable::Works => Some(Decision::replayed(located)),
-        Irreplaceable::Refused(refusal) => Some(located.refused(refusal)),
-    }
-}
-
-/// The answer to a reference that was used before.
-fn said_before(
-    txn: &Txn<'_>,
-    claim: &Claim,
-    to: &UserId,
-    reference: Option<&IssueRef>,
-    replaces: Option<&Code>,
-) -> rusqlite::Result<Option<Decision>> {
-    let Some(reference) = reference else { return Ok(None) };
-    if let Some(entry) = claim.named(txn, reference)? {
-        return Ok(Some(match entry.stands(to) {
-            true => Decision::replayed(&entry.located),
-            // Taken back since: the place under the limit is free, the name is spent.
-            false => Decision::refused(Refusal::NameTaken),
-        }));
-    }
-    // Under the very same name the claim would have it.
-    if let Some(code) = replaces
-        && claims::has_replacement(txn, code)?
-    {
-        return Ok(Some(Decision::refused(Refusal::NameTaken)));
-    }
-    Ok(None)
-}
-
-/// What else happens to a coupon that is handed out, in the same transaction.
-type Then<'a> = &'a dyn Fn(&Located, Box<Coupon>) -> Result<Box<Coupon>, Box<Decision>>;
-
-/// Takes the next coupon of the stock and gives it.
+/// Takes the next coupon of the stock and gives it; `then` is what happens to it in the same write.
 fn hand_out(
     txn: &Txn<'_>,
     supply: &Supply<'_>,
     campaign: &CampaignHere,
-    claim: Claim,
-    change: &Change,
-    then: Then<'_>,
+    claim: &Claim,
+    issue: &Change,
+    then: Option<&Change>,
+    replaced: Option<Box<Coupon>>,
 ) -> rusqlite::Result<Step> {
-    let change = with_issued_until(change, &campaign.terms);
-    let mut offer = Offer { supply, campaign, at: change.at, looked_at: 0 };
+    let mut offer = Offer { supply, campaign, at: issue.at, looked_at: 0 };
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
         Next::Again(cursor) => return Ok(Step::Again(cursor)),
         Next::Nothing(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
     };
-    let after = match located.apply(&change) {
-        Outcome::Accepted(after) => after,
-        Outcome::Replayed => return Ok(Step::decided(Decision::replayed(&located))),
-        Outcome::Refused(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
+    let decision = give(&located, issue, then, claim, CLOCK_BOUND_MS);
+    let handed_out = match decision.writes.is_some() {
+        true => HandedOut { cursor, replaced },
+        false => HandedOut::default(),
     };
-    let reference = after.issue_ref().cloned();
-    Ok(match then(&located, after) {
-        Ok(after) => {
-            let entry = Some(claim.entry(reference));
-            Step::Decided(Box::new(Decision::accepted(*located, after, entry)), cursor)
-        }
-        Err(decision) => Step::Decided(decision, None),
-    })
+    Ok(Step::Decided(Box::new(decision), handed_out))
 }
 
 enum Next {
@@ -359,23 +325,23 @@ impl Offer<'_> {
     /// The next coupon that is Available, in the order of the batches: what has rows first, since
     /// it came back or was imported, then the serials.
     fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
-        let (mut only_paused, mut only_expired) = (false, false);
+        let mut met = Left::default();
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {
                 let left = self.has_left(txn, &batch)?;
-                only_paused |= left;
-                only_expired |= !left && has_any(txn, &batch)?;
+                met.paused |= left;
+                met.expired |= !left && has_any(txn, &batch)?;
                 continue;
             }
             if let Some(located) = with_row(txn, &batch, self.at)? {
                 return Ok(Next::Coupon(Box::new(located), None));
             }
             let Some(run) = batch.open_run() else {
-                only_expired |= has_any(txn, &batch)?;
+                met.expired |= has_any(txn, &batch)?;
                 continue;
             };
             if self.at >= self.campaign.terms.expires_at {
-                only_expired = true;
+                met.expired = true;
                 continue;
             }
             match self.next_serial(txn, &batch, run)? {
@@ -383,11 +349,7 @@ impl Offer<'_> {
                 None => continue,
             }
         }
-        Ok(Next::Nothing(match (only_paused, only_expired) {
-            (true, _) => Refusal::Paused,
-            (false, true) => Refusal::Expired,
-            (false, false) => Refusal::SoldOut,
-        }))
+        Ok(Next::Nothing(met.refusal()))
     }
 
     fn next_serial(
@@ -462,10 +424,10 @@ fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Op
             Ok((Day(row.get(0)?), rows::parsed::<Code>(row, 1)?))
         })
         .optional()?;
-    match found {
-        Some((day, code)) => in_partition(txn, day, &code),
-        None => Ok(None),
-    }
+    let Some((day, code)) = found else { return Ok(None) };
+    let located = in_partition(txn, day, &code)?;
+    debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));
+    Ok(located)
 }
 
 /// Whether something has happened to a minted code of an open partition: a row or an archived
@@ -488,38 +450,22 @@ pub(super) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Res
     Ok(txn.is_sealed(day)? && txn.in_cold((day, code.clone()))?.is_some())
 }
 
-/// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and
-/// hold issue one to a user who has none that they can take.
+/// A shared word: `change` is about the user's own coupon of the campaign behind it. Redeem and hold
+/// issue one to a user who has none that they can take.
 pub(super) fn shared(
     txn: &Txn<'_>,
     supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Step> {
-    let (campaign, claim) = match shared_plan(txn, campaign, change)? {
-        Plan::Said(step) => return Ok(step),
-        Plan::HandOut(campaign, claim) => (campaign, claim),
-    };
-    let Some((user, order, _)) = whose(change) else {
-        return Ok(Step::decided(Decision::not_found()));
-    };
-    let issue = Change {
-        action: Action::Issue {
-            to: user,
-            reference: Some(IssueRef::of_order(&order)),
-            expires_at: None,
-        },
-        ..change.clone()
-    };
-    hand_out(txn, supply, &campaign, claim, &issue, &|before, issued| {
-        let taken = Located { coupon: *issued, ..before.clone() };
-        match taken.apply(change) {
-            Outcome::Accepted(after) => Ok(after),
-            Outcome::Replayed => Err(Box::new(Decision::replayed(&taken))),
-            // Issued for nothing: the issue is not written either.
-            Outcome::Refused(refusal) => Err(Box::new(Decision::refused(refusal))),
+    let Some(ask) = SharedAsk::of(change) else { return Ok(Step::decided(Decision::not_found())) };
+    match (shared_plan(txn, campaign, &ask, change)?, &ask.issue) {
+        (Plan::HandOut(campaign, claim, _), Some(issue)) => {
+            hand_out(txn, supply, &campaign, &claim, issue, Some(change), None)
         }
-    })
+        (Plan::HandOut(..), None) => Ok(Step::decided(Decision::not_found())),
+        (Plan::Said(step), _) => Ok(step),
+    }
 }
 
 /// The answer behind a shared word that writes nothing, as [`issue_without_writing`].
@@ -528,46 +474,25 @@ pub(super) fn shared_without_writing(
     campaign: &CampaignId,
     change: &Change,
 ) -> rusqlite::Result<Option<Applied>> {
-    Ok(shared_plan(txn, campaign, change)?.without_writing())
+    match SharedAsk::of(change) {
+        Some(ask) => Ok(shared_plan(txn, campaign, &ask, change)?.without_writing()),
+        None => Ok(Some(Decision::not_found().applied)),
+    }
 }
 
 /// What there is to say without handing out another coupon.
-fn shared_plan(txn: &Txn<'_>, campaign: &CampaignId, change: &Change) -> rusqlite::Result<Plan> {
-    let (Some((user, order, takes_new)), Some(campaign)) = (whose(change), txn.campaign(campaign)?)
-    else {
+fn shared_plan(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    ask: &SharedAsk,
+    change: &Change,
+) -> rusqlite::Result<Plan> {
+    let Some(campaign) = txn.campaign(campaign)? else {
         return Ok(Plan::decided(Decision::not_found()));
     };
-    let mut claim = Claim::read(txn, &campaign, &user)?;
-    claim.count_all(txn)?;
-    let of_order = claim.looked().find(|it| is_of(&it.coupon, &user, &order, change.at));
-    if let Some(located) = of_order {
-        return Ok(Plan::decided(applied(located, change)));
-    }
-    if !takes_new {
-        let newest = claim.counted().next_back();
-        let decision = newest.map_or_else(Decision::not_found, |one| applied(one, change));
-        return Ok(Plan::decided(decision));
-    }
-    let mut no = None;
-    for located in claim.counted() {
-        let decision = applied(located, change);
-        match decision.applied.outcome {
-            Outcome::Refused(_) => no = Some(decision),
-            Outcome::Accepted(_) | Outcome::Replayed => return Ok(Plan::decided(decision)),
-        }
-    }
-    if claim.is_full() {
-        let one = claim.only_one().is_some();
-        let limit = Decision::refused(Refusal::LimitPerUser);
-        return Ok(Plan::decided(no.filter(|_| one).unwrap_or(limit)));
-    }
-    Ok(Plan::HandOut(campaign, claim))
-}
-
-fn applied(located: &Located, change: &Change) -> Decision {
-    match located.apply(change) {
-        Outcome::Accepted(after) => Decision::accepted(located.clone(), after, None),
-        Outcome::Replayed => Decision::replayed(located),
-        Outcome::Refused(refusal) => located.refused(refusal),
-    }
+    let claim = ClaimRows::read(txn, &campaign, &ask.user)?.count_all(txn, &ask.user, change.at)?;
+    Ok(match protocol::shared(ask, change, &claim, CLOCK_BOUND_MS) {
+        Some(decision) => Plan::decided(decision),
+        None => Plan::HandOut(campaign, claim, None),
+    })
 }

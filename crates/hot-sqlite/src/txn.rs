@@ -27,7 +27,7 @@ use super::prefetch::{Prefetched, Spot, Wanted};
 use super::rows;
 
 /// A campaign and its number in this file.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct CampaignHere {
     pub(super) number: i64,
     pub(super) terms: Arc<Campaign>,

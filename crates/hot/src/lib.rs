@@ -11,6 +11,7 @@ pub mod audit;
 pub mod copying;
 mod error;
 pub mod facts;
+mod filter;
 pub mod imported_state_text;
 mod partitions;
 pub mod protocol;
@@ -19,12 +20,13 @@ mod store;
 pub use archive::{Archive, NoArchive};
 pub use error::HotError;
 pub use facts::{ClockRecord, Fact, Facts, Witness};
+pub use filter::{CouponFilter, Instant, Predicate, Predicates, Span};
 pub use partitions::{
     CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
     Residue,
 };
 pub use store::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponFilter, CouponSnapshot, Gauge,
-    HealthFinding, HotStore, ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery,
-    ListScope, ListedPage, MintOrder, Named, NewCampaign, Patched, RejectedLine, Span, Tier,
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, HotStore,
+    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
+    MintOrder, Named, NewCampaign, Patched, RejectedLine, Tier,
 };

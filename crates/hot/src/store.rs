@@ -15,7 +15,7 @@ use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
 use crate::audit::Audit;
-use crate::{Facts, HotError, Partitions};
+use crate::{CouponFilter, Facts, HotError, Partitions};
 
 /// The result of a write that is named by its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,38 +186,6 @@ pub enum ListScope {
     Campaign(CampaignId),
     /// Everybody's, by the span of `expires_at` in the filter.
     Everybody,
-}
-
-/// A half-open span of instants; `None` is open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// Inclusive.
-    pub from: Option<Millis>,
-    /// Exclusive.
-    pub before: Option<Millis>,
-}
-
-/// What a list leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CouponFilter {
-    /// Only one campaign's, of a holder.
-    pub campaign: Option<CampaignId>,
-    /// Only coupons in this state: `available`, `issued`, `redeemed` or `void`.
-    pub state: Option<&'static str>,
-    /// Only expired ones, or only others.
-    pub expired: Option<bool>,
-    /// When they begin to work.
-    pub valid: Span,
-    /// When they expire.
-    pub expires: Span,
-    /// When they were issued.
-    pub issued: Span,
-    /// When they were redeemed.
-    pub redeemed: Span,
-    /// When they were made.
-    pub created: Span,
-    /// When they were changed last.
-    pub modified: Span,
 }
 
 /// The order of a list.
@@ -467,37 +435,4 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Audit + Facts {
 
     /// Figures since the process began.
     fn gauge(&self) -> Gauge;
-}
-
-impl CouponFilter {
-    /// Whether a coupon is left in.
-    pub fn holds(&self, coupon: &Coupon, now: Millis) -> bool {
-        let redeemed_at = coupon.redemption().map(|redemption| redemption.at);
-        let spans = [
-            (&self.valid, Some(coupon.genesis().valid_from)),
-            (&self.expires, Some(coupon.expires_at())),
-            (&self.issued, coupon.issued_at()),
-            (&self.redeemed, redeemed_at),
-            (&self.created, Some(coupon.genesis().created_at)),
-            (&self.modified, Some(coupon.modified_at())),
-        ];
-        spans.into_iter().all(|(span, at)| span.holds(at))
-            && self.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
-            && self.state.is_none_or(|state| state == coupon.state().as_str())
-            && self.expired.is_none_or(|expired| expired == coupon.is_expired(now))
-    }
-}
-
-impl Span {
-    /// Whether `at` lies in it. A span that is open on both sides holds everything; any other
-    /// holds only what has such an instant.
-    pub fn holds(&self, at: Option<Millis>) -> bool {
-        match (self.from, self.before, at) {
-            (None, None, _) => true,
-            (_, _, None) => false,
-            (from, before, Some(at)) => {
-                from.is_none_or(|from| at >= from) && before.is_none_or(|before| at < before)
-            }
-        }
-    }
 }

@@ -12,7 +12,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use super::Position;
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::claims::{ANY_ISSUE, EntryValue};
+use crate::claims::EntryValue;
 use crate::coupons::Located;
 use crate::reconcile::SERIAL_FLOOR;
 use crate::session::{Result, StatementProfile};
@@ -414,7 +414,7 @@ impl Store {
         else {
             return Ok(true);
         };
-        if row.issue == Some(ANY_ISSUE) || name.is_empty() {
+        if row.issue == Some(hot::protocol::ANY_ISSUE) || name.is_empty() {
             return Ok(true);
         }
         let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
@@ -546,7 +546,7 @@ impl Store {
 /// The partition in which the coupon of a claim's entry is by now, if the entry came to something:
 /// what was begun and not finished was told to nobody.
 fn happened_on(value: &EntryValue, coupon: Option<Located>, user: &UserId) -> Option<Day> {
-    let happened = |it: &Located| value.happened(&it.coupon, user);
+    let happened = |it: &Located| value.intent().happened(&it.coupon, user);
     coupon.filter(happened).map(|located| located.day)
 }
 

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use coupon::campaign::{Handout, MintedRun};
+use coupon::campaign::MintedRun;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, EventKind, Genesis, State};
+use coupon::coupon::{Coupon, EventKind, Genesis};
 use coupon::ids::{BatchId, CampaignId, OperationId, UserId};
 use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
@@ -20,14 +20,14 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::TermsColumns;
 use crate::claims::EntryValue;
-use crate::coupons::{CouponKeyColumns, GenesisColumns, Located};
+use crate::coupons::{CouponKeyColumns, GenesisColumns, Here, Located};
 use crate::session::{Result, StatementProfile};
 use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid as uuid_of};
 use hot::copying::{
     CopiedBatch, CopiedCampaign, CopiedClaim, CopiedCounts, CopiedEntry, CopiedPartition,
     CopiedSetting, EntryIs, Item, Pass,
 };
-use hot::protocol::{home, is_history_full};
+use hot::protocol::{home, is_history_full, is_stock};
 use hot::{Account, HotError, Tier, imported_state_text};
 
 /// The write time of what is put, in microseconds, before its version: a second after the beginning
@@ -292,7 +292,7 @@ impl Store {
     /// Index rows, claims' stock, then the rows, a partition at a time.
     async fn put_coupons(&self, coupons: Vec<(Day, &Coupon)>, pass: Pass) -> Result<()> {
         let mut located = self.to_be_put(coupons, pass).await?;
-        located.sort_by_key(|it| (it.day, it.bucket));
+        located.sort_by_key(|it| (it.day, it.here.bucket));
         if located.is_empty() {
             return Ok(());
         }
@@ -305,13 +305,13 @@ impl Store {
         bounded_join(AT_ONCE, wallets).await?;
         let mut campaigns: BTreeMap<&str, Vec<(&Coupon, Day)>> = BTreeMap::new();
         for it in &located {
-            campaigns.entry(it.campaign.terms.id.as_str()).or_default().push((&it.coupon, it.day));
+            campaigns.entry(it.terms().id.as_str()).or_default().push((&it.coupon, it.day));
         }
         for (id, coupons) in campaigns {
             self.write_expiring_all(id, &coupons).await?;
         }
         self.put_stock(&located).await?;
-        let buckets = located.chunk_by(|a, b| (a.day, a.bucket) == (b.day, b.bucket));
+        let buckets = located.chunk_by(|a, b| (a.day, a.here.bucket) == (b.day, b.here.bucket));
         let writes = buckets.flat_map(|some| some.chunks(ROWS_AT_ONCE));
         bounded_join(AT_ONCE, writes.map(|some| self.put_rows(some, pass))).await?;
         for it in &located {
@@ -346,21 +346,16 @@ impl Store {
             }
             let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
             let (campaign, batch) = found.ok_or_else(gone)?;
-            Ok::<_, HotError>(Some(Located {
-                coupon: coupon.clone(),
-                campaign,
-                batch_paused: batch.paused,
-                day,
-                bucket,
-                tier: Tier::Hot,
-                frozen: false,
-            }))
+            let (coupon, batch_paused, tier) = (coupon.clone(), batch.paused, Tier::Hot);
+            let here = Here { campaign, bucket };
+            let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
+            Ok::<_, HotError>(Some(located))
         });
         Ok(bounded_join(AT_ONCE, looks).await?.into_iter().flatten().collect())
     }
 
     async fn put_rows(&self, coupons: &[Located], pass: Pass) -> Result<()> {
-        let rows = coupons.iter().map(|it| CopiedRow::of(&it.coupon, it.day, it.bucket, pass));
+        let rows = coupons.iter().map(|it| CopiedRow::of(&it.coupon, it.day, it.here.bucket, pass));
         self.cluster.write_all(COPIED_ROW, rows.collect()).await
     }
 
@@ -370,14 +365,11 @@ impl Store {
         let mut returned = Vec::new();
         for it in coupons {
             let coupon = &it.coupon;
-            if *coupon.state() != State::Available
-                || it.campaign.terms.handout == Handout::Bearer
-                || is_history_full(coupon)
-            {
+            if !is_stock(it.terms(), coupon) || is_history_full(coupon) {
                 continue;
             }
             let (campaign, batch) = (&coupon.genesis().campaign, &coupon.genesis().batch);
-            if it.campaign.batches.get(batch).is_some_and(|batch| batch.run.is_some()) {
+            if it.here.campaign.batches.get(batch).is_some_and(|batch| batch.run.is_some()) {
                 returned.push(self.put_returned(campaign, coupon));
             } else {
                 let of = imported.entry((campaign.as_str(), batch.as_str())).or_default();

@@ -4,9 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use coupon::apply::Outcome;
-use coupon::campaign::Handout;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis, State};
+use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{OperationId, UserId};
 use coupon::time::Day;
 use router::bucket;
@@ -14,15 +13,14 @@ use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
-use super::{Decision, Located, Writes, Written};
+use super::{Decision, Located, Written};
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use crate::claims::ClaimIntent;
 use crate::outcome::Cas;
 use crate::resolving::Resolutions;
 use crate::session::{Result, StatementProfile};
 use crate::values::{CouponRow, EventValue, HoldValue, date, events_behind, instant, signed, uuid};
-use hot::protocol::partition_after;
+use hot::protocol::{ClaimIntent, Writes, is_stock, partition_after};
 use hot::{Applied, HotError};
 
 impl Store {
@@ -44,7 +42,7 @@ impl Store {
         };
         let day = partition_after(before.day, after);
         let intent = ClaimIntent::next(&before.coupon, operation);
-        let entered = self.enter_claim(&before.campaign, &entry, day, after, intent);
+        let entered = self.enter_claim(&before.here.campaign, &entry, day, after, intent);
         if entered.await? == Written::Conflict {
             return Ok(None);
         }
@@ -82,7 +80,7 @@ impl Store {
             after.version(),
             event.at,
         );
-        Ok(Some(before.clone().accepted(Box::new(done), None).applied))
+        Ok(Some(Decision::accepted(before.clone(), Box::new(done), None).applied))
     }
 
     /// Writes `after` in place of `before`, if that is still what stands there.
@@ -95,7 +93,7 @@ impl Store {
         let day = partition_after(before.day, after);
         let moves = day != before.day;
         if moves {
-            let entered = self.enter(day, &before.campaign.terms, Some(before.day)).await?;
+            let entered = self.enter(day, before.terms(), Some(before.day)).await?;
             if entered.is_err() {
                 // The next look at the plan says so.
                 return Ok(Written::Conflict);
@@ -106,12 +104,13 @@ impl Store {
             self.row_cache.forget(after.code());
             return Ok(Written::Conflict);
         }
-        let id = &before.campaign.terms.id;
+        let id = &before.terms().id;
         self.counts.count_change(id, before.coupon.state(), after.state());
         let mut now = Located { coupon: after.clone(), day, ..before.clone() };
         if moves {
             // The old row says so already: whoever meets it finishes this.
-            now.bucket = self.arrive(after, &before.campaign, day).await.map_err(begun)?;
+            now.here.bucket =
+                self.arrive(after, &before.here.campaign, day).await.map_err(begun)?;
         }
         if let Some(part) = returned {
             self.came_back(&now, part);
@@ -134,7 +133,7 @@ impl Store {
         let expires = is_new || before.coupon.expires_at() != after.expires_at();
         let holder =
             after.holder().filter(|holder| expires || before.coupon.holder() != Some(holder));
-        let id = before.campaign.terms.id.as_str();
+        let id = before.terms().id.as_str();
         let wallet = async {
             match holder {
                 Some(holder) => self.write_wallet(holder, after, day).await,
@@ -148,18 +147,13 @@ impl Store {
             }
         };
         let back = async {
-            match self.may_be_handed_out(&before.campaign, after) {
-                true => self.enter_returned(&before.campaign.terms.id, after).await.map(Some),
+            match is_stock(before.terms(), after) {
+                true => self.enter_returned(&before.terms().id, after).await.map(Some),
                 false => Ok(None),
             }
         };
         let (wallet, expiring, back) = tokio::join!(wallet, expiring, back);
         wallet.and(expiring).and(back)
-    }
-
-    /// Whether a coupon with a row is stock of its campaign.
-    pub(crate) fn may_be_handed_out(&self, campaign: &CampaignHere, coupon: &Coupon) -> bool {
-        *coupon.state() == State::Available && campaign.terms.handout != Handout::Bearer
     }
 
     /// The one conditional write, resolved: whether it stands, or what it was for is over.
@@ -174,14 +168,15 @@ impl Store {
         let forward_to = (day != before.day).then_some(day);
         let mut attempts = self.attempts("a change of a coupon");
         loop {
-            let lock = attempts.looked(self.write_locks.lock((before.day, before.bucket)).await)?;
+            let lock =
+                attempts.looked(self.write_locks.lock((before.day, before.here.bucket)).await)?;
             let cas = match version {
                 0 => {
                     self.put_row(
                         attempts.profile(),
                         after,
                         before.day,
-                        before.bucket,
+                        before.here.bucket,
                         operation,
                         forward_to,
                     )
@@ -206,7 +201,7 @@ impl Store {
             }
             // Whoever reads through Paxos finishes or buries what was begun.
             let seen = match self
-                .row_of(StatementProfile::Serial, before.day, before.bucket, code)
+                .row_of(StatementProfile::Serial, before.day, before.here.bucket, code)
                 .await
             {
                 Ok(seen) => seen,
@@ -273,7 +268,7 @@ impl Store {
                    IF version = :before AND sealed = null";
         let values = LaterRow {
             change: ChangedColumns::of(after, Some(&before.coupon), operation, forward_to),
-            key: CouponKeyColumns::of(before.day, before.bucket, after.code()),
+            key: CouponKeyColumns::of(before.day, before.here.bucket, after.code()),
             before: signed(before.coupon.version()),
         };
         self.cluster.change(profile, cql, values).await

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use coupon::code::Code;
-use coupon::coupon::State;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -12,14 +11,15 @@ use scylla::response::PagingState;
 
 use super::leases::{LEASES, LeaseRow, unleased};
 use super::returned::RETURNED;
-use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered, is_on_offer, is_over};
+use super::{Counter, RUN, WALKED_AT_ONCE, Waiting, is_entered};
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::{BatchHere, CampaignHere};
+use crate::clock::CLOCK_BOUND_MS;
 use crate::coupons::Located;
 use crate::session::Result;
 use crate::values::parsed;
-use hot::protocol::is_history_full;
+use hot::protocol::{Left, is_dead_stock, is_on_offer, is_over};
 
 /// Codes of one lease that are read before a walk sees whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
@@ -56,11 +56,8 @@ impl Store {
             };
             if before.as_ref().is_some_and(same) {
                 let over = at >= campaign.terms.expires_at;
-                return Ok(Some(match (walk.paused, walk.expired || over) {
-                    (true, _) => Refusal::Paused,
-                    (false, true) => Refusal::Expired,
-                    (false, false) => Refusal::SoldOut,
-                }));
+                let left = Left { paused: walk.paused, expired: walk.expired || over };
+                return Ok(Some(left.refusal()));
             }
             before = Some(walk.seen);
         }
@@ -299,7 +296,7 @@ impl Walk {
             Some(located) if is_entered(&waiting.lease, located) => Seen::Open,
             Some(located) => {
                 self.expired |= is_dead_stock(located, at);
-                if is_over(located, at) { Seen::Over } else { Seen::Open }
+                if is_over(located, at, CLOCK_BOUND_MS) { Seen::Over } else { Seen::Open }
             }
         }
     }
@@ -313,10 +310,4 @@ impl Walk {
     fn has_enough(&self, batch: &BatchHere) -> bool {
         self.found.len() >= FOUND_ENOUGH || (batch.paused && self.paused)
     }
-}
-
-fn is_dead_stock(located: &Located, at: Millis) -> bool {
-    let coupon = &located.coupon;
-    let dead = coupon.is_expired(at) || located.frozen;
-    *coupon.state() == State::Available && !is_history_full(coupon) && dead
 }

@@ -2,7 +2,7 @@
 
 use coupon::apply::{Action, Asker, Change, apply};
 use coupon::calendar::Zone;
-use coupon::campaign::Terms;
+use coupon::campaign::{Handout, Terms};
 use coupon::ids::Actor;
 use coupon::time::{DAY_MS, Millis};
 
