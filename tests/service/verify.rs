@@ -482,6 +482,12 @@ const HARMS: &[Harm] = &[
         NOBODY,
     ),
     (
+        "a flipped byte in the holder index",
+        |data, _| flip(&files(&cold(data).join("holder_index"), ".parquet")[0]),
+        &["holder-index"],
+        NOBODY,
+    ),
+    (
         "a missing file",
         |data, _| fs::remove_file(&partition(data, "2020-01-01")[0]).expect("removed"),
         &["cold-file"],

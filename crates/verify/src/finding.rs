@@ -82,6 +82,9 @@ kinds! {
     /// A file of the cold tier is missing, cut, or not what was written.
     ColdFile, "cold-file",
         "put the file back from a copy of the bucket or folder; what it holds is answered with 503 until then";
+    /// A file or a log entry of the holder index of the cold tier is missing, cut, or not what was written.
+    HolderIndex, "holder-index",
+        "remove the folder `holder_index`; lists read `coupons_by_holder` until `compact` has made it anew";
     /// A row cannot be read.
     RowUnreadable, "row-unreadable",
         "leave it: take the coupon from a backup by hand, with the help of whoever wrote there";
@@ -139,21 +142,21 @@ kinds! {
     /// Two batches hold the same serials, or serials that the day still has to give.
     SerialsOverlap, "serials-overlap",
         "pause both batches: they mint the same codes";
-    /// A holder does not stand in a claim, so that he could have one more than the limit.
+    /// A holder is in no claim, so they could get one more than the limit.
     ClaimMissing, "claim-missing",
-        "he may get one too many; take the entry from a backup";
+        "they may get one too many; take the entry from a backup";
     /// A claim names a coupon that is nowhere.
     ClaimAlone, "claim-alone",
         "the coupon was lost: take its row from a backup";
     /// A claim names a coupon that was never this user's.
     ClaimOfAnother, "claim-of-another",
-        "he may get one too few, or be shown nothing; compare with a backup";
+        "they may get one too few, or see nothing; compare with a backup";
     /// A coupon is not found by its holder or its expiry.
     IndexRowMissing, "index-row-missing",
         "`couponry verify --repair` writes it";
     /// The side table of the cold tier lacks a coupon of its holder.
     SideMissing, "side-missing",
-        "the holder does not see it in his list; the coupon itself is safe";
+        "the holder does not see it in their list; the coupon itself is safe";
     /// The side table of the cold tier names what is not there so.
     SideAlone, "side-alone",
         "the holder's list may be answered wrongly; the coupon itself is safe";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use cold::{ColdError, ColdStore};
+use cold::{ColdError, ColdStore, FileFault};
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
@@ -227,6 +227,7 @@ impl<'a> Verifier<'a> {
         self.catalog = Catalog::of(&before);
         self.begin_counting(&before);
         self.partitions().await?;
+        self.holder_index().await?;
         self.directory().await?;
         self.claims().await?;
         self.index_rows().await?;
@@ -254,11 +255,16 @@ impl<'a> Verifier<'a> {
             if faults.is_empty() {
                 break;
             }
-            // The two tables are made one after the other.
+            // The tables are made one after the other.
             tokio::time::sleep(pause).await;
             faults = self.cold.audit_logs().await?;
         }
         for fault in faults {
+            // The coupons themselves do not need the holder index.
+            if fault.is_of_holder_index() {
+                self.index_fault(fault);
+                continue;
+            }
             self.cold_is = ColdIs::Damaged;
             let other = Said::new("the log", "every entry is needed");
             let one = Said::new(self.cold.location().to_owned(), fault.what);
@@ -278,6 +284,22 @@ impl<'a> Verifier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Compares the files of the holder index with what was committed.
+    async fn holder_index(&mut self) -> Result<(), VerifyError> {
+        if self.has_cold_log() {
+            for fault in self.cold.audit_index().await? {
+                self.index_fault(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn index_fault(&mut self, fault: FileFault) {
+        let one = Said::new(format!("cold, {}", fault.file), fault.what);
+        let other = Said::new("the log", "it is part of the holder index");
+        self.found(Kind::HolderIndex, &fault.file, one, other);
     }
 
     /// Before each second look.
