@@ -146,7 +146,7 @@ impl Facts {
     pub(super) fn of(coupon: &Coupon, start: Millis) -> Facts {
         let events = coupon.events().iter();
         let events = events.map(|event| Entry {
-            kind: event.kind().into(),
+            kind: event.kind.as_str().into(),
             reference: event.reference().map(Into::into),
         });
         Facts {
@@ -163,7 +163,7 @@ impl Facts {
 
 impl Entry {
     pub(super) fn fits(&self, event: &Event) -> bool {
-        *self.kind == *event.kind() && self.reference.as_deref() == event.reference()
+        *self.kind == *event.kind.as_str() && self.reference.as_deref() == event.reference()
     }
 }
 

@@ -91,7 +91,7 @@ fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     let sequence = coupons.iter().flat_map(|coupon| (1..).zip(coupon.events()).map(|(at, _)| at));
     let columns: Vec<ArrayRef> = vec![
         longs(sequence),
-        Arc::new(StringArray::from_iter_values(all().map(Event::kind))),
+        Arc::new(StringArray::from_iter_values(all().map(|event| event.kind.as_str()))),
         instants(all().map(|event| Some(event.at))),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.actor.as_str()))),
         Arc::new(operations.finish()),

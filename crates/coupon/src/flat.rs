@@ -1,7 +1,7 @@
-//! Events laid flat: one set of columns for every kind, as stores keep them.
+//! Flat events: one set of columns for every kind of event, the way stores keep them.
 //!
-//! What a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are each other's
-//! inverse.
+//! A column that a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are inverse
+//! to each other.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use crate::time::Millis;
 /// One event in columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flat<'a> {
-    /// [`Event::kind`].
+    /// [`EventKind::as_str`].
     pub kind: &'a str,
     /// When it was accepted.
     pub at: Millis,
@@ -27,13 +27,13 @@ pub struct Flat<'a> {
     pub reference: Option<&'a str>,
     /// Why.
     pub reason: Option<&'a str>,
-    /// The expiry that it brought.
+    /// The new expiry.
     pub expires_at: Option<Millis>,
-    /// The zone of that expiry's calendar day.
+    /// The zone of the new expiry's calendar day.
     pub time_zone: Option<&'a str>,
 }
 
-/// Why columns are no event.
+/// Why columns make no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{column}: {why}")]
 pub struct NotAnEvent {
@@ -47,7 +47,7 @@ impl<'a> Flat<'a> {
     /// The columns of `event`.
     pub fn of(event: &'a Event) -> Flat<'a> {
         let mut flat = Flat {
-            kind: event.kind(),
+            kind: event.kind.as_str(),
             at: event.at,
             actor: event.actor.as_str(),
             operation: event.operation,
@@ -89,7 +89,7 @@ impl<'a> Flat<'a> {
     /// The event of these columns.
     ///
     /// # Errors
-    /// A column that its kind needs and that is absent or malformed; a kind that is unknown.
+    /// A column that the kind needs is missing or malformed, or the kind is unknown.
     pub fn into_event(self) -> Result<Event, NotAnEvent> {
         let user = || needed::<UserId>("user", self.user);
         let order = || needed::<OrderRef>("reference", self.reference);

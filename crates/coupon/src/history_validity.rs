@@ -1,5 +1,7 @@
-//! Whether events may follow each other: the rules of [`crate::apply()`] and of an import, without
-//! clocks and terms, which are gone by the time a row is read.
+//! Whether the events of a stored coupon can follow each other.
+//!
+//! These are the rules of [`crate::apply()`] and of an import, without the clock and the terms: a
+//! reader of a row does not know what those were.
 
 use crate::coupon::{Coupon, EVENTS_MAX, EventKind};
 use crate::ids::{OrderRef, UserId};
@@ -23,14 +25,14 @@ impl At<'_> {
     }
 }
 
-/// Which event cannot have followed those before it, and why; or that there are more events, or
-/// fewer versions, than there can be. `None` is a history that can be true. Takes one step an event.
+/// The first event that cannot have followed the events before it, and why; or that the coupon has
+/// too many events, or too few versions. `None` if the history is possible. One step per event.
 pub fn invalid_history(coupon: &Coupon) -> Option<String> {
     let events = coupon.events();
     if events.len() > EVENTS_MAX {
         return Some(format!("{} events, at most {EVENTS_MAX} can be", events.len()));
     }
-    // A line of an import may tell of an issue and a redemption in one version.
+    // A line of an import may make an issue and a redemption in one version.
     if events.len() as u64 > coupon.version() + 1 || (coupon.version() == 0 && !events.is_empty()) {
         return Some(format!("{} events in version {}", events.len(), coupon.version()));
     }
@@ -39,7 +41,7 @@ pub fn invalid_history(coupon: &Coupon) -> Option<String> {
         (coupon.genesis().expires_at, coupon.genesis().expires_at);
     let mut orders: Vec<&OrderRef> = Vec::new();
     for (number, event) in (1..).zip(events) {
-        let no = |why: String| Some(format!("event {number}, {}: {why}", event.kind()));
+        let no = |why: String| Some(format!("event {number}, {}: {why}", event.kind.as_str()));
         at = match (&event.kind, at) {
             (EventKind::Issued { to, expires_at: until, .. }, At::Available) => {
                 expires_at = earlier(*until, lasts_until);

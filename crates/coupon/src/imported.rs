@@ -1,91 +1,23 @@
-//! What an import says of a coupon, and what that does to the coupon of today.
+//! What a line of an import does to a coupon: the only place that decides it.
 //!
-//! A line is compared with what was imported under its code before, not with the coupon as it is
-//! now: so the same file twice changes nothing, and the old system's last file adds what was used
-//! meanwhile. A coupon only moves forward: available, issued, then redeemed or void.
+//! [`advance`] compares a line with what was imported under its code before, not with the coupon as
+//! it is now. So the same file twice changes nothing, and the last file of the old system adds what
+//! was issued and redeemed there meanwhile. A coupon only moves forward: available, issued, then
+//! redeemed or void.
+
+mod state;
 
 use crate::coupon::{Coupon, EVENTS_OPEN_MAX, Event, EventKind, Genesis, Hold, State};
 use crate::ids::{Actor, OperationId, OrderRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
-/// How a coupon stood in the system it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImportedState {
-    /// Nobody had it.
-    Available,
-    /// A user had it.
-    Issued {
-        /// The user.
-        holder: UserId,
-        /// Since when, if the line said.
-        at: Option<Millis>,
-    },
-    /// It was spent.
-    Redeemed {
-        /// By whom, if the line said.
-        holder: Option<UserId>,
-        /// When that user got it, if the line said.
-        issued_at: Option<Millis>,
-        /// When it was spent.
-        at: Millis,
-        /// For which order, if the line said.
-        order: Option<OrderRef>,
-    },
-    /// It was killed.
-    Void,
-}
+pub use state::ImportedState;
 
-impl ImportedState {
-    /// Whether this is a later state than `other`: what an import remembers only moves forward.
-    pub fn is_past(&self, other: &ImportedState) -> bool {
-        self.rank() > other.rank()
-    }
-
-    /// Whether a line of this state says nothing new where `was` has been imported.
-    pub fn adds_nothing_to(&self, was: &ImportedState) -> bool {
-        self.rank() < was.rank() || self.agrees_with(was)
-    }
-
-    fn rank(&self) -> u8 {
-        match self {
-            ImportedState::Available => 0,
-            ImportedState::Issued { .. } => 1,
-            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
-        }
-    }
-
-    /// Whether two lines of the same rank say the same; a time that one of them leaves out, or
-    /// that the old system rounded another way, is no difference.
-    fn agrees_with(&self, other: &ImportedState) -> bool {
-        match (self, other) {
-            (ImportedState::Available, ImportedState::Available)
-            | (ImportedState::Void, ImportedState::Void) => true,
-            (ImportedState::Issued { holder: a, .. }, ImportedState::Issued { holder: b, .. }) => {
-                a == b
-            }
-            (
-                ImportedState::Redeemed { holder: a, order: o, .. },
-                ImportedState::Redeemed { holder: b, order: p, .. },
-            ) => a == b && o == p,
-            _ => false,
-        }
-    }
-
-    /// The user who holds a coupon of this state.
-    pub fn holder(&self) -> Option<&UserId> {
-        match self {
-            ImportedState::Available | ImportedState::Void => None,
-            ImportedState::Issued { holder, .. } => Some(holder),
-            ImportedState::Redeemed { holder, .. } => holder.as_ref(),
-        }
-    }
-}
-
-/// The run of an import, for the history of what it makes.
+/// One run of an import, for the history of the coupons that it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportRun {
-    /// Whose name goes into the history.
+    /// The name that the history shows.
     pub actor: Actor,
     /// This line of this attempt.
     pub operation: OperationId,
@@ -93,23 +25,23 @@ pub struct ImportRun {
     pub at: Millis,
 }
 
-/// What a line does to a coupon that was imported before.
+/// What a line does to a coupon whose code was imported before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advance {
-    /// It says nothing new.
+    /// Nothing: it says nothing new.
     AlreadyThere,
     /// The coupon as it is now.
     Forward(Box<Coupon>),
-    /// It contradicts what was imported, or what has happened here since.
+    /// It contradicts what was imported, or what has happened here since; nothing is written.
     Contradicts(Refusal),
 }
 
-/// The coupon of a line whose code is new.
+/// The coupon that a line with a new code makes.
 pub fn arrive(genesis: Genesis, imported_state: &ImportedState, run: &ImportRun) -> Coupon {
     let coupon = Coupon::untouched(genesis);
     let events = forward_events(&coupon, imported_state, run);
     match events.is_empty() {
-        // A stored row is version 1 at least: 0 means that there is none.
+        // A stored row has version 1 or higher: 0 means that there is no row.
         true => coupon.with_hold(None, run.at),
         false => push(&coupon, events, None, run.at),
     }
@@ -139,8 +71,8 @@ pub fn advance(
         return Advance::Contradicts(refusal);
     }
     let events = forward_events(coupon, line, run);
-    // As in `apply`: what goes to the user it is held for stays held, and the redemption that
-    // the hold promised keeps its place.
+    // As in `apply`: a coupon that is issued to the user who holds it for an order stays held, and
+    // the redemption that the hold promised needs a place.
     let kept = match line {
         ImportedState::Issued { .. } => coupon.running_hold(run.at).cloned(),
         ImportedState::Available | ImportedState::Redeemed { .. } | ImportedState::Void => None,
@@ -151,7 +83,7 @@ pub fn advance(
     Advance::Forward(Box::new(push(coupon, events, kept, run.at)))
 }
 
-/// Why the coupon of today cannot be what the line says it was.
+/// Why the coupon as it is now cannot be in the state of the line.
 fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Refusal> {
     if let Some(hold) = coupon.running_hold(at)
         && line.holder() != Some(&hold.by)
@@ -177,8 +109,8 @@ fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Re
     }
 }
 
-/// Whether the coupon got here by itself what the line tells of it, or got there and was taken
-/// back: a redemption that was cancelled here is not made again by the file that tells of it.
+/// Whether the state of the line has been reached here already, even if it was undone since: a file
+/// does not repeat a redemption that was cancelled here.
 fn is_so_already(coupon: &Coupon, line: &ImportedState) -> bool {
     match (line, coupon.state()) {
         (ImportedState::Available, _) => true,
@@ -227,7 +159,7 @@ fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec
     }
 }
 
-/// One version later, however many events the line stands for.
+/// The coupon with `events`, one version later however many events the line makes.
 fn push(coupon: &Coupon, events: Vec<Event>, hold: Option<Hold>, at: Millis) -> Coupon {
     let all = coupon.events().iter().cloned().chain(events).collect();
     Coupon::of(coupon.genesis().clone(), all, hold, coupon.version() + 1, at)

@@ -1,7 +1,7 @@
-//! What a coupon is and may become.
+//! What a coupon is, and which changes the rules allow.
 //!
-//! Nothing here reads a clock, a file, a store or a random number: `now`, rows and keys come in
-//! as values, so every rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
+//! Nothing here reads a clock, a file, a store or a random number: the time, rows and keys come in
+//! as values, so a test of a rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
 
 pub mod apply;
 pub mod calendar;

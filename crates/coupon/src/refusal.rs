@@ -1,12 +1,12 @@
-//! Why a change was not made: one closed list, each with its word on the wire and with what the
-//! caller can do about it.
+//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code and
+//! whether to retry.
 
 use crate::time::Millis;
 
-/// A rule said no. Nothing was changed.
+/// A rule refused the change. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No such coupon, or none that this caller may know of.
+    /// There is no such coupon, or this caller may not know about it.
     #[error("there is no such coupon")]
     NotFound,
     /// The coupon has no holder.
@@ -27,10 +27,10 @@ pub enum Refusal {
     /// The redemption is older than the campaign's `cancel_days`.
     #[error("the redemption can no longer be cancelled")]
     CancelClosed,
-    /// The coupon was killed.
+    /// The coupon is void.
     #[error("the coupon is void")]
     Voided,
-    /// The coupon is kept for another order.
+    /// The coupon is held for another order.
     #[error("the coupon is held for another order")]
     Held {
         /// When that hold lapses.
@@ -57,30 +57,30 @@ pub enum Refusal {
     /// The new `expires_at` is earlier than the present one.
     #[error("the new expiry is not later than the present one")]
     NotLater,
-    /// Too late to change: the partition may be on its way to the cold tier.
+    /// It is too late for a change: the partition may be archived at any moment.
     #[error("the coupon's expiry day is closed")]
     ExpiryDayClosed,
-    /// The coupon no longer has the version that the caller has seen.
+    /// The coupon no longer has the version that the caller named.
     #[error("the coupon has another version than the request names")]
     VersionConflict,
-    /// The coupon has as many events as it may have.
+    /// The coupon has the most events that it may have.
     #[error("the coupon's history is full")]
     HistoryFull,
     /// The campaign has no coupon left.
     #[error("the campaign is sold out")]
     SoldOut,
-    /// The user has as many coupons of the campaign as it allows.
+    /// The user holds as many coupons of the campaign as it allows.
     #[error("the user has reached the campaign's limit")]
     LimitPerUser,
-    /// Coupons of this campaign are not handed out by this call.
+    /// This call does not issue coupons of this campaign.
     #[error("this campaign's coupons are not issued by this call")]
     NotIssuable,
-    /// The name stands for something else already.
+    /// The name is already used for something else.
     #[error("the name is taken by something else")]
     NameTaken,
 }
 
-/// What may be done after an answer that is not 2xx.
+/// Whether to repeat a request after an answer that is not 2xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// The same request will be refused again.
@@ -157,7 +157,7 @@ impl Refusal {
         }
     }
 
-    /// When the same request may succeed, where that is known.
+    /// When the same request may succeed, if that is known.
     pub fn retry_at(self) -> Option<Millis> {
         match self {
             Refusal::Held { until } => Some(until),

@@ -1,11 +1,11 @@
-//! Arrows between crates go one way, and each outside library stays where it belongs.
+//! Arrows between crates go one way, and each outside library is used only where it belongs.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Each crate, and the crates of ours that it may name.
+/// Each crate, and the crates of this workspace that it may name.
 const ARROWS: [(&str, &[&str]); 17] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
@@ -43,8 +43,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("testcluster", &[]),
 ];
 
-/// Libraries that one crate alone may name, or those that are binaries. Peers have a front of their
-/// own, which is what they are measured behind.
+/// Libraries that only one crate may name, or only the crates of binaries. Peers have their own
+/// HTTP front end, through which they are measured.
 const ALONE: [(&str, &[&str]); 11] = [
     ("rusqlite", &["hot-sqlite"]),
     ("scylla", &["hot-cql"]),
@@ -67,8 +67,8 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Each crate of the workspace and its direct dependencies by their real names, without those of
-/// its tests.
+/// Each crate of the workspace and its direct dependencies by their real names, except those of its
+/// tests.
 fn dependencies() -> Vec<(String, BTreeSet<String>)> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version=1"]);
     let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
@@ -81,7 +81,7 @@ fn dependencies() -> Vec<(String, BTreeSet<String>)> {
     metadata["packages"].as_array().expect("packages").iter().map(of).collect()
 }
 
-/// The names in a crate's tree of what it is built from.
+/// The names of all crates that a crate is built from.
 fn tree(package: &[&str]) -> BTreeSet<String> {
     let mut arguments = vec!["tree", "-e", "normal", "--prefix", "none"];
     arguments.extend(package);

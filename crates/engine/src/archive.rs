@@ -1,4 +1,4 @@
-//! The cold tier as the hot store asks it.
+//! The cold tier as the hot store sees it, with a time limit on every look-up.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use hot::{Archive, HotError};
 
 use crate::failure::Failure;
 
-/// How long a look-up in cold may take: a caller waits for it with a customer at the till. What an
-/// object store that does not answer is given besides, by retries, is for work that can wait.
+/// How long a look-up in cold may take: a customer waits for it. Longer retries of an object store
+/// that does not answer are for background work.
 const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 
-/// What each code has besides: an import looks two hundred up at once, each in a row group.
+/// The time that each code adds: an import looks up two hundred at once, each in a row group.
 const EACH_CODE: Duration = Duration::from_millis(200);
 
-/// One step of a list, or one look-up: cold is unavailable if it has not ended in time.
+/// One step of a list, or one look-up. Cold is unavailable if the step does not end in time.
 pub(crate) async fn in_time<T, E>(
     cold: &ColdStore,
     codes: usize,
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// How `work` ended, or a sentence that it has not in the time that so many codes have.
+/// The result of `work`, or a sentence that it did not end in the time for so many codes.
 async fn timed<T>(
     cold: &ColdStore,
     codes: usize,
@@ -47,7 +47,7 @@ async fn timed<T>(
     })
 }
 
-/// Answers a hot store out of a cold tier, within some seconds.
+/// Answers a hot store from a cold tier, within some seconds.
 pub struct ColdArchive(pub Arc<ColdStore>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Batches: minting, reading, pausing.
+//! Batches: mints, reads and pauses them.
 
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
@@ -13,36 +13,37 @@ use crate::{Caller, Engine, Role};
 
 const READERS: [Role; 2] = [Role::Operator, Role::Admin];
 
-/// A batch to be minted.
+/// Which batch to mint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRequest {
-    /// Its name; made by us where it is left out.
+    /// Its name; made here if it is missing.
     pub id: Option<BatchId>,
     /// How many coupons.
     pub count: u64,
 }
 
 impl Engine {
-    /// Mints a batch: one small write, whatever the count. The same name and count is a replay.
+    /// Mints a batch: one small write, whatever the count. The same name with the same count is a
+    /// replay.
     ///
     /// # Errors
-    /// `NameTaken`, `Expired`, `ExpiryDayClosed`; `SoldOut` when the day has no serials left.
+    /// `NameTaken`, `Expired`, `ExpiryDayClosed`; `SoldOut` if the day has no serials left.
     pub async fn mint_batch(
         &self,
         caller: &Caller,
         campaign: &CampaignId,
-        ask: BatchRequest,
+        request: BatchRequest,
     ) -> Result<Done<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        if let Some(fault) = range("count", Some(ask.count), 1, STOCK_MAX) {
+        if let Some(fault) = range("count", Some(request.count), 1, STOCK_MAX) {
             return Err(Failure::Invalid(vec![fault]));
         }
-        let id = ask.id.unwrap_or_else(made_batch_id);
-        let order = MintOrder { id, count: ask.count, key: self.newest_key()? };
+        let id = request.id.unwrap_or_else(made_batch_id);
+        let order = MintOrder { id, count: request.count, key: self.newest_key()? };
         named(self.hot.mint(campaign, order, self.now()).await?)
     }
 
-    /// The batches of a campaign in the order in which they were made, behind `after`.
+    /// Reads the batches of a campaign in the order of their creation, after `after`.
     ///
     /// # Errors
     /// `NotFound` for the campaign.
@@ -58,7 +59,7 @@ impl Engine {
         Ok(self.hot.batches(campaign, after, limit.min(PAGE_MAX)).await?)
     }
 
-    /// One batch.
+    /// Reads one batch.
     ///
     /// # Errors
     /// `NotFound`.
@@ -73,7 +74,7 @@ impl Engine {
         batch.ok_or(Failure::refused(Refusal::NotFound))
     }
 
-    /// The rejected lines of a batch's last import behind line `after`, at most [`PAGE_MAX`].
+    /// Reads the rejected lines of a batch's last import after line `after`, at most [`PAGE_MAX`].
     ///
     /// # Errors
     /// `NotFound`.

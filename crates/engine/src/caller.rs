@@ -1,4 +1,4 @@
-//! Who asks, and for whom he may.
+//! Callers: who asks, what their role allows, and for whom they may act.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use crate::failure::{Failure, Fault};
 /// What a token lets its bearer do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A person, for himself.
+    /// A person, for themselves.
     User,
-    /// A shop's back end, for the users it names.
+    /// A shop's back end, for the users that it names.
     Shop,
-    /// Reads everything but code lists, and changes nothing.
+    /// Reads everything but lists of codes, and changes nothing.
     Operator,
-    /// All of it.
+    /// Everything.
     Admin,
 }
 
@@ -57,21 +57,21 @@ impl FromStr for Role {
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// What he may do.
+    /// What they may do.
     pub role: Role,
-    /// His name in the token.
+    /// Their name in the token.
     pub subject: UserId,
 }
 
 impl fmt::Display for Caller {
-    /// `role:name`, as it stands in a coupon's history.
+    /// `role:name`, as a coupon's history shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.role, self.subject)
     }
 }
 
 impl Caller {
-    /// Refuses any other role.
+    /// Refuses every other role.
     ///
     /// # Errors
     /// [`Failure::Forbidden`].
@@ -86,8 +86,8 @@ impl Caller {
         }
     }
 
-    /// For whom he acts: a user for himself and for nobody else, a shop or an admin for the user
-    /// he names.
+    /// The user for whom they act: users act for themselves only, a shop or an admin for the user
+    /// that they name.
     ///
     /// # Errors
     /// [`Failure::Invalid`] about `user_id`, [`Failure::Forbidden`] for an operator.
@@ -96,7 +96,7 @@ impl Caller {
         match (self.role, named) {
             (Role::User, None) => Ok(self.subject.clone()),
             (Role::User, Some(_)) => {
-                Err(Failure::invalid("user_id", "a user acts for himself: leave it out"))
+                Err(Failure::invalid("user_id", "users act for themselves: leave it out"))
             }
             (_, Some(user)) => Ok(user),
             (_, None) => {

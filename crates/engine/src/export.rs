@@ -1,4 +1,5 @@
-//! The untouched codes of a campaign, as a stream out of the cipher.
+//! Lists of codes: the minted codes of a campaign that have no event, as a stream that the cipher
+//! makes.
 
 use std::sync::Arc;
 
@@ -8,15 +9,16 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::refusal::Refusal;
 use futures::Stream;
 use futures::stream::try_unfold;
+use router::openings;
 
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
-/// Codes minted and looked up at a time: some 10 KB of text, and two milliseconds of a core, after
-/// which others have their turn: with eight times as many a redeem waited four milliseconds for one.
+/// Codes minted and looked up at a time: some 10 KB of text and two milliseconds of a core. With
+/// eight times as many, a redeem waited four milliseconds for one chunk.
 const CHUNK: u64 = 512;
 
-/// Most batches looked at for one list of codes: all that a campaign may have.
+/// Most batches read for one list of codes: all that a campaign may have.
 const BATCHES: usize = coupon::campaign::BATCHES_MAX;
 
 /// Which codes.
@@ -24,11 +26,11 @@ const BATCHES: usize = coupon::campaign::BATCHES_MAX;
 pub struct CodesRequest {
     /// Only those of one batch.
     pub batch: Option<BatchId>,
-    /// Only those behind this one, in the order of the list.
+    /// Only those after this one, in the order of the list.
     pub after: Option<CodeText>,
 }
 
-/// Where an export stands: the runs left, and the next serial of the first of them.
+/// Where a list of codes stands: the runs left, and the next serial of the first of them.
 struct Progress {
     runs: Vec<MintedRun>,
     offset: u64,
@@ -36,8 +38,8 @@ struct Progress {
 }
 
 impl Engine {
-    /// The printed codes that nothing has happened to yet, one chunk of lines at a time; each
-    /// line ends with `\n`. Only minted ones: of imported codes the importer has the list.
+    /// Streams the printed codes that have no event, one chunk of lines at a time; each line ends
+    /// with `\n`. Only minted codes: whoever imported codes has their list.
     ///
     /// # Errors
     /// `NotFound` for the campaign or the batch; `Invalid` for an `after` of another campaign.
@@ -45,11 +47,11 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         campaign: &CampaignId,
-        ask: CodesRequest,
+        request: CodesRequest,
     ) -> Result<impl Stream<Item = Result<String, Failure>> + Send + use<>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let terms = self.campaign(caller, campaign).await?.campaign;
-        let batches = match &ask.batch {
+        let batches = match &request.batch {
             Some(id) => vec![self.batch(caller, campaign, id).await?],
             None => self.hot.batches(campaign, None, BATCHES).await?,
         };
@@ -57,7 +59,7 @@ impl Engine {
             BatchKind::Minted(run) => Some(run),
             BatchKind::Imported => None,
         });
-        let (runs, offset) = self.behind(runs.collect(), ask.after.as_ref())?;
+        let (runs, offset) = self.behind(runs.collect(), request.after.as_ref())?;
         let prefix = terms.code_prefix.as_ref().map(ToString::to_string);
         Ok(try_unfold(Progress { runs, offset, prefix }, move |progress| {
             let engine = Arc::clone(&self);
@@ -65,7 +67,7 @@ impl Engine {
         }))
     }
 
-    /// The runs that lie behind `after`, and the offset into the first of them.
+    /// The runs from that of `after` on, and the offset of the next serial in the first of them.
     fn behind(
         &self,
         mut runs: Vec<MintedRun>,
@@ -74,12 +76,11 @@ impl Engine {
         let Some(after) = after else { return Ok((runs, 0)) };
         let opened = after.minted().and_then(|code| {
             let keys = self.router.keys();
-            let mut opened = keys.iter().filter_map(|key| {
-                let minted = key.open(&code)?;
-                let of = |run: &MintedRun| {
-                    run.key == key.id() && run.day == minted.day && run.holds(minted.serial)
+            let mut opened = openings(&keys, &code).filter_map(|(key, minted)| {
+                let has = |run: &MintedRun| {
+                    run.key == key && run.day == minted.day && run.holds(minted.serial)
                 };
-                Some((runs.iter().position(of)?, minted.serial))
+                Some((runs.iter().position(has)?, minted.serial))
             });
             opened.next()
         });

@@ -1,9 +1,9 @@
-//! Notices before expiry: the only place that decides whose coupon is to be told of, and when.
+//! Notices before expiry: the only place that decides which holders to notify, and when.
 //!
-//! A *watch* is a number of days before the last day, 30 or 7, and the moment since when somebody
-//! keeps it. A coupon *reaches* a watch on the day that lies so many days before its last day, in
-//! its own zone; the notice is *due* from that day on, until it is told or the coupon has expired.
-//! Who remembers what was told, and how it reaches people, is not decided here.
+//! A *watch* is a number of days before the last day, such as 30 or 7, and the time since when
+//! there has been this watch. A coupon *reaches* a watch so many days before its last day, in its
+//! own zone. From that day on its notice is *due*, until it is delivered or the coupon has expired.
+//! Absent on purpose: what was delivered, and how notices reach people.
 
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Coupon, EventKind, State};
@@ -15,32 +15,32 @@ use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
-/// Most days that a notice comes before the last day: a year.
+/// Most days between a notice and the last day: a year.
 pub const NOTICE_DAYS_MAX: u16 = 366;
 
-/// Days that a coupon's end may lie behind the last day it is looked for on: that day itself, and
-/// a clock that was put back on the way.
+/// Days by which a coupon's expiry can be later than the last day of its watch: that day itself,
+/// and clocks that are put back in between.
 const SLACK_DAYS: u16 = 2;
 
-/// So many days before the last day, told since a moment.
+/// A number of days before the last day, watched since some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// The days.
     pub days: u16,
-    /// The first run that knew of it: what was reached on an earlier day is not caught up.
+    /// The first run with this watch: coupons that reached it on an earlier day get no notice.
     pub since: Millis,
 }
 
-/// A notice that is to be told.
+/// A notice that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The watch that the coupon has reached.
     pub days: u16,
-    /// Days from today to its last day; fewer than `days` where a run was missed.
+    /// Days from today to its last day; fewer than `days` if a run was missed.
     pub days_left: u16,
 }
 
-/// A coupon of which its holder is to be told.
+/// A coupon whose holder is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueCoupon {
     /// Its holder.
@@ -53,10 +53,10 @@ pub struct DueCoupon {
     pub due: Due,
 }
 
-/// One page of them, soonest expiry first.
+/// One page of such coupons, soonest expiry first.
 #[derive(Clone, Debug)]
 pub struct DuePage {
-    /// The coupons; perhaps none, and yet there is a next page.
+    /// The coupons; there may be none although there is a next page.
     pub coupons: Vec<DueCoupon>,
     /// How many coupons with holders were looked at.
     pub looked_at: usize,
@@ -65,11 +65,11 @@ pub struct DuePage {
 }
 
 impl Engine {
-    /// Issued coupons that have reached a watch at `now` and have not expired, behind `after`.
-    /// Those of a paused campaign or batch are left out: they are due when it is resumed.
+    /// Reads the issued coupons that have reached a watch at `now` and have not expired, after
+    /// `after`. Leaves out those of a paused campaign or batch: they are due when it is resumed.
     ///
-    /// Looks at a bounded number of rows. A coupon that is extended between two pages may come
-    /// twice, with different last days.
+    /// Reads a bounded number of rows. A coupon that is extended between two pages may come twice,
+    /// with different last days.
     ///
     /// # Errors
     /// `Forbidden` for anybody but an admin.
@@ -117,8 +117,8 @@ impl Engine {
     }
 }
 
-/// What is due for an issued coupon: the latest watch that it has reached. The earlier ones are
-/// said by it, too.
+/// The notice that is due for an issued coupon: that of the last watch that it has reached. It
+/// replaces those of earlier watches.
 fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
     if coupon.is_expired(now) {
         return None;
@@ -138,8 +138,8 @@ fn first_day(watch: &Watch, zone: &Zone) -> Date {
     Date::of(watch.since, zone)
 }
 
-/// Since when its holder has it with this expiry. What it reached before was over when he got it,
-/// and whoever gave it to him, or gave it more time, has told him of the new last day.
+/// Since when its holder has it with this expiry. A watch that it reached before does not count:
+/// whoever issued or extended it told the holder the last day.
 fn stands_since(coupon: &Coupon) -> Millis {
     let extended = coupon.events().iter().rev();
     let extended = extended.filter(|event| matches!(event.kind, EventKind::Extended { .. }));

@@ -66,7 +66,7 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
         }
         let coupon = kit.coupon(&code).await;
         assert_eq!(coupon.state(), &State::Void { holder: Some(bob.clone()) });
-        let kinds: Vec<_> = coupon.events().iter().map(|event| event.kind()).collect();
+        let kinds: Vec<_> = coupon.events().iter().map(|event| event.kind.as_str()).collect();
         let want = ["issued", "redeemed", "redemption_cancelled", "revoked", "issued", "voided"];
         assert_eq!(kinds, want, "holds and replays are no events");
         let last = coupon.events().last().unwrap();

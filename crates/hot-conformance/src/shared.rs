@@ -51,7 +51,7 @@ pub(crate) async fn redeemed(kit: &Kit) {
     let first = shop(kit, &word, redeem(&ann, "1")).await;
     assert_eq!(said(&first), Said::Accepted);
     assert!(codes.contains(of(&first).code()), "a coupon of the stock, with a code of its own");
-    let kinds: Vec<_> = of(&first).events().iter().map(|event| event.kind()).collect();
+    let kinds: Vec<_> = of(&first).events().iter().map(|event| event.kind.as_str()).collect();
     assert_eq!((kinds.as_slice(), of(&first).version()), (&["issued", "redeemed"][..], 2));
     let again = shop(kit, &word, redeem(&ann, "1")).await;
     assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));

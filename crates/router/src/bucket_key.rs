@@ -4,8 +4,8 @@ use coupon::code::Code;
 use coupon::time::Day;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bits of the hash that name a bucket where a day's plan does not say otherwise: 4,096 buckets,
-/// some six thousand coupons in each when ten billion lie on 400 days.
+/// Bits of the hash that number the buckets of a day whose plan does not say otherwise: 4,096
+/// buckets, some six thousand coupons in each when ten billion coupons lie on 400 days.
 pub const BUCKET_BITS_DEFAULT: u8 = 12;
 
 /// One bucket of a partition.
@@ -17,7 +17,8 @@ pub struct BucketKey {
     pub bucket: u32,
 }
 
-/// The bucket of `code` among `1 << bits`: the top `bits` bits of XXH3-64 of the bare code.
+/// The bucket of `code` among `1 << bits`: the top `bits` bits of XXH3-64 of the code. Never
+/// changes: a row that one release writes must be found by every later release.
 pub fn bucket(code: &Code, bits: u8) -> u32 {
     match bits {
         0 => 0,

@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+use coupon::campaign::MintedRun;
+
 use super::*;
 
 /// A directory in memory that counts how often it is asked.
@@ -89,7 +92,7 @@ async fn finds() {
     let router = Router::new(vec![key]);
     let cases = [
         ("a minted code", inside.as_str(), Some("minted"), vec!["run", "bits"]),
-        ("the same once more, by memory", &inside.to_lowercase(), Some("minted"), vec![]),
+        ("the same once more, from the cache", &inside.to_lowercase(), Some("minted"), vec![]),
         ("past the run", &outside, None, vec!["run"]),
         ("a forged code costs no read", &forged, None, vec![]),
         ("a foreign code", "old-0001", Some("foreign"), vec!["entry"]),

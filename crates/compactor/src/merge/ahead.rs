@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
-use hot::{HotError, Partitions, Residue};
+use hot::{HotError, Partitions};
 use tokio::sync::mpsc;
 
 use super::source::Source;

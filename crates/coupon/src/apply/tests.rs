@@ -10,7 +10,11 @@ mod table;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::calendar::Zone;
+use crate::campaign::Handout;
 use crate::coupon::Genesis;
+use crate::ids::{Actor, OperationId, OrderRef, UserId};
+use crate::time::Millis;
 use table::Want::{Becomes, Refused, Replay};
 use table::{Case, ROWS, Want, history_full};
 
@@ -433,7 +437,7 @@ fn is_appended(before: &Coupon, after: &Coupon, change: &Change, count: usize) -
                 Action::Extend { .. } => "extended",
                 Action::Hold { .. } | Action::Release { .. } => "",
             };
-            event.kind() == kind
+            event.kind.as_str() == kind
                 && event.at == change.at
                 && event.actor == change.actor
                 && event.operation == change.operation

@@ -101,7 +101,7 @@ fn story(coupon: &Coupon) -> String {
             }
             _ => String::new(),
         };
-        format!("{} {} {whose}", event.kind(), event.at.0 - NOW).trim_end().to_owned()
+        format!("{} {} {whose}", event.kind.as_str(), event.at.0 - NOW).trim_end().to_owned()
     });
     told.collect::<Vec<_>>().join(", ")
 }
@@ -225,7 +225,7 @@ fn a_line_meets_what_happened_here() {
     let to_bob = || [gone(), vec![revoke("ann"), issue("bob")]].concat();
     let dead = || [gone(), vec![void()]].concat();
     let cases = [
-        ("issued to her by itself", vec![issue("ann")], ann(), "already there"),
+        ("issued to ann by itself", vec![issue("ann")], ann(), "already there"),
         ("issued and redeemed by itself", vec![redeem("ann", "991")], ann(), "already there"),
         ("redeemed by itself", vec![redeem("ann", "991")], spent(), "already there"),
         ("redeemed by itself, nobody named", vec![redeem("ann", "991")], nobody(), "already there"),
@@ -261,22 +261,22 @@ fn a_line_meets_what_happened_here() {
         ("held for another", vec![hold("bob")], ann(), "HELD"),
         ("held for another, redeemed there", vec![hold("bob")], spent(), "HELD"),
         ("held, void there", vec![hold("ann")], ImportedState::Void, "HELD"),
-        ("held for her, redeemed there by nobody named", vec![hold("ann")], nobody(), "HELD"),
-        ("held for her", vec![hold("ann")], ann(), "issued -300 ann"),
+        ("held for ann, redeemed there by nobody named", vec![hold("ann")], nobody(), "HELD"),
+        ("held for ann", vec![hold("ann")], ann(), "issued -300 ann"),
         (
-            "held for her, redeemed there",
+            "held for ann, redeemed there",
             vec![hold("ann")],
             spent(),
             "issued -200 ann, redeemed -200 ann 991",
         ),
         (
-            "issued to her here, redeemed there",
+            "issued to ann here, redeemed there",
             vec![issue("ann")],
             spent(),
             "issued 0 ann, redeemed -200 ann 991",
         ),
         (
-            "issued to her here, redeemed there by nobody named",
+            "issued to ann here, redeemed there by nobody named",
             vec![issue("ann")],
             nobody(),
             "issued 0 ann, redeemed -200 ann 991",
@@ -316,7 +316,7 @@ fn a_hold_that_a_line_meets() {
     let cases = [
         ("its last millisecond", NOW + 9, issued("bob"), Err(Refusal::Held { until })),
         ("it has lapsed", NOW + 10, issued("bob"), Ok(None)),
-        ("it runs on in her wallet", NOW + 9, issued("ann"), Ok(held.hold())),
+        ("it runs on in the wallet of ann", NOW + 9, issued("ann"), Ok(held.hold())),
         ("one that has lapsed does not", NOW + 10, issued("ann"), Ok(None)),
         ("it ends with the redemption", NOW + 9, redeemed(Some("ann"), Some("991")), Ok(None)),
     ];

@@ -1,4 +1,4 @@
-//! Why the first line of an import refuses the file, and what its sender can do.
+//! Why the first line of a file refuses the whole file, and what to do about it.
 
 use super::columns::{Column, Guess, known};
 use super::record::RowError;
@@ -6,17 +6,17 @@ use super::record::RowError;
 /// Why the first line refuses the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHeader {
-    /// A column that means nothing here.
+    /// A cell of the header names no column.
     #[error("column {at} is {found:?}, want one of {}{}; {MAP_IT}", known(), guessed(guess))]
     Unknown {
         /// The cell.
         found: String,
         /// Its position, from 1.
         at: usize,
-        /// What was perhaps meant.
+        /// The column that was perhaps meant.
         guess: Option<Guess>,
     },
-    /// A column that is there twice.
+    /// Two cells name the same column.
     #[error(
         "columns {first} and {then} both mean {column}, want each at most once: {}; {MAP_IT}",
         known()
@@ -24,12 +24,12 @@ pub enum BadHeader {
     Doubled {
         /// The column.
         column: Column,
-        /// Where it is first, from 1.
+        /// The position of the first, from 1.
         first: usize,
-        /// Where it is once more.
+        /// The position of the second.
         then: usize,
     },
-    /// A line with names of columns, but not the one that is required.
+    /// Cells name columns, but none names the code.
     #[error(
         "column {found} is there, but no column code; the columns are {}{}; {MAP_IT}",
         known(),
@@ -38,10 +38,10 @@ pub enum BadHeader {
     NoCode {
         /// A column that shows it to be a header.
         found: Column,
-        /// Which cell perhaps was meant to be the code.
+        /// The cell that was perhaps meant to be the code.
         guess: Option<Guess>,
     },
-    /// Neither a coupon nor a header.
+    /// The line is neither a coupon nor a header.
     #[error(
         "the first line is neither a coupon nor a header: {fault}; the columns are {}{}; name them \
          in the first line, or {MAP_IT}",
@@ -51,10 +51,10 @@ pub enum BadHeader {
     Neither {
         /// Why it is no coupon.
         fault: NoCoupon,
-        /// Which name a cell perhaps was meant to be.
+        /// The name that a cell was perhaps meant to be.
         guess: Option<Guess>,
     },
-    /// A column of the mapping that the header does not have.
+    /// The header lacks a name of the column map.
     #[error("columns maps {column} to {name:?}, but the first line has {}", quoted(cells))]
     NotThere {
         /// The column.
@@ -64,7 +64,7 @@ pub enum BadHeader {
         /// The cells of the first line.
         cells: Vec<String>,
     },
-    /// A column of the mapping that the header has twice.
+    /// The header has a name of the column map twice.
     #[error("columns maps {column} to {name:?}, and the first line has that twice: give a number")]
     NotOne {
         /// The column.
@@ -72,7 +72,7 @@ pub enum BadHeader {
         /// The name that was looked for.
         name: String,
     },
-    /// A number of the mapping behind the last cell.
+    /// A number of the column map is higher than that of the last cell.
     #[error("columns maps {column} to column {number}, but the first line has {cells}")]
     TooFar {
         /// The column.
@@ -82,7 +82,7 @@ pub enum BadHeader {
         /// How many cells there are.
         cells: usize,
     },
-    /// Two columns of the mapping that are the same one of the file.
+    /// The column map names one cell for two columns.
     #[error("columns maps both {one} and {other} to column {at}")]
     SameCell {
         /// One of them.
@@ -92,7 +92,7 @@ pub enum BadHeader {
         /// The position, from 1.
         at: usize,
     },
-    /// A mapping by numbers and a first line that may be a header or a spoilt coupon.
+    /// With a column map by numbers: the line may be a header, or a coupon with a fault.
     #[error(
         "the first line may be a header or a coupon that cannot be read: {fault}; map the columns \
          by name if it is a header, correct it if it is a coupon"
@@ -101,21 +101,21 @@ pub enum BadHeader {
         /// Why it is no coupon.
         fault: NoCoupon,
     },
-    /// A quote that is not closed.
+    /// A quote is not closed.
     #[error("a quote in the first line is not closed in it")]
     Quote,
-    /// More bytes than a line has.
+    /// The line is longer than a line may be.
     #[error("the first line has more than {} bytes", super::lines::LINE_LEN_MAX)]
     TooLong,
-    /// Bytes that are no text.
+    /// The line does not decode.
     #[error("the first {0}; name the encoding of the file, or save it as CSV UTF-8")]
     Encoding(RowError),
-    /// Too many blank lines before it.
+    /// There are too many blank lines before it.
     #[error("the file begins with more than {} blank lines", super::BLANK_LINES_MAX)]
     Blank,
 }
 
-/// What else can be done about a header.
+/// The other thing to do about a header.
 const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3";
 
 fn guessed(guess: &Option<Guess>) -> String {
@@ -126,13 +126,13 @@ fn quoted(cells: &[String]) -> String {
     cells.iter().map(|cell| format!("{cell:?}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Why a line is no coupon, by its first fault.
+/// The first fault for which a line is no coupon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCoupon {
-    /// More cells than a file without a header has.
+    /// It has more cells than a row without a header.
     #[error("it has {0} cells, and a coupon without a header has 1 to 3")]
     Cells(usize),
-    /// The cell of the code is none.
+    /// The cell of the code is no code.
     #[error("its cell {at} is {found:?}, which is no code")]
     Code {
         /// Its position, from 1.
@@ -140,7 +140,7 @@ pub enum NoCoupon {
         /// The cell.
         found: String,
     },
-    /// The cell of a date is none.
+    /// The cell of a date is no date.
     #[error("its cell {at} is {found:?}, which is no date for {column}")]
     Date {
         /// What it should be.
@@ -150,7 +150,7 @@ pub enum NoCoupon {
         /// The cell.
         found: String,
     },
-    /// The cell of the code is what headers call it.
+    /// The cell of the code is a name that headers have for it.
     #[error("its cell {at} is {found:?}, which is the name of a column")]
     Name {
         /// Its position, from 1.

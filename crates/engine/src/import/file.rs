@@ -1,4 +1,4 @@
-//! A file as it arrives: its head, its first line, and then line after line.
+//! A file as it arrives: its head, its first line, then its other lines.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -25,9 +25,9 @@ pub(super) struct File<S> {
 pub(super) struct Begin {
     /// Where the columns are; `None` for a file of blank lines.
     pub(super) header: Option<Header>,
-    /// The header as it stands in the file, if it has one.
+    /// The header, if the file has one.
     pub(super) header_text: Option<String>,
-    /// Lines that have been read and are still to be answered for.
+    /// Lines that were read and still have to be imported.
     pub(super) lines: Vec<Line>,
 }
 
@@ -36,7 +36,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    /// Looks at the head of the stream; `named` is the encoding that the caller says it has.
+    /// Reads the head of the stream; `named` is the encoding that the caller gives.
     pub(super) async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
@@ -52,12 +52,12 @@ where
         Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
     }
 
-    /// The encoding that its lines are read in.
+    /// The encoding in which its lines are read.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The next line, or that the stream broke off; `None` at the end.
+    /// The next line, or the error that ended the stream; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Line, Failure>> {
         loop {
             if self.is_over {
@@ -82,7 +82,7 @@ where
         Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
     }
 
-    /// The first line that is not blank, which says where the columns are.
+    /// Reads up to the first line that is not blank, which says where the columns are.
     pub(super) async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, Failure> {
         let refused = |error: BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
         let mut lines = Vec::new();

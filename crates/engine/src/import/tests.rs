@@ -1,5 +1,5 @@
 use super::first_line::HeaderOrFirst;
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use super::record::{Defaults, Header};
 use super::*;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cold::ColdStore;
 use compactor::{Closed, Compactor, Progress, Settings};
 use coupon::calendar::Zone;
-use coupon::code::CodeText;
+use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::imported::{ImportRun, ImportedState, arrive};
@@ -120,13 +120,13 @@ impl World {
     }
 
     async fn import(&self, campaign: &str, file: String) {
-        let ask = ImportRequest {
+        let request = ImportRequest {
             campaign: campaign.parse().unwrap(),
             batch: "old".parse().ok(),
             format: FileFormat::default(),
         };
         let file = stream::iter([Ok::<_, String>(Bytes::from(file))]);
-        let done = self.engine.import(&admin(), ask, file, |_| {}).await.unwrap().into_inner();
+        let done = self.engine.import(&admin(), request, file, |_| {}).await.unwrap().into_inner();
         assert_eq!(done.import.rejected, 0, "{:?}", done.import);
     }
 

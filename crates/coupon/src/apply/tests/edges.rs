@@ -1,6 +1,7 @@
 //! Edges of time and size that need a story of more than one change.
 
 use super::*;
+use crate::ids::IssueRef;
 
 /// Who plays the story and what the terms are.
 fn bearer() -> Terms {

@@ -1,3 +1,6 @@
+use coupon::code::Code;
+
+use super::unmapped::WITHOUT_HEADER;
 use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";

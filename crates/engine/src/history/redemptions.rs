@@ -1,0 +1,130 @@
+//! The stream of all redemptions, by the day on which they were made.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use coupon::calendar::{Date, Zone};
+use coupon::coupon::{Coupon, EventKind, Redemption};
+use coupon::ids::{BatchId, CampaignId, Reason};
+
+use super::Sifted;
+use crate::failure::Failure;
+use crate::walk::Walk;
+use crate::{Caller, Engine, Role};
+
+/// Which redemptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionsRequest {
+    /// Only those of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// The days on which they were made, both ends inclusive.
+    pub days: RangeInclusive<Date>,
+    /// The zone of the days. Without it, that of the campaign if one is named, else UTC.
+    pub zone: Option<Zone>,
+}
+
+/// One redemption, live or cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionEntry {
+    /// The coupon's code as people read it.
+    pub code: String,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its batch.
+    pub batch: BatchId,
+    /// The redemption.
+    pub redemption: Redemption,
+    /// The day on which it was made.
+    pub on: Date,
+    /// Why it was cancelled, if it was and a reason was given.
+    pub cancel_reason: Option<Reason>,
+}
+
+/// A stream of redemptions, by partition and by code; those of one coupon in their order.
+pub struct Redemptions {
+    walk: Walk,
+    request: RedemptionsRequest,
+    zone: Zone,
+}
+
+impl Engine {
+    /// Begins a stream of redemptions, live and cancelled, each once. Reads every partition,
+    /// because an imported coupon may have been redeemed on any day.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but admins; `NotFound` for the campaign.
+    pub async fn every_redemption(
+        self: Arc<Engine>,
+        caller: &Caller,
+        request: RedemptionsRequest,
+    ) -> Result<Redemptions, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let of_campaign = match &request.campaign {
+            Some(id) => Some(self.campaign(caller, id).await?.campaign.zone.clone()),
+            None => None,
+        };
+        let zone = request.zone.clone().or(of_campaign).unwrap_or_else(Zone::utc);
+        Ok(Redemptions { walk: self.walk(None), request, zone })
+    }
+}
+
+impl Redemptions {
+    /// The next redemptions; `None` after the last one.
+    ///
+    /// # Errors
+    /// Those of both stores. An error ends the stream.
+    pub async fn next(&mut self) -> Result<Option<Sifted<RedemptionEntry>>, Failure> {
+        let Redemptions { walk, request, zone } = self;
+        let of_campaign = |coupon: &Coupon| {
+            request.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+        };
+        let asked = |coupon: &Coupon| {
+            of_campaign(coupon) && redemptions_of(coupon, &request.days, zone).next().is_some()
+        };
+        let Some(stretch) = walk.next_of(asked).await? else { return Ok(None) };
+        let engine = walk.engine();
+        let mut rows = Vec::new();
+        for snapshot in &stretch.snapshots {
+            let genesis = snapshot.coupon.genesis();
+            let made = redemptions_of(&snapshot.coupon, &request.days, zone);
+            rows.extend(made.map(|(redemption, cancel_reason)| RedemptionEntry {
+                code: engine.printed_of(snapshot),
+                campaign: genesis.campaign.clone(),
+                batch: genesis.batch.clone(),
+                on: Date::of(redemption.at, zone),
+                redemption,
+                cancel_reason,
+            }));
+        }
+        Ok(Some(Sifted { rows, looked_at: stretch.looked_at }))
+    }
+
+    /// As [`super::Coupons::strangers`].
+    pub fn strangers(&self) -> u64 {
+        self.walk.strangers()
+    }
+}
+
+/// The redemptions of a coupon that were made on `days`, oldest first, each with the reason of its
+/// cancellation.
+pub(super) fn redemptions_of(
+    coupon: &Coupon,
+    days: &RangeInclusive<Date>,
+    zone: &Zone,
+) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
+    let events = coupon.events();
+    events.iter().enumerate().filter_map(move |(nth, event)| {
+        let EventKind::Redeemed { by, order } = &event.kind else { return None };
+        if !days.contains(&Date::of(event.at, zone)) {
+            return None;
+        }
+        // A coupon has one live redemption at a time, so the next cancellation is that of this one.
+        let cancelled = events[nth + 1..].iter().find_map(|event| match &event.kind {
+            EventKind::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),
+            _ => None,
+        });
+        let (cancelled_at, reason) = cancelled.map_or((None, None), |(at, why)| (Some(at), why));
+        let (by, order) = (by.clone(), order.clone());
+        Some((Redemption { by, order, at: event.at, cancelled_at }, reason))
+    })
+}
