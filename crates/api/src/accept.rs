@@ -8,6 +8,8 @@
 
 mod bodies;
 mod connections;
+mod door;
+mod limits;
 mod stream;
 
 use std::io;
@@ -32,52 +34,16 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
+pub use self::limits::{
+    BUFFER_BYTES_MAX, CONNECTIONS_MAX, DRAIN, HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX,
+    IDLE_TIMEOUT, Limits, PER_PEER_MAX, WRITE_TIMEOUT,
+};
+
 use self::bodies::{Arriving, Leaving};
 use self::connections::{ConnectionSlot, Connections};
+use self::door::Door;
 use self::stream::Timed;
 use crate::patient::PatientTimer;
-use crate::peer::TrustedProxies;
-
-/// Most connections at a time. With a full buffer each that is 256 MiB at worst. Needs as many
-/// file descriptors. For one more, the connection that has waited for its client the longest is
-/// closed; where every client waits for us, it waits in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 4_096;
-
-/// Most connections of one peer: half of all. More than a shop's back end opens, and one address
-/// alone does not fill every place. Trusted proxies may have more.
-pub const PER_PEER_MAX: usize = CONNECTIONS_MAX / 2;
-
-/// Time to send a whole header, from its first byte, and from the connection's first moment.
-/// Longer than a phone's radio takes to wake up, shorter than an attacker likes.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a connection is kept between two requests.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time for requests under way at shutdown: the longest any of ours takes. Kubernetes and systemd
-/// kill after 30 and 90 s.
-pub const DRAIN: Duration = Duration::from_secs(10);
-
-/// Most headers of a request; past it hyper answers 431. Browsers send 20, proxies add 10.
-pub const HEADERS_MAX: usize = 100;
-
-/// Largest header with its request line, in bytes; past it hyper answers 431. A token has 4 KiB at
-/// most, a query less, and nobody needs cookies here.
-pub const HEADER_BYTES_MAX: usize = 32 * 1024;
-
-/// Largest buffer of a connection, in bytes. hyper reads into it and may overshoot a little, so
-/// it is no limit for a header.
-pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
-
-const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
-
-/// Longest pause of a client that is being answered. Whoever asks and never reads would keep his
-/// place for ever; a download over a bad line makes progress in less.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Pause after a failed accept. Out of file descriptors, accept fails at once and again: without
-/// a pause that is a busy loop.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// At shutdown, how long connections are still listened to. A request that was sent before may lie
 /// unread in the kernel; hyper's own graceful end closes its connection as an idle one.
@@ -88,39 +54,6 @@ const LAST_ACCEPT: Duration = Duration::from_millis(50);
 
 /// How long to wait for connections that were cut off: they end at their next await.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
-
-/// What a listener allows. The defaults are this module's constants.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// See [`CONNECTIONS_MAX`]; at least 1.
-    pub connections_max: usize,
-    /// See [`PER_PEER_MAX`]; at least 1.
-    pub per_peer_max: usize,
-    /// Peers that may have any number of connections.
-    pub trusted_proxies: TrustedProxies,
-    /// See [`HEADER_TIMEOUT`].
-    pub header_timeout: Duration,
-    /// See [`IDLE_TIMEOUT`].
-    pub idle_timeout: Duration,
-    /// See [`WRITE_TIMEOUT`].
-    pub write_timeout: Duration,
-    /// See [`DRAIN`].
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connections_max: CONNECTIONS_MAX,
-            per_peer_max: PER_PEER_MAX,
-            trusted_proxies: TrustedProxies::default(),
-            header_timeout: HEADER_TIMEOUT,
-            idle_timeout: IDLE_TIMEOUT,
-            write_timeout: WRITE_TIMEOUT,
-            drain: DRAIN,
-        }
-    }
-}
 
 /// How a shutdown went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +79,7 @@ pub async fn serve(
 ) -> io::Result<Drained> {
     let local = listener.local_addr()?;
     let http = http(&limits);
-    let mut door = Door { connections: Connections::new(limits.clone()), waiting: None };
+    let mut door = Door::new(Connections::new(limits.clone()));
     let live = GracefulShutdown::new();
     let closing = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
@@ -190,58 +123,6 @@ fn http(limits: &Limits) -> Builder {
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     http
-}
-
-/// Takes connections one after the other.
-struct Door {
-    connections: Arc<Connections>,
-    /// One that has no place yet. It is kept when [`Door::accept`] is dropped half way.
-    waiting: Option<(TcpStream, SocketAddr)>,
-}
-
-impl Door {
-    /// The next connection that has a place. May be dropped and called again; nobody is lost.
-    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, ConnectionSlot) {
-        loop {
-            if self.waiting.is_none() {
-                self.waiting = Some(next(listener).await);
-            }
-            let Some((_, peer)) = &self.waiting else { continue };
-            let slot = self.connections.slot(peer.ip()).await;
-            match (self.waiting.take(), slot) {
-                (Some((stream, peer)), Some(slot)) => return (stream, peer, slot),
-                (Some((_, peer)), None) => {
-                    tracing::debug!(%peer, "closed: its peer has too many connections");
-                }
-                (None, _) => {}
-            }
-        }
-    }
-}
-
-async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if is_of_one_connection(&error) => {
-                tracing::debug!(%error, "connection lost before it was accepted");
-            }
-            Err(error) => {
-                tracing::error!(%error, pause_ms = PAUSE.as_millis(), "accept failed, trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// The client's trouble and over, unlike running out of file descriptors.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
 }
 
 async fn connection(
@@ -322,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::patient::SECOND_LOOK;
+    use crate::peer::TrustedProxies;
 
     /// Far beyond any limit in these tests: a hang is a failure, not a wait.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -657,20 +539,5 @@ mod tests {
         stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
-    }
-
-    #[test]
-    fn which_accept_errors_need_a_pause() {
-        let cases = [
-            ("EMFILE", 24, false),
-            ("ENFILE", 23, false),
-            ("ENOMEM", 12, false),
-            ("ECONNABORTED", 103, true),
-            ("ECONNRESET", 104, true),
-        ];
-        for (name, code, want) in cases {
-            let error = io::Error::from_raw_os_error(code);
-            assert_eq!(is_of_one_connection(&error), want, "{name}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! [`POLICY`], and looks the same on a machine without the internet.
 
 mod fields;
+mod json;
 mod limits;
 mod markdown;
 mod openapi;

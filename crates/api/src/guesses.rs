@@ -38,8 +38,8 @@ pub const ASKING_MAX: u32 = 64;
 /// rested; ...
 const BURST_MAX: u32 = 256;
 
-/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one user
-/// who asks as fast as they are answered takes a hundredth of it, and not most of it.
+/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one
+/// user who asks as fast as they are answered takes a hundredth of it, and not most of it.
 const PACE: Duration = Duration::from_millis(10);
 
 /// How long a user's own request past [`ASKING_MAX`] waits for its refusal at least: a thousand
@@ -54,8 +54,8 @@ const REFUSED_IN: u32 = 64;
 const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
 
 /// Refusals that wait at a time, over all users; one more is given at once. Each keeps a connection
-/// that cannot be closed in favour of somebody else. One peer cannot open more than this, so that none
-/// of its refusals comes at once, and half of all connections remain.
+/// that cannot be closed in favour of somebody else. One peer cannot open more than this, so that
+/// none of its refusals comes at once, and half of all connections remain.
 const REFUSED_MAX: usize = PER_PEER_MAX;
 
 /// The one key of a throttle for the whole process.

@@ -6,31 +6,20 @@
 //! key ids cannot be turned into traffic. A failed fetch leaves the old keys in force until they
 //! are [`STALE_AFTER_MS`] old. From then on whoever needs one waits for a fetch.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+mod fetch;
 
-use jsonwebtoken::jwk::Jwk;
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
-use serde::Deserialize;
-use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+pub use self::fetch::{
+    BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, FetchError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
+};
+
+use self::fetch::{checked_address, client_for, get, usable_keys};
 use crate::token::PublicKey;
-
-/// Longest time for one fetch, name look-up to last byte.
-pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Largest answer read, in bytes; a set of ten RSA keys with their certificates has 20 KiB.
-pub const JWKS_BYTES_MAX: usize = 256 * 1024;
-
-/// Most keys taken from an answer; the rest is left out with a warning.
-pub const JWKS_KEYS_MAX: usize = 64;
-
-/// Shortest time between two fetches, successful or not, in milliseconds.
-pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
 
 /// Age at which known keys are fetched again, beside the request that noticed, in milliseconds.
 /// A third of [`STALE_AFTER_MS`]: with a provider that fails for some minutes, nobody waits.
@@ -42,56 +31,6 @@ pub const STALE_AFTER_MS: i64 = 15 * 60_000;
 
 const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
 const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
-
-/// Why the address or the machine cannot be used for fetching keys. Found at start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadJwks {
-    /// Not an address, or one that anybody on the way could answer for.
-    #[error("JWKS address {found:?} is {why}, want https (http on loopback only)")]
-    Address {
-        /// The address.
-        found: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// No TLS set-up, for example no root certificates.
-    #[error("HTTP client for the JWKS cannot be made")]
-    Client(#[source] reqwest::Error),
-}
-
-/// Why a fetch changed nothing. Logged where it happens.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// No answer in time.
-    #[error("JWKS could not be fetched")]
-    Http(#[source] reqwest::Error),
-    /// An answer, but not a set of keys; redirects are not followed.
-    #[error("JWKS address answered {found}, want 200 OK")]
-    Status {
-        /// What it answered.
-        found: StatusCode,
-    },
-    /// More than any set of keys has.
-    #[error("JWKS has more than {JWKS_BYTES_MAX} bytes")]
-    TooLarge,
-    /// Not `{"keys": […]}`.
-    #[error("JWKS is not a JSON object with keys")]
-    Json(#[source] serde_json::Error),
-    /// A set from which not one key can be used would lock everybody out.
-    #[error("JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid")]
-    NoUsableKey {
-        /// How many of other kinds.
-        found: usize,
-    },
-    /// The last fetch was less than a minute ago.
-    #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
-    TooSoon,
-    /// The task ended early, at shutdown.
-    #[error("JWKS fetch was broken off")]
-    BrokenOff,
-}
 
 /// Why there is no key for an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,15 +85,7 @@ impl Jwks {
     /// Any [`BadJwks`].
     pub fn new(address: &str) -> Result<Jwks, BadJwks> {
         let url = checked_address(address)?;
-        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0);
-        if on_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(BadJwks::Client)?;
+        let client = client_for(&url)?;
         let (known, gate) = (RwLock::default(), Arc::default());
         Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
@@ -221,7 +152,7 @@ impl Shared {
         now_ms: i64,
     ) -> Result<usize, FetchError> {
         *gate = Some(now_ms);
-        let fetched = match self.get().await {
+        let fetched = match get(&self.client, &self.url).await {
             Ok(body) => usable_keys(&body),
             Err(error) => Err(error),
         };
@@ -240,22 +171,6 @@ impl Shared {
                 Err(error)
             }
         }
-    }
-
-    async fn get(&self) -> Result<Vec<u8>, FetchError> {
-        let request = self.client.get(self.url.clone());
-        let mut answer = request.send().await.map_err(FetchError::Http)?;
-        if answer.status() != StatusCode::OK {
-            return Err(FetchError::Status { found: answer.status() });
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(FetchError::Http)? {
-            if body.len() + chunk.len() > JWKS_BYTES_MAX {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
 
     fn read<T>(&self, look: impl FnOnce(&FetchedKeys) -> T) -> T {
@@ -287,50 +202,6 @@ fn due(last_ms: Option<i64>, every_ms: i64, now_ms: i64) -> bool {
     last_ms.is_none_or(|last_ms| now_ms < last_ms || now_ms - last_ms >= every_ms)
 }
 
-fn checked_address(address: &str) -> Result<Url, BadJwks> {
-    let bad = |why| BadJwks::Address { found: address.to_owned(), why };
-    let url = Url::parse(address).map_err(|_| bad("not an address"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BadJwks::Address { found: "…".to_owned(), why: "one with a password" });
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if on_loopback(&url) => Ok(url),
-        "http" => Err(bad("open to anybody on the way")),
-        _ => Err(bad("of another scheme")),
-    }
-}
-
-fn on_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
-}
-
-/// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
-fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, FetchError> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<Value>,
-    }
-    let set: Set = serde_json::from_slice(body).map_err(FetchError::Json)?;
-    let found = set.keys.len();
-    if found > JWKS_KEYS_MAX {
-        tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");
-    }
-    let keys: HashMap<String, PublicKey> = set
-        .keys
-        .into_iter()
-        .take(JWKS_KEYS_MAX)
-        .filter_map(|entry| PublicKey::from_jwk(&serde_json::from_value::<Jwk>(entry).ok()?))
-        .collect();
-    match keys.is_empty() {
-        true => Err(FetchError::NoUsableKey { found }),
-        false => Ok(keys),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -338,7 +209,7 @@ mod tests {
 
     use axum::Router;
     use axum::response::{IntoResponse, Redirect, Response};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
     use super::*;

@@ -4,18 +4,13 @@
 //! `X-Forwarded-For` or `Forwarded` that is no trusted proxy itself. What stands before that one
 //! was written by a stranger, and is not read.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-
-use crate::app::App;
 
 /// Most networks in the setting: more than anybody has proxies in front of one service.
 pub const PROXIES_MAX: usize = 64;
@@ -41,22 +36,12 @@ impl Peer {
     }
 
     /// Whoever has a request without a connection: a call within the process.
-    const NOWHERE: Peer = Peer(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    pub(crate) const NOWHERE: Peer = Peer(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Peer {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Peer, Infallible> {
-        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let Some(ConnectInfo(address)) = connection else { return Ok(Peer::NOWHERE) };
-        Ok(Peer::at(app.access.trusted_proxies.client(address.ip(), &parts.headers)))
     }
 }
 

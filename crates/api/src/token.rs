@@ -1,18 +1,24 @@
 //! Tokens: the only place where text becomes [`Claims`], and the only one that signs any.
 //!
 //! A token is a JWT with `iss`, `aud`, `sub`, `exp` and `role`. Two issuers exist. *Local* tokens
-//! are ours: HS256, signed by the newest of [`LocalKeys`]. *Outside* tokens come from an identity
+//! are ours: HS256, signed by the newest of [`LocalKeys`]. *External* tokens come from an identity
 //! provider and are verified with its public key or its JWKS. The `iss` of a token only chooses
 //! whose keys it must stand up to; the algorithm belongs to the key, never to the token. Both
 //! stay valid side by side.
 //!
 //! The clock is an argument everywhere, in milliseconds since 1970; there is no leeway.
 
-mod key;
+mod bad_key;
+mod claims;
+mod external;
+mod local_keys;
+mod mint;
 mod provider;
+mod public_key;
 mod raw;
 #[cfg(test)]
 pub(crate) mod testkeys;
+mod text;
 mod verified;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,263 +26,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Header};
-use serde::Serialize;
+use jsonwebtoken::Algorithm;
 
-pub use self::key::{
-    BadKey, KID_BYTES_MAX, LocalKey, LocalKeys, PublicAlgorithm, PublicKey, SECRET_BYTES_MIN,
+pub use self::bad_key::BadKey;
+pub use self::claims::{
+    BadToken, Claims, Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Role, SUBJECT_BYTES_MAX,
+    TOKEN_BYTES_MAX,
 };
-pub use engine::Role;
+pub use self::external::ExternalIssuer;
+pub use self::local_keys::{KID_BYTES_MAX, LocalKey, LocalKeys, SECRET_BYTES_MIN};
+pub use self::mint::{BadMint, TTL_MS_MAX};
+pub use self::public_key::{PublicAlgorithm, PublicKey};
 
-use crate::jwks::{Jwks, NoKey, Published};
+use crate::jwks::Published;
 
-use self::key::Found;
+use self::local_keys::Found;
+use self::mint::sign;
 use self::raw::Parts;
+use self::text::echo;
 use self::verified::{Verified, print_of};
-
-/// The `iss` of local tokens.
-pub const LOCAL_ISSUER: &str = "couponry";
-
-/// The `aud` of local tokens.
-pub const LOCAL_AUDIENCE: &str = "couponry";
-
-/// Longest token looked at, in bytes. Ours have about 250; identity providers with many groups
-/// stay below 2,000; hyper would let 64 KiB through to the JSON parser.
-pub const TOKEN_BYTES_MAX: usize = 4096;
-
-/// Longest `sub`, in bytes: it is a user_id.
-pub const SUBJECT_BYTES_MAX: usize = 64;
-
-/// Longest life that [`Tokens::mint`] gives, in milliseconds: 366 days. A token cannot be called
-/// back but by retiring its key, so a shop's back end gets a new one at least once a year.
-pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
-
-/// Longest piece of a token repeated in an error, in characters.
-const ECHO_CHARS_MAX: usize = 64;
-
-/// Who signed a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Issuer {
-    /// We did.
-    Local,
-    /// The configured identity provider did.
-    External,
-}
-
-/// What a valid token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// `sub`: 1 to 64 visible ASCII characters. Whether it may begin with `acc_` depends on
-    /// `issuer` and is not decided here.
-    pub subject: String,
-    /// `role`.
-    pub role: Role,
-    /// Whose key the token was verified with.
-    pub issuer: Issuer,
-    /// `iat`; an identity provider may leave it out.
-    pub issued_at_ms: Option<i64>,
-    /// `exp`, exclusive.
-    pub expires_at_ms: i64,
-    /// `generation` of the account that signed in, as given to [`Tokens::mint_for_account`].
-    pub generation: Option<u64>,
-}
-
-/// Why a token is refused. All but [`BadToken::KeysUnavailable`] mean 401; the text is for the
-/// caller and repeats nothing that he did not send, but what he should have sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
-    /// Not looked at any further.
-    #[error("token has {len} bytes, want at most {TOKEN_BYTES_MAX}")]
-    TooLong {
-        /// Its length.
-        len: usize,
-    },
-    /// Not `header.payload.signature` of base64url and JSON objects.
-    #[error("token is malformed: {what}")]
-    Malformed {
-        /// Where it went wrong.
-        what: &'static str,
-    },
-    /// The signature is empty or `alg` is `none`.
-    #[error("token is not signed")]
-    Unsigned,
-    /// `alg` is not the one of the key.
-    #[error("token is signed with {found:?}, want {wanted}")]
-    Algorithm {
-        /// `alg` of the token.
-        found: String,
-        /// The algorithm of the key.
-        wanted: &'static str,
-    },
-    /// Without `kid` there is no telling which of several keys is meant.
-    #[error("token names no key, want a kid in its header")]
-    NoKid,
-    /// Not looked up.
-    #[error("kid has {len} bytes, want at most {KID_BYTES_MAX}")]
-    KidTooLong {
-        /// Its length.
-        len: usize,
-    },
-    /// The issuer has no such key.
-    #[error("token is signed with an unknown key, kid {kid:?}")]
-    UnknownKey {
-        /// The id.
-        kid: String,
-    },
-    /// The key was one of ours, once.
-    #[error("token is signed with a retired key, kid {kid:?}; get a new token")]
-    RetiredKey {
-        /// The id.
-        kid: String,
-    },
-    /// The token may be good: the identity provider's keys could not be fetched. 503, later.
-    #[error("keys of the token's issuer cannot be fetched at the moment")]
-    KeysUnavailable,
-    /// Signed by somebody else, or changed since.
-    #[error("signature of the token does not match")]
-    Signature,
-    /// A required claim is absent or null.
-    #[error("token has no {claim}")]
-    Missing {
-        /// Its name.
-        claim: &'static str,
-    },
-    /// A claim has the wrong type or is out of range.
-    #[error("{claim} of the token is not {wanted}")]
-    ClaimType {
-        /// Its name.
-        claim: &'static str,
-        /// What it should be.
-        wanted: &'static str,
-    },
-    /// `iss` is nobody whose tokens are accepted here.
-    #[error("token is issued by {found:?}, want {wanted}")]
-    Issuer {
-        /// `iss` of the token.
-        found: String,
-        /// Those accepted.
-        wanted: String,
-    },
-    /// The token is meant for another service.
-    #[error("token is meant for {found:?}, want {wanted:?}")]
-    Audience {
-        /// `aud` of the token.
-        found: String,
-        /// The one accepted.
-        wanted: String,
-    },
-    /// `sub` is empty, too long, or has blanks.
-    #[error("sub has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
-    Subject {
-        /// Its length.
-        len: usize,
-    },
-    /// `role` is none of ours.
-    #[error("role is {found:?}, want user, shop, operator or admin")]
-    Role {
-        /// `role` of the token.
-        found: String,
-    },
-    /// `exp` has come.
-    #[error("token expired at {exp_s}, it is {now_s} (seconds since 1970)")]
-    Expired {
-        /// `exp`.
-        exp_s: i64,
-        /// The clock.
-        now_s: i64,
-    },
-    /// `nbf` has not come.
-    #[error("token is not valid before {nbf_s}, it is {now_s} (seconds since 1970)")]
-    NotYet {
-        /// `nbf`.
-        nbf_s: i64,
-        /// The clock.
-        now_s: i64,
-    },
-}
-
-/// Why no token was made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadMint {
-    /// No token for such a name would verify.
-    #[error("subject has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
-    Subject {
-        /// Its length.
-        len: usize,
-    },
-    /// Dead at once, or too long to be out of reach.
-    #[error("token would live {ttl_ms} ms, want 1 to {TTL_MS_MAX}")]
-    Ttl {
-        /// What was asked for.
-        ttl_ms: i64,
-    },
-    /// The crypto provider failed; cannot happen after the self-test.
-    #[error("token could not be signed: {why}")]
-    Signing {
-        /// What the library says.
-        why: String,
-    },
-}
-
-/// An identity provider whose tokens are accepted beside ours.
-#[derive(Debug)]
-pub struct ExternalIssuer {
-    issuer: String,
-    audience: String,
-    keys: ExternalKeys,
-}
-
-#[derive(Debug)]
-enum ExternalKeys {
-    /// `kid` is not looked at.
-    One(PublicKey),
-    Set(Jwks),
-}
-
-impl ExternalIssuer {
-    /// An issuer with one key.
-    ///
-    /// # Errors
-    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
-    pub fn with_key(
-        issuer: &str,
-        audience: &str,
-        key: PublicKey,
-    ) -> Result<ExternalIssuer, BadKey> {
-        ExternalIssuer::new(issuer, audience, ExternalKeys::One(key))
-    }
-
-    /// An issuer that publishes its keys.
-    ///
-    /// # Errors
-    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
-    pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<ExternalIssuer, BadKey> {
-        ExternalIssuer::new(issuer, audience, ExternalKeys::Set(jwks))
-    }
-
-    fn new(issuer: &str, audience: &str, keys: ExternalKeys) -> Result<ExternalIssuer, BadKey> {
-        if issuer.is_empty() || issuer == LOCAL_ISSUER {
-            return Err(BadKey::IssuerName { found: issuer.to_owned() });
-        }
-        if audience.is_empty() {
-            return Err(BadKey::AudienceName);
-        }
-        Ok(ExternalIssuer { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
-    }
-
-    async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
-        match &self.keys {
-            ExternalKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
-            ExternalKeys::Set(jwks) => {
-                let kid = kid.ok_or(BadToken::NoKid)?;
-                jwks.key(kid, now_ms).await.map_err(|none| match none {
-                    NoKey::Unknown => BadToken::UnknownKey { kid: echo(kid) },
-                    NoKey::Unavailable => BadToken::KeysUnavailable,
-                })
-            }
-        }
-    }
-}
 
 /// Makes and verifies tokens.
 #[derive(Debug)]
@@ -340,7 +108,7 @@ impl Tokens {
         ttl_ms: i64,
         now_ms: i64,
     ) -> Result<(String, i64), BadMint> {
-        self.sign(subject, role, None, ttl_ms, now_ms)
+        sign(&self.local().keys, subject, role, None, ttl_ms, now_ms)
     }
 
     /// The same for somebody who signed in: `generation` comes back in [`Claims`], so that the
@@ -355,7 +123,7 @@ impl Tokens {
         ttl_ms: i64,
         now_ms: i64,
     ) -> Result<(String, i64), BadMint> {
-        self.sign(subject, Role::User, Some(generation), ttl_ms, now_ms)
+        sign(&self.local().keys, subject, Role::User, Some(generation), ttl_ms, now_ms)
     }
 
     /// What `token` says, if it is valid at `now_ms`.
@@ -433,39 +201,6 @@ impl Tokens {
             other => Err(format!("a forged signature gave {other:?}")),
         }
     }
-
-    fn sign(
-        &self,
-        subject: &str,
-        role: Role,
-        generation: Option<u64>,
-        ttl_ms: i64,
-        now_ms: i64,
-    ) -> Result<(String, i64), BadMint> {
-        if !visible(subject, SUBJECT_BYTES_MAX) {
-            return Err(BadMint::Subject { len: subject.len() });
-        }
-        if !(1..=TTL_MS_MAX).contains(&ttl_ms) {
-            return Err(BadMint::Ttl { ttl_ms });
-        }
-        let iat = now_ms.div_euclid(1_000);
-        let exp = now_ms.saturating_add(ttl_ms).saturating_add(999).div_euclid(1_000);
-        let local = self.local();
-        let signing = local.keys.signing();
-        let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
-        let minted = Minted {
-            iss: LOCAL_ISSUER,
-            aud: LOCAL_AUDIENCE,
-            sub: subject,
-            role: role.as_str(),
-            iat,
-            exp,
-            generation,
-        };
-        jsonwebtoken::encode(&header, &minted, &signing.key)
-            .map(|token| (token, exp.saturating_mul(1_000)))
-            .map_err(|error| BadMint::Signing { why: error.to_string() })
-    }
 }
 
 fn verify_local(
@@ -482,26 +217,6 @@ fn verify_local(
     };
     parts.check_signature(Algorithm::HS256, key)?;
     parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, now_ms)
-}
-
-#[derive(Serialize)]
-struct Minted<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a str,
-    role: &'a str,
-    iat: i64,
-    exp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation: Option<u64>,
-}
-
-fn visible(text: &str, bytes_max: usize) -> bool {
-    (1..=bytes_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn echo(text: &str) -> String {
-    text.chars().take(ECHO_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Longest pause of a turn after a piece. A piece takes some 2 ms of a core; one that took much longer
-/// waited for something, and needs no pause for it.
+/// Longest pause of a turn after a piece. A piece takes some 2 ms of a core; one that took much
+/// longer waited for something, and needs no pause for it.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// A pause is so many times as long as its piece took: two thirds of a turn belong to short calls. At
-/// half of it the p99 of a redeem beside fifty lists was four times that without, on two cores.
+/// A pause is so many times as long as its piece took: two thirds of a turn belong to short calls.
+/// At half of it the p99 of a redeem beside fifty lists was four times that without, on two cores.
 const PAUSES: u32 = 2;
 
 /// Turns that all long streams share. Whoever has waited longest is next, so a stream with many

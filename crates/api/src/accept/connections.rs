@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.

@@ -6,8 +6,9 @@ use std::ptr;
 
 use serde_json::Value;
 
+use super::json::{alternatives, list};
 use super::markdown::escape;
-use super::schema::{Document, HOPS_MAX, alternatives, list};
+use super::schema::{Document, HOPS_MAX};
 
 /// Objects within objects that one table shows; deeper ones are links.
 const DEPTH_MAX: usize = 5;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::json::{joined, list, value_html};
 use super::markdown::escape;
-use super::schema::{joined, list, value_html};
 
 /// The limits that stand in `schema` itself, each a few words of HTML.
 pub(super) fn limits(schema: &Value) -> Vec<String> {
@@ -28,14 +28,14 @@ pub(super) fn limits(schema: &Value) -> Vec<String> {
     for (key, words) in named {
         limits.extend(schema.get(key).map(|value| format!("{words}{}", plain(value))));
     }
-    for (key, words) in
-        [("pattern", "matches "), ("default", "default "), ("example", "for example ")]
-    {
+    for (key, words) in [("pattern", "matches "), ("default", "default ")] {
         limits.extend(schema.get(key).map(|value| format!("{words}{}", value_html(value))));
     }
-    limits.extend(
-        list(schema, "examples").first().map(|it| format!("for example {}", value_html(it))),
-    );
+    // A whole object is shown with its body, and has no place in a few words.
+    let short = schema.get("example").into_iter().chain(list(schema, "examples").first());
+    let is_short = |value: &&Value| !value.is_object() && !value.is_array();
+    let mut short = short.filter(|value| is_short(value) && choices.is_empty());
+    limits.extend(short.next().map(|value| format!("for example {}", value_html(value))));
     for (key, words) in [
         ("uniqueItems", "no entry twice"),
         ("readOnly", "in answers only"),

@@ -9,7 +9,7 @@ use pulldown_cmark::{
     CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html::push_html,
 };
 
-use super::problems::problem_codes;
+use crate::problem::Code;
 
 /// Whether [`inline`] may make links; inside a link it may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) fn inline(text: &str, links: Links) -> String {
 
 /// `text` as code, with a link when it is a problem code.
 pub(super) fn code(text: &str) -> String {
-    if problem_codes().any(|code| code == text) {
+    if Code::ALL.iter().any(|code| code.as_str() == text) {
         format!("<a href=\"/docs/problems/{text}\"><code>{text}</code></a>")
     } else {
         format!("<code>{}</code>", escape(text))

@@ -1,27 +1,28 @@
-//! Campaigns.
+//! Campaigns, and the issue of their coupons.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::ids::CampaignId;
 
-use super::{Answer, Made};
+use crate::answer::{Answer, Made};
 use crate::app::App;
-use crate::bodies::{CampaignChanges, IssueBody, NewCampaign};
+use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, named, renamed};
-use crate::handlers::lists::{Page, named_page};
+use crate::paging::{Page, named_page};
 use crate::problem::Problem;
 use crate::views::{CampaignBody, CouponBody, List};
 
 /// Make a campaign
 ///
-/// And its first batch, if it has stock: one small write for one coupon or for ten billion.
-/// Repeated with the same `campaign_id` and body it answers 200, for ever. For an admin.
+/// If it has stock, its first batch is made with it: one small write for one coupon or for ten
+/// billion. If the same `campaign_id` and body are sent again, at any later time, answers 200 with
+/// the same campaign. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns", tag = "campaigns", request_body = NewCampaign,
     responses(
-        (status = 201, body = CampaignBody, description = "Made"),
-        (status = 200, body = CampaignBody, description = "Made before by the same request"),
+        (status = 201, body = CampaignBody, description = "The campaign was made"),
+        (status = 200, body = CampaignBody, description = "The same request made it before"),
     )
 )]
 pub(crate) async fn create_campaign(
@@ -35,12 +36,12 @@ pub(crate) async fn create_campaign(
 
 /// Change a campaign
 ///
-/// Its name, metadata, pause, issue window, and limit (upwards). When this is answered, every
-/// node obeys. For an admin.
+/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. When this is
+/// answered, every server of a cluster follows the change. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)), request_body = CampaignChanges,
-    responses((status = 200, body = CampaignBody, description = "As it is now"))
+    responses((status = 200, body = CampaignBody, description = "The campaign as it is now"))
 )]
 pub(crate) async fn change_campaign(
     State(app): State<Arc<App>>,
@@ -55,10 +56,10 @@ pub(crate) async fn change_campaign(
 
 /// List campaigns
 ///
-/// In the order of their ids. For shop, operator and admin.
+/// They come in the order of their `campaign_id`. A shop, an operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns", tag = "campaigns", params(Page),
-    responses((status = 200, body = List<CampaignBody>, description = "One page"))
+    responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
 )]
 pub(crate) async fn list_campaigns(
     State(app): State<Arc<App>>,
@@ -73,7 +74,7 @@ pub(crate) async fn list_campaigns(
 
 /// Read a campaign
 ///
-/// Users see it without shared_code, code_prefix, stock and counts. For everybody signed in.
+/// A user sees it without `shared_code`, `code_prefix`, `stock` and counts. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)),
@@ -90,24 +91,27 @@ pub(crate) async fn read_campaign(
 
 /// Issue a coupon of a campaign
 ///
-/// The answer is final: 201 with the coupon, 200 with the one that this request or, with a limit
-/// of 1, any other got before. `SOLD_OUT` is said only when none is left. With the `issue_ref`
-/// `replaces:CODE` a user's coupon that is void, redeemed or expired is replaced, once, beside the
-/// limit; one that still works is answered as it is. For shop and admin, and
-/// for users in campaigns with handout self.
+/// The answer is final. If this request got a coupon before, or if the limit is 1 and the user has
+/// a coupon, answers 200 with that coupon. Answers `SOLD_OUT` only if no coupon is left.
+///
+/// With the `issue_ref` `replaces:CODE`, replaces a coupon of the user that is void, redeemed or
+/// expired: once, and beside the limit. If that coupon still works, answers it as it is.
+///
+/// A shop and an admin may call it. If the handout of the campaign is `self`, users may call it for
+/// themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
-    params(("campaign_id" = String, Path)), request_body = IssueBody,
+    params(("campaign_id" = String, Path)), request_body = IssueRequest,
     responses(
-        (status = 201, body = CouponBody, description = "Issued"),
-        (status = 200, body = CouponBody, description = "Issued before"),
+        (status = 201, body = CouponBody, description = "The coupon was issued"),
+        (status = 200, body = CouponBody, description = "The coupon was issued before"),
     )
 )]
 pub(crate) async fn issue(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(id): CampaignInPath,
-    Json(body): Json<IssueBody>,
+    Json(body): Json<IssueRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read()?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);

@@ -1,4 +1,4 @@
-//! One coupon.
+//! What a user or a shop does with one coupon.
 
 use std::sync::Arc;
 
@@ -6,29 +6,30 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Answer, Made};
+use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{
-    CancelBody, ExtendBody, HoldRequest, OrderBody, Reading, ReasonBody, ReleaseBody, RevokeBody,
-    UserBody,
+    CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
+    ReleaseRequest,
 };
 use crate::extract::{CodeInPath, Json, Params, Who};
 use crate::problem::Problem;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
 
-/// Whose coupon.
+/// The query of a read.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Whose {
-    /// Only if it is this user's; not for users. Behind a shared word, whose coupon is meant.
+    /// Answer the coupon only if this user holds it. Behind a shared code, it says whose coupon is
+    /// meant. A user leaves it out.
     user_id: Option<String>,
 }
 
 /// Read a coupon
 ///
-/// With its history. A user sees his own, and a bearer code without holder and order; anything
-/// else is not there for him. For everybody signed in.
+/// Answers the coupon with its history. A user sees their own coupons, and a bearer code without
+/// its holder and order; for every other coupon they get 404. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), Whose),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
@@ -47,23 +48,23 @@ pub(crate) async fn read_coupon(
     Ok(Answer(CouponDetail::from(&view)))
 }
 
-/// Give a named coupon to a user
+/// Issue this coupon to a user
 ///
-/// 200 when he has it already. Users may do it with bearer codes: it goes into their wallet. For
-/// user, shop and admin.
+/// If the user already holds the coupon, answers 200. A user may call it with a bearer code, to put
+/// the coupon into their wallet. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/issue", tag = "coupons", params(("code" = String, Path)),
-    request_body = UserBody,
+    request_body = IssueCouponRequest,
     responses(
-        (status = 201, body = CouponBody, description = "Issued"),
-        (status = 200, body = CouponBody, description = "His already"),
+        (status = 201, body = CouponBody, description = "The coupon was issued"),
+        (status = 200, body = CouponBody, description = "The user already holds this coupon"),
     )
 )]
 pub(crate) async fn issue_coupon(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<UserBody>,
+    Json(body): Json<IssueCouponRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let user = body.read()?;
     let issue = app.engine.issue_code(&caller, &code, user.clone());
@@ -71,19 +72,20 @@ pub(crate) async fn issue_coupon(
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }
 
-/// Ask what redeem would answer
+/// Check whether a coupon can be redeemed
 ///
-/// Nothing is written. For user, shop and admin.
+/// Takes the request of redeem, answers what redeem would answer, and writes nothing. A user, a
+/// shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/check", tag = "coupons", params(("code" = String, Path)),
-    request_body = OrderBody,
+    request_body = RedeemRequest,
     responses((status = 200, body = CheckBody, description = "What redeem would answer"))
 )]
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<OrderBody>,
+    Json(body): Json<RedeemRequest>,
 ) -> Result<Answer<CheckBody>, Problem> {
     let (user, order) = body.read()?;
     let check = app.engine.check(&caller, &code, user.clone(), order);
@@ -91,16 +93,17 @@ pub(crate) async fn check(
     Ok(Answer(CheckBody::from(&view)))
 }
 
-/// Keep a coupon for one order
+/// Hold a coupon for one order
 ///
-/// Between check-out and payment: 15 minutes where it does not say, seven days at most. It lapses
-/// by itself. The same order may ask again for longer. For user, shop and admin.
+/// Reserves the coupon between check-out and payment, for at most seven days. If `seconds` is left
+/// out, for 15 minutes. A hold lapses by itself. The same order may hold again, for longer. A user,
+/// a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/hold", tag = "coupons", params(("code" = String, Path)),
     request_body = HoldRequest,
     responses(
-        (status = 201, body = HoldBody, description = "Held, or held for longer"),
-        (status = 200, body = HoldBody, description = "Held already, so long"),
+        (status = 201, body = HoldBody, description = "The coupon is held, or held for longer"),
+        (status = 200, body = HoldBody, description = "The coupon was held for that long already"),
     )
 )]
 pub(crate) async fn hold(
@@ -115,19 +118,21 @@ pub(crate) async fn hold(
     Ok(Made(done.map(|view| HoldBody::from(&view))))
 }
 
-/// Let go of a hold
+/// Release a hold
 ///
-/// For user, shop and admin.
+/// If the order does not hold the coupon, changes nothing and answers 200. A user, a shop and an
+/// admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
-    request_body = ReleaseBody,
-    responses((status = 200, body = CouponBody, description = "Not held by that order"))
+    request_body = ReleaseRequest,
+    responses((status = 200, body = CouponBody,
+        description = "That order does not hold the coupon"))
 )]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<ReleaseBody>,
+    Json(body): Json<ReleaseRequest>,
 ) -> Result<Answer<CouponBody>, Problem> {
     let release = app.engine.release(&caller, &code, body.read()?);
     let view = app.unless_guessing(&caller, None, release).await?.into_inner();
@@ -136,21 +141,21 @@ pub(crate) async fn release(
 
 /// Redeem a coupon
 ///
-/// At most once: 201 for the order that got it, 200 with the same redemption for its repeats, at
-/// any later time. For user, shop and admin.
+/// A coupon is redeemed at most once. If the order already redeemed this coupon, returns the same
+/// redemption with 200, at any later time. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons", params(("code" = String, Path)),
-    request_body = OrderBody,
+    request_body = RedeemRequest,
     responses(
-        (status = 201, body = RedemptionBody, description = "Redeemed"),
-        (status = 200, body = RedemptionBody, description = "Redeemed before by this order"),
+        (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
+        (status = 200, body = RedemptionBody, description = "This order redeemed it before"),
     )
 )]
 pub(crate) async fn redeem(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<OrderBody>,
+    Json(body): Json<RedeemRequest>,
 ) -> Result<Made<RedemptionBody>, Problem> {
     let (user, order) = body.read()?;
     let redeem = app.engine.redeem(&caller, &code, user.clone(), order);
@@ -160,18 +165,19 @@ pub(crate) async fn redeem(
 
 /// Cancel a redemption
 ///
-/// The coupon is what it was before; `coupon.expired` says whether it came back dead. The order
-/// cannot redeem it again. For user, shop and admin.
+/// The coupon becomes what it was before; `coupon.expired` says whether it expired meanwhile. The
+/// same order cannot redeem it again. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
-    params(("code" = String, Path)), request_body = CancelBody,
-    responses((status = 200, body = CancelledBody, description = "Cancelled, now or before"))
+    params(("code" = String, Path)), request_body = CancelRedemptionRequest,
+    responses((status = 200, body = CancelledBody,
+        description = "The redemption is cancelled, now or before"))
 )]
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<CancelBody>,
+    Json(body): Json<CancelRedemptionRequest>,
 ) -> Result<Answer<CancelledBody>, Problem> {
     let (order, reason) = body.read()?;
     let cancel = app.engine.cancel_redemption(&caller, &code, order, reason);
@@ -179,66 +185,4 @@ pub(crate) async fn cancel_redemption(
     let (redemption, coupon) = done.into_inner();
     let redemption = RedemptionBody::from(&redemption);
     Ok(Answer(CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
-}
-
-/// Take a coupon back from its holder
-///
-/// The coupon is available again, and the user may have another one under the campaign's limit. A
-/// repeat with the same `revoke_ref` answers 200 and changes nothing, even if the user has been
-/// issued the coupon again since. With `version`, a coupon that has changed since answers 409
-/// VERSION_CONFLICT. Without either, a repeat whose first answer was lost can undo a newer issue to
-/// the same user. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
-    request_body = RevokeBody,
-    responses((status = 200, body = CouponBody, description = "Available"))
-)]
-pub(crate) async fn revoke(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<RevokeBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let (user, reference, with) = body.read()?;
-    let view = app.engine.revoke(&caller, &code, user, reference, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
-}
-
-/// Void a coupon
-///
-/// It can no longer be issued or redeemed; its record is kept. With `version`, a coupon that has
-/// changed since answers 409 VERSION_CONFLICT. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
-    request_body = ReasonBody,
-    responses((status = 200, body = CouponBody, description = "Void"))
-)]
-pub(crate) async fn void(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<ReasonBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let view = app.engine.void(&caller, &code, body.read()?).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
-}
-
-/// Give a coupon a later expiry
-///
-/// Also an expired one, for the campaign's `extend_days`. With `version`, a coupon that has changed
-/// since answers 409 VERSION_CONFLICT. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
-    request_body = ExtendBody,
-    responses((status = 200, body = CouponBody, description = "With its new expiry"))
-)]
-pub(crate) async fn extend(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<ExtendBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let (expiry, with) = body.read()?;
-    let view = app.engine.extend(&caller, &code, expiry, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
 }

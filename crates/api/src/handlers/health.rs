@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can do its work.
+//! Whether the process runs, and whether it can do its work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,59 +11,62 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::Answer;
+use crate::answer::Answer;
 use crate::app::App;
+use crate::closed;
 
 /// How long `/readyz` waits for the store: whoever probes gives up after a few seconds, and would
 /// not hear why.
 const READY_MAX: Duration = Duration::from_secs(2);
 
-/// The process lives.
+/// The process runs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Alive {
     /// `ok`.
+    #[schema(value_type = closed::AliveStatus)]
     status: &'static str,
 }
 
 /// What the process can do at the moment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ready {
-    /// Reads are answered.
+    /// Whether reads are answered.
     ready: bool,
-    /// Writes are taken: the disk has room and is not read-only; of a cluster enough nodes answer,
-    /// and its clock and ours agree.
+    /// Whether writes are taken. On one machine the disk has room and is not read-only; of a
+    /// cluster enough nodes answer, and its clock agrees with the clock of this machine.
     writable: bool,
-    /// Why not, if not.
+    /// Why reads or writes are not taken; null if they are.
     #[schema(required)]
     reason: Option<String>,
-    /// What is wrong with the clock: it has jumped, so that nothing is archived until it has stood
-    /// for a day. Reads and writes go on.
+    /// What is wrong with the clock; null if nothing is. If it has jumped, nothing is archived
+    /// until it has run for a day without another jump. Reads and writes go on.
     #[schema(required)]
     clock: Option<String>,
-    /// Of this server.
+    /// The version of this server.
     version: &'static str,
 }
 
-/// Does the process live
+/// Check whether the process runs
 ///
-/// Looks at nothing else: a restart would not help against what `/readyz` tells. Anyone may ask.
+/// Looks at nothing else: a restart would not repair what `/readyz` reports. Anyone may call it,
+/// without a token.
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
-    responses((status = 200, body = Alive, description = "It does"))
+    responses((status = 200, body = Alive, description = "The process runs"))
 )]
 pub(crate) async fn healthz() -> Answer<Alive> {
     Answer(Alive { status: "ok" })
 }
 
-/// Can it do its work
+/// Check whether the server can do its work
 ///
-/// 200 as long as reads are answered; `writable` says whether writes are taken. Answers within 2
-/// seconds, and looks anew each time. Anyone may ask.
+/// If reads are answered, answers 200; `writable` says whether writes are taken as well. Looks at
+/// the store each time, and answers within 2 seconds. Anyone may call it, without a token.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
         (status = 200, body = Ready, description = "Reads are answered"),
-        (status = 503, body = Ready, description = "They are not; `reason` says why"),
+        (status = 503, body = Ready, description = "Reads are not answered; `reason` says why"),
     )
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<Ready>) {

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{
-    BadToken, Claims, Issuer, KID_BYTES_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, echo, visible,
-};
+use super::claims::{BadToken, Claims, Issuer, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
+use super::local_keys::KID_BYTES_MAX;
+use super::text::{echo, visible};
 
 /// Latest `exp`, `nbf` and `iat`, in seconds: the end of the year 9999, the last that RFC 3339
 /// can print. Keeps milliseconds far from overflow.

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ring::digest::{SHA256, digest};
 
-use super::Claims;
+use super::claims::Claims;
 
 /// How long a verified token is taken for good without a second look at its key, in milliseconds:
 /// an identity provider that withdraws a key expects it to be gone within minutes. Never past the
@@ -57,8 +57,8 @@ impl Verified {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Issuer, Role};
     use super::*;
+    use crate::token::{Issuer, Role};
 
     #[test]
     fn for_how_long() {

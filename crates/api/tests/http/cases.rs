@@ -4,6 +4,7 @@ mod accounts;
 mod bad_input;
 pub(crate) mod contract;
 mod events;
+mod examples;
 mod external;
 mod guesser;
 mod handout;

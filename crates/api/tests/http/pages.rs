@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use api::problem::Code;
 use serde_json::{Value, json};
 
-use crate::contract::{DOCUMENT, OPERATIONS, PROBLEMS};
+use crate::contract::{DOCUMENT, OPERATIONS};
 use crate::service::{Nobody, Service};
 
 #[tokio::test]
 async fn pages_need_nothing_from_outside() {
     let service = Service::new();
     let mut targets = vec!["/".to_owned(), "/docs".to_owned(), "/docs/problems".to_owned()];
-    targets.extend(PROBLEMS.iter().map(|(code, _, _)| format!("/docs/problems/{code}")));
+    targets.extend(Code::ALL.iter().map(|code| format!("/docs/problems/{}", code.as_str())));
     for target in targets {
         let page = service.get(Nobody, &target).await;
         page.is("200", &target);

@@ -364,7 +364,7 @@ impl Stage {
                 for coupon in among {
                     // Whoever finishes an issue does so in the name of the one who began it.
                     let done = coupon.events().iter().any(|event| {
-                        event.operation == change.operation && event.kind() == kind(&change.action)
+                        event.operation == change.operation && event.kind.as_str() == kind(&change.action)
                     });
                     assert!(!done, "answered {answer:?}, and {coupon:?}");
                 }

@@ -1,0 +1,213 @@
+//! Requests about one coupon: one for each call, but that `check` takes the request of `redeem`.
+
+use coupon::calendar::{Date, Zone};
+use coupon::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use engine::{AdminChange, Expiry};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Reading;
+use crate::problem::Problem;
+
+/// Whom to issue a coupon of a campaign to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueRequest {
+    /// The user who gets the coupon. A user leaves it out: they get it themselves.
+    user_id: Option<String>,
+    /// Names this request, for ever: a repeat answers the same coupon. It must be given where
+    /// `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of that coupon.
+    issue_ref: Option<String>,
+}
+
+impl IssueRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
+        let mut reading = Reading::default();
+        let user = reading.may("user_id", self.user_id.as_deref());
+        let reference = reading.may("issue_ref", self.issue_ref.as_deref());
+        reading.done(Some((user, reference)))
+    }
+}
+
+/// Whom to issue this coupon to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueCouponRequest {
+    /// The user who gets the coupon. A user leaves it out: they get it themselves.
+    user_id: Option<String>,
+}
+
+impl IssueCouponRequest {
+    pub(crate) fn read(&self) -> Result<Option<UserId>, Problem> {
+        let mut reading = Reading::default();
+        let user = reading.may("user_id", self.user_id.as_deref());
+        reading.done(Some(user))
+    }
+}
+
+fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, OrderRef), Problem> {
+    let mut reading = Reading::default();
+    let user = reading.may("user_id", user);
+    let order = reading.must("order_ref", Some(order));
+    reading.done(order.map(|order| (user, order)))
+}
+
+/// Who redeems the coupon, and for which order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedeemRequest {
+    /// The user who redeems. A user leaves it out.
+    user_id: Option<String>,
+    /// Names one attempt to pay, for ever: a repeat answers the same redemption.
+    order_ref: String,
+}
+
+impl RedeemRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
+    }
+}
+
+/// Who holds the coupon, for which order, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// The user who holds. A user leaves it out.
+    user_id: Option<String>,
+    /// The order that the coupon is held for.
+    order_ref: String,
+    /// For how many seconds: 1 to 604,800.
+    #[schema(minimum = 1, maximum = 604_800, default = 900)]
+    pub(crate) seconds: Option<u32>,
+}
+
+impl HoldRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
+    }
+}
+
+/// Which order releases the coupon.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// The order that the coupon is held for.
+    order_ref: String,
+}
+
+impl ReleaseRequest {
+    pub(crate) fn read(&self) -> Result<OrderRef, Problem> {
+        let mut reading = Reading::default();
+        let order = reading.must("order_ref", Some(&self.order_ref));
+        reading.done(order)
+    }
+}
+
+/// Which order's redemption to cancel.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRedemptionRequest {
+    /// The order that redeemed the coupon.
+    order_ref: String,
+    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+}
+
+impl CancelRedemptionRequest {
+    pub(crate) fn read(&self) -> Result<(OrderRef, Option<Reason>), Problem> {
+        let mut reading = Reading::default();
+        let order = reading.must("order_ref", Some(&self.order_ref));
+        let reason = reading.may("reason", self.reason.as_deref());
+        reading.done(order.map(|order| (order, reason)))
+    }
+}
+
+/// From whom to take the coupon back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// The user who holds the coupon.
+    user_id: String,
+    /// Names this request, for ever: a repeat changes nothing.
+    revoke_ref: Option<String>,
+    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Revoke only while the coupon has this version.
+    version: Option<u64>,
+}
+
+impl RevokeRequest {
+    pub(crate) fn read(&self) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
+        let mut reading = Reading::default();
+        let user = reading.must("user_id", Some(&self.user_id));
+        let reference = reading.may("revoke_ref", self.revoke_ref.as_deref());
+        let reason = reading.may("reason", self.reason.as_deref());
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(user.map(|user| (user, reference, with)))
+    }
+}
+
+/// Why the coupon is voided.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidRequest {
+    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Void only while the coupon has this version.
+    version: Option<u64>,
+}
+
+impl VoidRequest {
+    pub(crate) fn read(&self) -> Result<AdminChange, Problem> {
+        let mut reading = Reading::default();
+        let reason = reading.may("reason", self.reason.as_deref());
+        let reason = reading.done(Some(reason))?;
+        Ok(AdminChange { reason, if_version: self.version })
+    }
+}
+
+/// Until when to extend the coupon. Give `expires_at`, or `expires_on` with or without `time_zone`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// First instant at which the coupon no longer works.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// Last day on which the coupon works.
+    #[schema(format = Date)]
+    expires_on: Option<String>,
+    /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
+    time_zone: Option<String>,
+    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Extend only while the coupon has this version.
+    version: Option<u64>,
+}
+
+impl ExtendRequest {
+    pub(crate) fn read(&self) -> Result<(Expiry, AdminChange), Problem> {
+        let mut reading = Reading::default();
+        let at = reading.instant("expires_at", self.expires_at.as_deref());
+        let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
+        let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
+        let reason = reading.may("reason", self.reason.as_deref());
+        let expiry = match (&self.expires_at, &self.expires_on, &self.time_zone) {
+            (Some(_), None, None) => at.map(Expiry::At),
+            (None, Some(_), _) => on.map(|on| Expiry::On(on, zone.unwrap_or_else(Zone::utc))),
+            (None, None, _) => {
+                reading.fault("expires_at", "is missing: give it, or expires_on");
+                None
+            }
+            (Some(_), _, _) => {
+                reading.fault("expires_at", "stands alone: expires_on and time_zone go together");
+                None
+            }
+        };
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(expiry.map(|expiry| (expiry, with)))
+    }
+}

@@ -1,0 +1,195 @@
+//! The query of a list of coupons, and where a page of it ends.
+
+use coupon::calendar::{Date, Zone};
+use coupon::time::{DAY_MS, Millis};
+use engine::{
+    Caller, CouponFilter, Fault, ListOrder, ListRequest, Position, Role, SPAN_DAYS_MAX, Span, Tie,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::bodies::Reading;
+use crate::closed::{self, STATES};
+use crate::cursor;
+use crate::paging::LIMITS;
+use crate::problem::Problem;
+
+/// Which coupons to list.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CouponParams {
+    /// Only the coupons of this user. A user leaves it out and gets their own; a shop must give it.
+    user_id: Option<String>,
+    /// Only the coupons of this campaign.
+    campaign_id: Option<String>,
+    /// Only the coupons in this state.
+    #[param(value_type = Option<closed::CouponState>)]
+    state: Option<String>,
+    /// `true`: only the coupons that have expired. `false`: only those that have not.
+    #[param(value_type = Option<bool>)]
+    expired: Option<String>,
+    /// Only the coupons that begin to work at this instant or later.
+    #[param(format = DateTime)]
+    valid_from: Option<String>,
+    /// Only the coupons that begin to work before this instant.
+    #[param(format = DateTime)]
+    valid_before: Option<String>,
+    /// Only the coupons that expire at this instant or later.
+    #[param(format = DateTime)]
+    expires_from: Option<String>,
+    /// Only the coupons that expire before this instant.
+    #[param(format = DateTime)]
+    expires_before: Option<String>,
+    /// Only the coupons that were issued at this instant or later.
+    #[param(format = DateTime)]
+    issued_from: Option<String>,
+    /// Only the coupons that were issued before this instant.
+    #[param(format = DateTime)]
+    issued_before: Option<String>,
+    /// Only the coupons that were redeemed at this instant or later.
+    #[param(format = DateTime)]
+    redeemed_from: Option<String>,
+    /// Only the coupons that were redeemed before this instant.
+    #[param(format = DateTime)]
+    redeemed_before: Option<String>,
+    /// Only the coupons that were made at this instant or later.
+    #[param(format = DateTime)]
+    created_from: Option<String>,
+    /// Only the coupons that were made before this instant.
+    #[param(format = DateTime)]
+    created_before: Option<String>,
+    /// Only the coupons that last changed at this instant or later.
+    #[param(format = DateTime)]
+    modified_from: Option<String>,
+    /// Only the coupons that last changed before this instant.
+    #[param(format = DateTime)]
+    modified_before: Option<String>,
+    /// Only the coupons whose last day this is, in `time_zone`.
+    #[param(format = Date)]
+    expires_on: Option<String>,
+    /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
+    time_zone: Option<String>,
+    /// In which order the coupons come.
+    #[param(value_type = Option<closed::ListOrder>, default = "latest")]
+    order: Option<String>,
+    /// How many coupons the page has at most: 1 to 1,000.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before. The other parameters must be the same as for that
+    /// page.
+    cursor: Option<String>,
+}
+
+impl CouponParams {
+    /// What the cursor of this list is bound to: everything but the page.
+    pub(super) fn query(&self, caller: &Caller) -> String {
+        let bare = CouponParams { limit: None, cursor: None, ..self.clone() };
+        format!("{caller} {bare:?}")
+    }
+
+    pub(super) fn read(self, query: &str) -> Result<ListRequest, Problem> {
+        let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
+        let mut reading = Reading::default();
+        let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
+            from: reading.instant(&format!("{name}_from"), from.as_deref()),
+            before: reading.instant(&format!("{name}_before"), before.as_deref()),
+        };
+        let filter = CouponFilter {
+            campaign: None,
+            valid: span("valid", &self.valid_from, &self.valid_before),
+            expires: span("expires", &self.expires_from, &self.expires_before),
+            issued: span("issued", &self.issued_from, &self.issued_before),
+            redeemed: span("redeemed", &self.redeemed_from, &self.redeemed_before),
+            created: span("created", &self.created_from, &self.created_before),
+            modified: span("modified", &self.modified_from, &self.modified_before),
+            state: state(&mut reading, self.state.as_deref()),
+            expired: expired(&mut reading, self.expired.as_deref()),
+        };
+        let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
+        let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
+        if self.time_zone.is_some() && self.expires_on.is_none() {
+            reading.fault("time_zone", "goes with expires_on");
+        }
+        let order = match self.order.as_deref() {
+            None | Some("latest") => ListOrder::Latest,
+            Some("soonest") => ListOrder::Soonest,
+            Some(other) => {
+                reading.fault("order", format!("is {other:?}, want latest or soonest"));
+                ListOrder::Latest
+            }
+        };
+        let ask = ListRequest {
+            user: reading.may("user_id", self.user_id.as_deref()),
+            campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
+            filter,
+            expires_on: on.map(|on| (on, zone.unwrap_or_else(Zone::utc))),
+            order,
+            after,
+            limit: reading.number("limit", self.limit.as_deref(), LIMITS),
+        };
+        reading.done(Some(ask))
+    }
+}
+
+fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
+    let text = text?;
+    let known = STATES.into_iter().find(|state| *state == text);
+    if known.is_none() {
+        reading.fault("state", format!("is {text:?}, want {}", STATES.join(", ")));
+    }
+    known
+}
+
+fn expired(reading: &mut Reading, text: Option<&str>) -> Option<bool> {
+    let text = text?;
+    let expired = text.parse().ok();
+    if expired.is_none() {
+        reading.fault("expired", format!("is {text:?}, want true or false"));
+    }
+    expired
+}
+
+/// An expiry range over everybody's coupons needs both its ends, a month apart: the engine refuses
+/// anything else, and this names the end that is missing or too far.
+pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<Fault> {
+    let everybody = matches!(caller.role, Role::Operator | Role::Admin)
+        && ask.user.is_none()
+        && ask.campaign.is_none()
+        && ask.expires_on.is_none();
+    let (field, what) = match (ask.filter.expires.from, ask.filter.expires.before) {
+        _ if !everybody => return None,
+        (None, None) => return None,
+        (None, Some(_)) => ("expires_from", "is missing"),
+        (Some(_), None) => ("expires_before", "is missing"),
+        (Some(from), Some(before)) if before.0 - from.0 > SPAN_DAYS_MAX * DAY_MS => {
+            ("expires_before", "is too late")
+        }
+        (Some(_), Some(_)) => return None,
+    };
+    let detail = format!(
+        "{what}: a range over everybody's coupons has two ends, at most {SPAN_DAYS_MAX} days apart"
+    );
+    Some(Fault::new(field, detail))
+}
+
+fn position(query: &str, text: &str) -> Result<Position, Problem> {
+    let words = cursor::position(query, text)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let position = match words.as_slice() {
+        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(Tie::Hot)),
+        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
+        _ => None,
+    };
+    let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
+    let position = position.map(|(at, tie)| Position { expires_at: Millis(at), tie });
+    position.ok_or_else(other)
+}
+
+pub(super) fn cursor_behind(query: &str, position: &Position) -> String {
+    let (tier, tie) = match &position.tie {
+        Tie::Hot(number) => ("hot", number.to_string()),
+        Tie::Cold(code) => ("cold", code.to_string()),
+    };
+    cursor::cursor(query, &[&position.expires_at.0.to_string(), tier, &tie])
+}

@@ -1,0 +1,65 @@
+//! Pages of lists: what a caller may ask of one, and where the next one begins.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use engine::{PAGE_DEFAULT, PAGE_MAX};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::bodies::Reading;
+use crate::cursor;
+use crate::problem::Problem;
+use crate::views::List;
+
+/// How many items a page may have.
+pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
+
+/// One page of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// How many items the page has at most: 1 to 1,000.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before. The other parameters must be the same as for that
+    /// page.
+    cursor: Option<String>,
+}
+
+impl Page {
+    /// Behind what, and at most how many.
+    pub(crate) fn read<T>(&self, query: &str) -> Result<(Option<T>, usize), Problem>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let mut reading = Reading::default();
+        let after = match &self.cursor {
+            None => None,
+            Some(text) => {
+                let words = cursor::position(query, text)?;
+                reading.must("cursor", words.first().map(String::as_str))
+            }
+        };
+        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
+        reading.done(Some((after, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
+    }
+}
+
+/// One page of things that are named, behind which the next begins.
+pub(crate) fn named_page<T, B>(
+    query: &str,
+    items: &[T],
+    limit: usize,
+    name: impl Fn(&T) -> &str,
+) -> List<B>
+where
+    B: for<'a> From<&'a T>,
+{
+    let last = items.last().filter(|_| items.len() == limit);
+    let next_cursor = last.map(|last| cursor::cursor(query, &[name(last)]));
+    List { data: items.iter().map(B::from).collect(), next_cursor }
+}

@@ -1,0 +1,112 @@
+//! What an order does with a coupon: check, hold, redeem, cancel.
+
+use coupon::calendar::format_instant;
+use coupon::coupon::Redemption;
+use engine::{CheckView, HoldView, RedemptionView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::campaign::CampaignBody;
+use super::coupon::CouponBody;
+use super::instant::instant;
+use crate::closed;
+use crate::problem::table::Code;
+
+/// One redemption of a coupon.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Redemption)]
+pub struct RedemptionBody {
+    /// The code of the coupon, as people read it.
+    code: String,
+    /// The campaign of the coupon.
+    campaign_id: String,
+    /// The user who redeemed; null only where an import did not name one.
+    #[schema(required)]
+    user_id: Option<String>,
+    /// The order that redeemed it.
+    order_ref: String,
+    /// When it was redeemed.
+    #[schema(format = DateTime)]
+    redeemed_at: String,
+    /// When the redemption was cancelled.
+    #[schema(required, format = DateTime)]
+    cancelled_at: Option<String>,
+}
+
+impl From<&RedemptionView> for RedemptionBody {
+    fn from(view: &RedemptionView) -> RedemptionBody {
+        let Redemption { by, order, at, cancelled_at } = &view.redemption;
+        RedemptionBody {
+            code: view.code.clone(),
+            campaign_id: view.campaign.to_string(),
+            user_id: by.as_ref().map(ToString::to_string),
+            order_ref: order.to_string(),
+            redeemed_at: format_instant(*at),
+            cancelled_at: instant(*cancelled_at),
+        }
+    }
+}
+
+/// A redemption that was cancelled, and its coupon.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CancelledRedemption)]
+pub struct CancelledBody {
+    /// The redemption.
+    pub redemption: RedemptionBody,
+    /// The coupon. Its `expired` says whether it expired meanwhile.
+    pub coupon: CouponBody,
+}
+
+/// A coupon held for one order.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Hold)]
+pub struct HoldBody {
+    /// The code of the coupon, as people read it.
+    code: String,
+    /// The order that it is held for.
+    order_ref: String,
+    /// First instant at which it is no longer held.
+    #[schema(format = DateTime)]
+    until: String,
+    /// The coupon.
+    coupon: CouponBody,
+}
+
+impl From<&HoldView> for HoldBody {
+    fn from(view: &HoldView) -> HoldBody {
+        HoldBody {
+            code: view.coupon.code.clone(),
+            order_ref: view.order.to_string(),
+            until: format_instant(view.until),
+            coupon: CouponBody::from(&view.coupon),
+        }
+    }
+}
+
+/// What redeem would answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+pub struct CheckBody {
+    /// Whether redeem would succeed at this moment.
+    redeemable: bool,
+    /// If redeem would fail, the problem code that it would answer.
+    #[schema(required, value_type = Option<closed::Refusal>)]
+    refusal: Option<&'static str>,
+    /// The coupon; null where redeem would first make one behind a shared code.
+    #[schema(required)]
+    coupon: Option<CouponBody>,
+    /// The campaign of the coupon.
+    #[schema(required)]
+    campaign: Option<CampaignBody>,
+}
+
+impl From<&CheckView> for CheckBody {
+    fn from(view: &CheckView) -> CheckBody {
+        CheckBody {
+            redeemable: view.refusal.is_none(),
+            refusal: view.refusal.map(|refusal| Code::from(refusal).as_str()),
+            coupon: view.coupon.as_ref().map(CouponBody::from),
+            campaign: view.campaign.as_ref().map(CampaignBody::from),
+        }
+    }
+}
