@@ -66,6 +66,35 @@ fn help() {
     assert!(lacking.is_empty(), "no exit codes and no example in the help of {lacking:?}");
 }
 
+/// `help settings` lists all settings; every other help has its own options first, then one line
+/// that names it.
+#[test]
+fn help_about_settings() {
+    const LINE: &str = "`couponry help settings`";
+    let data = Data::new();
+    let topic = data.run(&["help", "settings"]);
+    assert_eq!(topic.code, Some(0), "{topic:?}");
+    let words = ["--listen <HOST:PORT>", "COUPONRY_LISTEN", "key listen", "127.0.0.1:8080"];
+    for word in words.into_iter().chain(["--config", "COUPONRY_CQL_PASSWORD"]) {
+        assert!(topic.stdout.contains(word), "{word} is missing: {}", topic.stdout);
+    }
+    assert_eq!(data.run(&["settings"]).code, Some(0), "the topic as a command");
+    // Name, call, an option of its own.
+    let rows: [(&str, &[&str], &str); 4] = [
+        ("of a command", &["compact", "--help"], "--dry-run"),
+        ("in short", &["compact", "-h"], "--dry-run"),
+        ("by `help`", &["help", "coupon", "void"], "--reason"),
+        ("of all", &["--help"], "doctor"),
+    ];
+    for (name, arguments, own) in rows {
+        let help = data.run(arguments);
+        assert_eq!(help.code, Some(0), "{name}: {help:?}");
+        let (before, after) = help.stdout.split_once(LINE).expect("the line about settings");
+        assert!(before.contains(own) && !after.contains(LINE), "{name}: {}", help.stdout);
+        assert!(!help.stdout.contains("COUPONRY_LISTEN"), "{name}: {}", help.stdout);
+    }
+}
+
 #[test]
 fn wrong_calls() {
     let data = Data::new();

@@ -95,7 +95,7 @@ fn a_dry_run_changes_nothing() {
     }
     let sum = ran.stdout.replace(',', "");
     let start = format!("321 coupons moved to cold {bytes} bytes (");
-    assert!(sum.contains(&start) && sum.contains("; 0 files swept away"), "{ran:?}");
+    assert!(sum.contains(&start) && sum.contains("; removed 0 old files"), "{ran:?}");
     for (name, flags, said) in [
         ("nothing to do", vec!["--dry-run", "--closed-now"], "nothing to do"),
         ("nothing done", vec!["--closed-now"], "0 coupons moved to cold, 0 bytes"),

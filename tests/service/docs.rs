@@ -77,10 +77,17 @@ fn calls_in_text() {
 #[test]
 fn commands_and_flags() {
     let data = Data::new();
+    let settings = data.run(&["help", "settings"]).stdout;
     let mut named = 0;
     for (path, text) in documents() {
         for call in calls(&text) {
             let words: Vec<&str> = call.split_whitespace().collect();
+            if let ["help", topic, ..] = words.as_slice() {
+                let topic: &str = topic.trim_matches(|c: char| ".,;:()\"'`".contains(c));
+                let ran = data.run(&["help", topic]);
+                assert_eq!(ran.code, Some(0), "{}: `couponry {call}`", path.display());
+                continue;
+            }
             let commands_of = |words: &[&str]| {
                 let mut arguments = words.to_vec();
                 arguments.push("--help");
@@ -96,7 +103,9 @@ fn commands_and_flags() {
                 if let Some(flag) = word.strip_prefix("--") {
                     let flag = flag.split(['=', '|']).next().unwrap_or_default();
                     let told = format!("{}: `couponry {call}`: --{flag}", path.display());
-                    assert!(help.contains(&format!("--{flag}")), "{told} is not in --help");
+                    let flag = format!("--{flag}");
+                    let is_there = help.contains(&flag) || settings.contains(&flag);
+                    assert!(is_there, "{told} is in neither --help nor `help settings`");
                 } else if !commands(&help).is_empty() && word.split('|').all(is_word) {
                     for one in word.split('|') {
                         let told = format!("{}: `couponry {call}`", path.display());

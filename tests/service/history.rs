@@ -374,13 +374,13 @@ fn wrong_calls() {
             "the wrong order",
             &["export", "redemptions", "--from", "2024-06-01", "--to", "2024-05-31"],
             2,
-            "--from 2024-06-01 lies after --to 2024-05-31",
+            "--from 2024-06-01 is after --to 2024-05-31",
         ),
         (
             "the wrong order of coupons",
             &["export", "coupons", "--from", "2024-06-01", "--to", "2024-05-31"],
             2,
-            "--from 2024-06-01 lies after --to 2024-05-31",
+            "--from 2024-06-01 is after --to 2024-05-31",
         ),
         ("no last day", &["export", "redemptions", "--from", "2024-06-01"], 2, "--to"),
         (

@@ -314,11 +314,11 @@ fn who_is_told() {
         row("new", code, 3, 3),
     ]);
     let dry = shop.does(&["notify", "--days", "3", "--dry-run"]);
-    assert!(dry.stdout.is_empty() && dry.stderr.contains("3 notices of 4 coupons"), "{dry:?}");
+    assert!(dry.stdout.is_empty() && dry.stderr.contains("3 notices about 4 coupons"), "{dry:?}");
     assert!(!shop.data.path().join("notices").exists(), "a dry run has written something");
     let first = shop.does(&["notify", "--days", "3"]);
     assert_eq!(told(&notices(&first.stdout)), want, "standard output");
-    assert!(first.stderr.contains("told 3 notices of 4 coupons"), "{first:?}");
+    assert!(first.stderr.contains("sent 3 notices about 4 coupons"), "{first:?}");
     assert_eq!(shop.does(&["notify", "--days", "3"]).stdout, "", "printed to its end before");
     assert_eq!(shop.to_file("3").code, Some(0));
     let written = fs::read_to_string(shop.file()).expect("the file");
@@ -329,7 +329,7 @@ fn who_is_told() {
     assert_eq!(ids(&written), ids(&first.stdout), "the same notices");
     shop.does(&["campaign", "resume", "paused"]);
     let dry = shop.does(&["notify", "--days", "3", "--dry-run", "--to", "notices.jsonl"]);
-    assert!(dry.stderr.contains("1 notices of 1 coupons; 4 coupons were told"), "{dry:?}");
+    assert!(dry.stderr.contains("1 notices about 1 coupons; 4 coupons were notified"), "{dry:?}");
     assert_eq!(shop.to_file("3").code, Some(0));
     let more = fs::read_to_string(shop.file()).expect("the file");
     let more = more.strip_prefix(&written).expect("what stood there before");
@@ -566,7 +566,7 @@ fn some_of_them() {
     });
     let ran = shop.posted(&receiver);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains("told 48 notices"), "{ran:?}");
+    assert!(ran.stderr.contains("sent 48 notices"), "{ran:?}");
     assert!(ran.stderr.contains("refused 6, failed 6"), "{ran:?}");
     receiver.forget();
     let again = shop.posted(&receiver);
@@ -618,7 +618,7 @@ fn a_day_without_a_run() {
     shop.issued("c", &[code(1), code(2), code(5), code(6)]);
     let first = shop.to_file("7,3");
     assert!(
-        first.stderr.contains("told 0 notices"),
+        first.stderr.contains("sent 0 notices"),
         "the first run makes up for nothing: {first:?}"
     );
     // As if that had been two days ago.
@@ -718,7 +718,7 @@ fn wrong_calls() {
             vec!["--webhook", "http://shop.example/", "--webhook-secret-file", "short"],
             "want https",
         ),
-        ("no address", vec!["--webhook", "shop", "--webhook-secret-file", "short"], "no address"),
+        ("no address", vec!["--webhook", "shop", "--webhook-secret-file", "short"], "want https"),
         ("no name", vec!["--as", "a/b"], "want 1 to 64"),
         ("no ordinary file", vec!["--to", "/dev/null"], "no ordinary file"),
         ("a folder", vec!["--to", "."], "no ordinary file"),

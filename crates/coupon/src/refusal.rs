@@ -1,5 +1,4 @@
-//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code and
-//! whether to retry.
+//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code.
 
 use crate::time::Millis;
 
@@ -80,28 +79,6 @@ pub enum Refusal {
     NameTaken,
 }
 
-/// Whether to repeat a request after an answer that is not 2xx.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The same request will be refused again.
-    Never,
-    /// The same request may succeed later; nothing was changed.
-    Later,
-    /// Send the same request again: the answer says what happened.
-    Same,
-}
-
-impl Retry {
-    /// `never`, `later` or `same`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Retry::Never => "never",
-            Retry::Later => "later",
-            Retry::Same => "same",
-        }
-    }
-}
-
 impl Refusal {
     /// The problem code on the wire.
     pub fn as_str(self) -> &'static str {
@@ -127,33 +104,6 @@ impl Refusal {
             Refusal::LimitPerUser => "LIMIT_PER_USER",
             Refusal::NotIssuable => "NOT_ISSUABLE",
             Refusal::NameTaken => "NAME_TAKEN",
-        }
-    }
-
-    /// Whether the same request can ever be accepted.
-    pub fn retry(self) -> Retry {
-        match self {
-            Refusal::Held { .. }
-            | Refusal::NotStarted { .. }
-            | Refusal::IssueClosed { .. }
-            | Refusal::Paused => Retry::Later,
-            Refusal::NotFound
-            | Refusal::NotIssued
-            | Refusal::AlreadyIssued
-            | Refusal::AlreadyRedeemed
-            | Refusal::RedemptionCancelled
-            | Refusal::NotRedeemed
-            | Refusal::CancelClosed
-            | Refusal::Voided
-            | Refusal::Expired
-            | Refusal::NotLater
-            | Refusal::ExpiryDayClosed
-            | Refusal::VersionConflict
-            | Refusal::HistoryFull
-            | Refusal::SoldOut
-            | Refusal::LimitPerUser
-            | Refusal::NotIssuable
-            | Refusal::NameTaken => Retry::Never,
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a second binary over the same stores takes from here: the same settings, the stores opened
-//! to read, a place for its rows, and how it ends.
+//! What a second binary over the same stores uses: the settings, the stores opened for reading, the
+//! output, and the exit codes.
 
 use std::sync::Arc;
 
@@ -8,39 +8,40 @@ use clap::Args;
 use cold::Patience;
 use engine::Engine;
 
-use crate::cli::SettingFlags;
 use crate::cluster::{self, NotOpen, Waiting};
 use crate::open::{self, Purpose};
-use crate::settings::{Hot, Settings};
+use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
-pub use crate::output::{Out, is_terminal, thousands};
+pub use crate::output::table::thousands;
+pub use crate::output::{Out, is_terminal};
 pub use crate::progress::{Progress, Work};
 pub use crate::serve::stopped;
+pub use crate::settings::help::parsed;
 
-/// The flags that every command takes.
+/// The flags of the settings, which every command takes.
 #[derive(Args)]
 pub struct StoreFlags {
     #[command(flatten)]
     flags: SettingFlags,
 }
 
-/// Settings that are chosen.
+/// The settings of this run.
 pub struct Chosen {
     settings: Settings,
 }
 
-/// Both tiers, beside a running `serve` or without one.
+/// Both tiers, opened for reading, with or without a running `serve`.
 pub struct Opened {
     opened: open::Opened,
     settings: Settings,
 }
 
 impl StoreFlags {
-    /// Takes each setting from the first place that names it, and begins to log as they say.
+    /// Takes each setting from the first source that sets it, and starts the log.
     ///
     /// # Errors
-    /// Wrong call.
+    /// Usage.
     pub fn chosen(&self) -> Result<Chosen, CliError> {
         let settings = Settings::resolve(&self.flags)?;
         crate::start_log(&settings)?;
@@ -54,10 +55,10 @@ impl Chosen {
         &self.settings.listen.value
     }
 
-    /// Opens the stores. Makes nothing where there is nothing; a cluster that is away is waited for.
+    /// Opens the stores. Never makes one; waits for a cluster that does not answer.
     ///
     /// # Errors
-    /// No data in the folder; a store that cannot be used.
+    /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
         let settings = self.settings;
         let opened = match &settings.hot.value {
@@ -76,8 +77,7 @@ impl Chosen {
     }
 }
 
-/// Refuses a store that would be upgraded if it were opened: who only reads does not do that to
-/// others.
+/// Refuses a store that opening it would upgrade: a program that only reads must not change it.
 fn must_be_current(settings: &Settings) -> Result<(), CliError> {
     open::must_be_there(settings)?;
     let data = &settings.data.value;
@@ -92,20 +92,20 @@ fn must_be_current(settings: &Settings) -> Result<(), CliError> {
 }
 
 impl Opened {
-    /// The use cases over both.
+    /// The use cases over both tiers.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.opened.engine
     }
 
-    /// Who may sign tokens.
+    /// The keys that tokens may be signed with.
     ///
     /// # Errors
-    /// Wrong call: half a description of an identity provider.
+    /// Usage: an incomplete description of an identity provider.
     pub fn tokens(&self) -> Result<Tokens, CliError> {
         open::tokens(&self.settings, &self.opened.keys)
     }
 
-    /// To be called at the end.
+    /// Closes the stores; call it at the end.
     pub async fn close(&self) {
         self.opened.close().await;
     }

@@ -1,4 +1,4 @@
-//! One compaction, for the command and for `serve`'s own clock.
+//! Compactions: what the command and `serve` share.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::failure::CliError;
 use crate::open;
 use crate::settings::Settings;
 
-/// `serve` looks for work so soon after its start, or sooner where it is told to look more often:
-/// who restarts it every day still has it done.
+/// `serve` compacts this soon after its start, or sooner if it compacts more often, so that a
+/// service that is restarted every day still compacts.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
 /// A compactor over the engine's two stores.
@@ -26,11 +26,11 @@ fn compactor_to(engine: &Engine, cold: Arc<ColdStore>, watch: Watch) -> Compacto
     Compactor::new(engine.partitions(), cold, Rules::default(), watch)
 }
 
-/// Held by one compaction at a time. Two would do no harm; they would do the same work twice.
+/// Lock of the one compaction that runs. Two would do no harm, but the same work twice.
 pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it lives")] File);
 
 impl Alone {
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if no process holds it.
     pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
         let file = lock_file(settings)?;
         match file.try_lock() {
@@ -42,7 +42,7 @@ impl Alone {
         }
     }
 
-    /// Waits for it.
+    /// Waits for the lock and takes it.
     pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
         let file = lock_file(settings)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
@@ -57,13 +57,15 @@ fn lock_file(settings: &Settings) -> Result<File, CliError> {
     file.map_err(CliError::because(format!("cannot open {}", path.display())))
 }
 
-/// Compacts as often as the settings say, until it is dropped.
+/// Compacts as often as the setting `compact_every` says, until it is dropped.
 pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     let Some(every) = settings.compact_every.value.every else { return };
-    // The engine's own waits no longer than a caller would.
+    // A store of its own: the engine's gives up as soon as a caller would.
     let cold = match open::cold(&settings, Patience::Work) {
         Ok(cold) => cold,
-        Err(cli_error) => return tracing::error!(error = %cli_error, "no compaction"),
+        Err(error) => {
+            return tracing::error!(%error, "cannot open the cold tier: serve does not compact");
+        }
     };
     tokio::time::sleep(every.min(FIRST_AFTER)).await;
     loop {
@@ -71,8 +73,8 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
             Ok(Some(_alone)) => {
                 compacted(&settings, &engine, &cold).await;
             }
-            Ok(None) => tracing::info!("another compaction is running: this one is left out"),
-            Err(cli_error) => tracing::warn!(error = %cli_error, "no compaction"),
+            Ok(None) => tracing::info!("another compaction is running: this one is skipped"),
+            Err(error) => tracing::warn!(%error, "cannot compact now"),
         }
         tokio::time::sleep(every).await;
     }
@@ -88,7 +90,7 @@ async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) 
             let compactor = compactor_to(engine, Arc::clone(cold), Arc::new(|_| {}));
             log(compactor.run(engine.now(), closed).await);
         }
-        Err(cli_error) => tracing::warn!(error = %cli_error, "no compaction"),
+        Err(error) => tracing::warn!(%error, "cannot compact now"),
     }
 }
 
@@ -102,20 +104,21 @@ fn log(ended: Result<Report, CompactError>) {
                 );
             }
         }
-        Err(error) => tracing::error!(error = %error, "the compaction stopped; nothing is lost"),
+        Err(error) => tracing::error!(%error, "the compaction failed; nothing is lost"),
     }
 }
 
-/// What there is to say about an error that stopped a compaction.
+/// A compaction's error, with what to do about it.
 pub(crate) fn cli_error(error: CompactError) -> CliError {
     let next = match &error {
         CompactError::Hot(_) | CompactError::Conflict { .. } => {
-            "run it again: it goes on where it stopped"
+            "run it again: it continues where it stopped"
         }
-        CompactError::Cold(_) => "nothing was removed from hot; `couponry doctor` looks at it",
         CompactError::StoreMismatch(_) => "nothing was changed",
-        CompactError::ArchivedMarkerAlone { .. } | CompactError::NotAsWritten { .. } => {
-            "nothing was removed from hot; `couponry doctor` looks at it"
+        CompactError::Cold(_)
+        | CompactError::ArchivedMarkerAlone { .. }
+        | CompactError::NotAsWritten { .. } => {
+            "nothing was removed from hot; `couponry doctor` checks both tiers"
         }
     };
     CliError::new(error.to_string()).and(next)

@@ -1,5 +1,6 @@
 //! How a command ends: its exit code and its last sentence.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,45 +9,45 @@ use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
 
-/// A command that did its work.
+/// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// All of it: exit code 0.
+    /// Completely: exit code 0.
     Done,
-    /// Some rows were rejected: exit code 3.
+    /// In part, such as an import that rejected some lines: exit code 3.
     Partly,
 }
 
-/// A command that did not: a sentence for standard error, and an exit code.
+/// Why a command failed: a sentence for standard error, and an exit code.
 #[derive(Debug)]
 pub struct CliError {
-    /// Empty when there is nothing to say.
+    /// Empty if nothing is to be printed.
     sentence: String,
     code: u8,
 }
 
 impl CliError {
-    /// It failed: exit code 1.
+    /// A failure: exit code 1.
     pub fn new(sentence: impl Into<String>) -> CliError {
         CliError { sentence: sentence.into(), code: 1 }
     }
 
-    /// It was called wrongly: exit code 2.
-    pub fn wrong_call(sentence: impl Into<String>) -> CliError {
+    /// A usage error, such as a setting that cannot be used: exit code 2.
+    pub fn usage(sentence: impl Into<String>) -> CliError {
         CliError { sentence: sentence.into(), code: 2 }
     }
 
-    /// Whoever read the output has seen enough: exit code 0.
+    /// The reader of the output closed it: exit code 0.
     pub fn nobody_reads() -> CliError {
         CliError { sentence: String::new(), code: 0 }
     }
 
-    /// `what` failed because of `error`.
+    /// Prepends `what` to an I/O error.
     pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> CliError {
         move |error| CliError::new(format!("{what}: {error}"))
     }
 
-    /// A failure in which "not found" is about `thing`, not about a coupon.
+    /// Turns a failure into an error; "not found" is about `thing`, not about a coupon.
     pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> CliError {
         move |failure| match failure {
             Failure::Refused { refusal: Refusal::NotFound, .. } => {
@@ -56,7 +57,7 @@ impl CliError {
         }
     }
 
-    /// The same with `more` behind its sentence.
+    /// Appends `more` to the sentence.
     pub(crate) fn and(mut self, more: &str) -> CliError {
         if !self.is_quiet() {
             self.sentence.push_str("; ");
@@ -65,20 +66,20 @@ impl CliError {
         self
     }
 
-    /// Whether there is nothing to say, as after a reader that has seen enough.
+    /// Whether nothing is to be printed, as when the reader closed the output.
     pub fn is_quiet(&self) -> bool {
         self.sentence.is_empty()
     }
 
-    /// Says it and ends.
+    /// Prints the sentence and returns the exit code.
     pub(crate) fn exit(self) -> ExitCode {
         self.exit_as("couponry")
     }
 
-    /// Says it in the name of `program` and ends.
+    /// Prints the sentence in the name of `program` and returns the exit code.
     pub fn exit_as(self, program: &str) -> ExitCode {
         if !self.is_quiet() {
-            // Without anybody to read it the exit code still says it.
+            // If standard error is closed, the exit code still says it.
             let _ = writeln!(std::io::stderr(), "{program}: {}", self.sentence);
         }
         ExitCode::from(self.code)
@@ -91,14 +92,23 @@ impl Display for CliError {
     }
 }
 
-/// What was wrong with the fields, in one line.
+/// The text of the last error of the chain, which says why.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}
+
+/// The faults of the fields, on one line.
 pub(crate) fn faults(faults: &[engine::Fault]) -> String {
     let faults: Vec<String> =
         faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
     faults.join("; ")
 }
 
-/// A refusal as a sentence, with the moment at which it may be otherwise.
+/// A refusal as a sentence, with the instant until which it holds.
 pub(crate) fn refused(refusal: Refusal) -> String {
     match refusal.retry_at() {
         Some(at) => format!("{refusal}, until {}", format_instant(at)),
@@ -112,11 +122,13 @@ impl From<Failure> for CliError {
             Failure::Refused { refusal, .. } => {
                 format!("{}: {}", refusal.as_str(), refused(refusal))
             }
-            Failure::Invalid(found) => return CliError::wrong_call(faults(&found)),
+            Failure::Invalid(found) => return CliError::usage(faults(&found)),
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),
-            Failure::LoginTaken => "the login is taken".to_owned(),
-            Failure::NoCodeKey => "there is no code key to mint with".to_owned(),
+            Failure::LoginTaken => "the login is taken: choose another".to_owned(),
+            Failure::NoCodeKey => {
+                "no code key can mint: make one with `couponry key add --kind code`".to_owned()
+            }
             Failure::Store(error) => return error.into(),
             Failure::ImportStopped(stopped) => {
                 return CliError::new(stopped.error.to_string()).and(&stopped.sentence());
@@ -131,9 +143,9 @@ impl From<HotError> for CliError {
         let next = match error {
             HotError::Unavailable(_) | HotError::Overloaded { .. } => "try again later",
             HotError::Full(_) => "nothing more was written",
-            HotError::Unknown(_) => "run the command again, and it says what happened",
-            HotError::Cold(_) => "nothing was changed; `couponry doctor` looks at the cold tier",
-            HotError::Damaged(_) => "`couponry doctor` looks at all of it",
+            HotError::Unknown(_) => "run the command again: it reports what happened",
+            HotError::Cold(_) => "nothing was changed; `couponry doctor` checks the cold tier",
+            HotError::Damaged(_) => "`couponry doctor` checks the whole store",
         };
         CliError::new(error.to_string()).and(next)
     }
@@ -141,7 +153,7 @@ impl From<HotError> for CliError {
 
 impl From<api::problem::Problem> for CliError {
     fn from(problem: api::problem::Problem) -> CliError {
-        CliError::wrong_call(faults(problem.faults()))
+        CliError::usage(faults(problem.faults()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files of the data folder as a whole: copied, synced, readable by their owner alone.
+//! Whole files and folders: copying, syncing, and keeping others from reading them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -7,23 +7,23 @@ use std::path::Path;
 
 use crate::failure::CliError;
 
-/// Folders in DATA that belong to the hot store and are copied with it.
+/// Folders of the data folder that belong to the hot store and are copied with it.
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
 
-/// Makes a folder for its owner alone, and those above it.
+/// Makes a folder, and those above it, that only their owner can open.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot make {}", folder.display());
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(CliError::because(cannot))
 }
 
-/// Leaves a file to its owner alone.
+/// Lets only the owner of a file read it.
 pub(crate) fn make_private(file: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot set the mode of {}", file.display());
     fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(CliError::because(cannot))
 }
 
-/// Copies one file, durably, and for its owner alone.
+/// Copies one file durably; only the owner of the copy can read it.
 pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), CliError> {
     let copy = || -> io::Result<()> {
         let mut open = OpenOptions::new();
@@ -35,7 +35,7 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), CliError> {
     copy().map_err(CliError::because(cannot))
 }
 
-/// Copies the files of a folder and of the folders in it; of one that is not there nothing.
+/// Copies a folder with all that is in it. Does nothing if the folder does not exist.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
     let cannot = || CliError::because(format!("cannot read {}", from.display()));
     let entries = match fs::read_dir(from) {
@@ -54,7 +54,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
     sync_folder(to)
 }
 
-/// What has a name in the folder keeps it.
+/// Syncs a folder, so that the names in it survive a crash.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot sync {}", folder.display());
     File::open(folder).and_then(|it| it.sync_all()).map_err(CliError::because(cannot))

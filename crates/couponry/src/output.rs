@@ -1,7 +1,9 @@
-//! What the commands print: the only place where text goes to standard output or into a file of
-//! somebody's choice.
+//! What the commands print: the only module that writes to standard output or to a file that the
+//! caller names.
 //!
-//! A reader that goes away (`| head`) is no fault: the command ends quietly.
+//! A reader that closes the output (`| head`) is not an error: the command ends without a word.
+
+pub(crate) mod table;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
@@ -9,22 +11,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::failure::CliError;
 
-/// Bytes gathered before they are written: some hundred rows.
+pub(crate) use table::{Side, cell_text, table, thousands};
+
+/// Bytes of the write buffer: a few hundred rows.
 const BUFFER: usize = 64 << 10;
 
 /// Where rows go.
 pub struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
-    /// What it is called in error texts.
+    /// Its name in error messages.
     name: String,
     staged: Option<Staged>,
 }
 
-/// A file that appears under its own name when it is complete; dropped before, it is gone.
+/// A file that gets its own name when it is complete. Dropped before that, it is deleted.
 struct Staged {
     file: File,
     part: PathBuf,
@@ -39,7 +42,7 @@ impl Out {
         Out { writer, name: "standard output".to_owned(), staged: None }
     }
 
-    /// `path`, or standard output where none is named.
+    /// The file `path`, or standard output.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -47,18 +50,18 @@ impl Out {
         path.map_or_else(|| Ok(Out::standard()), Out::file)
     }
 
-    /// A file readable by its owner alone: codes are worth money. It is written as `FILE.part`
-    /// and renamed by [`Out::finish`].
+    /// A file that only its owner can read, since codes are worth money. It is written as
+    /// `FILE.part`; [`Out::finish`] renames it.
     pub(crate) fn file(path: &Path) -> Result<Out, CliError> {
         let name = path.display().to_string();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        // A device or a pipe is written to, never replaced.
+        // A device or a pipe is written in place, not replaced.
         let in_place = path.metadata().is_ok_and(|it| !it.is_file());
         let part = if in_place { path.clone() } else { with_part(&path) };
         let mut open = OpenOptions::new();
         open.write(true).create_new(!in_place).mode(0o600);
         if !in_place {
-            // Left by an export that was killed; whether there was one does not matter.
+            // A killed command may have left one; it does not matter if there is none.
             let _ = std::fs::remove_file(&part);
         }
         let cannot = || CliError::because(format!("cannot write {}", part.display()));
@@ -83,7 +86,7 @@ impl Out {
         wrote.map_err(|error| failed(&self.name, &error))
     }
 
-    /// Lets readers have what was written so far.
+    /// Writes out the buffer, so that readers see what was written so far.
     ///
     /// # Errors
     /// It cannot be written.
@@ -91,7 +94,7 @@ impl Out {
         self.writer.flush().map_err(|error| failed(&self.name, &error))
     }
 
-    /// Writes what is left; a file is durable and has its own name after it.
+    /// Writes out the buffer. A file is then synced and gets its own name.
     ///
     /// # Errors
     /// It cannot be written.
@@ -106,7 +109,7 @@ impl Out {
     }
 }
 
-/// For what writes bytes.
+/// For writers of bytes, such as Parquet.
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.writer.write(bytes)
@@ -120,13 +123,13 @@ impl Write for Out {
 impl Drop for Staged {
     fn drop(&mut self) {
         if !self.published {
-            // It may be gone already; either way there is nothing more to do about it.
+            // Nothing else can be done if this fails.
             let _ = std::fs::remove_file(&self.part);
         }
     }
 }
 
-/// What is written under this name until it is complete.
+/// The name of a file or folder until it is complete.
 pub(crate) fn with_part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
@@ -140,7 +143,7 @@ fn failed(name: &str, error: &std::io::Error) -> CliError {
     }
 }
 
-/// Prints one piece of text and a line end.
+/// Prints a text and a line end.
 pub(crate) fn say(text: &str) -> Result<(), CliError> {
     let mut out = Out::standard();
     out.put(text)?;
@@ -148,7 +151,7 @@ pub(crate) fn say(text: &str) -> Result<(), CliError> {
     out.finish()
 }
 
-/// Prints JSON: for eyes on a terminal, on one line elsewhere.
+/// Prints JSON: indented on a terminal, on one line elsewhere.
 pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
     let text = match std::io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(value),
@@ -157,85 +160,20 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
     say(&text.map_err(|error| CliError::new(error.to_string()))?)
 }
 
-/// A sentence for people beside the output proper.
+/// Prints a sentence for people to standard error.
 pub(crate) fn note(sentence: &str) {
-    // Without anybody to read it there is nobody to tell.
+    // If standard error is closed, nobody reads notes.
     let _ = writeln!(std::io::stderr(), "couponry: {sentence}");
 }
 
-/// Whether rows go past somebody's eyes.
+/// Whether standard output is a terminal.
 pub fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
-}
-
-/// A field of an answer as a cell: null is empty.
-pub(crate) fn cell_text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
-}
-
-/// A number with its thousands apart.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Which side of its column a cell stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Left,
-    Right,
-}
-
-/// Rows under each other; each column as wide as its widest cell.
-pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..sides.len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(sides).zip(&widths).map(|((cell, side), width)| match side {
-            Side::Left => format!("{cell:<width$}"),
-            Side::Right => format!("{cell:>width$}"),
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_200_000, "1,200,000"),
-            (u64::MAX, "18,446,744,073,709,551,615"),
-        ];
-        for (number, want) in cases {
-            assert_eq!(thousands(number), want);
-        }
-    }
-
-    #[test]
-    fn tables() {
-        let rows = [vec!["ID".into(), "COUNT".into()], vec!["spring".into(), "7".into()]];
-        assert_eq!(table(&[Side::Left, Side::Right], &rows), "ID      COUNT\nspring      7\n");
-    }
 
     #[test]
     fn a_file_appears_when_it_is_complete() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use couponry::bootstrap::{
-    CliError, Opened, Out, Progress, StoreFlags, Work, is_terminal, thousands,
+    CliError, Opened, Out, Progress, StoreFlags, Work, is_terminal, parsed, thousands,
 };
 use tokio::time::{interval, timeout};
 
@@ -42,7 +42,7 @@ const STACK_BYTES: usize = 64 << 20;
     max_term_width = 100,
     subcommand_precedence_over_arg = true,
     after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong call or wrong SQL.
+Exit codes: 0 done, 1 failed, 2 usage error or wrong SQL.
 
 Examples:
   couponry-history \"select campaign_id, state, count(*) from coupons
@@ -67,7 +67,7 @@ struct Cli {
 enum Command {
     /// Answer SQL over HTTP: POST /v1/history/query, for operators and admins
     #[command(after_help = "\
-Exit codes: 0 stopped by a signal, 1 it could not start or broke off, 2 wrong call.
+Exit codes: 0 stopped by a signal, 1 it could not start or broke off, 2 usage error.
 
 Example:
   couponry-history serve --listen 127.0.0.1:8081
@@ -153,7 +153,7 @@ impl LimitFlags {
 
 /// The binary.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = parsed();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
@@ -206,7 +206,7 @@ async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), Cl
     let limits = cli.limits.or(600, 1_024, 10_240);
     let history = History::new(opened.engine().clone(), limits).map_err(cli_error)?;
     if asked.len() > 1 && cli.ask.output.is_some() {
-        return Err(CliError::wrong_call(
+        return Err(CliError::usage(
             "--output takes the rows of one statement, not of several",
         ));
     }
@@ -280,13 +280,13 @@ fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
         _ => true,
     };
     if !written {
-        return Err(CliError::wrong_call(
+        return Err(CliError::usage(
             "this form is not for a terminal: name a file with --output",
         ));
     }
     let one = |sql: String| match History::statements(&sql).map_err(cli_error)?.len() {
         1 => Ok(vec![sql]),
-        several => Err(CliError::wrong_call(format!(
+        several => Err(CliError::usage(format!(
             "{several} statements, want one: put them into a file and name it with --file"
         ))),
     };
@@ -299,7 +299,7 @@ fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
             let file = std::fs::File::open(path).map_err(CliError::because(cannot))?;
             History::statements(&read(&name, file)?).map_err(cli_error)
         }
-        (None, None) => Err(CliError::wrong_call(
+        (None, None) => Err(CliError::usage(
             "there is no SQL: give a statement, - for standard input, or --file; --help says more",
         )),
     }
@@ -310,11 +310,11 @@ fn read(name: &str, from: impl Read) -> Result<String, CliError> {
     let read = from.take(SQL_BYTES_MAX + 1).read_to_string(&mut text);
     match read {
         Ok(bytes) if bytes as u64 > SQL_BYTES_MAX => {
-            Err(CliError::wrong_call(format!("{name} has more than {SQL_BYTES_MAX} bytes")))
+            Err(CliError::usage(format!("{name} has more than {SQL_BYTES_MAX} bytes")))
         }
         Ok(_) => Ok(text),
         Err(error) if error.kind() == ErrorKind::InvalidData => {
-            Err(CliError::wrong_call(format!("{name} is not UTF-8")))
+            Err(CliError::usage(format!("{name} is not UTF-8")))
         }
         Err(error) => Err(CliError::new(format!("cannot read {name}: {error}"))),
     }
@@ -322,7 +322,7 @@ fn read(name: &str, from: impl Read) -> Result<String, CliError> {
 
 fn cli_error(wrong: HistoryError) -> CliError {
     match wrong {
-        HistoryError::Sql(_) => CliError::wrong_call(wrong.to_string()),
+        HistoryError::Sql(_) => CliError::usage(wrong.to_string()),
         HistoryError::Store(error) => error.into(),
         HistoryError::Values(_)
         | HistoryError::TooLong { .. }

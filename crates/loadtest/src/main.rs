@@ -39,7 +39,7 @@ const MINTED_MAX: u64 = 1_000_000_000;
     name = "couponry-load",
     version,
     after_help = "\
-Exit codes: 0 done, 1 failed (also by a wrong answer), 2 wrong call.
+Exit codes: 0 done, 1 failed (also by a wrong answer), 2 usage error.
 
 Examples:
   TOKEN=$(couponry token --role admin)

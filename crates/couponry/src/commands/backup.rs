@@ -1,4 +1,4 @@
-//! `couponry backup`: the hot store and the keys, as they are at one moment.
+//! `couponry backup`: copies the hot store and the keys as they are at one moment.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,43 +14,44 @@ use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Settings};
 use crate::{files, open};
 
-/// Copy the data to a new folder, beside a running `serve`
+/// Copy the hot store and the keys to a new folder
 ///
-/// The folder then has the hot store, as it was at one moment after the start of this command, and
-/// the keys; it appears when it is complete. Everything acknowledged before is in it. Without the
-/// keys the codes are worth nothing, and who has them can make codes: keep it as you keep money.
+/// `serve` may run. The copy shows the store at one moment after the start of this command, so it
+/// has everything that was acknowledged before. The folder appears when it is complete. Whoever has
+/// the keys can make codes, and without them the codes are worth nothing: guard the backup like
+/// money.
 ///
-/// The cold tier is not in it: its files never change, so copy or mirror that folder as it is, at
-/// any time later than this backup. `couponry restore` brings the two together.
+/// The backup does not contain the cold tier, whose files never change. Copy or mirror that folder
+/// after the backup, at any time; `couponry restore` brings the two together.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 copied, 1 failed, 2 wrong call.
+Exit codes: 0 copied, 1 failed, 2 usage error.
 
 Example:
   couponry backup /backup/couponry-$(date +%F)")]
 pub(crate) struct BackupArgs {
-    /// The folder to make; it must not exist
+    /// Folder to make; it must not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &BackupArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
     if let Hot::Cluster(_) = settings.hot.value {
-        return Err(CliError::wrong_call(
-            "a cluster is backed up with its own means (nodetool snapshot on every node); with \
-             it, copy the folder `keys` and the cold tier",
+        return Err(CliError::usage(
+            "this command cannot back up a cluster: take a snapshot on every node (nodetool \
+             snapshot), and copy the folder `keys` and the cold tier",
         ));
     }
     let data = &settings.data.value;
     open::must_be_there(settings)?;
-    let to = &ask.folder;
+    let to = &args.folder;
     if to.exists() {
         return Err(CliError::new(format!("{} is there already: name a new folder", to.display())));
     }
     let part = output::with_part(to);
     if part.exists() {
         if !is_unfinished(&part) {
-            let what = "is there and is no unfinished backup: move it away, or name another folder";
+            let what = "is no unfinished backup: move it away, or name another folder";
             return Err(CliError::new(format!("{} {what}", part.display())));
         }
         let cannot = format!("cannot remove {}", part.display());
@@ -62,9 +63,9 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupArgs) -> Result<Ended, 
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
-    // It may be copied on to where its folder does not keep others out.
+    // The file may be copied to a folder that others can open.
     files::make_private(&part.join(FILE_NAME))?;
-    // After the store: a batch in the copy was minted with a key that is there by now.
+    // After the store, so that the copy has the key of every batch in it.
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;
     }
@@ -79,7 +80,7 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupArgs) -> Result<Ended, 
     Ok(Ended::Done)
 }
 
-/// Whether a folder has nothing but what a backup that was killed leaves behind.
+/// Whether a folder has only what a killed backup leaves behind.
 fn is_unfinished(part: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
@@ -89,6 +90,7 @@ fn is_unfinished(part: &Path) -> bool {
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }
 
+/// Gives the complete backup its name, durably.
 fn publish(part: &Path, to: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot make {}", to.display());
     let parent = match to.parent() {

@@ -1,4 +1,4 @@
-//! `couponry completion`: what a shell needs to complete the command line.
+//! `couponry completion`: prints a script with which a shell completes the command line.
 
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
@@ -9,16 +9,16 @@ use crate::output;
 
 /// Print a completion script for a shell
 ///
-/// Prints the script on standard output; where it belongs depends on the shell.
+/// The shell decides where the script belongs.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 printed, 2 wrong call.
+Exit codes: 0 printed, 2 usage error.
 
 Examples:
   couponry completion bash > /etc/bash_completion.d/couponry
   source <(couponry completion zsh)")]
 pub(crate) struct CompletionArgs {
-    /// Which shell
+    /// Shell that runs the script
     #[arg(value_enum)]
     shell: ShellName,
 }
@@ -43,9 +43,9 @@ impl ShellName {
     }
 }
 
-pub(crate) fn run(ask: &CompletionArgs) -> Result<Ended, CliError> {
+pub(crate) fn run(args: &CompletionArgs) -> Result<Ended, CliError> {
     let mut script = Vec::new();
-    let shell = ask.shell.shell();
+    let shell = args.shell.shell();
     clap_complete::generate(shell, &mut Cli::command(), "couponry", &mut script);
     output::say(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Ended::Done)

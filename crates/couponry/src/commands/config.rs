@@ -1,8 +1,9 @@
-//! `couponry config`: the settings that a command would run with.
+//! `couponry config`: the settings that a command would run with; `couponry help settings`: all
+//! that there are.
 
 use crate::failure::{CliError, Ended};
 use crate::output;
-use crate::settings::Settings;
+use crate::settings::{Settings, help};
 
 pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
     let lines = settings.lines().into_iter().map(|(name, value, origin)| {
@@ -10,5 +11,11 @@ pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
         format!("{name} = {value}  # {origin}")
     });
     output::say(&lines.collect::<Vec<_>>().join("\n"))?;
+    Ok(Ended::Done)
+}
+
+/// Prints what `couponry help settings` prints.
+pub(crate) fn topic() -> Result<Ended, CliError> {
+    output::say(help::topic().trim_end())?;
     Ok(Ended::Done)
 }

@@ -1,4 +1,4 @@
-//! `couponry export`: codes, coupons and redemptions as CSV or JSON lines.
+//! `couponry export`: writes codes, coupons and redemptions as CSV or JSON lines.
 
 pub(super) mod coupons;
 mod redemptions;
@@ -19,9 +19,9 @@ use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
-/// Write out codes, coupons or redemptions, as CSV or JSON lines
+/// Export codes, coupons or redemptions as CSV or JSON lines
 ///
-/// Works in constant memory, beside a running `serve` or without one.
+/// Needs constant memory, whatever the number of rows. `serve` may run.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct ExportArgs {
@@ -36,56 +36,56 @@ enum What {
     Redemptions(RedemptionsFlags),
 }
 
-/// The codes of a campaign that nothing has happened to yet
+/// Export the unused codes of a campaign
 ///
-/// Prints the minted codes of a campaign as people read them, one a line under the header `code`:
-/// for a printer, a mailing, a partner. Imported codes are not among them, and neither are those
-/// that were issued, redeemed or voided.
+/// Prints one code a line under the header `code`, with hyphens, for a printer, a mailing or a
+/// partner. Leaves out imported codes, and codes that were issued, redeemed or voided.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 done (also when the reader has seen enough), 1 failed, 2 wrong call.
+Exit codes: 0 done, or the reader closed the output; 1 failed, 2 usage error.
 
 Examples:
   couponry export codes --campaign spring-2027 --output codes.csv
   couponry export codes --campaign spring-2027 | head -n 101
   couponry export codes --campaign spring-2027 --after 7K2M-9QXD-4TRB-H0VE")]
 struct CodesFlags {
-    /// The campaign
+    /// Campaign of the codes
     #[arg(long, value_name = "ID")]
     campaign: CampaignId,
-    /// Only the codes of one batch
+    /// Export only this batch
     #[arg(long, value_name = "ID")]
     batch: Option<BatchId>,
-    /// Only those behind this code, to go on where a list broke off
+    /// Export only the codes after this one, to continue an interrupted list
     #[arg(long, value_name = "CODE")]
     after: Option<CodeText>,
     #[command(flatten)]
     into: Into,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &ExportArgs) -> Result<Ended, CliError> {
-    match &ask.what {
+pub(crate) async fn run(settings: &Settings, args: &ExportArgs) -> Result<Ended, CliError> {
+    match &args.what {
         What::Codes(_) => {}
         What::Coupons(flags) => in_order(flags.from, flags.to)?,
         What::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
     }
-    open::with(settings, Purpose::Read, async |engine| written_out(engine, ask).await).await
+    open::with(settings, Purpose::Read, async |engine| written_out(engine, args).await).await
 }
 
-async fn written_out(engine: &Arc<Engine>, ask: &ExportArgs) -> Result<Ended, CliError> {
+async fn written_out(engine: &Arc<Engine>, args: &ExportArgs) -> Result<Ended, CliError> {
     let engine = Arc::clone(engine);
-    match &ask.what {
+    match &args.what {
         What::Codes(flags) => {
             let write = async |sink: &mut Sink<'_>| codes(&engine, flags, sink).await;
             written(&flags.into, "codes", write).await
         }
         What::Coupons(flags) => {
-            let write = async |sink: &mut Sink<'_>| coupons::write(engine, flags.ask(), sink).await;
+            let write =
+                async |sink: &mut Sink<'_>| coupons::write(engine, flags.request(), sink).await;
             written(&flags.into, "coupons", write).await
         }
         What::Redemptions(flags) => {
             let write =
-                async |sink: &mut Sink<'_>| redemptions::write(engine, flags.ask(), sink).await;
+                async |sink: &mut Sink<'_>| redemptions::write(engine, flags.request(), sink).await;
             written(&flags.into, "redemptions", write).await
         }
     }
@@ -96,7 +96,7 @@ async fn codes(
     flags: &CodesFlags,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
-    let ask = CodesRequest { batch: flags.batch.clone(), after: flags.after.clone() };
+    let request = CodesRequest { batch: flags.batch.clone(), after: flags.after.clone() };
     let caller = open::caller();
     let found = engine.campaign(&caller, &flags.campaign).await;
     found.map_err(CliError::about(format!("campaign {}", flags.campaign)))?;
@@ -104,7 +104,8 @@ async fn codes(
         Some(batch) => CliError::about(format!("batch {batch} in {}", flags.campaign))(failure),
         None => failure.into(),
     };
-    let chunks = Arc::clone(engine).codes(&caller, &flags.campaign, ask).await.map_err(about)?;
+    let chunks =
+        Arc::clone(engine).codes(&caller, &flags.campaign, request).await.map_err(about)?;
     sink.header(&["code"])?;
     futures::pin_mut!(chunks);
     while let Some(lines) = chunks.try_next().await? {
@@ -117,7 +118,7 @@ async fn codes(
     Ok(())
 }
 
-/// A printed code holds nothing that JSON would write otherwise.
+/// A JSON object a line. A code has no character that JSON escapes.
 fn code_objects(lines: &str) -> String {
     lines.lines().map(|code| format!("{{\"code\":\"{code}\"}}\n")).collect()
 }

@@ -1,4 +1,4 @@
-//! `couponry healthcheck`: whether a service lives, for containers and load balancers.
+//! `couponry healthcheck`: checks that a service answers, for containers and load balancers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use clap::Args;
 use reqwest::Url;
 use reqwest::redirect::Policy;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::Settings;
 
-/// How long it may take altogether: a service that lives answers in a millisecond.
+/// Longest wait for the answer: a healthy service answers in a millisecond.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Ask a running service whether it lives
+/// Check that a running service answers
 ///
-/// GETs /healthz of the address that `serve` listens on and prints one line. Reads no data and
-/// needs no token; waits 2 seconds at most.
+/// Requests /healthz at the address that `serve` listens on and prints one line. Reads no data,
+/// needs no token, and waits at most 2 seconds.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 it lives, 1 it does not answer or answers otherwise, 2 wrong call.
+Exit codes: 0 it answers 2xx, 1 it answers otherwise or not at all, 2 usage error.
 
 Examples:
   couponry healthcheck
@@ -29,17 +29,17 @@ Examples:
 In a Dockerfile:
   HEALTHCHECK CMD [\"couponry\", \"healthcheck\"]")]
 pub(crate) struct HealthArgs {
-    /// Another address than the configured one, plain http; without a path /healthz is asked for
+    /// Request this address instead, plain http; without a path /healthz is added
     #[arg(long, value_parser = plain_http)]
     url: Option<Url>,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HealthArgs) -> Result<Ended, CliError> {
-    let url = match &ask.url {
+pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended, CliError> {
+    let url = match &args.url {
         Some(url) => url.clone(),
-        None => plain_http(&address(&settings.listen.value)).map_err(CliError::wrong_call)?,
+        None => plain_http(&address(&settings.listen.value)).map_err(CliError::usage)?,
     };
-    // The client wants a provider of TLS, which plain http never asks for anything.
+    // The client needs a TLS provider, even though plain http never uses it.
     let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)
@@ -47,9 +47,11 @@ pub(crate) async fn run(settings: &Settings, ask: &HealthArgs) -> Result<Ended, 
         .no_proxy()
         .tls_built_in_root_certs(false)
         .build();
-    let client = client.map_err(|error| CliError::new(format!("cannot ask: {error}")))?;
+    let client =
+        client.map_err(|error| CliError::new(format!("cannot make the request: {error}")))?;
     let answer = client.get(url.clone()).send().await;
-    let answer = answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", cause(&error))))?;
+    let answer =
+        answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error))))?;
     match answer.status() {
         status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
         status => return Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
@@ -57,22 +59,17 @@ pub(crate) async fn run(settings: &Settings, ask: &HealthArgs) -> Result<Ended, 
     Ok(Ended::Done)
 }
 
-/// The last error of the chain says why.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
+fn no_answer(error: &reqwest::Error) -> String {
+    match error.is_timeout() {
+        true => format!("no answer within {} s", TIMEOUT.as_secs()),
+        false => cause(error),
     }
-    let mut last: &dyn std::error::Error = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 fn plain_http(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| error.to_string())?;
     if url.scheme() != "http" {
-        return Err(format!("has scheme {:?}, want http", url.scheme()));
+        return Err(format!("it has the scheme {:?}, want http", url.scheme()));
     }
     if url.path() == "/" {
         url.set_path("/healthz");
@@ -80,7 +77,8 @@ fn plain_http(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Where to ask a service that listens on `listen`: on every address means here, too.
+/// The address of a service that listens on `listen`. One that listens on every address also
+/// listens on loopback.
 fn address(listen: &str) -> String {
     let mut here = listen.to_owned();
     if let Ok(parsed) = listen.parse::<SocketAddr>() {

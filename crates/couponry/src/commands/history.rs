@@ -1,4 +1,5 @@
-//! `couponry history`: what became of a coupon, of a person's coupons, of those of a day.
+//! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both
+//! tiers.
 
 mod table;
 
@@ -19,9 +20,9 @@ use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Look up what became of coupons, wherever they are by now
+/// Look up coupons, active and archived
 ///
-/// Reads what is still hot and what has been archived, beside a running `serve` or without one.
+/// `serve` may run.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct HistoryArgs {
@@ -31,54 +32,53 @@ pub(crate) struct HistoryArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// One coupon and all that happened to it
+    /// Show one coupon and everything that happened to it
     ///
-    /// A table on a terminal; elsewhere the JSON that the HTTP interface answers, on one line.
+    /// Prints a table on a terminal; elsewhere the JSON of the HTTP interface, on one line.
     #[command(after_help = "\
-Exit codes: 0 found, 1 not found or failed, 2 wrong call.
+Exit codes: 0 found, 1 not found or failed, 2 usage error.
 
 Example:
   couponry history code 7K2M-9QXD-4TRB-H0VE")]
     Code {
-        /// The coupon; hyphens, spaces and case do not matter
+        /// Code of the coupon; hyphens, spaces and case do not matter
         code: CodeText,
     },
-    /// All coupons of a person, the latest expiry first
+    /// List the coupons of a user, the latest expiry first
     ///
-    /// Those that the person holds, has redeemed, or held when they expired or were voided. What
-    /// was taken back (revoked) is not among them, nor what another person has redeemed since: only
-    /// the present holder of a coupon is looked up, and who held it before stands in the history of
-    /// that coupon (`history code`). Prints the columns of `export coupons`.
+    /// Lists the coupons that the user holds, has redeemed, or held when they expired or were
+    /// voided. Leaves out coupons that were revoked from the user, and those that another user
+    /// redeemed later: `history code` shows former holders. Prints the columns of `export coupons`.
     #[command(after_help = "\
-Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call.
+Exit codes: 0 done, also if there is none; 1 failed; 2 usage error.
 
 Examples:
   couponry history user ann
   couponry history user guest:991 --format jsonl")]
     User {
-        /// The person, as the shop names people
+        /// User, by the user_id that the shop uses
         user: UserId,
         #[command(flatten)]
         into: Into,
     },
-    /// All coupons whose last day this is
+    /// List the coupons that have this last day
     ///
-    /// Prints the columns of `export coupons`, in constant memory, by partition and by code. Minted
-    /// coupons that nobody has touched are not among them.
+    /// Prints the columns of `export coupons`, ordered by partition and code, in constant memory.
+    /// Leaves out minted coupons that were never used.
     #[command(after_help = "\
-Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call, 3 some coupons are left out
-(after a restore, those of campaigns that the backup did not have).
+Exit codes: 0 done, also if there is none; 1 failed; 2 usage error; 3 left out coupons of campaigns
+that the restored backup did not have.
 
 Examples:
   couponry history expires-on 2026-12-31 --output last-day.csv
   couponry history expires-on 2026-12-31 --time-zone Asia/Seoul --campaign spring-2027")]
     ExpiresOn {
-        /// The day, as 2026-12-31
+        /// Day, such as 2026-12-31
         date: Date,
-        /// Whose day it is, such as Asia/Seoul [default: each coupon's own zone]
+        /// Time zone of the day, such as Asia/Seoul [default: the zone of each coupon]
         #[arg(long, value_name = "ZONE")]
         time_zone: Option<Zone>,
-        /// Only one campaign's
+        /// List only this campaign
         #[arg(long, value_name = "ID")]
         campaign: Option<CampaignId>,
         #[command(flatten)]
@@ -86,19 +86,19 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HistoryArgs) -> Result<Ended, CliError> {
-    open::with(settings, Purpose::Read, async |engine| said(engine, ask).await).await
+pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Ended, CliError> {
+    open::with(settings, Purpose::Read, async |engine| look_up(engine, args).await).await
 }
 
-async fn said(engine: &Arc<Engine>, ask: &HistoryArgs) -> Result<Ended, CliError> {
-    match &ask.what {
+async fn look_up(engine: &Arc<Engine>, args: &HistoryArgs) -> Result<Ended, CliError> {
+    match &args.what {
         What::Code { code } => one(engine, code).await,
         What::User { user, into } => {
             let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
             written(into, "coupons", write).await
         }
         What::ExpiresOn { date, time_zone, campaign, into } => {
-            let ask = CouponsRequest {
+            let request = CouponsRequest {
                 campaign: campaign.clone(),
                 from: Some(*date),
                 to: Some(*date),
@@ -106,7 +106,7 @@ async fn said(engine: &Arc<Engine>, ask: &HistoryArgs) -> Result<Ended, CliError
                 ..CouponsRequest::default()
             };
             let engine = Arc::clone(engine);
-            let write = async |sink: &mut Sink<'_>| coupons::write(engine, ask, sink).await;
+            let write = async |sink: &mut Sink<'_>| coupons::write(engine, request, sink).await;
             written(into, "coupons", write).await
         }
     }
@@ -127,7 +127,7 @@ async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
 }
 
 async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), CliError> {
-    let mut ask = ListRequest {
+    let mut request = ListRequest {
         user: Some(user.clone()),
         campaign: None,
         filter: CouponFilter::default(),
@@ -136,16 +136,16 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
         after: None,
         limit: Some(PAGE_MAX as u64),
     };
-    // What is moved to cold between two pages may be on both.
+    // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
     coupons::header(sink)?;
     loop {
-        let mut page = engine.list(&open::caller(), ask.clone()).await?;
+        let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
         coupons::put(&page.coupons, sink)?;
         sink.page_done(page.coupons.len(), 0)?;
         match page.next {
-            Some(next) => ask.after = Some(next),
+            Some(next) => request.after = Some(next),
             None => return Ok(()),
         }
     }

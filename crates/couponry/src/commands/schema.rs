@@ -1,20 +1,20 @@
-//! `couponry schema`: the keyspace and the tables of a cluster.
+//! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
 use clap::{Args, Subcommand};
 use hot::HotError;
 use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cluster::{self, Waiting};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::{Hot, Settings};
 
-/// Most copies that make sense: a write waits for more than half of them.
+/// Most copies accepted: a write waits for more than half of them.
 const COPIES_MAX: i64 = 9;
 
 /// Make the keyspace and the tables of a cluster, or compare them
 ///
-/// A store in the data folder needs none of it: that one is made ready when it is opened.
+/// Only a cluster needs it: a store in the data folder makes its tables when it is opened.
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct SchemaArgs {
@@ -26,41 +26,40 @@ pub(crate) struct SchemaArgs {
 enum What {
     /// Make what is missing: the keyspace, types, tables and columns
     ///
-    /// Prints a line for each. Only adds, never removes or changes, so it may be repeated, and run
-    /// beside a `serve`. Run it before the first start, and before a newer release is started.
+    /// Prints a line for each. Only adds and never removes or changes, so you may repeat it while
+    /// `serve` runs. Run it before the first start, and before you start a newer release.
     #[command(after_help = "\
-Exit codes: 0 made, or nothing was missing; 1 failed, 2 wrong call.
+Exit codes: 0 made, or nothing was missing; 1 failed, 2 usage error.
 
 Examples:
   couponry schema apply --hot cql://db-1:9042,db-2:9042/couponry
   couponry schema apply --hot cql://db-1/couponry --replication 3 \\
       --compaction \"{'class': 'SizeTieredCompactionStrategy'}\"")]
     Apply {
-        /// Copies of each row in the data centre, for a keyspace that is made now [default: 3, or
-        /// as many as there are nodes]
+        /// Copies of each row in the data centre, if the keyspace is made now [default: 3, or the
+        /// number of nodes if there are fewer]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=COPIES_MAX))]
         replication: Option<u32>,
-        /// Compaction of the tables that are made now, as a map of CQL [default: what suits the
+        /// Compaction of the tables that are made now, as a map of CQL [default: depends on the
         /// engine]
         #[arg(long, value_name = "MAP", value_parser = map)]
         compaction: Option<String>,
     },
-    /// Say what is not as this release wants it, and what mends it
+    /// List what differs from the schema of this release, and what repairs it
     #[command(after_help = "\
-Exit codes: 0 nothing differs, 1 something does or it failed, 2 wrong call.
+Exit codes: 0 nothing differs, 1 something differs or the command failed, 2 usage error.
 
 Example:
   couponry schema diff --hot cql://db-1:9042/couponry")]
     Diff,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &SchemaArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
         Hot::Cluster(target) => target,
         Hot::Sqlite => {
-            return Err(CliError::wrong_call(
-                "the store in the data folder makes its tables when it is opened: name a cluster, \
-                 --hot cql://HOST:PORT/KEYSPACE",
+            return Err(CliError::usage(
+                "only a cluster has a schema: name one with --hot cql://HOST:PORT/KEYSPACE",
             ));
         }
     };
@@ -70,7 +69,7 @@ pub(crate) async fn run(settings: &Settings, ask: &SchemaArgs) -> Result<Ended, 
         connected.map_err(|error| cluster::not_open(target, error))
     };
     let keyspace = cluster::patiently(target, Waiting::Command, attempt).await?;
-    match &ask.what {
+    match &args.what {
         What::Apply { replication, compaction } => {
             let (replication, compaction) = (*replication, compaction.clone());
             apply(&keyspace, &SchemaOptions { replication, compaction }).await
@@ -82,7 +81,7 @@ pub(crate) async fn run(settings: &Settings, ask: &SchemaArgs) -> Result<Ended, 
 async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
     let done = keyspace.apply(options).await.map_err(cli_error)?;
     match done.is_empty() {
-        true => output::say("nothing to do")?,
+        true => output::say("nothing was missing")?,
         false => done.iter().try_for_each(|line| output::say(line))?,
     }
     Ok(Ended::Done)
@@ -96,26 +95,26 @@ async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, Cl
             output::say("nothing differs")?;
             Ok(Ended::Done)
         }
-        1 => Err(CliError::new("1 difference")),
-        many => Err(CliError::new(format!("{many} differences"))),
+        1 => Err(CliError::new("1 difference to the schema of this release")),
+        many => Err(CliError::new(format!("{many} differences to the schema of this release"))),
     }
 }
 
-/// What the cluster says about a statement.
+/// The error of the cluster about a statement.
 fn cli_error(error: HotError) -> CliError {
-    CliError::new(cluster::cause(&error))
+    CliError::new(cause(&error))
 }
 
-/// A difference and what mends it.
+/// A difference and what repairs it.
 fn line(difference: &Difference, target: &KeyspaceAddress) -> String {
-    let mends = match difference.mendable {
-        true => format!("`couponry schema apply --hot {target}` mends it"),
-        false => "a person has to decide: no command mends it".to_owned(),
+    let repair = match difference.mendable {
+        true => format!("`couponry schema apply --hot {target}` repairs it"),
+        false => "no command repairs it: decide what to do".to_owned(),
     };
-    format!("{difference}; {mends}")
+    format!("{difference}; {repair}")
 }
 
-/// A map of CQL in one pair of braces: it is put into the statements as it stands.
+/// Accepts one CQL map in one pair of braces, since it becomes a part of the statements.
 fn map(text: &str) -> Result<String, String> {
     let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:'% ".contains(c);
@@ -123,7 +122,7 @@ fn map(text: &str) -> Result<String, String> {
         Some(inner) if inner.contains("'class'") && inner.chars().all(plain) => {
             Ok(text.trim().to_owned())
         }
-        _ => Err("want a map such as {'class': 'UnifiedCompactionStrategy'}".into()),
+        _ => Err("want a map with a class, such as {'class': 'UnifiedCompactionStrategy'}".into()),
     }
 }
 
@@ -157,8 +156,8 @@ mod tests {
         };
         assert_eq!(
             line(&difference(true), &target),
-            "coupon.hold: is not there; `couponry schema apply --hot cql://db:9042/shop` mends it"
+            "coupon.hold: is not there; `couponry schema apply --hot cql://db:9042/shop` repairs it"
         );
-        assert!(line(&difference(false), &target).ends_with("no command mends it"));
+        assert!(line(&difference(false), &target).contains("no command repairs it"));
     }
 }

@@ -1,4 +1,4 @@
-//! One thing that is done with a coupon.
+//! Actions on a coupon, and their answers.
 
 use api::views::{CancelledBody, CouponBody, CouponDetail, RedemptionBody};
 use coupon::code::CodeText;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::failure::CliError;
 use crate::open;
 
-/// What is done.
+/// What a command does with a coupon.
 pub(super) enum CouponAction {
     Show { user: Option<UserId> },
     Issue { user: UserId, reference: Option<IssueRef> },
@@ -22,21 +22,21 @@ pub(super) enum CouponAction {
     Extend { expiry: Expiry, with: AdminChange },
 }
 
-/// What came of it.
+/// The answer to an action.
 pub(super) struct Answer {
-    /// As the HTTP interface answers it.
+    /// The answer of the HTTP interface.
     pub(super) body: Value,
-    /// A word about it, for a list.
+    /// The detail in a list of results.
     pub(super) detail: String,
 }
 
 impl CouponAction {
-    /// Whether the store is only read.
+    /// Whether the action only reads the store.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self, CouponAction::Show { .. })
     }
 
-    /// Does it to the coupon behind `code`.
+    /// Applies the action to the coupon with this code.
     pub(super) async fn to(
         &self,
         engine: &Engine,
@@ -77,14 +77,14 @@ impl CouponAction {
         })
     }
 
-    /// Does it to the next coupon of a campaign's stock.
+    /// Applies the action to the next coupon of a campaign's stock.
     pub(super) async fn to_stock(
         &self,
         engine: &Engine,
         campaign: &CampaignId,
     ) -> Result<Done<Answer>, CliError> {
         let CouponAction::Issue { user, reference } = self else {
-            return Err(CliError::wrong_call("only issue takes from the stock of a campaign"));
+            return Err(CliError::usage("only `coupon issue` takes --campaign: name a code"));
         };
         let (by, user) = (open::caller(), Some(user.clone()));
         let done = engine.issue(&by, campaign, user, reference.clone()).await;
@@ -100,7 +100,7 @@ fn bare(body: Value) -> Answer {
     Answer { body, detail: String::new() }
 }
 
-/// An answer is made of texts, numbers and maps of them, so it is JSON.
+/// An answer has only texts, numbers and maps of them, so it is always JSON.
 fn json(body: &impl Serialize) -> Value {
     serde_json::to_value(body).unwrap_or_default()
 }

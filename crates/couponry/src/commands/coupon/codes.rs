@@ -1,8 +1,8 @@
-//! A file of codes: the first cell of each line.
+//! Reads a file of codes: the first cell of each line.
 
 use engine::import::lines::{Line, Lines, SNIFF_LEN, sniff};
 
-/// Takes a file in pieces of any size, and gives the codes in it.
+/// Takes a file in pieces of any size and returns its codes.
 #[derive(Default)]
 pub(super) struct Codes {
     lines: Lines,
@@ -11,10 +11,10 @@ pub(super) struct Codes {
 }
 
 impl Codes {
-    /// Takes the next bytes; the first of them say whether this is CSV at all.
+    /// Takes the next bytes. The first ones tell whether the file is CSV.
     ///
     /// # Errors
-    /// A sentence about what it is instead.
+    /// A sentence about what the file is instead.
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
         if !self.looked {
             self.looked = true;
@@ -26,7 +26,7 @@ impl Codes {
         Ok(())
     }
 
-    /// The next code whose line has ended.
+    /// The next code whose line is complete.
     pub(super) fn next(&mut self) -> Option<String> {
         loop {
             let line = self.lines.next_line()?;
@@ -36,7 +36,7 @@ impl Codes {
         }
     }
 
-    /// The code of a last line without an end.
+    /// The code of a last line without a line end.
     pub(super) fn last(&mut self) -> Option<String> {
         let line = self.lines.finish()?;
         self.code(&line)
@@ -57,7 +57,7 @@ fn first_cell(line: &str) -> String {
     let line = line.trim();
     match line.strip_prefix('"') {
         None => line.split([',', ';', '\t']).next().unwrap_or_default().trim().to_owned(),
-        // Two quotes are one of the text; no code has any, so they only have to be shown.
+        // Two quotes stand for one. No code has a quote, but an error shows the text.
         Some(quoted) => {
             let text = quoted.replace("\"\"", "\u{0}");
             let text = text.split('"').next().unwrap_or_default();

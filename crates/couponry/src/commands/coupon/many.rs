@@ -1,4 +1,4 @@
-//! One action for every code of a file, with one line of CSV each.
+//! Applies one action to every code of a file, and prints one line of CSV for each.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use crate::failure::{CliError, Ended, faults, refused};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
-/// Codes under way at a time: as many changes share a commit.
+/// Codes that are worked on at a time; their changes share a commit.
 const AT_ONCE: usize = 64;
 
-/// What the result is called when it was so before.
+/// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
-/// What came of one code.
+/// The result of one code.
 struct Row {
     code: String,
     result: &'static str,
@@ -49,7 +49,8 @@ impl Counts {
     }
 }
 
-/// Applies `action` to the codes of the file, a group at a time, in the order of the file.
+/// Applies `action` to the codes of the file, group by group, and prints the results in the order
+/// of the file.
 pub(super) async fn run(
     engine: &Engine,
     action: &CouponAction,
@@ -64,7 +65,7 @@ pub(super) async fn run(
         let mut codes = codes;
         let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
         while let Some(code) = codes.try_next().await? {
-            // The same code again waits for the next group, so that its first line is done first.
+            // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
                 write_group(engine, action, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
@@ -75,22 +76,24 @@ pub(super) async fn run(
     };
     let written = progress.during(written).await;
     drop(progress);
-    if let Err(cli_error) = written {
+    if let Err(error) = written {
         let done = thousands(counts.all());
-        let again = "repeat it with the same file: what is done is a replay";
-        let again = if action.only_reads() { "repeat it" } else { again };
-        // Half of a list that is only shown may be enough, half of the changes is not.
-        let cli_error = match cli_error.is_quiet() && !action.only_reads() {
-            true => CliError::new("nobody reads the results any more"),
-            false => cli_error,
+        let again = match action.only_reads() {
+            true => "run it again",
+            false => "run it again with the same file: what is done is a replay",
         };
-        return Err(cli_error.and(&format!("{done} codes are done; {again}")));
+        // A reader may want only half of a list. Half of the changes is a failure.
+        let error = match error.is_quiet() && !action.only_reads() {
+            true => CliError::new("the reader closed the output"),
+            false => error,
+        };
+        return Err(error.and(&format!("{done} codes are done; {again}")));
     }
     out.finish()?;
     ended(&counts)
 }
 
-/// Whether two texts may be the same code: a minted one may stand with its prefix or without.
+/// Whether two texts may be the same code: a minted code may have its prefix or not.
 fn same(one: &str, other: &str) -> bool {
     match (one.parse::<CodeText>(), other.parse::<CodeText>()) {
         (Ok(one), Ok(other)) => {
@@ -101,7 +104,7 @@ fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Applies `action` to all of a group at a time, and writes its rows in their order.
+/// Applies `action` to a whole group at a time, and writes the results in their order.
 async fn write_group(
     engine: &Engine,
     action: &CouponAction,
@@ -133,7 +136,7 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
     Ok(if refused > 0 { Ended::Partly } else { Ended::Done })
 }
 
-/// A refusal is a row; what the store could not do ends the whole run.
+/// A refusal is a result; a failure of the store ends the whole run.
 async fn done(engine: &Engine, action: &CouponAction, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
@@ -162,7 +165,7 @@ async fn done(engine: &Engine, action: &CouponAction, code: String) -> Result<Ro
 
 type Source = Box<dyn AsyncRead + Send + Unpin>;
 
-/// The codes of the file, one after the other.
+/// The codes of the file as a stream.
 async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, CliError>>, CliError> {
     let name = path.display().to_string();
     let source: Source = if path == Path::new("-") {

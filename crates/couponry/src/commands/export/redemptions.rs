@@ -1,4 +1,4 @@
-//! `couponry export redemptions`: for whoever settles with the shop's partners.
+//! `couponry export redemptions`: every redemption of some days, for accounts with partners.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::sink::{Into, Sink};
 use crate::failure::CliError;
 use crate::open;
 
-/// The columns of `export redemptions`. Others are only ever added behind them.
+/// The columns of `export redemptions`. A new column is added after the last one.
 const COLUMNS: [&str; 9] = [
     "code",
     "campaign_id",
@@ -26,43 +26,42 @@ const COLUMNS: [&str; 9] = [
     "cancel_reason",
 ];
 
-/// The redemptions of some days, a month as a rule, with those that were cancelled
+/// Export the redemptions of some days, with the cancelled ones
 ///
-/// Prints every redemption that was made on a day from --from to --to, both inclusive, whether its
-/// coupon is still hot or has been archived, each of them once, also while a compaction runs. A
-/// coupon that was redeemed, cancelled and redeemed again has several. A redemption stands in the
-/// month in which it was made, also when it was cancelled later: look at `cancelled_at`.
+/// Prints every redemption that was made from --from to --to, both inclusive, of active and
+/// archived coupons. Prints each redemption once, even while a compaction runs; only a coupon that
+/// is extended to another day meanwhile may show its cancelled redemptions again. A coupon that was
+/// redeemed, cancelled and redeemed again has several redemptions. A redemption belongs to the day
+/// on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
 /// Columns: code, campaign_id, batch_id, user_id, order_ref, redeemed_at (an instant, UTC),
-/// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (empty where it stands).
-/// Order: by partition (the UTC day on which the coupon expires at the latest), then by code, then
-/// in time. A coupon that is extended to another day meanwhile may bring its cancelled redemptions
-/// a second time.
+/// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (both empty if it was not
+/// cancelled). Order: by partition (the UTC day on which the coupon expires at the latest), by
+/// code, by time.
 ///
-/// In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON
-/// lines have every value as it is. It reads every coupon that there is, so that a large archive
-/// takes its time.
+/// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
+/// have every value unchanged. The command reads every coupon, so it takes long on a large archive.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 done (also when the reader has seen enough), 1 failed, 2 wrong call, 3 some coupons
-are left out (after a restore, those of campaigns that the backup did not have).
+Exit codes: 0 done, or the reader closed the output; 1 failed; 2 usage error; 3 left out coupons
+of campaigns that the restored backup did not have.
 
-Examples, the November of a shop in Seoul, and one campaign for a program:
+Examples: the November of a shop in Seoul, and one campaign as JSON:
   couponry export redemptions --from 2026-11-01 --to 2026-11-30 --time-zone Asia/Seoul \\
       --output november.csv
   couponry export redemptions --campaign spring-2027 --from 2027-03-01 --to 2027-05-31 \\
       --format jsonl")]
 pub(super) struct RedemptionsFlags {
-    /// Only one campaign's
+    /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,
-    /// First day, as 2026-11-01
+    /// First day, such as 2026-11-01
     #[arg(long, value_name = "DATE")]
     pub(super) from: Date,
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub(super) to: Date,
-    /// Whose days they are, such as Asia/Seoul [default: the campaign's zone; UTC without
+    /// Time zone of the days, such as Asia/Seoul [default: the zone of the campaign; UTC without
     /// --campaign]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
@@ -71,7 +70,7 @@ pub(super) struct RedemptionsFlags {
 }
 
 impl RedemptionsFlags {
-    pub(super) fn ask(&self) -> RedemptionsRequest {
+    pub(super) fn request(&self) -> RedemptionsRequest {
         RedemptionsRequest {
             campaign: self.campaign.clone(),
             days: self.from..=self.to,
@@ -112,11 +111,11 @@ impl<'a> From<&'a RedemptionEntry> for Row<'a> {
 
 pub(super) async fn write(
     engine: Arc<Engine>,
-    ask: RedemptionsRequest,
+    request: RedemptionsRequest,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
-    let thing = format!("campaign {}", ask.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_redemption(&open::caller(), ask).await;
+    let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
+    let begun = engine.every_redemption(&open::caller(), request).await;
     let mut redemptions = begun.map_err(CliError::about(thing))?;
     sink.header(&COLUMNS)?;
     while let Some(some) = redemptions.next().await? {

@@ -1,4 +1,4 @@
-//! Where exported rows go, and in which form.
+//! The output of exported rows, as CSV or JSON lines.
 
 use std::path::PathBuf;
 
@@ -13,30 +13,30 @@ use crate::progress::{Progress, Work};
 
 #[derive(Args)]
 pub(in crate::commands) struct Into {
-    /// How rows are written
+    /// Format of the rows
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(super) format: Format,
-    /// Write to this file instead of standard output; it appears when it is complete, readable by
-    /// its owner alone
+    /// Write to this file instead of standard output; it appears when it is complete, and only its
+    /// owner can read it
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum Format {
-    /// A header and comma-separated cells
+    /// Header and comma-separated cells
     Csv,
-    /// A JSON object a line
+    /// One JSON object a line
     Jsonl,
 }
 
-/// Rows on their way out.
+/// The output of rows, with their counts.
 pub(in crate::commands) struct Sink<'a> {
     out: Out,
     format: Format,
     rows: u64,
     looked_at: u64,
-    /// Coupons left out since a restored store does not know their campaigns.
+    /// Coupons left out, since the restored store does not know their campaigns.
     strangers: u64,
     progress: &'a Progress,
 }
@@ -46,7 +46,7 @@ impl Sink<'_> {
         self.format
     }
 
-    /// The first line, where there is one.
+    /// Writes the header, if the format has one.
     pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), CliError> {
         match self.format {
             Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
@@ -54,7 +54,7 @@ impl Sink<'_> {
         }
     }
 
-    /// A row, whose fields are `columns`.
+    /// Writes a row with the fields `columns` of `body`.
     pub(in crate::commands) fn row(
         &mut self,
         columns: &[&str],
@@ -63,12 +63,12 @@ impl Sink<'_> {
         self.out.put(&row(columns, body, self.format)?)
     }
 
-    /// Lines as they are.
+    /// Writes lines as they are.
     pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
         self.out.put(lines)
     }
 
-    /// After each page: whoever reads along has it at once.
+    /// Counts a page and writes it out, so that a reader has it at once.
     pub(in crate::commands) fn page_done(
         &mut self,
         rows: usize,
@@ -85,7 +85,7 @@ impl Sink<'_> {
     }
 }
 
-/// Has `write` write rows of `name` to where they are wanted; a file appears when that went well.
+/// Lets `write` write the rows. An output file appears only if that succeeds.
 pub(in crate::commands) async fn written(
     into: &Into,
     name: &'static str,
@@ -112,18 +112,18 @@ pub(in crate::commands) async fn written(
         return Ok(Ended::Done);
     }
     output::note(&format!(
-        "{} archived coupons are left out: they are of campaigns made after the backup that this \
+        "{} archived coupons are left out: their campaigns were made after the backup that this \
          store was restored from",
         thousands(strangers)
     ));
     Ok(Ended::Partly)
 }
 
-/// Refuses days in the wrong order.
+/// Refuses a first day after the last.
 pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), CliError> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {
-            Err(CliError::wrong_call(format!("--from {from} lies after --to {to}")))
+            Err(CliError::usage(format!("--from {from} is after --to {to}: swap them")))
         }
         _ => Ok(()),
     }

@@ -1,8 +1,8 @@
-//! What is remembered of one place that notices go to: `DATA/notices/NAME/`.
+//! The memory of one destination of notices: the folder `notices/NAME` of the data folder.
 //!
-//! The *journal* has one JSON record a line and is only ever appended to; at the start of a run
-//! what no longer matters is left out of it. A line without its end was never written. `lock` is
-//! held as long as a run lasts.
+//! The *journal* has one JSON record a line. A run appends to it; its start rewrites it without the
+//! records that no longer matter. A last line without a line end does not count. A run holds the
+//! lock file `lock`.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -18,27 +18,27 @@ use serde::{Deserialize, Serialize};
 use super::notice::{Key, Notice};
 use crate::failure::CliError;
 
-/// Days that what was told is remembered after a coupon's last day. By then the day is over in
-/// every zone, and what has expired is told of no more.
+/// Days after a coupon's last day that a sent notice is remembered. By then the day is over in
+/// every time zone, and no more notices are due.
 const KEPT_DAYS: u16 = 2;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Record {
-    /// So many days before the last day are told since this moment, in milliseconds.
+    /// Notices so many days before the last day are sent since this instant, in milliseconds.
     Watch(u16, i64),
-    /// One coupon was told of.
+    /// The notice of this key was sent.
     Told(Key),
-    /// The file that notices go to, as far as it is known here.
+    /// The file that notices go to, and how much of it the journal covers.
     File(Mark),
-    /// From here on somebody may have this notice: if it has to be sent again, then as it is.
+    /// This notice may arrive from now on: if it is sent again, then unchanged.
     Try(String),
-    /// It was taken, or it was refused and may be made anew: its id.
+    /// The notice with this id was accepted, or it was refused and a new one may be made.
     Done(String),
 }
 
-/// A file, and how far it was read or written.
+/// A file, and how far it is read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) device: u64,
@@ -46,20 +46,20 @@ pub(super) struct Mark {
     pub(super) end: u64,
 }
 
-/// What earlier runs have left.
+/// What earlier runs remembered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recalled {
-    /// Those of the days asked for.
+    /// The watches of the days of this run.
     pub(super) watches: Vec<Watch>,
     pub(super) file: Option<Mark>,
-    /// Notices that somebody may have, and of which nobody knows, in the order of their tries.
+    /// Notices that may or may not have arrived, in the order of their attempts.
     pub(super) pending: Vec<Notice>,
 }
 
-/// Told keys go where they are sorted.
+/// Takes the keys that were sent.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&Key) -> Result<(), CliError>;
 
-/// The journal of a place, open for a run.
+/// The journal of a destination, open for a run.
 pub(super) struct Memory {
     path: PathBuf,
     journal: BufWriter<File>,
@@ -67,11 +67,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Takes the place's lock, and recalls what was told; `days` that are new are watched from
-    /// `now` on.
+    /// Locks the destination and reads the journal. Calls `tell` with each key that was sent. New
+    /// numbers of `days` are watched from `now` on.
     ///
     /// # Errors
-    /// Another run is at work; a folder or a journal that cannot be used.
+    /// Another run has the lock; the folder or the journal cannot be used.
     pub(super) fn open(
         folder: &Path,
         days: &[u16],
@@ -106,7 +106,7 @@ impl Memory {
         Ok((memory, recalled.kept))
     }
 
-    /// What [`Memory::open`] would recall; nothing is written.
+    /// Reads the journal as [`Memory::open`] does. Writes nothing.
     pub(super) fn look(
         folder: &Path,
         days: &[u16],
@@ -122,24 +122,25 @@ impl Memory {
         wrote.map_err(self.cannot())
     }
 
-    /// Appends that all of a notice was told.
-    pub(super) fn told(&mut self, notice: &Notice) -> Result<(), CliError> {
-        let wrote = self.journal.write_all(told_lines(notice)?.as_bytes());
+    /// Appends that a whole notice was sent.
+    pub(super) fn sent(&mut self, notice: &Notice) -> Result<(), CliError> {
+        let wrote = self.journal.write_all(sent_lines(notice)?.as_bytes());
         wrote.map_err(self.cannot())
     }
 
-    /// Appends records written elsewhere, and makes them durable.
+    /// Appends the records in another file, durably.
     pub(super) fn take_over(&mut self, records: &mut File) -> Result<(), CliError> {
         std::io::copy(records, &mut self.journal).map_err(self.cannot())?;
         self.keep()
     }
 
-    /// Makes what was appended outlive this process, if not the machine: no sync.
+    /// Writes out what was appended, without a sync: it survives this process, but perhaps not the
+    /// machine.
     pub(super) fn write_out(&mut self) -> Result<(), CliError> {
         self.journal.flush().map_err(self.cannot())
     }
 
-    /// Makes durable what was appended.
+    /// Syncs what was appended.
     pub(super) fn keep(&mut self) -> Result<(), CliError> {
         let kept = self.journal.flush().and_then(|()| self.journal.get_ref().sync_data());
         kept.map_err(self.cannot())
@@ -150,8 +151,8 @@ impl Memory {
     }
 }
 
-/// What the journal says of a notice that was told.
-pub(super) fn told_lines(notice: &Notice) -> Result<String, CliError> {
+/// The records of a notice that was sent.
+pub(super) fn sent_lines(notice: &Notice) -> Result<String, CliError> {
     let keys = notice.keys.iter().map(|key| Record::Told(key.clone()));
     let records = keys.chain([Record::Done(notice.id.clone())]);
     records.map(|record| Ok(line(&record)? + "\n")).collect()
@@ -168,7 +169,7 @@ fn lock(path: &Path) -> Result<File, CliError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(_) => Err(CliError::new(format!(
-            "another `couponry notify` is at work on the same place ({} is locked)",
+            "another `couponry notify` is at work on the same destination: {} is locked",
             path.display()
         ))),
     }
@@ -176,7 +177,7 @@ fn lock(path: &Path) -> Result<File, CliError> {
 
 struct Everything {
     kept: Recalled,
-    /// Those of other days, too: they count when somebody asks for them again.
+    /// The watches of all days: other days count again when a later run names them.
     all_watches: BTreeMap<u16, Millis>,
 }
 
@@ -230,8 +231,8 @@ fn replay(
         }
         let record = serde_json::from_slice(&line).map_err(|error| {
             CliError::new(format!(
-                "line {nth} of {} is damaged, or of a newer release ({error}): with the folder \
-                 moved away what it remembers is told again",
+                "line {nth} of {} is damaged, or of a newer release ({error}): if you move the \
+                 folder away, notices that it remembers are sent again",
                 path.display()
             ))
         })?;

@@ -1,7 +1,8 @@
-//! Whom to tell of what: the coupons that are due, without those that were told of, user by user.
+//! Plans the notices: the coupons that are due and were not sent before, user by user.
 //!
-//! What is due comes in the order of expiry, and may be more than fits into memory; so it is
-//! sorted by user together with what was told, and a coupon behind its own "told" is left out.
+//! The store returns due coupons in the order of expiry, perhaps more than fit into memory. So they
+//! are sorted by user, together with the keys that were sent. A due coupon after its own sent key
+//! is left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,28 +13,28 @@ use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use engine::{DueCoupon, Engine, Watch};
 
-use super::notice::{COUPONS_MAX, Key, NOTICE_BYTES, Notice, Told};
+use super::notice::{COUPONS_MAX, CouponEntry, Key, NOTICE_BYTES, Notice};
 use super::sorter::{Sorted, Sorter};
 use crate::failure::CliError;
 use crate::open;
 
-/// Campaigns remembered at a time; their metadata is 4 KiB at most.
+/// Most campaigns in memory; each has at most 4 KiB of metadata.
 const CAMPAIGNS_MAX: usize = 1_000;
 
-/// Bytes of a coupon in a notice, without what its campaign brings.
+/// Bytes of a coupon in a notice, without the metadata of its campaign.
 const COUPON_BYTES: usize = 512;
 
-/// What stands behind a key when it is sorted: what was told comes before what is due.
-const TOLD: &str = "0";
+/// What follows a key in a line, so that a sent key comes before the due one.
+const SENT: &str = "0";
 const DUE: &str = "1";
 
-/// A key that was told, to be sorted.
-pub(super) fn told_line(key: &Key) -> String {
-    format!("{}\t{TOLD}", key.line())
+/// The line of a key that was sent.
+pub(super) fn sent_line(key: &Key) -> String {
+    format!("{}\t{SENT}", key.line())
 }
 
-/// Puts everything that is due at `now` among what is sorted, and says how many coupons each page
-/// has looked at.
+/// Sorts in every coupon that is due at `now`. Calls `looked_at` with the coupons that each page
+/// has read.
 pub(super) async fn look(
     engine: &Engine,
     watches: &[Watch],
@@ -69,9 +70,9 @@ fn due_line(due: &DueCoupon) -> String {
     format!("{}\t{DUE}\t{campaign}\t{valid_from}\t{expires_at}\t{zone}\t{left}", key.line())
 }
 
-/// A line out of the sorter.
+/// A line from the sorter.
 enum Line {
-    Told(Key),
+    Sent(Key),
     Due(Box<DueLine>),
 }
 
@@ -84,17 +85,17 @@ struct DueLine {
     days_left: u16,
 }
 
-/// Notices, made as they are asked for.
+/// Makes the notices one after the other.
 pub(super) struct Plan<'a> {
     engine: &'a Engine,
     now: Millis,
     sorted: Sorted,
-    /// The key behind which its coupon is left out.
+    /// The key that was sent last: its coupon is left out.
     known: Option<Key>,
-    /// Read, and not yet in a notice.
+    /// A due coupon that is not yet in a notice.
     waiting: Option<DueLine>,
     campaigns: HashMap<CampaignId, Arc<Campaign>>,
-    /// Coupons that are due and were told of before.
+    /// Coupons that are due and whose notice was sent before.
     pub(super) already: u64,
 }
 
@@ -109,7 +110,7 @@ impl<'a> Plan<'a> {
         Ok(Plan { engine, now, sorted, known, waiting, campaigns, already: 0 })
     }
 
-    /// The next notices, `count` at most; none at the end.
+    /// The next notices, at most `count`; none at the end.
     pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Notice>, CliError> {
         let mut notices = Vec::with_capacity(count);
         while notices.len() < count {
@@ -120,7 +121,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn next(&mut self) -> Result<Option<Notice>, CliError> {
-        let (mut coupons, mut bytes) = (Vec::<(Key, Told)>::new(), 0);
+        let (mut coupons, mut bytes) = (Vec::<(Key, CouponEntry)>::new(), 0);
         while let Some(due) = self.next_due()? {
             let another = coupons.first().is_some_and(|(key, _)| key.user != due.key.user);
             if another || coupons.len() == COUPONS_MAX || bytes >= NOTICE_BYTES {
@@ -129,7 +130,7 @@ impl<'a> Plan<'a> {
             }
             let campaign = self.campaign(&due.campaign).await?;
             bytes += COUPON_BYTES + campaign.metadata.as_ref().map_or(0, String::len);
-            coupons.push((due.key.clone(), told(due, &campaign)));
+            coupons.push((due.key.clone(), entry(due, &campaign)));
         }
         match coupons.is_empty() {
             true => Ok(None),
@@ -143,14 +144,14 @@ impl<'a> Plan<'a> {
         }
         while let Some(line) = self.sorted.next()? {
             match parse(&line) {
-                Some(Line::Told(key)) => self.known = Some(key),
+                Some(Line::Sent(key)) => self.known = Some(key),
                 Some(Line::Due(due)) if self.known.as_ref() == Some(&due.key) => self.already += 1,
                 Some(Line::Due(due)) => {
-                    // Listed twice, told once.
+                    // A coupon may be listed twice.
                     self.known = Some(due.key.clone());
                     return Ok(Some(*due));
                 }
-                None => return Err(CliError::new("what was put aside to be sorted is damaged")),
+                None => return Err(CliError::new("a temporary file is damaged: run it again")),
             }
         }
         Ok(None)
@@ -169,9 +170,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn told(due: DueLine, campaign: &Campaign) -> Told {
+fn entry(due: DueLine, campaign: &Campaign) -> CouponEntry {
     let metadata = campaign.metadata.as_deref();
-    Told {
+    CouponEntry {
         code: due.key.code,
         campaign_id: campaign.id.to_string(),
         campaign_name: campaign.name.clone(),
@@ -181,7 +182,7 @@ fn told(due: DueLine, campaign: &Campaign) -> Told {
         expires_at: format_instant(due.expires_at),
         expires_on: due.key.expires_on.to_string(),
         time_zone: due.zone,
-        // It was JSON when it came in.
+        // The metadata was JSON when it was stored.
         metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
     }
 }
@@ -191,8 +192,8 @@ fn parse(line: &str) -> Option<Line> {
     let mut cell = || cells.next();
     let (user, expires_on, code) = (cell()?.parse().ok()?, cell()?.parse().ok()?, cell()?.into());
     let key = Key { user, expires_on, code, days: cell()?.parse().ok()? };
-    if cell()? == TOLD {
-        return Some(Line::Told(key));
+    if cell()? == SENT {
+        return Some(Line::Sent(key));
     }
     Some(Line::Due(Box::new(DueLine {
         key,

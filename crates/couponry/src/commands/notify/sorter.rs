@@ -1,5 +1,5 @@
-//! Sorts more lines than fit into memory: pieces are sorted in memory, put aside in files without
-//! a name, and merged.
+//! Sorts more lines than fit into memory: sorts pieces in memory, writes them to temporary files,
+//! and merges them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::failure::CliError;
 
-/// Bytes of lines sorted at a time. Sorting takes twice that and eight bytes a line: the memory
-/// of a run, whatever the number of coupons.
+/// Bytes of a piece. Sorting takes twice that and eight bytes a line: the memory of a run, whatever
+/// the number of coupons.
 pub(super) const PIECE_BYTES: usize = 32 << 20;
 
-/// Most pieces put aside: each is an open file, and 1,024 of those is what a process often may
-/// have. 16 GiB of lines altogether, which is some hundred million coupons.
+/// Most pieces: each is an open file, and many systems allow a process 1,024. Together 16 GiB of
+/// lines, some hundred million coupons.
 const PIECES_MAX: usize = 512;
 
-/// Lines to be sorted, bytewise.
+/// Takes lines and sorts them bytewise.
 pub(super) struct Sorter {
     folder: PathBuf,
     piece_bytes: usize,
@@ -30,16 +30,16 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// Nothing yet; pieces of `piece_bytes` are put aside in `folder`.
+    /// An empty sorter that writes pieces of `piece_bytes` to temporary files in `folder`.
     pub(super) fn new(folder: &Path, piece_bytes: usize) -> Sorter {
         let folder = folder.to_owned();
         Sorter { folder, piece_bytes, text: Vec::new(), lines: Vec::new(), pieces: Vec::new() }
     }
 
-    /// Takes a line, which has no line end in it.
+    /// Takes a line without a line end.
     pub(super) fn push(&mut self, line: &str) -> Result<(), CliError> {
         if self.text.len() + line.len() > self.piece_bytes && !self.lines.is_empty() {
-            self.put_aside()?;
+            self.write_piece()?;
         }
         let from = self.text.len() as u32;
         self.text.extend_from_slice(line.as_bytes());
@@ -47,11 +47,11 @@ impl Sorter {
         Ok(())
     }
 
-    fn put_aside(&mut self) -> Result<(), CliError> {
+    fn write_piece(&mut self) -> Result<(), CliError> {
         if self.pieces.len() == PIECES_MAX {
             let most = (PIECES_MAX * self.piece_bytes) >> 30;
             return Err(CliError::new(format!(
-                "more than {most} GiB of coupons are due at once: take fewer --days at a time"
+                "more than {most} GiB of coupons are due at once: name fewer --days at a time"
             )));
         }
         let mut file = scratch(&self.folder)?;
@@ -76,7 +76,7 @@ impl Sorter {
         sorted
     }
 
-    /// All of them, in order.
+    /// The lines in their order.
     pub(super) fn finish(mut self) -> Result<Sorted, CliError> {
         let last: Box<dyn BufRead + Send> = Box::new(Cursor::new(self.sorted()));
         let mut sources = vec![last];
@@ -91,10 +91,10 @@ impl Sorter {
     }
 }
 
-/// The lines in order.
+/// The lines in their order.
 pub(super) struct Sorted {
     sources: Vec<Box<dyn BufRead + Send>>,
-    /// The next line of each piece, the least on top.
+    /// The next line of each piece, the smallest on top.
     heads: BinaryHeap<Reverse<(String, usize)>>,
 }
 
@@ -109,7 +109,7 @@ impl Sorted {
     fn advance(&mut self, at: usize) -> Result<(), CliError> {
         let mut line = String::new();
         let read = self.sources[at].read_line(&mut line);
-        if read.map_err(CliError::because("cannot read what was put aside"))? > 0 {
+        if read.map_err(CliError::because("cannot read a temporary file"))? > 0 {
             line.pop();
             self.heads.push(Reverse((line, at)));
         }
@@ -117,7 +117,7 @@ impl Sorted {
     }
 }
 
-/// A file for the moment: it has no name, so a process that is killed leaves nothing behind.
+/// Makes a temporary file. It has no name, so a killed process leaves none behind.
 pub(super) fn scratch(folder: &Path) -> Result<File, CliError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nth = NEXT.fetch_add(1, Ordering::Relaxed);

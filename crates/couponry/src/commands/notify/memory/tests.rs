@@ -85,8 +85,8 @@ fn one_at_a_time() {
     let held = folder.open(&[7], NOW);
     let mut tell = |_: &Key| Ok(());
     let second = Memory::open(&folder.path(), &[7], NOW, &mut tell);
-    let cli_error = second.err().map(|cli_error| cli_error.to_string()).unwrap_or_default();
-    assert!(cli_error.contains("another `couponry notify`"), "{cli_error}");
+    let error = second.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("another `couponry notify`"), "{error}");
     // Looking takes no lock.
     Memory::look(&folder.path(), &[7], NOW, &mut tell).unwrap();
     drop(held);

@@ -1,0 +1,64 @@
+//! The keys of a node of a cluster. All nodes need the same: a node refuses codes of a key that it
+//! lacks as forgeries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hot::HotStore;
+use hot_cql::KeyspaceAddress;
+use router::KeyRing;
+
+use super::{NotOpen, connect};
+use crate::keys::{Keys, Kind};
+use crate::open::{self, Purpose};
+use crate::settings::Settings;
+
+/// How often the keys that batches name are checked: a node makes a key about once a year.
+const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+
+/// The keys of this node. Makes them only for a cluster on which nothing was minted yet: with keys
+/// of its own, this node would refuse the codes of the other nodes as forgeries, and they its
+/// codes.
+pub(crate) async fn keys(
+    settings: &Settings,
+    target: &KeyspaceAddress,
+    purpose: Purpose,
+) -> Result<Keys, NotOpen> {
+    let data = &settings.data.value;
+    let keys = Keys::load_if_any(data)?;
+    if keys.newest(Kind::Code).is_some() && keys.newest(Kind::Token).is_some() {
+        return Ok(keys);
+    }
+    if purpose != Purpose::Make {
+        return Err(open::no_keys(data).into());
+    }
+    let archive = Arc::new(hot::NoArchive);
+    let cluster = connect(settings, target, keys.code_keys(), archive).await?;
+    match cluster.store.keys_in_use().await?.first() {
+        Some(_) => Err(open::no_keys(data).into()),
+        None => Ok(Keys::load_or_make(data)?),
+    }
+}
+
+/// Logs each key that another node mints with and this node lacks, until it is dropped: this node
+/// refuses codes of that key as forgeries.
+pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
+    let mut logged = Vec::new();
+    loop {
+        match open::missing_keys(store.as_ref(), &keys).await {
+            Ok(missing) if missing != logged => {
+                for key in &missing {
+                    tracing::error!(
+                        %key,
+                        "another node mints with a code key that is not here, so this node refuses \
+                         its codes: give all nodes the same folder `keys`"
+                    );
+                }
+                logged = missing;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "cannot compare the keys"),
+        }
+        tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
+    }
+}

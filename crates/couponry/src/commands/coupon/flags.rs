@@ -1,0 +1,125 @@
+//! What the commands of `couponry coupon` have in common: which coupons, why, and until when.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::code::CodeText;
+use coupon::ids::{CampaignId, Reason};
+use coupon::time::Millis;
+use engine::{AdminChange, Expiry};
+
+use crate::failure::CliError;
+
+/// The coupons that a command acts on.
+pub(super) enum Selection<'a> {
+    One(&'a CodeText),
+    File(&'a PathBuf),
+    Stock(&'a CampaignId),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Which {
+    /// Code of the coupon; hyphens, spaces and case do not matter
+    code: Option<CodeText>,
+    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
+    /// input
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+impl Which {
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        selection(self.code.as_ref(), self.file.as_ref(), None)
+    }
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Stocked {
+    /// Code of the coupon; hyphens, spaces and case do not matter
+    code: Option<CodeText>,
+    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
+    /// input
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Take the next coupon of the stock of this campaign
+    #[arg(long, value_name = "ID")]
+    campaign: Option<CampaignId>,
+}
+
+impl Stocked {
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        selection(self.code.as_ref(), self.file.as_ref(), self.campaign.as_ref())
+    }
+}
+
+fn selection<'a>(
+    code: Option<&'a CodeText>,
+    file: Option<&'a PathBuf>,
+    campaign: Option<&'a CampaignId>,
+) -> Result<Selection<'a>, CliError> {
+    match (code, file, campaign) {
+        (Some(code), None, None) => Ok(Selection::One(code)),
+        (None, Some(file), None) => Ok(Selection::File(file)),
+        (None, None, Some(campaign)) => Ok(Selection::Stock(campaign)),
+        _ => Err(CliError::usage("no coupon is named: give a code, or a --file of codes")),
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Why {
+    /// Reason, for people who read the history; at most 200 bytes
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<Reason>,
+}
+
+#[derive(Args)]
+pub(super) struct AdminWhy {
+    #[command(flatten)]
+    why: Why,
+    /// Change the coupon only if it has this version
+    #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
+    version: Option<u64>,
+}
+
+impl AdminWhy {
+    pub(super) fn change(&self) -> AdminChange {
+        AdminChange { reason: self.why.reason.clone(), if_version: self.version }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Until {
+    #[command(flatten)]
+    end: End,
+    /// Time zone of --expires-on, such as Asia/Seoul [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "expires_on")]
+    time_zone: Option<Zone>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct End {
+    /// First instant at which the coupon no longer works, such as 2027-07-01T00:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant, conflicts_with = "time_zone")]
+    expires_at: Option<Millis>,
+    /// Last day on which the coupon works, such as 2027-06-30
+    #[arg(long, value_name = "DATE")]
+    expires_on: Option<Date>,
+}
+
+impl Until {
+    pub(super) fn expiry(&self) -> Result<Expiry, CliError> {
+        match (self.end.expires_at, self.end.expires_on) {
+            (Some(at), None) => Ok(Expiry::At(at)),
+            (None, Some(on)) => {
+                Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                Err(CliError::usage("give one of --expires-at and --expires-on"))
+            }
+        }
+    }
+}
