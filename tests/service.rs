@@ -6,12 +6,14 @@
 mod service {
     mod client;
     mod data;
+    mod downloads;
     mod finished;
     mod shim;
 
     mod backup;
     mod bucket;
     mod cli;
+    mod clients;
     mod clock;
     mod cluster;
     mod codes;

@@ -7,7 +7,7 @@
 //! `COUPONRY_SPARK=1` asks for it. The examples of docs/readers.md are run as they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::data::{Data, may_run};
+use super::downloads::{or_not_run, python_with};
 use super::finished::{
     campaign, cold, compact, copy_all, count_in, day_that_is_over, doctor_finds_nothing, exported,
     files, import, issued, order, redeemed, serve,
@@ -56,46 +57,12 @@ const FIELDS: [&str; 13] = [
 /// More commits than lie between two checkpoints.
 const DAYS_OVER: usize = 56;
 
-/// The folder that `.ci/run` builds in, or one for the time being where nothing can be kept.
-fn cache() -> PathBuf {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let of_user = || named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|it| it.join(".cache")));
-    let wanted = named("COUPONRY_CI_CACHE").or_else(|| of_user().map(|it| it.join("couponry-ci")));
-    let usable = wanted.filter(|folder| fs::create_dir_all(folder).is_ok());
-    usable.unwrap_or_else(|| std::env::temp_dir().join("couponry-ci"))
-}
-
-fn done(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-    }
-}
-
 /// An interpreter that has the three, or why there is none.
 fn python() -> Result<PathBuf, String> {
-    if let Some(named) = std::env::var_os("COUPONRY_TEST_PYTHON") {
-        return Ok(named.into());
+    match std::env::var_os("COUPONRY_TEST_PYTHON") {
+        Some(named) => Ok(named.into()),
+        None => python_with("readers", REQUIREMENTS),
     }
-    let sum = REQUIREMENTS.bytes().fold(0_u64, |sum, it| sum.rotate_left(5) ^ u64::from(it));
-    let (cache, name) = (cache(), format!("readers-{sum:016x}"));
-    let folder = cache.join(&name);
-    let cannot = |error: std::io::Error| format!("{}: {error}", cache.display());
-    fs::create_dir_all(&cache).map_err(cannot)?;
-    let only = File::create(cache.join(format!("{name}.lock"))).map_err(cannot)?;
-    only.lock().map_err(cannot)?;
-    let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
-    if !ready.exists() {
-        eprintln!("readers: installing into {}", folder.display());
-        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let wanted = folder.join("requirements.txt");
-        fs::write(&wanted, REQUIREMENTS).map_err(cannot)?;
-        let pip = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r"];
-        done(Command::new(&python).args(pip).arg(&wanted))?;
-        fs::write(&ready, "").map_err(cannot)?;
-    }
-    Ok(python)
 }
 
 /// What one reader found in one table.
@@ -295,15 +262,8 @@ fn examples() -> Vec<&'static str> {
 
 #[test]
 fn other_readers_find_the_same() {
-    let python = python();
-    if let Err(why) = &python {
-        eprintln!("readers: {why}");
-    }
     let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    if !may_run("readers", what, python.is_ok()) {
-        return;
-    }
-    let python = python.expect("looked at");
+    let Some(python) = or_not_run("readers", what, python()) else { return };
     let data = Data::new();
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));

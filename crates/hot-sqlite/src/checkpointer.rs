@@ -1,11 +1,11 @@
-//! The checkpointer: a thread that carries the log into the database file, so that no commit has
-//! to.
+//! The checkpointer: a thread that copies the log into the database file, so that no commit must do
+//! it.
 //!
-//! A checkpoint inside a commit makes that commit wait 16 ms at the 99th percentile with small
-//! logs and 140 ms with large ones; a log that is never reset grows without end under steady load
-//! (both measured). So a passive pass runs every [`BUSY_EVERY`] while there are commits, and when
-//! the log is long and the last pass left little, the writer is held for one last small pass: the
-//! next commit then begins the log anew.
+//! A checkpoint inside a commit makes that commit wait 16 ms at the 99th percentile with small logs
+//! and 140 ms with large ones. A log that is never reset grows without end under steady load. (Both
+//! were measured.) So a passive checkpoint runs every [`BUSY_EVERY`] while there are commits. If
+//! the log is long and the last checkpoint left little, the thread holds the writers off for one
+//! last small checkpoint: the next commit then restarts the log.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -18,41 +18,38 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::accounts;
-use super::fair_file_lock::FairFileLock;
-use super::schema::{OpenError, open_reader};
-use super::txn::{Seen, Txn};
+use crate::fair_file_lock::FairFileLock;
+use crate::schema::{OpenError, open_reader};
+use crate::settings::LONG_CODES;
+use crate::txn::{Seen, Txn};
 
-/// Time between two passes while there are commits. The commits wait for the sync of what a pass
-/// has written, and what is written again and again is carried once a pass: at 12,000 redeems a
-/// second the 99th percentile was 48 ms with 200 ms here, 23 with 50, 7 with 10, and at full rate
-/// 10 ms cost a tenth of the issues a second.
+/// Time between two checkpoints while there are commits. Commits wait for the sync of the pages
+/// that a checkpoint has written, and a page that changes often is copied once in each. At 12,000
+/// redeems a second the 99th percentile was 48 ms with 200 ms here, 23 with 50, 7 with 10; at full
+/// rate 10 ms cost a tenth of the issues a second.
 const BUSY_EVERY: Duration = Duration::from_millis(20);
 
-/// Time between two passes while there are none.
+/// Time between two checkpoints while there are no commits.
 const IDLE_EVERY: Duration = Duration::from_millis(50);
 
-/// The log is begun anew from so many pages on: 64 MiB.
+/// Pages from which on the log is restarted: 64 MiB.
 const LOG_PAGES: i64 = 16_000;
 
-/// A pass that left no more than so many pages has caught up; the rest takes a millisecond.
+/// Most pages that the checkpoint before the restart may leave; they take a millisecond.
 const LEFT_PAGES: i64 = 1_000;
 
-/// Time between two looks at the settings.
+/// Time between two reads of the settings.
 const SETTINGS_EVERY: Duration = Duration::from_millis(500);
 
-/// How long after a setting was written every process knows it: twice the time between two looks.
-pub(super) const SETTINGS_KNOWN: Duration = Duration::from_secs(1);
+/// How long after a setting was written every process knows it: twice the time between two reads.
+pub(crate) const SETTINGS_KNOWN: Duration = Duration::from_secs(1);
 
 const _: () = assert!(SETTINGS_KNOWN.as_millis() >= 2 * SETTINGS_EVERY.as_millis());
 
-/// The setting that says that there are foreign codes of 16 or more characters.
-pub(super) const LONG_CODES: &str = "long_codes";
-
-pub(super) struct Checkpointer {
+pub(crate) struct Checkpointer {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    pub(super) long_codes: Arc<AtomicBool>,
+    pub(crate) long_codes: Arc<AtomicBool>,
 }
 
 struct Rounds {
@@ -64,7 +61,7 @@ struct Rounds {
 }
 
 impl Checkpointer {
-    pub(super) fn start(folder: &Path, path: &Path) -> Result<Checkpointer, OpenError> {
+    pub(crate) fn start(folder: &Path, path: &Path) -> Result<Checkpointer, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         let rounds = Rounds {
             conn: open_checkpointer(path)?,
@@ -104,7 +101,7 @@ impl Rounds {
         let (mut wait, mut log) = (IDLE_EVERY, (0, 0));
         let mut looked = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
-            // Before the pass, which may have to wait or fail where the disk is full.
+            // Before the checkpoint, which may have to wait, or fail if the disk is full.
             if looked.elapsed() >= SETTINGS_EVERY {
                 looked = Instant::now();
                 if let Err(error) = self.look_at_settings() {
@@ -115,19 +112,20 @@ impl Rounds {
             match self.pass() {
                 Ok(found) if found != log => (wait, log) = (BUSY_EVERY, found),
                 Ok(_) => {}
-                // The log stays as it is and the next round tries again.
+                // The log stays as it is, and the next round retries.
                 Err(error) => tracing::warn!(error = %error, "a checkpoint failed"),
             }
         }
     }
 
-    /// Carries over what it can; the pages in the log, and those already carried over.
+    /// Copies what it can, and restarts the log if it is time. Returns the pages in the log, and
+    /// how many of them have been copied.
     fn pass(&self) -> rusqlite::Result<(i64, i64)> {
         let (pages, done) = self.checkpoint()?;
         if pages < LOG_PAGES || pages - done > LEFT_PAGES {
             return Ok((pages, done));
         }
-        // What the kernel still has to write goes out while others may write.
+        // The kernel writes its pages to the disk here, while others may still write.
         if let Err(error) = self.file.sync_all() {
             tracing::warn!(error = %error, "the database file could not be synced");
             return Ok((pages, done));
@@ -141,7 +139,7 @@ impl Rounds {
         }
     }
 
-    /// One passive pass: the pages in the log, and those already carried over.
+    /// One passive checkpoint: the pages in the log, and how many of them have been copied.
     fn checkpoint(&self) -> rusqlite::Result<(i64, i64)> {
         let mut pass = self.conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
         pass.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
@@ -151,7 +149,7 @@ impl Rounds {
         if self.long_codes.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if accounts::setting(&Txn::new(&self.conn, &Seen::default()), LONG_CODES)?.is_some() {
+        if Txn::new(&self.conn, &Seen::default()).setting(LONG_CODES)?.is_some() {
             self.long_codes.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -1,8 +1,8 @@
-//! Claims: who became a holder in a campaign, under which name for the request.
+//! Claims: which coupons a user was given in a campaign, and under which names of requests.
 //!
-//! Whoever becomes a holder passes through here first. An entry counts towards the limit while
-//! its coupon names the user, in any state, and has not been replaced; its reference is spent for
-//! ever.
+//! Every user who becomes a holder gets an entry here first. An entry counts towards the limit
+//! while its coupon names the user, in any state, and has not been replaced. Its name is never free
+//! again.
 
 use std::collections::HashSet;
 
@@ -15,14 +15,15 @@ use hot::protocol::{
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::coupons::{Here, stored};
-use super::prefetch;
-use super::rows;
-use super::txn::{CampaignHere, Txn};
+use crate::columns::parsed;
+use crate::coupons::{Here, stored};
+use crate::prefetch;
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
 
-pub(super) type Claim = protocol::Claim<Here, i64>;
+pub(crate) type Claim = protocol::Claim<Here, i64>;
 
-/// One entry as it is stored; its coupon has not been read.
+/// One entry; its coupon has not been read.
 struct Row {
     day: Day,
     code: Code,
@@ -30,9 +31,9 @@ struct Row {
     issue: Option<usize>,
 }
 
-/// The entries of a user in a campaign. Coupons are read when they are asked for, each at most once,
-/// however many names there are for it.
-pub(super) struct ClaimRows {
+/// The entries of a user in a campaign. A count reads each coupon at most once, however many names
+/// it has.
+pub(crate) struct ClaimRows {
     campaign: i64,
     limit: Option<u16>,
     next: i64,
@@ -41,8 +42,8 @@ pub(super) struct ClaimRows {
 }
 
 impl ClaimRows {
-    /// The entries, in one statement; reads no coupon.
-    pub(super) fn read(
+    /// Reads the entries, in one statement; reads no coupon.
+    pub(crate) fn read(
         txn: &Txn<'_>,
         campaign: &CampaignHere,
         user: &UserId,
@@ -67,8 +68,8 @@ impl ClaimRows {
         self.rows.len() >= ENTRIES_MAX
     }
 
-    /// What the request of this name was given. Reads one coupon.
-    pub(super) fn named(
+    /// The coupon that the request of this name was given. Reads one coupon.
+    pub(crate) fn named(
         &self,
         txn: &Txn<'_>,
         user: &UserId,
@@ -88,8 +89,8 @@ impl ClaimRows {
         Ok(located.map(|located| NamedEntry { issue: row.issue, located }))
     }
 
-    /// Reads coupons until as many count as the limit allows; `beside` does not count.
-    pub(super) fn count(
+    /// Reads coupons until as many count as the limit allows. The coupon `beside` does not count.
+    pub(crate) fn count(
         &self,
         txn: &Txn<'_>,
         user: &UserId,
@@ -100,7 +101,7 @@ impl ClaimRows {
     }
 
     /// Reads every coupon.
-    pub(super) fn count_all(
+    pub(crate) fn count_all(
         &self,
         txn: &Txn<'_>,
         user: &UserId,
@@ -124,7 +125,7 @@ impl ClaimRows {
             if these.is_empty() {
                 break;
             }
-            // What lies in cold is asked for all at once.
+            // So that the job asks cold for all of them at once.
             let coupons = these.iter().map(|row| stored(txn, row.day, &row.code));
             for located in prefetch::all(coupons)?.into_iter().flatten() {
                 let by = match located.coupon.holder() == Some(user)
@@ -147,7 +148,7 @@ impl ClaimRows {
     }
 }
 
-/// The entry of a name among those that [`ClaimRows::read`] has left out.
+/// The entry of a name among those that [`ClaimRows::read`] does not read.
 fn older_entry(
     txn: &Txn<'_>,
     campaign: i64,
@@ -165,11 +166,11 @@ fn older_entry(
 fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
     let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
-    Ok(Row { day: Day(row.get(0)?), code: rows::parsed(row, 1)?, reference, issue })
+    Ok(Row { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
 }
 
-/// An entry behind all there are, under the name `reference`. Reads none of them.
-pub(super) fn entry_behind_all(
+/// The next entry of a claim, under the name `reference`. Reads no coupon.
+pub(crate) fn next_entry(
     txn: &Txn<'_>,
     campaign: i64,
     user: &UserId,
@@ -183,14 +184,14 @@ pub(super) fn entry_behind_all(
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 
-/// Who got a coupon in place of `code`.
-pub(super) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
+/// The user who was given a coupon that replaces `code`.
+pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
     txn.statement("SELECT user_id, issue FROM replacement WHERE replaced = ?1")?
         .query_row([code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
         .optional()
 }
 
-pub(super) fn keep_replacement(
+pub(crate) fn keep_replacement(
     txn: &Txn<'_>,
     replaced: &Coupon,
     user: &UserId,
@@ -200,7 +201,7 @@ pub(super) fn keep_replacement(
     Ok(())
 }
 
-pub(super) fn enter(
+pub(crate) fn enter(
     txn: &Txn<'_>,
     campaign: i64,
     entry: &NewEntry<i64>,

@@ -1,26 +1,22 @@
-//! Looking for damage: reads the whole file and compares what is said twice.
+//! The look for damage: reads the whole file and compares what it has twice.
 
 use std::collections::BTreeMap;
 
-use coupon::coupon::Coupon;
-use coupon::time::Millis;
-use rusqlite::Row;
-
-use super::coupons::located;
-use super::rows;
-use super::txn::Txn;
 use hot::HealthFinding;
-use hot::protocol::is_history_full;
 
-/// Faults named one by one; past it only their number is told.
+use crate::coupons::located;
+use crate::rows;
+use crate::txn::Txn;
+
+/// Faults that are named; of more than these, only the number is.
 const NAMED_MAX: usize = 20;
 
-pub(super) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<HealthFinding>> {
+pub(crate) fn all(txn: &Txn<'_>) -> rusqlite::Result<Vec<HealthFinding>> {
     Ok(vec![file(txn)?, coupons(txn)?, counts(txn)?, entries(txn)?, claims(txn)?])
 }
 
-/// SQLite's own check: pages, indexes, constraints. What it does not like, one thing a line.
-pub(super) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
+/// SQLite's own check of pages, indexes and constraints. One fault a line.
+pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
     let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
     let said = statement.query_map([], |row| row.get::<_, String>(0))?;
     let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -44,7 +40,7 @@ fn coupons(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
         count += 1;
         let checked = rows::coupon_row(row).and_then(|it| located(txn, it));
         let fault = match checked {
-            Ok(located) => disagreement(&located.coupon, row)?,
+            Ok(located) => rows::disagreement(&located.coupon, row)?,
             Err(error) => Some(error.to_string()),
         };
         if let Some(fault) = fault {
@@ -54,33 +50,8 @@ fn coupons(txn: &Txn<'_>) -> rusqlite::Result<HealthFinding> {
     Ok(finding(&format!("{count} coupons: each row says what its events say"), &faults))
 }
 
-/// What a column says that the events do not.
-pub(super) fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
-    let redemption = coupon.redemption();
-    let number = |column: &str| -> rusqlite::Result<Option<String>> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(|number| number.to_string()))
-    };
-    let at = |instant: Millis| instant.0.to_string();
-    let columns = [
-        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().as_str().to_owned())),
-        ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
-        ("expires_at", number("expires_at")?, Some(at(coupon.expires_at()))),
-        ("issued_at", number("issued_at")?, coupon.issued_at().map(at)),
-        ("redeemed_at", number("redeemed_at")?, redemption.map(|it| at(it.at))),
-        ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
-        (
-            "history_full",
-            number("history_full")?,
-            Some(u8::from(is_history_full(coupon)).to_string()),
-        ),
-    ];
-    let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
-    Ok(wrong
-        .map(|(name, stored, folded)| format!("{name} is {stored:?}, its events say {folded:?}")))
-}
-
 /// How many rows of each campaign, by its number, are issued, redeemed, void.
-pub(super) fn rows_of_campaigns(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
+pub(crate) fn rows_of_campaigns(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
     let mut counted: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
     // No index has both, and one that has the campaign leads to rows all over the table.
     let mut statement = txn.statement(

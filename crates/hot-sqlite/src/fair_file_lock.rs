@@ -1,46 +1,48 @@
-//! Fairness between processes that write one file.
+//! The fair file lock: processes that write one file take turns.
 //!
-//! `busy_timeout` alone starves: whoever releases the write lock takes it again before the other
-//! wakes (measured: 8 operations a second beside a process that holds it 50 ms at a time). Two
-//! lock files make a queue: whoever wants to write waits for the first, and the kernel opens
-//! it again when a process dies.
+//! With `busy_timeout` alone a process starves: another one that releases the write lock takes it
+//! again before the first wakes (measured: 8 operations a second next to a process that holds it 50
+//! ms at a time). Two lock files make a queue: a process that wants to write waits for the first
+//! file. The kernel releases both when a process dies.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::schema;
+use crate::private_files::create_private;
 
-pub(super) struct FairFileLock {
-    turn: File,
+pub(crate) struct FairFileLock {
+    /// A process holds this while it waits for `write`: it is the next to write.
+    queue: File,
+    /// A process holds this while it writes.
     write: File,
 }
 
-/// Held while a write transaction runs.
-pub(super) struct Pass<'a>(&'a File);
+/// The lock, held while a write transaction runs.
+pub(crate) struct Guard<'a>(&'a File);
 
 impl FairFileLock {
-    pub(super) fn open(folder: &Path) -> io::Result<FairFileLock> {
+    pub(crate) fn open(folder: &Path) -> io::Result<FairFileLock> {
         let open = |name: &str| {
             let path = folder.join(name);
-            schema::create_private(&path)?;
+            create_private(&path)?;
             OpenOptions::new().write(true).open(path)
         };
-        Ok(FairFileLock { turn: open("hot.turn")?, write: open("hot.write")? })
+        Ok(FairFileLock { queue: open("hot.turn")?, write: open("hot.write")? })
     }
 
-    /// Waits for its turn, without end: callers give up on their own.
-    pub(super) fn enter(&self) -> io::Result<Pass<'_>> {
-        self.turn.lock()?;
+    /// Waits for the lock, without a time limit: callers have their own.
+    pub(crate) fn enter(&self) -> io::Result<Guard<'_>> {
+        self.queue.lock()?;
         let entered = self.write.lock();
-        self.turn.unlock()?;
-        entered.map(|()| Pass(&self.write))
+        self.queue.unlock()?;
+        entered.map(|()| Guard(&self.write))
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // Fails only for a closed descriptor; then the lock is gone already.
+        // It fails only for a closed descriptor, which has released the lock already.
         let _ = self.0.unlock();
     }
 }

@@ -1,9 +1,9 @@
-//! The history of a coupon as it stands in its row: a line an event, oldest first, its fields apart
-//! by tabs.
+//! The text of a coupon's history in its row: one line for each event, oldest first, with tabs
+//! between its fields.
 //!
-//! The fields: kind, at, actor, operation, user, reference, reason, expires_at, time_zone. A field
-//! that an event does not have is empty, and empty ones at the end are left out. That is half the
-//! bytes of JSON.
+//! The fields are kind, at, actor, operation, user, reference, reason, expires_at and time_zone. A
+//! field that an event does not have is empty, and empty fields at the end are not written. The
+//! text has half the bytes of JSON.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -15,15 +15,15 @@ use coupon::flat::Flat;
 use coupon::ids::OperationId;
 use coupon::time::Millis;
 
-use super::failure::damaged;
+use crate::failure::damaged;
 
-/// Blanks behind the history of an issued coupon, in bytes: its redemption takes their place, so
-/// that the row does not grow and no page of the table has to be split. About what the line of a
-/// redemption and its columns take.
+/// Blanks after the history of an issued coupon, in bytes. Its redemption replaces them, so that
+/// the row does not grow and no page of the table is split. The line and the columns of a
+/// redemption take about that much.
 const ROOM: usize = 112;
 
 /// The history of `coupon`, with room for its redemption.
-pub(super) fn to_text(coupon: &Coupon) -> String {
+pub(crate) fn to_text(coupon: &Coupon) -> String {
     let events = coupon.events();
     let mut text = String::with_capacity(events.len() * 96 + ROOM);
     for event in events {
@@ -59,7 +59,8 @@ fn push(text: &mut String, event: &Event) {
     }
 }
 
-/// What would end a field or a line is written with a backslash, and so is a backslash.
+/// Writes a backslash before each character that would end a field or a line, and before a
+/// backslash.
 fn push_escaped(text: &mut String, field: &str) {
     for char in field.chars() {
         match char {
@@ -73,7 +74,7 @@ fn push_escaped(text: &mut String, field: &str) {
 }
 
 /// The events of a text that [`to_text`] wrote.
-pub(super) fn from_text(text: &str) -> rusqlite::Result<Vec<Event>> {
+pub(crate) fn from_text(text: &str) -> rusqlite::Result<Vec<Event>> {
     let lines = text.split('\n').filter(|line| !line.trim_start_matches(' ').is_empty());
     lines.map(from_line).collect()
 }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_behind_the_last_line_are_room() {
+    fn blanks_after_the_last_line_are_room() {
         let line = format!("issued\t5\tshop:till\t{OPERATION}\tann");
         let roomy = format!("{line}\n{}", " ".repeat(ROOM));
         assert_eq!(from_text(&roomy).unwrap(), from_text(&line).unwrap());

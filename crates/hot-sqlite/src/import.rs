@@ -1,4 +1,4 @@
-//! Lines of an import: each wins its directory entry, then its row.
+//! Import: each line first gets its directory entry, then its row.
 
 use std::cell::RefCell;
 
@@ -9,25 +9,26 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::protocol::claimant;
+use hot::{ImportLine, ImportOutcome, Tier, imported_state_text};
 use rusqlite::{OptionalExtension, params};
 
-use super::claims;
-use super::coupons::{Here, Located, in_partition, insert, signed, write};
-use super::failure::{Elsewhere, elsewhere};
-use super::partitions;
-use super::rows;
-use super::txn::{CampaignHere, Txn};
-use hot::protocol::claimant;
-use hot::{ImportLine, ImportOutcome, RejectedLine, Tier, imported_state_text};
+use crate::changes::write;
+use crate::coupons::{Here, Located, in_partition, writing};
+use crate::failure::{Elsewhere, damaged, elsewhere};
+use crate::numbers::signed;
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+use crate::{claims, partitions};
 
-/// Lines of one transaction at the most. With its indexes a line costs some 10 to 20 µs, so other
-/// writers wait a few milliseconds.
-pub(super) const LINES_MAX: usize = 200;
+/// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
+/// wait a few milliseconds.
+pub(crate) const LINES_MAX: usize = 200;
 
-/// What the directory says of a code, as an import reads it.
+/// A directory entry, as an import reads it.
 struct EntryOfLine {
     campaign: i64,
-    /// `None` for a shared word and for a minted code that was moved.
+    /// `None` for a shared code and for a minted code that was extended.
     line: Option<ImportedAs>,
     day: Option<Day>,
 }
@@ -38,9 +39,9 @@ struct ImportedAs {
     imported_state: ImportedState,
 }
 
-/// What came of lines that have places in the file; of one whose coupon lies in cold nothing, and
-/// it is asked for. `None` when the batch is gone.
-pub(super) fn lines(
+/// The outcome of each line. A line has none if cold must be asked for its coupon; it has written
+/// nothing then. `None` if the batch is gone.
+pub(crate) fn lines(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     batch: &BatchId,
@@ -49,27 +50,28 @@ pub(super) fn lines(
 ) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
     let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
     let Some(batch) = txn.batch_number(campaign.number, batch)? else { return Ok(None) };
-    let into = Into { campaign, batch, run, open: RefCell::default() };
-    let outcomes = lines.iter().map(|(_, line)| match into.line(txn, line) {
-        // Said before this line has written anything.
+    let target = Target { campaign, batch, run, open: RefCell::default() };
+    let outcomes = lines.iter().map(|(_, line)| match target.line(txn, line) {
+        // A line asks cold before its first write.
         Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
         outcome => outcome.map(Some),
     });
     outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
 }
 
-/// A line and its place among those that came with it.
-pub(super) type NumberedLine = (usize, ImportLine);
+/// A line and its index among the lines of one call.
+pub(crate) type NumberedLine = (usize, ImportLine);
 
-struct Into<'a> {
+/// The batch that lines are imported into.
+struct Target<'a> {
     campaign: CampaignHere,
     batch: i64,
     run: &'a ImportRun,
-    /// Days that these lines have come to already: open until the end of the transaction.
+    /// Days that these lines have entered: they stay open until the end of the transaction.
     open: RefCell<Vec<Day>>,
 }
 
-impl Into<'_> {
+impl Target<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
         match known(txn, &line.code)? {
             None => self.arrives(txn, line),
@@ -84,6 +86,7 @@ impl Into<'_> {
         }
     }
 
+    /// A line whose code is new.
     fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
         let day = Day::expiry_day_of(line.expires_at);
         if !self.open.borrow().contains(&day) {
@@ -120,13 +123,14 @@ impl Into<'_> {
         let here = Here { campaign: self.campaign.clone(), batch: self.batch, row: None };
         let (batch_paused, tier) = (batch.paused, Tier::Hot);
         let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
-        insert(txn, &located, &located.coupon, day)?;
+        writing::insert(txn, &located, &located.coupon, day)?;
         txn.count_arrivals(self.campaign.number, self.batch, 1);
         txn.count_change(self.campaign.number, &State::Available, located.coupon.state());
         self.claim(txn, &located.coupon, day)?;
         Ok(ImportOutcome::Imported)
     }
 
+    /// A line whose code an earlier line has brought, with the same dates.
     fn comes_again(
         &self,
         txn: &Txn<'_>,
@@ -135,11 +139,11 @@ impl Into<'_> {
         day: Day,
     ) -> rusqlite::Result<ImportOutcome> {
         if line.imported_state.adds_nothing_to(was) {
-            // Most lines of a file that is sent again: the coupon need not be looked at.
+            // Most lines of a file that is sent again: no need to read the coupon.
             return Ok(ImportOutcome::AlreadyThere);
         }
         let Some(located) = in_partition(txn, day, &line.code)? else {
-            return Err(super::failure::damaged("directory", "an entry without its coupon"));
+            return Err(damaged("directory", "an entry without its coupon"));
         };
         let advanced = advance(&located.coupon, was, &line.imported_state, self.run);
         match &advanced {
@@ -149,8 +153,8 @@ impl Into<'_> {
             }
             Advance::Forward(_) | Advance::AlreadyThere => {}
         }
-        // Also where the coupon got there by itself: the same line must say nothing new again,
-        // whatever becomes of the coupon in between.
+        // Also if the coupon got there without this line: the same line must add nothing the next
+        // time, whatever happens to the coupon in between.
         if line.imported_state.is_past(was) {
             txn.statement("UPDATE directory SET imported_state = ?2 WHERE code = ?1")?.execute(
                 params![line.code.as_str(), imported_state_text::to_json(&line.imported_state)],
@@ -166,14 +170,16 @@ impl Into<'_> {
         Ok(ImportOutcome::Imported)
     }
 
-    /// An imported holder counts towards their limit and is not refused by it.
+    /// Enters the claim of an imported holder. The coupon counts towards the limit, and the limit
+    /// does not refuse it.
     fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
         let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
-        let entry = claims::entry_behind_all(txn, self.campaign.number, user, None)?;
+        let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
         claims::enter(txn, self.campaign.number, &entry, day, coupon)
     }
 }
 
+/// The directory entry of a code.
 fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
     txn.statement(
         "SELECT campaign, expiry_day, valid_from, expires_at, imported_state FROM directory \
@@ -185,7 +191,8 @@ fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
             Some(imported_state) => Some(ImportedAs {
                 valid_from: Millis(row.get(2)?),
                 expires_at: Millis(row.get(3)?),
-                imported_state: rows::imported_state_from_json(imported_state)?,
+                imported_state: imported_state_text::from_json(imported_state)
+                    .map_err(|why| damaged("imported_state", why))?,
             }),
         };
         Ok(EntryOfLine { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
@@ -193,78 +200,8 @@ fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
     .optional()
 }
 
-pub(super) fn keep_rejected(
-    txn: &Txn<'_>,
-    batch: i64,
-    lines: &[RejectedLine],
-    now: Millis,
-) -> rusqlite::Result<()> {
-    let mut statement = txn.statement(
-        "INSERT OR REPLACE INTO rejected_line (batch, line, text, word, detail, at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for line in lines {
-        statement.execute(params![
-            batch,
-            signed(line.line),
-            line.text,
-            line.word,
-            line.detail,
-            now.0
-        ])?;
-    }
-    Ok(())
-}
-
-pub(super) fn rejected(
-    txn: &Txn<'_>,
-    batch: i64,
-    after: u64,
-    limit: usize,
-) -> rusqlite::Result<Vec<RejectedLine>> {
-    let mut statement = txn.statement(
-        "SELECT line, text, word, detail FROM rejected_line \
-         WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3",
-    )?;
-    let lines = statement.query_map(params![batch, signed(after), limit as i64], |row| {
-        Ok(RejectedLine {
-            line: row.get::<_, i64>(0)?.unsigned_abs(),
-            text: row.get(1)?,
-            word: row.get(2)?,
-            detail: row.get(3)?,
-        })
-    })?;
-    lines.collect()
-}
-
-/// Forgets up to `limit` lines of a batch that were kept before `before`; how many.
-pub(super) fn forget_rejected_of(
-    txn: &Txn<'_>,
-    batch: i64,
-    before: Millis,
-    limit: usize,
-) -> rusqlite::Result<usize> {
-    txn.statement(
-        "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
-         (SELECT line FROM rejected_line WHERE batch = ?1 AND at < ?2 LIMIT ?3)",
-    )?
-    .execute(params![batch, before.0, limit as i64])
-}
-
-/// Forgets up to `limit` lines kept before `before`; how many.
-pub(super) fn forget_rejected(
-    txn: &Txn<'_>,
-    before: Millis,
-    limit: usize,
-) -> rusqlite::Result<usize> {
-    txn.statement(
-        "DELETE FROM rejected_line WHERE (batch, line) IN \
-         (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)",
-    )?
-    .execute(params![before.0, limit as i64])
-}
-
-pub(super) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
+/// Writes how an import ended.
+pub(crate) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
     txn.statement(
         "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
          WHERE number = ?1",

@@ -1,19 +1,20 @@
-//! Lists: one index, a bounded number of rows, the rest of the filter on what was read.
+//! Lists: one index and a bounded number of rows; the filter is applied to each row that was read.
 
 use coupon::time::Millis;
-use rusqlite::{Row, ToSql};
-
-use super::coupons::{checked, signed};
-use super::rows;
-use super::txn::Txn;
 use hot::{
     CouponSnapshot, Instant, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Predicate,
 };
+use rusqlite::{Row, ToSql};
 
-/// Rows that one page looks at: some 20 ms of reading. A page may end short of its limit.
+use crate::coupons::checked;
+use crate::numbers::signed;
+use crate::rows;
+use crate::txn::Txn;
+
+/// Most rows that one page reads: some 20 ms. So a page may have fewer coupons than its limit.
 const SCAN_MAX: usize = 5_000;
 
-pub(super) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
+pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
     let Some((sql, values)) = select(txn, query)? else {
         return Ok(ListedPage { coupons: Vec::new(), positions: Vec::new(), next: None });
     };
@@ -29,7 +30,7 @@ pub(super) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedP
             positions.push(position.clone());
         }
         if coupons.len() == query.limit || looked_at == SCAN_MAX {
-            // One more row says whether there is a next page.
+            // One more row shows whether there is a next page.
             let next = found.next()?.is_some().then_some(position);
             return Ok(ListedPage { coupons, positions, next });
         }
@@ -56,17 +57,17 @@ fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, 
         }
         ListScope::Everybody => {}
     }
-    // A bound that the position implies would be taken for the beginning of the scan in its place.
-    let (behind_from, behind_before) = match (&query.after, query.order) {
+    // SQLite would begin its scan at a bound that the position implies, and not at the position.
+    let (is_past_from, is_past_before) = match (&query.after, query.order) {
         (Some(_), ListOrder::Soonest) => (true, false),
         (Some(_), ListOrder::Latest) => (false, true),
         (None, _) => (false, false),
     };
-    if let Some(from) = query.filter.expires.from.filter(|_| !behind_from) {
+    if let Some(from) = query.filter.expires.from.filter(|_| !is_past_from) {
         wheres.push("expires_at >= ?");
         values.push(Box::new(from.0));
     }
-    if let Some(before) = query.filter.expires.before.filter(|_| !behind_before) {
+    if let Some(before) = query.filter.expires.before.filter(|_| !is_past_before) {
         wheres.push("expires_at < ?");
         values.push(Box::new(before.0));
     }
@@ -93,8 +94,8 @@ fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
     Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
 }
 
-/// The coupon of a row that the filter leaves in. The columns decide, so that a damaged row which is left
-/// out does not fail the list.
+/// The coupon of a row that the filter admits. The filter looks at columns alone, so that a damaged
+/// row which it does not admit does not fail the list.
 fn matching(
     txn: &Txn<'_>,
     row: &Row<'_>,

@@ -1,41 +1,41 @@
 //! A few connections that read, each for one caller at a time.
 //!
-//! *Point read*: a handful of rows by their keys. It is done by the caller's own thread, since the
-//! way to another thread and back takes several times as long as pages that are in memory. While most
-//! are slow, the disk has to be asked, and the runtime is told to go on without the threads that
-//! read. Anything longer goes to a thread of its own from the start.
+//! *Point read*: a few rows by their keys. The caller's own thread does it, since the way to
+//! another thread and back takes several times as long as a read of pages in memory. While most
+//! point reads are slow, they wait for the disk, and the runtime goes on without the threads that
+//! read. Any longer read has a thread of its own from the start.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hot::HotError;
 use rusqlite::Connection;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{AcquireError, Semaphore};
 
-use super::failure::{before_commit, caught};
-use super::schema::{OpenError, open_reader};
-use super::txn::{Seen, Txn, bound, roll_back};
-use hot::HotError;
+use crate::failure::{before_commit, caught};
+use crate::schema::{OpenError, open_reader};
+use crate::txn::{Seen, Txn, bound, roll_back};
 
-/// Connections of one process: more than the cores of the machines it is built for, so that one
-/// long list does not stop the look-ups.
+/// Connections of one process: more than the cores of the machines that it is built for, so that
+/// one long list does not stop the look-ups.
 const READERS: usize = 8;
 
-/// A point read that waits longer, besides what its thread computed, was not from memory, or its
-/// thread had to wait for a processor.
+/// A point read that waits longer, without the time that its thread computes, has waited for the
+/// disk or for a processor.
 const SLOW: Duration = Duration::from_micros(500);
 
-/// From so many slow reads on, less the fast ones in between, it is the disk: on a busy machine a
+/// Slow reads, less the fast ones in between, from which on it is the disk: on a busy machine one
 /// read in a hundred waits for a processor.
 const SLOW_MIN: u32 = 4;
 
-/// More are not counted, so that a few fast reads are enough to forget them.
+/// Most slow reads that are counted, so that a few fast reads make up for them.
 const SLOW_MAX: u32 = 8;
 
-pub(super) struct Readers {
+pub(crate) struct Readers {
     /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
     slow: AtomicU32,
     idle: Arc<Mutex<Vec<Reader>>>,
@@ -43,15 +43,15 @@ pub(super) struct Readers {
     reads: AtomicU64,
 }
 
-/// A connection, and what it has seen so far.
+/// A connection, and what it has looked up so far.
 struct Reader {
     conn: Connection,
     seen: Seen,
 }
 
 impl Readers {
-    /// `statements` counts what they run.
-    pub(super) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<Readers, OpenError> {
+    /// `statements` counts the statements that they run.
+    pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<Readers, OpenError> {
         let one = |_| {
             let seen = Seen::counting(statements);
             Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen })
@@ -65,17 +65,17 @@ impl Readers {
         })
     }
 
-    /// Runs `body`, a point read, on one snapshot of the store, and on this thread.
-    pub(super) async fn point<T>(
+    /// Runs `body`, a point read, in one read transaction, on this thread.
+    pub(crate) async fn point<T>(
         &self,
         body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, HotError> {
-        self.timed(|reader| on_snapshot(reader, body)).await
+        self.timed(|reader| in_transaction(reader, body)).await
     }
 
-    /// The same without a transaction around it, for a body whose statements need not see one
-    /// snapshot: each sees its own.
-    pub(super) async fn apart<T>(
+    /// The same without a read transaction, for a body whose statements need not see the same
+    /// state.
+    pub(crate) async fn apart<T>(
         &self,
         body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, HotError> {
@@ -100,21 +100,21 @@ impl Readers {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
-        // A machine on which everything is slow has no slow disk for that.
+        // The time that the thread computed says nothing about the disk.
         let waited = begun.elapsed().saturating_sub(self::computed().saturating_sub(computed));
         let now = match waited > SLOW {
             true => SLOW_MAX.min(slow + 1),
             false => slow.saturating_sub(1),
         };
         if now != slow {
-            // Of two at once one is lost, which changes little.
+            // Of two reads at once one is not counted, which changes little.
             self.slow.store(now, Ordering::Relaxed);
         }
         result
     }
 
-    /// Runs `body` on one snapshot of the store.
-    pub(super) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
+    /// Runs `body` in one read transaction, on a thread of its own.
+    pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
     where
         T: Send + 'static,
         F: FnOnce(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -123,24 +123,24 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         let idle = Arc::clone(&self.idle);
         let read = tokio::task::spawn_blocking(move || {
-            // Given back after the connection, also when the caller has gone away meanwhile.
+            // It is given back after the connection, also if the caller is gone by then.
             let _permit = permit;
-            on_idle(&idle, |reader| on_snapshot(reader, body))
+            on_idle(&idle, |reader| in_transaction(reader, body))
         });
         read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
     }
 
-    /// Whether point reads do not find their pages in memory at the moment.
-    pub(super) fn wait_for_the_disk(&self) -> bool {
+    /// Whether point reads wait for the disk at the moment.
+    pub(crate) fn wait_for_the_disk(&self) -> bool {
         self.slow.load(Ordering::Relaxed) >= SLOW_MIN
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
 }
 
-/// The processor's time that this thread has taken so far.
+/// The processor time that this thread has used so far.
 fn computed() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
@@ -154,26 +154,26 @@ fn closed(_: AcquireError) -> HotError {
     HotError::Unavailable("the store is closed".into())
 }
 
-/// To be called with a permit.
+/// Runs `read` on a connection that is idle. The caller must have a permit.
 fn on_idle<T>(
     idle: &Mutex<Vec<Reader>>,
     read: impl FnOnce(&Reader) -> Result<T, HotError>,
 ) -> Result<T, HotError> {
     let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    // There is one for each permit.
+    // There is a connection for each permit.
     let reader = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
     let result = read(&reader);
     idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
     result
 }
 
-fn on_snapshot<T>(
+fn in_transaction<T>(
     Reader { conn, seen }: &Reader,
     body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
 ) -> Result<T, HotError> {
     bound(conn, "BEGIN").map_err(before_commit)?;
     let result = caught(|| body(&Txn::after_others(conn, seen)));
-    // Nothing was written; ending the snapshot lets the log be reset.
+    // Nothing was written. Its end lets the log be reset.
     roll_back(conn);
     result.map_err(before_commit)
 }

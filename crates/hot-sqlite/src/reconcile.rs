@@ -1,4 +1,5 @@
-//! After a restore: what cold has newer than this store takes the place of what stands here.
+//! Reconcile from cold, after a restore: a coupon that cold has in a newer version replaces the one
+//! here.
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
@@ -6,27 +7,27 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use coupon::time::Day;
-use rusqlite::params;
-
-use super::accounts;
-use super::claims;
-use super::coupons::{row_of, signed};
-use super::partitions;
-use super::txn::{CampaignHere, Txn};
 use hot::protocol::{ANY_ISSUE, claimant, home, imported_state_of, replaced};
 use hot::{Reconciled, imported_state_text};
+use rusqlite::params;
 
-/// Coupons reconciled in one transaction.
-pub(super) const RECONCILE_MAX: usize = 200;
+use crate::coupons::row_of;
+use crate::failure::damaged;
+use crate::numbers::signed;
+use crate::rows::CampaignHere;
+use crate::settings::{self, SERIAL_FLOOR};
+use crate::txn::Txn;
+use crate::{claims, directory, partitions};
 
-/// Serials that are passed over on every day: far more than are minted between two backups, and a
+/// Coupons that one transaction reconciles.
+pub(crate) const RECONCILE_MAX: usize = 200;
+
+/// Serials that every day skips after a restore: far more than are minted between two backups. A
 /// day has room for sixty such gaps.
 const SERIAL_GAP: i64 = 1 << 34;
 
-/// The setting from which the serials of a new day begin.
-pub(super) const SERIAL_FLOOR: &str = "serial_floor";
-
-pub(super) fn coupons(
+/// Reconciles coupons that cold has in the partition `day`.
+pub(crate) fn coupons(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     day: Day,
@@ -62,12 +63,13 @@ pub(super) fn coupons(
     Ok(reconciled)
 }
 
-/// In a sealed partition without a row: it was moved before the backup was made.
+/// Whether a coupon of a sealed partition has no row: it was archived before the backup was made.
 fn is_gone_already(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     Ok(txn.is_sealed(day)? && row_of(txn, day, code)?.is_none())
 }
 
-/// What stands here was changed after the copy in cold was made, by a clock that was set back.
+/// Whether the row here was changed after the coupon was archived, by a process whose clock was set
+/// back.
 fn is_newer_here(txn: &Txn<'_>, day: Day, coupon: &Coupon) -> rusqlite::Result<bool> {
     let here = row_of(txn, day, coupon.code())?;
     Ok(here.is_some_and(|located| located.coupon.version() > coupon.version()))
@@ -82,9 +84,9 @@ fn one(
     batch: i64,
 ) -> rusqlite::Result<()> {
     let (code, home) = (coupon.code(), home(keys, coupon.code()));
-    // A day that is closing has a plan, which is all that is needed here.
+    // A day that is closing has a plan, and no more is needed here.
     let _ = partitions::enter(txn, day, &campaign.terms)?;
-    let moved = partitions::of_moved(txn, code)?;
+    let moved = directory::partition_of(txn, code)?;
     let mut before = None;
     for expiry_day in [Some(day), moved, home].into_iter().flatten() {
         if let Some(located) = row_of(txn, expiry_day, code)? {
@@ -98,7 +100,7 @@ fn one(
     }
     let was = before.as_ref().map_or(&State::Available, Coupon::state);
     txn.count_change(campaign.number, was, coupon.state());
-    txn.count_moved(campaign.number, coupon.state().as_str());
+    txn.count_archived(campaign.number, coupon.state().as_str());
     if !txn.is_sealed(day)? {
         txn.statement(
             "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
@@ -139,7 +141,8 @@ fn enter_in_directory(
     Ok(())
 }
 
-/// Its holder has it, and what he asked for it by is spent.
+/// Enters the holder's claim for the coupon, and the replacement that its name says. So the
+/// holder's limit counts it, and its name is never free again.
 fn claim(
     txn: &Txn<'_>,
     keys: &[CodeKey],
@@ -166,12 +169,12 @@ fn claim(
     if has {
         return Ok(());
     }
-    let entry = claims::entry_behind_all(txn, campaign, holder, coupon.issue_ref().cloned())?;
+    let entry = claims::next_entry(txn, campaign, holder, coupon.issue_ref().cloned())?;
     claims::enter(txn, campaign, &entry, day, coupon)
 }
 
-/// A code of a campaign that this store does not know. Nobody can find it, and if it is foreign
-/// nobody can import it as new either.
+/// A code of a campaign that this store does not have. No look-up finds it, and a foreign code
+/// cannot be imported as new either.
 fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
     if home(keys, code).is_none() {
         txn.statement(
@@ -183,13 +186,13 @@ fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Codes minted after the backup was made, which this store knows nothing of, are never minted
-/// again for somebody else.
-pub(super) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
-    let floor = accounts::setting(txn, SERIAL_FLOOR)?;
+/// Skips serials on every day, so that codes which were minted after the backup are not minted
+/// again.
+pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
+    let floor = txn.setting(SERIAL_FLOOR)?;
     let floor = floor.map_or(Ok(0), |text| text.parse::<i64>());
-    let floor = floor.map_err(|why| super::failure::damaged(SERIAL_FLOOR, why))?;
-    accounts::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
+    let floor = floor.map_err(|why| damaged(SERIAL_FLOOR, why))?;
+    settings::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
     txn.statement("UPDATE partition_plan SET next_serial = next_serial + ?1")?
         .execute([SERIAL_GAP])?;
     Ok(())

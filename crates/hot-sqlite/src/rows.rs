@@ -1,22 +1,17 @@
-//! Between rows and values: the only place that knows the columns' order and the JSON in them.
+//! Rows of campaigns, batches and coupons: the only place that knows the order of their columns.
 
-use std::borrow::Cow;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, ImportCounts, MintedRun};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis, Hold};
-use coupon::ids::{CampaignId, OperationId, UserId};
-use coupon::imported::ImportedState;
+use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::{Day, Millis};
-use rusqlite::Row;
-use serde::{Deserialize, Serialize};
-
-use super::failure::damaged;
-use super::history;
-use super::txn::{BatchHere, CampaignHere};
-use hot::imported_state_text;
 use hot::protocol::is_history_full;
+use rusqlite::Row;
+
+use crate::columns::{millis_or_null, parsed, parsed_or_null, unsigned};
+use crate::{history, holds};
 
 macro_rules! campaign_columns {
     () => {
@@ -27,8 +22,8 @@ macro_rules! campaign_columns {
 }
 macro_rules! batch_columns {
     () => {
-        "batch_id, key_id, expiry_day, first_serial, count, paused, lines, imported, already_there, \
-         rejected, created_at"
+        "batch_id, key_id, expiry_day, first_serial, count, paused, lines, imported, \
+         already_there, rejected, created_at"
     };
 }
 macro_rules! coupon_columns {
@@ -38,39 +33,24 @@ macro_rules! coupon_columns {
          order_ref, history_full"
     };
 }
-pub(super) use {batch_columns, campaign_columns, coupon_columns};
+pub(crate) use {batch_columns, campaign_columns, coupon_columns};
 
-/// A text column as the name, code or word that it is.
-pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    parse(row.get_ref(column)?.as_str()?, row, column)
+/// A campaign and its number in this file.
+#[derive(Clone, Debug)]
+pub(crate) struct CampaignHere {
+    pub(crate) number: i64,
+    pub(crate) terms: Arc<Campaign>,
 }
 
-pub(super) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    row.get_ref(column)?.as_str_or_null()?.map(|text| parse(text, row, column)).transpose()
+/// What a coupon needs of its batch.
+#[derive(Clone)]
+pub(crate) struct BatchHere {
+    pub(crate) id: BatchId,
+    pub(crate) paused: bool,
+    pub(crate) created_at: Millis,
 }
 
-fn parse<T>(text: &str, row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse()
-        .map_err(|error| damaged(row.as_ref().column_name(column).unwrap_or("a column"), error))
-}
-
-fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Millis>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Millis))
-}
-
-pub(super) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
+pub(crate) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
     Ok(Campaign {
         id: parsed(row, 0)?,
         name: row.get(1)?,
@@ -93,8 +73,8 @@ pub(super) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
 }
 
 /// From the same columns as [`campaign`].
-pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
-    let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+pub(crate) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
+    let count = |column| unsigned(row, column);
     Ok(CampaignCounts {
         stock: count(17)?,
         issued: count(18)?,
@@ -103,8 +83,8 @@ pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
     })
 }
 
-pub(super) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Batch> {
-    let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Batch> {
+    let count = |column| unsigned(row, column);
     let kind = match parsed_or_null(row, 1)? {
         None => BatchKind::Imported,
         Some(key) => BatchKind::Minted(MintedRun {
@@ -130,13 +110,13 @@ pub(super) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Ba
     })
 }
 
-/// Where a coupon's row lies and whose it is, before the coupon itself is made of it.
-pub(super) struct CouponRow {
-    /// In this file.
-    pub(super) number: i64,
-    pub(super) day: Day,
-    pub(super) campaign: i64,
-    pub(super) batch: i64,
+/// A row of a coupon, from which [`CouponRow::into_coupon`] makes the coupon.
+pub(crate) struct CouponRow {
+    /// Its number in this file.
+    pub(crate) number: i64,
+    pub(crate) day: Day,
+    pub(crate) campaign: i64,
+    pub(crate) batch: i64,
     code: Code,
     version: u64,
     valid_from: Millis,
@@ -148,14 +128,14 @@ pub(super) struct CouponRow {
 }
 
 /// From [`coupon_columns`].
-pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
-    let hold = row.get_ref(7)?.as_str_or_null()?.map(hold_from_json).transpose()?;
+pub(crate) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
+    let hold = row.get_ref(7)?.as_str_or_null()?.map(holds::from_json).transpose()?;
     Ok(CouponRow {
         day: Day(row.get(0)?),
         code: parsed(row, 1)?,
         campaign: row.get(2)?,
         batch: row.get(3)?,
-        version: row.get::<_, i64>(4)?.unsigned_abs(),
+        version: unsigned(row, 4)?,
         valid_from: Millis(row.get(5)?),
         made_expires_at: Millis(row.get(6)?),
         hold,
@@ -166,9 +146,9 @@ pub(super) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
     })
 }
 
-/// Whether the columns of a row that say once more what its events say do so. Allocates nothing: it
-/// is asked of every row that is read.
-pub(super) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
+/// Whether the columns of a row that repeat what its events say agree with them. It runs for every
+/// row that is read, so it allocates nothing.
+pub(crate) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
     let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
     let redemption = coupon.redemption();
     Ok(text(12)? == Some(coupon.state().as_str())
@@ -180,8 +160,33 @@ pub(super) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
         && row.get::<_, i64>(18)? == i64::from(is_history_full(coupon)))
 }
 
+/// The first column of a row that differs from its events, and how.
+pub(crate) fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+    let redemption = coupon.redemption();
+    let number = |column: &str| -> rusqlite::Result<Option<String>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(|number| number.to_string()))
+    };
+    let at = |instant: Millis| instant.0.to_string();
+    let columns = [
+        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().as_str().to_owned())),
+        ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
+        ("expires_at", number("expires_at")?, Some(at(coupon.expires_at()))),
+        ("issued_at", number("issued_at")?, coupon.issued_at().map(at)),
+        ("redeemed_at", number("redeemed_at")?, redemption.map(|it| at(it.at))),
+        ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
+        (
+            "history_full",
+            number("history_full")?,
+            Some(u8::from(is_history_full(coupon)).to_string()),
+        ),
+    ];
+    let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
+    Ok(wrong
+        .map(|(name, stored, folded)| format!("{name} is {stored:?}, its events say {folded:?}")))
+}
+
 impl CouponRow {
-    pub(super) fn into_coupon(self, campaign: &CampaignHere, batch: &BatchHere) -> Coupon {
+    pub(crate) fn into_coupon(self, campaign: &CampaignHere, batch: &BatchHere) -> Coupon {
         let genesis = Genesis {
             code: self.code,
             campaign: campaign.terms.id.clone(),
@@ -193,60 +198,4 @@ impl CouponRow {
         };
         Coupon::of(genesis, self.events, self.hold, self.version, self.modified_at)
     }
-}
-
-/// 32 hexadecimal digits.
-pub(super) fn operation(text: &str) -> rusqlite::Result<OperationId> {
-    let number = u128::from_str_radix(text, 16).map_err(|why| damaged("operation", why))?;
-    Ok(OperationId(number))
-}
-
-fn named<T>(what: &str, text: Option<&str>) -> rusqlite::Result<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    let text = text.ok_or_else(|| damaged(what, "missing"))?;
-    text.parse().map_err(|why| damaged(what, why))
-}
-
-#[derive(Serialize, Deserialize)]
-struct HoldText<'a> {
-    #[serde(borrow)]
-    by: Cow<'a, str>,
-    #[serde(borrow)]
-    order: Cow<'a, str>,
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
-    since: i64,
-    until: i64,
-}
-
-pub(super) fn hold_to_json(hold: &Hold) -> String {
-    json(&HoldText {
-        by: hold.by.as_str().into(),
-        order: hold.order.as_str().into(),
-        operation: format!("{:032x}", hold.operation.0).into(),
-        since: hold.since.0,
-        until: hold.until.0,
-    })
-}
-
-fn hold_from_json(text: &str) -> rusqlite::Result<Hold> {
-    let hold: HoldText<'_> = serde_json::from_str(text).map_err(|why| damaged("hold", why))?;
-    Ok(Hold {
-        by: named("hold.by", Some(&hold.by))?,
-        order: named("hold.order", Some(&hold.order))?,
-        operation: operation(&hold.operation)?,
-        since: Millis(hold.since),
-        until: Millis(hold.until),
-    })
-}
-
-pub(super) fn imported_state_from_json(text: &str) -> rusqlite::Result<ImportedState> {
-    imported_state_text::from_json(text).map_err(|why| damaged("imported_state", why))
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers always serialize")
 }

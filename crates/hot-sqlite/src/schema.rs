@@ -1,23 +1,25 @@
-//! Opening the file: settings, the schema and its version.
+//! The schema of the file: opens, makes and upgrades it. Every connection gets its pragmas here.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// What a new store is made of.
-pub(super) const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+use crate::private_files::create_private;
 
-/// What a release that changes the schema adds to it: the first step upgrades a store of version 1 to
+/// Name of the file inside the data folder.
+pub const FILE_NAME: &str = "hot.db";
+
+/// The statements that make a new store.
+pub(crate) const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+
+/// The steps by which later releases change the schema: the first upgrades a store of version 1 to
 /// version 2, and so on. Version 1 is the schema of the first release.
 const STEPS: &[&str] = &[];
 
 /// The version of this release. An older release refuses a higher one.
-pub(super) const SCHEMA_VERSION: i64 = version_after(STEPS);
+pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
 
 const fn version_after(steps: &[&str]) -> i64 {
     1 + steps.len() as i64
@@ -29,10 +31,11 @@ const APPLICATION_ID: i64 = 0x6370_7279;
 /// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// For outsiders such as a backup tool; our own processes queue in the fair file lock.
+/// How long to wait for other programs, such as a backup tool. Our own processes use the fair file
+/// lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Prepared statements kept by a connection: all there are.
+/// Prepared statements that a connection keeps: all of ours.
 const STATEMENTS_KEPT: usize = 128;
 
 /// Why a store was not opened.
@@ -46,7 +49,7 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
-    /// SQLite said no.
+    /// SQLite returned an error.
     #[error("cannot open the hot store: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The file was written by a newer release.
@@ -60,17 +63,17 @@ pub enum OpenError {
         /// The release that wrote it.
         needs: String,
     },
-    /// The file is some other program's.
+    /// The file belongs to another program.
     #[error("{0} is an SQLite file of another program")]
     Foreign(String),
-    /// The SQLite that was built in is too old.
+    /// The SQLite that is built in is too old.
     #[error("SQLite {0} can lose commits; 3.51.3 or later is needed")]
     OldSqlite(&'static str),
 }
 
-/// The store, if it needs to be neither made nor upgraded. Takes no lock: a process that is frozen
-/// in the middle of a write keeps nobody from reading.
-pub(super) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError> {
+/// The store, if it need not be made or upgraded. It takes no lock, so that a process that is
+/// frozen in the middle of a write does not stop other processes from reading.
+pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -83,8 +86,8 @@ pub(super) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError>
     Ok(is_current.then_some(conn))
 }
 
-/// The store, made or upgraded where it has to be. Nobody else may write meanwhile.
-pub(super) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
+/// The store, made or upgraded if it has to be. No other process may write meanwhile.
+pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
     let conn = connect(path)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -92,7 +95,7 @@ pub(super) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Foreign(path.display().to_string()));
     }
     if tables == 0 {
-        // Only before the first table: what the compactor removes goes back to the disk.
+        // It must be set before the first table. It lets free pages go back to the disk.
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -107,85 +110,46 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     create_private(path)
         .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
     let conn = Connection::open(path)?;
-    settle(&conn)?;
+    configure(&conn)?;
     Ok(conn)
 }
 
 /// Whether the store in `folder` needs no upgrade. Reads its version and nothing else.
 ///
 /// # Errors
-/// [`OpenError`], also where there is no store.
+/// [`OpenError`], also if there is no store.
 pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
-    let conn = open_reader(&folder.join(super::FILE_NAME))?;
+    let conn = open_reader(&folder.join(FILE_NAME))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(version >= SCHEMA_VERSION)
 }
 
-pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
-    settle(&conn)?;
+    configure(&conn)?;
     // A reader may have to build the index of the WAL, so the file is not opened read-only.
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }
 
-/// What a file of the store may be: read and written by its owner alone. It names users, their orders
-/// and hashes of passwords.
-const MODE: u32 = 0o600;
-
-/// Makes an empty file that nobody else may read, if there is none. One that is there is not opened:
-/// closing any descriptor of a database drops every lock that SQLite has on it.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().create_new(true).write(true).mode(MODE).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Takes from the files of a store what others may do with them, if they may; one line in the log says
-/// so. What cannot be changed is logged, too: a file may be another user's, or lie on a disk that is
-/// mounted read-only.
-pub(super) fn tighten(folder: &Path) {
-    let (mut tightened, mut failed) = (Vec::new(), Vec::new());
-    for name in ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"] {
-        let path = folder.join(name);
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        let mode = metadata.permissions().mode();
-        if mode & 0o077 == 0 {
-            continue;
-        }
-        match std::fs::set_permissions(&path, Permissions::from_mode(mode & 0o7700)) {
-            Ok(()) => tightened.push(format!("{name} ({:o})", mode & 0o777)),
-            Err(error) => failed.push(format!("{name} ({:o}): {error}", mode & 0o777)),
-        }
-    }
-    let folder = folder.display();
-    if !tightened.is_empty() {
-        let files = tightened.join(", ");
-        tracing::warn!("others could read files in {folder}, now their owner alone may: {files}");
-    }
-    if !failed.is_empty() {
-        let files = failed.join(", ");
-        tracing::warn!("others may read files in {folder}: {files}");
-    }
-}
-
-fn settle(conn: &Connection) -> rusqlite::Result<()> {
+/// Sets what holds for every connection.
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    // The plan of a statement does not depend on what is bound to it. Without this, SQLite plans
-    // every statement on a table with partial indexes anew whenever a value is bound: one might
-    // make such an index usable. That was a fifth of a redeem and a quarter of a look-up.
+    // The plan of a statement does not depend on the values that are bound to it. Without this,
+    // SQLite plans every statement on a table with partial indexes again for each bound value,
+    // since a value might make such an index usable. That was a fifth of a redeem and a quarter of
+    // a look-up.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.pragma_update(None, "synchronous", "FULL")?;
-    // The checkpointer checkpoints; a commit never does (see `checkpointer`).
+    // The checkpointer makes checkpoints; a commit never does (see `checkpointer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "mmap_size", 0)
 }
 
-/// Creates the tables, or runs those of `steps` that the store has not had. Keeps a copy of the store
-/// first: every upgrade can be undone.
+/// Creates the tables, or runs those of `steps` that the store has not had. It keeps a copy of the
+/// store first, so that every upgrade can be undone.
 fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let newest = version_after(steps);
@@ -213,19 +177,19 @@ fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
-/// Writes `hot.db.schema-1` and so on beside the store. A copy that exists already was not finished, or
-/// its upgrade was not.
+/// Writes `hot.db.schema-1` and so on next to the store. If there is such a copy already, it or its
+/// upgrade was not finished, and the new copy replaces it.
 fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
-    let copy = path.with_file_name(format!("{}.schema-{version}", super::FILE_NAME));
+    let copy = path.with_file_name(format!("{}.schema-{version}", FILE_NAME));
     let failed = |source| OpenError::File { folder: copy.display().to_string(), source };
     match std::fs::remove_file(&copy) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }
-    // SQLite writes into an empty file that is there.
+    // SQLite writes into an empty file that exists.
     create_private(&copy).map_err(failed)?;
     if let Err(error) = conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]) {
-        // Half a copy is of no use, and the disk may be full of it.
+        // Half a copy is useless, and it may have filled the disk.
         let _ = std::fs::remove_file(&copy);
         return Err(error.into());
     }
@@ -234,7 +198,7 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
 }
 
-/// From version `found`, which may be the newest one: another process was faster.
+/// Upgrades from version `found`. It may be the newest already: another process was faster.
 fn upgrade(conn: &Connection, steps: &[&str], found: i64) -> rusqlite::Result<()> {
     let missing = usize::try_from(found - 1).ok().and_then(|done| steps.get(done..));
     let Some(missing @ [_, ..]) = missing else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What only the embedded store promises: its file, its neighbours, its disk.
+//! What only the embedded store promises: about its file, other processes and its disk.
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
@@ -34,7 +34,7 @@ use tempfile::TempDir;
 
 const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
-/// Set in the child of `acknowledged_is_kept`: the folder that it writes to.
+/// Set in the child process of `acknowledged_is_kept`: the folder that it writes to.
 const CHILD_FOLDER: &str = "COUPONRY_TEST_FOLDER";
 
 fn options() -> Options {
@@ -176,7 +176,7 @@ async fn nothing_comes_to_a_closing_partition() {
     let codes = kit.stocked(&closing, 2).await;
     let ann = kit.user("ann");
     kit.done(&codes[0], give(&ann, None)).await;
-    // Its last day is the one before the other's.
+    // Its last day is the day before that of `closing`.
     let early = Campaign {
         expires_at: closing.expiry_day().start(),
         valid_days: Some(1),
@@ -206,11 +206,11 @@ async fn nothing_comes_to_a_closing_partition() {
     let new = Campaign { expires_at: closing.expires_at, ..kit.draft() };
     let new = NewCampaign { campaign: new, created_as: String::new(), first_batch: None };
     assert_eq!(kit.hot.create_campaign(new).await.unwrap(), Named::Refused(closed));
-    // What is on it is not sealed yet, and may leave.
+    // Coupons in the partition can still change, and may leave it.
     kit.done(&codes[0], redeem(&ann, "1")).await;
     kit.done(&codes[1], extend_days(&closing, 1)).await;
 
-    // An earlier end in the coupon's own open partition is no matter of the day on which it lies.
+    // An extension within the coupon's own open partition does not look at the day of its new end.
     kit.done(&code, give(&ann, None)).await;
     let short = kit.coupon(&code).await.expires_at();
     let later = short.plus_days(1);
@@ -220,7 +220,7 @@ async fn nothing_comes_to_a_closing_partition() {
     kit.is_sound().await;
 }
 
-/// Two stores on one folder stand for two processes: both go on, and nothing is lost.
+/// Two stores on one folder, as two processes have them: both make progress, and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_on_one_file() {
     const EACH: u64 = 1_000;
@@ -261,8 +261,8 @@ async fn two_on_one_file() {
     }
 }
 
-/// What one process says of a campaign, a batch or a partition, a reader of another sees at once,
-/// though it remembers terms from one snapshot to the next.
+/// If one process changes a campaign, a batch or a partition, a reader of another process sees it
+/// at once, although it remembers terms between read transactions.
 #[tokio::test(flavor = "multi_thread")]
 async fn terms_that_a_neighbour_changes() {
     let folder = tempdir();
@@ -289,7 +289,7 @@ async fn terms_that_a_neighbour_changes() {
         assert_eq!(seen().await, (name.clone(), paused, !paused), "the batch: {}", !paused);
         there.hot.pause_batch(&campaign.id, &batch, false, None).await.unwrap();
     }
-    // By hand, or by a process that was there before this release.
+    // By hand, or by a process of an earlier release.
     raw(folder.path()).execute("UPDATE campaign SET name = 'Another'", []).unwrap();
     assert_eq!(seen().await.0, "Another");
     let dry_run = async || {
@@ -304,8 +304,8 @@ async fn terms_that_a_neighbour_changes() {
     here.is_sound().await;
 }
 
-/// Rows are removed in small pieces, with a pause after each, where somebody else has written
-/// meanwhile, in this process or in another.
+/// If others have written meanwhile, in this process or in another, rows are removed in small parts
+/// with a pause after each.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_work_makes_room() {
     let folder = tempdir();
@@ -384,7 +384,7 @@ async fn who_gets_no_turn_has_written_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "reads go on");
     lock.unlock().unwrap();
-    // Whatever was left waiting has had its turn before these.
+    // The writer has taken every job that waited before these.
     kit.hot.touch(NOW).await.unwrap();
     kit.hot.touch(NOW).await.unwrap();
     for code in &codes {
@@ -397,7 +397,7 @@ async fn who_gets_no_turn_has_written_nothing() {
     kit.done(&codes[0], void()).await;
 }
 
-/// A process that is stopped in the middle of a write is no reason to wait for who reads.
+/// A process that is stopped in the middle of a write does not make readers wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_frozen_writer_keeps_nobody_from_reading() {
     let folder = tempdir();
@@ -440,7 +440,7 @@ async fn a_queue_has_an_end() {
             tokio::task::yield_now().await;
         }
     };
-    // The writer takes the first and stands before the fair file lock with it.
+    // The writer takes the first and waits for the fair file lock.
     let mut first = pin!(kit.hot.touch(NOW));
     assert!(futures::poll!(&mut first).is_pending());
     waiting(0).await;
@@ -456,7 +456,7 @@ async fn a_queue_has_an_end() {
     kit.hot.touch(NOW).await.unwrap();
 }
 
-/// A panic in one caller's transaction is that caller's error.
+/// A panic in one caller's transaction is an error of that caller alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_who_fails_fails_alone() {
     let folder = tempdir();
@@ -484,13 +484,13 @@ async fn one_who_fails_fails_alone() {
     kit.is_sound().await;
 }
 
-/// Steady writing in small commits, so that no pass ever finds the whole log carried over: it is
-/// begun anew all the same.
+/// Steady writes in small commits, so that no checkpoint ever has the whole log copied: the log is
+/// restarted all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_log_does_not_grow_without_end() {
-    /// Some 2,000 commits; without a new beginning they make a log of 195 MiB.
+    /// Some 2,000 commits; without a restart they make a log of 195 MiB.
     const ISSUES: usize = 8_000;
-    /// Measured 64 MiB; a slow machine may be a little late.
+    /// 64 MiB was measured; a slow machine may restart the log later.
     const LOG_MAX: u64 = 100 << 20;
     let folder = tempdir();
     let kit = Arc::new(kit_in(folder.path(), options()));
@@ -538,7 +538,7 @@ async fn an_answer_comes_after_the_commit() {
     }
 }
 
-/// What was answered before the process dies in the middle of others is there afterwards.
+/// Every write that was answered before the process died is there afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_is_kept() {
     let folder = tempdir();
@@ -586,7 +586,7 @@ async fn the_child_that_dies() {
     join_all(tasks).await;
 }
 
-/// Dropped in the middle, the store answers those who wait, and what it answered is there.
+/// A store that is dropped answers the callers that wait, and what it answered is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dropped_right_after_the_answers() {
     let folder = tempdir();

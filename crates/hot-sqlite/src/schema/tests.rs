@@ -1,5 +1,5 @@
-//! From version 1 to a version 2 that these tests make up: the next release does the same with its own
-//! step.
+//! From version 1 to a version 2 that these tests make up: the next release does the same with its
+//! own step.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Rows that were changed behind the store's back, and files that others could read.
+//! Rows that another program has changed, and files that others could read.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,8 +9,7 @@ use hot::{CouponFilter, HotError, ListOrder, ListQuery, ListScope};
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{NOW, give, redeem};
 
-/// What `verify` finds in one row nobody is answered from: not who reads it, not who changes it, not
-/// who lists it.
+/// No answer is made from a row in which `verify` finds a fault: no read, no change, no list.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
     let twice = "UPDATE coupon SET version = 9, \
@@ -57,7 +56,7 @@ async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
         };
         let listed = kit.hot.list(query).await;
         assert!(matches!(listed, Err(HotError::Damaged(_))), "{name}: {listed:?}");
-        // Its neighbour is served as ever.
+        // The other row is served as before.
         kit.done(&codes[1], give(&kit.user("bob"), None)).await;
     }
 }
@@ -66,8 +65,8 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Every file of the store is its owner's alone, also in a folder that was there, also one that had
-/// another mode.
+/// Only its owner may read a file of the store, also in a folder that was there before, and also if
+/// the file had another mode.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_their_owners_alone() {
     let files = ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"];
@@ -87,7 +86,7 @@ async fn files_are_their_owners_alone() {
     for file in files {
         assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}, tightened");
     }
-    // Nobody lost a lock by it.
+    // No process lost a lock by it.
     kit.stocked(&kit.draft(), 1).await;
     beside.is_sound().await;
 }

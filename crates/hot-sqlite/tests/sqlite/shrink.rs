@@ -1,4 +1,4 @@
-//! Room that the compactor has made goes back to the disk, a little at a time.
+//! Free pages that the compactor has made go back to the disk, a few at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{Kit, NOW};
 
-/// Most pages that one call may take away from the end of the file, while customers wait.
+/// Most pages that one call may cut off from the end of the file, since users wait meanwhile.
 const PAGES_A_CALL: i64 = 200;
 
 fn pages(conn: &Connection) -> i64 {
@@ -25,12 +25,12 @@ fn free_pages(conn: &Connection) -> i64 {
     conn.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap()
 }
 
-/// Without a limit: nobody's claims grow with it.
+/// A campaign without a limit, so that no claims grow with it.
 fn draft(kit: &Kit) -> Campaign {
     Campaign { handout: Handout::Bearer, per_user_limit: None, ..kit.draft() }
 }
 
-/// Imports `count` coupons with the longest names that there are; one of their codes.
+/// Imports `count` coupons with the longest names that there are. Returns one of their codes.
 async fn import_many(kit: &Kit, campaign: &Campaign, count: usize) -> Code {
     let batch = kit.open_import(campaign).await;
     let mut last = kit.code();
@@ -49,7 +49,7 @@ async fn import_many(kit: &Kit, campaign: &Campaign, count: usize) -> Code {
     last
 }
 
-/// Copies the last one, as the proof, and removes all.
+/// Seals the partition, archives the coupon `proof`, and removes everything in the partition.
 async fn empty(kit: &Kit, day: Day, proof: &Code) -> u64 {
     assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
     let coupons = kit.hot.coupons_of(day, vec![proof.clone()]).await.unwrap();

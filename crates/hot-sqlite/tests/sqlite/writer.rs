@@ -1,4 +1,4 @@
-//! What is done with the writer, what without it, and what is said of one that does not write.
+//! What needs the writer, what does not, and what the store says of a writer that does not write.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use router::Found;
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said};
 
-/// Somebody who writes to the same file and does not end.
+/// Holds the fair file lock, as another process does whose write does not end.
 fn a_neighbour_writes(folder: &std::path::Path) -> File {
     let lock = File::options().write(true).open(folder.join("hot.write")).unwrap();
     lock.lock().unwrap();
     lock
 }
 
-/// Nobody waits for the writer who only hears again what was said, or that there is no more.
+/// A caller whose answer needs no write, such as a replay or "sold out", does not wait for the
+/// writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn replays_and_refusals_do_without_the_writer() {
     let folder = tempdir();
@@ -70,7 +71,7 @@ async fn replays_and_refusals_do_without_the_writer() {
     kit.hot.touch(NOW).await.unwrap();
 }
 
-/// A store whose commits do not end says so, and that they do again.
+/// A store whose commits do not end says so, and says when they end again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stuck_writer_is_not_writable() {
     let folder = tempdir();
@@ -81,7 +82,7 @@ async fn a_stuck_writer_is_not_writable() {
     let lock = a_neighbour_writes(folder.path());
     let stuck = kit.hot.touch(NOW).await;
     assert!(stuck.is_err(), "{stuck:?}");
-    // Who gave up came a moment before the writer took the job.
+    // The caller gave up a moment before the writer took the job.
     let why = loop {
         match kit.hot.writable().await {
             Ok(()) => tokio::task::yield_now().await,
@@ -94,7 +95,7 @@ async fn a_stuck_writer_is_not_writable() {
     assert_eq!(kit.hot.writable().await, Ok(()));
 }
 
-/// Rejected lines are written in pieces, and others in between.
+/// Rejected lines are written in parts, and other writes go in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_lines_make_room() {
     const LINES: u64 = 2_100;
@@ -117,11 +118,11 @@ async fn rejected_lines_make_room() {
     assert_eq!(kept, lines);
 }
 
-/// Serials that are gone lie in the way of a dry run: it walks in pieces, never says that nothing is
-/// left while something is, and the next one does not walk there again.
+/// A dry run skips serials that are gone, in parts. It never says that nothing is left while
+/// something is, and the next one does not skip them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_walks_in_pieces() {
-    /// More than a dry run once looked at before it said that nothing was left.
+    /// More than one read transaction of a dry run skips.
     const GONE: u64 = 100_001;
     let folder = tempdir();
     let kit = Arc::new(kit_in(folder.path(), options()));

@@ -1,0 +1,172 @@
+//! Closed coupons of open partitions: how many wait to be archived, and which ones.
+
+use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
+use coupon::time::{Day, Millis};
+use hot::protocol::closed_at;
+use hot::{CLOSED_BOUND_MS, ClosedPartition};
+use rusqlite::{OptionalExtension, params};
+
+use crate::columns::parsed;
+use crate::coupons::row_of;
+use crate::numbers::signed;
+use crate::txn::Txn;
+
+/// The closed coupons of one campaign in one partition: the void ones, which have no redemption,
+/// then those whose redemption is old enough. These are two ranges of one index.
+struct ClosedRange {
+    day: Day,
+    campaign: i64,
+    /// Redeemed then or before.
+    until: Millis,
+    /// How long after its redemption a coupon is closed.
+    cancel_ms: i64,
+}
+
+/// The range after a partition and a campaign, in the order of the index.
+fn next_range(
+    txn: &Txn<'_>,
+    after: (Day, i64),
+    now: Millis,
+) -> rusqlite::Result<Option<ClosedRange>> {
+    let found = txn
+        .statement(
+            "SELECT expiry_day, campaign FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND (expiry_day, campaign) > (?1, ?2) \
+             ORDER BY expiry_day, campaign LIMIT 1",
+        )?
+        .query_row(params![after.0.0, after.1], |row| Ok((Day(row.get(0)?), row.get(1)?)))
+        .optional()?;
+    let Some((day, campaign)) = found else { return Ok(None) };
+    let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
+    let cancel_ms = Millis(0).plus_days(cancel_days).0;
+    // If nothing can be cancelled, no clock can admit a cancellation.
+    let bound = if cancel_ms > 0 { CLOSED_BOUND_MS } else { 0 };
+    let until = now.plus_ms(-cancel_ms - bound);
+    Ok(Some(ClosedRange { day, campaign, until, cancel_ms }))
+}
+
+impl ClosedRange {
+    fn count(&self, txn: &Txn<'_>, enough: u64) -> rusqlite::Result<u64> {
+        let counted: i64 = txn
+            .statement(
+                "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at IS NULL UNION ALL \
+                 SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at <= ?3 LIMIT ?4)",
+            )?
+            .query_row(params![self.day.0, self.campaign, self.until.0, signed(enough)], |row| {
+                row.get(0)
+            })?;
+        Ok(counted.unsigned_abs())
+    }
+
+    /// Since when the first of them has been closed.
+    fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
+        let first = |sql: &str| -> rusqlite::Result<Option<i64>> {
+            let mut statement = txn.statement(sql)?;
+            statement.query_row(params![self.day.0, self.campaign], |row| row.get(0)).optional()
+        };
+        let void = first(
+            "SELECT modified_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL ORDER BY modified_at LIMIT 1",
+        )?;
+        let redeemed = first(
+            "SELECT redeemed_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NOT NULL ORDER BY redeemed_at LIMIT 1",
+        )?;
+        let redeemed = redeemed.filter(|at| *at <= self.until.0).map(|at| at + self.cancel_ms);
+        Ok(void.into_iter().chain(redeemed).min().map(Millis))
+    }
+
+    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
+        let left = limit.saturating_sub(codes.len());
+        let mut statement = txn.statement(
+            "SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL UNION ALL \
+             SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at <= ?3 LIMIT ?4",
+        )?;
+        let asked = params![self.day.0, self.campaign, self.until.0, left as i64];
+        for code in statement.query_map(asked, |row| parsed::<Code>(row, 0))? {
+            codes.push(code?);
+        }
+        Ok(())
+    }
+}
+
+/// The partitions that have closed coupons; each is counted up to `enough`.
+pub(crate) fn closed_partitions(
+    txn: &Txn<'_>,
+    now: Millis,
+    enough: u64,
+) -> rusqlite::Result<Vec<ClosedPartition>> {
+    let mut partitions: Vec<ClosedPartition> = Vec::new();
+    let mut after = (Day(i32::MIN), i64::MIN);
+    while let Some(range) = next_range(txn, after, now)? {
+        after = (range.day, range.campaign);
+        if txn.is_sealed(range.day)? {
+            continue;
+        }
+        let Some(since) = range.since(txn)? else { continue };
+        match partitions.last_mut().filter(|partition| partition.day == range.day) {
+            Some(partition) => {
+                partition.since = partition.since.min(since);
+                if partition.waiting < enough {
+                    partition.waiting += range.count(txn, enough - partition.waiting)?;
+                }
+            }
+            None => {
+                let waiting = range.count(txn, enough)?;
+                partitions.push(ClosedPartition { day: range.day, waiting, since });
+            }
+        }
+    }
+    Ok(partitions)
+}
+
+/// Codes of closed coupons of a partition, at most `limit`.
+pub(crate) fn closed_codes(
+    txn: &Txn<'_>,
+    day: Day,
+    now: Millis,
+    limit: usize,
+) -> rusqlite::Result<Vec<Code>> {
+    let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
+    while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
+        after = (range.day, range.campaign);
+        range.codes(txn, &mut codes, limit)?;
+    }
+    codes.sort_unstable();
+    Ok(codes)
+}
+
+/// The coupons of `codes` that have a row in the partition and are redeemed or void; with `now`,
+/// only those that are closed by then.
+pub(crate) fn coupons_of(
+    txn: &Txn<'_>,
+    day: Day,
+    codes: &[Code],
+    now: Option<Millis>,
+) -> rusqlite::Result<Vec<Coupon>> {
+    let mut coupons = Vec::with_capacity(codes.len());
+    for code in codes {
+        let Some(located) = row_of(txn, day, code)? else { continue };
+        // A coupon that was cancelled and redeemed once more can be cancelled again. A void coupon
+        // stays void, whatever a clock said.
+        let closed = closed_at(&located.coupon, located.terms().cancel_days);
+        let is_closed = closed.is_some_and(|(at, _)| {
+            matches!(located.coupon.state(), State::Void { .. }) || now.is_none_or(|now| at <= now)
+        });
+        if is_closed {
+            coupons.push(located.coupon);
+        }
+    }
+    Ok(coupons)
+}

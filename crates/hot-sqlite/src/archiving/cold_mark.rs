@@ -1,0 +1,30 @@
+//! How far this store knows of the versions of the cold tier.
+
+use std::cmp::Ordering;
+
+use hot::ColdMark;
+
+use crate::failure::damaged;
+use crate::settings::{self, COLD_BEGUN, COLD_COMMITTED};
+use crate::txn::Txn;
+
+pub(crate) fn read(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
+    let version = |name: &str| -> rusqlite::Result<Option<u64>> {
+        let text = txn.setting(name)?;
+        text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
+    };
+    Ok(ColdMark { begun: version(COLD_BEGUN)?, committed: version(COLD_COMMITTED)? })
+}
+
+/// Raises what is lower here, and lowers nothing.
+pub(crate) fn raise(txn: &Txn<'_>, mark: &ColdMark) -> rusqlite::Result<()> {
+    let here = read(txn)?;
+    for (name, here, new) in
+        [(COLD_BEGUN, here.begun, mark.begun), (COLD_COMMITTED, here.committed, mark.committed)]
+    {
+        if let Some(new) = new.filter(|new| here.cmp(&Some(*new)) == Ordering::Less) {
+            settings::set(txn, name, &new.to_string())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Eviction: an archived marker replaces the row of a closed coupon of an open partition.
+
+use coupon::code::Code;
+use coupon::time::Day;
+use rusqlite::{OptionalExtension, params};
+
+use crate::numbers::signed;
+use crate::txn::Txn;
+
+/// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
+pub(crate) const EVICT_MAX: usize = 200;
+
+/// Replaces the rows of coupons that were copied in these versions by archived markers. Returns how
+/// many.
+pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
+    let mut evicted = 0;
+    if txn.is_sealed(day)? {
+        // The removal of the whole partition takes them.
+        return Ok(evicted);
+    }
+    for (code, version) in copied {
+        let removed = txn
+            .statement(
+                "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
+                 AND state IN ('redeemed', 'void') RETURNING campaign, state",
+            )?
+            .query_row(params![day.0, code.as_str(), signed(*version)], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()?;
+        let Some((campaign, state)) = removed else { continue };
+        txn.statement(
+            "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![day.0, code.as_str(), signed(*version)])?;
+        txn.count_archived(campaign, &state);
+        evicted += 1;
+    }
+    Ok(evicted)
+}

@@ -1,0 +1,52 @@
+//! Rows of the table `setting`: their names, and the only place that writes them.
+//! [`Txn::setting`] reads them.
+
+use rusqlite::params;
+
+use crate::txn::Txn;
+
+/// There are foreign codes of 16 or more characters.
+pub(crate) const LONG_CODES: &str = "long_codes";
+
+/// The serials of a new expiry day begin here.
+pub(crate) const SERIAL_FLOOR: &str = "serial_floor";
+
+/// The highest version of the cold tier that was begun from here.
+pub(crate) const COLD_BEGUN: &str = "cold_begun";
+
+/// The highest version of the cold tier that was seen committed.
+pub(crate) const COLD_COMMITTED: &str = "cold_committed";
+
+/// A commit that only shows whether commits succeed writes this. Nobody reads its value.
+pub(crate) const PROBED: &str = "probed";
+
+/// A commit that is only timed writes this.
+pub(crate) const TOUCHED_AT: &str = "touched_at";
+
+pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+    txn.statement(
+        "INSERT INTO setting (name, value) VALUES (?1, ?2) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
+    Ok(())
+}
+
+/// Sets a setting if it still reads `seen`, and returns whether it did. `None` is no setting.
+pub(crate) fn replace(
+    txn: &Txn<'_>,
+    name: &str,
+    seen: Option<&str>,
+    next: Option<&str>,
+) -> rusqlite::Result<bool> {
+    if txn.setting(name)?.as_deref() != seen {
+        return Ok(false);
+    }
+    match next {
+        Some(next) => set(txn, name, next)?,
+        None => {
+            txn.statement("DELETE FROM setting WHERE name = ?1")?.execute([name])?;
+        }
+    }
+    Ok(true)
+}
