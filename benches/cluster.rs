@@ -1,6 +1,6 @@
-//! What a redemption and an issue cost on a cluster, beside the least that a driver can do it for:
-//! bare loops that send the same conditional statements to the same three nodes of Apache Cassandra
-//! in the same run, 64 in flight.
+//! The cost of a redemption and an issue on a cluster, beside the least possible with a driver: bare loops
+//! that send the same conditional statements to the same three nodes of Apache Cassandra in the same run,
+//! 64 in flight.
 //!
 //! `cargo bench -p couponry --bench cluster`; `COUPONRY_BENCH_ROWS` for another size. The nodes, the
 //! services and their clients share one machine: only the ratios mean something.

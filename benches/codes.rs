@@ -1,4 +1,4 @@
-//! What making and opening a code costs, beside the ready-made FF1 of `fpe` in the same run.
+//! The cost of minting and opening a code, beside the FF1 of the crate `fpe` in the same run.
 
 use std::hint::black_box;
 

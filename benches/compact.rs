@@ -1,6 +1,6 @@
-//! What it costs to move a partition to cold, beside the least that Parquet can be written for: a
-//! bare `ArrowWriter` with the same settings that writes the same rows out of memory. Then a
-//! look-up in cold, and how long redemptions in another partition take while all that goes on.
+//! The cost of archiving a partition, beside the least possible with Parquet: a bare `ArrowWriter` with the
+//! same settings that writes the same rows from memory. Then a look-up in cold, and how long redemptions
+//! in another partition take meanwhile.
 //!
 //! `cargo bench -p compactor`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
 //! `COUPONRY_COLD=s3://BUCKET/PREFIX` for a cold tier in a bucket: then without the bare writer, which

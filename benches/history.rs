@@ -1,6 +1,6 @@
-//! Five everyday questions over archived coupons, beside DuckDB on the same files: the same
-//! answers, and how long each takes. The files are what the Expired pass leaves: one archive commit
-//! a partition, written through `ColdStore`.
+//! Five everyday questions over archived coupons, beside DuckDB on the same files: whether the answers are
+//! equal, and how long each takes. The files are those that the Expired pass leaves: one archive commit
+//! per partition, written through `ColdStore`.
 //!
 //! `cargo bench -p history`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
 //! `COUPONRY_BENCH_PYTHON` names a Python that has DuckDB (without it there is no other side).

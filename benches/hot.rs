@@ -1,6 +1,6 @@
-//! What a redemption costs in the embedded store, beside the least that SQLite can do it for: a
-//! bare loop that commits one UPDATE a transaction, or groups them by hand. Same run, same file,
-//! same schema with all its indexes, WAL and FULL; each coupon once, in random order.
+//! The cost of a redemption in the embedded store, beside the least possible with SQLite: a bare loop that
+//! commits one UPDATE per transaction, or groups them by hand. Same run, same file, same schema with all
+//! its indexes, WAL and FULL; each coupon once, in random order.
 //!
 //! `cargo bench -p hot-sqlite`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
 

@@ -1,9 +1,9 @@
-//! One redeem or one look-up again and again, in one thread, for `benches/instructions` to count
-//! the instructions of: from the request as hyper hands it over to the answer, with the store and
-//! its commit, without sockets.
+//! Repeats one redeem or one look-up in one thread, so that `benches/instructions` can count its
+//! instructions: from the request that hyper hands over to the answer, with the store and its commit,
+//! without sockets.
 //!
-//! `instructions look-up 1000` does a thousand, `instructions redeem 0` none: what is left then is
-//! the set-up, which is the same for any number.
+//! `instructions look-up 1000` does a thousand and `instructions redeem 0` none, which leaves the set-up:
+//! it is the same for any number.
 
 use std::error::Error;
 use std::sync::Arc;

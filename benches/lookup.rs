@@ -1,9 +1,9 @@
 //! How large row groups of the cold tier should be, and what a look-up by code costs in a table
 //! that grows.
 //!
-//! First the same coupons in files with row groups of several sizes: bytes a coupon, the footer on
-//! disk and in memory, what a look-up reads and takes, and two scans as an analyst's engine makes
-//! them. Then look-ups in one table of more and more coupons.
+//! First the same coupons in files with row groups of several sizes: bytes per coupon, the footer on disk
+//! and in memory, what a look-up reads and how long it takes, and two scans as an analyst's engine makes
+//! them. Then look-ups in one table that grows.
 //!
 //! `cargo bench --package=cold --bench lookup`; `COUPONRY_BENCH_ROWS` coupons a file (1,000,000; with 0 not),
 //! `COUPONRY_BENCH_TABLE` in the largest table (10,000,000), `TMPDIR` for another disk.

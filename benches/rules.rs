@@ -1,4 +1,4 @@
-//! What a decision of the rules costs: one of thousands in a commit.
+//! The cost of one decision of the rules. A commit has thousands of them.
 
 use std::hint::black_box;
 

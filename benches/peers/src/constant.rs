@@ -1,4 +1,4 @@
-//! A route that answers at once: what axum, the kernel and the sender leave for a store.
+//! A route that answers at once: the time that axum, the kernel and the sender take by themselves.
 
 use axum::Router;
 use axum::http::{StatusCode, header};

@@ -1,7 +1,7 @@
 //! The HTTP front of the peers with a store: the only place that knows couponry's shapes.
 //!
 //! It reads and writes JSON as a plain axum service would, and nothing more: no tokens, no limits,
-//! no metrics, no log. All of that is in the favour of the peers.
+//! no metrics, no log. All of this favours the peers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL behind the front: one statement, and so one round trip and one commit, a write.
+//! PostgreSQL behind the front: a write is one statement, and so one round trip and one commit.
 
 mod lines;
 mod server;
@@ -149,7 +149,7 @@ impl Store {
         Ok(Answer::Again(Redemption { campaign_id, redeemed_at, ..redemption }))
     }
 
-    /// The code that the user got now; none when he has one or none is left.
+    /// The code that the user got now; none if they have one or none is left.
     async fn taken(
         &self,
         client: &Object,

@@ -1,4 +1,4 @@
-//! Redis behind the front: one script, and so one round trip, a write.
+//! Redis behind the front: a write is one script, and so one round trip.
 //!
 //! Keys: `campaign:ID` a hash with what is left, `claims:ID` a hash from user to code, and `c:CODE`
 //! a hash that is the coupon. There are no indexes and no events.

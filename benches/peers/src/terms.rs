@@ -1,4 +1,4 @@
-//! What a front knows about campaigns without asking its store, instants, and fresh codes.
+//! What a front knows without its store: the terms of campaigns, instants, and new codes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

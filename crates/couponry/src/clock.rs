@@ -7,7 +7,7 @@ use std::time::Duration;
 use cold::{ColdStore, ProbeResult};
 use compactor::Closed;
 use engine::Engine;
-use hot::facts::{clock_record, observe_clock};
+use hot::clock::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
 
 use crate::failure::CliError;

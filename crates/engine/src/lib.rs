@@ -33,7 +33,7 @@ use coupon::code::{Code, CodeText};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::facts::clock_record;
+use hot::clock::clock_record;
 use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 

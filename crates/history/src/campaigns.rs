@@ -1,4 +1,4 @@
-//! The table `campaigns`: terms and counts out of hot, as they are at the moment.
+//! The table `campaigns`: terms and counts from hot, as they are now.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +19,7 @@ use hot::CampaignRow;
 use crate::columns::MICROS;
 use crate::tiers::Tiers;
 
-/// Campaigns read at a time.
+/// Campaigns of one read.
 const PAGE: usize = 1_000;
 
 static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {

@@ -1,7 +1,7 @@
-//! The columns of the table `coupons`: those of the files, and what people ask for beside them.
+//! The columns of the table `coupons`: those of the files, and those that follow from them.
 //!
-//! Both halves of the table become the same rows here: files as they are read, and coupons that
-//! were merged out of both tiers. `schema/cold.md` says what the columns of the files mean.
+//! Files and merged coupons become the same rows here. `schema/cold.md` explains the columns of the
+//! files.
 
 use std::sync::{Arc, LazyLock};
 
@@ -22,7 +22,7 @@ use crate::last_day;
 /// Microseconds of a millisecond.
 pub(crate) const MICROS: i64 = 1_000;
 
-/// The columns of `coupons`, in order: what people look for first.
+/// The columns of `coupons`, in order: those that people need most come first.
 const COUPONS: [&str; 21] = [
     "code",
     "campaign_id",
@@ -47,7 +47,7 @@ const COUPONS: [&str; 21] = [
     "events",
 ];
 
-/// The columns of the files, text as views: what is grouped and compared is not copied first.
+/// The columns of the files, with text as views, so that grouping and comparing copies no text.
 static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
     let viewed = |field: &FieldRef| match field.data_type() {
         DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
@@ -56,7 +56,7 @@ static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(cold::external::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
 });
 
-/// The same with `expiry_day` and `tier`: what is merged.
+/// The columns of merged coupons: those of the files, `expiry_day` and `tier`.
 static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<FieldRef> = OF_FILES.fields().iter().cloned().collect();
     fields.push(expiry_day());
@@ -76,7 +76,7 @@ static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(COUPONS.iter().map(field).collect::<Vec<_>>()))
 });
 
-/// The column that the folders of the files are named after.
+/// The column in the names of the folders.
 pub(crate) fn expiry_day() -> FieldRef {
     Arc::new(Field::new("expiry_day", DataType::Date32, false))
 }
@@ -86,7 +86,7 @@ pub(crate) fn of_files() -> SchemaRef {
     Arc::clone(&OF_FILES)
 }
 
-/// The columns of what is merged.
+/// The columns of merged coupons.
 pub(crate) fn of_merged() -> SchemaRef {
     Arc::clone(&OF_MERGED)
 }
@@ -101,8 +101,8 @@ pub(crate) fn instant(at: Millis) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(at.0.saturating_mul(MICROS)), Some("UTC".into()))
 }
 
-/// What a column of the table is made of: of `input`, which has the columns of a file or of what is
-/// merged. A file is in cold.
+/// A column of the table, made of `input`, which has the columns of a file or of merged coupons. A file is
+/// in cold.
 pub(crate) fn made_of(
     name: &str,
     input: &Schema,
@@ -126,7 +126,7 @@ pub(crate) fn made_of(
     }
 }
 
-/// Coupons of one partition as rows of what is merged.
+/// Merged coupons of one partition as rows.
 pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
     let rows = cold::external::rows(coupons)?;
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(OF_MERGED.fields().len());

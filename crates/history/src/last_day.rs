@@ -15,8 +15,8 @@ use datafusion::logical_expr::{
 
 use crate::columns::MICROS;
 
-/// No zone is further from UTC than that, so that the last day of a coupon in any zone lies so near
-/// to its last day in UTC.
+/// No zone is further from UTC than this, so the last day of a coupon in any zone lies this near to its
+/// last day in UTC.
 const FURTHEST_MS: i64 = 14 * 60 * 60 * 1_000;
 
 const NAME: &str = "last_day";
@@ -29,8 +29,8 @@ pub(crate) fn udf() -> Arc<ScalarUDF> {
     Arc::clone(&UDF)
 }
 
-/// The first and the last day, of any zone, that may be the last one of a coupon that expires
-/// between two moments, both included.
+/// The first and the last day, in any zone, that can be the last day of a coupon that expires between two
+/// moments, both included.
 pub(crate) fn between(first: Millis, last: Millis) -> (Day, Day) {
     let day = |at: Millis, by: i64| Day::expiry_day_of(Millis(at.0.saturating_add(by)));
     (day(first, -FURTHEST_MS), day(last, FURTHEST_MS))
@@ -76,7 +76,7 @@ impl ScalarUDFImpl for LastDay {
     }
 }
 
-/// The instants at which a coupon of a zone can expire to have a certain last day.
+/// The span of instants that have one last day in one zone.
 struct LastDaySpan {
     zone_name: String,
     zone: Zone,
@@ -88,7 +88,7 @@ fn last_days(expiries: &ArrayRef, zones: &ArrayRef) -> Result<ArrayRef> {
     let expiries = expiries.as_primitive::<TimestampMicrosecondType>();
     let zones = zones.as_string_view();
     let mut days = Date32Builder::with_capacity(expiries.len());
-    // Coupons that lie together are mostly of one day and one zone.
+    // Neighbouring coupons mostly have one day and one zone.
     let mut known: Option<LastDaySpan> = None;
     for (expiry, name) in expiries.iter().zip(zones) {
         let (Some(expiry), Some(name)) = (expiry, name) else {

@@ -1,9 +1,8 @@
 //! SQL over both tiers.
 //!
-//! [`History`] answers one statement at a time over four tables: `coupons`, both tiers as one with
-//! each coupon once; `events` and `redemptions`, which are made of it; and `campaigns`. It only
-//! reads, and [`Limits`] says how much a query may take. This is the only crate that knows
-//! DataFusion.
+//! This crate only reads, and it alone knows DataFusion. [`History`] answers one statement at a time over
+//! four tables: `coupons` (both tiers as one, each coupon once), `events` and `redemptions` (views of it),
+//! and `campaigns`. [`Limits`] bounds each query.
 
 mod campaigns;
 mod cli;

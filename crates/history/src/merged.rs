@@ -1,6 +1,7 @@
 //! Partitions in which a coupon may be in several places: in hot and in cold, or in several files.
-//! They are read one after the other, each in the order of its codes, and of two versions of a
-//! code the higher is the coupon.
+//!
+//! Of two versions of a code the higher is the coupon. So these partitions are read one after the other,
+//! each in the order of its codes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,21 +31,22 @@ use crate::columns;
 use crate::pruning::Pruning;
 use crate::tiers::{Tiers, of_store};
 
-/// Coupons read from cold at a time.
+/// Coupons of one read from cold.
 const CHUNK: usize = 4_096;
 
-/// What is merged.
+/// The partitions that are merged.
 #[derive(Clone, Debug)]
 pub(crate) struct Partitions {
     /// Those that hot may have something of, by day.
     pub(crate) open: Vec<Day>,
-    /// Those that hot is not asked for.
+    /// Those that lie in cold alone.
     pub(crate) layered: Vec<Partition>,
 }
 
-/// Reads partitions by merging what they have in several places. One partition: a coupon that is
-/// extended meanwhile goes to a later partition, and only whoever walks them by day does not miss
-/// it.
+/// Reads partitions by merging what they have in several places.
+///
+/// It has one output partition. A coupon that is extended meanwhile moves to a later partition, so only a
+/// walk in the order of days does not miss it.
 #[derive(Debug)]
 pub(crate) struct MergedPartitions {
     tiers: Tiers,
@@ -113,9 +115,13 @@ impl ExecutionPlan for MergedPartitions {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("MergedPartitions has no partition {partition}");
+    fn execute(
+        &self,
+        output_partition: usize,
+        _: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        if output_partition != 0 {
+            return internal_err!("MergedPartitions has no output partition {output_partition}");
         }
         let walk = Walk {
             tiers: self.tiers.clone(),
@@ -125,7 +131,7 @@ impl ExecutionPlan for MergedPartitions {
             last: None,
             partition: None,
         };
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let metrics = BaselineMetrics::new(&self.metrics, output_partition);
         let rows = try_unfold(walk, move |mut walk| {
             let metrics = metrics.clone();
             async move {
@@ -141,13 +147,13 @@ impl ExecutionPlan for MergedPartitions {
     }
 }
 
-/// Where the reading stands.
+/// The walk over the partitions.
 struct Walk {
     tiers: Tiers,
     pruning: Arc<Pruning>,
     open: VecDeque<Day>,
     layered: VecDeque<Partition>,
-    /// The last partition of both tiers that was begun.
+    /// The last partition of both tiers that the walk has begun.
     last: Option<Day>,
     partition: Option<(Day, Rows)>,
 }
@@ -197,9 +203,9 @@ impl Walk {
         Ok(Some((day, Rows::Both(rows))))
     }
 
-    /// The first partition behind the last one that there was not when the query began: an
-    /// extension may have brought a coupon there that was passed nowhere. Looked up before each
-    /// partition, since it may lie between two of them.
+    /// The first partition after the last one that did not exist when the query began. An extension may
+    /// have moved a coupon there that the walk has not met. It may lie between two known partitions, so
+    /// this is read before each of them.
     async fn opened_meanwhile(&self) -> Result<Option<Day>, HotError> {
         let Some(last) = self.last else { return Ok(None) };
         let seen = self.tiers.seen().await?;

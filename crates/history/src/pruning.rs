@@ -1,5 +1,4 @@
-//! What can be ruled out before anything is read: partitions by their days, files by what the log
-//! of the cold tier says about them.
+//! Pruning: skips partitions by their days, and files by what the log of the cold tier says of them.
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicate
 use crate::columns::{instant, of_table};
 use crate::last_day;
 
-/// The filters of one look at `coupons`, as far as they can rule anything out.
+/// The filters of one scan of `coupons`, as far as they can skip anything.
 #[derive(Debug)]
 pub(crate) struct Pruning {
     schema: SchemaRef,
@@ -32,7 +31,7 @@ impl Pruning {
         };
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let filter = state.create_physical_expr(filter, &columns)?;
-        // What it cannot be made of rules nothing out.
+        // A filter of which no predicate can be made skips nothing.
         let predicate = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&schema))
             .try_build(filter)
@@ -40,7 +39,7 @@ impl Pruning {
         Ok(Pruning { schema, predicate })
     }
 
-    /// Which of the partitions may have what is wanted, whatever lies in them.
+    /// The partitions that may have wanted coupons, by their days alone.
     pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
         let known = days.iter().map(|day| Arc::new(self.of_partition(*day))).collect();
         Ok(days
@@ -50,7 +49,7 @@ impl Pruning {
             .collect())
     }
 
-    /// Which of the files may.
+    /// The files that may have wanted coupons.
     pub(crate) fn files<'a>(&self, files: Vec<&'a ColdFile>) -> Result<Vec<&'a ColdFile>> {
         let known = files.iter().map(|file| Arc::new(self.of_file(file))).collect();
         Ok(files
@@ -60,7 +59,7 @@ impl Pruning {
             .collect())
     }
 
-    /// Whether any file of a partition whose files have to be read together may.
+    /// Whether a partition whose files must be read together may have wanted coupons.
     pub(crate) fn partition(&self, partition: &Partition) -> Result<bool> {
         Ok(!self.days(&[partition.day])?.is_empty())
     }
@@ -74,7 +73,7 @@ impl Pruning {
         }
     }
 
-    /// A coupon expires by the end of its partition, and may have expired long before.
+    /// A coupon of a partition expires by the end of the day, perhaps long before.
     fn of_partition(&self, day: Day) -> Statistics {
         let (_, last) = last_day::between(day.end(), day.end());
         self.statistics(None, |name| match name {

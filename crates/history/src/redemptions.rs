@@ -1,4 +1,4 @@
-//! The redemptions of a coupon, out of its events: each with its cancellation, if there was one.
+//! The redemptions of a coupon, from its events: each with its cancellation, if there was one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -131,8 +131,8 @@ fn redemptions(lists: &ListArray) -> Result<ArrayRef> {
 }
 
 impl Found {
-    /// Adds those of one coupon. An order redeems a coupon once at most: after a cancellation the
-    /// rules refuse it.
+    /// Adds the redemptions of one coupon. An order redeems a coupon at most once: after a cancellation
+    /// the rules refuse it.
     fn add(&mut self, events: &Events<'_>, span: std::ops::Range<usize>) -> usize {
         debug_assert!(span.end <= events.all.len());
         let kinds = events.kinds.as_string::<i32>();

@@ -1,8 +1,7 @@
 //! What one query sees of the two tiers.
 //!
-//! The order is that of every reader across tiers: first hot is asked which partitions it still has
-//! something of, then cold is looked at. So a partition that hot has nothing of any more is in cold
-//! as a whole. Each table of a query sees the same partitions, however often it is named.
+//! A partition of which hot has nothing any more is completely in cold. So every reader of both tiers reads
+//! the partitions of hot first, and cold after it. All tables of a query see the same partitions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,29 +12,29 @@ use engine::{Engine, Failure};
 use hot::HotError;
 use tokio::sync::OnceCell;
 
-/// The tiers, to one query.
+/// The two tiers, as one query sees them.
 #[derive(Clone)]
 pub(crate) struct Tiers {
     pub(crate) engine: Arc<Engine>,
-    /// The version of cold that is asked for; hot is left out then, since it has no versions.
+    /// The version of cold to read. With it hot is not read, because it has no versions.
     pub(crate) as_of: Option<u64>,
     /// The moment of the query.
     pub(crate) now: Millis,
     seen: Arc<OnceCell<Arc<Seen>>>,
 }
 
-/// Which partition is where.
+/// Which partitions are in which tier.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Partitions that hot may still have something of, by day.
     pub(crate) open: Vec<Day>,
-    /// Partitions in cold alone, of which no code is in two files.
+    /// Partitions in cold alone, with no code in two files.
     pub(crate) settled: Vec<Partition>,
-    /// Partitions in cold alone, of which a code may be in several.
+    /// Partitions in cold alone, with codes that may be in several files.
     pub(crate) layered: Vec<Partition>,
 }
 
-/// Both stores fail in the words of the hot one.
+/// The failure of either store as an error of hot.
 pub(crate) fn of_store(failure: Failure) -> HotError {
     match failure {
         Failure::Store(error) => error,
@@ -55,12 +54,12 @@ impl Tiers {
         Tiers { engine, as_of, now, seen: Arc::default() }
     }
 
-    /// What is where, looked up when it is first asked for.
+    /// The partitions of the query. The first call reads them.
     pub(crate) async fn seen(&self) -> Result<Arc<Seen>, HotError> {
         self.seen.get_or_try_init(async || self.look().await.map(Arc::new)).await.cloned()
     }
 
-    /// The partitions that hot may still have something of, looked up now.
+    /// Reads the partitions that hot may still have something of.
     pub(crate) async fn open(&self) -> Result<Vec<Day>, HotError> {
         let plans = self.engine.partitions().partitions().await?;
         Ok(plans.into_iter().map(|plan| plan.day).collect())
@@ -88,7 +87,7 @@ impl Tiers {
     }
 }
 
-/// A code is in no two files of one archive commit.
+/// Whether no code is in two files: the files of one archive commit share no code.
 fn is_settled(partition: &Partition) -> bool {
     let mut archive_commits = partition.files.iter().map(cold::ColdFile::archive_commit);
     let first = archive_commits.next();

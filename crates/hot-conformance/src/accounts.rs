@@ -1,4 +1,4 @@
-//! Accounts of those who sign in here.
+//! Accounts of users who sign in here.
 
 use hot::Account;
 

@@ -1,4 +1,4 @@
-//! Batches: serials that no two of them share, and coupons that are there without a row.
+//! Batches: no two share a serial, and their coupons exist without rows.
 
 use std::collections::HashSet;
 

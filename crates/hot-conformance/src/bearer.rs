@@ -1,4 +1,4 @@
-//! Bearer codes: whoever shows one redeems it or puts it into his wallet.
+//! Bearer codes: whoever shows one redeems it or puts it into their wallet.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub(crate) async fn put_into_a_wallet(kit: &Kit) {
     let coupon = kit.done(&codes[0], redeem(&ann, "1")).await;
     assert_eq!(coupon.version(), 2, "what is in the wallet counts once");
     let cancelled = kit.done(&codes[0], cancel("1")).await;
-    assert_eq!(cancelled.holder(), Some(&ann), "it is his again");
+    assert_eq!(cancelled.holder(), Some(&ann), "it is theirs again");
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[1], give(&ann, None)).await;
 }

@@ -1,4 +1,4 @@
-//! Campaigns: made by name, changed where they may be.
+//! Campaigns: created by name, and changed as far as the rules allow.
 
 use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::imported::ImportedState;

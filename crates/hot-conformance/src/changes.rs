@@ -1,4 +1,4 @@
-//! Changes of one coupon: the rules are the pure function's, keeping what it says is the store's.
+//! Changes of one coupon: the store writes what the pure rules decide.
 
 use std::sync::Arc;
 
@@ -215,7 +215,11 @@ pub(crate) async fn an_imported_one_is_known_in_its_later_partition(kit: &Kit) {
     let forward = kit.import(&campaign, &batch, line(imported_state)).await;
     assert_eq!(forward, [ImportOutcome::Imported]);
     assert_eq!(kit.coupon(&code).await.holder(), Some(&ann));
-    assert_eq!(said(&kit.issue(&campaign, &ann, None).await), Said::Replayed, "it is his one");
+    assert_eq!(
+        said(&kit.issue(&campaign, &ann, None).await),
+        Said::Replayed,
+        "it is their one coupon"
+    );
 }
 
 pub(crate) async fn a_full_history_gives_back(kit: &Kit) {

@@ -1,4 +1,4 @@
-//! Imports: every line answered for, the same line twice changes nothing.
+//! Imports: every line gets an answer, and the same line changes nothing twice.
 
 use coupon::campaign::{Campaign, CampaignCounts, ImportCounts};
 use coupon::code::Code;

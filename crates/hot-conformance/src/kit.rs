@@ -1,30 +1,35 @@
-//! What every case works with: a store, a router in front of it, names that nobody else uses.
+//! The kit of every case: a store, a router in front of it, and names that no other case uses.
 //!
 //! A case makes its own campaigns, users, codes and expiry days, so one store can serve all of
 //! them, in any order and at the same time.
 
-use std::collections::HashMap;
-use std::error::Error;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+mod actions;
+mod archive;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout, MintedRun};
+use coupon::campaign::{Batch, Campaign, CampaignCounts, Handout, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
-use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
+use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, UserId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
-use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{
-    Applied, Archive, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HealthFinding, HotStore,
-    ImportLine, ImportOutcome, MintOrder, Named, NewCampaign, Residue,
+    Applied, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HealthFinding, HotStore, ImportLine,
+    ImportOutcome, MintOrder, Named, NewCampaign, Residue,
 };
 use router::{Found, Router};
+
+pub use actions::{
+    Said, cancel, extend, extend_days, give, hold, of, order, redeem, reference, release, revoke,
+    run_of, said, void,
+};
+pub use archive::MemoryArchive;
 
 /// The moment of every case: noon of 2026-11-20.
 pub const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
@@ -40,157 +45,13 @@ pub fn keys() -> Vec<CodeKey> {
 
 pub struct Kit {
     pub hot: Arc<dyn HotStore>,
-    /// What `hot` asks of cold, and where the kit puts what it archives.
+    /// The cold tier of `hot`; the kit archives into it.
     pub archive: Arc<MemoryArchive>,
     pub router: Router,
     run: String,
     next: AtomicU32,
     first_day: i32,
     next_day: AtomicU32,
-}
-
-/// A cold tier in memory, which can be out of order and remembers how often it was asked.
-#[derive(Default)]
-pub struct MemoryArchive {
-    coupons: Mutex<HashMap<(Day, Code), Coupon>>,
-    /// The last archive commit of each partition.
-    archive_commits: Mutex<HashMap<Day, u64>>,
-    /// The last archive commit that was asked for.
-    archive_commit: AtomicU64,
-    is_out: AtomicBool,
-    calls: AtomicUsize,
-    codes: AtomicUsize,
-}
-
-#[async_trait]
-impl Archive for MemoryArchive {
-    async fn coupons(
-        &self,
-        day: Day,
-        archive_commit: u64,
-        codes: &[Code],
-    ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        self.archive_commit.store(archive_commit, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.codes.fetch_add(codes.len(), Ordering::Relaxed);
-        if self.is_out.load(Ordering::Relaxed) {
-            return Err("the archive is out of order".into());
-        }
-        Ok(codes.iter().map(|code| self.coupon(day, code)).collect())
-    }
-}
-
-impl MemoryArchive {
-    /// Keeps a copy without its hold, which has lapsed; of two versions the higher one stays.
-    pub fn keep(&self, day: Day, coupon: &Coupon) {
-        let (genesis, events) = (coupon.genesis().clone(), coupon.events().to_vec());
-        let copy = Coupon::of(genesis, events, None, coupon.version(), coupon.modified_at());
-        let mut coupons = self.coupons.lock().unwrap();
-        let here = coupons.entry((day, coupon.code().clone())).or_insert_with(|| copy.clone());
-        if here.version() < copy.version() {
-            *here = copy;
-        } else if here.version() == copy.version() {
-            assert_eq!(here, &copy, "what lies in cold is final");
-        }
-    }
-
-    pub fn coupon(&self, day: Day, code: &Code) -> Option<Coupon> {
-        self.coupons.lock().unwrap().get(&(day, code.clone())).cloned()
-    }
-
-    /// Loses a coupon, as no cold tier may.
-    pub fn lose(&self, day: Day, code: &Code) -> Coupon {
-        self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("it was there")
-    }
-
-    /// Which archive commit of a partition was asked for last.
-    pub fn archive_commit_asked(&self) -> u64 {
-        self.archive_commit.load(Ordering::Relaxed)
-    }
-
-    /// One more archive commit of a partition is whole; its number.
-    fn commit(&self, day: Day) -> u64 {
-        let mut archive_commits = self.archive_commits.lock().unwrap();
-        let archive_commit = archive_commits.entry(day).or_default();
-        *archive_commit += 1;
-        *archive_commit
-    }
-
-    /// From now on it does not answer.
-    pub fn goes_out(&self) {
-        self.is_out.store(true, Ordering::Relaxed);
-    }
-
-    /// From now on it answers.
-    pub fn comes_back(&self) {
-        self.is_out.store(false, Ordering::Relaxed);
-    }
-
-    /// How often it was asked since this was called last, and for how many codes in all.
-    pub fn asked(&self) -> (usize, usize) {
-        (self.calls.swap(0, Ordering::Relaxed), self.codes.swap(0, Ordering::Relaxed))
-    }
-}
-
-/// What came of a change, without the coupon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    Accepted,
-    Replayed,
-    Refused(Refusal),
-}
-
-pub fn said(applied: &Applied) -> Said {
-    match applied.outcome {
-        Outcome::Accepted(_) => Said::Accepted,
-        Outcome::Replayed => Said::Replayed,
-        Outcome::Refused(refusal) => Said::Refused(refusal),
-    }
-}
-
-/// The coupon of an answer that has one.
-pub fn of(applied: &Applied) -> &Coupon {
-    &applied.snapshot.as_ref().expect("the answer has a coupon").coupon
-}
-
-pub fn order(text: &str) -> OrderRef {
-    text.parse().unwrap()
-}
-
-pub fn reference(text: &str) -> Option<IssueRef> {
-    Some(text.parse().unwrap())
-}
-
-pub fn redeem(by: &UserId, at: &str) -> Action {
-    Action::Redeem { by: by.clone(), order: order(at) }
-}
-
-pub fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
-    Action::Hold { by: by.clone(), order: order(at), until: NOW.plus_ms(minutes * MINUTE) }
-}
-
-pub fn release(at: &str) -> Action {
-    Action::Release { order: order(at) }
-}
-
-pub fn cancel(at: &str) -> Action {
-    Action::CancelRedemption { order: order(at), reason: "sent back".parse().ok() }
-}
-
-pub fn revoke(user: &UserId) -> Action {
-    Action::Revoke { user: user.clone(), reference: None, reason: None }
-}
-
-pub fn void() -> Action {
-    Action::Void { reason: "a misprint".parse().ok() }
-}
-
-pub fn extend(expires_at: Millis) -> Action {
-    Action::Extend { expires_at, zone: Zone::utc(), reason: None }
-}
-
-pub fn give(to: &UserId, name: Option<IssueRef>) -> Action {
-    Action::Issue { to: to.clone(), reference: name, expires_at: None }
 }
 
 impl Kit {
@@ -505,16 +366,4 @@ impl Kit {
             assert!(matches!(finding, HealthFinding::Sound(_)), "{finding:?}");
         }
     }
-}
-
-pub fn run_of(batch: &Batch) -> MintedRun {
-    match batch.kind {
-        BatchKind::Minted(run) => run,
-        BatchKind::Imported => panic!("{batch:?} is minted"),
-    }
-}
-
-/// To `days` days past the campaign's own end.
-pub fn extend_days(campaign: &Campaign, days: u16) -> Action {
-    extend(campaign.expires_at.plus_days(days))
 }

@@ -1,15 +1,15 @@
-//! What every [`hot::HotStore`] promises, as cases that know nothing of what is behind it. For tests
-//! alone.
+//! The conformance suite: what every [`hot::HotStore`] promises, as cases that know nothing of the engine.
+//! Only tests use it.
 //!
 //! A store joins with one line in a test of its own crate:
 //!
-//! - `conforms!(each sqlite by open)` makes a test of each case, on a store of its own, and one that
-//!   runs all of them on one store, as they would on a cluster;
-//! - `conforms!(together one_node by open)` makes that last one alone, for a store that is slow to make.
+//! - `conforms!(each sqlite by open)` makes a test of each case, each on a new store, and one test that
+//!   runs all cases on one store, as on a cluster;
+//! - `conforms!(together one_node by open)` makes only that last test, for a store that is slow to make.
 //!
-//! `open` is an `async fn(Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)>`: `None` where
-//! the engine cannot be had, and `Ground` is what has to live as long as the store. After each case the
-//! store has to find nothing wrong with itself.
+//! `open` is an `async fn(Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)>`. It returns `None`
+//! if the engine is not available, and `Ground` must live as long as the store. After each case the store
+//! must find no damage in itself.
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 #![expect(missing_docs, reason = "a case is named after what it shows")]
@@ -53,7 +53,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case of that name.
+    /// The case with this name.
     ///
     /// # Panics
     /// If there is none.
@@ -66,7 +66,7 @@ impl Case {
     }
 }
 
-/// Makes tests of all cases. See the crate.
+/// Makes tests of all cases; the crate's documentation explains how.
 #[macro_export]
 macro_rules! conforms {
     ($($how:tt)*) => {
@@ -151,7 +151,7 @@ macro_rules! conforms {
 #[macro_export]
 macro_rules! __cases {
     (table: $($module:ident { $($case:ident)* })*) => {
-        /// All cases, in the order in which they are written down.
+        /// All cases, in the order of the list.
         pub const CASES: &[Case] = &[$($(Case {
             name: concat!(stringify!($module), "::", stringify!($case)),
             run: |kit| Box::pin($module::$case(kit)),
@@ -187,7 +187,7 @@ macro_rules! __cases {
 
 conforms!(table);
 
-/// Runs one case on a store of its own, if the engine can be had.
+/// Runs one case on a new store, if the engine is available.
 pub async fn alone<F>(open: impl Fn(Arc<MemoryArchive>) -> F, name: &str)
 where
     F: Future<Output = Option<(Arc<dyn HotStore>, Ground)>>,
@@ -199,8 +199,7 @@ where
     kit.is_sound().await;
 }
 
-/// Runs all cases on one store, or those whose name contains `COUPONRY_TEST_CASE`: one, or those of one
-/// module, while somebody works on them.
+/// Runs all cases on one store, or only those whose name contains `COUPONRY_TEST_CASE`.
 pub async fn together<F>(open: impl Fn(Arc<MemoryArchive>) -> F)
 where
     F: Future<Output = Option<(Arc<dyn HotStore>, Ground)>>,

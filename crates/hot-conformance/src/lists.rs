@@ -1,4 +1,4 @@
-//! Lists: every coupon that is asked for, once, in order, however small the pages are.
+//! Lists: every wanted coupon once, in order, however small the pages are.
 
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
@@ -219,8 +219,8 @@ pub(crate) async fn a_holder_sees_his_own(kit: &Kit) {
     let mut want = [first.clone(), second];
     want.sort();
     assert_eq!(both, want);
-    let his = codes(kit, &of(&ann, Some(one.id.clone()))).await;
-    assert_eq!(his.iter().collect::<Vec<_>>(), [&first]);
+    let theirs = codes(kit, &of(&ann, Some(one.id.clone()))).await;
+    assert_eq!(theirs.iter().collect::<Vec<_>>(), [&first]);
     kit.done(&first, super::kit::revoke(&ann)).await;
     assert_eq!(codes(kit, &of(&ann, Some(one.id.clone()))).await, []);
     let paper = Campaign { handout: Handout::Bearer, ..kit.draft() };

@@ -1,4 +1,4 @@
-//! A store that was restored from a backup takes over what cold has newer.
+//! A store that was restored from a backup reconciles from cold what cold has newer.
 
 use coupon::apply::{Action, Asker, Outcome, apply};
 use coupon::campaign::{Campaign, CampaignCounts};
@@ -86,7 +86,7 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
     assert_eq!(kit.see(&codes[0]).await.unwrap().coupon, newer[0]);
 }
 
-/// Those he was given after the backup count towards his limit.
+/// Coupons that a user got after the backup count towards their limit.
 pub(crate) async fn limits_are_kept(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     let codes = kit.stocked(&campaign, 5).await;

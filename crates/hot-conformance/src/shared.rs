@@ -1,4 +1,4 @@
-//! Shared words: one word for everybody, behind which each user gets a coupon of his own.
+//! Shared words: one word for everybody, behind which each user gets a coupon of their own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ pub(crate) async fn dry_run_without_a_trace(kit: &Kit) {
     assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
 }
 
-/// As with the campaign's own call: exactly as many as there are, each user his limit.
+/// As with the campaign's own call: exactly as many as there are, and each user up to the limit.
 pub(crate) async fn exactly_as_many_as_there_are(kit: &Arc<Kit>) {
     const STOCK: usize = 1_000;
     for (limit, wishes) in [(1, 1), (3, 4)] {
@@ -232,6 +232,6 @@ pub(crate) async fn a_cancelled_word_after_a_revoke(kit: &Kit) {
     kit.done(&code, release("1")).await;
     kit.done(&code, revoke(&ann)).await;
     let next = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!(said(&next), Said::Accepted, "his place under the limit is free again");
+    assert_eq!(said(&next), Said::Accepted, "there is room under the limit again");
     assert_eq!(kit.counts(&campaign).await.redeemed, 1);
 }

@@ -1,4 +1,4 @@
-//! The store as a whole: what is counted is what is there, and reads and writes go on together.
+//! The store as a whole: counts equal rows, and reads and writes run side by side.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a hot store asks of the cold tier, without knowing it.
+//! The cold tier as a hot store sees it: a hot store does not depend on `cold`.
 
 use std::error::Error;
 
@@ -7,11 +7,11 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 
-/// Finished coupons. What is found here never changes any more.
+/// Archived coupons. A coupon that is found here never changes any more.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// The coupons of `codes` in the partition `day`, as many answers in the same order. That there
-    /// is none is said of a state that was looked up after the call, and that has the archive
+    /// The coupons of `codes` in the partition `day`: one answer for each, in the same order. `None` is
+    /// true of a state of the cold tier that was read after the call began and that has the archive
     /// commit `archive_commit` of the partition.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ pub trait Archive: Send + Sync + 'static {
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>>;
 }
 
-/// For a store from which nothing has ever been moved.
+/// The archive of a store that has never archived anything.
 #[derive(Debug)]
 pub struct NoArchive;
 

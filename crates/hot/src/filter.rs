@@ -1,8 +1,8 @@
-//! What a list leaves out.
+//! The filter of a list of coupons.
 //!
-//! [`CouponFilter::predicates`] alone reads the fields of a filter; every store goes by the predicates. So
-//! a new field does not compile until it is a predicate, and a new kind of predicate does not compile until
-//! each store that looks at columns knows its column.
+//! [`CouponFilter::predicates`] alone reads the fields of a filter; every store reads the predicates. So a
+//! new field does not compile until it is a predicate, and a new kind of predicate does not compile until
+//! each store that filters by columns knows its column.
 
 use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
@@ -17,14 +17,14 @@ pub struct Span {
     pub before: Option<Millis>,
 }
 
-/// What a list leaves out.
+/// Which coupons a list shows. `None`, or an open span, does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CouponFilter {
     /// Only coupons of this campaign.
     pub campaign: Option<CampaignId>,
     /// Only coupons in this state: `available`, `issued`, `redeemed` or `void`.
     pub state: Option<&'static str>,
-    /// Only expired ones, or only others.
+    /// Only expired coupons, or only those that have not expired.
     pub expired: Option<bool>,
     /// When they begin to work.
     pub valid: Span,
@@ -34,7 +34,7 @@ pub struct CouponFilter {
     pub issued: Span,
     /// When they were redeemed.
     pub redeemed: Span,
-    /// When they were made.
+    /// When they were created.
     pub created: Span,
     /// When they were changed last.
     pub modified: Span,
@@ -58,17 +58,17 @@ pub enum Instant {
     ValidFrom,
     /// From when it no longer works.
     ExpiresAt,
-    /// When its holder got it.
+    /// When it was issued to its holder.
     IssuedAt,
     /// When it was redeemed.
     RedeemedAt,
-    /// When it was made.
+    /// When it was created.
     CreatedAt,
     /// When it was changed last.
     ModifiedAt,
 }
 
-/// The conditions of a filter, all of which have to hold.
+/// The conditions of a filter. All of them must hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Predicates<'a>([Option<Predicate<'a>>; 9]);
 
@@ -108,7 +108,7 @@ impl CouponFilter {
         ])
     }
 
-    /// Whether a coupon is left in.
+    /// Whether the list shows a coupon.
     pub fn holds(&self, coupon: &Coupon, now: Millis) -> bool {
         self.predicates(now).iter().all(|predicate| predicate.holds(coupon))
     }
@@ -147,8 +147,8 @@ impl Instant {
 }
 
 impl Span {
-    /// Whether `at` lies in it. A span that is open on both sides holds everything; any other
-    /// holds only what has such an instant.
+    /// Whether `at` lies in it. A span that is open on both sides holds everything, also `None`; any
+    /// other span does not hold `None`.
     pub fn holds(&self, at: Option<Millis>) -> bool {
         match (self.from, self.before, at) {
             (None, None, _) => true,

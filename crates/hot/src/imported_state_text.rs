@@ -1,4 +1,4 @@
-//! What a line of an import said, as JSON in a row of the directory.
+//! The imported state of a coupon, as JSON in a row of the directory.
 
 use std::fmt::Display;
 
@@ -23,7 +23,7 @@ enum ImportedStateText {
     Void,
 }
 
-/// What [`from_json`] reads.
+/// The JSON that [`from_json`] reads.
 pub fn to_json(imported_state: &ImportedState) -> String {
     let text = match imported_state {
         ImportedState::Available => ImportedStateText::Available,
@@ -41,10 +41,10 @@ pub fn to_json(imported_state: &ImportedState) -> String {
     serde_json::to_string(&text).expect("strings and numbers always serialize")
 }
 
-/// What [`to_json`] wrote.
+/// Reads the JSON that [`to_json`] wrote.
 ///
 /// # Errors
-/// What is wrong with the text, in a sentence.
+/// A sentence that says what is wrong with the text.
 pub fn from_json(text: &str) -> Result<ImportedState, String> {
     let said = |why: &dyn Display| why.to_string();
     let imported_state = serde_json::from_str(text).map_err(|why| said(&why))?;

@@ -8,6 +8,7 @@
 
 mod archive;
 pub mod audit;
+pub mod clock;
 pub mod copying;
 mod error;
 pub mod facts;
@@ -16,17 +17,20 @@ pub mod imported_state_text;
 mod partitions;
 pub mod protocol;
 mod store;
+mod values;
 
 pub use archive::{Archive, NoArchive};
+pub use clock::{ClockRecord, Witness};
 pub use error::HotError;
-pub use facts::{ClockRecord, Fact, Facts, Witness};
+pub use facts::{Fact, Facts};
 pub use filter::{CouponFilter, Instant, Predicate, Predicates, Span};
 pub use partitions::{
     CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
     Residue,
 };
-pub use store::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, HotStore,
-    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
-    MintOrder, Named, NewCampaign, Patched, RejectedLine, Tier,
+pub use store::HotStore;
+pub use values::{
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, ImportLine,
+    ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named,
+    NewCampaign, Patched, RejectedLine, Tier,
 };

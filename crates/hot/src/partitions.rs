@@ -1,9 +1,9 @@
-//! The hot store as the compactor sees it: partitions that are emptied into cold.
+//! The hot store as the compactor sees it: partitions whose coupons are archived.
 //!
-//! *Archive commit*: what is moved from one partition in one go; the archive commits of a partition
-//! have numbers, from 1. *Closed*: redeemed and past the time in which that can be cancelled, or
-//! void, so that no rule admits another change. *Archived marker*: what stays of a closed coupon in
-//! an open partition once it lies in cold.
+//! *Closed coupon*: void, or redeemed and past the time in which that can be cancelled, so no rule admits
+//! another change. *Archive commit*: the coupons of one partition that one commit of the cold table
+//! archives; a partition numbers them from 1. *Archived marker*: the row that replaces an archived coupon
+//! in an open partition.
 
 use async_trait::async_trait;
 use coupon::code::Code;
@@ -12,8 +12,8 @@ use coupon::time::{Day, Millis};
 
 use crate::{HotError, ListPosition};
 
-/// A redemption is closed so long after the last moment at which it could be cancelled: a clock that
-/// is set back meanwhile may still admit it. Five seconds.
+/// A redemption is closed this long after the last moment at which it could be cancelled, because a clock
+/// that is set back meanwhile may still admit that. Five seconds.
 pub const CLOSED_BOUND_MS: i64 = 5_000;
 
 /// A partition that has a plan.
@@ -23,9 +23,9 @@ pub struct PartitionPlan {
     pub day: Day,
     /// It may be sealed after this instant.
     pub seal_after: Millis,
-    /// Whether nothing on it can change any more.
+    /// Whether nothing in it can change any more.
     pub sealed: bool,
-    /// The last archive commit that was copied and then removed here; 0 before the first.
+    /// The last archive commit whose coupons were copied to cold and then deleted here; 0 before the first.
     pub archive_commit: u64,
     /// Whether it was sealed and has been emptied.
     pub emptied: bool,
@@ -36,13 +36,13 @@ pub struct PartitionPlan {
 pub struct ClosedPartition {
     /// Its day.
     pub day: Day,
-    /// How many are closed; not counted further than was asked.
+    /// How many are closed; the count stops where the caller asked it to.
     pub waiting: u64,
-    /// Since when the first of them has been.
+    /// Since when the first of them is closed.
     pub since: Millis,
 }
 
-/// What stands in a sealed partition under one code.
+/// What of one code is still in a sealed partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Residue {
     /// The coupon.
@@ -69,37 +69,36 @@ impl Residue {
 /// How far the emptying of a partition has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Emptying {
-    /// Rows and archived markers removed so far.
+    /// Rows and archived markers deleted so far.
     pub removed: u64,
-    /// Where it stands. The store's own business.
+    /// Where the next call continues. Only the store reads it.
     pub after: Option<ListPosition>,
-    /// Whether it is past the first walk. The store's own business.
+    /// Whether the first walk has ended. Only the store reads it.
     pub walked: bool,
 }
 
-/// How far this store knows of the cold tier.
+/// Which versions of the cold tier this store knows of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdMark {
-    /// No version above this one was ever begun from here; none before the first.
+    /// This store has begun no version above this one; `None` before the first.
     pub begun: Option<u64>,
-    /// The last version that was seen committed.
+    /// The last version that it has seen committed.
     pub committed: Option<u64>,
 }
 
-/// What came of coupons that cold has newer.
+/// The outcome of [`Partitions::reconcile`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// They took the place of what stood here.
+    /// Coupons that replaced what was here.
     pub reconciled: u64,
-    /// The store knew of them.
+    /// Coupons that the store knew.
     pub known: u64,
-    /// They are of campaigns or batches that the store does not know.
+    /// Coupons of campaigns or batches that the store does not know.
     pub strangers: u64,
 }
 
-/// Partitions, as they are emptied into cold. Every method that writes is durable before it
-/// returns, writes in steps of a few milliseconds so that customers do not wait for it, and may be
-/// repeated.
+/// The partitions of a store, for the compactor. Every method that writes is durable before it returns
+/// and may be repeated. It writes in steps of a few milliseconds, so that customers do not wait for it.
 ///
 /// # Errors
 /// Any [`HotError`], from every method.
@@ -111,14 +110,14 @@ pub trait Partitions: Send + Sync + 'static {
     /// The plan of one partition.
     async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>, HotError>;
 
-    /// Every partition of which something was moved, and the last archive commit that was.
+    /// Every partition from which something was archived, and its last archive commit.
     async fn archive_commits(&self) -> Result<Vec<(Day, u64)>, HotError>;
 
-    /// Partitions that are not sealed and have closed coupons, by day; none is counted past
+    /// Partitions that are not sealed and have closed coupons, by day. The count of each stops at
     /// `enough`.
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>, HotError>;
 
-    /// How many rows and archived markers stand in a partition. Reads an index of it.
+    /// How many rows and archived markers a partition has. Reads an index of it.
     async fn count(&self, day: Day) -> Result<u64, HotError>;
 
     /// Up to `limit` codes of closed coupons in a partition, in order.
@@ -133,9 +132,9 @@ pub trait Partitions: Send + Sync + 'static {
     /// order of `codes`, which are ascending.
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError>;
 
-    /// Of [`Partitions::coupons_of`] those that are closed at `now`, the instant for which
-    /// [`Partitions::closed_codes`] has named them: a coupon that was cancelled since, and redeemed
-    /// once more, can be cancelled again and stays.
+    /// The coupons of [`Partitions::coupons_of`] that are closed at `now`, the instant that
+    /// [`Partitions::closed_codes`] was called with. A coupon whose redemption was cancelled since, and
+    /// which was redeemed once more, can be cancelled again and stays.
     async fn closed_coupons(
         &self,
         day: Day,
@@ -143,14 +142,14 @@ pub trait Partitions: Send + Sync + 'static {
         now: Millis,
     ) -> Result<Vec<Coupon>, HotError>;
 
-    /// Puts archived markers in the place of coupons that lie in cold in just these versions; how
-    /// many. What has another version by now stays, and so does all of a sealed partition.
+    /// Replaces coupons that lie in cold in exactly these versions with archived markers; returns how
+    /// many. A coupon that has another version by now stays, and so does everything in a sealed partition.
     async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError>;
 
-    /// Closes a partition whose time is over, then seals it; `false` when it is not over yet.
+    /// Closes a partition whose time is over, then seals it; `false` if its time is not over.
     async fn seal(&self, day: Day, now: Millis) -> Result<bool, HotError>;
 
-    /// What stands in a sealed partition behind `after`, in the order of codes, at most `limit`.
+    /// What is still in a sealed partition after `after`, in the order of codes, at most `limit`.
     async fn residue(
         &self,
         day: Day,
@@ -158,8 +157,8 @@ pub trait Partitions: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Residue>, HotError>;
 
-    /// The archived markers of a partition behind `after`, with the versions that lie in cold, in
-    /// the order of codes, at most `limit`.
+    /// The archived markers of a partition after `after`, with the versions that lie in cold, in the
+    /// order of codes, at most `limit`.
     async fn archived_markers(
         &self,
         day: Day,
@@ -167,17 +166,17 @@ pub trait Partitions: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Code, u64)>, HotError>;
 
-    /// Removes a bounded number of rows and archived markers of a sealed partition, behind what a
-    /// call before it has removed; `None` when there is nothing left. Only for a partition whose
-    /// content was read back from cold.
+    /// Deletes a bounded number of rows and archived markers of a sealed partition, after those that the
+    /// call before has deleted; `None` if nothing is left. Only for a partition whose content was read
+    /// back from cold.
     async fn remove_residue(
         &self,
         day: Day,
         so_far: Emptying,
     ) -> Result<Option<Emptying>, HotError>;
 
-    /// Writes down that `archive_commit` of a partition has been copied and removed here, and
-    /// whether that was all of it.
+    /// Records that the coupons of `archive_commit` were copied to cold and deleted here, and whether
+    /// the partition is empty now.
     async fn finish_archive_commit(
         &self,
         day: Day,
@@ -185,19 +184,18 @@ pub trait Partitions: Send + Sync + 'static {
         emptied: bool,
     ) -> Result<(), HotError>;
 
-    /// Gives a bounded amount of free space back to the disk; whether there is more to give.
+    /// Gives a bounded amount of free space back to the disk; returns whether there is more.
     async fn shrink(&self) -> Result<bool, HotError>;
 
-    /// Puts what cold has in the place of what a restored store has of the same coupons, so that
-    /// nothing archived since its backup can be spent again: archived markers, counts, claims and
-    /// directory entries.
+    /// Replaces what a restored store has of coupons that were archived since its backup, so that none of
+    /// them can be spent again: writes archived markers, counts, claims and directory entries.
     async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled, HotError>;
 
-    /// Once for each restore: codes minted since the backup, of which this store knows nothing,
-    /// are not minted again.
+    /// Skips serials, once for each restore, so that codes minted since the backup, which this store does
+    /// not know, are not minted again.
     async fn pass_over_serials(&self) -> Result<(), HotError>;
 
-    /// How far this store knows of the cold tier.
+    /// Which versions of the cold tier this store knows of.
     async fn cold_mark(&self) -> Result<ColdMark, HotError>;
 
     /// Raises the marks; never lowers them.

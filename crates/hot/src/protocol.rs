@@ -16,6 +16,8 @@ mod partition;
 mod reconcile;
 mod shared;
 mod stock;
+#[cfg(test)]
+mod testing;
 
 use coupon::code::Code;
 use coupon::minted::CodeKey;
@@ -24,7 +26,7 @@ use coupon::time::Day;
 pub use change::{Accepted, Admitted, ChangeStep, change, with_issued_until};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
-    NewEntry, Replacement, claimant, fate, fenced, finish, issue_of,
+    NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
 pub use issue::{
     Irreplaceable, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give,

@@ -1,4 +1,4 @@
-//! What a run counts: times, answers, and whatever was wrong.
+//! The counts of a run: times, answers, and wrong answers.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `couponry-load`: a load on any server with couponry's API, over HTTP alone.
+//! `couponry-load`: puts load on any server with couponry's API, over HTTP.
 
 use std::error::Error;
 use std::io::Write;

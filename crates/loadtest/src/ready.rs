@@ -1,5 +1,5 @@
-//! Making ready what a run needs, through the server's own API: a campaign with coupons that are
-//! issued to users, and a campaign that is issued from.
+//! Prepares what a run needs, through the server's API: a campaign whose coupons are issued to users, and
+//! a campaign to issue from.
 
 use std::io;
 use std::sync::Arc;

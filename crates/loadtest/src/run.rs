@@ -1,4 +1,4 @@
-//! One run: senders side by side, and what they saw put together.
+//! One run: senders side by side, and the sum of what they saw.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! What is asked, and which answers are right.
+//! The requests of a scenario, and which answers are right.
 //!
-//! A *book* belongs to one sender: it chooses the next request, and remembers what was answered, so
-//! that a coupon that is redeemed twice or given to two people is seen at once.
+//! Each sender has a *book*. It chooses the next request and remembers the answers, so it notices at once
+//! if a coupon is redeemed twice or issued to two users.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -95,7 +95,7 @@ pub struct Ask {
     pub kind: Kind,
     /// The coupon, or the user who takes one.
     number: u64,
-    /// The code that he has.
+    /// The code that the user has.
     code: Option<Box<str>>,
 }
 

@@ -1,5 +1,5 @@
-//! Which coupons and users a run works with. All of them follow from a number, so that nobody
-//! keeps a list, a run can be ended and begun again, and a peer can be loaded with the same.
+//! The coupons and users of a run. Each follows from a number, so there is no list to keep, a run can
+//! continue where another ended, and a peer can be loaded with the same coupons.
 
 /// Characters of a code: 60 bits. Below sixteen, so that no code is taken for a minted one.
 pub const CODE_CHARS: usize = 12;

@@ -1,8 +1,8 @@
 //! One sender: a thread with connections of its own, which take what is due.
 //!
-//! A request that is due waits for nobody but a free connection, and its time counts from the
-//! moment at which it was due: a server that stands still for a second makes everybody who came
-//! in that second wait, and not only the one request that it had at the time.
+//! The time of a request counts from the moment at which it was due, and it waits only for a free
+//! connection. So if a server stands still for a second, every request of that second is slow, and not
+//! only the one that the server had.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,9 +1,8 @@
-//! Real S3 servers for test suites: the only crate that runs `tests/engines/s3`, where all that is
-//! known about them stands (`--help` says how to have one by hand); and a [`Proxy`] to put in front
-//! of one, which spoils some of what goes through it.
+//! Real S3 servers for test suites, and a [`Proxy`] in front of one that fails some of the requests.
 //!
-//! A server lives as long as the process that started it, however it ends: what holds it is a pipe
-//! from it. Each has a port and a folder of its own.
+//! Only this crate runs `tests/engines/s3`, which knows how to start them; its `--help` says how to start
+//! one by hand. A server has a port and a folder of its own. It holds a pipe from the process that started
+//! it, so it ends with that process, however the process ends.
 
 mod proxy;
 

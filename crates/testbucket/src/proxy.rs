@@ -1,5 +1,4 @@
-//! A proxy that spoils some of the requests that go through it, in the ways in which a network and
-//! a busy store do.
+//! A proxy that fails some of the requests that go through it, as a network and a busy store do.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -91,7 +90,7 @@ impl Proxy {
                     break;
                 }
                 let shared = Arc::clone(&of_listener);
-                // Whoever is cut off sees it by himself.
+                // The client notices that its connection is closed.
                 thread::spawn(move || shared.serve(client).ok());
             }
         });

@@ -1,12 +1,14 @@
-//! A real Apache Cassandra for test suites: the only crate that runs `tests/engines/cassandra`,
-//! where all that is known about nodes stands (`--help` says how to have one by hand).
+//! A real Apache Cassandra for test suites.
 //!
-//! A *node* is 1, 2 or 3; node 2 has the address 127.0.0.2. It *answers* when a read there is
-//! served by as many nodes as run, so then all that run see each other.
+//! Only this crate runs `tests/engines/cassandra`, which knows how to start nodes; its `--help` says how
+//! to start one by hand.
 //!
-//! The nodes live as long as the process that started them, however it ends: what holds them is a
-//! pipe from it. They also hold the addresses, so suites that want them at the same time take
-//! turns, in one process or in several.
+//! A *node* is 1, 2 or 3; node 2 has the address 127.0.0.2. It *answers* once a read there is served by
+//! all running nodes: then they see each other.
+//!
+//! The nodes hold a pipe from the process that started them, so they end with it, however it ends. They
+//! also hold the addresses, so suites that need them at the same time take turns, in one process or in
+//! several.
 //!
 //! A cluster is killed, not drained, when it is dropped. Its data goes with it.
 

@@ -1,4 +1,4 @@
-//! What is known of campaigns and batches: read once, and again where something is not known.
+//! The campaigns and batches of hot: read once, and again for one that is not known yet.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use router::Owner;
 
 use crate::rules::Home;
 
-/// Where a code's serial lies.
+/// The batch of a code, and its position among the serials of the batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Serial {
     pub(crate) owner: Owner,
@@ -26,7 +26,7 @@ pub(crate) struct Serial {
 pub(crate) struct Catalog {
     campaigns: HashMap<CampaignId, CatalogCampaign>,
     runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
-    /// Of which nothing is known: of campaigns, or batches, that a restored store does not have.
+    /// Campaigns and batches that the store does not have: it was restored.
     strangers: HashSet<(CampaignId, BatchId)>,
 }
 
@@ -72,7 +72,7 @@ impl Catalog {
         known.made_at.contains_key(&owner.batch).then(|| Arc::clone(&known.terms))
     }
 
-    /// Campaigns that have a word for everybody.
+    /// Campaigns with a shared word.
     pub(crate) fn shared(&self) -> Vec<Arc<Campaign>> {
         let all = self.campaigns.values().map(|known| &known.terms);
         let mut shared: Vec<_> =
@@ -81,7 +81,7 @@ impl Catalog {
         shared
     }
 
-    /// Learns of a campaign that was made since; of one that the store does not know, once.
+    /// Reads a campaign or a batch that was created since. Reads one that the store does not have only once.
     pub(crate) async fn look_up(
         &mut self,
         hot: &dyn HotStore,
@@ -108,7 +108,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Where a code's serial lies, if some batch of one of the keys holds it.
+    /// The serial of a code, if a batch of one of the keys has it.
     pub(crate) async fn serial(
         &mut self,
         hot: &dyn HotStore,
@@ -120,7 +120,7 @@ impl Catalog {
             if let Some(serial) = self.in_run(key.id(), minted.day, minted.serial) {
                 return Ok(Some(serial));
             }
-            // Minted since, or a foreign code that opens by chance.
+            // A batch that was minted since, or a foreign code that a key opens by chance.
             let run = hot.run_of(key.id(), minted.day, minted.serial).await?;
             if let Some((owner, run)) = run {
                 self.look_up(hot, &owner).await?;

@@ -1,10 +1,10 @@
-//! What there is to find: the only place that names it and says what is safe to do.
+//! The kinds of findings and notes: the only place that names them and says what is safe to do.
 //!
-//! Names are for scripts and never change.
+//! Scripts read the names, so a name never changes.
 
 use std::fmt;
 
-/// What one of two places says.
+/// One of two places that disagree, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The place.
@@ -14,7 +14,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// That `place` says so.
+    /// `place` says `says`.
     pub fn new(place: impl Into<String>, says: impl Into<String>) -> Said {
         Said { place: place.into(), says: says.into() }
     }
@@ -26,12 +26,12 @@ impl fmt::Display for Said {
     }
 }
 
-/// Two places that cannot both be right.
+/// Two places that disagree, so that one of them is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What it is.
     pub kind: Kind,
-    /// What it is about: a code, or the name of a campaign or a file.
+    /// Its subject: a code, or the name of a campaign, a day or a file.
     pub about: String,
     /// One place.
     pub one: Said,
@@ -41,7 +41,7 @@ pub struct Finding {
 
 macro_rules! kinds {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal, $safe:literal;)*) => {
-        /// A sort of finding.
+        /// A kind of finding.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $(#[doc = $doc] $variant,)*
@@ -173,7 +173,7 @@ kinds! {
 
 macro_rules! notes {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal;)*) => {
-        /// Something that a protocol lets stay behind.
+        /// Something that a protocol allows to stay behind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Note {
             $(#[doc = $doc] $variant,)*

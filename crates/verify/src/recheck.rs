@@ -1,4 +1,6 @@
-//! What looked wrong is looked at again before anybody is told: between two reads others write.
+//! The recheck: nothing is reported before it looks wrong several times.
+//!
+//! Other processes write between two reads, so a code may look wrong once although nothing is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +9,11 @@ use coupon::time::Day;
 use hot::audit::IndexRowKind;
 
 use crate::finding::{Finding, Kind};
-use crate::partition::{Ask, Met, PartitionIs};
+use crate::partition::{EntryCheck, Met, PartitionState};
 use crate::rules::{self, View};
 use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 
-/// Codes that are kept before they are looked at again.
+/// Codes that are collected before they are looked at again.
 const KEPT_MAX: usize = 1_024;
 
 /// Codes to be looked at again.
@@ -27,6 +29,7 @@ impl Recheck {
 }
 
 impl Verifier<'_> {
+    /// Looks again once enough codes are collected.
     pub(crate) async fn look_again_if_many(&mut self) -> Result<(), VerifyError> {
         match self.recheck.spots.len() >= KEPT_MAX {
             true => self.look_again().await,
@@ -34,30 +37,30 @@ impl Verifier<'_> {
         }
     }
 
-    /// Looks at every suspect again, after each pause; what is wrong each time is told.
+    /// Looks at every collected code again, after each pause, and reports those that are wrong each time.
     pub(crate) async fn look_again(&mut self) -> Result<(), VerifyError> {
         let mut spots = std::mem::take(&mut self.recheck.spots);
         self.report.looked_again += spots.len() as u64;
-        let mut told: Vec<(View, Vec<Finding>)> = Vec::new();
+        let mut wrong: Vec<(View, Vec<Finding>)> = Vec::new();
         for pause in self.pauses() {
             if spots.is_empty() {
                 break;
             }
             tokio::time::sleep(pause).await;
-            told = self.judged_again(&spots).await?;
-            spots = told
+            wrong = self.judged_again(&spots).await?;
+            spots = wrong
                 .iter()
                 .filter_map(|(view, _)| Some((view.day, rules::code_of(&view.code)?)))
                 .collect();
         }
-        for (view, findings) in told {
+        for (view, findings) in wrong {
             self.mend_index_rows_of(&view, &findings).await?;
             findings.into_iter().for_each(|finding| self.tell(finding));
         }
         Ok(())
     }
 
-    /// Those of the spots at which something is wrong now.
+    /// The codes that are wrong now, with their findings.
     async fn judged_again(
         &mut self,
         spots: &BTreeSet<(Day, Code)>,
@@ -79,8 +82,8 @@ impl Verifier<'_> {
             let met =
                 met.map(|(code, (rows, copies))| Met { code: code.to_string(), rows, copies });
             let cold_whole = self.cold_is != ColdIs::Damaged;
-            let partition = PartitionIs { day, plan, cold_archive_commit, cold_whole };
-            for (view, _) in self.views(partition, met.collect(), Ask::All).await? {
+            let partition = PartitionState { day, plan, cold_archive_commit, cold_whole };
+            for (view, _) in self.views(partition, met.collect(), EntryCheck::All).await? {
                 let judged = rules::judge(&view);
                 if !judged.findings.is_empty() {
                     wrong.push((view, judged.findings));
@@ -101,7 +104,7 @@ impl Verifier<'_> {
             || self.report.findings.contains_key(&Kind::HotFile)
             || findings.iter().any(|finding| finding.kind != Kind::IndexRowMissing)
         {
-            // Of a coupon that is wrong in other ways nothing is derived.
+            // Nothing is derived from a coupon that is wrong in other ways.
             return Ok(());
         }
         if let Some(coupon) = view.hot_coupon() {

@@ -109,7 +109,7 @@ fn how_it_ends_when_it_does_not_end_well() {
             2,
             "there is no table coupon: did you mean coupons?",
         ),
-        ("a write", &["drop table coupons"], 2, "DROP is not run here"),
+        ("a write", &["drop table coupons"], 2, "DROP is not allowed"),
         ("both", &["select 1", "--file", "x.sql"], 2, "cannot be used with"),
         ("no file", &["--file", "none.sql"], 1, "cannot read none.sql: "),
         ("a version", &["--as-of", "99", "select 1 from coupons"], 2, "no version 99"),

@@ -40,18 +40,14 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
         (
             "one that fills memory",
             "select repeat('x', 1000000000)",
-            "function repeat is not available here: it can fill the memory out of one row",
+            "function repeat is not available: it can fill the memory with one row",
         ),
         (
             "the same as a table",
             "select * from generate_series(1, 9)",
-            "function generate_series is not available here: it can fill the memory out of one row",
+            "function generate_series is not available: it can fill the memory with one row",
         ),
-        (
-            "by another name",
-            "select list_repeat(1, 9)",
-            "function list_repeat is not available here: ",
-        ),
+        ("by another name", "select list_repeat(1, 9)", "function list_repeat is not available: "),
         (
             "recursion",
             "with recursive a as (select 1 union all select * from a) select * from a",
@@ -81,26 +77,26 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
         (
             "an insert",
             "insert into coupons values (1)",
-            "INSERT is not run here, nothing is ever written: SELECT, EXPLAIN, SHOW and DESCRIBE are",
+            "INSERT is not allowed, a query only reads: use SELECT, EXPLAIN, SHOW or DESCRIBE",
         ),
-        ("an update", "update coupons set state = 'issued'", "UPDATE is not run here, "),
-        ("a delete", "delete from coupons", "DELETE is not run here, "),
-        ("a table of its own", "create table x as select 1", "CREATE is not run here, "),
+        ("an update", "update coupons set state = 'issued'", "UPDATE is not allowed, "),
+        ("a delete", "delete from coupons", "DELETE is not allowed, "),
+        ("a table of its own", "create table x as select 1", "CREATE is not allowed, "),
         (
             "a foreign file",
             "create external table x stored as csv location '/etc/passwd'",
-            "CREATE is not run here, ",
+            "CREATE is not allowed, ",
         ),
-        ("a file to write", "copy coupons to 'x.csv'", "COPY is not run here, "),
-        ("a drop", "drop table coupons", "DROP is not run here, "),
-        ("a setting", "set datafusion.execution.batch_size = 1", "SET is not run here, "),
-        ("a prepared one", "prepare p as select 1", "PREPARE is not run here, "),
+        ("a file to write", "copy coupons to 'x.csv'", "COPY is not allowed, "),
+        ("a drop", "drop table coupons", "DROP is not allowed, "),
+        ("a setting", "set datafusion.execution.batch_size = 1", "SET is not allowed, "),
+        ("a prepared one", "prepare p as select 1", "PREPARE is not allowed, "),
         (
             "one in explain",
             "explain analyze insert into coupons values (1)",
-            "INSERT is not run here, ",
+            "INSERT is not allowed, ",
         ),
-        ("one in a select", "select 1 as a into x", "SELECT INTO is not run here, "),
+        ("one in a select", "select 1 as a into x", "SELECT INTO is not allowed, "),
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {

@@ -142,3 +142,6 @@ pub fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a,
     let (to, reference) = (to.clone(), reference.clone());
     Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,13 +251,21 @@ impl ClaimIntent {
     pub fn happened(&self, coupon: &Coupon, user: &UserId) -> bool {
         let Some(at) = self.sequence.checked_sub(1) else { return true };
         coupon.events().get(at).is_some_and(|event| {
-            let to_them = match &event.kind {
-                EventKind::Issued { to, .. } => to == user,
-                EventKind::Redeemed { by, .. } => by.as_ref() == Some(user),
-                _ => false,
-            };
-            to_them && event.operation == self.operation
+            event.operation == self.operation && makes_holder(&event.kind, user)
         })
+    }
+}
+
+/// Whether an event of this kind can make `user` the holder: an issue to them, or a redemption by them, which
+/// is how a bearer code gets its holder.
+pub fn makes_holder(kind: &EventKind, user: &UserId) -> bool {
+    match kind {
+        EventKind::Issued { to, .. } => to == user,
+        EventKind::Redeemed { by, .. } => by.as_ref() == Some(user),
+        EventKind::RedemptionCancelled { .. }
+        | EventKind::Revoked { .. }
+        | EventKind::Voided { .. }
+        | EventKind::Extended { .. } => false,
     }
 }
 
@@ -352,3 +360,6 @@ pub fn fenced(coupon: &Coupon) -> Coupon {
         coupon.modified_at(),
     )
 }
+
+#[cfg(test)]
+mod tests;

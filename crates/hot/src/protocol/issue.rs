@@ -247,3 +247,6 @@ fn not_to_be_replaced<H: Here, S>(
         Irreplaceable::Refused(refusal) => Some(Decision::refused_at(located, refusal)),
     }
 }
+
+#[cfg(test)]
+mod tests;

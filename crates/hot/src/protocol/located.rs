@@ -157,3 +157,30 @@ pub fn from_cold(found: Option<&Coupon>, marker: Option<u64>, promise: Promise) 
         None => FromCold::Missing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{coupon, issued};
+
+    #[test]
+    fn what_cold_says_of_a_coupon_without_a_row() {
+        let archived = coupon("CODE01", vec![issued("ann")]);
+        let found = Some(&archived);
+        let here = FromCold::Coupon(&archived);
+        let (nothing, missing) = (FromCold::Nothing, FromCold::Missing);
+        let cases = [
+            ("sealed, and in cold", found, None, Promise::None, here),
+            ("in the directory, and in cold", found, None, Promise::Entry, here),
+            ("in the version of its marker", found, Some(1), Promise::None, here),
+            ("in a later version", found, Some(0), Promise::None, here),
+            ("in an earlier version", found, Some(2), Promise::None, missing),
+            ("nowhere", None, None, Promise::None, nothing),
+            ("in the directory alone", None, None, Promise::Entry, missing),
+            ("a marker alone", None, Some(1), Promise::None, missing),
+        ];
+        for (name, found, marker, promise, want) in cases {
+            assert_eq!(from_cold(found, marker, promise), want, "{name}");
+        }
+    }
+}

@@ -81,3 +81,6 @@ fn is_of(coupon: &Coupon, user: &UserId, order: &OrderRef, at: Millis) -> bool {
     let redeemed = coupon.redemption_of(order).is_some_and(|past| past.by.as_ref() == Some(user));
     held || redeemed
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,3 +61,69 @@ impl Left {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use coupon::calendar::Zone;
+    use coupon::coupon::EventKind;
+    use coupon::time::DAY_MS;
+
+    use super::*;
+    use crate::protocol::testing::{
+        DAY, NOW, TestLocated, bearer, coupon, issued, located, located_in, revoked,
+    };
+
+    const BOUND: i64 = 5_000;
+
+    /// An available coupon with as many events: issued and revoked, and once extended if that is odd.
+    fn with_events(count: usize) -> TestLocated {
+        let extended =
+            EventKind::Extended { expires_at: DAY.end(), zone: Zone::utc(), reason: None };
+        let pairs = (0..count / 2).flat_map(|_| [issued("ann"), revoked("ann")]);
+        let kinds = pairs.chain((count % 2 == 1).then_some(extended));
+        located(coupon("CODE01", kinds.collect()))
+    }
+
+    #[test]
+    fn offers() {
+        let stock = || with_events(0);
+        let expires_at = DAY.end();
+        let early = expires_at.plus_ms(-1);
+        let others_expire = expires_at.plus_ms(BOUND);
+        let frozen = TestLocated { frozen: true, ..stock() };
+        let held = located(coupon("CODE01", vec![issued("ann")]));
+        // A name, a coupon, the moment; whether it is on offer, and whether it is over.
+        let cases = [
+            ("untouched", stock(), NOW, true, false),
+            ("revoked", with_events(2), NOW, true, false),
+            ("with room for two events", with_events(27), NOW, true, false),
+            ("with room for one", with_events(28), NOW, false, true),
+            ("in its last millisecond", stock(), early, true, false),
+            ("expired here", stock(), expires_at, false, false),
+            ("expired here, and elsewhere soon", stock(), others_expire.plus_ms(-1), false, false),
+            ("expired everywhere", stock(), others_expire, false, true),
+            ("behind a seal", frozen, NOW, false, true),
+            ("somebody holds it", held, NOW, false, true),
+            ("a bearer code", located_in(bearer(), stock().coupon), NOW, false, false),
+        ];
+        for (name, located, at, on_offer, over) in cases {
+            assert_eq!(is_on_offer(&located, at), on_offer, "{name}: on offer");
+            assert_eq!(is_over(&located, at, BOUND), over, "{name}: over");
+        }
+        assert!(is_dead_stock(&stock(), expires_at.plus_ms(DAY_MS)), "expired");
+        assert!(!is_dead_stock(&stock(), NOW), "on offer");
+    }
+
+    #[test]
+    fn refusals() {
+        let cases = [
+            ("nothing", false, false, Refusal::SoldOut),
+            ("only expired ones", false, true, Refusal::Expired),
+            ("only paused ones", true, false, Refusal::Paused),
+            ("both", true, true, Refusal::Paused),
+        ];
+        for (name, paused, expired, want) in cases {
+            assert_eq!(Left { paused, expired }.refusal(), want, "{name}");
+        }
+    }
+}

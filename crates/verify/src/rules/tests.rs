@@ -1,9 +1,14 @@
 use std::sync::Arc;
 
+use cold::ColdCopy;
 use coupon::calendar::Zone;
-use coupon::campaign::Handout;
-use coupon::coupon::{Event, EventKind, Genesis};
+use coupon::campaign::{Campaign, Handout};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
+use coupon::time::Millis;
+use hot::PartitionPlan;
+use hot::audit::{Atomicity, AuditEntry, AuditEntryIs, AuditRow, IndexRowKind, RowIs};
+use router::Owner;
 
 use super::*;
 
@@ -63,7 +68,7 @@ fn coupon(kinds: Vec<EventKind>, version: u64) -> Coupon {
     Coupon::of(genesis, kinds.into_iter().map(event).collect(), None, version, Millis(9))
 }
 
-/// Issued to ann and redeemed by her.
+/// Issued to ann, who redeemed it.
 fn spent() -> Coupon {
     coupon(vec![issued("ann"), redeemed("ann")], 2)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cold::{ColdStore, FileFinding, Patience, ProbeResult};
 use engine::{Clock, ColdArchive, Engine, HealthFinding, SystemClock};
-use hot::facts::clock_record;
+use hot::clock::clock_record;
 use hot::{ClockRecord, Facts, HotStore, Witness};
 
 use super::{Report, Verdict, cluster};

@@ -1,0 +1,208 @@
+//! The directory: whether the coupons and campaigns that it names exist, and it has every shared word.
+
+use std::collections::BTreeMap;
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::time::Day;
+use hot::audit::{Atomicity, AuditEntry, AuditEntryIs, AuditRow, RowIs};
+
+use crate::finding::{Finding, Kind, Note, Said};
+use crate::rules;
+use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::whereabouts::{Look, Whereabouts};
+
+impl Verifier<'_> {
+    /// Reads every entry, and finds those that name nothing.
+    pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
+        let mut after = None;
+        loop {
+            let page = self.hot.audit_entries(after, PAGE).await?;
+            self.report.entries += page.items.len() as u64;
+            let mut wrong = self.wrong_entries(page.items, Look::First).await?;
+            for pause in self.pauses() {
+                if wrong.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                let codes: Vec<Code> =
+                    wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
+                if codes.len() < wrong.len() {
+                    // An entry whose text is no code cannot be read again by its code.
+                    break;
+                }
+                let again = self.hot.audit_entries_of(codes).await?;
+                wrong =
+                    self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
+            }
+            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            self.tick();
+            after = page.next;
+            if after.is_none() {
+                return self.words().await;
+            }
+        }
+    }
+
+    /// The entries that name nothing.
+    async fn wrong_entries(
+        &mut self,
+        entries: Vec<AuditEntry>,
+        look: Look,
+    ) -> Result<Vec<(AuditEntry, Finding)>, VerifyError> {
+        let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match (&entry.is, rules::code_of(&entry.code)) {
+                (AuditEntryIs::Unreadable(why), _) => {
+                    let finding = unwritten(&entry, why.clone());
+                    wrong.push((entry, finding));
+                }
+                (_, None) => {
+                    let finding = unwritten(&entry, "a text that is no code".to_owned());
+                    wrong.push((entry, finding));
+                }
+                (AuditEntryIs::Gone, Some(_)) => {}
+                (AuditEntryIs::Shared { campaign }, Some(code)) => {
+                    let terms = self.catalog.terms(campaign);
+                    if let Some(finding) =
+                        terms.and_then(|terms| word_astray(&entry, &code, &terms))
+                    {
+                        wrong.push((entry, finding));
+                    }
+                }
+                (AuditEntryIs::Coupon { day, .. }, Some(code)) => {
+                    let day = *day;
+                    of_coupons.push((entry, day, code));
+                }
+            }
+        }
+        self.wrong_coupons(of_coupons, look, &mut wrong).await?;
+        Ok(wrong)
+    }
+
+    /// Finds the entries whose coupon is neither in hot nor in cold.
+    async fn wrong_coupons(
+        &mut self,
+        entries: Vec<(AuditEntry, Day, Code)>,
+        look: Look,
+        wrong: &mut Vec<(AuditEntry, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let mut spots: Vec<(Day, Code)> = Vec::new();
+        let mut homes = Vec::new();
+        for (_, day, code) in &entries {
+            spots.push((*day, code.clone()));
+            let home = match self.catalog.serial(self.hot, self.keys, code).await? {
+                Some(serial) => Some(serial.run.day).filter(|home| home != day),
+                None => None,
+            };
+            homes.push(home);
+        }
+        let there = self.hot.audit_spots(spots).await?;
+        let at_home = homes.iter().zip(&entries);
+        let at_home = at_home.filter_map(|(home, (_, _, code))| Some(((*home)?, code.clone())));
+        let mut left = self.hot.audit_spots(at_home.collect()).await?.into_iter();
+        let mut nowhere: Vec<(AuditEntry, Day, Code)> = Vec::new();
+        for (((entry, day, code), rows), home) in entries.into_iter().zip(there).zip(homes) {
+            let left = home.and_then(|_| left.next()).unwrap_or_default();
+            let stays = |row: &&AuditRow| !matches!(row.is, RowIs::Forwarding { .. });
+            if let (Some(home), true) = (home, left.iter().any(|row| stays(&row))) {
+                // The walk over its home partition does not read the directory.
+                self.recheck.add(home, code.clone());
+            }
+            if rows.is_empty() {
+                nowhere.push((entry, day, code));
+            }
+        }
+        self.entries_without_rows(nowhere, look, wrong).await
+    }
+
+    /// Finds the lost coupons among entries whose partition has neither a row nor an archived marker.
+    async fn entries_without_rows(
+        &mut self,
+        entries: Vec<(AuditEntry, Day, Code)>,
+        look: Look,
+        wrong: &mut Vec<(AuditEntry, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
+        let mut in_cold = Vec::new();
+        for (entry, day, code) in entries {
+            let is_sealed = match sealed.get(&day) {
+                Some(is_sealed) => *is_sealed,
+                None => {
+                    let is_sealed = self.hot.partition(day).await?.is_some_and(|plan| plan.sealed);
+                    sealed.insert(day, is_sealed);
+                    is_sealed
+                }
+            };
+            let says = format!("a coupon in partition {}", cold::day_text(day));
+            match (is_sealed, self.hot.atomicity()) {
+                (true, _) => in_cold.push((day, code, entry)),
+                (false, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (false, Atomicity::OneTransaction) => {
+                    let finding =
+                        entry_alone(&entry, says, "hot", "neither a row nor an archived marker");
+                    wrong.push((entry, finding));
+                }
+            }
+        }
+        let spots: Vec<(Day, Code)> =
+            in_cold.iter().map(|(day, code, _)| (*day, code.clone())).collect();
+        let found = self.in_cold(&spots, look).await?;
+        for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
+            let says = format!("a coupon in partition {}", cold::day_text(day));
+            match (found, self.hot.atomicity()) {
+                (Whereabouts::Nowhere, Atomicity::OneTransaction) => {
+                    let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
+                    wrong.push((entry, finding));
+                }
+                // An import may have written the entry and stopped before the row.
+                (Whereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (Whereabouts::InCold, _) => self.note(Note::NotFollowed),
+                (Whereabouts::Found(_) | Whereabouts::Unreadable, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the shared words that the directory does not have.
+    async fn words(&mut self) -> Result<(), VerifyError> {
+        for campaign in self.catalog.shared() {
+            let Some(word) = campaign.shared_code.clone() else { continue };
+            let entry = self.hot.audit_entries_of(vec![word.clone()]).await?.pop().flatten();
+            let is_its = entry.as_ref().is_some_and(|entry| {
+                matches!(&entry.is, AuditEntryIs::Shared { campaign: of } if *of == campaign.id)
+            });
+            if !is_its {
+                let one =
+                    Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
+                let other = Said::new("the directory", "does not lead to it");
+                self.found(Kind::WordAstray, word.as_str(), one, other);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_alone(entry: &AuditEntry, says: String, place: &str, other: &str) -> Finding {
+    Finding {
+        kind: Kind::EntryAlone,
+        about: entry.code.clone(),
+        one: Said::new("the directory", says),
+        other: Said::new(place, other),
+    }
+}
+
+fn unwritten(entry: &AuditEntry, says: String) -> Finding {
+    entry_alone(entry, says, "this release", "cannot have written that")
+}
+
+/// The finding if the directory has a shared word that its campaign does not have.
+fn word_astray(entry: &AuditEntry, code: &Code, terms: &Campaign) -> Option<Finding> {
+    let word = terms.shared_code.as_ref();
+    if word == Some(code) {
+        return None;
+    }
+    let says = format!("the word of campaign {}", terms.id);
+    let has = word.map_or("no word".to_owned(), |word| word.to_string());
+    Some(Finding { kind: Kind::WordAstray, ..entry_alone(entry, says, "the campaign", &has) })
+}

@@ -1,0 +1,135 @@
+//! Views of codes: the only place that reads the directory, the claims and the index rows for them.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::audit::{Atomicity, RowIs};
+use router::Owner;
+
+use super::{Met, PartitionState};
+use crate::catalog::Serial;
+use crate::rules::{self, Asked, Home, View};
+use crate::verifier::{Verifier, VerifyError};
+
+/// For which codes the directory is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryCheck {
+    /// For codes that do not say themselves where they are.
+    WhereNeeded,
+    /// For every code.
+    All,
+}
+
+impl Verifier<'_> {
+    /// The views of these codes, with what the directory, the claims and the index rows say of each.
+    pub(crate) async fn views(
+        &mut self,
+        partition: PartitionState,
+        met: Vec<Met>,
+        check: EntryCheck,
+    ) -> Result<Vec<(View, Option<Serial>)>, VerifyError> {
+        let mut views = Vec::with_capacity(met.len());
+        for Met { code, rows, copies } in met {
+            let parsed = rules::code_of(&code);
+            let serial = match &parsed {
+                Some(code) => self.catalog.serial(self.hot, self.keys, code).await?,
+                None => None,
+            };
+            let mut view = View {
+                day: partition.day,
+                code,
+                plan: partition.plan,
+                rows,
+                copies,
+                cold_archive_commit: partition.cold_archive_commit,
+                cold_whole: partition.cold_whole,
+                home: Home::Foreign,
+                terms: None,
+                entry: Asked::Not,
+                claimed: Asked::Not,
+                unindexed: Vec::new(),
+                atomicity: self.hot.atomicity(),
+            };
+            if let Some(coupon) = view.coupon() {
+                let genesis = coupon.genesis();
+                let owner =
+                    Owner { campaign: genesis.campaign.clone(), batch: genesis.batch.clone() };
+                self.catalog.look_up(self.hot, &owner).await?;
+                view.terms = self.catalog.terms_of(&owner);
+            }
+            view.home = self.catalog.home(serial.as_ref());
+            views.push((view, serial));
+        }
+        self.ask_directory(&mut views, check).await?;
+        self.ask_claims(&mut views).await?;
+        self.ask_index_rows(&mut views).await?;
+        Ok(views)
+    }
+
+    async fn ask_directory(
+        &self,
+        views: &mut [(View, Option<Serial>)],
+        check: EntryCheck,
+    ) -> Result<(), VerifyError> {
+        let mut asked: Vec<(usize, Code)> = Vec::new();
+        for (at, (view, _)) in views.iter().enumerate() {
+            let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
+            let needed =
+                check == EntryCheck::All || moved || rules::needs_entry(&view.home, view.day);
+            if let Some(code) = rules::code_of(&view.code).filter(|_| needed) {
+                asked.push((at, code));
+            }
+        }
+        let codes = asked.iter().map(|(_, code)| code.clone()).collect();
+        let entries = self.hot.audit_entries_of(codes).await?;
+        for ((at, _), entry) in asked.into_iter().zip(entries) {
+            views[at].0.entry = Asked::Is(entry);
+        }
+        Ok(())
+    }
+
+    async fn ask_claims(&self, views: &mut [(View, Option<Serial>)]) -> Result<(), VerifyError> {
+        let (mut at, mut asked) = (Vec::new(), Vec::new());
+        for (nth, (view, _)) in views.iter().enumerate() {
+            let limited = view.terms.as_ref().is_some_and(|it| it.per_user_limit.is_some());
+            let held = view.coupon().filter(|_| limited).and_then(|coupon| {
+                let holder = coupon.holder()?.clone();
+                Some((coupon.genesis().campaign.clone(), holder, coupon.code().clone()))
+            });
+            if let Some(held) = held {
+                at.push(nth);
+                asked.push(held);
+            }
+        }
+        let claimed = self.hot.audit_claimed(asked).await?;
+        for (nth, claimed) in at.into_iter().zip(claimed) {
+            views[nth].0.claimed = Asked::Is(claimed);
+        }
+        Ok(())
+    }
+
+    async fn ask_index_rows(
+        &self,
+        views: &mut [(View, Option<Serial>)],
+    ) -> Result<(), VerifyError> {
+        let (mut at, mut asked): (Vec<usize>, Vec<(Day, Coupon)>) = (Vec::new(), Vec::new());
+        if self.hot.atomicity() == Atomicity::OneTransaction {
+            return Ok(());
+        }
+        for (nth, (view, _)) in views.iter().enumerate() {
+            // A sealed partition deletes index rows and rows in any order.
+            if view.plan.is_some_and(|plan| plan.sealed) {
+                continue;
+            }
+            if let Some(coupon) = view.hot_coupon() {
+                at.push(nth);
+                asked.push((view.day, coupon.clone()));
+            }
+        }
+        let unindexed = self.hot.audit_unindexed(asked).await?;
+        for (nth, unindexed) in at.into_iter().zip(unindexed) {
+            views[nth].0.unindexed = unindexed;
+        }
+        Ok(())
+    }
+}
