@@ -1,4 +1,4 @@
-//! What a cluster says of itself, for its operators: every node is asked by itself.
+//! What operators ask a cluster: the answers of every node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use hot::HotError;
 /// How long one node may take to answer for itself.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a cluster says of itself.
+/// Engine, keyspace and nodes of a cluster.
 #[derive(Clone, Debug)]
 pub struct About {
     /// Which engine it is.
@@ -37,66 +37,65 @@ pub struct About {
 pub struct AboutNode {
     /// `host:port`.
     pub address: String,
-    /// Where it stands.
+    /// Its data centre.
     pub datacenter: String,
-    /// What it answered; why it did not.
+    /// Its answer, or why there is none.
     pub answer: std::result::Result<Answer, String>,
 }
 
-/// What one node answers.
+/// The answer of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its release.
     pub version: String,
     /// How far our clock is ahead of its clock, in milliseconds; negative when it is behind.
     pub clock_ahead_ms: i64,
-    /// How it decides between conditional writes; `None` where the engine knows one way only.
+    /// Its variant of Paxos; `None` where the engine has only one.
     pub paxos: Option<String>,
 }
 
 impl CqlHot {
-    /// Asks every node that is known. Takes as long as the slowest, some seconds at most.
+    /// Asks every known node. Takes as long as the slowest one, some seconds at most.
     ///
-    /// # Errors
-    /// Those of a read. A node that does not answer is no error.
+    /// # Errors Those of a read. A node that does not answer is not an error.
     pub async fn about(&self) -> Result<About> {
-        let (cluster, keyspace) = (&self.store.cluster, &self.store.options.keyspace);
-        let (engine, _) = dialect::engine(cluster).await?;
-        let state = cluster.session().get_cluster_state();
-        let asked = state.get_nodes_info().iter().map(|node| ask(cluster, engine, node));
+        let (session, keyspace) = (&self.store.session, &self.store.options.keyspace);
+        let (engine, _) = dialect::engine(session).await?;
+        let state = session.driver().get_cluster_state();
+        let asked = state.get_nodes_info().iter().map(|node| ask(session, engine, node));
         let mut nodes = join_all(asked).await;
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
-        let copies = copies(cluster, keyspace).await?;
+        let copies = copies(session, keyspace).await?;
         Ok(About { engine, keyspace: keyspace.clone(), copies, nodes })
     }
 }
 
-async fn copies(cluster: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
+async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let row: Option<(BTreeMap<String, String>,)> =
-        cluster.row(StatementProfile::Read, cql, (keyspace,)).await?;
+        session.row(StatementProfile::Read, cql, (keyspace,)).await?;
     let replication = row.map(|(replication,)| replication).unwrap_or_default();
-    // Beside the data centres stands the class, which is no number.
+    // The map names the class, too, which is no number.
     Ok(replication
         .into_iter()
         .filter_map(|(name, copies)| Some((name, number(&copies)?)))
         .collect())
 }
 
-/// `3`, and `3/1` where one of the three is only for reading.
+/// `3`, or `3/1` where one of the three is a transient replica.
 fn number(copies: &str) -> Option<u32> {
     copies.split('/').next()?.parse().ok()
 }
 
-async fn ask(cluster: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
+async fn ask(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
     AboutNode {
         address: node.address.to_string(),
         datacenter: node.datacenter.clone().unwrap_or_default(),
-        answer: answer(cluster, engine, node).await.map_err(|error| cause(&error)),
+        answer: answer(session, engine, node).await.map_err(|error| cause(&error)),
     }
 }
 
-/// The last error of the chain says why.
+/// The last error of the chain has the reason.
 fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(deeper) = last.source() {
@@ -105,12 +104,12 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-async fn answer(cluster: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
+async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
-    let (there, release): (CqlTimestamp, Option<String>) = one(cluster, node, cql).await?;
+    let (there, release): (CqlTimestamp, Option<String>) = one(session, node, cql).await?;
     let after = now_ms();
-    // Somewhere between the two it was read: the nearer end counts.
+    // It was read at some instant between the two: the nearer end counts.
     let clock_ahead_ms = match there.0 {
         there if there < before => before - there,
         there if there > after => after - there,
@@ -119,20 +118,20 @@ async fn answer(cluster: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Re
     let (version, paxos) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
-            let (variant,): (Option<String>,) = one(cluster, node, cql).await?;
+            let (variant,): (Option<String>,) = one(session, node, cql).await?;
             (release, variant)
         }
         CqlEngine::Scylla => {
             let cql = "SELECT version FROM system.versions WHERE key = 'local'";
-            let (version,): (Option<String>,) = one(cluster, node, cql).await?;
+            let (version,): (Option<String>,) = one(session, node, cql).await?;
             (version, None)
         }
     };
     Ok(Answer { version: version.unwrap_or_default(), clock_ahead_ms, paxos })
 }
 
-/// The row of a table that a node has for itself.
-async fn one<R>(cluster: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R>
+/// The row of a table that is local to a node.
+async fn one<R>(session: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R>
 where
     R: for<'f> DeserializeRow<'f, 'f>,
 {
@@ -142,7 +141,7 @@ where
     statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
     statement.set_consistency(Consistency::One);
     statement.set_request_timeout(Some(NODE_TIMEOUT));
-    let ran = cluster.session().query_unpaged(statement, ()).await;
+    let ran = session.driver().query_unpaged(statement, ()).await;
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
     let rows = rows.into_rows_result().map_err(damaged)?;
     rows.first_row::<R>().map_err(damaged)

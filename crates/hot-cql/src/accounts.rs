@@ -1,4 +1,4 @@
-//! Accounts of those who sign in here, and settings.
+//! Accounts of users who sign in with a password, and settings.
 
 use coupon::ids::UserId;
 use coupon::time::Millis;
@@ -10,7 +10,7 @@ use super::session::{Result, StatementProfile};
 use super::values::{instant, parsed};
 use hot::{Account, HotError};
 
-/// How long a setting that was not there is taken to be absent.
+/// How long a setting that was absent is taken to be absent.
 pub(super) const SETTINGS_KNOWN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The setting that says that there are foreign codes of 16 or more characters.
@@ -20,7 +20,7 @@ impl Store {
     pub(super) async fn make_account(&self, account: &Account, now: Millis) -> Result<bool> {
         let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
         let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
-        self.cluster.write(cql, (user, login)).await?;
+        self.session.write(cql, (user, login)).await?;
         let mut attempts = self.attempts("a new account");
         loop {
             if let Some(here) = attempts.looked(self.account(&account.login_id).await)? {
@@ -29,14 +29,14 @@ impl Store {
             let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
                        VALUES (?, ?, ?, ?) IF NOT EXISTS";
             let values = (login, user, account.password_hash.as_str(), instant(now));
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
     pub(super) async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
         let row: Option<(String, Option<String>, Option<String>)> =
-            self.cluster.row(StatementProfile::Read, cql, (login.as_str(),)).await?;
+            self.session.row(StatementProfile::Read, cql, (login.as_str(),)).await?;
         let Some((login, Some(user), Some(password_hash))) = row else { return Ok(None) };
         let (login_id, user_id) = (parsed("login_id", &login)?, parsed("user_id", &user)?);
         Ok(Some(Account { login_id, user_id, password_hash }))
@@ -45,7 +45,7 @@ impl Store {
     pub(super) async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
         let row: Option<(Option<String>,)> =
-            self.cluster.row(StatementProfile::Read, cql, (user.as_str(),)).await?;
+            self.session.row(StatementProfile::Read, cql, (user.as_str(),)).await?;
         let Some((Some(login),)) = row else { return Ok(None) };
         let account = self.account(&parsed("login_id", &login)?).await?;
         Ok(account.filter(|account| account.user_id == *user))
@@ -60,7 +60,7 @@ impl Store {
             };
             let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
             let cas = self
-                .cluster
+                .session
                 .change(attempts.profile(), cql, (account.login_id.as_str(), user.as_str()))
                 .await;
             removed |= !matches!(cas, Ok(Cas::Refused));
@@ -71,7 +71,7 @@ impl Store {
     pub(super) async fn setting(&self, name: &str) -> Result<Option<String>> {
         let cql = "SELECT value FROM setting WHERE name = ?";
         let row: Option<(Option<String>,)> =
-            self.cluster.row(StatementProfile::Read, cql, (name,)).await?;
+            self.session.row(StatementProfile::Read, cql, (name,)).await?;
         Ok(row.and_then(|(value,)| value))
     }
 
@@ -83,15 +83,15 @@ impl Store {
 
     pub(super) async fn set(&self, name: &str, value: &str) -> Result<()> {
         let cql = "INSERT INTO setting (name, value) VALUES (?, ?)";
-        self.cluster.write(cql, (name, value)).await
+        self.session.write(cql, (name, value)).await
     }
 
-    /// One small conditional write, for whoever wants to time it.
+    /// One small conditional update, whose time a caller may measure.
     pub(super) async fn touch_setting(&self, now: Millis) -> Result<()> {
         self.change_number("touched_at", |_| Some(now.0.unsigned_abs())).await
     }
 
-    /// Changes a number by what `next` makes of it, `None` for leaving it; the number afterwards.
+    /// Replaces a number by what `next` returns for it; `None` leaves it.
     pub(super) async fn change_number(
         &self,
         name: &str,
@@ -108,14 +108,14 @@ impl Store {
             let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
             let values = (new.to_string(), name, present.map(|number| number.to_string()));
             wanted = Some(new);
-            if attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await? {
+            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Sets a setting that still reads `seen`; whether it did. An unknown outcome is decided by
-    /// what stands there afterwards.
+    /// Sets a setting whose value is still `seen`; whether it did. If the outcome of the write is
+    /// unknown, the value afterwards decides.
     pub(super) async fn replace_setting(
         &self,
         name: &str,
@@ -135,14 +135,14 @@ impl Store {
             let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
             let values = (next.as_deref(), name, seen.as_deref());
             sent = true;
-            if attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await? {
+            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(true);
             }
         }
     }
 
-    /// Whether there are foreign codes of 16 or more characters. A process that was frozen asks
-    /// again before it goes by what it knew.
+    /// Whether there are foreign codes of 16 or more characters. A process that was frozen reads it
+    /// again before it uses what it knew.
     pub(super) async fn long_codes(&self) -> Result<bool> {
         let known = self.long_codes.lock().ok().and_then(|known| *known);
         match known {
@@ -160,8 +160,8 @@ impl Store {
 
     pub(super) async fn announce_long(&self) -> Result<()> {
         self.set(LONG_CODES, "yes").await?;
-        // Until then another process may refuse such a code without a read. Also where the setting
-        // stood already: whoever wrote it may still be waiting.
+        // Until then another process may refuse such a code without a read. This process waits also
+        // if the setting was there already: the process that wrote it may still be waiting.
         tokio::time::sleep(SETTINGS_KNOWN).await;
         if let Ok(mut known) = self.long_codes.lock() {
             *known = Some((true, Instant::now()));

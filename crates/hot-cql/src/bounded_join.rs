@@ -1,4 +1,4 @@
-//! Many calls at a time, but not all.
+//! Awaits many calls, a bounded number of them at a time.
 
 use std::vec::IntoIter;
 
@@ -17,7 +17,7 @@ pub(super) fn bounded_join<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    // Collected before anything is awaited: what makes the calls is not part of the future.
+    // Collected before anything is awaited, so that the iterator is not part of the future.
     let calls: Vec<F> = calls.into_iter().collect();
     stream::iter(calls).buffered(at_once).try_collect()
 }

@@ -1,8 +1,8 @@
-//! Campaigns and batches: made by name, once, in steps that anybody may finish; and the terms of a
-//! moment ago, which are what every change goes by.
+//! Campaigns and batches: made once by name, in steps that any process may finish; and their terms,
+//! as every change uses them.
 //!
-//! Terms are remembered for [`TERMS_KNOWN`]. Who changes them waits as long before he answers: then
-//! every process has read them again.
+//! Terms are remembered for [`TERMS_KNOWN`]. A call that changes them waits as long before it
+//! answers: then every process has read them again.
 
 mod batches;
 mod making;
@@ -26,13 +26,13 @@ use hot::{CampaignRow, HotError};
 pub(super) use rows::TermsColumns;
 use rows::{BatchRow, Row};
 
-/// How long terms are taken for true after they began to be read.
+/// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
 
-/// All campaigns' names lie in one partition: there are thousands, not millions.
+/// The names of all campaigns are in one CQL partition: there are thousands, not millions.
 const NAMES: i32 = 0;
 
-/// Most campaigns that are remembered.
+/// Campaigns that are remembered at most.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// A campaign and its batches, as they were when they were read.
@@ -107,7 +107,7 @@ impl CampaignCache {
 }
 
 impl Store {
-    /// A campaign as it is at this moment, half-made ones too.
+    /// A campaign as it is now, also one that is not finished.
     async fn campaign_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         let since = Instant::now();
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
@@ -115,13 +115,13 @@ impl Store {
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
                    created_as FROM campaign WHERE campaign_id = ? LIMIT 1";
         let row: Option<Row> =
-            self.cluster.row(StatementProfile::Read, cql, (id.as_str(),)).await?;
+            self.session.row(StatementProfile::Read, cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
-        let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, lines, \
-                   imported, already_there, rejected, batch_made_at FROM campaign \
-                   WHERE campaign_id = ?";
+        let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, \
+                   lines, imported, already_there, rejected, batch_made_at FROM campaign WHERE \
+                   campaign_id = ?";
         let mut batches = BTreeMap::new();
-        for batch in self.cluster.scan::<BatchRow>(cql, (id.as_str(),)).await? {
+        for batch in self.session.scan::<BatchRow>(cql, (id.as_str(),)).await? {
             if let Some(batch) = batch.batch()? {
                 batches.insert(batch.id.clone(), batch);
             }
@@ -139,7 +139,7 @@ impl Store {
         Ok(Some(here))
     }
 
-    /// The same, once it is seen.
+    /// The same, if it is finished.
     async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         Ok(self.campaign_now(id).await?.filter(|here| here.made))
     }
@@ -149,7 +149,7 @@ impl Store {
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
         }
-        // One reads for all that ask at this moment.
+        // One task reads for all that ask at this moment.
         let _lock = self.write_locks.lock(("terms", id)).await?;
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
@@ -174,8 +174,8 @@ impl Store {
         Ok(found.map(|batch| (here, batch)))
     }
 
-    /// Fails where the code key of a batch is not here yet: its coupons without a row are unknown
-    /// then, and with them what a user has and what is left.
+    /// Fails where this process does not have the code key of a batch yet: then it does not know
+    /// the batch's coupons without a row, and so neither what a user has nor what is left.
     pub(super) fn check_keys_of(&self, campaign: &CampaignHere) -> Result<()> {
         let keys = self.keys.current();
         for batch in campaign.batches.values() {
@@ -218,7 +218,7 @@ impl Store {
                    LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (NAMES, after.map_or("", CampaignId::as_str), limit);
-        let names: Vec<(String,)> = self.cluster.rows(StatementProfile::Read, cql, values).await?;
+        let names: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
         names.iter().map(|(name,)| parsed("campaign_id", name)).collect()
     }
 
@@ -234,7 +234,7 @@ impl Store {
             let Some(last) = names.last() else { break };
             after = Some(last.clone());
             for name in &names {
-                // A name without a campaign: one that was never finished.
+                // A name without a campaign: it was never finished.
                 rows.extend(self.campaign_with_counts(name, now).await?);
             }
         }
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-/// Minted by another process with a key that this one has not read yet: in a moment it has.
+/// Another process minted the batch with a key that this one has not read yet; it will in a moment.
 pub(super) fn key_missing(batch: &BatchHere, run: &MintedRun) -> HotError {
     let why = format!("the code key {} of batch {} is not here yet", run.key, batch.id);
     HotError::Unavailable(why.into())

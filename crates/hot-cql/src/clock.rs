@@ -1,4 +1,4 @@
-//! How far this machine's clock lies from the cluster's.
+//! The difference between this machine's clock and the cluster's.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,13 +9,14 @@ use super::Store;
 use super::session::{Result, StatementProfile};
 use hot::HotError;
 
-/// How far the clocks of two processes may lie apart, in milliseconds. A hold waits so much longer
-/// for others, and a coupon is final so much later.
+/// How far the clocks of two processes may differ, in milliseconds. Other processes wait so much
+/// longer for a hold to end, and a coupon is final so much later.
 pub const CLOCK_BOUND_MS: i64 = 5_000;
 
-/// How far the clock of one process may lie from the cluster's, in milliseconds: further away, it
-/// writes nothing. One clock a year ahead would seal live days for ever. Half the bound, since two
-/// processes may lie on either side of the cluster's clock.
+/// How far the clock of one process may differ from the cluster's, in milliseconds; with a larger
+/// difference the process writes nothing. A clock that is a year ahead would seal open partitions
+/// for ever. Half the bound, since one process may be ahead of the cluster and another one after
+/// it.
 pub const CLOCK_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS / 2;
 
 const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
@@ -39,7 +40,8 @@ impl Difference {
         }
         let which = if ahead > 0 { "ahead of" } else { "behind" };
         Err(format!(
-            "the clock of this machine is {} s {which} the cluster's, {} s are allowed: set it right \
+            "the clock of this machine is {} s {which} the cluster's, {} s are allowed: set it \
+             right \
              (NTP); nothing is written until then",
             seconds(ahead.abs()),
             seconds(CLOCK_DIFFERENCE_MAX_MS)
@@ -61,10 +63,10 @@ impl Store {
         let before = here();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
         let there: Option<(CqlTimestamp,)> =
-            self.cluster.row(StatementProfile::Read, cql, ()).await?;
+            self.session.row(StatementProfile::Read, cql, ()).await?;
         let after = here();
         if let Some((there,)) = there {
-            // Somewhere between the two it was read: the nearer end counts.
+            // It was read at some instant between the two: the nearer end counts.
             let ahead = match there.0 {
                 there if there < before => before - there,
                 there if there > after => after - there,

@@ -1,4 +1,4 @@
-//! Whose a code is: the runs of serials of each day, and the directory of foreign codes.
+//! The owner of a code: runs of serials by expiry day, and the directory of foreign codes.
 
 use coupon::campaign::{Campaign, MintedRun};
 use coupon::code::Code;
@@ -55,22 +55,22 @@ impl Store {
     ) -> Result<Option<(Owner, MintedRun)>> {
         let cql = concat!(run_columns!(), " AND first <= ? LIMIT 1");
         let row: Option<RunRow> =
-            self.cluster.row(StatementProfile::Read, cql, (date(on), signed(serial))).await?;
+            self.session.row(StatementProfile::Read, cql, (date(on), signed(serial))).await?;
         let found = row.map(|row| row.run(on)).transpose()?.flatten();
         Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
     }
 
-    /// Where the next run of a day begins, at least.
+    /// The lowest serial at which the next run of a day may begin.
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
         let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
         let row: Option<RunRow> =
-            self.cluster.row(StatementProfile::Read, cql, (date(on),)).await?;
+            self.session.row(StatementProfile::Read, cql, (date(on),)).await?;
         Ok(row.and_then(|row| row.next_serial).map_or(floor, i64::unsigned_abs))
     }
 
-    /// Reserves the serials of a batch: one conditional write takes them and says whose they are. A
-    /// batch that was reserved and not made has them still.
+    /// Reserves the serials of a batch: one conditional update takes them and names their owner. A
+    /// batch that was reserved and not made keeps them.
     pub(super) async fn reserve(
         &self,
         campaign: &Campaign,
@@ -85,13 +85,13 @@ impl Store {
             return Ok(Err(Refusal::ExpiryDayClosed));
         }
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
-        self.cluster.write(cql, (order.key.to_string(),)).await?;
+        self.session.write(cql, (order.key.to_string(),)).await?;
         let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;
             let rows: Vec<RunRow> =
-                attempts.looked(self.cluster.scan(run_columns!(), (date(on),)).await)?;
+                attempts.looked(self.session.scan(run_columns!(), (date(on),)).await)?;
             for row in &rows {
                 if let Some((owner, run)) = row.run(on)?
                     && owner.campaign == campaign.id
@@ -121,12 +121,12 @@ impl Store {
                 signed(first),
                 present,
             );
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
     pub(super) async fn keys_named(&self) -> Result<Vec<KeyId>> {
-        let rows: Vec<(String,)> = self.cluster.scan("SELECT key_id FROM key_in_use", ()).await?;
+        let rows: Vec<(String,)> = self.session.scan("SELECT key_id FROM key_in_use", ()).await?;
         rows.iter().map(|(id,)| parsed("key_id", id)).collect()
     }
 
@@ -134,7 +134,7 @@ impl Store {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day FROM directory WHERE code = ?";
         type EntryRow = (Option<String>, Option<String>, Option<String>, Option<CqlDate>);
         let row: Option<EntryRow> =
-            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
         let Some((Some(kind), campaign, batch, expiry_day)) = row else { return Ok(None) };
         if kind == "gone" {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Store {
     pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
         let cql = "SELECT kind FROM directory WHERE code = ?";
         let row: Option<(Option<String>,)> =
-            self.cluster.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
         Ok(row.is_some())
     }
 }

@@ -12,7 +12,7 @@ use super::values::parsed;
 use hot::HotError;
 use hot::copying::{Copyable, Item, Kind, Page, Pass};
 
-/// Items that are looked for, or removed, at a time.
+/// Items that are looked up, or deleted, at a time.
 const AT_ONCE: usize = 128;
 
 #[async_trait]
@@ -58,8 +58,8 @@ impl Copyable for CqlHot {
     }
 }
 
-/// A position: the key of the last item, its parts apart by blanks, since no name has one.
-struct Position<'a>(Vec<&'a str>);
+/// A position: the key of the last item, with its parts separated by blanks, which no name has.
+pub(super) struct Position<'a>(Vec<&'a str>);
 
 impl<'a> Position<'a> {
     fn of(text: &'a str) -> Position<'a> {

@@ -1,9 +1,9 @@
-//! How many coupons of a campaign are in which state.
+//! How many coupons of a campaign are in each state.
 //!
-//! Each process counts what it has changed itself and writes its sums down every so often, as one
-//! row for a campaign that nobody else writes. So a count costs no conditional write, and is some
-//! seconds old. What a process had counted and not written down when it was killed is missing from
-//! then on; `doctor` says by how much.
+//! Each process counts its own changes and writes its sums every second, in a row for the campaign
+//! that no other process writes. So a count costs no conditional update, and is some seconds old.
+//! What a process has counted and not written when it is killed stays missing; `doctor` says how
+//! much.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -40,7 +40,7 @@ struct OfCampaign {
     dirty: bool,
 }
 
-/// What this process has counted since it began.
+/// The sums of this process since it began.
 #[derive(Default)]
 pub(super) struct ProcessCounts(Mutex<HashMap<CampaignId, OfCampaign>>);
 
@@ -74,12 +74,12 @@ impl Counted {
         u64::try_from(sum).unwrap_or(0)
     }
 
-    /// The moment for which the counts hold: every process has written down what it had until then.
+    /// The instant for which the counts hold: every process has written what it counted before.
     pub(super) fn counted_at(&self, now: Millis) -> Millis {
         now.plus_ms(-i64::try_from(2 * WRITTEN_EVERY.as_millis()).unwrap_or(0))
     }
 
-    /// Issued, redeemed and void coupons that have rows here.
+    /// Issued, redeemed and void coupons that have rows in hot.
     pub(super) fn here(&self) -> [i64; 3] {
         let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = self.sums;
         [issued - cold_issued, redeemed - cold_redeemed, void - cold_void]
@@ -125,13 +125,13 @@ impl ProcessCounts {
         });
     }
 
-    /// A coupon of the campaign in this state lies in cold from now on.
+    /// A coupon of the campaign in this state was archived.
     pub(super) fn count_moved(&self, id: &CampaignId, state: &str) {
         self.with(id, |of| match state {
             "issued" => of.sums.cold_issued += 1,
             "redeemed" => of.sums.cold_redeemed += 1,
             "void" => of.sums.cold_void += 1,
-            // What is available is not counted: it is what is left of the stock.
+            // Available coupons are not counted: they are the rest of the stock.
             _ => {}
         });
     }
@@ -160,12 +160,12 @@ impl ProcessCounts {
         self.with(id, |_| {});
     }
 
-    /// The counts of a campaign: this process's own as they are now, the others' as they were last
-    /// written down.
+    /// The counts of a campaign: those of this process as they are now, those of others as they
+    /// were last written.
     pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
         let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
                    cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
-        let rows: Vec<Row> = store.cluster.scan(cql, (id.as_str(),)).await?;
+        let rows: Vec<Row> = store.session.scan(cql, (id.as_str(),)).await?;
         let own = self.own(id);
         let mut counted = Counted { sums: own.sums, arrived: BTreeMap::new() };
         for (batch, count) in own.arrived {
@@ -186,7 +186,7 @@ impl ProcessCounts {
         Ok(counted)
     }
 
-    /// Writes down what has changed since this was called last.
+    /// Writes the sums that changed since the last call.
     pub(super) async fn write_down(&self, store: &Store) {
         for (id, of) in self.dirty() {
             if let Err(error) = write_one(store, &id, &of).await {
@@ -199,15 +199,15 @@ impl ProcessCounts {
 }
 
 async fn write_one(store: &Store, id: &CampaignId, of: &OfCampaign) -> Result<()> {
-    let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, void, \
-               cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
+    let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, \
+               void, cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
     let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = of.sums;
     let values =
         (id.as_str(), store.process, issued, redeemed, void, cold_issued, cold_redeemed, cold_void);
-    store.cluster.write(cql, values).await?;
+    store.session.write(cql, values).await?;
     let cql =
         "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) VALUES (?, ?, ?, ?)";
     let rows = of.arrived.iter();
     let rows = rows.map(|(batch, count)| (id.as_str(), store.process, batch.as_str(), *count));
-    store.cluster.write_all(cql, rows.collect()).await
+    store.session.write_all(cql, rows.collect()).await
 }

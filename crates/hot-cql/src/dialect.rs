@@ -1,8 +1,8 @@
-//! What the two engines do differently. Everything else says the same to both.
+//! What the two engines do differently.
 
 use super::session::{CqlSession, Result, StatementProfile};
 
-/// Which of the two answers.
+/// The engine of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CqlEngine {
     /// Apache Cassandra.
@@ -12,7 +12,7 @@ pub enum CqlEngine {
 }
 
 impl CqlEngine {
-    /// The name that people know it by.
+    /// Its name as its makers write it.
     pub fn name(self) -> &'static str {
         match self {
             CqlEngine::Cassandra => "Apache Cassandra",
@@ -21,23 +21,23 @@ impl CqlEngine {
     }
 }
 
-/// The engine and its version. ScyllaDB says of itself that it is some Cassandra, and has a table
-/// that Cassandra does not have.
-pub(super) async fn engine(cluster: &CqlSession) -> Result<(CqlEngine, String)> {
-    let scylla = cluster
-        .session()
+/// The engine and its version. ScyllaDB answers with a version of Cassandra, too, and has a table
+/// of its own version.
+pub(super) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> {
+    let scylla = session
+        .driver()
         .get_cluster_state()
         .get_nodes_info()
         .iter()
         .any(|node| node.sharder().is_some());
     if scylla {
         let cql = "SELECT version FROM system.versions WHERE key = 'local'";
-        let row: Option<(Option<String>,)> = cluster.row(StatementProfile::Read, cql, ()).await?;
+        let row: Option<(Option<String>,)> = session.row(StatementProfile::Read, cql, ()).await?;
         let version = row.and_then(|(version,)| version).unwrap_or_default();
         return Ok((CqlEngine::Scylla, version));
     }
     let cql = "SELECT release_version FROM system.local";
-    let row: Option<(Option<String>,)> = cluster.row(StatementProfile::Read, cql, ()).await?;
+    let row: Option<(Option<String>,)> = session.row(StatementProfile::Read, cql, ()).await?;
     Ok((CqlEngine::Cassandra, row.and_then(|(version,)| version).unwrap_or_default()))
 }
 

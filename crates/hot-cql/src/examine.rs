@@ -1,32 +1,33 @@
-//! Looking for damage: reads every row and compares what is said twice; of a sample it is looked up
-//! whether its claims and index rows are there.
+//! Looks for damage: reads every row and compares what is stored twice; of a sample of the rows it
+//! looks up the claims and index rows.
 
 use std::collections::BTreeMap;
 
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::State;
 use coupon::ids::CampaignId;
 use coupon::time::Day;
+use hot::{HealthFinding, HotError};
 use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
-use super::Store;
-use super::bounded_join::bounded_join;
-use super::session::{Result, StatementProfile};
-use super::values::{CouponRow, coupon_columns, date, day, instant, millis, parsed, signed, tie};
-use hot::{HealthFinding, HotError};
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::coupon_row::{CouponRow, coupon_columns, disagreement};
+use crate::session::{Result, StatementProfile};
+use crate::values::{date, day, instant, parsed, signed, tie};
 
-/// Buckets, or rows of one, that are looked at at a time.
+/// Buckets that are read at a time.
 const AT_ONCE: usize = 16;
 
-/// Rows of a bucket, and entries of a page, whose claims, index rows and coupons are looked up too:
-/// for all of them that would be four more reads each.
+/// Rows of a bucket, and entries of a page, whose claims, index rows and coupons are looked up,
+/// too: four more reads each.
 const LOOKED_UP_MAX: u64 = 50;
 
-/// Faults named one by one; past it only their number is told.
+/// Faults that are named one by one; of the others only the number is given.
 const NAMED_MAX: usize = 20;
 
-/// What a look at rows has found.
+/// What reading some rows has found.
 #[derive(Default)]
 struct Found {
     rows: u64,
@@ -37,7 +38,7 @@ struct Found {
 }
 
 impl Store {
-    pub(super) async fn examine_all(&self) -> Result<Vec<HealthFinding>> {
+    pub(crate) async fn examine_all(&self) -> Result<Vec<HealthFinding>> {
         self.counts.write_down(self).await;
         let mut found = Found::default();
         for plan in self.plans().await?.iter().filter(|plan| !plan.is_emptied()) {
@@ -61,7 +62,7 @@ impl Store {
         let rows = found.rows;
         Ok(vec![
             finding(&format!("{rows} coupons: each row says what its events say"), &found.faults),
-            finding("every holder that was looked up stands in a claim", &found.unclaimed),
+            finding("every holder that was looked up is in a claim", &found.unclaimed),
             finding(
                 "every coupon that was looked up is found by its holder and by its expiry",
                 &found.unindexed,
@@ -80,7 +81,7 @@ impl Store {
         let (mut found, mut from) = (Found::default(), Some(PagingState::start()));
         while let Some(state) = from {
             let values = (date(expiry_day), bucket);
-            let (rows, next) = self.cluster.page::<CouponRow>(cql, values, state).await?;
+            let (rows, next) = self.session.page::<CouponRow>(cql, values, state).await?;
             for row in rows {
                 self.examine_row(&row, bucket, &mut found).await?;
             }
@@ -99,12 +100,14 @@ impl Store {
         }
         if let Some(to) = row.forward_to() {
             if self.directory_day(&code).await?.is_none_or(|entered| entered < to) {
-                found.faults.push(format!("{code}: moved, and the directory does not say where"));
+                found.faults.push(format!(
+                    "{code}: forwarded, and the directory does not name its partition"
+                ));
             }
             return Ok(());
         }
         found.rows += 1;
-        let located = match self.as_it_stands(row, bucket).await {
+        let located = match self.as_stored(row, bucket).await {
             Ok(located) => located,
             Err(HotError::Damaged(why)) => {
                 found.faults.push(format!("{code}: {why}"));
@@ -137,7 +140,7 @@ impl Store {
             let at = instant(coupon.expires_at());
             let values = (holder.as_str(), at, signed(tie(&code)), code.as_str());
             let index_row: Option<(String,)> =
-                self.cluster.row(StatementProfile::Read, cql, values).await?;
+                self.session.row(StatementProfile::Read, cql, values).await?;
             if index_row.is_none() {
                 found.unindexed.push(format!("{code} by its holder"));
             }
@@ -163,7 +166,8 @@ impl Store {
                 let found = states.get(&id).copied().unwrap_or_default();
                 if counted != found {
                     faults.push(format!(
-                        "{id}: counted issued, redeemed, void as {counted:?}, its rows say {found:?}"
+                        "{id}: counted issued, redeemed, void as {counted:?}, its rows say \
+                         {found:?}"
                     ));
                 }
             }
@@ -182,7 +186,7 @@ impl Store {
         type Entry = (String, Option<String>, Option<CqlDate>, Option<String>);
         let (mut faults, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {
-            let (rows, next) = self.cluster.page::<Entry>(cql, (), state).await?;
+            let (rows, next) = self.session.page::<Entry>(cql, (), state).await?;
             let entries =
                 rows.into_iter().filter(|(_, kind, ..)| kind.as_deref() == Some("coupon"));
             for (code, kind, expiry_day, _) in entries.take(LOOKED_UP_MAX as usize) {
@@ -204,23 +208,6 @@ impl Store {
         }
         Ok(finding("every code of the directory that was looked up has its coupon", &faults))
     }
-}
-
-/// What a column says that the events do not.
-pub(super) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
-    let said = [
-        ("state", row.state.clone(), Some(coupon.state().as_str().to_owned())),
-        ("holder", row.holder.clone(), coupon.holder().map(ToString::to_string)),
-        (
-            "expires_at",
-            row.expires_at.map(|at| millis(at).0.to_string()),
-            Some(coupon.expires_at().0.to_string()),
-        ),
-    ];
-    let wrong = said.into_iter().find(|(_, stored, folded)| stored != folded);
-    wrong.map(|(column, stored, folded)| {
-        format!("{column} is {stored:?}, its events say {folded:?}")
-    })
 }
 
 fn finding(sound: &str, faults: &[String]) -> HealthFinding {

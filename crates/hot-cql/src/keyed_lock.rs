@@ -1,7 +1,8 @@
-//! One conditional write at a time in each partition, as far as this process is concerned.
+//! A lock for each key within one process.
 //!
-//! Conditional writes to one partition that do not queue time each other out (measured: of 1,280
-//! writes by 32 tasks to one partition 100 to 240 ended unknown).
+//! One conditional update at a time is sent to each CQL partition. Without a queue such updates
+//! time each other out: of 1,280 by 32 tasks to one CQL partition 100 to 240 ended with an unknown
+//! outcome.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::session::Result;
 use hot::HotError;
 
-/// Queues; two partitions that share one by chance wait for each other, no more.
+/// Queues. Two keys that share one by chance wait for each other, which is harmless.
 const QUEUES: usize = 4_096;
 
 pub(super) struct KeyedLock {
@@ -21,18 +22,21 @@ pub(super) struct KeyedLock {
 }
 
 impl KeyedLock {
-    /// Queues in which nobody waits longer than `limit`.
+    /// Queues in which a task waits `limit` at most.
     pub(super) fn new(limit: Duration) -> KeyedLock {
         let queues = (0..QUEUES).map(|_| Mutex::new(())).collect();
         KeyedLock { queues, hasher: RandomState::new(), limit }
     }
 
-    /// Waits until nobody else of this process is at it.
+    /// Waits until no other task of this process holds the lock of `what`.
     pub(super) async fn lock(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
         let at = self.hasher.hash_one(what) as usize % QUEUES;
         let lock = tokio::time::timeout(self.limit, self.queues[at].lock()).await;
         lock.map_err(|_| {
-            let why = format!("others were not done with the same after {:?}", self.limit);
+            let why = format!(
+                "no lock within {:?}: other requests of this process change the same",
+                self.limit
+            );
             HotError::Unavailable(why.into())
         })
     }

@@ -1,10 +1,12 @@
-//! The hot store on ScyllaDB or Apache Cassandra: any number of processes side by side on one
-//! cluster. Each protocol is a series of writes of which one decides; what is only an index row, a
-//! lease or a count stands beside it and is checked against it.
+//! The hot store on ScyllaDB or Apache Cassandra: any number of processes work side by side on one
+//! cluster.
 //!
-//! *The truth*: the row of a coupon, changed by one conditional write a change. *To resolve*: to
-//! find out what came of a write whose outcome nobody told us. *Write lock*: one conditional write
-//! at a time in each partition, as far as one process is concerned.
+//! Each protocol is a series of writes, and one of them decides. A change of a coupon is decided by
+//! one conditional update of the coupon's row. Index rows, leases and counts follow from the rows
+//! and are checked against them.
+//!
+//! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Write lock*:
+//! within one process, one conditional update at a time in each CQL partition.
 
 mod about;
 mod accounts;
@@ -12,11 +14,13 @@ mod archiving;
 mod audit;
 mod bounded_join;
 mod campaigns;
+mod changes;
 mod claims;
 mod clock;
 mod codes;
 mod copying;
 mod counts;
+mod coupon_row;
 mod coupons;
 mod dialect;
 mod examine;
@@ -27,6 +31,8 @@ mod keyed_lock;
 mod keyspace_address;
 mod lists;
 mod merging;
+mod moves;
+mod options;
 mod outcome;
 mod partitions;
 mod reconcile;
@@ -37,26 +43,19 @@ mod schema;
 mod session;
 mod spread;
 mod stock;
+mod store;
 mod tls;
 mod untouched;
 mod values;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use coupon::apply::Change;
-use coupon::campaign::{Batch, ImportCounts, MintedRun};
 use coupon::code::Code;
-use coupon::coupon::Coupon;
-use coupon::ids::{BatchId, CampaignId, UserId};
-use coupon::imported::ImportRun;
-use coupon::minted::KeyId;
-use coupon::time::{Day, Millis};
-use router::{Address, BUCKET_BITS_DEFAULT, Directory, Entry, Found, KeyRing, Owner};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Day;
+use hot::{Archive, HotError};
+use router::KeyRing;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -65,97 +64,13 @@ use uuid::Uuid;
 pub use about::{About, AboutNode, Answer};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
 pub use dialect::CqlEngine;
-use hot::{
-    Account, Applied, Archive, CampaignPatch, CampaignRow, ClosedPartition, ColdMark,
-    CouponSnapshot, Emptying, Fact, Facts, Gauge, HealthFinding, HotError, HotStore, ImportLine,
-    ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, PartitionPlan, Partitions,
-    Patched, Reconciled, RejectedLine, Residue,
-};
 pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
+pub use options::{ConnectError, Options, Tls};
 pub use resolving::CALL_LIMIT;
 pub use schema::{Difference, Keyspace, SchemaOptions};
+use session::CqlSession;
 pub use session::Gate;
-use session::{CqlSession, Result, StatementProfile};
 pub use spread::PARTITION_ROWS;
-
-/// What can be set about a store on a cluster.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Nodes to ask for the others first, `host:port`.
-    pub nodes: Vec<String>,
-    /// The keyspace that `couponry schema apply` has made.
-    pub keyspace: String,
-    /// The data centre whose replicas have to agree; needed where there are several.
-    pub datacenter: Option<String>,
-    /// User and password.
-    pub login: Option<(String, String)>,
-    /// How nodes prove who they are; `None` for connections that are not encrypted.
-    pub tls: Option<Tls>,
-    /// How many bits name a bucket on days that are new. A day keeps what it has begun with.
-    pub bucket_bits: u8,
-    /// By how much others wait longer for a hold to lapse: the clock of the process that granted it
-    /// may be ahead of theirs by so much.
-    pub clock_bound_ms: i64,
-    /// See [`CALL_LIMIT`].
-    pub call_limit: Duration,
-    /// See [`PARTITION_ROWS`]. Every process of a keyspace has the same; for tests alone.
-    pub partition_rows: u64,
-    /// For tests alone.
-    pub gate: Option<Gate>,
-}
-
-/// Encrypted connections.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The certificates that sign those of the nodes, as PEM.
-    pub authority: PathBuf,
-}
-
-impl Options {
-    /// A keyspace on these nodes, with defaults.
-    pub fn of(target: &KeyspaceAddress) -> Options {
-        Options {
-            nodes: target.nodes().to_vec(),
-            keyspace: target.keyspace().to_owned(),
-            datacenter: None,
-            login: None,
-            tls: None,
-            bucket_bits: BUCKET_BITS_DEFAULT,
-            clock_bound_ms: CLOCK_BOUND_MS,
-            call_limit: CALL_LIMIT,
-            partition_rows: PARTITION_ROWS,
-            gate: None,
-        }
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No node answers; it may be there a moment later.
-    #[error("no node of the cluster answers: {0}")]
-    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The keyspace or a table is missing.
-    #[error("{0}: run `couponry schema apply --hot cql://…`")]
-    Schema(String),
-    /// A setting that cannot be right.
-    #[error("{0}")]
-    Setting(String),
-    /// The clock of this machine and that of the cluster lie too far apart.
-    #[error("{0}")]
-    Clock(String),
-}
-
-impl ConnectError {
-    fn of(error: scylla::errors::NewSessionError) -> ConnectError {
-        match error {
-            scylla::errors::NewSessionError::UseKeyspaceError(error) => {
-                ConnectError::Schema(error.to_string())
-            }
-            error => ConnectError::Away(error.into()),
-        }
-    }
-}
 
 /// A hot store on a cluster.
 pub struct CqlHot {
@@ -171,32 +86,31 @@ impl Drop for CqlHot {
 
 /// What every protocol works with.
 struct Store {
-    cluster: CqlSession,
+    session: CqlSession,
     options: Options,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
-    /// This process among the others; a restart makes another.
+    /// The name of this process among the others; a restart makes a new one.
     process: Uuid,
     write_locks: keyed_lock::KeyedLock,
     /// One change of a coupon at a time.
-    coupons: keyed_lock::KeyedLock,
-    /// Whoever is given a coupon: one of his requests at a time.
-    users: keyed_lock::KeyedLock,
+    coupon_locks: keyed_lock::KeyedLock,
+    /// One request at a time of a user who is given a coupon.
+    user_locks: keyed_lock::KeyedLock,
     resolved: resolving::Resolutions,
     known: campaigns::CampaignCache,
     row_cache: row_cache::RowCache,
     bits: RwLock<HashMap<Day, u8>>,
     stock: stock::Stock,
     ahead: untouched::Ahead,
-    spreads: spread::Spreads<(spread::Spread, Day)>,
-    returned: spread::Spreads<(CampaignId, BatchId)>,
+    spreads: spread::Spreads<spread::Spread>,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     counts: counts::ProcessCounts,
     closed: index_rows::Closed,
-    /// One at a time puts closed coupons into their queues.
+    /// One task at a time writes closed coupons into their queues.
     queueing: tokio::sync::Mutex<()>,
-    /// What this process has made archived markers of, so that its queue need not be read for it
-    /// again.
+    /// Coupons that this process has evicted, so that it need not read them again when it reads
+    /// their queue.
     gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
     merge: archiving::Merges,
@@ -207,32 +121,33 @@ struct Store {
 }
 
 impl CqlHot {
-    /// Connects to a cluster. `keys` mint its codes; what was moved to cold is asked of `archive`.
+    /// Connects to a cluster. `keys` mint its codes; `archive` has the coupons that were moved to
+    /// cold.
     ///
     /// # Errors
-    /// [`ConnectError`]; of a cluster that is away it may be asked again.
+    /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
     pub async fn connect(
         options: Options,
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
-    ) -> std::result::Result<CqlHot, ConnectError> {
-        let cluster = CqlSession::connect(&options).await?;
-        cluster.one_datacenter(&options)?;
-        let missing = schema::missing_tables(&cluster, &options.keyspace).await?;
+    ) -> Result<CqlHot, ConnectError> {
+        let session = CqlSession::connect(&options).await?;
+        session.one_datacenter(&options)?;
+        let missing = schema::missing_tables(&session, &options.keyspace).await?;
         if let Some(table) = missing.first() {
             let keyspace = &options.keyspace;
             return Err(ConnectError::Schema(format!("{keyspace} has no {table}")));
         }
         let limit = options.call_limit;
         let store = Store {
-            cluster,
+            session,
             options,
             keys: keys.into(),
             archive,
             process: Uuid::now_v7(),
             write_locks: keyed_lock::KeyedLock::new(limit),
-            coupons: keyed_lock::KeyedLock::new(limit),
-            users: keyed_lock::KeyedLock::new(limit),
+            coupon_locks: keyed_lock::KeyedLock::new(limit),
+            user_locks: keyed_lock::KeyedLock::new(limit),
             resolved: resolving::Resolutions::default(),
             known: campaigns::CampaignCache::default(),
             row_cache: row_cache::RowCache::default(),
@@ -240,7 +155,6 @@ impl CqlHot {
             stock: stock::Stock::default(),
             ahead: untouched::Ahead::default(),
             spreads: spread::Spreads::default(),
-            returned: spread::Spreads::default(),
             used_up: RwLock::default(),
             counts: counts::ProcessCounts::default(),
             closed: index_rows::Closed::default(),
@@ -263,20 +177,13 @@ impl CqlHot {
     ///
     /// # Errors
     /// Those of a read.
-    pub async fn engine(&self) -> std::result::Result<(CqlEngine, String), HotError> {
-        dialect::engine(&self.store.cluster).await
+    pub async fn engine(&self) -> Result<(CqlEngine, String), HotError> {
+        dialect::engine(&self.store.session).await
     }
 
-    /// Counts callers who are told that the outcome is unknown.
-    fn count_unknown<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(HotError::Unknown(_)) = &result {
-            resolving::Resolutions::count(&self.store.resolved.unknown);
-        }
-        result
-    }
-
-    /// Writes down what is only in memory: counts, queues of closed coupons; and gives back what
-    /// this process has leased. Nothing depends on it; what comes next is only quicker.
+    /// Writes what is only in memory, which is counts and the queues of closed coupons, and gives
+    /// back what this process has leased. No protocol depends on it; the next process is only
+    /// quicker.
     pub async fn flush(&self) {
         self.store.counts.write_down(&self.store).await;
         self.store.write_closed().await;
@@ -284,7 +191,7 @@ impl CqlHot {
     }
 }
 
-/// What is done every second beside everything else.
+/// Does every second what no call waits for.
 async fn upkeep(store: Arc<Store>) {
     let mut rounds = tokio::time::interval(counts::WRITTEN_EVERY);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -303,360 +210,5 @@ async fn upkeep(store: Arc<Store>) {
         {
             tracing::debug!(error = %error, "the cluster's clock could not be read");
         }
-    }
-}
-
-#[async_trait]
-impl Directory for CqlHot {
-    type Error = HotError;
-
-    async fn entry(&self, code: &Code) -> Result<Option<Entry>> {
-        self.store.directory_entry(code).await
-    }
-
-    async fn run_of(
-        &self,
-        key: KeyId,
-        day: Day,
-        serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>> {
-        self.store.run_with(key, day, serial).await
-    }
-
-    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {
-        self.store.bits(day).await
-    }
-
-    async fn has_long_codes(&self) -> Result<bool> {
-        self.store.long_codes().await
-    }
-}
-
-#[async_trait]
-impl HotStore for CqlHot {
-    async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {
-        self.store.clock_is_right()?;
-        self.store.make_campaign(&new).await
-    }
-
-    async fn campaign(&self, id: &CampaignId, now: Millis) -> Result<Option<CampaignRow>> {
-        self.store.campaign_with_counts(id, now).await
-    }
-
-    async fn campaigns(
-        &self,
-        after: Option<CampaignId>,
-        limit: usize,
-        now: Millis,
-    ) -> Result<Vec<CampaignRow>> {
-        self.store.campaigns_with_counts(after, limit, now).await
-    }
-
-    async fn patch_campaign(
-        &self,
-        id: &CampaignId,
-        patch: CampaignPatch,
-        now: Millis,
-    ) -> Result<Patched> {
-        self.store.clock_is_right()?;
-        self.store.patch(id, &patch, now).await
-    }
-
-    async fn mint(
-        &self,
-        campaign: &CampaignId,
-        order: MintOrder,
-        now: Millis,
-    ) -> Result<Named<Batch>> {
-        self.store.clock_is_right()?;
-        self.store.mint_batch(campaign, &order, now).await
-    }
-
-    async fn open_import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        now: Millis,
-    ) -> Result<Named<Batch>> {
-        self.store.clock_is_right()?;
-        let named = self.store.open_import_batch(campaign, batch, now).await?;
-        if matches!(named, Named::Same(_)) {
-            self.store.forget_rejected_of(campaign, batch).await?;
-        }
-        Ok(named)
-    }
-
-    fn import_lines_max(&self) -> usize {
-        stock::CHUNK_MAX
-    }
-
-    async fn import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<ImportLine>,
-        run: ImportRun,
-    ) -> Result<Vec<ImportOutcome>> {
-        self.store.clock_is_right()?;
-        self.store.import_lines(campaign, batch, &lines, &run).await
-    }
-
-    async fn keep_rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<RejectedLine>,
-        now: Millis,
-    ) -> Result<()> {
-        self.store.keep_rejected_lines(campaign, batch, &lines, now).await
-    }
-
-    async fn close_import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        counts: ImportCounts,
-    ) -> Result<Option<Batch>> {
-        self.store.count_import(campaign, batch, counts).await
-    }
-
-    async fn rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RejectedLine>> {
-        self.store.rejected_lines(campaign, batch, after, limit).await
-    }
-
-    async fn forget_rejected(&self, before: Millis) -> Result<usize> {
-        self.store.forget_rejected_before(before).await
-    }
-
-    async fn batches(
-        &self,
-        campaign: &CampaignId,
-        after: Option<BatchId>,
-        limit: usize,
-    ) -> Result<Vec<Batch>> {
-        self.store.some_batches(campaign, after.as_ref(), limit).await
-    }
-
-    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>> {
-        self.store.one_batch(campaign, id).await
-    }
-
-    async fn pause_batch(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-        paused: bool,
-        reason: Option<String>,
-    ) -> Result<Option<Batch>> {
-        self.store.clock_is_right()?;
-        self.store.pause(campaign, id, paused, reason.as_deref()).await
-    }
-
-    async fn announce_long_codes(&self) -> Result<()> {
-        self.store.announced.get_or_try_init(|| self.store.announce_long()).await.copied()
-    }
-
-    async fn keys_in_use(&self) -> Result<Vec<KeyId>> {
-        self.store.keys_named().await
-    }
-
-    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>> {
-        Ok(self.store.locate(address).await?.map(|located| located.snapshot()))
-    }
-
-    async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
-        self.store.untouched_ones(run, codes).await
-    }
-
-    async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
-        self.store.clock_is_right()?;
-        match found {
-            Found::Coupon(address) => {
-                self.count_unknown(self.store.apply_at(address, &change).await)
-            }
-            Found::Shared { campaign } => {
-                self.count_unknown(self.store.apply_shared(campaign, &change, true).await)
-            }
-        }
-    }
-
-    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied> {
-        match found {
-            Found::Coupon(address) => self.store.dry_run_at(address, &change).await,
-            Found::Shared { campaign } => self.store.apply_shared(campaign, &change, false).await,
-        }
-    }
-
-    async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
-        self.store.clock_is_right()?;
-        self.count_unknown(self.store.issue_of_campaign(campaign, &change).await)
-    }
-
-    async fn list(&self, query: ListQuery) -> Result<ListedPage> {
-        self.store.list_page(&query).await
-    }
-
-    async fn create_account(&self, account: Account, now: Millis) -> Result<bool> {
-        self.store.make_account(&account, now).await
-    }
-
-    async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>> {
-        self.store.account(login_id).await
-    }
-
-    async fn has_account(&self, user_id: &UserId) -> Result<bool> {
-        Ok(self.store.account_of(user_id).await?.is_some())
-    }
-
-    async fn remove_account(&self, user_id: &UserId) -> Result<bool> {
-        self.store.unmake_account(user_id).await
-    }
-
-    async fn writable(&self) -> std::result::Result<(), String> {
-        self.store.clock_is_right().map_err(|error| error.to_string())?;
-        // A quorum answers, or it does not.
-        let plan = self.store.plan(StatementProfile::Read, Day(0)).await;
-        plan.map(drop).map_err(|error| error.to_string())
-    }
-
-    async fn touch(&self, now: Millis) -> Result<()> {
-        self.store.touch_setting(now).await
-    }
-
-    async fn examine(&self) -> Result<Vec<HealthFinding>> {
-        self.store.examine_all().await
-    }
-
-    fn gauge(&self) -> Gauge {
-        let (counts, resolved) = (&self.store.cluster.counts, &self.store.resolved);
-        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let reads = of(&counts.reads) + of(&counts.serial_reads);
-        let writes = of(&counts.writes) + of(&counts.changes);
-        Gauge {
-            reads,
-            statements: reads + writes,
-            writes,
-            commits: of(&counts.changes),
-            waiting: 0,
-            resolved_applied: of(&resolved.applied),
-            resolved_refused: of(&resolved.refused),
-            left_unknown: of(&resolved.unknown),
-            resent: of(&counts.again),
-        }
-    }
-}
-
-#[async_trait]
-impl Facts for CqlHot {
-    async fn fact(&self, fact: Fact) -> Result<Option<String>> {
-        self.store.setting(fact.name()).await
-    }
-
-    async fn set_fact(
-        &self,
-        fact: Fact,
-        seen: Option<String>,
-        next: Option<String>,
-    ) -> Result<bool> {
-        self.store.replace_setting(fact.name(), seen, next).await
-    }
-}
-
-#[async_trait]
-impl Partitions for CqlHot {
-    async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
-        self.store.partition_plans().await
-    }
-
-    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {
-        self.store.partition_plan(day).await
-    }
-
-    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>> {
-        self.store.partition_archive_commits().await
-    }
-
-    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
-        self.store.closed_partitions(now, enough).await
-    }
-
-    async fn count(&self, day: Day) -> Result<u64> {
-        self.store.count_partition(day).await
-    }
-
-    async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
-        self.store.codes_closed(day, now, limit).await
-    }
-
-    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
-        self.store.final_coupons(day, codes, None).await
-    }
-
-    async fn closed_coupons(&self, day: Day, codes: Vec<Code>, now: Millis) -> Result<Vec<Coupon>> {
-        self.store.final_coupons(day, codes, Some(now)).await
-    }
-
-    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
-        self.store.clock_is_right()?;
-        self.store.evict_all(day, copied).await
-    }
-
-    async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
-        self.store.clock_is_right()?;
-        self.store.seal_partition(day, now).await
-    }
-
-    async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
-        self.store.residue_page(day, after, limit).await
-    }
-
-    async fn archived_markers(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<(Code, u64)>> {
-        self.store.archived_markers_page(day, after, limit).await
-    }
-
-    async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
-        self.store.clock_is_right()?;
-        self.store.remove_some(day, &so_far).await
-    }
-
-    async fn finish_archive_commit(
-        &self,
-        day: Day,
-        archive_commit: u64,
-        emptied: bool,
-    ) -> Result<()> {
-        self.store.finish(day, archive_commit, emptied).await
-    }
-
-    async fn shrink(&self) -> Result<bool> {
-        // The engine's own compaction gives space back.
-        Ok(false)
-    }
-
-    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled> {
-        self.store.reconcile_all(day, &coupons).await
-    }
-
-    async fn pass_over_serials(&self) -> Result<()> {
-        self.store.pass_over().await
-    }
-
-    async fn cold_mark(&self) -> Result<ColdMark> {
-        self.store.mark().await
-    }
-
-    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()> {
-        self.store.raise_mark(mark).await
     }
 }

@@ -1,83 +1,28 @@
-//! Lists: index rows in the order of expiry, a bounded number of them, each checked against its
-//! coupon.
+//! Lists: a bounded number of index rows in the order of expiry, each checked against its coupon.
 
-use std::collections::BTreeMap;
+mod slices;
 
-use coupon::code::Code;
 use coupon::ids::{CampaignId, UserId};
-use coupon::time::{Day, Millis};
-use scylla::value::{CqlDate, CqlTimestamp};
-
-use super::Store;
-use super::bounded_join::bounded_join;
-use super::coupons::Located;
-use super::session::{Result, StatementProfile};
-use super::spread::Spread;
-use super::values::{date, day, instant, millis, parsed, signed};
+use coupon::time::Day;
 use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
+use scylla::value::CqlDate;
 
-/// Index rows that one page looks at, some 50 ms on an idle cluster. A page may end short of its
-/// limit.
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::coupons::Located;
+use crate::session::{Result, StatementProfile};
+use crate::values::day;
+use slices::{Bounds, IndexRow, SLICE, position};
+
+/// Index rows that one page reads, some 50 ms on an idle cluster. A page may have fewer coupons
+/// than its limit.
 const SCAN_MAX: usize = 2_000;
-
-/// Index rows that are read at a time from one partition.
-const SLICE: i32 = 250;
-
-/// Partitions of one day that are read at a time: all of most days.
-const PARTITIONS_AT_ONCE: usize = 16;
 
 /// Coupons that are read at a time.
 const AT_ONCE: usize = 64;
 
-/// An expiry beyond any coupon's, in both directions.
-const FAR: i64 = i64::MAX / 4;
-
-/// Where a coupon may be, and as what it is listed.
-#[derive(Clone, Debug)]
-struct IndexRow {
-    expires_at: Millis,
-    tie: i64,
-    code: Code,
-    day: Day,
-    campaign: Option<String>,
-}
-
-type RawIndexRow = (CqlTimestamp, i64, String, CqlDate, Option<String>);
-
-/// Open bounds of (expires_at, tie).
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    above: (Millis, i64),
-    below: (Millis, i64),
-}
-
-impl Bounds {
-    fn of(query: &ListQuery) -> Bounds {
-        let span = &query.filter.expires;
-        let above = span.from.map_or(Millis(-FAR), |from| from.plus_ms(-1));
-        let below = span.before.unwrap_or(Millis(FAR));
-        let mut bounds = Bounds { above: (above, i64::MAX), below: (below, i64::MIN) };
-        bounds.behind(query.order, query.after.as_ref());
-        bounds
-    }
-
-    fn behind(&mut self, order: ListOrder, after: Option<&ListPosition>) {
-        let Some(after) = after else { return };
-        let at = (after.expires_at, signed(after.tie));
-        match order {
-            ListOrder::Soonest => self.above = self.above.max(at),
-            ListOrder::Latest => self.below = self.below.min(at),
-        }
-    }
-
-    /// Whether something that expires on `on` can lie inside.
-    fn touches(&self, on: Day) -> bool {
-        on.end() >= self.above.0 && Day(on.0 - 1).end() < self.below.0
-    }
-}
-
 impl Store {
-    pub(super) async fn list_page(&self, query: &ListQuery) -> Result<ListedPage> {
+    pub(crate) async fn list_page(&self, query: &ListQuery) -> Result<ListedPage> {
         match &query.scope {
             ListScope::Holder(user) => self.list_wallet(user, query).await,
             ListScope::Campaign(id) => {
@@ -90,7 +35,7 @@ impl Store {
                         let last = Day::expiry_day_of(before.plus_ms(-1));
                         (Day::expiry_day_of(from).0..=last.0).map(Day).collect()
                     }
-                    // Without a span every day on which anything may expire.
+                    // Without a span, every day on which a coupon may expire.
                     _ => self.days_of_everybody().await?,
                 };
                 self.list_days(days, None, query).await
@@ -100,13 +45,13 @@ impl Store {
 
     async fn days_of(&self, id: &CampaignId) -> Result<Vec<Day>> {
         let cql = "SELECT expires_on FROM campaign_day WHERE campaign_id = ?";
-        let rows: Vec<(CqlDate,)> = self.cluster.scan(cql, (id.as_str(),)).await?;
+        let rows: Vec<(CqlDate,)> = self.session.scan(cql, (id.as_str(),)).await?;
         Ok(rows.into_iter().map(|(on,)| day(on)).collect())
     }
 
     async fn days_of_everybody(&self) -> Result<Vec<Day>> {
         let cql = "SELECT expires_on FROM campaign_day";
-        let rows: Vec<(CqlDate,)> = self.cluster.scan(cql, ()).await?;
+        let rows: Vec<(CqlDate,)> = self.session.scan(cql, ()).await?;
         let mut days: Vec<Day> = rows.into_iter().map(|(on,)| day(on)).collect();
         days.sort_unstable();
         days.dedup();
@@ -132,34 +77,7 @@ impl Store {
         }
     }
 
-    async fn wallet_slice(
-        &self,
-        user: &UserId,
-        bounds: &Bounds,
-        order: ListOrder,
-    ) -> Result<Vec<IndexRow>> {
-        let cql = match order {
-            ListOrder::Soonest => {
-                "SELECT expires_at, tie, code, expiry_day FROM wallet WHERE user_id = ? \
-                 AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
-                 ORDER BY expires_at ASC, tie ASC, code ASC LIMIT ?"
-            }
-            ListOrder::Latest => {
-                "SELECT expires_at, tie, code, expiry_day FROM wallet WHERE user_id = ? \
-                 AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
-                 ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
-            }
-        };
-        let (above, below) = (bounds.above, bounds.below);
-        let values = (user.as_str(), instant(above.0), above.1, instant(below.0), below.1, SLICE);
-        let rows: Vec<(CqlTimestamp, i64, String, CqlDate)> =
-            self.cluster.rows(StatementProfile::Read, cql, values).await?;
-        let index_rows =
-            rows.into_iter().map(|(at, tie, code, on)| index_row((at, tie, code, on, None)));
-        index_rows.collect()
-    }
-
-    /// Lists what may expire on these days: each day's partitions merged.
+    /// Lists what may expire on these days, with the CQL partitions of each day merged.
     async fn list_days(
         &self,
         mut days: Vec<Day>,
@@ -197,73 +115,7 @@ impl Store {
         Ok(page.finish(false))
     }
 
-    /// The next index rows of a day in their order, and whether there are no more behind them.
-    async fn day_slice(
-        &self,
-        on: Day,
-        bounds: &Bounds,
-        order: ListOrder,
-    ) -> Result<(Vec<IndexRow>, bool)> {
-        let cql = match order {
-            ListOrder::Soonest => {
-                "SELECT expires_at, tie, code, expiry_day, campaign_id FROM expiring \
-                 WHERE expires_on = ? AND shard = ? \
-                 AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
-                 ORDER BY expires_at ASC, tie ASC, code ASC LIMIT ?"
-            }
-            ListOrder::Latest => {
-                "SELECT expires_at, tie, code, expiry_day, campaign_id FROM expiring \
-                 WHERE expires_on = ? AND shard = ? \
-                 AND (expires_at, tie) > (?, ?) AND (expires_at, tie) < (?, ?) \
-                 ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
-            }
-        };
-        let (above, below) = (bounds.above, bounds.below);
-        let partitions = self.partitions(Spread::Expiring, on).await?;
-        let rows_max = slice_of(partitions.len());
-        let slices = partitions.into_iter().map(|shard| {
-            let values =
-                (date(on), shard, instant(above.0), above.1, instant(below.0), below.1, rows_max);
-            self.cluster.rows::<RawIndexRow>(StatementProfile::Read, cql, values)
-        });
-        let slices: Vec<Vec<RawIndexRow>> = bounded_join(PARTITIONS_AT_ONCE, slices).await?;
-        let mut merged: BTreeMap<(Millis, i64, Code), IndexRow> = BTreeMap::new();
-        // Behind the end of a slice that is full its partition may have more.
-        let mut until: Option<(Millis, i64)> = None;
-        for slice in slices {
-            if slice.len() == rows_max as usize
-                && let Some((at, tie, ..)) = slice.last()
-            {
-                let end = (millis(*at), *tie);
-                until = Some(match (until, order) {
-                    (None, _) => end,
-                    (Some(other), ListOrder::Soonest) => other.min(end),
-                    (Some(other), ListOrder::Latest) => other.max(end),
-                });
-            }
-            for row in slice {
-                let index_row = index_row(row)?;
-                merged.insert(
-                    (index_row.expires_at, index_row.tie, index_row.code.clone()),
-                    index_row,
-                );
-            }
-        }
-        let inside = |index_row: &IndexRow| {
-            let at = (index_row.expires_at, index_row.tie);
-            until.is_none_or(|until| match order {
-                ListOrder::Soonest => at <= until,
-                ListOrder::Latest => at >= until,
-            })
-        };
-        let mut index_rows: Vec<IndexRow> = merged.into_values().filter(inside).collect();
-        if order == ListOrder::Latest {
-            index_rows.reverse();
-        }
-        Ok((index_rows, until.is_none()))
-    }
-
-    /// The coupons that the index rows are right about and the filter leaves in.
+    /// The coupons of those index rows that are right, as far as the filter keeps them.
     async fn checked(
         &self,
         index_rows: Vec<IndexRow>,
@@ -291,34 +143,18 @@ impl Store {
             Some(row) if row.is_archived_marker() || row.forward_to().is_some() => Ok(None),
             Some(row) => self.located(&row, bucket).await.map(Some),
             None if self.is_sealed(index_row.day, bucket).await? => Ok(None),
-            // On its way here, perhaps: it is found where it comes from, which brings it here.
+            // It may be on its way here: reading it where it comes from brings it here.
             None => Ok(self.anywhere(&index_row.code).await?.filter(|it| it.coupon.version() > 0)),
         }
     }
 }
 
-/// Rows that are read at a time from each of so many partitions: of many fewer, since all of them are
-/// held in memory and merged.
-fn slice_of(partitions: usize) -> i32 {
-    let many = i32::try_from(partitions / PARTITIONS_AT_ONCE).unwrap_or(i32::MAX);
-    (SLICE / many.max(1)).clamp(8, SLICE)
-}
-
-fn index_row((at, tie, code, on, campaign): RawIndexRow) -> Result<IndexRow> {
-    let code = parsed("code", &code)?;
-    Ok(IndexRow { expires_at: millis(at), tie, code, day: day(on), campaign })
-}
-
-fn position(index_row: &IndexRow) -> ListPosition {
-    ListPosition { expires_at: index_row.expires_at, tie: index_row.tie.unsigned_abs() }
-}
-
-/// A page that is filled.
+/// A page that is being filled.
 struct Page {
     limit: usize,
     listed: ListedPage,
     looked_at: usize,
-    /// Behind which index row the next page begins.
+    /// The index row after which the next page begins.
     position: Option<ListPosition>,
 }
 
@@ -328,7 +164,7 @@ impl Page {
         Page { limit: query.limit, listed, looked_at: 0, position: None }
     }
 
-    /// Takes what was checked; whether the page is full.
+    /// Adds what was checked; returns whether the page is full.
     fn take(&mut self, checked: Vec<(ListPosition, Option<Located>)>) -> bool {
         for (position, located) in checked {
             if self.listed.coupons.len() == self.limit {

@@ -1,9 +1,9 @@
 //! The buckets of a partition in the order of codes, with a bounded number of rows in memory: pure.
 //!
-//! A code's bucket is a hash of it, so every bucket may have the next code and each needs a row in
-//! hand. How many more are read ahead follows from the number of buckets, not from their content:
-//! all queues together hold [`HELD_ROWS_MAX`] rows, or [`AHEAD_MIN`] for each bucket where there are
-//! very many.
+//! A code's bucket is a hash of it, so every bucket may have the next code, and each needs a row in
+//! memory. How many more rows are read ahead follows from the number of buckets, not from their
+//! content: all queues together hold [`HELD_ROWS_MAX`] rows, or [`AHEAD_MIN`] for each bucket where
+//! there are very many.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -40,7 +40,7 @@ struct Queue<R> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) bucket: usize,
-    /// Rows behind this code.
+    /// Rows after this code.
     pub(super) after: Option<Code>,
     pub(super) limit: usize,
 }
@@ -51,12 +51,12 @@ pub(super) struct Page<R> {
     pub(super) rows: Vec<(Code, R)>,
     /// The last code that was read.
     pub(super) last: Option<Code>,
-    /// Whether there is nothing behind it.
+    /// Whether there are no more rows after it.
     pub(super) ended: bool,
 }
 
 impl<R> Window<R> {
-    /// Before anything was read, behind `after`.
+    /// A window that begins after `after`, before anything was read.
     pub(super) fn new(buckets: usize, after: Option<&Code>) -> Window<R> {
         let queue = || Queue { rows: VecDeque::new(), last: after.cloned(), ended: false };
         Window {
@@ -68,7 +68,7 @@ impl<R> Window<R> {
     }
 
     /// The reads that have to be made before the next row is known, and others that are due soon,
-    /// so that many are made side by side. None while every bucket has a row or has ended.
+    /// so that many run at a time. Empty while every bucket has a row or has ended.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         if self.dry == 0 {
             return Vec::new();
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// A page of a list goes on behind the last code of the one before.
+    /// A page of a list begins after the last code of the page before.
     #[test]
     fn it_begins_behind_a_code() {
         let codes = partition(64, 1_000);

@@ -1,22 +1,22 @@
-//! What an error of the driver says about the statement that it ended.
+//! Decides from an error of the driver whether the statement can have been applied.
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
 
-/// What is known of a conditional write.
+/// What is known of a conditional update.
 #[derive(Debug)]
 pub(super) enum Cas {
-    /// It was written.
+    /// It was applied.
     Applied,
-    /// Its condition did not hold, now or when an earlier attempt of it was looked at.
+    /// Its condition did not hold.
     Refused,
-    /// It may have been written, or may be written yet: any node may finish it later.
+    /// It may have been applied, or may be applied later: any node may finish it.
     Unknown(ExecutionError),
-    /// It was not written and never will be.
+    /// It was not applied and never will be.
     NotSent(ExecutionError),
 }
 
-/// What `error` says of a conditional write.
+/// What `error` says of a conditional update.
 pub(super) fn of_conditional(error: ExecutionError) -> Cas {
     match was_not_sent(&error) {
         true => Cas::NotSent(error),
@@ -24,7 +24,7 @@ pub(super) fn of_conditional(error: ExecutionError) -> Cas {
     }
 }
 
-/// Whether nothing can have come of the statement. When in doubt: no.
+/// Whether the statement cannot have been applied. When in doubt: no.
 fn was_not_sent(error: &ExecutionError) -> bool {
     match error {
         ExecutionError::BadQuery(_)
@@ -38,7 +38,7 @@ fn was_not_sent(error: &ExecutionError) -> bool {
             RequestAttemptError::DbError(error, _) => refused_by_engine(error),
             _ => false,
         },
-        // A time-out of ours, and whatever a later driver thinks of.
+        // Our own timeout, and errors that a later driver may add.
         _ => false,
     }
 }

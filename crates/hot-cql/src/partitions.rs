@@ -1,4 +1,4 @@
-//! The plan of a day, and which bucket of it a code lies in.
+//! The plan of a partition, and which of its buckets a code is in.
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
@@ -12,11 +12,11 @@ use super::session::{Result, StatementProfile};
 use super::values::{date, day, instant, millis};
 use hot::protocol::seal_after;
 
-/// A day that no longer takes coupons.
+/// The partition takes no more coupons.
 #[derive(Debug)]
 pub(super) struct Closing;
 
-/// The row of a day.
+/// The plan of a partition, as its row stores it.
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct PlanRow {
     pub(super) expiry_day: CqlDate,
@@ -59,7 +59,7 @@ impl PlanRow {
         self.archive_commit.unwrap_or(0).unsigned_abs()
     }
 
-    /// Partitions from which coupons were moved here.
+    /// Partitions from which coupons were forwarded to this one.
     pub(super) fn entered(&self) -> impl Iterator<Item = Day> + '_ {
         self.entered.iter().flatten().copied().map(day)
     }
@@ -67,26 +67,27 @@ impl PlanRow {
 
 macro_rules! plan_columns {
     () => {
-        "SELECT expiry_day, bucket_bits, seal_after, closing, sealed, archive_commit, emptied, entered FROM partition_plan"
+        "SELECT expiry_day, bucket_bits, seal_after, closing, sealed, archive_commit, emptied, \
+         entered FROM partition_plan"
     };
 }
 
 impl Store {
     pub(super) async fn plan(&self, profile: StatementProfile, of: Day) -> Result<Option<PlanRow>> {
         let cql = concat!(plan_columns!(), " WHERE expiry_day = ?");
-        let row: Option<PlanRow> = self.cluster.row(profile, cql, (date(of),)).await?;
-        // A row of which only the key is there was never finished by anybody.
+        let row: Option<PlanRow> = self.session.row(profile, cql, (date(of),)).await?;
+        // A row with nothing but its key is no plan: the write of the plan was not applied.
         Ok(row.filter(|plan| plan.bucket_bits.is_some()))
     }
 
     pub(super) async fn plans(&self) -> Result<Vec<PlanRow>> {
-        let rows: Vec<PlanRow> = self.cluster.scan(plan_columns!(), ()).await?;
+        let rows: Vec<PlanRow> = self.session.scan(plan_columns!(), ()).await?;
         let mut plans: Vec<_> = rows.into_iter().filter(|it| it.bucket_bits.is_some()).collect();
         plans.sort_by_key(PlanRow::day);
         Ok(plans)
     }
 
-    /// How many bits name a bucket on `of`; never changes, so it is remembered once it is there.
+    /// How many bits name a bucket of the partition; it never changes, so it is remembered.
     pub(super) async fn bits(&self, of: Day) -> Result<Option<u8>> {
         if let Some(bits) = self.bits.read().ok().and_then(|bits| bits.get(&of).copied()) {
             return Ok(Some(bits));
@@ -102,14 +103,14 @@ impl Store {
         bits
     }
 
-    /// The bucket of a code on a day; `None` where the day has no plan, and so no rows.
+    /// The bucket of a code; `None` if the partition has no plan, and so no rows.
     pub(super) async fn bucket(&self, of: Day, code: &Code) -> Result<Option<i32>> {
         Ok(self.bits(of).await?.map(|bits| bucket(code, bits).cast_signed()))
     }
 
-    /// Before a campaign's first coupon comes to `of`: the plan exists, the partition stays open as
-    /// long as the campaign needs it, and the partition `from`, if a coupon comes from there, is
-    /// entered.
+    /// Called before a campaign's first coupon comes to the partition `of`. Afterwards the plan
+    /// exists, the partition stays open as long as the campaign needs it, and the plan names the
+    /// partition `from`, if a coupon is forwarded from there.
     pub(super) async fn enter(
         &self,
         of: Day,
@@ -117,7 +118,7 @@ impl Store {
         from: Option<Day>,
     ) -> Result<std::result::Result<(), Closing>> {
         let wanted = seal_after(of, campaign);
-        let mut attempts = self.attempts("the plan of a day");
+        let mut attempts = self.attempts("the plan of a partition");
         let entered: Vec<CqlDate> = from.into_iter().map(date).collect();
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
@@ -126,7 +127,7 @@ impl Store {
                 let cql = "UPDATE partition_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
                            WHERE expiry_day = ? IF bucket_bits = null";
                 let values = (bits, instant(wanted), &entered, date(of));
-                attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+                attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
                 continue;
             };
             if plan.is_closing() {
@@ -139,20 +140,20 @@ impl Store {
             let cql = "UPDATE partition_plan SET seal_after = ?, entered = entered + ? \
                        WHERE expiry_day = ? IF seal_after = ? AND closing = null";
             let values = (instant(present.max(wanted)), &entered, date(of), instant(present));
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
-    /// The last archive commit of a partition that was moved to cold and removed here.
+    /// The last archive commit whose coupons this store has evicted.
     pub(super) async fn archive_commit(&self, of: Day) -> Result<u64> {
         Ok(self.plan(StatementProfile::Read, of).await?.map_or(0, |plan| plan.archive_commit()))
     }
 
-    /// Whether nothing can change any more in the bucket of a code on a day.
+    /// Whether a bucket is sealed: nothing in it changes any more.
     pub(super) async fn is_sealed(&self, of: Day, bucket: i32) -> Result<bool> {
         let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
         let row: Option<(Option<bool>,)> =
-            self.cluster.row(StatementProfile::Read, cql, (date(of), bucket)).await?;
+            self.session.row(StatementProfile::Read, cql, (date(of), bucket)).await?;
         Ok(row.is_some_and(|(sealed,)| sealed == Some(true)))
     }
 }

@@ -1,8 +1,9 @@
-//! Conditional writes whose outcome nobody told us.
+//! Conditional updates whose outcome is unknown.
 //!
-//! Any node may finish such a write later. Each of ours names the state it is for, by a version or a
-//! revision that never comes back, so that sending the same one again is safe: at most one of the
-//! two is applied. What is never done is to take the refusal of the second for that of the first.
+//! Each conditional update names the state that it replaces, by a version or a revision that never
+//! comes back. So it is safe to send the same one again: at most one of the two is applied. Any
+//! node may finish the first one later. So the refusal of the second is never taken for that of the
+//! first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,21 +15,21 @@ use super::outcome::Cas;
 use super::session::{Result, StatementProfile};
 use hot::HotError;
 
-/// How long one call goes on trying before it says that the outcome is unknown; the try that is
-/// under way then is waited for.
+/// How long one call retries before it answers that the outcome is unknown; it waits for the try
+/// that is under way.
 pub const CALL_LIMIT: Duration = Duration::from_secs(8);
 
-/// Pause before a conditional write that lost is tried again.
+/// Pause before a conditional update that was refused is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How writes ended of which nobody told us whether they had been applied.
+/// How writes ended whose outcome was unknown at first.
 #[derive(Default)]
 pub(super) struct Resolutions {
-    /// They had been.
+    /// They were applied.
     pub(super) applied: AtomicU64,
-    /// They had not been, and never will be.
+    /// They were not applied and never will be.
     pub(super) refused: AtomicU64,
-    /// Neither could be found out in time, and the caller was told so.
+    /// It was not found out in time, and the caller was answered so.
     pub(super) unknown: AtomicU64,
 }
 
@@ -47,20 +48,20 @@ impl Deadline {
         Instant::now() >= self.0
     }
 
-    /// Waits a moment, longer each time, unless the call is over.
-    async fn pause(self, turn: u32) {
-        let pause = PAUSE.saturating_mul(1 << turn.min(6));
+    /// Waits, longer each time, but not past the end of the call.
+    async fn pause(self, try_number: u32) {
+        let pause = PAUSE.saturating_mul(1 << try_number.min(6));
         tokio::time::sleep_until((Instant::now() + pause).min(self.0)).await;
     }
 }
 
-/// One call that looks at what stands there and writes what is still missing, until there is nothing
-/// left to write: so it does not matter what came of the write before.
+/// One call that reads the state and writes what is missing, until nothing is missing. So the
+/// outcome of an earlier write does not matter.
 pub(super) struct Attempts {
     what: &'static str,
     deadline: Deadline,
-    turn: u32,
-    /// Why it is not known what came of an earlier write.
+    try_number: u32,
+    /// Why the outcome of an earlier write is unknown.
     unknown: Option<Why>,
 }
 
@@ -70,17 +71,17 @@ impl Store {
     /// The attempts of a call that begins now.
     pub(super) fn attempts(&self, what: &'static str) -> Attempts {
         let deadline = Deadline(Instant::now() + self.options.call_limit);
-        Attempts { what, deadline, turn: 0, unknown: None }
+        Attempts { what, deadline, try_number: 0, unknown: None }
     }
 }
 
 impl Attempts {
-    /// Whether an earlier write of this call may have been applied, or may be yet.
+    /// Whether the outcome of an earlier write of this call is unknown: it may be applied later.
     pub(super) fn has_unknown_write(&self) -> bool {
         self.unknown.is_some()
     }
 
-    /// How the next conditional write goes out.
+    /// The profile of the next conditional update.
     pub(super) fn profile(&self) -> StatementProfile {
         match self.has_unknown_write() {
             true => StatementProfile::Again,
@@ -88,7 +89,7 @@ impl Attempts {
         }
     }
 
-    /// The result of a look, or the error that ends the call.
+    /// The result of a read, or the error that ends the call.
     pub(super) fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error {
             HotError::Unavailable(why) => self.given_up(why),
@@ -96,7 +97,7 @@ impl Attempts {
         })
     }
 
-    /// After a write: `true` when it was applied; else it is time for another look.
+    /// After a write: `true` when it was applied; otherwise the caller reads the state again.
     pub(super) async fn wrote(&mut self, cas: Result<Cas>) -> Result<bool> {
         match self.looked(cas)? {
             Cas::Applied => return Ok(true),
@@ -107,18 +108,19 @@ impl Attempts {
         self.again().await.map(|()| false)
     }
 
-    /// Waits before the next look, unless the call has taken too long already.
+    /// Waits before the next read, or ends a call that has taken too long.
     pub(super) async fn again(&mut self) -> Result<()> {
         if self.deadline.is_over() {
             let late = format!("{} was not resolved in time", self.what);
             return Err(self.given_up(late.into()));
         }
-        self.deadline.pause(self.turn).await;
-        self.turn += 1;
+        self.deadline.pause(self.try_number).await;
+        self.try_number += 1;
         Ok(())
     }
 
-    /// What a call says that ends without a result: whether it may have written something.
+    /// The error of a call that ends without a result: it says whether the call may have written
+    /// something.
     fn given_up(&mut self, now: Why) -> HotError {
         match self.unknown.take() {
             Some(why) => HotError::Unknown(why),

@@ -1,9 +1,8 @@
-//! Which node a statement goes to first.
+//! Chooses the node that a statement is sent to first.
 //!
-//! Two conditional writes of one partition that begin on two nodes make each other fail and try
-//! again. So they all go to the first replica of their partition, from whichever process they come.
-//! The driver does that by itself only where the engine marks such statements, which ScyllaDB does
-//! and Cassandra does not.
+//! All processes send the conditional updates of one CQL partition to its first replica: two that
+//! begin on two nodes make each other fail and retry. The driver does that by itself only where the
+//! engine marks such statements, which ScyllaDB does and Cassandra does not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use scylla::policies::load_balancing::{
 };
 use scylla::routing::Shard;
 
-/// Sends every statement to one replica of its partition, counted as for a conditional write.
+/// Sends every statement to one replica of its CQL partition, in the order of conditional updates.
 #[derive(Debug)]
 pub(super) struct ToReplica {
     policy: Arc<dyn LoadBalancingPolicy>,
@@ -24,9 +23,9 @@ pub(super) struct ToReplica {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
-    /// Where a conditional write of the partition would go.
+    /// Where a conditional update of the CQL partition goes.
     First,
-    /// The one after that: for a write of which the first did not say what became of it.
+    /// The one after that: for an update whose outcome the first one did not answer.
     Next,
 }
 
@@ -47,8 +46,8 @@ fn conditional<'a>(request: &RoutingInfo<'a>) -> RoutingInfo<'a> {
     request
 }
 
-/// The same node with the life of the cluster's state: a plan must not borrow from the changed copy
-/// of the request.
+/// The same node with the lifetime of the cluster's state: a plan must not borrow from the changed
+/// copy of the request.
 fn again<'a>(
     (node, shard): (NodeRef<'_>, Option<Shard>),
     cluster: &'a ClusterState,

@@ -1,8 +1,8 @@
-//! Coupons as they stood a moment ago, so that a change need not read before it writes.
+//! Coupons as they were a moment ago, so that a change need not read before it writes.
 //!
-//! A remembered coupon may be old. It is good enough to decide that a change is accepted, because
-//! the write that follows says which version it is for and is refused if that is over; a refusal
-//! or a replay is only ever said of a coupon that was read.
+//! Only an acceptance is decided from a remembered coupon: the write that follows names the version
+//! that it replaces, and is refused if the coupon has a newer one. A refusal or a replay is decided
+//! from a coupon that was read.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,8 +14,8 @@ use super::coupons::Located;
 /// Coupons in each of the two generations, some 1 KB each.
 const GENERATION: usize = 16_384;
 
-/// Two generations: when the young one is full it becomes the old one, whose coupons are forgotten
-/// unless they were asked for again.
+/// Two generations. When the young one is full it becomes the old one; coupons of the old one that
+/// were not used again are forgotten.
 #[derive(Default)]
 pub(super) struct RowCache {
     generations: Mutex<(Generation, Generation)>,

@@ -1,33 +1,34 @@
-//! The keyspace and its tables: made, compared, and only ever added to.
+//! The keyspace and its tables: made and compared; columns are added and never dropped.
+
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use hot::HotError;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use super::session::{CqlSession, StatementProfile};
-use super::{ConnectError, CqlEngine, Options};
-use hot::HotError;
-
-/// What `couponry schema apply` runs.
-const TABLES: &str = include_str!("../../../schema/hot.cql");
+use crate::dialect::CqlEngine;
+use crate::options::{ConnectError, Options};
+use crate::session::{CqlSession, StatementProfile};
+use tables::{Columns, is_table, name_of, statements, wanted};
 
 /// How a keyspace is made.
 #[derive(Clone, Debug, Default)]
 pub struct SchemaOptions {
     /// Copies of each row in the data centre; 3, or as many as there are nodes.
     pub replication: Option<u32>,
-    /// The compaction of every table, as a map of CQL; what suits the engine where none is given.
+    /// The compaction of every table, as a map of CQL; by default the one that suits the engine.
     pub compaction: Option<String>,
 }
 
-/// Something that is not as this release wants it.
+/// A difference between a keyspace and what this release wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Where.
     pub what: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub why: String,
     /// Whether `couponry schema apply` sets it right.
     pub mendable: bool,
@@ -39,50 +40,13 @@ impl fmt::Display for Difference {
     }
 }
 
-type Columns = BTreeMap<String, String>;
-
-/// Tables and types of the file: their columns with their types, and whether they are static.
-fn wanted() -> BTreeMap<String, Columns> {
-    let mut all = BTreeMap::new();
-    for statement in statements() {
-        let Some((head, body)) = statement.split_once('(') else { continue };
-        let name = head.split_whitespace().next_back().unwrap_or_default().to_owned();
-        let mut columns = Columns::new();
-        for line in body.lines().map(|line| line.trim().trim_end_matches(',')) {
-            let Some((column, kind)) = line.split_once(' ') else { continue };
-            if column == "PRIMARY" || column.starts_with(')') {
-                continue;
-            }
-            let kind = kind.trim().trim_end_matches(" PRIMARY KEY");
-            columns.insert(column.to_owned(), kind.trim().to_owned());
-        }
-        all.insert(name, columns);
-    }
-    all
-}
-
-/// The statements of the file without its comments.
-fn statements() -> Vec<String> {
-    let lines = TABLES.lines().filter(|line| !line.trim_start().starts_with("--"));
-    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-    text.split(';').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect()
-}
-
-fn is_table(statement: &str) -> bool {
-    statement.starts_with("CREATE TABLE")
-}
-
-fn name_of(statement: &str) -> &str {
-    statement.split('(').next().and_then(|head| head.split_whitespace().next_back()).unwrap_or("")
-}
-
-/// Tables that are not there.
-pub(super) async fn missing_tables(
-    cluster: &CqlSession,
+/// Tables that are missing.
+pub(crate) async fn missing_tables(
+    session: &CqlSession,
     keyspace: &str,
 ) -> Result<Vec<String>, ConnectError> {
     let cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
-    let rows: Vec<(String,)> = cluster
+    let rows: Vec<(String,)> = session
         .rows(StatementProfile::Read, cql, (keyspace,))
         .await
         .map_err(|error| ConnectError::Away(error.into()))?;
@@ -92,7 +56,7 @@ pub(super) async fn missing_tables(
     Ok(names.filter(|name| !there.contains(name)).collect())
 }
 
-/// A keyspace as an operator works on it, whether it is there yet or not.
+/// A keyspace as an operator works on it, whether it exists or not.
 pub struct Keyspace {
     session: Session,
     name: String,
@@ -108,19 +72,19 @@ impl Keyspace {
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.nodes)
             .keyspaces_to_fetch([&options.keyspace])
-            // One after the other, each agreed on by all nodes before the next.
+            // One statement after the other: all nodes agree on each before the next.
             .auto_await_schema_agreement(true);
         if let Some((user, password)) = &options.login {
             builder = builder.user(user, password);
         }
-        let builder = super::tls::with(builder, options.tls.as_ref())?;
+        let builder = crate::tls::with(builder, options.tls.as_ref())?;
         let session = builder.build().await.map_err(ConnectError::of)?;
         let (name, datacenter) = (options.keyspace.clone(), options.datacenter.clone());
         Ok(Keyspace { session, name, datacenter })
     }
 
-    /// Makes what is missing: the keyspace, types, tables and columns; what it did, a line each. Safe
-    /// to repeat, and beside a running `serve`.
+    /// Makes what is missing: the keyspace, types, tables and columns. Returns what it did, a line
+    /// each. Safe to repeat, and while `serve` runs.
     ///
     /// # Errors
     /// What the cluster says.
@@ -170,7 +134,7 @@ impl Keyspace {
         Ok(done)
     }
 
-    /// What is not as this release wants it.
+    /// The differences between the keyspace and what this release wants.
     ///
     /// # Errors
     /// What the cluster says.
@@ -286,30 +250,6 @@ impl Keyspace {
         let state = self.session.get_cluster_state();
         let scylla = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
         let engine = if scylla { CqlEngine::Scylla } else { CqlEngine::Cassandra };
-        super::dialect::compaction(engine)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_is_understood() {
-        let wanted = wanted();
-        let cases = [
-            ("a column", "coupon", "version", "bigint"),
-            ("a static one", "coupon", "sealed", "boolean static"),
-            ("a map of a type", "coupon", "events", "map<int, frozen<event>>"),
-            ("a type", "event", "operation", "uuid"),
-            ("a key of one column", "partition_plan", "expiry_day", "date"),
-            ("a set", "partition_plan", "entered", "set<date>"),
-        ];
-        for (name, table, column, kind) in cases {
-            let found = wanted.get(table).and_then(|columns| columns.get(column));
-            assert_eq!(found.map(String::as_str), Some(kind), "{name}");
-        }
-        assert!(wanted.values().all(|columns| !columns.contains_key("PRIMARY")));
-        assert_eq!(wanted.len(), statements().len(), "each statement makes one thing");
+        crate::dialect::compaction(engine)
     }
 }

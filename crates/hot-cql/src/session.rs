@@ -1,120 +1,67 @@
-//! The only place that speaks to the driver: which statement goes out with which promises.
+//! The session with the cluster: only this module sends statements to the driver.
 //!
 //! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]).
-//! Nothing here retries a write; what an error says about it is in [`super::outcome`].
+//! No conditional update is retried here; [`crate::outcome`] says what is known after an error.
+
+mod gate;
+mod profiles;
+mod results;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use hot::HotError;
 use scylla::client::PoolSize;
-use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
+use scylla::client::execution_profile::ExecutionProfileHandle;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::ExecutionError;
-use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
-use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
-use scylla::policies::speculative_execution::{
-    SimpleSpeculativeExecutionPolicy, SpeculativeExecutionPolicy,
-};
-use scylla::response::query_result::QueryRowsResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
-use scylla::statement::{Consistency, SerialConsistency, Statement};
 
-use super::outcome::{Cas, of_conditional};
-use super::routing::{ToReplica, Which};
-use super::{ConnectError, Options};
-use hot::HotError;
+use crate::options::{ConnectError, Options};
+use crate::outcome::{Cas, of_conditional};
+pub use gate::Gate;
+pub(crate) use profiles::StatementProfile;
+use profiles::profiles;
+pub(crate) use results::damaged;
+use results::{applied, rows_of, unread};
 
-pub(super) type Result<T> = std::result::Result<T, HotError>;
+pub(crate) type Result<T> = std::result::Result<T, HotError>;
 
-/// Longer than the engines' own limits (2 s for a write, 5 s for a read), so that it is the engine
-/// that gives up: a connection on which many requests were given up by us is torn down.
-const ENGINE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// For scans and imports, which nobody waits for at a till.
-const BULK_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// A plain write is sent again after so long, as often as it takes to last as long as a conditional
-/// one: a node that is frozen answers nobody until it is found out.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(1_200);
 const WRITE_TRIES: u32 = 3;
-
-/// After so long without an answer a read is sent to a second node too.
-const SPECULATE_AFTER: Duration = Duration::from_millis(100);
-
-/// The same for a read through Paxos, which costs as much as a write.
-const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
 
 /// Rows of one page of a scan.
 const PAGE_ROWS: i32 = 2_000;
 
-/// With which promises a statement goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum StatementProfile {
-    /// A read at a quorum, retried, and sent to a second node when the first is slow.
-    Read,
-    /// A read through Paxos: it finishes, or ends for good, what was begun in its partition.
-    Serial,
-    /// A plain write of what may be written twice.
-    Write,
-    /// A conditional write: sent once, to the first replica.
-    Change,
-    /// The same write once more, after nobody said what came of the first: to another node, since
-    /// the first replica may be frozen.
-    Again,
-    /// A page of a scan, or a plain write of many rows.
-    Bulk,
-}
-
 /// A connection to a cluster and the statements that were prepared on it.
-pub(super) struct CqlSession {
+pub(crate) struct CqlSession {
     session: Session,
     profiles: HashMap<StatementProfile, ExecutionProfileHandle>,
     prepared: RwLock<HashMap<(StatementProfile, &'static str), PreparedStatement>>,
     gate: Option<Gate>,
-    pub(super) counts: Counts,
-}
-
-/// Asked before each statement that writes, with its text; while it has not answered nothing is
-/// sent. For tests that stop a process at a step, for ever or for a while.
-#[derive(Clone)]
-pub struct Gate(Arc<dyn Fn(&'static str) -> BoxFuture<'static, ()> + Send + Sync>);
-
-impl Gate {
-    /// A gate that waits for what `opens` returns.
-    pub fn new(
-        opens: impl Fn(&'static str) -> BoxFuture<'static, ()> + Send + Sync + 'static,
-    ) -> Gate {
-        Gate(Arc::new(opens))
-    }
-}
-
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Gate")
-    }
+    pub(crate) counts: Counts,
 }
 
 /// Statements sent since the process began.
 #[derive(Default)]
-pub(super) struct Counts {
-    pub(super) reads: AtomicU64,
-    pub(super) serial_reads: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) changes: AtomicU64,
-    /// Of those, so many were sent a second time.
-    pub(super) again: AtomicU64,
+pub(crate) struct Counts {
+    pub(crate) reads: AtomicU64,
+    pub(crate) serial_reads: AtomicU64,
+    pub(crate) writes: AtomicU64,
+    pub(crate) changes: AtomicU64,
+    /// Of those, sent a second time.
+    pub(crate) again: AtomicU64,
 }
 
 impl CqlSession {
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         options: &Options,
     ) -> std::result::Result<CqlSession, ConnectError> {
         let profiles = profiles(options);
@@ -123,7 +70,7 @@ impl CqlSession {
             .use_keyspace(&options.keyspace, true)
             .keyspaces_to_fetch([&options.keyspace])
             .connection_timeout(Duration::from_secs(3))
-            // A node that is frozen keeps its connections: they are given up after these two.
+            // A frozen node keeps its connections: after these two they are closed.
             .keepalive_interval(Duration::from_secs(2))
             .keepalive_timeout(Duration::from_secs(3))
             // Cassandra counts as one shard.
@@ -135,7 +82,7 @@ impl CqlSession {
         if let Some((user, password)) = &options.login {
             builder = builder.user(user, password);
         }
-        let builder = super::tls::with(builder, options.tls.as_ref())?;
+        let builder = crate::tls::with(builder, options.tls.as_ref())?;
         let session = builder.build().await.map_err(ConnectError::of)?;
         Ok(CqlSession {
             session,
@@ -152,9 +99,8 @@ impl CqlSession {
         }
     }
 
-    /// Paxos among the replicas of one data centre says nothing to those of another: all writers have
-    /// to mean the same one.
-    pub(super) fn one_datacenter(
+    /// Paxos runs among the replicas of one data centre. So all writers must use the same one.
+    pub(crate) fn one_datacenter(
         &self,
         options: &Options,
     ) -> std::result::Result<(), ConnectError> {
@@ -176,7 +122,7 @@ impl CqlSession {
         }
     }
 
-    pub(super) fn session(&self) -> &Session {
+    pub(crate) fn driver(&self) -> &Session {
         &self.session
     }
 
@@ -217,8 +163,8 @@ impl CqlSession {
         counter.fetch_add(many, Ordering::Relaxed);
     }
 
-    /// The rows of a read that is known to be small.
-    pub(super) async fn rows<R>(
+    /// The rows of a read that has few.
+    pub(crate) async fn rows<R>(
         &self,
         profile: StatementProfile,
         cql: &'static str,
@@ -233,8 +179,8 @@ impl CqlSession {
         rows_of(result.into_rows_result().map_err(damaged)?)
     }
 
-    /// The row of a read that has one at most.
-    pub(super) async fn row<R>(
+    /// The row of a read that has at most one.
+    pub(crate) async fn row<R>(
         &self,
         profile: StatementProfile,
         cql: &'static str,
@@ -247,7 +193,7 @@ impl CqlSession {
     }
 
     /// One page of a scan and where the next begins; `None` after the last.
-    pub(super) async fn page<R>(
+    pub(crate) async fn page<R>(
         &self,
         cql: &'static str,
         values: impl SerializeRow,
@@ -268,7 +214,7 @@ impl CqlSession {
     }
 
     /// All rows of a scan. Holds them in memory.
-    pub(super) async fn scan<R>(
+    pub(crate) async fn scan<R>(
         &self,
         cql: &'static str,
         values: impl SerializeRow + Clone,
@@ -285,9 +231,9 @@ impl CqlSession {
         Ok(all)
     }
 
-    /// A plain write that may be repeated: an error says that it may or may not be there. One that
-    /// is not answered soon is sent again, to another node.
-    pub(super) async fn write(
+    /// A plain write, which may be repeated: after an error it may or may not be applied. One that
+    /// is not answered in time is sent again, to another node.
+    pub(crate) async fn write(
         &self,
         cql: &'static str,
         values: impl SerializeRow + Clone,
@@ -305,8 +251,9 @@ impl CqlSession {
         unreachable!("the last try returns")
     }
 
-    /// Plain writes to one partition in one unlogged batch, which the engine takes as one mutation.
-    pub(super) async fn write_all<V: SerializeRow>(
+    /// Plain writes to one CQL partition in one unlogged batch, which the engine applies as one
+    /// mutation.
+    pub(crate) async fn write_all<V: SerializeRow>(
         &self,
         cql: &'static str,
         values: Vec<V>,
@@ -326,8 +273,8 @@ impl CqlSession {
         self.session.batch(&batch, values).await.map(drop).map_err(unread)
     }
 
-    /// A conditional write, sent once.
-    pub(super) async fn change(
+    /// A conditional update, sent once.
+    pub(crate) async fn change(
         &self,
         profile: StatementProfile,
         cql: &'static str,
@@ -342,91 +289,4 @@ impl CqlSession {
         };
         Ok(if applied(&result)? { Cas::Applied } else { Cas::Refused })
     }
-}
-
-/// The engines name other columns besides `[applied]`, and not the same ones: it is the first.
-fn applied(result: &QueryRowsResult) -> Result<bool> {
-    use scylla::value::{CqlValue, Row};
-    let row: Row = result.first_row().map_err(damaged)?;
-    match row.columns.into_iter().next() {
-        Some(Some(CqlValue::Boolean(applied))) => Ok(applied),
-        other => Err(HotError::Damaged(format!("a conditional write was answered with {other:?}"))),
-    }
-}
-
-fn rows_of<R>(result: QueryRowsResult) -> Result<Vec<R>>
-where
-    R: for<'f> DeserializeRow<'f, 'f>,
-{
-    let rows = result.rows::<R>().map_err(damaged)?;
-    rows.collect::<std::result::Result<_, _>>().map_err(damaged)
-}
-
-fn unread(error: ExecutionError) -> HotError {
-    HotError::Unavailable(error.into())
-}
-
-pub(super) fn damaged(error: impl std::fmt::Display) -> HotError {
-    HotError::Damaged(error.to_string())
-}
-
-fn profiles(options: &Options) -> HashMap<StatementProfile, ExecutionProfileHandle> {
-    let spread = DefaultPolicy::builder().token_aware(true);
-    let spread = match &options.datacenter {
-        Some(name) => spread.prefer_datacenter(name.clone()),
-        None => spread,
-    };
-    let spread: Arc<dyn LoadBalancingPolicy> = spread.build();
-    let first: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(ToReplica::new(Which::First, options.datacenter.as_deref()));
-    let next: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(ToReplica::new(Which::Next, options.datacenter.as_deref()));
-    let profile = |profile: StatementProfile| {
-        let builder = ExecutionProfile::builder()
-            .consistency(match profile {
-                StatementProfile::Serial => Consistency::LocalSerial,
-                _ => Consistency::LocalQuorum,
-            })
-            .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(match profile {
-                StatementProfile::Bulk => BULK_TIMEOUT,
-                StatementProfile::Write => WRITE_TIMEOUT,
-                _ => ENGINE_TIMEOUT,
-            }));
-        let builder = match profile {
-            StatementProfile::Read => builder
-                .load_balancing_policy(Arc::clone(&spread))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
-                .speculative_execution_policy(speculation(SPECULATE_AFTER)),
-            StatementProfile::Write | StatementProfile::Bulk => builder
-                .load_balancing_policy(Arc::clone(&spread))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new())),
-            StatementProfile::Serial => builder
-                .load_balancing_policy(Arc::clone(&first))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
-                .speculative_execution_policy(speculation(SPECULATE_SERIAL_AFTER)),
-            // The driver's own policy would send a conditional write a second time in some cases.
-            StatementProfile::Change => builder
-                .load_balancing_policy(Arc::clone(&first))
-                .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
-            StatementProfile::Again => builder
-                .load_balancing_policy(Arc::clone(&next))
-                .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
-        };
-        (profile, builder.build().into_handle())
-    };
-    let all = [
-        StatementProfile::Read,
-        StatementProfile::Serial,
-        StatementProfile::Write,
-        StatementProfile::Change,
-        StatementProfile::Again,
-        StatementProfile::Bulk,
-    ];
-    all.map(profile).into_iter().collect()
-}
-
-fn speculation(after: Duration) -> Option<Arc<dyn SpeculativeExecutionPolicy>> {
-    let (max_retry_count, retry_interval) = (1, after);
-    Some(Arc::new(SimpleSpeculativeExecutionPolicy { max_retry_count, retry_interval }))
 }

@@ -1,10 +1,10 @@
-//! Which serials of a run nothing has happened to: for lists of codes, which may have millions.
+//! Finds the serials of a run that are untouched, for lists of codes, which may have millions.
 //!
-//! A code without a row is untouched, and most have none. So what is read is not each code but the
-//! rows that there are: the codes of many buckets in one statement. What a *scan* finds out about
-//! serials behind those that were asked for waits a moment for whoever goes on there. On a day that
-//! is closing rows are removed, so that each code is traced; on one with many more rows than codes
-//! are asked for each code is looked up.
+//! A code without a row is untouched, and most codes have none. So a *scan* reads the rows that
+//! there are, the codes of many buckets in one statement, instead of each code. What a scan finds
+//! about serials after those that were asked for is kept for a moment for the next page. In a
+//! partition that is closing rows are deleted, so each code is traced; in one with many more rows
+//! than codes are asked for, each code is looked up.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -34,44 +34,44 @@ const STATEMENTS_AT_ONCE: usize = 8;
 /// Codes that are looked up at a time.
 const CODES_AT_ONCE: usize = 64;
 
-/// Fewer codes than these are looked up, each by itself.
+/// Fewer codes than this are looked up one by one.
 const SCANNED_MIN: usize = 64;
 
-/// Serials that the first scan of a list looks at, ...
+/// Serials that the first scan of a list covers, ...
 const AHEAD_FIRST: u64 = 1 << 16;
 
-/// ... and the later ones of a long one: each reads all rows of the day, and keeps those of them that
-/// it asks for, some 16 bytes each.
+/// ... and later scans of a long list: each reads all rows of the partition, and keeps those that
+/// it covers, some 16 bytes each.
 const AHEAD_MAX: u64 = 1 << 20;
 
-/// Rows that a scan may read for each serial that it looks at, before looking up is cheaper.
+/// Rows that a scan may read for each serial that it covers; beyond it, looking up is cheaper.
 const ROWS_A_SERIAL: u64 = 8;
 
-/// For how long what was found out waits for whoever goes on behind it.
+/// How long the result of a scan is kept for the next page.
 const WAITS: Duration = Duration::from_secs(10);
 
-/// Lists that are gone through at a time; the scan of one more is made again.
+/// Lists that are read at a time; one more makes its scan again.
 const LISTS_MAX: usize = 16;
 
-/// What is known of the serials that a list comes to next.
+/// What is known of the next serials of a list.
 #[derive(Debug)]
 struct UntouchedScan {
     key: KeyId,
     day: Day,
     serials: Range<u64>,
-    /// How many serials the scan looked at.
+    /// How many serials the scan covered.
     looked_at: u64,
     touched: HashSet<u64>,
     at: Instant,
 }
 
-/// What waits for each list that is being gone through.
+/// The results that are kept for lists.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Mutex<Vec<UntouchedScan>>);
 
 impl Ahead {
-    /// What waits for whoever goes on at `serial`. Nobody else gets it: who begins there anew wants to
-    /// know how it is now.
+    /// Takes the result that is kept for a list that continues at `serial`. A list that begins
+    /// there gets none: it has to read the present state.
     fn take(&self, run: &MintedRun, serial: u64) -> Option<UntouchedScan> {
         let mut all = self.0.lock().ok()?;
         all.retain(|known| known.at.elapsed() < WAITS);
@@ -93,7 +93,7 @@ impl Ahead {
 }
 
 impl Store {
-    /// Which of `codes`, all of one run, nothing has happened to.
+    /// For each of `codes`, all of one run, whether it is untouched.
     pub(super) async fn untouched_ones(
         &self,
         run: MintedRun,
@@ -111,8 +111,7 @@ impl Store {
         self.looked_up(&run, codes).await
     }
 
-    /// The serials of these that something has happened to, from a scan; `None` where that is not the
-    /// way.
+    /// The touched ones of these serials, from a scan; `None` if a scan does not pay.
     async fn scanned(
         &self,
         key: &CodeKey,
@@ -136,7 +135,7 @@ impl Store {
             }
         };
         let touched = serials.clone().filter(|it| known.touched.contains(it)).collect();
-        // Also where nothing is left of it: the next scan of this list is a longer one.
+        // Also if nothing is left of it: the next scan of this list is longer.
         if serials.end < run.first + run.count {
             let serials = serials.end..known.serials.end;
             self.ahead.put(UntouchedScan { serials, ..known });
@@ -144,8 +143,8 @@ impl Store {
         Ok(Some(touched))
     }
 
-    /// The serials of `window` whose codes have a row; `None` where rows may have been removed, or
-    /// where there are too many.
+    /// The serials of `window` whose codes have a row; `None` if rows may have been deleted, or
+    /// there are too many.
     async fn touched(
         &self,
         key: &CodeKey,
@@ -158,7 +157,7 @@ impl Store {
         let Some(first) = groups.next() else { return Ok(None) };
         let rows_max = (window.end - window.start).saturating_mul(ROWS_A_SERIAL);
         let rows_max = rows_max / buckets.len().div_ceil(BUCKETS_AT_ONCE) as u64;
-        // As many as the others have, more or less: codes are spread evenly.
+        // The other groups have about as many: codes are spread evenly.
         let Some(mut touched) = self.touched_in(key, day, first, window, rows_max).await? else {
             return Ok(None);
         };
@@ -166,7 +165,7 @@ impl Store {
         for some in bounded_join(STATEMENTS_AT_ONCE, others).await? {
             touched.extend(some.into_iter().flatten());
         }
-        // After the rows: what was not closing by now had lost none of them.
+        // Read after the rows: a partition that is not closing by now had lost none of them.
         let is_closing =
             self.plan(StatementProfile::Read, day).await?.is_some_and(|it| it.is_closing());
         Ok((!is_closing).then_some(touched))
@@ -185,7 +184,7 @@ impl Store {
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
             let values = (date(day), buckets);
-            let (rows, next) = self.cluster.page::<(String,)>(cql, values, state).await?;
+            let (rows, next) = self.session.page::<(String,)>(cql, values, state).await?;
             rows_read += rows.len() as u64;
             if rows_read > rows_max {
                 return Ok(None);
@@ -200,14 +199,14 @@ impl Store {
         Ok(Some(touched))
     }
 
-    /// One read a code, and on a day that is closing as many as it takes.
+    /// One read for each code, and in a partition that is closing as many as it takes.
     async fn looked_up(&self, run: &MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
         let rows = codes.iter().map(|code| async move {
             let Some(bucket) = self.bucket(run.day, code).await? else { return Ok(false) };
             Ok(self.row_of(StatementProfile::Read, run.day, bucket, code).await?.is_some())
         });
         let touched: Vec<bool> = bounded_join(CODES_AT_ONCE, rows).await?;
-        // After the rows, as above.
+        // Read after the rows, as above.
         if !self.plan(StatementProfile::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
@@ -217,7 +216,7 @@ impl Store {
         let mut in_cold = Vec::new();
         for (at, trace) in traces.into_iter().enumerate() {
             untouched.push(matches!(trace, Trace::Nothing));
-            // Without a row on a sealed day: cold knows. A marker says it all.
+            // Without a row in a sealed bucket only cold knows. A marker needs no look.
             if let Trace::InCold { archived_marker: None, promise: Promise::None, .. } = &trace {
                 in_cold.push((at, trace));
             }

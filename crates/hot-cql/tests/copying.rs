@@ -62,7 +62,7 @@ async fn is_same(from: &dyn Copyable, to: &dyn Copyable) -> Vec<Compared> {
     compared
 }
 
-/// Every item as a text, for whoever looks for a difference.
+/// Every item as a text, to find a difference.
 async fn all_of(store: &dyn Copyable) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for kind in KINDS {
@@ -307,7 +307,7 @@ async fn no_target_is_written_over() {
     copied(&*first, &*third).await;
     kit_of(&third).hot.touch(hot_conformance::kit::NOW).await.unwrap();
     refused(&first, &third, "is the store now").await;
-    // A store in which nobody has done anything yet may have been served.
+    // A store in which nothing has been done yet may have been served.
     kit_of(&empty).hot.touch(hot_conformance::kit::NOW).await.unwrap();
     copied(&*first, &*empty).await;
     is_same(&*first, &*empty).await;

@@ -4,7 +4,7 @@
 //! A *process* is one [`hot_cql::CqlHot`]: it has its own memory, its own leases and its own name.
 //! A *step* is a statement that writes; its name is the statement. A *sweep* runs a protocol on a
 //! first process once for each of its steps. Before that step the process is stopped for ever, or
-//! frozen and later let go on; in between a second process picks up, in each of the ways that the
+//! frozen and resumed later; in between a second process picks up, in each of the ways that the
 //! sweep lists. What was promised must hold, and what a thawed process answers must be true.
 //!
 //! `COUPONRY_TEST_CASE` picks the cases whose name contains it.

@@ -13,7 +13,7 @@ use crate::values::{date, instant, signed};
 use hot::{MintOrder, Named};
 
 impl Store {
-    /// Puts a batch among those of a campaign, or finds that it is there.
+    /// Adds a batch to a campaign, or finds that it has it.
     pub(super) async fn put_batch(
         &self,
         here: CampaignHere,
@@ -44,7 +44,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
             let again = attempts.looked(self.campaign_now(&here.terms.id).await)?;
             here = again.ok_or_else(|| absent("row"))?;
         }
@@ -176,7 +176,7 @@ impl Store {
             let values =
                 (here.revision + 1, paused, reason, campaign.as_str(), id.as_str(), here.revision);
             wrote = true;
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -210,7 +210,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 }

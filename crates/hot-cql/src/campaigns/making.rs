@@ -1,4 +1,5 @@
-//! Campaigns are made in steps that anybody may finish, and changed by one conditional write.
+//! Making a campaign, in steps that any process may finish, and changing its terms by one
+//! conditional update.
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
@@ -17,8 +18,8 @@ use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 
 impl Store {
-    /// Makes a campaign in steps: its row, not yet seen; its word; its first batch; and then it is
-    /// seen. Whoever asks for the same again finishes what was begun.
+    /// Makes a campaign in steps: its row, which is hidden; its shared word; its first batch; then
+    /// the row is shown. A call for the same campaign finishes what was begun.
     pub(crate) async fn make_campaign(&self, new: &NewCampaign) -> Result<Named<CampaignRow>> {
         let (campaign, now) = (&new.campaign, new.campaign.created_at);
         let mut here = match self.campaign_now(&campaign.id).await? {
@@ -59,7 +60,7 @@ impl Store {
         Ok(Named::Created(self.campaign_row(&finished, now).await?))
     }
 
-    /// What can be known to stand in the way before anything is written.
+    /// Why a campaign cannot be made, as far as it is known before anything is written.
     async fn cannot_be_made(&self, new: &NewCampaign) -> Result<Option<Refusal>> {
         let campaign = &new.campaign;
         if let Some(word) = &campaign.shared_code
@@ -78,14 +79,14 @@ impl Store {
         Ok((next.saturating_add(order.count) > SERIALS_PER_DAY).then_some(Refusal::SoldOut))
     }
 
-    /// The row of a campaign that nobody sees yet; `None` when the name is another's.
+    /// The row of a campaign that is still hidden; `None` when another campaign has the name.
     async fn begin_campaign(
         &self,
         campaign: &Campaign,
         created_as: &str,
     ) -> Result<Option<CampaignHere>> {
         let cql = "INSERT INTO campaign_name (part, campaign_id) VALUES (?, ?)";
-        self.cluster.write(cql, (NAMES, campaign.id.as_str())).await?;
+        self.session.write(cql, (NAMES, campaign.id.as_str())).await?;
         let mut attempts = self.attempts("a new campaign");
         loop {
             match attempts.looked(self.campaign_now(&campaign.id).await)? {
@@ -101,14 +102,14 @@ impl Store {
                                created_as = ? WHERE campaign_id = ? IF revision = null";
                     let values = TermsColumns::of(campaign, created_as);
                     attempts
-                        .wrote(self.cluster.change(attempts.profile(), cql, values).await)
+                        .wrote(self.session.change(attempts.profile(), cql, values).await)
                         .await?;
                 }
             }
         }
     }
 
-    /// Takes a word for a campaign; `false` when it is another's.
+    /// Takes a word for a campaign; `false` when another campaign has it.
     async fn take_word(&self, word: &Code, id: &CampaignId) -> Result<bool> {
         let mut attempts = self.attempts("a shared word");
         loop {
@@ -120,8 +121,8 @@ impl Store {
                                VALUES (?, 'shared', ?) IF NOT EXISTS";
                     let values = (word.as_str(), id.as_str());
                     let wrote =
-                        attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await);
-                    // Refused by an entry that no look shows: the code of a lost campaign.
+                        attempts.wrote(self.session.change(attempts.profile(), cql, values).await);
+                    // Refused by an entry that is not shown: the code of a lost campaign.
                     if !wrote.await? && self.directory_has(word).await? {
                         return Ok(matches!(
                             self.directory_entry(word).await?,
@@ -133,13 +134,13 @@ impl Store {
         }
     }
 
-    /// A campaign that turned out to be impossible after it was begun is no campaign.
+    /// Hides a campaign for ever that was begun and cannot be made.
     async fn unmake(&self, here: &CampaignHere, refusal: Refusal) -> Result<Refusal> {
         let cql = "UPDATE campaign SET revision = null, created_as = null WHERE campaign_id = ? \
                    IF revision = ? AND made = false";
         let values = (here.terms.id.as_str(), here.revision);
-        // Whoever asks again finds the same in the way, whatever came of this.
-        let _ = self.cluster.change(StatementProfile::Change, cql, values).await?;
+        // The next call fails for the same reason, whatever the outcome of this update is.
+        let _ = self.session.change(StatementProfile::Change, cql, values).await?;
         Ok(refusal)
     }
 
@@ -155,7 +156,7 @@ impl Store {
             let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
                        IF revision = ?";
             let values = (now.revision + 1, id.as_str(), now.revision);
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -171,7 +172,7 @@ impl Store {
             let here = attempts.looked(self.made_now(id).await)?;
             let Some(here) = here else { return Ok(Patched::NotFound) };
             if wanted.as_ref() == Some(&*here.terms) {
-                // Until then another process may go by the terms of before.
+                // Until then another process may use the old terms.
                 tokio::time::sleep(TERMS_KNOWN).await;
                 self.known.forget(id);
                 return Ok(Patched::Done(self.campaign_row(&here, now).await?));
@@ -194,7 +195,7 @@ impl Store {
                 id.as_str(),
                 here.revision,
             );
-            attempts.wrote(self.cluster.change(attempts.profile(), cql, values).await).await?;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
             wanted = Some(after);
         }
     }

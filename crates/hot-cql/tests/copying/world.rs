@@ -34,7 +34,7 @@ pub(crate) struct World {
     paused: Batch,
     ann: UserId,
     bob: UserId,
-    /// Redeemed, and nothing can be cancelled: so it lies in cold.
+    /// Redeemed, and nothing can be cancelled: so it is in cold.
     closed: Campaign,
     archived_markers: Vec<Code>,
     /// Extended by a week, to a partition that is over.

@@ -1,4 +1,4 @@
-//! Becoming a holder: the claim, the index rows, the coupon.
+//! Claims: who becomes a holder writes the claim, the index rows, the coupon.
 
 use std::cell::RefCell;
 
@@ -30,7 +30,7 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::SameAgain, Way::HisOther, Way::Stranger, Way::Everybody];
 
-/// A campaign, somebody who asks for one of its coupons, and what the second process answered.
+/// A campaign, a user who asks for one of its coupons, and what the second process answered.
 struct Scene {
     campaign: Campaign,
     codes: Vec<Code>,
@@ -73,7 +73,7 @@ impl Scene {
         applied
     }
 
-    /// For a user of a campaign whose coupons are behind one word.
+    /// For a user of a campaign with a shared word.
     async fn behind_a_word(stage: &Stage, action: impl Fn(&UserId) -> Action) -> Scene {
         let campaign = Campaign {
             handout: Handout::Shared,
@@ -114,7 +114,7 @@ impl Scene {
         }
     }
 
-    /// What every process has answered stands, and the user has no more than he may.
+    /// What every process has answered is true, and the user has no more than they may.
     async fn holds(&self, stage: &Stage, answer: Option<&Answer>) -> Vec<Coupon> {
         let coupons = self.coupons(stage).await;
         if let Some(answer) = answer {
@@ -174,7 +174,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         if way == Way::Everybody {
             return;
         }
-        // He can have what he may, and no more; and all the rest is there for others.
+        // They can have what they may, and no more; all the rest is there for others.
         for more in 0..limit {
             scene.issue(stage, &scene.user, reference(&format!("more-{more}"))).await;
         }
@@ -238,7 +238,7 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
             false => Said::Accepted,
         };
         assert_eq!(more, want, "has one: {has_one}");
-        // What nobody has is there for others.
+        // Coupons without a holder are there for others.
         for code in &scene.codes {
             let is_free = stage.kit.coupon(code).await.holder().is_none();
             let found = stage.kit.found(code).await;
@@ -310,7 +310,7 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
         .await;
 }
 
-/// A hold leaves no event: only the row says whether it stands.
+/// A hold leaves no event: only the row says whether it was applied.
 pub(crate) async fn a_shared_word_held(stage: &Stage) {
     let scene = async || Scene::behind_a_word(stage, |user| hold(user, "1", 30)).await;
     let pick_up = async |scene: &Scene, way: Way| {
@@ -344,7 +344,7 @@ async fn replaced(stage: &Stage, stock: u64) -> Scene {
     stage.kit.done(&old, void()).await;
     let action = give(&user, reference(&format!("replaces:{old}")));
     let change = stage.kit.change(action, Asker::Shop, NOW);
-    // Not the dead one: what is counted is what he has besides.
+    // Not the dead one: the limit counts what they have besides.
     let codes = codes.into_iter().filter(|code| *code != old).collect();
     Scene { campaign, codes, user, change, found: None, answered: RefCell::default() }
 }

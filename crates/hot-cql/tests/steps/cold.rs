@@ -91,7 +91,7 @@ struct Scene {
     /// Whose they are.
     users: Vec<UserId>,
     codes: Vec<Code>,
-    /// As they are, as far as somebody was told.
+    /// As they are, as far as they were answered.
     known: RefCell<BTreeMap<Code, Coupon>>,
 }
 
@@ -103,7 +103,7 @@ impl Scene {
         }
     }
 
-    /// One coupon wherever it lies, as it was answered last.
+    /// One coupon wherever it is, as it was answered last.
     async fn reads(&self, stage: &Stage) {
         for code in &self.codes {
             let known = self.known.borrow().get(code).cloned();
@@ -144,7 +144,7 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
         let known = RefCell::default();
         let scene = Scene { campaign, day, late, users, codes, known };
         scene.know(stage).await;
-        // Whoever redeemed them has put them into their queue.
+        // The process that redeemed them has put them into their queue.
         assert_eq!(kit.hot.closed_codes(day, late, 9).await.unwrap().len(), 2);
         scene
     };

@@ -61,7 +61,7 @@ struct Sale<'a> {
     began: Instant,
     /// When a user asked first.
     asked: RefCell<HashMap<UserId, Instant>>,
-    /// The spans of all requests that were told that nothing is left.
+    /// The spans of all requests that were answered that nothing is left.
     sold_out: RefCell<Vec<(Instant, Instant)>>,
     /// When it was acknowledged that a coupon had been taken back, by its version then.
     back: RefCell<HashMap<(Code, u64), Instant>>,
@@ -111,7 +111,7 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// A request as a process works on it: also when nobody waits for it any more.
+    /// A request as a process works on it, also when no caller waits for it any more.
     fn request(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> JoinHandle<Answer> {
         self.asked.borrow_mut().entry(user.clone()).or_insert_with(Instant::now);
         let hot = Arc::clone(hot);
@@ -129,7 +129,7 @@ impl<'a> Sale<'a> {
         })
     }
 
-    /// What a user is told in the end. Requests that were not answered in time go on, `late`, in a
+    /// The last answer to a user. Requests that were not answered in time go on, `late`, in a
     /// process that was frozen, and end with one that was killed.
     async fn buy(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> Said {
         let mut request = self.request(hot, user);
@@ -272,7 +272,7 @@ async fn exactly(stage: &Stage, kind: Kind) {
             sale.given.borrow_mut().push((user, now.code().clone()));
         }
     }
-    // Whoever comes now gets what came back, until nothing is left.
+    // Later requests get what came back, until nothing is left.
     let mut more = 0;
     let sold_out = Said::Refused(Refusal::SoldOut);
     while let last = sale.buy(ours, &stage.kit.user("late")).await
@@ -314,9 +314,9 @@ pub(crate) async fn shared(stage: &Stage) {
 
 /// A thousand clients on a campaign that is sold out: walks are shared, and there are few.
 pub(crate) async fn a_rush_on_nothing(stage: &Stage) {
-    /// What a walk has to look at: coupons that somebody was about to take back when he died.
+    /// What a walk has to look at: coupons that a process was about to take back when it died.
     const OPEN: usize = 30;
-    /// Reads of one client beside a walk: his claim before it and after it, and the terms.
+    /// Reads of one client beside a walk: their claim before it and after it, and the terms.
     const READS_EACH: u64 = 4;
     /// Walks that a rush may take, each twice over all that is open.
     const WALKS_MAX: u64 = 20;

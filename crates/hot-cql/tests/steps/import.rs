@@ -206,7 +206,7 @@ pub(crate) async fn lines_step_by_step(stage: &Stage) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meanwhile {
     SameAgain,
-    /// Its user asks for a coupon, and is given the one that was begun for him.
+    /// Its user asks for a coupon, and is given the one that was begun for them.
     UserAsks,
     Sealed,
 }

@@ -41,7 +41,7 @@ struct Scene {
     late: Millis,
     codes: Vec<Code>,
     traveller: Code,
-    /// Versions that the second process was told.
+    /// Versions that the second process was answered.
     accepted: RefCell<BTreeMap<Code, u64>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where processes are opened, stopped and let go on, and the sweep over the steps of a protocol.
+//! Where processes are opened, stopped and resumed, and the sweep over the steps of a protocol.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use hot_conformance::kit::{Kit, MemoryArchive, keys, of};
 
-/// Days between two scenes: some of them are sealed, and coupons are extended to those behind.
+/// Days between two scenes: some of them are sealed, and coupons are extended to later ones.
 const DAYS_APART: i32 = 9;
 
 /// Steps of the longest protocol, and some.
@@ -54,7 +54,7 @@ pub(crate) type Answer = Result<Applied, HotError>;
 
 /// One keyspace for all cases, and what became of them.
 pub(crate) struct Stage {
-    /// A second process, which nobody stops, and the names for everything.
+    /// A second process, which is never stopped, and the names for everything.
     pub(crate) kit: Kit,
     options: cql::Options,
     next_day: AtomicI32,
@@ -221,7 +221,7 @@ impl Stage {
         Process { hot: Arc::new(hot), hand }
     }
 
-    /// A campaign for a shop, limit 1, that works to the end of a day that is nobody else's.
+    /// A campaign for a shop, limit 1, that works to the end of a day of its own.
     pub(crate) fn draft(&self) -> Campaign {
         let day = Day(self.next_day.fetch_add(DAYS_APART, Ordering::Relaxed));
         Campaign { expires_at: day.end(), ..self.kit.draft() }
@@ -362,9 +362,11 @@ impl Stage {
             }
             Ok(_) | Err(HotError::Unavailable(_)) => {
                 for coupon in among {
-                    // Whoever finishes an issue does so in the name of the one who began it.
+                    // A process that finishes an issue does so in the name of the one that began
+                    // it.
                     let done = coupon.events().iter().any(|event| {
-                        event.operation == change.operation && event.kind.as_str() == kind(&change.action)
+                        event.operation == change.operation
+                            && event.kind.as_str() == kind(&change.action)
                     });
                     assert!(!done, "answered {answer:?}, and {coupon:?}");
                 }

@@ -27,7 +27,7 @@ async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &User
     patiently(ask).await
 }
 
-/// Others ask the second process until it says that nothing is left: then each coupon has somebody.
+/// Others ask the second process until it says that nothing is left: then each coupon has a holder.
 async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
     let ask = async |_| {
         let user = stage.kit.user("everybody");
@@ -56,7 +56,8 @@ pub(crate) async fn a_dead_process_s_lease(stage: &Stage) {
     drain(stage, &campaign, &codes).await;
 }
 
-/// What nobody has asked for is given back: that is stopped, and happens when others have it all.
+/// Codes that were not asked for are given back: that is stopped, and happens when others have all
+/// of them.
 pub(crate) async fn a_lease_given_back(stage: &Stage) {
     let first = stage.process().await;
     let campaign = stage.draft();
@@ -72,7 +73,7 @@ pub(crate) async fn a_lease_given_back(stage: &Stage) {
     drain(stage, &campaign, &codes).await;
 }
 
-/// Two processes have leased all there is and are killed: whoever comes next reads some codes of one
+/// Two processes have leased all there is and are killed: the next request reads some codes of one
 /// lease, not every code of both.
 pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
     const CHUNK: usize = 300;
@@ -89,7 +90,7 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
         assert_eq!(said(&first), Said::Accepted);
         process.hand.stop_now();
     }
-    // A process of its own: nobody else's reads are counted.
+    // A process of its own, so that only its reads are counted.
     let last = stage.process().await;
     let before = last.hot.gauge().reads;
     let bob = issue(stage, &*last.hot, &campaign, &kit.user("bob")).await;
@@ -141,7 +142,7 @@ struct Scene {
     change: Change,
 }
 
-/// A lease of imported codes that nobody has is taken over.
+/// A lease of imported codes without an owner is taken over.
 pub(crate) async fn imported_stock(stage: &Stage) {
     let kit = &stage.kit;
     let scene = async || {

@@ -1,8 +1,9 @@
-//! What a row says of a write of which nobody has told us.
+//! Decides from a row whether a timed-out conditional update was applied.
 
-use coupon::apply::{Action, Asker, Change, apply};
+use coupon::apply::{Action, Asker, Change, Outcome, apply};
 use coupon::calendar::Zone;
 use coupon::campaign::{Handout, Terms};
+use coupon::coupon::Genesis;
 use coupon::ids::Actor;
 use coupon::time::{DAY_MS, Millis};
 
@@ -10,7 +11,7 @@ use super::*;
 
 const NOW: Millis = Millis(1_795_176_000_000);
 
-/// Ours, and somebody else's.
+/// The id of our change, and that of another.
 const OURS: OperationId = OperationId(1);
 const OTHERS: OperationId = OperationId(2);
 
@@ -84,7 +85,7 @@ fn what_became_of_it() {
     use Resolution::{Applied, Hidden, Open, Refused};
 
     let issued = || (OURS, issue());
-    // Behind a shared word: issued and used in one write.
+    // Under a shared word: issued and used in one write.
     let used: &[_] = &[issued(), (OURS, redeem("a"))];
     let held: &[_] = &[issued(), (OURS, hold("a"))];
     type Row<'a> = (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, Resolution);

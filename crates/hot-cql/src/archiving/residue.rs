@@ -1,0 +1,139 @@
+//! What a partition still has in hot, in the order of codes.
+
+use std::sync::Arc;
+
+use coupon::code::Code;
+use coupon::time::Day;
+use hot::{HotError, Residue};
+
+use super::AT_ONCE;
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::coupon_row::{CouponRow, coupon_columns};
+use crate::merging::{Page, Wanted, Window};
+use crate::session::{Result, StatementProfile};
+use crate::values::date;
+
+/// Which rows a merge lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Every one.
+    All,
+    /// Coupons and archived markers, no forwarding rows.
+    Residue,
+    /// Archived markers only.
+    ArchivedMarkers,
+}
+
+impl Listed {
+    fn lists(self, row: &CouponRow) -> bool {
+        match self {
+            Listed::All => true,
+            Listed::Residue => row.forward_to().is_none(),
+            Listed::ArchivedMarkers => row.is_archived_marker(),
+        }
+    }
+}
+
+/// The buckets of a sealed partition, merged in the order of codes. Rows that were read ahead are
+/// kept for the next page.
+pub(crate) struct Merge {
+    day: Day,
+    listed: Listed,
+    /// The last code that was listed.
+    after: Option<Code>,
+    window: Window<CouponRow>,
+}
+
+/// The merge that is kept for its next page.
+pub(crate) type Merges = Arc<tokio::sync::Mutex<Option<Merge>>>;
+
+impl Store {
+    /// The rows of a partition after `after` in the order of codes, each with its bucket.
+    pub(crate) async fn merged(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+        listed: Listed,
+    ) -> Result<Vec<(i32, CouponRow)>> {
+        let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
+        let mut merges = self.merge.lock().await;
+        let residue = merges
+            .take()
+            .filter(|merge| merge.day == day && merge.listed == listed && merge.after == after);
+        let mut merge = match residue {
+            Some(merge) if after.is_some() => merge,
+            _ => Merge { day, listed, window: Window::new(1 << bits, after.as_ref()), after },
+        };
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let wanted = merge.window.wanted();
+            if !wanted.is_empty() {
+                self.read_ahead(&mut merge, wanted).await?;
+                continue;
+            }
+            let Some((bucket, code, row)) = merge.window.pop() else { break };
+            merge.after = Some(code);
+            rows.push((i32::try_from(bucket).unwrap_or(i32::MAX), row));
+        }
+        *merges = (!rows.is_empty()).then_some(merge);
+        Ok(rows)
+    }
+
+    async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
+        let (day, listed) = (merge.day, merge.listed);
+        let reads = wanted.into_iter().map(|wanted| async move {
+            let cql = concat!(
+                "SELECT ",
+                coupon_columns!(),
+                " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?"
+            );
+            let after = wanted.after.as_ref().map_or("", Code::as_str);
+            let bucket = i32::try_from(wanted.bucket).unwrap_or(i32::MAX);
+            let limit = i32::try_from(wanted.limit).unwrap_or(i32::MAX);
+            let values = (date(day), bucket, after, limit);
+            let read: Vec<CouponRow> =
+                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let ended = read.len() < wanted.limit;
+            let last = read.last().map(CouponRow::code).transpose()?;
+            let listed = read.into_iter().filter(|row| listed.lists(row));
+            let rows = listed.map(|row| Ok((row.code()?, row))).collect::<Result<Vec<_>>>()?;
+            Ok::<_, HotError>((wanted.bucket, Page { rows, last, ended }))
+        });
+        for (bucket, page) in bounded_join(AT_ONCE, reads).await? {
+            merge.window.fill(bucket, page);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn residue_page(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<Residue>> {
+        let rows = self.merged(day, after, limit, Listed::Residue).await?;
+        let mut residue = Vec::with_capacity(rows.len());
+        for (_, row) in rows {
+            residue.push(match row.is_archived_marker() {
+                true => Residue::ArchivedMarker { code: row.code()?, version: row.archived() },
+                // The bucket is not used.
+                false => Residue::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
+            });
+        }
+        Ok(residue)
+    }
+
+    pub(crate) async fn archived_markers_page(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<(Code, u64)>> {
+        // A partition that is not sealed changes, so no rows are kept from page to page.
+        *self.merge.lock().await = None;
+        let rows = self.merged(day, after, limit, Listed::ArchivedMarkers).await?;
+        rows.iter().map(|(_, row)| Ok((row.code()?, row.archived()))).collect()
+    }
+}
