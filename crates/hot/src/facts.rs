@@ -4,7 +4,6 @@ use async_trait::async_trait;
 
 use crate::HotError;
 
-
 /// A fact by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {

@@ -10,12 +10,12 @@ use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
 use super::AT_ONCE;
+use crate::Store;
 use crate::archiving::{Listed, partition_plan};
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::CouponRow;
+use crate::coupon_row::{CouponRow, disagreement};
 use crate::session::{Result, StatementProfile};
 use crate::values::{day, parsed};
-use crate::{Store, examine};
 
 /// Campaigns that are read at a time.
 const CAMPAIGNS_AT_ONCE: usize = 8;
@@ -101,7 +101,7 @@ impl Store {
             // The bucket is not used.
             (false, None) => match self.as_stored(row, 0).await {
                 Ok(located) => RowIs::Coupon {
-                    differs: examine::disagreement(row, &located.coupon),
+                    differs: disagreement(row, &located.coupon),
                     coupon: Box::new(located.coupon),
                 },
                 Err(HotError::Damaged(why)) => RowIs::Unreadable(why),
