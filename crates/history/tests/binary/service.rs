@@ -150,7 +150,14 @@ fn what_is_not_answered_is_a_problem() {
         ("a field", Some(&operator), json!({"sql": "select 1", "x": 1}), 400, "INVALID", "unknown"),
         ("a slip", Some(&operator), sql("selct"), 400, "INVALID", "sql syntax: Expected: an SQL"),
         ("a table", Some(&operator), sql("select * from x"), 400, "INVALID", "there is no table x"),
-        ("a write", Some(&operator), sql("drop table coupons"), 400, "INVALID", "DROP is not allowed"),
+        (
+            "a write",
+            Some(&operator),
+            sql("drop table coupons"),
+            400,
+            "INVALID",
+            "DROP is not allowed",
+        ),
         ("a value", Some(&operator), sql("select 1 / 0"), 400, "INVALID", "divides by zero"),
         ("time", Some(&operator), sql(long), 408, "TIMEOUT", "the query took more than 2s"),
     ];

@@ -19,7 +19,7 @@ pub enum ChangeStep<H, S> {
     /// The answer.
     Decided(Box<Decision<H, S>>),
     /// The rules admit it. What the store has to read besides, it says itself.
-    Accepted(Accepted<H>),
+    Accepted(Box<Accepted<H>>),
 }
 
 /// A change that the rules of the coupon admit.
@@ -70,7 +70,7 @@ pub fn change<H: Here, S>(
             .map(|user| Claimant { user: user.clone(), becomes_holder: new_holder.is_some() }),
     };
     let later_day = (day != located.day).then_some(day);
-    ChangeStep::Accepted(Accepted { before: located, after, later_day, claimant })
+    ChangeStep::Accepted(Box::new(Accepted { before: located, after, later_day, claimant }))
 }
 
 impl<H: Here> Accepted<H> {
