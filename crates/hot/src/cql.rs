@@ -100,6 +100,9 @@ pub struct Options {
     pub call_limit: Duration,
     /// See [`PARTITION_ROWS`]. Every process of a keyspace has the same; for tests alone.
     pub partition_rows: u64,
+    /// How often over every limit for an answer of the cluster is waited; 1. More for tests alone,
+    /// on a machine that stalls.
+    pub patience: u32,
     /// For tests alone.
     pub gate: Option<Gate>,
 }
@@ -124,6 +127,7 @@ impl Options {
             clock_bound_ms: CLOCK_BOUND_MS,
             call_limit: CALL_LIMIT,
             partition_rows: PARTITION_ROWS,
+            patience: 1,
             gate: None,
         }
     }

@@ -29,6 +29,19 @@ const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 /// What the script ends with where it has no Java 17, no Maven, or nothing to fetch from.
 const CANNOT: i32 = 69;
 
+/// Settings of nodes that nobody kills or freezes: they wait longer for each other than a shared
+/// machine may stall, and not for its disk.
+const STEADY: [(&str, &str); 4] = [
+    ("COUPONRY_CASSANDRA_READ_TIMEOUT", "20s"),
+    ("COUPONRY_CASSANDRA_WRITE_TIMEOUT", "20s"),
+    ("COUPONRY_CASSANDRA_CAS_TIMEOUT", "10s"),
+    ("COUPONRY_CASSANDRA_SYNC", "periodic"),
+];
+
+/// By how much a client of a [steady](Cluster::start_steady) cluster lengthens its own limits, so
+/// that the nodes give up first.
+pub const STEADY_PATIENCE: u32 = 10;
+
 /// Running nodes. Its methods block, and one waits for the other.
 #[derive(Debug)]
 pub struct Cluster {
@@ -60,14 +73,14 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one cluster of a test binary whose tests share it, started by the first that asks. It lives
+/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It lives
 /// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
 ///
 /// # Panics
-/// As [`Cluster::start`], and when a test asks for another number of nodes than the first did.
+/// As [`Cluster::start_steady`], and when a test asks for another number of nodes than the first did.
 pub fn shared(nodes: usize) -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| Cluster::start(nodes)).as_ref()?;
+    let cluster = SHARED.get_or_init(|| Cluster::start_steady(nodes)).as_ref()?;
     assert_eq!(cluster.nodes(), nodes, "the shared cluster has another number of nodes");
     Some(cluster)
 }
@@ -79,8 +92,23 @@ impl Cluster {
     /// # Panics
     /// When they do not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
     pub fn start(nodes: usize) -> Option<Cluster> {
+        Cluster::start_with(nodes, &[])
+    }
+
+    /// As [`Cluster::start`], for suites in which no node is killed, stopped or frozen: the nodes
+    /// give up after 20 s and not after 2, and a write does not wait for the disk, so that a machine
+    /// that stalls for some seconds fails no test. Clients wait [`STEADY_PATIENCE`] times as long.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_steady(nodes: usize) -> Option<Cluster> {
+        Cluster::start_with(nodes, &STEADY)
+    }
+
+    fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<Cluster> {
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.envs(settings.iter().copied());
         let mut script = Script::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         let line = script.line().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         if let Some(addresses) = line.strip_prefix("ready ") {

@@ -120,10 +120,10 @@ impl Cluster {
             .known_nodes(&options.nodes)
             .use_keyspace(&options.keyspace, true)
             .keyspaces_to_fetch([&options.keyspace])
-            .connection_timeout(Duration::from_secs(3))
+            .connection_timeout(options.patience * Duration::from_secs(3))
             // A node that is frozen keeps its connections: they are given up after these two.
             .keepalive_interval(Duration::from_secs(2))
-            .keepalive_timeout(Duration::from_secs(3))
+            .keepalive_timeout(options.patience * Duration::from_secs(3))
             // Cassandra counts as one shard.
             .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN.saturating_add(1)))
             .default_execution_profile_handle(profiles[&Manner::Read].clone());
@@ -379,11 +379,14 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
                 _ => Consistency::LocalQuorum,
             })
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(match manner {
-                Manner::Bulk => BULK_TIMEOUT,
-                Manner::Write => WRITE_TIMEOUT,
-                _ => ENGINE_TIMEOUT,
-            }));
+            .request_timeout(Some(
+                options.patience
+                    * match manner {
+                        Manner::Bulk => BULK_TIMEOUT,
+                        Manner::Write => WRITE_TIMEOUT,
+                        _ => ENGINE_TIMEOUT,
+                    },
+            ));
         let builder = match manner {
             Manner::Read => builder
                 .load_balancing_policy(Arc::clone(&spread))

@@ -3,6 +3,7 @@
 //! A case makes its own campaigns, users, codes and expiry days, so one store can serve all of
 //! them, in any order and at the same time.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -36,6 +37,22 @@ pub(crate) const KEYS: [[u8; 16]; 2] = [*b"the suite's key.", *b"one from before
 
 pub(crate) fn keys() -> Vec<CodeKey> {
     KEYS.map(CodeKey::new).into()
+}
+
+/// How often a case is run in which the cluster itself gave no answer.
+pub(crate) const RUNS_MAX: usize = 3;
+
+/// What a case that failed has said.
+pub(crate) fn said_by(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// Whether a case failed because nodes that nobody had stopped did not answer in time, as on a
+/// machine that stalls. That shows nothing of couponry: the case is run again, on fresh names.
+pub(crate) fn met_silence(said: &str) -> bool {
+    let unanswered = [": Unavailable(", ": Unknown("];
+    unanswered.iter().any(|value| said.contains(value))
 }
 
 pub(crate) struct Kit {

@@ -19,7 +19,7 @@ use hot::cql::{self, CqlHot, Gate, Keyspace, SchemaOptions, Target};
 use hot::{Applied, Finding, HotError};
 use tokio::sync::watch;
 
-use crate::kit::{Kit, MemoryArchive, keys, of};
+use crate::kit::{Kit, MemoryArchive, RUNS_MAX, keys, met_silence, of, said_by};
 
 /// Days between two scenes: some of them are sealed, and coupons are extended to those behind.
 const DAYS_APART: i32 = 9;
@@ -31,7 +31,7 @@ const STEPS_MAX: usize = 60;
 const FAILURES_MAX: usize = 4;
 
 /// How long one run may take.
-const RUN_LIMIT: Duration = Duration::from_secs(60);
+const RUN_LIMIT: Duration = Duration::from_secs(240);
 
 /// Bytes of one failure.
 const SAID_MAX: usize = 1_000;
@@ -189,6 +189,9 @@ impl Stage {
             clock_bound_ms: 0,
             // So few that what comes back to a batch fills its first partition.
             partition_rows: 32,
+            // Room for a machine that does other things besides.
+            call_limit: Duration::from_secs(60),
+            patience: testcluster::STEADY_PATIENCE,
             ..cql::Options::of(&target)
         };
         let keyspace = Keyspace::connect(&options).await.unwrap();
@@ -254,7 +257,7 @@ impl Stage {
                     return;
                 }
                 let met = RefCell::new(None);
-                let run = async {
+                let run = async || {
                     let scene = scene().await;
                     first.hand.stop(Stop::Before(number));
                     let mut acting = Box::pin(act(&first.hot, &scene));
@@ -281,19 +284,30 @@ impl Stage {
                     };
                     judge(&scene, way, answer).await;
                 };
-                let run = async {
-                    let ran = tokio::time::timeout(RUN_LIMIT, run).await;
-                    ran.expect("it comes to an end");
+                let mut runs = 0;
+                let ran = loop {
+                    runs += 1;
+                    *met.borrow_mut() = None;
+                    let limited = async {
+                        let ran = tokio::time::timeout(RUN_LIMIT, run()).await;
+                        ran.expect("it comes to an end");
+                    };
+                    let ran = AssertUnwindSafe(limited).catch_unwind().await;
+                    first.hand.let_go();
+                    match ran.map_err(|panic| said_by(&*panic)) {
+                        Err(said) if runs < RUNS_MAX && met_silence(&said) => {
+                            eprintln!("{name}, run again after: {said}");
+                        }
+                        ran => break ran,
+                    }
                 };
-                let ran = AssertUnwindSafe(run).catch_unwind().await;
-                first.hand.let_go();
                 let step = *met.borrow();
                 let at = match step {
                     Some(step) => format!("{stopped:?}, before {number}: `{}`", short(step)),
                     None => "not stopped".to_owned(),
                 };
-                if let Err(panic) = ran {
-                    self.failed(format!("{name}, {at}; {way:?}: {}", said_by(&*panic)));
+                if let Err(said) = ran {
+                    self.failed(format!("{name}, {at}; {way:?}: {said}"));
                     failed += 1;
                 }
                 self.cover(name, step);
@@ -417,9 +431,4 @@ pub(crate) fn short(cql: &str) -> String {
         true => format!("{} … {}", &cql[..HEAD], &cql[cql.len() - TAIL..]),
         false => cql.to_owned(),
     }
-}
-
-fn said_by(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
