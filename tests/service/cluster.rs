@@ -50,7 +50,7 @@ impl Keyspace {
 /// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
 #[test]
 fn on_a_cluster() {
-    let Some(cluster) = testcluster::TestCluster::start(1) else { return };
+    let Some(cluster) = testcluster::TestCluster::start_steady(1) else { return };
     let data = Data::new();
     let token = data.token("admin", "root");
     let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());

@@ -34,6 +34,9 @@ pub struct Options {
     pub call_limit: Duration,
     /// See [`PARTITION_ROWS`]. It is the same in every process of a keyspace. For tests only.
     pub partition_rows: u64,
+    /// How many times each timeout of a statement the store waits: 1. More is for tests only, on a
+    /// machine that stalls.
+    pub patience: u32,
     /// For tests only.
     pub gate: Option<Gate>,
 }
@@ -58,6 +61,7 @@ impl Options {
             clock_bound_ms: CLOCK_BOUND_MS,
             call_limit: CALL_LIMIT,
             partition_rows: PARTITION_ROWS,
+            patience: 1,
             gate: None,
         }
     }

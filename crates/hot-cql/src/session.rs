@@ -69,10 +69,10 @@ impl CqlSession {
             .known_nodes(&options.nodes)
             .use_keyspace(&options.keyspace, true)
             .keyspaces_to_fetch([&options.keyspace])
-            .connection_timeout(Duration::from_secs(3))
+            .connection_timeout(options.patience * Duration::from_secs(3))
             // A frozen node keeps its connections: after these two they are closed.
             .keepalive_interval(Duration::from_secs(2))
-            .keepalive_timeout(Duration::from_secs(3))
+            .keepalive_timeout(options.patience * Duration::from_secs(3))
             // Cassandra counts as one shard.
             .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN.saturating_add(1)))
             .default_execution_profile_handle(profiles[&StatementProfile::Read].clone());

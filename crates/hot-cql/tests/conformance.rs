@@ -16,7 +16,8 @@ async fn open_cassandra(
     nodes: usize,
     archive: Arc<MemoryArchive>,
 ) -> Option<(Arc<dyn HotStore>, Ground)> {
-    let cluster = tokio::task::spawn_blocking(move || TestCluster::start(nodes)).await.unwrap()?;
+    let cluster =
+        tokio::task::spawn_blocking(move || TestCluster::start_steady(nodes)).await.unwrap()?;
     let target =
         format!("cql://{}/conformance", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
@@ -27,6 +28,7 @@ async fn open_cassandra(
         partition_rows: 32,
         // Room for a machine that does other things besides.
         call_limit: Duration::from_secs(60),
+        patience: testcluster::STEADY_PATIENCE,
         ..Options::of(&target)
     };
     let keyspace = Keyspace::connect(&options).await.unwrap();

@@ -36,9 +36,13 @@ async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHo
     let target =
         format!("cql://{}/{name}", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let call_limit = Duration::from_secs(60);
-    let options =
-        cql::Options { bucket_bits: 4, clock_bound_ms: 0, call_limit, ..cql::Options::of(&target) };
+    let options = cql::Options {
+        bucket_bits: 4,
+        clock_bound_ms: 0,
+        call_limit: Duration::from_secs(60),
+        patience: testcluster::STEADY_PATIENCE,
+        ..cql::Options::of(&target)
+    };
     let keyspace = Keyspace::connect(&options).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let hot = CqlHot::connect(options, keys(), Arc::clone(archive) as _).await.unwrap();

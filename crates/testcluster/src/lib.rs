@@ -31,6 +31,19 @@ const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 /// What the script ends with where it has no Java 17, no Maven, or nothing to fetch from.
 const CANNOT: i32 = 69;
 
+/// Settings of nodes that no test kills or freezes. They wait for each other longer than a shared
+/// machine stalls, and they do not wait for its disk.
+const STEADY: [(&str, &str); 4] = [
+    ("COUPONRY_CASSANDRA_READ_TIMEOUT", "20s"),
+    ("COUPONRY_CASSANDRA_WRITE_TIMEOUT", "20s"),
+    ("COUPONRY_CASSANDRA_CAS_TIMEOUT", "10s"),
+    ("COUPONRY_CASSANDRA_SYNC", "periodic"),
+];
+
+/// How many times its own timeouts a client of a [steady](TestCluster::start_steady) cluster waits,
+/// so that the nodes give up first.
+pub const STEADY_PATIENCE: u32 = 10;
+
 /// Running nodes. Its methods block, and one waits for the other.
 #[derive(Debug)]
 pub struct TestCluster {
@@ -62,14 +75,14 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one cluster of a test binary whose tests share it, started by the first that asks. It lives
+/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It lives
 /// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
 ///
 /// # Panics
-/// As [`TestCluster::start`], and when a test asks for another number of nodes than the first did.
+/// As [`TestCluster::start_steady`], and when a test asks for another number of nodes than the first did.
 pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
     static SHARED: OnceLock<Option<TestCluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| TestCluster::start(nodes)).as_ref()?;
+    let cluster = SHARED.get_or_init(|| TestCluster::start_steady(nodes)).as_ref()?;
     assert_eq!(cluster.nodes(), nodes, "the shared cluster has another number of nodes");
     Some(cluster)
 }
@@ -81,8 +94,23 @@ impl TestCluster {
     /// # Panics
     /// When they do not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
     pub fn start(nodes: usize) -> Option<TestCluster> {
+        TestCluster::start_with(nodes, &[])
+    }
+
+    /// As [`TestCluster::start`], for suites in which no node is killed, stopped or frozen. The
+    /// nodes give up after 20 s instead of 2, and a write does not wait for the disk. So a machine
+    /// that stalls for some seconds fails no test. Clients wait [`STEADY_PATIENCE`] times as long.
+    ///
+    /// # Panics
+    /// As [`TestCluster::start`].
+    pub fn start_steady(nodes: usize) -> Option<TestCluster> {
+        TestCluster::start_with(nodes, &STEADY)
+    }
+
+    fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<TestCluster> {
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.envs(settings.iter().copied());
         let mut script = Script::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         let line = script.line().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         if let Some(addresses) = line.strip_prefix("ready ") {

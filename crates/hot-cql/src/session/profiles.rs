@@ -69,11 +69,14 @@ pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, Execution
                 _ => Consistency::LocalQuorum,
             })
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(match profile {
-                StatementProfile::Bulk => BULK_TIMEOUT,
-                StatementProfile::Write => WRITE_TIMEOUT,
-                _ => ENGINE_TIMEOUT,
-            }));
+            .request_timeout(Some(
+                options.patience
+                    * match profile {
+                        StatementProfile::Bulk => BULK_TIMEOUT,
+                        StatementProfile::Write => WRITE_TIMEOUT,
+                        _ => ENGINE_TIMEOUT,
+                    },
+            ));
         let builder = match profile {
             StatementProfile::Read => builder
                 .load_balancing_policy(Arc::clone(&spread))

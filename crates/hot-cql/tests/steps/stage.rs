@@ -31,7 +31,7 @@ const STEPS_MAX: usize = 60;
 const FAILURES_MAX: usize = 4;
 
 /// How long one run may take.
-const RUN_LIMIT: Duration = Duration::from_secs(60);
+const RUN_LIMIT: Duration = Duration::from_secs(240);
 
 /// Bytes of one failure.
 const SAID_MAX: usize = 1_000;
@@ -191,6 +191,7 @@ impl Stage {
             clock_bound_ms: 0,
             // So few that what comes back to a batch fills its first partition.
             partition_rows: 32,
+            patience: testcluster::STEADY_PATIENCE,
             ..cql::Options::of(&target)
         };
         let keyspace = Keyspace::connect(&options).await.unwrap();
