@@ -280,6 +280,11 @@ fn small_commands() {
     assert_eq!(healthy.code, Some(1), "{healthy:?}");
     let doctor = data.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{doctor:?}");
+    assert!(doctor.stdout.contains("\nok   verify: "), "{doctor:?}");
+    let quick = data.run(&["doctor", "--quick"]);
+    assert_eq!(quick.code, Some(0), "{quick:?}");
+    let all_but_rows = doctor.stdout.lines().filter(|line| !line.contains(" verify: "));
+    assert_eq!(quick.stdout.lines().count(), all_but_rows.count(), "{quick:?}");
     for shell in ["bash", "zsh", "fish"] {
         let script = data.run(&["completion", shell]);
         assert_eq!(script.code, Some(0), "{shell}: {script:?}");

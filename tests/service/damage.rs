@@ -321,6 +321,8 @@ fn doctor_finds_a_flipped_byte() {
             assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
             assert!(doctor.stdout.contains(inner), "{name} is not named: {doctor:?}");
         }
+        let quick = scene.data.run(&["doctor", "--quick"]);
+        assert_eq!(quick.code, Some(0), "it reads no coupons: {quick:?}");
         fs::write(&path, bytes).expect("put back");
     }
     doctor_finds_nothing(&scene.data, "put back");

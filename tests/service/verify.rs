@@ -903,6 +903,10 @@ fn words() {
     for said in [line.as_str(), "     the claim of ann: does not name it", "safe: ", "1 found\n"] {
         assert!(ran.stdout.contains(said), "{said}: {ran:?}");
     }
+    let ran = data.run(&["doctor"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let line = format!("FAIL verify: claim-missing {}: hot, partition 2031-11-30", scene.anns);
+    assert!(ran.stdout.contains(&line) && ran.stdout.contains("; safe: "), "{ran:?}");
     for (arguments, code) in [(&["verify", "--format", "csv"] as &[&str], 2), (&["verify", "x"], 2)]
     {
         assert_eq!(data.run(arguments).code, Some(code), "{arguments:?}");

@@ -19,7 +19,6 @@ mod cursor;
 mod decode;
 mod encode;
 mod error;
-mod examine;
 pub mod external;
 mod files;
 mod find;
@@ -49,7 +48,6 @@ pub use audit::{
 };
 pub use bucket::{BadBucket, BucketAddress, Patience};
 pub use error::ColdError;
-pub use examine::FileFinding;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
 pub use names::day_text;

@@ -14,7 +14,6 @@
 mod archive_commit;
 mod closed;
 mod error;
-mod examine;
 mod expired;
 mod finish;
 mod mark;
@@ -33,7 +32,6 @@ use coupon::time::Millis;
 use hot::Partitions;
 
 pub use error::CompactError;
-pub use examine::examine;
 pub use pairing::{StoreMismatch, check_pairing};
 pub use plan::{Pass, Work};
 pub use report::{PartitionReport, Progress, Report, Watch};

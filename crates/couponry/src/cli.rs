@@ -42,16 +42,7 @@ Examples:
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenArgs),
     Key(commands::key::KeyArgs),
-    /// Check the data, the keys and the machine
-    ///
-    /// Prints one line for each check: `ok`, `warn` (works, but needs a look) or `FAIL`. Reads the
-    /// whole store, so it takes long on a large one; a running `serve` continues. Repairs nothing.
-    #[command(after_help = "\
-Exit codes: 0 no check failed, 1 a check failed, 2 usage error.
-
-Example:
-  couponry doctor --data /var/lib/couponry")]
-    Doctor,
+    Doctor(commands::doctor::DoctorArgs),
     Verify(commands::verify::VerifyArgs),
     Healthcheck(commands::healthcheck::HealthArgs),
     /// Print the settings that a command would run with, and where each comes from

@@ -69,7 +69,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         Command::Notify(flags) => commands::notify::run(&settings, flags).await,
         Command::Token(args) => commands::token::run(&settings, args),
         Command::Key(args) => commands::key::run(&settings, args),
-        Command::Doctor => commands::doctor::run(&settings).await,
+        Command::Doctor(args) => commands::doctor::run(&settings, args).await,
         Command::Verify(args) => commands::verify::run(&settings, args).await,
         Command::Healthcheck(args) => commands::healthcheck::run(&settings, args).await,
         Command::Config => commands::config::run(&settings),

@@ -33,8 +33,6 @@ pub enum Work {
     Reconcile,
     /// Notifies holders: `seen` coupons read, `done` notices sent.
     Notify,
-    /// Checks the whole store.
-    Examine,
     /// Copies a hot store to another: `done` things read.
     Copy,
     /// Compares two hot stores: `done` things read.
@@ -151,7 +149,6 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         Work::Notify => {
             format!("sent {done_text} notices, {seen_text} issued coupons read")
         }
-        Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
         Work::Copy => format!("copied {done_text}, {}/s", rate(done)),
         Work::Compare => format!("compared {done_text}, {}/s", rate(done)),
         Work::Verify => {
@@ -185,7 +182,6 @@ mod tests {
             ),
             (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
             (Work::Notify, 1_200, 50_000, "sent 1,200 notices, 50,000 issued coupons read"),
-            (Work::Examine, 0, 0, "reading the whole store, 5 s"),
             (Work::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
             (Work::Verify, 0, 50_000, "read 50,000 rows, 0 findings, 10,000/s"),
         ];

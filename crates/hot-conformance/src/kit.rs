@@ -20,8 +20,8 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use hot::{
-    Applied, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HealthFinding, HotStore, ImportLine,
-    ImportOutcome, MintOrder, Named, NewCampaign, Residue,
+    Applied, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HotStore, ImportLine, ImportOutcome,
+    MintOrder, Named, NewCampaign, Residue,
 };
 use router::{Found, Router};
 
@@ -30,6 +30,8 @@ pub use actions::{
     run_of, said, void,
 };
 pub use archive::MemoryArchive;
+
+use crate::soundness::{Contradictions, contradictions};
 
 /// The moment of every case: noon of 2026-11-20.
 pub const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
@@ -362,8 +364,7 @@ impl Kit {
 
     /// Nothing in the store contradicts itself.
     pub async fn is_sound(&self) {
-        for finding in self.hot.examine().await.unwrap() {
-            assert!(matches!(finding, HealthFinding::Sound(_)), "{finding:?}");
-        }
+        let Contradictions { faults, drifts } = contradictions(&*self.hot).await;
+        assert!(faults.is_empty() && drifts.is_empty(), "{faults:#?} {drifts:#?}");
     }
 }

@@ -15,6 +15,7 @@
 #![expect(missing_docs, reason = "a case is named after what it shows")]
 
 pub mod kit;
+pub mod soundness;
 
 mod accounts;
 mod archived;

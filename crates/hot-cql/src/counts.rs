@@ -2,8 +2,8 @@
 //!
 //! Each process counts its own changes and writes its sums every second, in a row for the campaign
 //! that no other process writes. So a count costs no conditional update, and is some seconds old.
-//! What a process has counted and not written when it is killed stays missing; `doctor` says how
-//! much.
+//! What a process has counted and not written when it is killed stays missing; `verify` notes of
+//! how many campaigns.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -78,12 +78,6 @@ impl Counted {
     pub(super) fn counted_at(&self, now: Millis) -> Millis {
         now.plus_ms(-i64::try_from(2 * WRITTEN_EVERY.as_millis()).unwrap_or(0))
     }
-
-    /// Issued, redeemed and void coupons that have rows in hot.
-    pub(super) fn here(&self) -> [i64; 3] {
-        let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = self.sums;
-        [issued - cold_issued, redeemed - cold_redeemed, void - cold_void]
-    }
 }
 
 #[derive(DeserializeRow)]
@@ -93,9 +87,6 @@ struct Row {
     issued: Option<i64>,
     redeemed: Option<i64>,
     void: Option<i64>,
-    cold_issued: Option<i64>,
-    cold_redeemed: Option<i64>,
-    cold_void: Option<i64>,
     arrived: Option<i64>,
 }
 
@@ -163,8 +154,8 @@ impl ProcessCounts {
     /// The counts of a campaign: those of this process as they are now, those of others as they
     /// were last written.
     pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
-        let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
-                   cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
+        let cql = "SELECT process, batch_id, issued, redeemed, void, arrived \
+                   FROM campaign_counts WHERE campaign_id = ?";
         let rows: Vec<Row> = store.session.scan(cql, (id.as_str(),)).await?;
         let own = self.own(id);
         let mut counted = Counted { sums: own.sums, arrived: BTreeMap::new() };
@@ -176,9 +167,6 @@ impl ProcessCounts {
                 counted.sums.issued += row.issued.unwrap_or(0);
                 counted.sums.redeemed += row.redeemed.unwrap_or(0);
                 counted.sums.void += row.void.unwrap_or(0);
-                counted.sums.cold_issued += row.cold_issued.unwrap_or(0);
-                counted.sums.cold_redeemed += row.cold_redeemed.unwrap_or(0);
-                counted.sums.cold_void += row.cold_void.unwrap_or(0);
             } else {
                 *counted.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
             }

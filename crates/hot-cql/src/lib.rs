@@ -23,7 +23,6 @@ mod counts;
 mod coupon_row;
 mod coupons;
 mod dialect;
-mod examine;
 mod import;
 mod index_rows;
 mod issuing;

@@ -76,15 +76,6 @@ impl Partitions for CqlHot {
         self.store.residue_page(day, after, limit).await
     }
 
-    async fn archived_markers(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<(Code, u64)>> {
-        self.store.archived_markers_page(day, after, limit).await
-    }
-
     async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
         self.store.clock_is_right()?;
         self.store.remove_some(day, &so_far).await

@@ -11,9 +11,9 @@ use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
 use hot::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, HotError,
-    HotStore, ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign,
-    Patched, RejectedLine,
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
+    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched,
+    RejectedLine,
 };
 use router::{Address, Directory, Entry, Found, Owner};
 
@@ -253,10 +253,6 @@ impl HotStore for CqlHot {
 
     async fn touch(&self, now: Millis) -> Result<()> {
         self.store.touch_setting(now).await
-    }
-
-    async fn examine(&self) -> Result<Vec<HealthFinding>> {
-        self.store.examine_all().await
     }
 
     fn gauge(&self) -> Gauge {

@@ -15,7 +15,7 @@ use hot::audit::{
 };
 
 use crate::txn::Txn;
-use crate::{SqliteHot, examine};
+use crate::{SqliteHot, schema};
 
 #[async_trait]
 impl Audit for SqliteHot {
@@ -24,7 +24,7 @@ impl Audit for SqliteHot {
     }
 
     async fn audit_files(&self) -> Result<Vec<String>, HotError> {
-        self.readers.run(examine::integrity).await
+        self.readers.run(schema::integrity).await
     }
 
     async fn audit_partitions(&self) -> Result<Vec<AuditPartition>, HotError> {

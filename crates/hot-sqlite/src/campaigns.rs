@@ -1,5 +1,6 @@
 //! Campaigns: made by name, once; their terms and their counts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coupon::campaign::Campaign;
@@ -49,6 +50,26 @@ pub(crate) fn list(
     let mut statement = txn.statement(sql)?;
     let rows = statement.query_map(params![after, limit as i64], |row| from_row(row, now))?;
     rows.collect()
+}
+
+/// How many rows of each campaign, by its number, are issued, redeemed, void.
+pub(crate) fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
+    let mut counted: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
+    // No index has both, and one that has the campaign leads to rows all over the table.
+    let mut statement = txn.statement(
+        "SELECT campaign, state, count(*) FROM coupon NOT INDEXED GROUP BY campaign, state",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at = match row.get_ref(1)?.as_str()? {
+            "issued" => 0,
+            "redeemed" => 1,
+            "void" => 2,
+            _ => continue,
+        };
+        counted.entry(row.get(0)?).or_default()[at] = row.get(2)?;
+    }
+    Ok(counted)
 }
 
 /// Makes a campaign, its shared code and its first batch, or none of them.

@@ -19,7 +19,6 @@ mod columns;
 mod copying;
 mod coupons;
 mod directory;
-mod examine;
 mod failure;
 mod fair_file_lock;
 mod history;

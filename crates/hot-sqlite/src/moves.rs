@@ -129,17 +129,6 @@ impl Partitions for SqliteHot {
         self.readers.run(move |txn| residue::residue(txn, day, after.as_ref(), limit)).await
     }
 
-    async fn archived_markers(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<(Code, u64)>, HotError> {
-        self.readers
-            .run(move |txn| residue::archived_markers(txn, day, after.as_ref(), limit))
-            .await
-    }
-
     async fn remove_residue(
         &self,
         day: Day,

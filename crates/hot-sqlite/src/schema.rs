@@ -1,4 +1,5 @@
-//! The schema of the file: opens, makes and upgrades it. Every connection gets its pragmas here.
+//! The schema of the file: opens, makes, upgrades and checks it. Every connection gets its pragmas
+//! here.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::private_files::create_private;
+use crate::txn::Txn;
 
 /// Name of the file inside the data folder.
 pub const FILE_NAME: &str = "hot.db";
@@ -131,6 +133,14 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     // A reader may have to build the index of the WAL, so the file is not opened read-only.
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
+}
+
+/// SQLite's own check of pages, indexes and constraints: at most 20 faults.
+pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
+    let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
+    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
 /// Sets what holds for every connection.

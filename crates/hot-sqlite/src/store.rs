@@ -16,9 +16,9 @@ use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
 use hot::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, HotError,
-    HotStore, ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign,
-    Patched, RejectedLine,
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
+    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched,
+    RejectedLine,
 };
 use router::{Address, Found};
 
@@ -28,8 +28,8 @@ use crate::settings::{LONG_CODES, PROBED, TOUCHED_AT};
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    SqliteHot, accounts, batches, campaigns, changes, coupons, examine, import, list, prefetch,
-    settings, stock,
+    SqliteHot, accounts, batches, campaigns, changes, coupons, import, list, prefetch, settings,
+    stock,
 };
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -257,10 +257,6 @@ impl HotStore for SqliteHot {
 
     async fn touch(&self, now: Millis) -> Result<(), HotError> {
         self.writer.run(move |txn| settings::set(txn, TOUCHED_AT, &now.0.to_string())).await
-    }
-
-    async fn examine(&self) -> Result<Vec<HealthFinding>, HotError> {
-        self.readers.run(examine::all).await
     }
 
     fn gauge(&self) -> Gauge {

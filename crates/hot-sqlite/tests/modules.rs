@@ -32,7 +32,6 @@ const LEVELS: [&[&str]; 23] = [
         "archiving/removal",
         "archiving/residue",
         "archiving/shrink",
-        "examine",
         "import",
         "issuing",
         "list",

@@ -30,7 +30,7 @@ pub use partitions::{
 };
 pub use store::HotStore;
 pub use values::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HealthFinding, ImportLine,
-    ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named,
-    NewCampaign, Patched, RejectedLine, Tier,
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
+    ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,
+    Patched, RejectedLine, Tier,
 };

@@ -157,15 +157,6 @@ pub trait Partitions: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Residue>, HotError>;
 
-    /// The archived markers of a partition after `after`, with the versions that lie in cold, in the
-    /// order of codes, at most `limit`.
-    async fn archived_markers(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<(Code, u64)>, HotError>;
-
     /// Deletes a bounded number of rows and archived markers of a sealed partition, after those that the
     /// call before has deleted; `None` if nothing is left. Only for a partition whose content was read
     /// back from cold.

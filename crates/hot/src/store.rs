@@ -12,9 +12,9 @@ use router::{Address, Directory, Found};
 
 use crate::audit::Audit;
 use crate::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HealthFinding,
-    HotError, ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign,
-    Partitions, Patched, RejectedLine,
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
+    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
+    Patched, RejectedLine,
 };
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between
@@ -178,10 +178,6 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Audit + Facts {
 
     /// Makes one small durable write, for the banner and `doctor` to time.
     async fn touch(&self, now: Millis) -> Result<(), HotError>;
-
-    /// Looks for damage: in the file itself, in rows that differ from their events, in counts that
-    /// differ from rows. Reads everything.
-    async fn examine(&self) -> Result<Vec<HealthFinding>, HotError>;
 
     /// Figures since the process began.
     fn gauge(&self) -> Gauge;

@@ -11,7 +11,7 @@ use coupon::refusal::Refusal;
 
 pub use account::Account;
 pub use campaign::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
-pub use health::{Gauge, HealthFinding};
+pub use health::Gauge;
 pub use import::{ImportLine, ImportOutcome, RejectedLine};
 pub use list::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage};
 pub use snapshot::{Applied, CouponSnapshot, Tier};

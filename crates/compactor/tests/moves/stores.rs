@@ -525,16 +525,6 @@ impl Partitions for SteppedHot {
         self.inner.archive_commits().await
     }
 
-    async fn archived_markers(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> std::result::Result<Vec<(Code, u64)>, HotError> {
-        self.reads("archived_markers").await?;
-        self.inner.archived_markers(day, after, limit).await
-    }
-
     async fn closed(
         &self,
         now: Millis,

@@ -24,6 +24,7 @@ use hot::{
     Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
     ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
 };
+use hot_conformance::soundness::{Contradictions, contradictions};
 use hot_sqlite::SqliteHot;
 use router::{Found, Router};
 use tempfile::TempDir;
@@ -600,9 +601,8 @@ impl World {
 
     /// Neither store finds fault with itself.
     pub(crate) async fn is_sound(&self, name: &str) {
-        for finding in self.hot.examine().await.unwrap() {
-            assert!(matches!(finding, hot::HealthFinding::Sound(_)), "{name}: {finding:?}");
-        }
+        let Contradictions { faults, drifts } = contradictions(&*self.hot).await;
+        assert!(faults.is_empty() && drifts.is_empty(), "{name}: {faults:#?} {drifts:#?}");
         if self.cold.version().await.unwrap().is_some() {
             let faults = self.cold_faults().await;
             assert!(faults.is_empty(), "{name}: {faults:?}");

@@ -6,12 +6,32 @@ mod machine;
 mod sqlite;
 mod stores;
 
+use clap::Args;
 use coupon::calendar::Zone;
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
 use crate::settings::{Hot, Origin, Settings};
 use crate::{open, output};
+
+/// Check the settings, the machine, the keys and the data
+///
+/// Prints one line for each check: `ok`, `warn` (works, but needs a look) or `FAIL`. First come the
+/// checks of --quick, then all of `couponry verify`: a line for each finding. That reads every row
+/// and every file, so it takes long on a large store; a running `serve` continues. Repairs nothing.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 no check failed, 1 a check failed, 2 usage error.
+
+Examples:
+  couponry doctor --data /var/lib/couponry
+  couponry doctor --quick")]
+pub(crate) struct DoctorArgs {
+    /// Check only the settings, the clock, the keys, the disk, the cluster and one write. Read no
+    /// rows and no files of coupons
+    #[arg(long)]
+    quick: bool,
+}
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +68,7 @@ impl Report {
     }
 }
 
-pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended, CliError> {
     let mut report = Report::default();
     report.add("settings", given(settings))?;
     report.add("clock", machine::clock())?;
@@ -67,7 +87,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         report.add("sqlite", sqlite::written_by(&data.join(FILE_NAME)))?;
     }
     if let Some(keys) = keys::report(settings, &mut report)? {
-        stores::report(settings, &keys, &mut report).await?;
+        stores::report(settings, &keys, args, &mut report).await?;
     }
     report.end()
 }

@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::sync::Mutex;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -72,16 +71,10 @@ pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended,
 
 async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<Ended, CliError> {
     let begun = Instant::now();
-    let printer = Mutex::new(Printer::new(args.format));
-    let print = |finding: &Finding| {
-        if let Ok(mut printer) = printer.lock() {
-            printer.finding(finding);
-        }
-    };
+    let mut printer = Printer::new(args.format);
     let repair = if args.repair { Repair::Derived } else { Repair::Nothing };
     let options = Options { repair, lower_counts: args.lower_counts, ..Options::default() };
-    let report = checked(engine, keys, options, print).await?;
-    let printer = printer.into_inner().map_err(|error| CliError::new(error.to_string()))?;
+    let report = checked(engine, keys, options, |finding| printer.finding(finding)).await?;
     printer.end(&report, begun.elapsed())?;
     Ok(match report.found() {
         0 => Ended::Done,
@@ -89,12 +82,13 @@ async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<End
     })
 }
 
-/// Verifies both tiers, if they belong together, and reports each finding to `tell`.
-async fn checked(
+/// Verifies both tiers, if they belong together, and reports each finding to `tell`. `doctor` does
+/// the same.
+pub(crate) async fn checked(
     engine: &Engine,
     keys: &Keys,
     options: Options,
-    tell: impl Fn(&Finding) + Send,
+    mut tell: impl FnMut(&Finding) + Send,
 ) -> Result<Report, CliError> {
     match check_pairing(engine.hot(), engine.cold()).await {
         // The verifier itself says more about a cold tier that cannot be read.

@@ -36,13 +36,6 @@ pub(crate) async fn residue_in_pages(kit: &Kit) {
         });
     }
     assert_eq!(kit.hot.count(day).await.unwrap(), want.len() as u64);
-    let want_archived_markers: Vec<(Code, u64)> = want
-        .iter()
-        .filter_map(|residue| match residue {
-            Residue::ArchivedMarker { code, version } => Some((code.clone(), *version)),
-            Residue::Coupon(_) => None,
-        })
-        .collect();
     for page in 1..=codes.len() + 1 {
         let mut residue: Vec<Residue> = Vec::new();
         loop {
@@ -55,17 +48,6 @@ pub(crate) async fn residue_in_pages(kit: &Kit) {
             residue.extend(some);
         }
         assert_eq!(residue, want, "pages of {page}");
-        let mut archived_markers: Vec<(Code, u64)> = Vec::new();
-        loop {
-            let after = archived_markers.last().map(|(code, _)| code.clone());
-            let some = kit.hot.archived_markers(day, after, page).await.unwrap();
-            if some.is_empty() {
-                break;
-            }
-            assert!(some.len() <= page);
-            archived_markers.extend(some);
-        }
-        assert_eq!(archived_markers, want_archived_markers, "pages of {page}");
     }
 }
 

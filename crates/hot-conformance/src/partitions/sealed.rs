@@ -164,7 +164,6 @@ pub(crate) async fn a_day_without_a_plan(kit: &Kit) {
     assert!(!kit.hot.seal(day, day.end().plus_days(9_999)).await.unwrap());
     assert_eq!(kit.hot.partition(day).await.unwrap(), None, "it has none now either");
     assert_eq!(kit.hot.residue(day, None, 9).await.unwrap(), []);
-    assert_eq!(kit.hot.archived_markers(day, None, 9).await.unwrap(), []);
     assert_eq!(kit.hot.count(day).await.unwrap(), 0);
     assert_eq!(kit.hot.closed_codes(day, NOW, 9).await.unwrap(), [] as [Code; 0]);
     assert!(kit.hot.partitions().await.unwrap().iter().all(|plan| plan.day != day));

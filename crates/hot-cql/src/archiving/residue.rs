@@ -21,8 +21,6 @@ pub(crate) enum Listed {
     All,
     /// Coupons and archived markers, no forwarding rows.
     Residue,
-    /// Archived markers only.
-    ArchivedMarkers,
 }
 
 impl Listed {
@@ -30,7 +28,6 @@ impl Listed {
         match self {
             Listed::All => true,
             Listed::Residue => row.forward_to().is_none(),
-            Listed::ArchivedMarkers => row.is_archived_marker(),
         }
     }
 }
@@ -123,17 +120,5 @@ impl Store {
             });
         }
         Ok(residue)
-    }
-
-    pub(crate) async fn archived_markers_page(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<(Code, u64)>> {
-        // A partition that is not sealed changes, so no rows are kept from page to page.
-        *self.merge.lock().await = None;
-        let rows = self.merged(day, after, limit, Listed::ArchivedMarkers).await?;
-        rows.iter().map(|(_, row)| Ok((row.code()?, row.archived()))).collect()
     }
 }

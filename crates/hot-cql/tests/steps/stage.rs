@@ -15,11 +15,12 @@ use coupon::ids::UserId;
 use coupon::time::Day;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hot::{Applied, HealthFinding, HotError};
+use hot::{Applied, HotError};
 use hot_cql::{self as cql, CqlHot, Gate, Keyspace, KeyspaceAddress, SchemaOptions};
 use tokio::sync::watch;
 
 use hot_conformance::kit::{Kit, MemoryArchive, keys, of};
+use hot_conformance::soundness::{Contradictions, contradictions};
 
 /// Days between two scenes: some of them are sealed, and coupons are extended to later ones.
 const DAYS_APART: i32 = 9;
@@ -343,13 +344,9 @@ impl Stage {
 
     /// Nothing in the keyspace contradicts itself, but for counts.
     pub(crate) async fn is_sound(&self) {
-        for finding in self.kit.hot.examine().await.unwrap() {
-            match finding {
-                // What a stopped process had counted and not written down is missing from then on.
-                HealthFinding::Sound(_) | HealthFinding::Drifted(_) => {}
-                HealthFinding::Fault(why) => self.failed(format!("examined in the end: {why}")),
-            }
-        }
+        // What a stopped process had counted and not written down is missing from then on.
+        let Contradictions { faults, drifts: _ } = contradictions(&*self.kit.hot).await;
+        faults.into_iter().for_each(|fault| self.failed(format!("in the end: {fault}")));
     }
 
     /// What a process answered of a change is true: what it says was done stands in the history of

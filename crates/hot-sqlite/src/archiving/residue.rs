@@ -91,7 +91,7 @@ fn pointers_after(
 }
 
 /// The archived markers of a partition after `after`, in the order of codes.
-pub(crate) fn archived_markers(
+fn archived_markers(
     txn: &Txn<'_>,
     day: Day,
     after: Option<&Code>,

@@ -15,11 +15,11 @@ use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
 use crate::numbers::signed;
 use crate::txn::Txn;
-use crate::{examine, rows};
+use crate::{campaigns, rows};
 
 /// Campaigns with their counts and how many rows they have, all in one read transaction.
 pub(super) fn campaigns(txn: &Txn<'_>) -> rusqlite::Result<Vec<AuditCampaign>> {
-    let mut counted = examine::rows_of_campaigns(txn)?;
+    let mut counted = campaigns::rows_by_state(txn)?;
     let mut statement = txn.statement(
         "SELECT number, stock, issued, redeemed, void, cold_issued, cold_redeemed, cold_void \
          FROM campaign ORDER BY number",

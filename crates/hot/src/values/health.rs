@@ -1,17 +1,5 @@
 //! What a store tells its operators about itself.
 
-/// A finding of a health check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HealthFinding {
-    /// As it should be.
-    Sound(String),
-    /// Counts differ from the rows that they count. The store writes them once a second, so they differ
-    /// for a moment while it works, and for good after a killed process. No decision depends on them.
-    Drifted(String),
-    /// Not as it should be, and what to do.
-    Fault(String),
-}
-
 /// Figures of a store for its operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauge {

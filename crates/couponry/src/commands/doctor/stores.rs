@@ -1,32 +1,39 @@
-//! Checks of the hot store and the cold tier: one write, every row, every file.
+//! Checks of the hot store and the cold tier: the keys of the batches, one write, the bucket, and
+//! all that `verify` checks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, FileFinding, Patience, ProbeResult};
-use engine::{Clock, ColdArchive, Engine, HealthFinding, SystemClock};
+use cold::{ColdStore, Patience, ProbeResult};
+use engine::{Clock, ColdArchive, Engine, SystemClock};
 use hot::clock::clock_record;
 use hot::{ClockRecord, Facts, HotStore, Witness};
+use verify::{Finding, Options};
 
-use super::{Report, Verdict, cluster};
+use super::{DoctorArgs, Report, Verdict, cluster};
 use crate::cluster::{Waiting, connect, patiently};
+use crate::commands::verify::checked;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
-use crate::progress::{Progress, Work};
+use crate::output::thousands;
 use crate::serve::banner::{durable_write, milliseconds};
 use crate::settings::{Hot, Settings};
 
 /// A slow durable write, which every request waits for: a good disk takes a tenth of it.
 const SLOW_WRITE: Duration = Duration::from_millis(20);
 
-/// What checks of the cold tier are about.
+/// What the probe of a bucket is about.
 const COLD: &str = "cold tier";
+
+/// What the checks of `verify` are about.
+const VERIFY: &str = "verify";
 
 /// Opens the hot store and checks both tiers.
 pub(super) async fn report(
     settings: &Settings,
     keys: &Keys,
+    args: &DoctorArgs,
     report: &mut Report,
 ) -> Result<(), CliError> {
     let cold = open::cold(settings, Patience::Work)?;
@@ -34,7 +41,7 @@ pub(super) async fn report(
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
             Ok(store) => {
                 report.add("clock", clock(&store).await)?;
-                both_tiers(Arc::new(store), cold, keys, SLOW_WRITE, report).await
+                both_tiers(Arc::new(store), cold, keys, SLOW_WRITE, args, report).await
             }
             Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
         },
@@ -47,7 +54,8 @@ pub(super) async fn report(
                 Ok(connected) => {
                     cluster::report(settings, &connected, report).await?;
                     let store = Arc::clone(&connected.store) as Arc<dyn HotStore>;
-                    let ended = both_tiers(store, cold, keys, cluster::SLOW_WRITE, report).await;
+                    let ended =
+                        both_tiers(store, cold, keys, cluster::SLOW_WRITE, args, report).await;
                     connected.flush().await;
                     ended
                 }
@@ -74,22 +82,17 @@ async fn both_tiers(
     cold: Arc<ColdStore>,
     keys: &Keys,
     slow: Duration,
+    args: &DoctorArgs,
     report: &mut Report,
 ) -> Result<(), CliError> {
     report.add("batches", batches(store.as_ref(), keys).await)?;
     let engine = open::engine_over(store, cold, keys);
     report.add("writes", writes(&engine, slow).await)?;
-    let progress = Progress::new(Work::Examine, None, false);
-    let findings = progress.during(engine.hot().examine()).await;
-    drop(progress);
-    match findings {
-        Ok(findings) => {
-            findings.into_iter().try_for_each(|it| report.add("hot store", verdict(it)))?;
-        }
-        Err(error) => report.add("hot store", Verdict::Fail(error.to_string()))?,
-    }
     probe(engine.cold(), report).await?;
-    cold_tier(&engine, report).await
+    match args.quick {
+        true => Ok(()),
+        false => verified(&engine, keys, report).await,
+    }
 }
 
 /// Whether the key of every minted batch is here.
@@ -143,37 +146,35 @@ async fn probe(cold: &ColdStore, report: &mut Report) -> Result<(), CliError> {
     }
 }
 
-/// Whether the two stores agree, and whether the files of the cold tier can be read.
-async fn cold_tier(engine: &Engine, report: &mut Report) -> Result<(), CliError> {
-    let progress = Progress::new(Work::Examine, None, false);
-    let both = progress.during(compactor::examine(engine.hot(), engine.cold())).await;
-    match both {
-        Ok(findings) => findings.into_iter().try_for_each(|it| report.add(COLD, verdict(it)))?,
-        Err(error) => report.add(COLD, Verdict::Fail(error.to_string()))?,
+/// Checks what `couponry verify` checks. Each finding fails; a note, which a killed process may leave
+/// behind, is a warning.
+async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(), CliError> {
+    let mut printed: Result<(), CliError> = Ok(());
+    let print = |found: &Finding| {
+        if printed.is_ok() {
+            printed = report.add(VERIFY, Verdict::Fail(sentence(found)));
+        }
+    };
+    let ended = checked(engine, keys, Options::default(), print).await;
+    printed?;
+    let read = match ended {
+        Ok(read) => read,
+        Err(error) => return report.add(VERIFY, Verdict::Fail(error.to_string())),
+    };
+    for (note, count) in read.by_note() {
+        report.add(VERIFY, Verdict::Warn(format!("{} {}", thousands(count), note.meaning())))?;
     }
-    match engine.hot().cold_mark().await {
-        Ok(mark) if mark.begun.is_none() => return Ok(()),
-        Ok(_) => {}
-        Err(error) => return report.add(COLD, Verdict::Fail(error.to_string())),
-    }
-    let files = progress.during(engine.cold().examine()).await;
-    drop(progress);
-    match files {
-        Ok(findings) => findings.into_iter().try_for_each(|it| {
-            let verdict = match it {
-                FileFinding::Sound(text) => Verdict::Ok(text),
-                FileFinding::Fault(text) => Verdict::Fail(text),
-            };
-            report.add(COLD, verdict)
-        }),
-        Err(error) => report.add(COLD, Verdict::Fail(error.to_string())),
+    match read.found() {
+        0 => {
+            let looked_at = thousands(read.looked_at());
+            report.add(VERIFY, Verdict::Ok(format!("{looked_at} rows and entries, nothing found")))
+        }
+        _ => Ok(()),
     }
 }
 
-fn verdict(finding: HealthFinding) -> Verdict {
-    match finding {
-        HealthFinding::Sound(text) => Verdict::Ok(text),
-        HealthFinding::Drifted(text) => Verdict::Warn(text),
-        HealthFinding::Fault(text) => Verdict::Fail(text),
-    }
+/// A finding in one line.
+fn sentence(found: &Finding) -> String {
+    let Finding { kind, about, one, other } = found;
+    format!("{} {about}: {one}; {other}; safe: {}", kind.name(), kind.safe())
 }
