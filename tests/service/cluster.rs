@@ -57,6 +57,13 @@ fn on_a_cluster() {
     fs::write(data.folder().join("couponry.toml"), target).expect("couponry.toml");
     let made = data.run(&["schema", "apply"]);
     assert_eq!(made.code, Some(0), "{made:?}");
+    // As an earlier release would have left it, without a table and a column of this one.
+    let earlier = Keyspace::of(cluster.addresses());
+    earlier.done("DROP TABLE key_in_use");
+    earlier.done("ALTER TABLE partition_plan DROP emptied");
+    let upgraded = data.run(&["schema", "apply"]);
+    let wanted = "made key_in_use\nadded partition_plan.emptied\n";
+    assert_eq!((upgraded.code, upgraded.stdout.as_str()), (Some(0), wanted), "{upgraded:?}");
     let scene = Scene::of(data, &token);
     let data = &scene.data;
     let clean = verify(data, &[]).must_be_clean("before");

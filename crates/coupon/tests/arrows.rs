@@ -103,6 +103,27 @@ fn arrows_go_one_way() {
     assert_eq!(crates.len(), ARROWS.len(), "a crate is gone: {ours:?}");
 }
 
+/// The longest chain of crates of this workspace that ends with this one.
+fn chain<'a>(name: &str, crates: &'a [(String, BTreeSet<String>)]) -> Vec<&'a str> {
+    let Some((name, named)) = crates.iter().find(|(ours, _)| ours == name) else {
+        return Vec::new();
+    };
+    let below = named.iter().map(|other| chain(other, crates));
+    let mut chain = below.max_by_key(Vec::len).unwrap_or_default();
+    chain.push(name);
+    chain
+}
+
+#[test]
+fn chains_are_short() {
+    let crates = dependencies();
+    for (name, _) in &crates {
+        let most = if name == "history" { 7 } else { 6 };
+        let chain = chain(name, &crates);
+        assert!(chain.len() <= most, "{} crates, at most {most}: {chain:?}", chain.len());
+    }
+}
+
 #[test]
 fn libraries_stay_where_they_belong() {
     let crates = dependencies();
