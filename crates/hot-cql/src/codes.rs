@@ -2,7 +2,7 @@
 
 use coupon::campaign::{Campaign, MintedRun};
 use coupon::code::Code;
-use coupon::minted::{KeyId, SERIALS_PER_DAY};
+use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use router::{Entry, Owner};
@@ -12,6 +12,7 @@ use scylla::value::CqlDate;
 use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed};
+use hot::protocol::{may_mint, serials_after};
 use hot::{HotError, MintOrder};
 
 /// The next serial of a day, and the runs that have been reserved.
@@ -77,8 +78,8 @@ impl Store {
         order: &MintOrder,
         now: Millis,
     ) -> Result<std::result::Result<MintedRun, Refusal>> {
-        if now >= campaign.expires_at {
-            return Ok(Err(Refusal::Expired));
+        if let Err(refusal) = may_mint(campaign, now) {
+            return Ok(Err(refusal));
         }
         let on = campaign.expiry_day();
         if self.enter(on, campaign, None).await?.is_err() {
@@ -104,9 +105,9 @@ impl Store {
             }
             let present = rows.first().and_then(|row| row.next_serial);
             let first = present.map_or(floor, i64::unsigned_abs);
-            let Some(next) = first.checked_add(order.count).filter(|it| *it <= SERIALS_PER_DAY)
-            else {
-                return Ok(Err(Refusal::SoldOut));
+            let next = match serials_after(first, order.count) {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Err(refusal)),
             };
             let cql = "UPDATE minted_run SET next_serial = ?, count = ?, key_id = ?, \
                        campaign_id = ?, batch_id = ? WHERE expiry_day = ? AND first = ? \

@@ -6,6 +6,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::protocol::may_mint;
 use hot::{MintOrder, Named};
 use router::Owner;
 use rusqlite::{OptionalExtension, params};
@@ -58,14 +59,14 @@ pub(crate) fn reserve(
     order: &MintOrder,
     now: Millis,
 ) -> rusqlite::Result<Result<u64, Refusal>> {
-    if now >= campaign.expires_at {
-        return Ok(Err(Refusal::Expired));
+    if let Err(refusal) = may_mint(campaign, now) {
+        return Ok(Err(refusal));
     }
     let day = campaign.expiry_day();
     if partitions::enter(txn, day, campaign)?.is_err() {
         return Ok(Err(Refusal::ExpiryDayClosed));
     }
-    Ok(partitions::take_serials(txn, day, order.count)?.ok_or(Refusal::SoldOut))
+    partitions::take_serials(txn, day, order.count)
 }
 
 pub(crate) fn insert_minted(

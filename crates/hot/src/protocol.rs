@@ -34,7 +34,10 @@ pub use issue::{
 };
 pub use located::{Decision, FromCold, Here, Located, Promise, Writes, from_cold};
 pub use named::patched;
-pub use partition::{closed_at, partition_after, refused_by_seal, seal_after};
+pub use partition::{
+    closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,
+    serials_after,
+};
 pub use reconcile::imported_state_of;
 pub use shared::{SharedAsk, shared};
 pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock};
