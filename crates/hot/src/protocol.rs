@@ -38,7 +38,7 @@ pub use partition::{
     closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,
     serials_after,
 };
-pub use reconcile::imported_state_of;
+pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
 pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock};
 
