@@ -9,6 +9,7 @@
 
 mod change;
 mod claim;
+mod import;
 mod issue;
 mod located;
 mod named;
@@ -28,6 +29,7 @@ pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
     NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
+pub use import::{LineAdvance, advance_line, arrived};
 pub use issue::{
     Irreplaceable, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give,
     irreplaceable, issue, replaced,
