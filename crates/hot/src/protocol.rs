@@ -42,7 +42,7 @@ pub use partition::{
 };
 pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
-pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock};
+pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock, untouched};
 
 /// The partition inside a minted code.
 pub fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {

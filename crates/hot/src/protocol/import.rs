@@ -79,12 +79,38 @@ mod tests {
 
     use super::*;
     use crate::protocol::testing::{
-        NOW, TestLocated, coupon, held, issued, located, order, redeemed, user, voided,
+        NOW, TestLocated, campaign, code, coupon, held, issued, located, order, redeemed, user,
+        voided,
     };
+
+    fn run() -> ImportRun {
+        ImportRun { actor: Actor::new("import"), operation: OperationId(99), at: NOW }
+    }
+
+    #[test]
+    fn lines_with_a_new_code() {
+        let (terms, batch) = (campaign(), coupon("CODE01", vec![]).genesis().batch.clone());
+        let (valid_from, expires_at) = (NOW.plus_ms(1), NOW.plus_ms(2));
+        let to_ann = ImportedState::Issued { holder: user("ann"), at: None };
+        for (said, events) in [(ImportedState::Available, 0), (to_ann, 1), (ImportedState::Void, 1)]
+        {
+            let imported_state = said.clone();
+            let line = ImportLine { code: code("CODE01"), valid_from, expires_at, imported_state };
+            let coupon = arrived(&terms, batch.clone(), &line, &said, &run());
+            let genesis = coupon.genesis();
+            assert_eq!(
+                (genesis.valid_from, genesis.expires_at),
+                (valid_from, expires_at),
+                "its own"
+            );
+            assert_eq!((&genesis.zone, genesis.created_at), (&terms.zone, NOW));
+            assert_eq!((coupon.version(), coupon.events().len()), (1, events), "{said:?}");
+        }
+    }
 
     #[test]
     fn lines_of_a_known_code() {
-        let run = ImportRun { actor: Actor::new("import"), operation: OperationId(99), at: NOW };
+        let run = run();
         let free = || ImportedState::Available;
         let of = |name| ImportedState::Issued { holder: user(name), at: None };
         let (ann, bob) = (|| of("ann"), || of("bob"));
