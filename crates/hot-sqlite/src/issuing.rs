@@ -9,7 +9,7 @@ use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use hot::Applied;
 use hot::protocol::{self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy};
-use router::{Address, BucketKey};
+use router::Address;
 
 use crate::changes::Decision;
 use crate::claims::{self, ClaimRows};
@@ -108,8 +108,8 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
         let Some(minted) = key.open(code) else { continue };
         let run = batches::run_of(txn, key.id(), minted.day, minted.serial)?;
         if let Some((owner, _)) = run {
-            let bucket_key = BucketKey { expiry_day: minted.day, bucket: 0 };
-            return locate(txn, &Address { code: code.clone(), bucket_key, owner, minted: true });
+            let (code, bucket_key) = (code.clone(), minted.day.into());
+            return locate(txn, &Address { code, bucket_key, owner, minted: true });
         }
     }
     match directory::partition_of(txn, code)? {

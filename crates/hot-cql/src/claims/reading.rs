@@ -201,7 +201,7 @@ impl Store {
             let Some(minted) = key.open(code) else { continue };
             let run = self.run_with(key.id(), minted.day, minted.serial).await?;
             if let Some((owner, _)) = run {
-                return self.untouched_at(code, &owner, minted.day).await;
+                return self.untouched_at(code, &owner, minted.day.into()).await;
             }
         }
         Ok(None)

@@ -33,7 +33,7 @@ impl Round<'_> {
         loop {
             let found = match found.take() {
                 Some(found) => Some(found),
-                None => attempts.looked(store.stored(known.day, &line.code).await)?,
+                None => attempts.looked(store.stored(known.day.into(), &line.code).await)?,
             };
             let missing = || {
                 HotError::Damaged(format!(

@@ -171,13 +171,13 @@ impl Store {
             None => self.directory_day(code).await?,
         };
         let Some(day) = day else { return Ok(None) };
-        match self.stored(day, code).await? {
+        match self.stored(day.into(), code).await? {
             None if matches!(waiting.lease.row, Row::Lease { kind: RUN, .. }) => {
                 let campaign = self.campaign_of_run(code).await?;
                 match campaign {
                     Some(id) => {
                         let owner = router::Owner { campaign: id, batch: batch.clone() };
-                        self.untouched_at(code, &owner, day).await
+                        self.untouched_at(code, &owner, day.into()).await
                     }
                     None => Ok(None),
                 }
