@@ -5,7 +5,7 @@ use coupon::code::Code;
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use router::{Entry, Owner};
+use router::{Entry, Owner, openings};
 use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 
@@ -59,6 +59,16 @@ impl Store {
             self.session.row(StatementProfile::Read, cql, (date(on), signed(serial))).await?;
         let found = row.map(|row| row.run(on)).transpose()?.flatten();
         Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
+    }
+
+    /// Whose a minted code is, and its expiry day: the first opening whose serial a run has.
+    pub(super) async fn owner_of(&self, code: &Code) -> Result<Option<(Owner, Day)>> {
+        for (key, minted) in openings(&self.keys.current(), code) {
+            if let Some((owner, run)) = self.run_with(key, minted.day, minted.serial).await? {
+                return Ok(Some((owner, run.day)));
+            }
+        }
+        Ok(None)
     }
 
     /// The lowest serial at which the next run of a day may begin.

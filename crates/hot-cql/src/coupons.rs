@@ -136,16 +136,9 @@ impl Store {
 
     /// The coupon of a code, of any campaign and wherever it is.
     pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
-        for key in self.keys.current().iter() {
-            let Some(minted) = key.open(code) else { continue };
-            let run = self.run_with(key.id(), minted.day, minted.serial).await?;
-            if let Some((owner, _)) = run {
-                let at = minted.day.into();
-                return match self.stored(at, code).await? {
-                    None => self.untouched_at(code, &owner, at).await,
-                    found => Ok(found),
-                };
-            }
+        if let Some((owner, day)) = self.owner_of(code).await? {
+            let (code, bucket_key) = (code.clone(), day.into());
+            return self.locate(&Address { code, bucket_key, owner, minted: true }).await;
         }
         match self.directory_day(code).await? {
             Some(day) => self.stored(day.into(), code).await,

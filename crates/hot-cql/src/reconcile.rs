@@ -6,8 +6,9 @@ mod directory;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
-use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, home, is_known, replaced};
+use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
 use hot::{HotError, Reconciled};
+use router::home;
 
 use crate::Store;
 use crate::bounded_join::bounded_join;

@@ -8,9 +8,10 @@ use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use coupon::time::Day;
 use hot::protocol::{
-    ANY_ISSUE, SERIAL_GAP, StoredFacts, claimant, home, imported_state_of, is_known, replaced,
+    ANY_ISSUE, SERIAL_GAP, StoredFacts, claimant, imported_state_of, is_known, replaced,
 };
 use hot::{Reconciled, imported_state_text};
+use router::home;
 use rusqlite::params;
 
 use crate::coupons::row_of;

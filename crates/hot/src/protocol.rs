@@ -20,10 +20,6 @@ mod stock;
 #[cfg(test)]
 mod testing;
 
-use coupon::code::Code;
-use coupon::minted::CodeKey;
-use coupon::time::Day;
-
 pub use change::{Accepted, Admitted, ChangeStep, change, with_issued_until};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
@@ -43,8 +39,3 @@ pub use partition::{
 pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
 pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock, untouched};
-
-/// The partition inside a minted code.
-pub fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
-    keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
-}
