@@ -16,6 +16,7 @@ mod named;
 mod partition;
 mod reconcile;
 mod shared;
+mod state_counts;
 mod stock;
 #[cfg(test)]
 mod testing;
@@ -38,4 +39,5 @@ pub use partition::{
 };
 pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
+pub use state_counts::StateCounts;
 pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock, untouched};
