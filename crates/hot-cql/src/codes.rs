@@ -13,6 +13,7 @@ use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed};
 use hot::protocol::{may_mint, serials_after};
+use hot::settings::SERIAL_FLOOR;
 use hot::{HotError, MintOrder};
 
 /// The next serial of a day, and the runs that have been reserved.
@@ -73,7 +74,7 @@ impl Store {
 
     /// The lowest serial at which the next run of a day may begin.
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
-        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
         let row: Option<RunRow> =
             self.session.row(StatementProfile::Read, cql, (date(on),)).await?;
@@ -97,7 +98,7 @@ impl Store {
         }
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.session.write(cql, (order.key.to_string(),)).await?;
-        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;

@@ -7,6 +7,7 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
+use hot::settings::SERIAL_FLOOR;
 use hot::{HotError, Reconciled};
 use router::home;
 
@@ -20,9 +21,6 @@ use crate::values::{date, signed};
 
 /// Coupons reconciled at a time.
 const AT_ONCE: usize = 16;
-
-/// The setting from which the serials of a new day begin.
-pub(crate) const SERIAL_FLOOR: &str = "serial_floor";
 
 /// The outcome of one coupon.
 enum One {

@@ -5,12 +5,12 @@ use coupon::code::Code;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::protocol::{seal_after, serials_after};
+use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{OptionalExtension, params};
 
 use crate::columns::unsigned;
 use crate::numbers::signed;
-use crate::settings::SERIAL_FLOOR;
 use crate::txn::Txn;
 
 /// A day that no longer takes coupons.

@@ -10,6 +10,7 @@ use coupon::time::Day;
 use hot::protocol::{
     ANY_ISSUE, SERIAL_GAP, StoredFacts, claimant, imported_state_of, is_known, replaced,
 };
+use hot::settings::SERIAL_FLOOR;
 use hot::{Reconciled, imported_state_text};
 use router::home;
 use rusqlite::params;
@@ -18,9 +19,8 @@ use crate::coupons::row_of;
 use crate::failure::damaged;
 use crate::numbers::signed;
 use crate::rows::CampaignHere;
-use crate::settings::{self, SERIAL_FLOOR};
 use crate::txn::Txn;
-use crate::{claims, directory, partitions};
+use crate::{claims, directory, partitions, settings};
 
 /// Coupons that one transaction reconciles.
 pub(crate) const RECONCILE_MAX: usize = 200;
