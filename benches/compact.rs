@@ -32,7 +32,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use router::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
+use router::{Address, Found, Owner};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -406,9 +406,8 @@ async fn redeem(
             while !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let code = key.mint(OPEN, number);
-                let bucket_key =
-                    BucketKey { expiry_day: OPEN, bucket: bucket(&code, BUCKET_BITS_DEFAULT) };
-                let address = Address { code, bucket_key, owner: owner.clone(), minted: true };
+                let (owner, bucket_key) = (owner.clone(), OPEN.into());
+                let address = Address { code, bucket_key, owner, minted: true };
                 let (by, order) = (format!("u{number}").parse()?, format!("o{number}").parse()?);
                 let change = Change {
                     action: Action::Redeem { by, order },

@@ -19,7 +19,7 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::{HotStore, MintOrder, NewCampaign};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
-use router::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
+use router::{Address, Found, Owner};
 use rusqlite::{Connection, params};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -276,10 +276,8 @@ async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f6
 }
 
 fn found(plan: &Plan, ticket: &Ticket) -> Found {
-    let bucket_key =
-        BucketKey { expiry_day: DAY, bucket: bucket(&ticket.code, BUCKET_BITS_DEFAULT) };
     let (code, owner) = (ticket.code.clone(), plan.owner.clone());
-    Found::Coupon(Address { code, bucket_key, owner, minted: true })
+    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: true })
 }
 
 /// What the store counted is what was redeemed through it.

@@ -10,7 +10,7 @@ use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day};
 use futures::future::join_all;
 use hot::ImportOutcome;
-use router::{Address, BucketKey, Found, Owner};
+use router::{Address, Found, Owner};
 
 use super::kit::{
     Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke,
@@ -128,9 +128,7 @@ pub(crate) async fn nothing_is_found_where_nothing_is(kit: &Kit) {
     let code = kit.code();
     let day = campaign.expiry_day();
     let owner = Owner { campaign: campaign.id.clone(), batch: batch.id };
-    let bucket_key =
-        BucketKey { expiry_day: day, bucket: router::bucket(&code, router::BUCKET_BITS_DEFAULT) };
-    let address = Address { code, bucket_key, owner, minted: false };
+    let address = Address { code, bucket_key: day.into(), owner, minted: false };
     let found = Found::Coupon(address.clone());
     assert_eq!(kit.hot.read(&address).await.unwrap(), None);
     for action in [redeem(&kit.user("ann"), "1"), void(), extend(campaign.expires_at)] {

@@ -8,13 +8,11 @@ use super::Store;
 use super::outcome::Cas;
 use super::session::{Result, StatementProfile};
 use super::values::{instant, parsed};
+use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{Account, HotError};
 
 /// How long a setting that was absent is taken to be absent.
 pub(super) const SETTINGS_KNOWN: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// The setting that says that there are foreign codes of 16 or more characters.
-pub(super) const LONG_CODES: &str = "long_codes";
 
 impl Store {
     pub(super) async fn make_account(&self, account: &Account, now: Millis) -> Result<bool> {
@@ -88,7 +86,7 @@ impl Store {
 
     /// One small conditional update, whose time a caller may measure.
     pub(super) async fn touch_setting(&self, now: Millis) -> Result<()> {
-        self.change_number("touched_at", |_| Some(now.0.unsigned_abs())).await
+        self.change_number(TOUCHED_AT, |_| Some(now.0.unsigned_abs())).await
     }
 
     /// Replaces a number by what `next` returns for it; `None` leaves it.

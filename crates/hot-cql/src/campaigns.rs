@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use coupon::campaign::{Campaign, CampaignCounts, ImportCounts, MintedRun};
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis};
+use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::parsed;
-use hot::{CampaignRow, HotError};
+use hot::{CampaignRow, HotError, protocol};
 pub(super) use rows::TermsColumns;
 use rows::{BatchRow, Row};
 
@@ -67,15 +67,7 @@ impl CampaignHere {
 
     /// A minted coupon that has no row.
     pub(super) fn untouched(&self, code: Code, batch: &BatchHere) -> Coupon {
-        Coupon::untouched(Genesis {
-            code,
-            campaign: self.terms.id.clone(),
-            batch: batch.id.clone(),
-            valid_from: self.terms.valid_from,
-            expires_at: self.terms.expires_at,
-            zone: self.terms.zone.clone(),
-            created_at: batch.made_at,
-        })
+        protocol::untouched(&self.terms, batch.id.clone(), batch.made_at, code)
     }
 }
 

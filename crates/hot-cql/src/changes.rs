@@ -45,7 +45,7 @@ impl Store {
             Admitted::Decided(decision) => Ok(Some(*decision)),
             Admitted::NoRoom(located, refusal) => {
                 // The claim was read after the coupon, and may name this coupon by now.
-                let now = self.stored(located.day, located.coupon.code()).await?;
+                let now = self.stored(located.day.into(), located.coupon.code()).await?;
                 let same = now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
                 Ok(same.then(|| Decision::refused_at(&located, refusal)))
             }
@@ -152,7 +152,9 @@ impl Store {
             return Ok(None);
         }
         let known = before.coupon.events().len();
-        let Some(now) = self.stored(before.day, after.code()).await? else { return Ok(None) };
+        let Some(now) = self.stored(before.day.into(), after.code()).await? else {
+            return Ok(None);
+        };
         let events = now.coupon.events();
         let Some(event) = events.get(known).filter(|event| event.operation == operation) else {
             return Ok(None);

@@ -2,16 +2,18 @@
 
 use coupon::campaign::{Campaign, MintedRun};
 use coupon::code::Code;
-use coupon::minted::{KeyId, SERIALS_PER_DAY};
+use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use router::{Entry, Owner};
+use router::{Entry, Owner, openings};
 use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 
 use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::{date, day, parsed, signed};
+use hot::protocol::{may_mint, serials_after};
+use hot::settings::SERIAL_FLOOR;
 use hot::{HotError, MintOrder};
 
 /// The next serial of a day, and the runs that have been reserved.
@@ -60,9 +62,19 @@ impl Store {
         Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
     }
 
+    /// Whose a minted code is, and its expiry day: the first opening whose serial a run has.
+    pub(super) async fn owner_of(&self, code: &Code) -> Result<Option<(Owner, Day)>> {
+        for (key, minted) in openings(&self.keys.current(), code) {
+            if let Some((owner, run)) = self.run_with(key, minted.day, minted.serial).await? {
+                return Ok(Some((owner, run.day)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The lowest serial at which the next run of a day may begin.
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
-        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
         let row: Option<RunRow> =
             self.session.row(StatementProfile::Read, cql, (date(on),)).await?;
@@ -77,8 +89,8 @@ impl Store {
         order: &MintOrder,
         now: Millis,
     ) -> Result<std::result::Result<MintedRun, Refusal>> {
-        if now >= campaign.expires_at {
-            return Ok(Err(Refusal::Expired));
+        if let Err(refusal) = may_mint(campaign, now) {
+            return Ok(Err(refusal));
         }
         let on = campaign.expiry_day();
         if self.enter(on, campaign, None).await?.is_err() {
@@ -86,7 +98,7 @@ impl Store {
         }
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.session.write(cql, (order.key.to_string(),)).await?;
-        let floor = self.setting_number(super::reconcile::SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;
@@ -104,9 +116,9 @@ impl Store {
             }
             let present = rows.first().and_then(|row| row.next_serial);
             let first = present.map_or(floor, i64::unsigned_abs);
-            let Some(next) = first.checked_add(order.count).filter(|it| *it <= SERIALS_PER_DAY)
-            else {
-                return Ok(Err(Refusal::SoldOut));
+            let next = match serials_after(first, order.count) {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Err(refusal)),
             };
             let cql = "UPDATE minted_run SET next_serial = ?, count = ?, key_id = ?, \
                        campaign_id = ?, batch_id = ? WHERE expiry_day = ? AND first = ? \

@@ -13,6 +13,7 @@ use coupon::campaign::CampaignCounts;
 use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
+use hot::protocol::StateCounts;
 use scylla::DeserializeRow;
 use uuid::Uuid;
 
@@ -22,20 +23,9 @@ use super::session::Result;
 /// Time between two writes of the sums.
 pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
 
-/// Sums of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    issued: i64,
-    redeemed: i64,
-    void: i64,
-    cold_issued: i64,
-    cold_redeemed: i64,
-    cold_void: i64,
-}
-
 #[derive(Clone, Debug, Default)]
 struct OfCampaign {
-    sums: Sums,
+    sums: StateCounts,
     arrived: BTreeMap<BatchId, i64>,
     dirty: bool,
 }
@@ -47,20 +37,15 @@ pub(super) struct ProcessCounts(Mutex<HashMap<CampaignId, OfCampaign>>);
 /// The counts of a campaign over all processes.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    sums: Sums,
+    sums: StateCounts,
     arrived: BTreeMap<String, i64>,
 }
 
 impl Counted {
     /// Without `stock`.
     pub(super) fn counts(&self) -> CampaignCounts {
-        let count = |sum: i64| u64::try_from(sum).unwrap_or(0);
-        CampaignCounts {
-            stock: 0,
-            issued: count(self.sums.issued),
-            redeemed: count(self.sums.redeemed),
-            void: count(self.sums.void),
-        }
+        let [issued, redeemed, void] = self.sums.all.map(|sum| u64::try_from(sum).unwrap_or(0));
+        CampaignCounts { stock: 0, issued, redeemed, void }
     }
 
     /// Coupons imported into its batches.
@@ -104,27 +89,12 @@ impl ProcessCounts {
         if std::mem::discriminant(from) == std::mem::discriminant(to) {
             return;
         }
-        self.with(id, |of| {
-            for (state, by) in [(from, -1), (to, 1)] {
-                match state {
-                    State::Available => {}
-                    State::Issued { .. } => of.sums.issued += by,
-                    State::Redeemed { .. } => of.sums.redeemed += by,
-                    State::Void { .. } => of.sums.void += by,
-                }
-            }
-        });
+        self.with(id, |of| of.sums.change(from, to));
     }
 
     /// A coupon of the campaign in this state was archived.
     pub(super) fn count_moved(&self, id: &CampaignId, state: &str) {
-        self.with(id, |of| match state {
-            "issued" => of.sums.cold_issued += 1,
-            "redeemed" => of.sums.cold_redeemed += 1,
-            "void" => of.sums.cold_void += 1,
-            // Available coupons are not counted: they are the rest of the stock.
-            _ => {}
-        });
+        self.with(id, |of| of.sums.archive(state));
     }
 
     /// `count` coupons have come into a batch.
@@ -164,9 +134,10 @@ impl ProcessCounts {
         }
         for row in rows.into_iter().filter(|row| row.process != store.process) {
             if row.batch_id.is_empty() {
-                counted.sums.issued += row.issued.unwrap_or(0);
-                counted.sums.redeemed += row.redeemed.unwrap_or(0);
-                counted.sums.void += row.void.unwrap_or(0);
+                let all = [row.issued, row.redeemed, row.void];
+                for (sum, written) in counted.sums.all.iter_mut().zip(all) {
+                    *sum += written.unwrap_or(0);
+                }
             } else {
                 *counted.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
             }
@@ -189,9 +160,8 @@ impl ProcessCounts {
 async fn write_one(store: &Store, id: &CampaignId, of: &OfCampaign) -> Result<()> {
     let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, \
                void, cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
-    let Sums { issued, redeemed, void, cold_issued, cold_redeemed, cold_void } = of.sums;
-    let values =
-        (id.as_str(), store.process, issued, redeemed, void, cold_issued, cold_redeemed, cold_void);
+    let ([issued, redeemed, void], cold) = (of.sums.all, of.sums.cold);
+    let values = (id.as_str(), store.process, issued, redeemed, void, cold[0], cold[1], cold[2]);
     store.session.write(cql, values).await?;
     let cql =
         "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) VALUES (?, ?, ?, ?)";

@@ -13,7 +13,7 @@ use coupon::code::Code;
 use coupon::history_validity::invalid_history;
 use coupon::time::Day;
 use hot::{HotError, Tier, protocol};
-use router::{Address, Owner};
+use router::{Address, BucketKey, Owner};
 use scylla::value::CqlDate;
 
 use crate::Store;
@@ -68,11 +68,9 @@ impl Store {
 
     /// The coupon at `address`, also if it was forwarded or archived.
     pub(crate) async fn locate(&self, address: &Address) -> Result<Option<Located>> {
-        match self.stored(address.bucket_key.expiry_day, &address.code).await? {
-            None if address.minted => {
-                self.untouched_at(&address.code, &address.owner, address.bucket_key.expiry_day)
-                    .await
-            }
+        let (code, at) = (&address.code, address.bucket_key);
+        match self.stored(at, code).await? {
+            None if address.minted => self.untouched_at(code, &address.owner, at).await,
             found => Ok(found),
         }
     }
@@ -82,20 +80,21 @@ impl Store {
         &self,
         code: &Code,
         owner: &Owner,
-        day: Day,
+        at: BucketKey,
     ) -> Result<Option<Located>> {
         let found = self.batch_of(&owner.campaign, &owner.batch).await?;
         let Some((campaign, batch)) = found else { return Ok(None) };
-        let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+        let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(None) };
+        let day = at.expiry_day;
         let frozen = self.is_sealed(day, bucket).await?;
         let (coupon, batch_paused) = (campaign.untouched(code.clone(), &batch), batch.paused);
         let (tier, here) = (Tier::Hot, Here { campaign, bucket });
         Ok(Some(Located { coupon, batch_paused, day, tier, frozen, here }))
     }
 
-    /// The coupon of the partition `day`, or of a later one that an extension forwarded it to.
-    pub(crate) async fn stored(&self, day: Day, code: &Code) -> Result<Option<Located>> {
-        let trace = self.trace(day, code).await?;
+    /// The coupon of the partition `at`, or of a later one that an extension forwarded it to.
+    pub(crate) async fn stored(&self, at: BucketKey, code: &Code) -> Result<Option<Located>> {
+        let trace = self.trace(at, code).await?;
         Ok(self.resolve(vec![trace]).await?.pop().flatten())
     }
 
@@ -137,18 +136,12 @@ impl Store {
 
     /// The coupon of a code, of any campaign and wherever it is.
     pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
-        for key in self.keys.current().iter() {
-            let Some(minted) = key.open(code) else { continue };
-            let run = self.run_with(key.id(), minted.day, minted.serial).await?;
-            if let Some((owner, _)) = run {
-                return match self.stored(minted.day, code).await? {
-                    None => self.untouched_at(code, &owner, minted.day).await,
-                    found => Ok(found),
-                };
-            }
+        if let Some((owner, day)) = self.owner_of(code).await? {
+            let (code, bucket_key) = (code.clone(), day.into());
+            return self.locate(&Address { code, bucket_key, owner, minted: true }).await;
         }
         match self.directory_day(code).await? {
-            Some(day) => self.stored(day, code).await,
+            Some(day) => self.stored(day.into(), code).await,
             None => Ok(None),
         }
     }

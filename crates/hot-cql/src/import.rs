@@ -157,7 +157,7 @@ impl Round<'_> {
             return Ok(Trace::Here(Box::new(located.clone())));
         }
         match look {
-            Line::Advance(known) => self.store.trace(known.day, &line.code).await,
+            Line::Advance(known) => self.store.trace(known.day.into(), &line.code).await,
             Line::Done(_) | Line::Row(_) => Ok(Trace::Nothing),
         }
     }

@@ -3,7 +3,7 @@
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
-use router::bucket;
+use router::{BucketKey, bucket};
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 
@@ -106,6 +106,14 @@ impl Store {
     /// The bucket of a code; `None` if the partition has no plan, and so no rows.
     pub(super) async fn bucket(&self, of: Day, code: &Code) -> Result<Option<i32>> {
         Ok(self.bits(of).await?.map(|bits| bucket(code, bits).cast_signed()))
+    }
+
+    /// The same, as the router has computed it, if it has.
+    pub(super) async fn bucket_at(&self, at: BucketKey, code: &Code) -> Result<Option<i32>> {
+        match at.bucket {
+            Some(bucket) => Ok(Some(bucket.cast_signed())),
+            None => self.bucket(at.expiry_day, code).await,
+        }
     }
 
     /// Called before a campaign's first coupon comes to the partition `of`. Afterwards the plan

@@ -6,25 +6,21 @@ mod directory;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
-use hot::protocol::{ANY_ISSUE, home, replaced};
+use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
+use hot::settings::SERIAL_FLOOR;
 use hot::{HotError, Reconciled};
+use router::home;
 
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
+use crate::coupon_row::CouponRow;
 use crate::outcome::Cas;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
 
 /// Coupons reconciled at a time.
 const AT_ONCE: usize = 16;
-
-/// Serials that are skipped on every day: far more than are minted between two backups, and a day
-/// has room for sixty such gaps.
-const SERIAL_GAP: u64 = 1 << 34;
-
-/// The setting from which the serials of a new day begin.
-pub(crate) const SERIAL_FLOOR: &str = "serial_floor";
 
 /// The outcome of one coupon.
 enum One {
@@ -51,13 +47,17 @@ impl Store {
     async fn reconcile_one(&self, day: Day, coupon: &Coupon) -> Result<One> {
         let (code, genesis) = (coupon.code(), coupon.genesis());
         if let Some(bucket) = self.bucket(day, code).await? {
-            match self.row_of(StatementProfile::Read, day, bucket, code).await? {
-                Some(row) if row.is_archived_marker() || row.version() > coupon.version() => {
-                    return Ok(One::Known);
-                }
-                // In a sealed bucket without a row: it was archived before the backup was made.
-                None if self.is_sealed(day, bucket).await? => return Ok(One::Known),
-                Some(_) | None => {}
+            let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
+            let stored = StoredFacts {
+                version: row.as_ref().map(CouponRow::version),
+                has_archived_marker: row.as_ref().is_some_and(CouponRow::is_archived_marker),
+                is_sealed: match &row {
+                    Some(row) => row.is_sealed(),
+                    None => self.is_sealed(day, bucket).await?,
+                },
+            };
+            if is_known(coupon, stored) {
+                return Ok(One::Known);
             }
         }
         let Some((campaign, _)) = self.batch_of(&genesis.campaign, &genesis.batch).await? else {

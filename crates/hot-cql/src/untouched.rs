@@ -210,7 +210,7 @@ impl Store {
         if !self.plan(StatementProfile::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
-        let traces = codes.iter().map(|code| self.trace(run.day, code));
+        let traces = codes.iter().map(|code| self.trace(run.day.into(), code));
         let traces: Vec<Trace> = bounded_join(CODES_AT_ONCE, traces).await?;
         let mut untouched = Vec::with_capacity(codes.len());
         let mut in_cold = Vec::new();

@@ -5,10 +5,11 @@ use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+
 use crate::private_files::create_private;
 use crate::reconcile;
 use crate::schema::{OpenError, open_or_make, open_reader};
-use crate::settings::{COLD_BEGUN, COLD_COMMITTED};
 use crate::txn::{Seen, Txn};
 
 /// Prepares the copy at `path` before it becomes a store. No process may have it open.

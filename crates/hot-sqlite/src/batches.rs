@@ -1,11 +1,12 @@
 //! Batches: made by name, once. Minted batches take serials of their expiry day; imported ones have
 //! none.
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, MintedRun};
+use coupon::campaign::{Batch, Campaign, MintedRun};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::protocol::{batch_before, may_mint};
 use hot::{MintOrder, Named};
 use router::Owner;
 use rusqlite::{OptionalExtension, params};
@@ -13,6 +14,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
 use crate::numbers::signed;
+use crate::rows::CampaignHere;
 use crate::txn::Txn;
 use crate::{partitions, rows};
 
@@ -26,14 +28,8 @@ pub(crate) fn mint(
     let Some(here) = txn.campaign(campaign)? else {
         return Ok(Named::Refused(Refusal::NotFound));
     };
-    if let Some(batch) = batch(txn, campaign, &order.id)? {
-        return Ok(match batch.kind {
-            BatchKind::Minted(run) if run.count == order.count => Named::Same(batch),
-            BatchKind::Minted(_) | BatchKind::Imported => Named::Refused(Refusal::NameTaken),
-        });
-    }
-    if batches_of(txn, here.number)? >= BATCHES_MAX {
-        return Ok(Named::Refused(Refusal::HistoryFull));
+    if let Some(named) = before(txn, &here, &order.id, Some(order.count))? {
+        return Ok(named);
     }
     match reserve(txn, &here.terms, order, now)? {
         Err(refusal) => Ok(Named::Refused(refusal)),
@@ -58,14 +54,14 @@ pub(crate) fn reserve(
     order: &MintOrder,
     now: Millis,
 ) -> rusqlite::Result<Result<u64, Refusal>> {
-    if now >= campaign.expires_at {
-        return Ok(Err(Refusal::Expired));
+    if let Err(refusal) = may_mint(campaign, now) {
+        return Ok(Err(refusal));
     }
     let day = campaign.expiry_day();
     if partitions::enter(txn, day, campaign)?.is_err() {
         return Ok(Err(Refusal::ExpiryDayClosed));
     }
-    Ok(partitions::take_serials(txn, day, order.count)?.ok_or(Refusal::SoldOut))
+    partitions::take_serials(txn, day, order.count)
 }
 
 pub(crate) fn insert_minted(
@@ -95,11 +91,18 @@ pub(crate) fn insert_minted(
     Ok(())
 }
 
-fn batches_of(txn: &Txn<'_>, campaign: i64) -> rusqlite::Result<usize> {
-    let count: i64 = txn
+/// The answer to a call that makes a batch, if nothing has to be made for it.
+fn before(
+    txn: &Txn<'_>,
+    campaign: &CampaignHere,
+    id: &BatchId,
+    count: Option<u64>,
+) -> rusqlite::Result<Option<Named<Batch>>> {
+    let found = batch(txn, &campaign.terms.id, id)?;
+    let batches: i64 = txn
         .statement("SELECT count(*) FROM batch WHERE campaign = ?1")?
-        .query_row([campaign], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+        .query_row([campaign.number], |row| row.get(0))?;
+    Ok(batch_before(found, count, usize::try_from(batches).unwrap_or(usize::MAX)))
 }
 
 /// Makes the batch of an import, or finds it.
@@ -112,14 +115,8 @@ pub(crate) fn open_import(
     let Some(here) = txn.campaign(campaign)? else {
         return Ok(Named::Refused(Refusal::NotFound));
     };
-    if let Some(batch) = batch(txn, campaign, id)? {
-        if batch.kind != BatchKind::Imported {
-            return Ok(Named::Refused(Refusal::NameTaken));
-        }
-        return Ok(Named::Same(batch));
-    }
-    if batches_of(txn, here.number)? >= BATCHES_MAX {
-        return Ok(Named::Refused(Refusal::HistoryFull));
+    if let Some(named) = before(txn, &here, id, None)? {
+        return Ok(named);
     }
     txn.statement(
         "INSERT INTO batch (campaign, batch_id, count, paused, lines, imported, already_there, \

@@ -16,11 +16,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hot::settings::LONG_CODES;
 use rusqlite::Connection;
 
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{OpenError, open_reader};
-use crate::settings::LONG_CODES;
 use crate::txn::{Seen, Txn};
 
 /// Time between two checkpoints while there are commits. Commits wait for the sync of the pages

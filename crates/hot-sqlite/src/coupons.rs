@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis};
 use coupon::history_validity::invalid_history;
 use coupon::time::Day;
 use hot::Tier;
@@ -162,15 +161,7 @@ pub(crate) fn untouched_of(
     day: Day,
 ) -> rusqlite::Result<Located> {
     let batch = txn.batch_at(number)?;
-    let coupon = Coupon::untouched(Genesis {
-        code,
-        campaign: campaign.terms.id.clone(),
-        batch: batch.id,
-        valid_from: campaign.terms.valid_from,
-        expires_at: campaign.terms.expires_at,
-        zone: campaign.terms.zone.clone(),
-        created_at: batch.created_at,
-    });
+    let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
     let here = Here { campaign, batch: number, row: None };
     Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use coupon::campaign::ImportCounts;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis, State};
+use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use hot::protocol::claimant;
+use hot::protocol::{advance_line, arrived, claimant};
 use hot::{ImportLine, ImportOutcome, Tier, imported_state_text};
 use rusqlite::{OptionalExtension, params};
 
@@ -110,16 +110,8 @@ impl Target<'_> {
             imported_state_text::to_json(&line.imported_state),
         ])?;
         let batch = txn.batch_at(self.batch)?;
-        let genesis = Genesis {
-            code: line.code.clone(),
-            campaign: self.campaign.terms.id.clone(),
-            batch: batch.id,
-            valid_from: line.valid_from,
-            expires_at: line.expires_at,
-            zone: self.campaign.terms.zone.clone(),
-            created_at: self.run.at,
-        };
-        let coupon = arrive(genesis, &line.imported_state, self.run);
+        let said = &line.imported_state;
+        let coupon = arrived(&self.campaign.terms, batch.id, line, said, self.run);
         let here = Here { campaign: self.campaign.clone(), batch: self.batch, row: None };
         let (batch_paused, tier) = (batch.paused, Tier::Hot);
         let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
@@ -145,29 +137,19 @@ impl Target<'_> {
         let Some(located) = in_partition(txn, day, &line.code)? else {
             return Err(damaged("directory", "an entry without its coupon"));
         };
-        let advanced = advance(&located.coupon, was, &line.imported_state, self.run);
-        match &advanced {
-            Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(*refusal)),
-            Advance::Forward(_) if located.frozen => {
-                return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
-            }
-            Advance::Forward(_) | Advance::AlreadyThere => {}
-        }
-        // Also if the coupon got there without this line: the same line must add nothing the next
-        // time, whatever happens to the coupon in between.
-        if line.imported_state.is_past(was) {
+        let advance = advance_line(&located, &line.imported_state, was, self.run, false);
+        if advance.raises {
             txn.statement("UPDATE directory SET imported_state = ?2 WHERE code = ?1")?.execute(
                 params![line.code.as_str(), imported_state_text::to_json(&line.imported_state)],
             )?;
         }
-        let Advance::Forward(after) = advanced else {
-            return Ok(ImportOutcome::AlreadyThere);
-        };
-        if located.coupon.holder() != after.holder() {
-            self.claim(txn, &after, day)?;
+        if let Some(after) = &advance.after {
+            if advance.has_new_holder {
+                self.claim(txn, after, day)?;
+            }
+            write(txn, &located, after, None)?;
         }
-        write(txn, &located, &after, None)?;
-        Ok(ImportOutcome::Imported)
+        Ok(advance.outcome)
     }
 
     /// Enters the claim of an imported holder. The coupon counts towards the limit, and the limit

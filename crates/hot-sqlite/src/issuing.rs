@@ -9,7 +9,7 @@ use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use hot::Applied;
 use hot::protocol::{self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy};
-use router::{Address, BucketKey};
+use router::{Address, openings};
 
 use crate::changes::Decision;
 use crate::claims::{self, ClaimRows};
@@ -104,12 +104,10 @@ fn to_be_replaced(
 
 /// The coupon of a code, of any campaign, in any partition and either tier.
 fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Option<Located>> {
-    for key in keys {
-        let Some(minted) = key.open(code) else { continue };
-        let run = batches::run_of(txn, key.id(), minted.day, minted.serial)?;
-        if let Some((owner, _)) = run {
-            let bucket_key = BucketKey { expiry_day: minted.day, bucket: 0 };
-            return locate(txn, &Address { code: code.clone(), bucket_key, owner, minted: true });
+    for (key, minted) in openings(keys, code) {
+        if let Some((owner, _)) = batches::run_of(txn, key, minted.day, minted.serial)? {
+            let (code, bucket_key) = (code.clone(), minted.day.into());
+            return locate(txn, &Address { code, bucket_key, owner, minted: true });
         }
     }
     match directory::partition_of(txn, code)? {

@@ -2,15 +2,15 @@
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::minted::SERIALS_PER_DAY;
+use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::protocol::seal_after;
+use hot::protocol::{seal_after, serials_after};
+use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{OptionalExtension, params};
 
 use crate::columns::unsigned;
 use crate::numbers::signed;
-use crate::settings::SERIAL_FLOOR;
 use crate::txn::Txn;
 
 /// A day that no longer takes coupons.
@@ -50,19 +50,23 @@ pub(crate) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8
         .optional()
 }
 
-/// Takes `count` serials of the day's counter. Returns the first of them, or `None` if the day has
-/// fewer left. The day must have a plan.
-pub(crate) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> rusqlite::Result<Option<u64>> {
-    let first: i64 = txn
+/// Takes `count` serials of the day's counter, and returns the first of them. The day must have a
+/// plan.
+pub(crate) fn take_serials(
+    txn: &Txn<'_>,
+    day: Day,
+    count: u64,
+) -> rusqlite::Result<Result<u64, Refusal>> {
+    let first = txn
         .statement("SELECT next_serial FROM partition_plan WHERE expiry_day = ?1")?
-        .query_row([day.0], |row| row.get(0))?;
-    let first = first.unsigned_abs();
-    let Some(next) = first.checked_add(count).filter(|n| *n <= SERIALS_PER_DAY) else {
-        return Ok(None);
+        .query_row([day.0], |row| unsigned(row, 0))?;
+    let next = match serials_after(first, count) {
+        Ok(next) => next,
+        Err(refusal) => return Ok(Err(refusal)),
     };
     txn.statement("UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1")?
         .execute(params![day.0, signed(next)])?;
-    Ok(Some(first))
+    Ok(Ok(first))
 }
 
 /// The version in which a coupon of this partition was archived before the partition was sealed.

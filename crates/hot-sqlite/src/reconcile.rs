@@ -7,24 +7,23 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use coupon::time::Day;
-use hot::protocol::{ANY_ISSUE, claimant, home, imported_state_of, replaced};
+use hot::protocol::{
+    ANY_ISSUE, SERIAL_GAP, StoredFacts, claimant, imported_state_of, is_known, replaced,
+};
+use hot::settings::SERIAL_FLOOR;
 use hot::{Reconciled, imported_state_text};
+use router::home;
 use rusqlite::params;
 
 use crate::coupons::row_of;
 use crate::failure::damaged;
 use crate::numbers::signed;
 use crate::rows::CampaignHere;
-use crate::settings::{self, SERIAL_FLOOR};
 use crate::txn::Txn;
-use crate::{claims, directory, partitions};
+use crate::{claims, directory, partitions, settings};
 
 /// Coupons that one transaction reconciles.
 pub(crate) const RECONCILE_MAX: usize = 200;
-
-/// Serials that every day skips after a restore: far more than are minted between two backups. A
-/// day has room for sixty such gaps.
-const SERIAL_GAP: i64 = 1 << 34;
 
 /// Reconciles coupons that cold has in the partition `day`.
 pub(crate) fn coupons(
@@ -36,10 +35,12 @@ pub(crate) fn coupons(
     let mut reconciled = Reconciled::default();
     for coupon in coupons {
         let code = coupon.code();
-        if partitions::archived_marker(txn, day, code)?.is_some()
-            || is_gone_already(txn, day, code)?
-            || is_newer_here(txn, day, coupon)?
-        {
+        let stored = StoredFacts {
+            version: row_of(txn, day, code)?.map(|located| located.coupon.version()),
+            has_archived_marker: partitions::archived_marker(txn, day, code)?.is_some(),
+            is_sealed: txn.is_sealed(day)?,
+        };
+        if is_known(coupon, stored) {
             reconciled.known += 1;
             continue;
         }
@@ -61,18 +62,6 @@ pub(crate) fn coupons(
         }
     }
     Ok(reconciled)
-}
-
-/// Whether a coupon of a sealed partition has no row: it was archived before the backup was made.
-fn is_gone_already(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
-    Ok(txn.is_sealed(day)? && row_of(txn, day, code)?.is_none())
-}
-
-/// Whether the row here was changed after the coupon was archived, by a process whose clock was set
-/// back.
-fn is_newer_here(txn: &Txn<'_>, day: Day, coupon: &Coupon) -> rusqlite::Result<bool> {
-    let here = row_of(txn, day, coupon.code())?;
-    Ok(here.is_some_and(|located| located.coupon.version() > coupon.version()))
 }
 
 fn one(
@@ -190,10 +179,10 @@ fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()
 /// again.
 pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
     let floor = txn.setting(SERIAL_FLOOR)?;
-    let floor = floor.map_or(Ok(0), |text| text.parse::<i64>());
+    let floor = floor.map_or(Ok(0), |text| text.parse::<u64>());
     let floor = floor.map_err(|why| damaged(SERIAL_FLOOR, why))?;
     settings::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
     txn.statement("UPDATE partition_plan SET next_serial = next_serial + ?1")?
-        .execute([SERIAL_GAP])?;
+        .execute([signed(SERIAL_GAP)])?;
     Ok(())
 }

@@ -1,27 +1,11 @@
-//! Rows of the table `setting`: their names, and the only place that writes them.
-//! [`Txn::setting`] reads them.
+//! Rows of the table `setting`: the only place that writes them. [`Txn::setting`] reads them.
 
 use rusqlite::params;
 
 use crate::txn::Txn;
 
-/// There are foreign codes of 16 or more characters.
-pub(crate) const LONG_CODES: &str = "long_codes";
-
-/// The serials of a new expiry day begin here.
-pub(crate) const SERIAL_FLOOR: &str = "serial_floor";
-
-/// The highest version of the cold tier that was begun from here.
-pub(crate) const COLD_BEGUN: &str = "cold_begun";
-
-/// The highest version of the cold tier that was seen committed.
-pub(crate) const COLD_COMMITTED: &str = "cold_committed";
-
 /// A commit that only shows whether commits succeed writes this. Nobody reads its value.
 pub(crate) const PROBED: &str = "probed";
-
-/// A commit that is only timed writes this.
-pub(crate) const TOUCHED_AT: &str = "touched_at";
 
 pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
     txn.statement(

@@ -15,6 +15,7 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
+use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched,
@@ -24,7 +25,7 @@ use router::{Address, Found};
 
 use crate::checkpointer::SETTINGS_KNOWN;
 use crate::cold::Prefetched;
-use crate::settings::{LONG_CODES, PROBED, TOUCHED_AT};
+use crate::settings::PROBED;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{

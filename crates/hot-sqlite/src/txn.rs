@@ -23,6 +23,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::cold::{Prefetched, Spot, Wanted};
 use crate::failure::Elsewhere;
+use counts::Shift;
 pub(crate) use seen::Seen;
 
 /// The setting with the number of changes of terms; none before the first change.
@@ -153,23 +154,15 @@ impl<'a> Txn<'a> {
 
     /// Writes the counts: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> rusqlite::Result<()> {
-        for (campaign, shift) in self.seen.counts.take_shifts() {
+        for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
+            let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.statement(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
                  redeemed = redeemed + ?4, void = void + ?5, cold_issued = cold_issued + ?6, \
                  cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8 \
                  WHERE number = ?1",
             )?
-            .execute(params![
-                campaign,
-                shift.stock,
-                shift.issued,
-                shift.redeemed,
-                shift.void,
-                shift.cold_issued,
-                shift.cold_redeemed,
-                shift.cold_void
-            ])?;
+            .execute(params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]])?;
         }
         for (batch, count) in self.seen.counts.take_arrivals() {
             self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?

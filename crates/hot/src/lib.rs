@@ -16,6 +16,7 @@ mod filter;
 pub mod imported_state_text;
 mod partitions;
 pub mod protocol;
+pub mod settings;
 mod store;
 mod values;
 

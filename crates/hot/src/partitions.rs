@@ -134,7 +134,8 @@ pub trait Partitions: Send + Sync + 'static {
 
     /// The coupons of [`Partitions::coupons_of`] that are closed at `now`, the instant that
     /// [`Partitions::closed_codes`] was called with. A coupon whose redemption was cancelled since, and
-    /// which was redeemed once more, can be cancelled again and stays.
+    /// which was redeemed once more, can be cancelled again and stays. A void coupon is closed
+    /// whatever the clock says.
     async fn closed_coupons(
         &self,
         day: Day,

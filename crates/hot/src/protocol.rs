@@ -9,37 +9,35 @@
 
 mod change;
 mod claim;
+mod import;
 mod issue;
 mod located;
 mod named;
 mod partition;
 mod reconcile;
 mod shared;
+mod state_counts;
 mod stock;
 #[cfg(test)]
 mod testing;
-
-use coupon::code::Code;
-use coupon::minted::CodeKey;
-use coupon::time::Day;
 
 pub use change::{Accepted, Admitted, ChangeStep, change, with_issued_until};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
     NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
+pub use import::{LineAdvance, advance_line, arrived};
 pub use issue::{
     Irreplaceable, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give,
     irreplaceable, issue, replaced,
 };
 pub use located::{Decision, FromCold, Here, Located, Promise, Writes, from_cold};
-pub use named::patched;
-pub use partition::{closed_at, partition_after, refused_by_seal, seal_after};
-pub use reconcile::imported_state_of;
+pub use named::{batch_before, patched};
+pub use partition::{
+    closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,
+    serials_after,
+};
+pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
-pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock};
-
-/// The partition inside a minted code.
-pub fn home(keys: &[CodeKey], code: &Code) -> Option<Day> {
-    keys.iter().find_map(|key| key.open(code)).map(|minted| minted.day)
-}
+pub use state_counts::StateCounts;
+pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock, untouched};

@@ -13,8 +13,16 @@ pub const BUCKET_BITS_DEFAULT: u8 = 12;
 pub struct BucketKey {
     /// The partition.
     pub expiry_day: Day,
-    /// The bucket, from 0.
-    pub bucket: u32,
+    /// The bucket, from 0. `None` where nobody has computed it, or where the day had no plan then:
+    /// a store that needs it reads the plan.
+    pub bucket: Option<u32>,
+}
+
+impl From<Day> for BucketKey {
+    /// The partition alone.
+    fn from(expiry_day: Day) -> BucketKey {
+        BucketKey { expiry_day, bucket: None }
+    }
 }
 
 /// The bucket of `code` among `1 << bits`: the top `bits` bits of XXH3-64 of the code. Never

@@ -129,15 +129,15 @@ impl Router {
         directory: &dyn Directory<Error = E>,
     ) -> Result<BucketKey, E> {
         let bits = match self.remembered.bits(day) {
-            Some(bits) => bits,
-            None => match directory.bucket_bits(day).await? {
-                Some(bits) => self.remembered.keep_bits(day, bits),
-                // A day without a plan has no rows. Its plan may name other bits, so this answer
-                // is not cached.
-                None => BUCKET_BITS_DEFAULT,
-            },
+            Some(bits) => Some(bits),
+            // A day without a plan has no rows. It may get one a moment later, so this answer is
+            // not cached.
+            None => {
+                let bits = directory.bucket_bits(day).await?;
+                bits.map(|bits| self.remembered.keep_bits(day, bits))
+            }
         };
-        Ok(BucketKey { expiry_day: day, bucket: bucket(code, bits) })
+        Ok(BucketKey { expiry_day: day, bucket: bits.map(|bits| bucket(code, bits)) })
     }
 }
 

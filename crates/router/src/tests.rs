@@ -11,6 +11,7 @@ use super::*;
 struct MemoryDirectory {
     entries: HashMap<String, Entry>,
     runs: Vec<(Owner, MintedRun)>,
+    bits: Option<u8>,
     long: bool,
     reads: Mutex<Vec<&'static str>>,
 }
@@ -48,7 +49,7 @@ impl Directory for MemoryDirectory {
 
     async fn bucket_bits(&self, _day: Day) -> Result<Option<u8>, Self::Error> {
         self.note("bits");
-        Ok(Some(BUCKET_BITS_DEFAULT))
+        Ok(self.bits)
     }
 
     async fn has_long_codes(&self) -> Result<bool, Self::Error> {
@@ -71,6 +72,7 @@ fn directory(key: &CodeKey) -> MemoryDirectory {
             ("SUMMER".into(), Entry::Shared { campaign: "shared".parse().unwrap() }),
         ]),
         runs: vec![(owner("minted"), run)],
+        bits: Some(BUCKET_BITS_DEFAULT),
         ..MemoryDirectory::default()
     }
 }
@@ -126,6 +128,30 @@ async fn two_keys_that_open_one_code_are_told_apart_by_the_run() {
     assert_eq!(campaign_of(&router, &directory, &in_first).await, None);
     let found = campaign_of(&router, &directory, in_second.as_str()).await;
     assert_eq!(found.as_deref(), Some("second"));
+}
+
+#[tokio::test]
+async fn a_bucket_comes_with_the_plan_of_its_day() {
+    let key = CodeKey::new([7; 16]);
+    let text: CodeText = key.mint(DAY, 149).to_string().parse().unwrap();
+    let mut directory = directory(&key);
+    let router = Router::new(vec![key]);
+    let cases = [
+        ("no plan", None, vec!["run", "bits"]),
+        ("still no plan", None, vec!["bits"]),
+        ("a plan", Some(4), vec!["bits"]),
+        ("the plan from the cache", Some(4), vec![]),
+    ];
+    for (name, bits, reads) in cases {
+        directory.bits = bits;
+        let address = match router.find(&text, &directory).await.unwrap() {
+            Some(Found::Coupon(address)) => address,
+            other => panic!("{name}: {other:?}"),
+        };
+        let want = bits.map(|bits| bucket(&address.code, bits));
+        assert_eq!(address.bucket_key, BucketKey { expiry_day: DAY, bucket: want }, "{name}");
+        assert_eq!(directory.reads(), reads, "{name}: reads");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use coupon::minted::{CodeKey, KeyId};
 use coupon::time::{Day, Millis};
 use hot::audit::AuditCampaign;
 use hot::{HotError, HotStore};
-use router::Owner;
+use router::{Owner, openings};
 
 use crate::rules::Home;
 
@@ -115,13 +115,12 @@ impl Catalog {
         keys: &[CodeKey],
         code: &Code,
     ) -> Result<Option<Serial>, HotError> {
-        for key in keys {
-            let Some(minted) = key.open(code) else { continue };
-            if let Some(serial) = self.in_run(key.id(), minted.day, minted.serial) {
+        for (key, minted) in openings(keys, code) {
+            if let Some(serial) = self.in_run(key, minted.day, minted.serial) {
                 return Ok(Some(serial));
             }
             // A batch that was minted since, or a foreign code that a key opens by chance.
-            let run = hot.run_of(key.id(), minted.day, minted.serial).await?;
+            let run = hot.run_of(key, minted.day, minted.serial).await?;
             if let Some((owner, run)) = run {
                 self.look_up(hot, &owner).await?;
                 let offset = minted.serial - run.first;

@@ -188,6 +188,8 @@ pub(crate) async fn a_coupon_redeemed_anew_is_not_closed(kit: &Kit) {
     let open = closed.plus_days(1).plus_ms(-1);
     assert_eq!(codes_of(read(open).await.unwrap()), left, "and a millisecond before");
     assert_eq!(codes_of(read(closed.plus_days(1)).await.unwrap()), named, "until then");
+    let set_back = codes_of(read(NOW.plus_ms(-1)).await.unwrap());
+    assert_eq!(set_back, codes[2..], "a void one, whatever the clock says");
     let rows = kit.hot.coupons_of(day, named.clone()).await.unwrap();
     assert_eq!(codes_of(rows), named, "it has a row that is redeemed");
 }

@@ -2,15 +2,12 @@
 
 use coupon::time::Day;
 use hot::ColdMark;
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 
 use crate::Store;
 use crate::session::{Result, StatementProfile};
 use crate::spread::Spread;
 use crate::values::{date, signed};
-
-pub(crate) const BEGUN: &str = "cold_begun";
-
-pub(crate) const COMMITTED: &str = "cold_committed";
 
 impl Store {
     pub(crate) async fn finish(&self, day: Day, archive_commit: u64, emptied: bool) -> Result<()> {
@@ -49,13 +46,13 @@ impl Store {
 
     pub(crate) async fn mark(&self) -> Result<ColdMark> {
         Ok(ColdMark {
-            begun: self.setting_number(BEGUN).await?,
-            committed: self.setting_number(COMMITTED).await?,
+            begun: self.setting_number(COLD_BEGUN).await?,
+            committed: self.setting_number(COLD_COMMITTED).await?,
         })
     }
 
     pub(crate) async fn raise_mark(&self, mark: ColdMark) -> Result<()> {
-        for (name, new) in [(BEGUN, mark.begun), (COMMITTED, mark.committed)] {
+        for (name, new) in [(COLD_BEGUN, mark.begun), (COLD_COMMITTED, mark.committed)] {
             let Some(new) = new else { continue };
             self.change_number(name, |here| here.is_none_or(|here| here < new).then_some(new))
                 .await?;

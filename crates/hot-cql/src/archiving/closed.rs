@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::protocol::closed_at;
+use hot::protocol::{closed_at, is_closed};
 use hot::{ClosedPartition, HotError};
 use scylla::value::CqlTimestamp;
 
@@ -146,8 +146,9 @@ impl Store {
             return Ok(None);
         };
         let located = self.located(&row, bucket).await?;
-        let closed = closed_at(&located.coupon, located.terms().cancel_days);
-        Ok(closed.filter(|(at, _)| *at <= now).map(|(_, since)| since))
+        let (coupon, cancel_days) = (&located.coupon, located.terms().cancel_days);
+        let closed = closed_at(coupon, cancel_days);
+        Ok(closed.filter(|_| is_closed(coupon, cancel_days, Some(now))).map(|(_, since)| since))
     }
 
     pub(crate) async fn codes_closed(
@@ -189,11 +190,8 @@ impl Store {
                 return Ok(None);
             };
             let located = self.located(&row, bucket).await?;
-            // A coupon that was cancelled and redeemed again since it was named can be cancelled
-            // again.
-            let closed = closed_at(&located.coupon, located.terms().cancel_days);
-            let closed = closed.filter(|(at, _)| now.is_none_or(|now| *at <= now));
-            Ok::<_, HotError>(closed.map(|_| located.coupon))
+            let is_closed = is_closed(&located.coupon, located.terms().cancel_days, now);
+            Ok::<_, HotError>(is_closed.then_some(located.coupon))
         });
         let found: Vec<Option<Coupon>> = bounded_join(AT_ONCE, looks).await?;
         Ok(found.into_iter().flatten().collect())

@@ -1,6 +1,6 @@
 //! The batches of a campaign: minted, opened for an import, paused, counted.
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, ImportCounts, MintedRun};
+use coupon::campaign::{Batch, BatchKind, ImportCounts, MintedRun};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -10,6 +10,7 @@ use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::Store;
 use crate::session::Result;
 use crate::values::{date, instant, signed};
+use hot::protocol::batch_before;
 use hot::{MintOrder, Named};
 
 impl Store {
@@ -58,26 +59,12 @@ impl Store {
     ) -> Result<Named<Batch>> {
         let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
-        if let Some(batch) = here.batches.get(&order.id) {
-            return Ok(match batch.run {
-                Some(run) if run.count == order.count => {
-                    Named::Same(self.batch_row(&here, batch).await?)
-                }
-                Some(_) | None => Named::Refused(Refusal::NameTaken),
-            });
+        if let Some(named) = self.before(&here, &order.id, Some(order.count)).await? {
+            return Ok(named);
         }
-        if here.batches.len() >= BATCHES_MAX {
-            return Ok(Named::Refused(Refusal::HistoryFull));
-        }
-        let run = match self.reserve(&here.terms, order, now).await? {
-            Err(refusal) => return Ok(Named::Refused(refusal)),
-            Ok(run) => run,
-        };
-        let here = self.put_batch(here, &order.id, Some(run), now).await?;
-        let batch = here.batches.get(&order.id).ok_or_else(|| absent("batch"))?;
-        match batch.run == Some(run) {
-            true => Ok(Named::Created(self.batch_row(&here, batch).await?)),
-            false => Ok(Named::Refused(Refusal::NameTaken)),
+        match self.reserve(&here.terms, order, now).await? {
+            Err(refusal) => Ok(Named::Refused(refusal)),
+            Ok(run) => self.make_batch(here, &order.id, Some(run), now).await,
         }
     }
 
@@ -89,20 +76,39 @@ impl Store {
     ) -> Result<Named<Batch>> {
         let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
-        if let Some(batch) = here.batches.get(id) {
-            return Ok(match batch.run {
-                None => Named::Same(self.batch_row(&here, batch).await?),
-                Some(_) => Named::Refused(Refusal::NameTaken),
-            });
+        match self.before(&here, id, None).await? {
+            Some(named) => Ok(named),
+            None => self.make_batch(here, id, None, now).await,
         }
-        if here.batches.len() >= BATCHES_MAX {
-            return Ok(Named::Refused(Refusal::HistoryFull));
-        }
-        let here = self.put_batch(here, id, None, now).await?;
+    }
+
+    /// The answer to a call that makes a batch, if nothing has to be made for it.
+    async fn before(
+        &self,
+        here: &CampaignHere,
+        id: &BatchId,
+        count: Option<u64>,
+    ) -> Result<Option<Named<Batch>>> {
+        let found = match here.batches.get(id) {
+            Some(batch) => Some(self.batch_row(here, batch).await?),
+            None => None,
+        };
+        Ok(batch_before(found, count, here.batches.len()))
+    }
+
+    async fn make_batch(
+        &self,
+        here: CampaignHere,
+        id: &BatchId,
+        run: Option<MintedRun>,
+        now: Millis,
+    ) -> Result<Named<Batch>> {
+        let here = self.put_batch(here, id, run, now).await?;
         let batch = here.batches.get(id).ok_or_else(|| absent("batch"))?;
-        match batch.run {
-            None => Ok(Named::Created(self.batch_row(&here, batch).await?)),
-            Some(_) => Ok(Named::Refused(Refusal::NameTaken)),
+        // Another process may have made another batch of this name meanwhile.
+        match batch.run == run {
+            true => Ok(Named::Created(self.batch_row(&here, batch).await?)),
+            false => Ok(Named::Refused(Refusal::NameTaken)),
         }
     }
 

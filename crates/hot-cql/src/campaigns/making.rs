@@ -4,7 +4,6 @@
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
-use coupon::minted::SERIALS_PER_DAY;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::Entry;
@@ -14,7 +13,7 @@ use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
 use crate::session::{Result, StatementProfile};
 use crate::values::instant;
-use hot::protocol::patched;
+use hot::protocol::{may_mint, patched, serials_after};
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 
 impl Store {
@@ -72,11 +71,11 @@ impl Store {
             return Ok(Some(Refusal::ExpiryDayClosed));
         }
         let Some(order) = &new.first_batch else { return Ok(None) };
-        if campaign.created_at >= campaign.expires_at {
-            return Ok(Some(Refusal::Expired));
+        if let Err(refusal) = may_mint(campaign, campaign.created_at) {
+            return Ok(Some(refusal));
         }
         let next = self.next_serial(campaign.expiry_day()).await?;
-        Ok((next.saturating_add(order.count) > SERIALS_PER_DAY).then_some(Refusal::SoldOut))
+        Ok(serials_after(next, order.count).err())
     }
 
     /// The row of a campaign that is still hidden; `None` when another campaign has the name.

@@ -39,6 +39,6 @@ impl EntryValue {
 impl Store {
     pub(crate) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
         let code: Code = parsed("claim.code", &value.code)?;
-        self.trace(day(value.expiry_day), &code).await
+        self.trace(day(value.expiry_day).into(), &code).await
     }
 }

@@ -197,14 +197,10 @@ impl Store {
 
     /// A minted coupon without a row, by its code only.
     async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
-        for key in self.keys.current().iter() {
-            let Some(minted) = key.open(code) else { continue };
-            let run = self.run_with(key.id(), minted.day, minted.serial).await?;
-            if let Some((owner, _)) = run {
-                return self.untouched_at(code, &owner, minted.day).await;
-            }
+        match self.owner_of(code).await? {
+            Some((owner, day)) => self.untouched_at(code, &owner, day.into()).await,
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     /// Finishes what was begun for this user by giving them the coupon, or makes sure that the

@@ -7,6 +7,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::protocol::{FromCold, Promise, from_cold};
 use hot::{HotError, Tier};
+use router::BucketKey;
 
 use super::{Here, Located};
 use crate::Store;
@@ -35,15 +36,16 @@ pub(crate) enum Trace {
 }
 
 impl Store {
-    /// Where a coupon of the partition `day` is.
+    /// Where a coupon of the partition `at` is.
     ///
     /// The row is read first; if there is none, the seal of its bucket, and only then the directory
     /// and cold. A row that is missing brings no static column, so these are two reads, in this
     /// order.
-    pub(crate) async fn trace(&self, day: Day, code: &Code) -> Result<Trace> {
-        let (mut day, mut promise) = (day, Promise::None);
+    pub(crate) async fn trace(&self, at: BucketKey, code: &Code) -> Result<Trace> {
+        let (mut at, mut promise) = (at, Promise::None);
         for _ in 0..HOPS_MAX {
-            let Some(bucket) = self.bucket(day, code).await? else { return Ok(Trace::Nothing) };
+            let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(Trace::Nothing) };
+            let day = at.expiry_day;
             let in_cold = |archived_marker| Trace::InCold {
                 day,
                 bucket,
@@ -57,7 +59,7 @@ impl Store {
                 }
                 // The directory entry is written before the old row of its coupon is deleted.
                 if let Some(later) = self.directory_day(code).await?.filter(|later| *later > day) {
-                    (day, promise) = (later, Promise::Entry);
+                    (at, promise) = (later.into(), Promise::Entry);
                     continue;
                 }
                 // An entry that names this partition promises nothing: an import may have won it
@@ -76,7 +78,7 @@ impl Store {
             match row.forward_to() {
                 Some(later) => {
                     self.finish_move(&row, later).await?;
-                    (day, promise) = (later, Promise::Entry);
+                    (at, promise) = (later.into(), Promise::Entry);
                 }
                 None => {
                     let located = self.located(&row, bucket).await?;

@@ -2,8 +2,8 @@
 
 use coupon::coupon::EventKind;
 use coupon::ids::OperationId;
-use coupon::imported::{Advance, ImportRun, ImportedState, advance};
-use coupon::refusal::Refusal;
+use coupon::imported::{ImportRun, ImportedState};
+use hot::protocol::advance_line;
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -33,7 +33,7 @@ impl Round<'_> {
         loop {
             let found = match found.take() {
                 Some(found) => Some(found),
-                None => attempts.looked(store.stored(known.day, &line.code).await)?,
+                None => attempts.looked(store.stored(known.day.into(), &line.code).await)?,
             };
             let missing = || {
                 HotError::Damaged(format!(
@@ -48,38 +48,23 @@ impl Round<'_> {
                 let by_it = event.operation == operation;
                 by_it && (!redeems || matches!(event.kind, EventKind::Redeemed { .. }))
             });
-            let advanced = match done {
-                true => Advance::AlreadyThere,
-                false => {
-                    advance(&located.coupon, &known.imported_state, &line.imported_state, &run)
+            let was = &known.imported_state;
+            let advance = advance_line(&located, &line.imported_state, was, &run, done);
+            if let Some(after) = &advance.after {
+                if advance.has_new_holder {
+                    let (campaign, day) = (&located.here.campaign, located.day);
+                    store.claim_for_holder(campaign, day, after, None).await?;
                 }
-            };
-            let outcome = match advanced {
-                Advance::Contradicts(refusal) => return Ok(ImportOutcome::Refused(refusal)),
-                Advance::Forward(_) if located.frozen => {
-                    return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
+                let written = store.write_coupon(&located, after, operation).await?;
+                if written == Written::Conflict {
+                    attempts.again().await?;
+                    continue;
                 }
-                Advance::AlreadyThere => ImportOutcome::AlreadyThere,
-                Advance::Forward(after) => {
-                    if located.coupon.holder() != after.holder() {
-                        store
-                            .claim_for_holder(&located.here.campaign, located.day, &after, None)
-                            .await?;
-                    }
-                    let written = store.write_coupon(&located, &after, operation).await?;
-                    if written == Written::Conflict {
-                        attempts.again().await?;
-                        continue;
-                    }
-                    ImportOutcome::Imported
-                }
-            };
-            // Also if the coupon was in that state already: the same line must add nothing the next
-            // time, whatever happens to the coupon in between.
-            if line.imported_state.is_past(&known.imported_state) {
+            }
+            if advance.raises {
                 store.raise_imported_state(&line.code, &line.imported_state).await?;
             }
-            return Ok(outcome);
+            return Ok(advance.outcome);
         }
     }
 }

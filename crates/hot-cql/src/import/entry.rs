@@ -103,7 +103,7 @@ impl Round<'_> {
             return Ok(Line::Done(ImportOutcome::CodeTaken));
         };
         // An entry without a row is not a coupon yet: the same line, sent again, writes it.
-        match self.store.trace(known.day, &line.code).await? {
+        match self.store.trace(known.day.into(), &line.code).await? {
             Trace::Nothing => Ok(Line::Row(Box::new(known))),
             // Nothing in hot says whether its row was ever written: cold knows.
             Trace::InCold { archived_marker: None, .. }

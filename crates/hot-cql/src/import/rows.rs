@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use coupon::campaign::Handout;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis, State};
+use coupon::coupon::{Coupon, State};
 use coupon::ids::BatchId;
-use coupon::imported::arrive;
 use coupon::time::{Day, Millis};
+use hot::protocol::arrived;
 use hot::{HotError, ImportLine, Tier};
 use router::bucket;
 use scylla::SerializeRow;
@@ -24,16 +24,8 @@ use crate::values::{EventValue, events_behind, instant, signed, uuid as uuid_of}
 impl Round<'_> {
     /// The coupon of a line, as it arrived.
     pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {
-        let genesis = Genesis {
-            code: line.code.clone(),
-            campaign: self.here.terms.id.clone(),
-            batch: known.batch.clone(),
-            valid_from: line.valid_from,
-            expires_at: line.expires_at,
-            zone: self.here.terms.zone.clone(),
-            created_at: known.run.at,
-        };
-        let coupon = arrive(genesis, &known.arrived_as, &known.run);
+        let (terms, batch) = (&self.here.terms, known.batch.clone());
+        let coupon = arrived(terms, batch, line, &known.arrived_as, &known.run);
         // The bucket is found when the row is written.
         let here = Here { campaign: self.here.clone(), bucket: 0 };
         let (day, tier) = (known.day, Tier::Hot);

@@ -3,7 +3,7 @@
 use coupon::coupon::Coupon;
 use coupon::ids::{OperationId, UserId};
 use coupon::time::Day;
-use hot::protocol::home;
+use router::home;
 use uuid::Uuid;
 
 use crate::Store;

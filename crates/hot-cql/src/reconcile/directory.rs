@@ -4,8 +4,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
-use hot::protocol::{home, imported_state_of};
+use hot::protocol::imported_state_of;
 use hot::{HotError, imported_state_text};
+use router::home;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;

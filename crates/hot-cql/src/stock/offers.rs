@@ -10,6 +10,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::protocol::{is_history_full, is_on_offer, is_over};
 use hot::{HotError, Tier};
+use router::Owner;
 
 use super::counter::{Counter, InHand, LastWalk};
 use super::{Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered};
@@ -171,30 +172,14 @@ impl Store {
             None => self.directory_day(code).await?,
         };
         let Some(day) = day else { return Ok(None) };
-        match self.stored(day, code).await? {
+        match self.stored(day.into(), code).await? {
             None if matches!(waiting.lease.row, Row::Lease { kind: RUN, .. }) => {
-                let campaign = self.campaign_of_run(code).await?;
-                match campaign {
-                    Some(id) => {
-                        let owner = router::Owner { campaign: id, batch: batch.clone() };
-                        self.untouched_at(code, &owner, day).await
-                    }
-                    None => Ok(None),
-                }
+                let Some((owner, _)) = self.owner_of(code).await? else { return Ok(None) };
+                let owner = Owner { batch: batch.clone(), ..owner };
+                self.untouched_at(code, &owner, day.into()).await
             }
             found => Ok(found),
         }
-    }
-
-    async fn campaign_of_run(&self, code: &Code) -> Result<Option<CampaignId>> {
-        for key in self.keys.current().iter() {
-            let Some(minted) = key.open(code) else { continue };
-            let run = self.run_with(key.id(), minted.day, minted.serial).await?;
-            if let Some((owner, _)) = run {
-                return Ok(Some(owner.campaign));
-            }
-        }
-        Ok(None)
     }
 
     /// Puts an offer that came to nothing back into the queue.

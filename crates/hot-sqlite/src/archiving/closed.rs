@@ -1,10 +1,10 @@
 //! Closed coupons of open partitions: how many wait to be archived, and which ones.
 
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::protocol::closed_at;
-use hot::{CLOSED_BOUND_MS, ClosedPartition};
+use hot::ClosedPartition;
+use hot::protocol::{closed_until, is_closed};
 use rusqlite::{OptionalExtension, params};
 
 use crate::columns::parsed;
@@ -20,7 +20,7 @@ struct ClosedRange {
     /// Redeemed then or before.
     until: Millis,
     /// How long after its redemption a coupon is closed.
-    cancel_ms: i64,
+    cancel_days: u16,
 }
 
 /// The range after a partition and a campaign, in the order of the index.
@@ -39,11 +39,8 @@ fn next_range(
         .optional()?;
     let Some((day, campaign)) = found else { return Ok(None) };
     let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
-    let cancel_ms = Millis(0).plus_days(cancel_days).0;
-    // If nothing can be cancelled, no clock can admit a cancellation.
-    let bound = if cancel_ms > 0 { CLOSED_BOUND_MS } else { 0 };
-    let until = now.plus_ms(-cancel_ms - bound);
-    Ok(Some(ClosedRange { day, campaign, until, cancel_ms }))
+    let until = closed_until(cancel_days, now);
+    Ok(Some(ClosedRange { day, campaign, until, cancel_days }))
 }
 
 impl ClosedRange {
@@ -79,8 +76,9 @@ impl ClosedRange {
              WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
              AND redeemed_at IS NOT NULL ORDER BY redeemed_at LIMIT 1",
         )?;
-        let redeemed = redeemed.filter(|at| *at <= self.until.0).map(|at| at + self.cancel_ms);
-        Ok(void.into_iter().chain(redeemed).min().map(Millis))
+        let redeemed = redeemed.map(Millis).filter(|at| *at <= self.until);
+        let redeemed = redeemed.map(|at| at.plus_days(self.cancel_days));
+        Ok(void.map(Millis).into_iter().chain(redeemed).min())
     }
 
     fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
@@ -158,13 +156,7 @@ pub(crate) fn coupons_of(
     let mut coupons = Vec::with_capacity(codes.len());
     for code in codes {
         let Some(located) = row_of(txn, day, code)? else { continue };
-        // A coupon that was cancelled and redeemed once more can be cancelled again. A void coupon
-        // stays void, whatever a clock said.
-        let closed = closed_at(&located.coupon, located.terms().cancel_days);
-        let is_closed = closed.is_some_and(|(at, _)| {
-            matches!(located.coupon.state(), State::Void { .. }) || now.is_none_or(|now| at <= now)
-        });
-        if is_closed {
+        if is_closed(&located.coupon, located.terms().cancel_days, now) {
             coupons.push(located.coupon);
         }
     }

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 
 use hot::ColdMark;
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 
 use crate::failure::damaged;
-use crate::settings::{self, COLD_BEGUN, COLD_COMMITTED};
+use crate::settings;
 use crate::txn::Txn;
 
 pub(crate) fn read(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {

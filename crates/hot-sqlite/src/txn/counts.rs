@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use coupon::coupon::State;
+use hot::protocol::StateCounts;
 
 /// What a transaction has changed so far.
 #[derive(Default)]
@@ -17,38 +18,16 @@ pub(super) struct Counts {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Shift {
     pub(super) stock: i64,
-    pub(super) issued: i64,
-    pub(super) redeemed: i64,
-    pub(super) void: i64,
-    pub(super) cold_issued: i64,
-    pub(super) cold_redeemed: i64,
-    pub(super) cold_void: i64,
+    pub(super) states: StateCounts,
 }
 
 impl Counts {
     pub(super) fn change(&self, campaign: i64, from: &State, to: &State) {
-        let mut shifts = self.shifts.borrow_mut();
-        let shift = shifts.entry(campaign).or_default();
-        for (state, by) in [(from, -1), (to, 1)] {
-            match state {
-                State::Available => {}
-                State::Issued { .. } => shift.issued += by,
-                State::Redeemed { .. } => shift.redeemed += by,
-                State::Void { .. } => shift.void += by,
-            }
-        }
+        self.shifts.borrow_mut().entry(campaign).or_default().states.change(from, to);
     }
 
     pub(super) fn archive(&self, campaign: i64, state: &str) {
-        let mut shifts = self.shifts.borrow_mut();
-        let shift = shifts.entry(campaign).or_default();
-        match state {
-            "issued" => shift.cold_issued += 1,
-            "redeemed" => shift.cold_redeemed += 1,
-            "void" => shift.cold_void += 1,
-            // What is available is not counted: it is what is left of the stock.
-            _ => {}
-        }
+        self.shifts.borrow_mut().entry(campaign).or_default().states.archive(state);
     }
 
     pub(super) fn arrive(&self, campaign: i64, batch: i64, count: i64) {

@@ -116,7 +116,7 @@ impl<H: Here> Accepted<H> {
 }
 
 /// Who holds the coupon after a change and did not before.
-fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
+pub(super) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
     after.holder().filter(|holder| before.holder() != Some(holder))
 }
 

@@ -1,11 +1,26 @@
 //! What of a campaign's stock can be handed out.
 
 use coupon::campaign::{Campaign, Handout};
-use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, State};
+use coupon::code::Code;
+use coupon::coupon::{Coupon, EVENTS_OPEN_MAX, Genesis, State};
+use coupon::ids::BatchId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
 use super::located::{Here, Located};
+
+/// The coupon of a minted code that has no row. `made_at`: when its batch was made.
+pub fn untouched(terms: &Campaign, batch: BatchId, made_at: Millis, code: Code) -> Coupon {
+    Coupon::untouched(Genesis {
+        code,
+        campaign: terms.id.clone(),
+        batch,
+        valid_from: terms.valid_from,
+        expires_at: terms.expires_at,
+        zone: terms.zone.clone(),
+        created_at: made_at,
+    })
+}
 
 /// Whether it is not worth handing out again: issued once more, it could not be redeemed.
 pub fn is_history_full(coupon: &Coupon) -> bool {
@@ -70,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::testing::{
-        DAY, NOW, TestLocated, bearer, coupon, issued, located, located_in, revoked,
+        DAY, NOW, TestLocated, bearer, campaign, code, coupon, issued, located, located_in, revoked,
     };
 
     const BOUND: i64 = 5_000;
@@ -112,6 +127,17 @@ mod tests {
         }
         assert!(is_dead_stock(&stock(), expires_at.plus_ms(DAY_MS)), "expired");
         assert!(!is_dead_stock(&stock(), NOW), "on offer");
+    }
+
+    #[test]
+    fn codes_without_a_row() {
+        let terms = Campaign { expires_at: DAY.end().plus_days(1), ..campaign() };
+        let batch = coupon("CODE01", vec![]).genesis().batch.clone();
+        let untouched = untouched(&terms, batch, NOW, code("CODE01"));
+        let genesis = untouched.genesis();
+        assert_eq!((genesis.valid_from, genesis.expires_at), (terms.valid_from, terms.expires_at));
+        assert_eq!((&genesis.zone, genesis.created_at), (&terms.zone, NOW));
+        assert_eq!((untouched.version(), untouched.state()), (0, &State::Available));
     }
 
     #[test]

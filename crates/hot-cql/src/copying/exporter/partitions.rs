@@ -3,12 +3,12 @@
 use coupon::time::Day;
 use hot::HotError;
 use hot::copying::{CopiedPartition, Item, Page};
+use hot::settings::SERIAL_FLOOR;
 
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::copying::Position;
-use crate::reconcile::SERIAL_FLOOR;
 use crate::session::{Result, StatementProfile};
 use crate::values::date;
 

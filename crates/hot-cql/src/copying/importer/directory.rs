@@ -5,8 +5,8 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::copying::{CopiedEntry, EntryIs, Pass};
-use hot::protocol::home;
 use hot::{HotError, imported_state_text};
+use router::home;
 use uuid::Uuid;
 
 use super::LONG_AGO;
