@@ -502,7 +502,7 @@ mod tests {
         let claims =
             json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": NOON / 1_000});
         let now_ms = NOON - 1;
-        let wrong_alg = BadToken::Algorithm { found: "EdDSA".into(), wanted: "RS256" };
+        let wrong_alg = BadToken::Algorithm { found: "EdDSA".into(), wanted: "RS256".into() };
         let cases = [
             ("RS256", &rsa, json!({"alg": "RS256", "kid": "rsa"}), None),
             ("ES256", &ec, json!({"alg": "ES256", "kid": "ec"}), None),
