@@ -4,9 +4,7 @@
 //! [`STYLE`] at `/docs/style.css`, no link to another host. So it may be served with
 //! [`POLICY`], and looks the same on a machine without the internet.
 
-mod fields;
 mod json;
-mod limits;
 mod markdown;
 mod openapi;
 mod problems;
@@ -66,6 +64,15 @@ fn frame(title: &str, aside: &str, main: &str) -> String {
          <header><nav aria-label=\"Pages\"><a href=\"/\">couponry</a> <a href=\"/docs\">API</a> \
          <a href=\"/docs/problems\">Problems</a> <a href=\"/openapi.json\">openapi.json</a></nav>\
          </header>\n{aside}<main id=\"main\">\n{main}\n</main>\n</body>\n</html>\n"
+    )
+}
+
+/// A table with a head, which a narrow screen may scroll.
+fn table(class: &str, heads: &[&str], rows: &str) -> String {
+    let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
+    format!(
+        "<div class=\"scroll\"><table class=\"{class}\"><thead><tr>{heads}</tr></thead><tbody>\n\
+         {rows}</tbody></table></div>\n"
     )
 }
 

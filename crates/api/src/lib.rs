@@ -19,6 +19,7 @@ pub mod history;
 pub mod jwks;
 mod metrics;
 pub mod openapi;
+pub mod outbound;
 mod pace;
 mod pages;
 mod paging;

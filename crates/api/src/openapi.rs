@@ -35,7 +35,9 @@ use crate::problem::ProblemBody;
             Instants are in UTC, in the form of RFC 3339. An `expires_at` is exclusive. The server \
             refuses unknown fields and parameters by name. A list goes on at its `next_cursor`. \
             Every answer has the header `x-request-id`, which names its request in the log of the \
-            server.",
+            server.\n\n\
+            A later version may add fields to answers, and words to the closed sets in them, such \
+            as a problem code. A client must accept those that it does not know.",
     ),
     tags(
         (name = "coupons", description = "What happens to one coupon, and lists of coupons."),
@@ -77,7 +79,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(coupons::cancel_redemption))
         .routes(routes!(coupons::issue_coupon))
         .routes(routes!(admin::revoke))
-        .routes(routes!(admin::void))
+        .routes(routes!(admin::void_coupon))
         .routes(routes!(admin::extend))
         .routes(routes!(lists::list_coupons))
         .routes(routes!(campaigns::create_campaign, campaigns::list_campaigns))

@@ -21,8 +21,8 @@ pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
-    /// How many items the page has at most: 1 to 1,000.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 50)]
+    /// How many items the page has at most: 1 to 1,000. If it is left out, it is 50.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
     /// The `next_cursor` of the page before. The other parameters must be the same as for that
     /// page.

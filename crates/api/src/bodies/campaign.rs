@@ -24,8 +24,8 @@ pub struct NewCampaign {
     /// How many coupons to mint at once: 0 to 100,000,000,000. Whatever the number, it costs one
     /// small write.
     pub stock: Option<u64>,
-    /// How the coupons reach people.
-    #[schema(value_type = Option<closed::Handout>, default = "shop")]
+    /// How the coupons reach people. If it is left out, it is `shop`.
+    #[schema(value_type = Option<closed::Handout>)]
     pub handout: Option<String>,
     /// The one code for everybody, with handout `shared`: 4 to 64 of A-Z 0-9.
     pub shared_code: Option<String>,
@@ -52,15 +52,17 @@ pub struct NewCampaign {
     /// First instant at which the campaign no longer issues coupons.
     #[schema(format = DateTime)]
     pub issue_until: Option<String>,
-    /// Most coupons of one user: 1 to 100. `null`, for no limit, goes only with handout `bearer`.
+    /// Most coupons of one user: 1 to 100. If it is left out, it is 1. `null`, for no limit, goes
+    /// only with handout `bearer`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, default = 1)]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, example = 1)]
     pub per_user_limit: Option<Option<u16>>,
-    /// Days after a redemption in which it can be cancelled: 0 (never) to 366.
-    #[schema(maximum = 366, default = 30)]
+    /// Days after a redemption in which it can be cancelled: 0 (never) to 366. If it is left out,
+    /// it is 30.
+    #[schema(maximum = 366, example = 30)]
     pub cancel_days: Option<u16>,
-    /// Days after expiry in which a coupon can be extended: 0 to 366.
-    #[schema(maximum = 366, default = 30)]
+    /// Days after expiry in which a coupon can be extended: 0 to 366. If it is left out, it is 30.
+    #[schema(maximum = 366, example = 30)]
     pub extend_days: Option<u16>,
     /// The shop's own JSON object, at most 4 KiB. Users can read it.
     #[schema(value_type = Option<Object>)]

@@ -76,8 +76,8 @@ pub struct HoldRequest {
     user_id: Option<String>,
     /// The order that the coupon is held for.
     order_ref: String,
-    /// For how many seconds: 1 to 604,800.
-    #[schema(minimum = 1, maximum = 604_800, default = 900)]
+    /// For how many seconds: 1 to 604,800. If it is left out, it is 900.
+    #[schema(minimum = 1, maximum = 604_800, example = 900)]
     pub(crate) seconds: Option<u32>,
 }
 

@@ -1,177 +1,89 @@
-//! The API page: an OpenAPI 3.1 document for people.
+//! The API page: the OpenAPI document of this server for people.
 //!
-//! Parts that are missing are left out, references are followed (a circle ends), and nothing of
-//! the document reaches the page unescaped.
+//! [`crate::openapi`] makes the document in the same process, so the page knows which parts are
+//! there. It escapes every text all the same: some have `<`, `>` or `&` in them. The names of tags,
+//! shapes and operations are words, and their anchors.
 
-mod bodies;
 mod operation;
-
-use std::collections::HashSet;
 
 use serde_json::Value;
 
-use self::bodies::description_html;
-use self::operation::{Operation, method_html, operation_html, path_html};
-use super::fields::Nested;
+use self::operation::Operation;
 use super::frame;
-use super::json::{list, shape_anchor, text};
+use super::json::{list, members, text};
 use super::markdown::{block, escape};
-use super::schema::Document;
-
-/// The keys of a path that are methods; the others are about all of them.
-const METHODS: &[&str] =
-    &["get", "head", "post", "put", "patch", "delete", "options", "trace", "query"];
-
-/// Where operations without a tag are listed.
-const NO_TAG: &str = "Other";
+use super::schema::Shapes;
 
 /// The calls of one tag.
 struct Group<'a> {
-    anchor: String,
     name: &'a str,
-    description: Option<&'a str>,
+    description: &'a str,
     operations: Vec<Operation<'a>>,
 }
 
-/// The whole page for `openapi`, an OpenAPI 3.1 document.
-///
-/// Calls are grouped by their first tag: tags in the order in which the document declares them,
-/// then the others as they come. The shapes of `components/schemas` follow at the end.
+/// The whole page for `openapi`: the calls of each tag in the order in which the document declares
+/// the tags, then its shapes.
 pub fn api_page(openapi: &Value) -> String {
-    let document = Document { root: openapi };
-    let groups = groups(document);
-    let shapes = shapes(document);
+    let shapes = Shapes(&openapi["components"]["schemas"]);
+    let groups: Vec<Group<'_>> =
+        list(openapi, "tags").iter().map(|tag| group(openapi, tag)).collect();
     let info = &openapi["info"];
-    let title = text(info, "title").unwrap_or("API");
+    let title = text(info, "title");
     let mut main = format!(
-        "<h1>{} <small>{}</small></h1>\n",
+        "<h1>{} <small>{}</small></h1>\n{}\
+         <p>Every refusal is one of the <a href=\"/docs/problems\">problems</a>.</p>\n",
         escape(title),
-        escape(text(info, "version").unwrap_or_default())
+        escape(text(info, "version")),
+        block(text(info, "description"))
     );
-    main.extend(text(info, "description").map(|text| block(text, 1)));
-    main.push_str("<p>Every refusal is one of the <a href=\"/docs/problems\">problems</a>.</p>\n");
-    for group in &groups {
-        main.push_str(&group_html(document, group));
-    }
-    if !shapes.is_empty() {
-        main.push_str("<section><h2 id=\"shapes\"><a href=\"#shapes\">Shapes</a></h2>\n");
-        shapes.iter().for_each(|(name, schema)| main.push_str(&shape_html(document, name, schema)));
-        main.push_str("</section>\n");
-    }
-    frame(title, &side_html(&groups, &shapes), &main)
+    main.extend(groups.iter().map(|group| group_html(shapes, group)));
+    main.push_str("<section><h2 id=\"shapes\"><a href=\"#shapes\">Shapes</a></h2>\n");
+    main.extend(members(shapes.0).map(|(name, schema)| {
+        format!(
+            "<section class=\"shape\"><h3 id=\"shape-{name}\"><a href=\"#shape-{name}\">{name}</a>\
+             </h3>\n{}{}</section>\n",
+            block(text(schema, "description")),
+            shapes.body_html(schema)
+        )
+    }));
+    main.push_str("</section>\n");
+    frame(title, &side_html(&groups, shapes), &main)
 }
 
-/// The calls in the order of the page.
-fn groups(document: Document<'_>) -> Vec<Group<'_>> {
-    let mut anchors = Anchors::default();
-    let declared =
-        list(document.root, "tags").iter().filter_map(|tag| Some((text(tag, "name")?, tag)));
-    let mut groups: Vec<Group<'_>> = declared
-        .map(|(name, tag)| Group {
-            anchor: anchors.unlike(format!("tag-{}", slug(name))),
-            name,
-            description: text(tag, "description"),
-            operations: Vec::new(),
-        })
-        .collect();
-    for (path, item) in document.root["paths"].as_object().into_iter().flatten() {
-        let item = document.resolve(item);
-        for (method, call) in item.as_object().into_iter().flatten() {
-            if !METHODS.contains(&method.as_str()) {
-                continue;
-            }
-            let name = list(call, "tags").first().and_then(Value::as_str).unwrap_or(NO_TAG);
-            let anchor = anchors.unlike(format!("call-{method}-{}", slug(path)));
-            let operation = Operation { anchor, method, path, item, call };
-            match groups.iter_mut().find(|group| group.name == name) {
-                Some(group) => group.operations.push(operation),
-                None => groups.push(Group {
-                    anchor: anchors.unlike(format!("tag-{}", slug(name))),
-                    name,
-                    description: None,
-                    operations: vec![operation],
-                }),
-            }
-        }
-    }
-    groups.retain(|group| !group.operations.is_empty());
-    groups
+fn group<'a>(openapi: &'a Value, tag: &'a Value) -> Group<'a> {
+    let name = text(tag, "name");
+    let calls = members(&openapi["paths"]).flat_map(|(path, item)| {
+        members(item).map(move |(method, call)| Operation { method, path, call })
+    });
+    let operations = calls.filter(|operation| operation.call["tags"][0] == name).collect();
+    Group { name, description: text(tag, "description"), operations }
 }
 
-fn shapes(document: Document<'_>) -> Vec<(&str, &Value)> {
-    let shapes = document.root["components"]["schemas"].as_object().into_iter().flatten();
-    shapes.map(|(name, schema)| (name.as_str(), schema)).collect()
-}
-
-fn side_html(groups: &[Group<'_>], shapes: &[(&str, &Value)]) -> String {
+fn side_html(groups: &[Group<'_>], shapes: Shapes<'_>) -> String {
     let mut html = String::new();
-    for group in groups {
-        html.push_str(&format!(
-            "<p><a href=\"#{}\">{}</a></p>\n<ul>",
-            group.anchor,
-            escape(group.name)
-        ));
-        for operation in &group.operations {
-            html.push_str(&format!(
-                "<li><a href=\"#{}\">{}<code>{}</code></a></li>\n",
-                operation.anchor,
-                method_html(operation.method),
-                path_html(operation.path)
-            ));
-        }
+    for Group { name, operations, .. } in groups {
+        html.push_str(&format!("<p><a href=\"#tag-{name}\">{name}</a></p>\n<ul>"));
+        html.extend(operations.iter().map(|operation| {
+            let (anchor, title) = (operation.anchor(), operation.title_html());
+            format!("<li><a href=\"#{anchor}\">{title}</a></li>\n")
+        }));
         html.push_str("</ul>\n");
     }
-    if !shapes.is_empty() {
-        html.push_str("<p><a href=\"#shapes\">Shapes</a></p>\n<ul>");
-        for (name, _) in shapes {
-            html.push_str(&format!(
-                "<li><a href=\"#{}\">{}</a></li>\n",
-                shape_anchor(name),
-                escape(name)
-            ));
-        }
-        html.push_str("</ul>\n");
-    }
+    html.push_str("<p><a href=\"#shapes\">Shapes</a></p>\n<ul>");
+    html.extend(
+        members(shapes.0)
+            .map(|(name, _)| format!("<li><a href=\"#shape-{name}\">{name}</a></li>\n")),
+    );
+    html.push_str("</ul>\n");
     html
 }
 
-fn group_html(document: Document<'_>, group: &Group<'_>) -> String {
-    let (anchor, name) = (&group.anchor, escape(group.name));
-    let mut html = format!("<section><h2 id=\"{anchor}\"><a href=\"#{anchor}\">{name}</a></h2>\n");
-    html.extend(group.description.map(|text| block(text, 2)));
-    for operation in &group.operations {
-        html.push_str(&operation_html(document, operation));
-    }
-    html.push_str("</section>\n");
-    html
-}
-
-fn shape_html<'a>(document: Document<'a>, name: &str, schema: &'a Value) -> String {
-    let (anchor, name) = (shape_anchor(name), escape(name));
+fn group_html(shapes: Shapes<'_>, group: &Group<'_>) -> String {
+    let Group { name, description, operations } = group;
+    let operations: String = operations.iter().map(|operation| operation.html(shapes)).collect();
     format!(
-        "<section class=\"shape\"><h3 id=\"{anchor}\"><a href=\"#{anchor}\">{name}</a></h3>\n\
-         {}{}</section>\n",
-        description_html(document, schema),
-        document.body_html(schema, Nested::Links)
+        "<section><h2 id=\"tag-{name}\"><a href=\"#tag-{name}\">{name}</a></h2>\n{}{operations}\
+         </section>\n",
+        block(description)
     )
-}
-
-/// `name` as part of an anchor; names that differ in punctuation only may meet.
-fn slug(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
-}
-
-/// Anchors given out so far; no two are alike.
-#[derive(Default)]
-struct Anchors(HashSet<String>);
-
-impl Anchors {
-    fn unlike(&mut self, anchor: String) -> String {
-        let numbered = (2..).map(|number| format!("{anchor}-{number}"));
-        let mut names = std::iter::once(anchor.clone()).chain(numbered);
-        let free = names.find(|name| !self.0.contains(name)).unwrap_or(anchor);
-        self.0.insert(free.clone());
-        free
-    }
 }

@@ -1,6 +1,6 @@
 //! The problem pages, and the index of them; their text is in `docs/problems`.
 
-use super::{frame, markdown};
+use super::{frame, markdown, table};
 use crate::problem::Code;
 
 /// What the index says about retrying, in the words of the `retry` field.
@@ -20,22 +20,20 @@ pub fn problem_codes() -> impl Iterator<Item = &'static str> {
 /// The page of one code as HTML; `None` when there is no such code.
 pub fn problem_page(code: &str) -> Option<String> {
     let code = Code::ALL.iter().find(|known| known.as_str() == code)?;
-    let article = format!("<article>{}</article>", markdown::block(code.page(), 0));
+    let article = format!("<article>{}</article>", markdown::block(code.page()));
     Some(frame(code.as_str(), "", &article))
 }
 
 /// The list of all codes as HTML: status, whether to repeat, and a sentence of meaning for each.
 pub fn problem_index() -> String {
-    let retry = markdown::block(RETRY, 1);
+    let retry = markdown::block(RETRY);
     let rows: String = Code::ALL.iter().copied().map(row).collect();
     let main = format!(
         "<h1>Problems</h1>\
          <p>Every refusal and every failure is an <code>application/problem+json</code> document \
          with one of these codes in <code>code</code> and one of three words in \
-         <code>retry</code>:</p>\n{retry}\
-         <div class=\"scroll\"><table><thead><tr><th scope=\"col\">Code</th>\
-         <th scope=\"col\">Status</th><th scope=\"col\">Retry</th><th scope=\"col\">Meaning</th>\
-         </tr></thead><tbody>{rows}</tbody></table></div>"
+         <code>retry</code>:</p>\n{retry}{}",
+        table("problems", &["Code", "Status", "Retry", "Meaning"], &rows)
     );
     frame("Problems", "", &main)
 }
@@ -47,7 +45,7 @@ fn row(code: Code) -> String {
          <td>{}</td><td>{}</td><td>{}</td></tr>\n",
         code.status(),
         code.retry().as_str(),
-        markdown::inline(&first_sentence(code.page()), markdown::Links::Live)
+        markdown::inline(&first_sentence(code.page()))
     )
 }
 

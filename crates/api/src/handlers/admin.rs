@@ -44,7 +44,7 @@ pub(crate) async fn revoke(
     request_body = VoidRequest,
     responses((status = 200, body = CouponBody, description = "The coupon is void"))
 )]
-pub(crate) async fn void(
+pub(crate) async fn void_coupon(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,

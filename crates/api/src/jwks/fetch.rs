@@ -1,15 +1,14 @@
 //! One fetch of a JWKS: from which address, within which limits, and which of its keys are of use.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::Jwk;
-use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::outbound::{self, BadAddress};
 use crate::token::PublicKey;
 
 /// Shortest time between two fetches, successful or not, in milliseconds.
@@ -29,13 +28,8 @@ pub const JWKS_KEYS_MAX: usize = 64;
 #[non_exhaustive]
 pub enum BadJwks {
     /// Not an address, or one that anybody on the way could answer for.
-    #[error("JWKS address {found:?} is {why}, want https (http on loopback only)")]
-    Address {
-        /// The address.
-        found: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    #[error("the JWKS address {0}")]
+    Address(#[from] BadAddress),
     /// No TLS set-up, for example no root certificates.
     #[error("HTTP client for the JWKS cannot be made")]
     Client(#[source] reqwest::Error),
@@ -74,16 +68,9 @@ pub enum FetchError {
     BrokenOff,
 }
 
-/// A client that follows no redirect. Makes ring the TLS provider of this process unless there is
-/// one.
 pub(super) fn client_for(url: &Url) -> Result<Client, BadJwks> {
-    let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-    let mut builder =
-        Client::builder().timeout(FETCH_TIMEOUT).redirect(Policy::none()).pool_max_idle_per_host(0);
-    if on_loopback(url) {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(BadJwks::Client)
+    let client = outbound::client(url, FETCH_TIMEOUT).pool_max_idle_per_host(0);
+    client.build().map_err(BadJwks::Client)
 }
 
 /// The whole answer of the address.
@@ -101,27 +88,6 @@ pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchErro
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-pub(super) fn checked_address(address: &str) -> Result<Url, BadJwks> {
-    let bad = |why| BadJwks::Address { found: address.to_owned(), why };
-    let url = Url::parse(address).map_err(|_| bad("not an address"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BadJwks::Address { found: "…".to_owned(), why: "one with a password" });
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if on_loopback(&url) => Ok(url),
-        "http" => Err(bad("open to anybody on the way")),
-        _ => Err(bad("of another scheme")),
-    }
-}
-
-fn on_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
 }
 
 /// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.

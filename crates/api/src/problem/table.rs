@@ -178,7 +178,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
         ],
     ),
     (
-        "void",
+        "void_coupon",
         &[
             BODY,
             TOKEN,

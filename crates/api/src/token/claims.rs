@@ -54,13 +54,14 @@ pub enum BadToken {
         /// Its length.
         len: usize,
     },
-    /// Not `header.payload.signature` of base64url and JSON objects.
+    /// Not `header.payload.signature` of base64url and JSON objects, or with an `alg` that nobody
+    /// knows here, such as `none`.
     #[error("token is malformed: {what}")]
     Malformed {
         /// Where it went wrong.
         what: &'static str,
     },
-    /// The signature is empty or `alg` is `none`.
+    /// The signature is empty.
     #[error("token is not signed")]
     Unsigned,
     /// `alg` is not the one of the key.
@@ -69,7 +70,7 @@ pub enum BadToken {
         /// `alg` of the token.
         found: String,
         /// The algorithm of the key.
-        wanted: &'static str,
+        wanted: String,
     },
     /// Without `kid` there is no telling which of several keys is meant.
     #[error("token names no key, want a kid in its header")]

@@ -100,7 +100,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ),
     ("issue_coupon", COUPON_SHAPE),
     ("revoke", COUPON_SHAPE),
-    ("void", COUPON_SHAPE),
+    ("void_coupon", COUPON_SHAPE),
     ("extend", COUPON_SHAPE),
     ("create_campaign", CAMPAIGN_SHAPE),
     ("list_campaigns", Fields(LIST, &[("data", Each(&CAMPAIGN_SHAPE))])),

@@ -136,6 +136,27 @@ fn a_coupon_with_events_is_a_coupon_and_its_events() {
     assert_eq!(names(detail), required);
 }
 
+/// A generated client sends the `default` of a field that its caller leaves out, and in TypeScript
+/// the field becomes required. So the description says what the server takes instead.
+#[test]
+fn nothing_has_a_default() {
+    assert!(!DOCUMENT.to_string().contains("\"default\""));
+}
+
+/// A generator renames an operation whose name is a word of its language, each in another way.
+#[test]
+fn no_operation_has_a_reserved_word_for_a_name() {
+    let reserved = "abstract assert async await break case catch class const continue default delete \
+        do else enum except export extends final finally for from function global if implements \
+        import in instanceof interface is lambda let match native new not null object package pass \
+        private protected public raise return static super switch this throw throws try type typeof \
+        var void volatile when while with yield";
+    for operation in OPERATIONS.iter() {
+        let is_reserved = reserved.split_whitespace().any(|word| word == operation.id);
+        assert!(!is_reserved, "{} {}", operation.method, operation.path);
+    }
+}
+
 #[test]
 fn every_property_has_a_type() {
     let schemas = DOCUMENT["components"]["schemas"].as_object().expect("schemas");

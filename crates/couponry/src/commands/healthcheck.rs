@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::outbound;
 use clap::Args;
 use reqwest::Url;
-use reqwest::redirect::Policy;
 
 use crate::failure::{CliError, Ended, cause};
 use crate::output;
@@ -39,14 +39,7 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended,
         Some(url) => url.clone(),
         None => plain_http(&address(&settings.listen.value)).map_err(CliError::usage)?,
     };
-    // The client needs a TLS provider, even though plain http never uses it.
-    let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(Policy::none())
-        .no_proxy()
-        .tls_built_in_root_certs(false)
-        .build();
+    let client = outbound::client(&url, TIMEOUT).no_proxy().build();
     let client =
         client.map_err(|error| CliError::new(format!("cannot make the request: {error}")))?;
     let answer = client.get(url.clone()).send().await;

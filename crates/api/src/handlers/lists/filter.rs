@@ -70,11 +70,11 @@ pub(crate) struct CouponParams {
     expires_on: Option<String>,
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,
-    /// In which order the coupons come.
-    #[param(value_type = Option<closed::ListOrder>, default = "latest")]
+    /// In which order the coupons come. If it is left out, it is `latest`.
+    #[param(value_type = Option<closed::ListOrder>)]
     order: Option<String>,
-    /// How many coupons the page has at most: 1 to 1,000.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 50)]
+    /// How many coupons the page has at most: 1 to 1,000. If it is left out, it is 50.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
     /// The `next_cursor` of the page before. The other parameters must be the same as for that
     /// page.

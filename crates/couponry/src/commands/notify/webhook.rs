@@ -5,13 +5,12 @@
 
 mod retry;
 
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use api::outbound;
 use engine::{Clock, SystemClock};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
@@ -55,21 +54,14 @@ impl Webhook {
     /// # Errors
     /// Usage: an address over which others could read the notices, or a bad secret.
     pub(super) fn new(address: &str, secrets: &str) -> Result<Webhook, CliError> {
-        let url = checked(address)
+        let url = outbound::checked(address)
             .map_err(|why| CliError::usage(format!("the webhook's address {why}")))?;
         let secrets = Secrets::read(secrets);
         let secrets =
             secrets.map_err(|why| CliError::usage(format!("the webhook's secret {why}")))?;
-        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(Policy::none())
+        let client = outbound::client(&url, TIMEOUT)
             .user_agent(concat!("couponry/", env!("CARGO_PKG_VERSION")))
-            .tls_built_in_root_certs(url.scheme() == "https");
-        if on_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build();
+            .build();
         let client = client.map_err(|error| CliError::new(format!("cannot post: {error}")))?;
         Ok(Webhook { url, secrets, client, quiet_until: Mutex::new(Instant::now()) })
     }
@@ -141,51 +133,5 @@ fn no_answer(error: &reqwest::Error) -> String {
     match error.is_timeout() {
         true => format!("no answer within {} s", TIMEOUT.as_secs()),
         false => cause(error),
-    }
-}
-
-fn checked(address: &str) -> Result<Url, String> {
-    let url = Url::parse(address)
-        .map_err(|error| format!("cannot be parsed ({error}), want https://HOST/PATH"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a password in it: leave it out, the signature identifies us".into());
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if on_loopback(&url) => Ok(url),
-        "http" => {
-            Err("would let others read the codes: want https, or http to this machine".into())
-        }
-        other => Err(format!("has the scheme {other:?}, want https")),
-    }
-}
-
-fn on_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        let cases = [
-            ("https://shop.example/notices?key=1", true),
-            ("http://127.0.0.1:8080/", true),
-            ("http://localhost/notices", true),
-            ("http://[::1]:9/", true),
-            ("http://shop.example/", false),
-            ("http://10.0.0.7/", false),
-            ("https://ann:secret@shop.example/", false),
-            ("ftp://shop.example/", false),
-            ("shop.example", false),
-        ];
-        for (address, good) in cases {
-            assert_eq!(checked(address).is_ok(), good, "{address}");
-        }
     }
 }
