@@ -267,7 +267,7 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
     let line = |line| RejectedLine {
         line,
         text: format!("line {line}, \"ö\""),
-        word: "CODE_TAKEN".into(),
+        reason: "CODE_TAKEN".into(),
         detail: "is taken".into(),
     };
     // Kept at moments of long ago, so that forgetting them forgets nobody else's.

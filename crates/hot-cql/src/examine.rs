@@ -182,7 +182,7 @@ impl Store {
 
     /// Codes in the directory against their coupons.
     async fn examine_entries(&self) -> Result<HealthFinding> {
-        let cql = "SELECT code, kind, expiry_day, arrived_as FROM directory";
+        let cql = "SELECT code, kind, expiry_day, first_imported_state FROM directory";
         type Entry = (String, Option<String>, Option<CqlDate>, Option<String>);
         let (mut faults, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {

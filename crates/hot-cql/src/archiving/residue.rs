@@ -117,7 +117,9 @@ impl Store {
         let mut residue = Vec::with_capacity(rows.len());
         for (_, row) in rows {
             residue.push(match row.is_archived_marker() {
-                true => Residue::ArchivedMarker { code: row.code()?, version: row.archived() },
+                true => {
+                    Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
+                }
                 // The bucket is not used.
                 false => Residue::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
             });
@@ -134,6 +136,6 @@ impl Store {
         // A partition that is not sealed changes, so no rows are kept from page to page.
         *self.merge.lock().await = None;
         let rows = self.merged(day, after, limit, Listed::ArchivedMarkers).await?;
-        rows.iter().map(|(_, row)| Ok((row.code()?, row.archived()))).collect()
+        rows.iter().map(|(_, row)| Ok((row.code()?, row.archived_version()))).collect()
     }
 }

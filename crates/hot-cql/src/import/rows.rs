@@ -33,7 +33,7 @@ impl Round<'_> {
             zone: self.here.terms.zone.clone(),
             created_at: known.run.at,
         };
-        let coupon = arrive(genesis, &known.arrived_as, &known.run);
+        let coupon = arrive(genesis, &known.first_imported_state, &known.run);
         // The bucket is found when the row is written.
         let here = Here { campaign: self.here.clone(), bucket: 0 };
         let (day, tier) = (known.day, Tier::Hot);

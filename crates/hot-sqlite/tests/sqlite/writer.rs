@@ -107,7 +107,7 @@ async fn rejected_lines_make_room() {
     let line = |line| RejectedLine {
         line,
         text: "a line".into(),
-        word: "BAD_CODE".into(),
+        reason: "BAD_CODE".into(),
         detail: "it has no code".into(),
     };
     let lines: Vec<RejectedLine> = (1..=LINES).map(line).collect();
