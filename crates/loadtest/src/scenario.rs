@@ -90,7 +90,7 @@ pub enum Verdict {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct LoadRequest {
     /// What is asked for.
     pub kind: Kind,
     /// The coupon, or the user who takes one.
@@ -201,7 +201,7 @@ impl Book {
     }
 
     /// The next request; none when no coupon is left.
-    pub fn choose(&mut self) -> Option<Ask> {
+    pub fn choose(&mut self) -> Option<LoadRequest> {
         let dice = self.random();
         match self.scenario {
             Scenario::LookUp => Some(self.look_up()),
@@ -214,7 +214,7 @@ impl Book {
                 97..99 => Some(self.cancel()),
                 _ => {
                     let number = self.any();
-                    Some(Ask { kind: Kind::List, number, code: None })
+                    Some(LoadRequest { kind: Kind::List, number, code: None })
                 }
             },
             Scenario::Import => None,
@@ -237,18 +237,18 @@ impl Book {
         start + self.random() % (end - start)
     }
 
-    fn look_up(&mut self) -> Ask {
-        Ask { kind: Kind::LookUp, number: self.any(), code: None }
+    fn look_up(&mut self) -> LoadRequest {
+        LoadRequest { kind: Kind::LookUp, number: self.any(), code: None }
     }
 
-    fn redeem(&mut self, dice: u64) -> Option<Ask> {
+    fn redeem(&mut self, dice: u64) -> Option<LoadRequest> {
         if dice.is_multiple_of(AGAIN_ONE_IN)
             && let Some(number) = self.redeemed.pop_front()
         {
             self.redeemed.push_back(number);
             let same = (dice / AGAIN_ONE_IN).is_multiple_of(2);
             let kind = if same { Kind::RedeemAgain } else { Kind::RedeemByOther };
-            return Some(Ask { kind, number, code: None });
+            return Some(LoadRequest { kind, number, code: None });
         }
         let nth = self.coupons * self.senders + self.sender;
         let turn = self.ground.turns.start + nth;
@@ -258,31 +258,31 @@ impl Book {
         self.coupons += 1;
         let Range { start, end } = self.ground.coupons;
         let number = start + shuffled(turn, end - start);
-        Some(Ask { kind: Kind::Redeem, number, code: None })
+        Some(LoadRequest { kind: Kind::Redeem, number, code: None })
     }
 
-    fn issue(&mut self, dice: u64) -> Ask {
+    fn issue(&mut self, dice: u64) -> LoadRequest {
         if dice.is_multiple_of(AGAIN_ONE_IN)
             && let Some((number, code)) = self.served.pop_front()
         {
             self.served.push_back((number, code.clone()));
-            return Ask { kind: Kind::IssueAgain, number, code: Some(code) };
+            return LoadRequest { kind: Kind::IssueAgain, number, code: Some(code) };
         }
         let number = self.ground.first_user + self.users * self.senders + self.sender;
         self.users += 1;
-        Ask { kind: Kind::Issue, number, code: None }
+        LoadRequest { kind: Kind::Issue, number, code: None }
     }
 
     /// Where nothing was redeemed yet a look-up instead.
-    fn cancel(&mut self) -> Ask {
+    fn cancel(&mut self) -> LoadRequest {
         match self.redeemed.pop_front() {
-            Some(number) => Ask { kind: Kind::Cancel, number, code: None },
+            Some(number) => LoadRequest { kind: Kind::Cancel, number, code: None },
             None => self.look_up(),
         }
     }
 
     /// Writes the request to `to`, which it empties first.
-    pub fn write(&self, ask: &Ask, to: &mut Vec<u8>) {
+    pub fn write(&self, ask: &LoadRequest, to: &mut Vec<u8>) {
         to.clear();
         let (number, campaign) = (ask.number, &self.ground.campaign);
         let code = || self.ground.code(number);
@@ -319,7 +319,7 @@ impl Book {
     }
 
     /// What the answer to `ask` is worth. It is written into the book.
-    pub fn judge(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+    pub fn judge(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
         if !self.ground.checked {
             return match answer.status {
                 200..300 => Verdict::Right,
@@ -378,7 +378,7 @@ impl Book {
         }
     }
 
-    fn judge_refusal(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+    fn judge_refusal(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
         let seen = serde_json::from_slice::<Seen<'_>>(answer.body).ok();
         let code = seen.and_then(|seen| seen.code).unwrap_or("no problem document");
         match (ask.kind, answer.status, code) {
@@ -401,11 +401,11 @@ impl Book {
     }
 
     /// There is no answer, and none will come.
-    pub fn unanswered(&mut self, ask: &Ask) {
+    pub fn unanswered(&mut self, ask: &LoadRequest) {
         self.lost(ask, true);
     }
 
-    fn lost(&mut self, ask: &Ask, is_unknown: bool) {
+    fn lost(&mut self, ask: &LoadRequest, is_unknown: bool) {
         if ask.kind == Kind::Issue && is_unknown {
             self.given.unknown += 1;
         }
@@ -413,7 +413,7 @@ impl Book {
 }
 
 /// The order that redeems the coupon, or one that comes too late.
-fn order(ask: &Ask) -> String {
+fn order(ask: &LoadRequest) -> String {
     let attempt = if ask.kind == Kind::RedeemByOther { 2 } else { 1 };
     format!("o{}-{attempt}", ask.number)
 }
@@ -449,8 +449,8 @@ mod tests {
         Book::new(Arc::new(ground), Arc::new(target), scenario, 0, 1)
     }
 
-    fn ask(kind: Kind) -> Ask {
-        Ask { kind, number: 7, code: Some("CODE".into()) }
+    fn ask(kind: Kind) -> LoadRequest {
+        LoadRequest { kind, number: 7, code: Some("CODE".into()) }
     }
 
     #[test]
