@@ -320,13 +320,13 @@ async fn long_work_makes_room() {
     let mut so_far = Emptying::default();
     let rows = [
         ("nothing is known of others yet", None, 100),
-        ("the seal was before that", None, 100),
+        ("the seal was a write", None, 100),
         ("alone", None, 400),
-        ("somebody here", Some(&here), 400),
-        ("the pause comes after the part", None, 100),
+        ("a write here, not seen yet", Some(&here), 400),
+        ("the write here is seen", None, 100),
         ("alone again", None, 400),
-        ("somebody elsewhere", Some(&there), 400),
-        ("again after the part", None, 100),
+        ("a write elsewhere, not seen yet", Some(&there), 400),
+        ("the write elsewhere is seen", None, 100),
     ];
     for (name, writes, want) in rows {
         if let Some(kit) = writes {
@@ -463,7 +463,7 @@ async fn a_panic_fails_one_caller() {
     let kit = Arc::new(kit_in(folder.path(), options()));
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.stocked(&campaign, 200).await;
-    // No code can name this day: a minted code for it panics.
+    // No minted code can name this day, so an issue for it panics.
     let beyond = Campaign { expires_at: LAST_DAY.end().plus_days(2), ..kit.draft() };
     kit.create(&beyond).await;
     kit.mint(&beyond, 9).await;
