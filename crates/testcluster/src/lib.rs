@@ -62,8 +62,8 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one cluster of a test binary whose tests share it, started by the first that asks. It lives
-/// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
+/// The one cluster that all tests of a binary share. The first test starts it, and it runs until the
+/// process ends. Such a binary must not start another cluster: that would wait for ever.
 ///
 /// # Panics
 /// As [`TestCluster::start`], and if a test wants another number of nodes than the first one.
