@@ -176,7 +176,7 @@ CREATE TABLE rejected_line (
     batch  INTEGER NOT NULL,
     line   INTEGER NOT NULL,
     text   TEXT NOT NULL,
-    word   TEXT NOT NULL,
+    reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     at     INTEGER NOT NULL,
     PRIMARY KEY (batch, line)

@@ -1,4 +1,4 @@
-//! Exactly N through two services on one cluster, of which one is killed and one stands still.
+//! Exactly N coupons through two services on one cluster. One is killed and one is frozen.
 
 use std::time::{Duration, Instant};
 
@@ -28,17 +28,17 @@ const CAMPAIGNS: [Campaign; 4] = [
     Campaign { id: "word", kind: Kind::Shared, stock: 300, limit: 1, users: 450, references: 1 },
 ];
 
-/// Requests at one moment on what is sold out.
+/// Requests at the same time for a campaign that is sold out.
 const RUSH: usize = 1_000;
 
-/// How long one service stands still.
+/// How long one service is frozen.
 const FROZEN: Duration = Duration::from_secs(5);
 
-/// Waits until the sale has come so far.
+/// Waits until the sale has reached this share.
 fn come_to(sale: &Sale<'_>, percent: usize) {
     let begun = Instant::now();
     while !sale.has_come_to(percent) {
-        assert!(begun.elapsed() < 4 * PATIENCE, "the sale does not come to {percent} %");
+        assert!(begun.elapsed() < 4 * PATIENCE, "the sale does not reach {percent} %");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -73,7 +73,7 @@ fn at_rest(services: &Services, codes: &[String]) -> Vec<AtRest> {
     each.into_iter().flatten().collect()
 }
 
-/// Reads of the store that the services have counted so far.
+/// The number of reads of the store, as the services counted them.
 fn reads(addresses: &Addresses, token: &str) -> u64 {
     let of = |nth: usize| {
         let text = Client::new(addresses.of(nth), token).get("/metrics").must(200).text();
@@ -83,7 +83,7 @@ fn reads(addresses: &Addresses, token: &str) -> u64 {
     (0..addresses.count()).map(of).sum()
 }
 
-/// All at once ask for what is sold out: all are told so, and they share the walks that say so.
+/// Sends many requests to a campaign that is sold out. All get SOLD_OUT and share the walks.
 fn rush(services: &Services, campaign: &Campaign) {
     let (addresses, token) = (&services.addresses, services.token.as_str());
     let ask = |user: &str, through: usize| {
@@ -115,7 +115,7 @@ fn exactly_n_through_two_services() {
     let whole = Instant::now();
     let mut admin = services.client(0);
     let known = CAMPAIGNS.map(|campaign| campaign.make(&mut admin));
-    // Some of each that can be issued, from the middle of the stock on.
+    // Some of each kind of stock, from the middle on.
     let issued = known.iter().zip(&CAMPAIGNS).filter(|(_, it)| it.kind != Kind::Shared);
     let extensible: Vec<String> =
         issued.flat_map(|(codes, _)| codes.iter().rev().step_by(7).cloned()).collect();
@@ -151,13 +151,13 @@ fn exactly_n_through_two_services() {
     );
     assert!(
         !story.lost.is_empty() && story.revoked.len() > 20 && story.extended > 20,
-        "a quiet sale"
+        "a sale without lost answers"
     );
 
     let mut wrong = Vec::new();
     for (nth, campaign) in CAMPAIGNS.iter().enumerate() {
         let mut admin = services.client(nth % 2);
-        // The lists are behind by what a moment ago was written.
+        // The lists do not have the latest writes yet.
         wait_until("the list of a campaign", || {
             listed(&mut admin, campaign.id).len() >= campaign.stock
         });
@@ -175,7 +175,7 @@ fn exactly_n_through_two_services() {
             part.count("LIMIT_PER_USER"),
             part.count("NAME_TAKEN"),
         );
-        assert!(part.count("SOLD_OUT") > 0, "{}: nobody was told SOLD_OUT", campaign.id);
+        assert!(part.count("SOLD_OUT") > 0, "{}: nobody got SOLD_OUT", campaign.id);
         if campaign.kind != Kind::Imported {
             assert_eq!(campaign.untouched(&mut admin), [""; 0], "{}: untouched", campaign.id);
         }

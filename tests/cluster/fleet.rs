@@ -13,7 +13,7 @@ impl Fleet for Nodes {
     }
 
     fn start(&mut self, nth: usize) {
-        self.0.start_node(nth + 1).expect("it comes back");
+        self.0.start_node(nth + 1).expect("it starts again");
     }
 
     fn freeze(&mut self, nth: usize) {
@@ -21,7 +21,7 @@ impl Fleet for Nodes {
     }
 
     fn thaw(&mut self, nth: usize) {
-        self.0.thaw(nth + 1).expect("it goes on");
+        self.0.thaw(nth + 1).expect("it is resumed");
     }
 }
 

@@ -1,7 +1,7 @@
-//! Nodes of the cluster die, stand still and come back, and no `serve` is started again for it.
+//! Nodes of the cluster are killed, frozen and restarted, without a restart of `serve`.
 //!
-//! One node of three: every call goes on, but for a first short while. Two: every call is told so
-//! soon. One of them back: everything goes on by itself, and what was acknowledged is there.
+//! One node of three down: calls fail only for a short time at first. Two down: every call gets an error
+//! soon. One of them back: all calls work again, and every acknowledged change is stored.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -20,25 +20,25 @@ use super::services::{Caller, Hot, Services};
 
 const CLIENTS: usize = 8;
 
-/// Turns of each client that are measured: an issue, a redeem and a read each.
+/// Measured turns of each client. A turn is an issue, a redeem and a read.
 const TURNS: usize = 25;
 
-/// After a node has died, so long a call may fail: twice what it takes to give up its connections.
+/// How long calls may fail after a node is killed: twice the time to give up its connections.
 const FIRST_WHILE: Duration = Duration::from_secs(10);
 
-/// Longest wait for the answer that nothing can be answered.
+/// Longest wait for an error while there is no quorum.
 const NO_LONGER: Duration = Duration::from_secs(15);
 
-/// What `/readyz` allows itself, and as much again for a machine that does other things too.
+/// Twice the time limit of `/readyz`, for a busy machine.
 const READY_MAX: Duration = Duration::from_secs(4);
 
-/// From the return of a node until every call is answered.
+/// Longest time from the return of a node until every call is answered.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Between a call that failed and the next try.
+/// Pause after a failed call.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
-/// Coupons that were issued before an outage and are redeemed in it.
+/// Coupons that are issued before an outage and redeemed in it.
 const KEPT: usize = CLIENTS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +58,18 @@ struct Made {
     call: Call,
     begun: Instant,
     took: Duration,
-    /// Why it came to nothing.
+    /// Why it failed.
     failed: Option<Failed>,
 }
 
 #[derive(Debug)]
 struct Failed {
     word: String,
-    /// A 503 that says when to come again.
+    /// A 503 with Retry-After.
     is_told: bool,
 }
 
-/// A coupon that somebody was told he has.
+/// A coupon that an answer gave to a user.
 #[derive(Clone, Debug)]
 struct Given {
     user: String,
@@ -92,7 +92,7 @@ fn issue(user: &str) -> (&'static str, Value) {
     ("/v1/campaigns/outage/issue", json!({"user_id": user}))
 }
 
-/// A client at work, and what became of its calls.
+/// A client, and the results of its calls.
 struct Worker {
     caller: Caller,
     dice: Dice,
@@ -127,7 +127,7 @@ impl Worker {
         let (path, body) = given.redeem();
         self.ask(Call::Redeem, &path, Some(&body));
         let read = self.ask(Call::Read, &given.read(), None).json();
-        assert_eq!(read["state"], "redeemed", "what was answered is read: {given:?}: {read}");
+        assert_eq!(read["state"], "redeemed", "an acknowledged issue is read: {given:?}: {read}");
         self.given.push(given);
     }
 }
@@ -146,7 +146,7 @@ fn judged(heard: Result<Answer, Lost>) -> (Option<Answer>, Option<Failed>) {
     }
 }
 
-/// Everything but the nodes.
+/// The run, without the nodes.
 struct Scene {
     services: Services,
     /// Users so far.
@@ -159,7 +159,7 @@ impl Scene {
         format!("u{}", self.users.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Has all clients take turns until each has made `TURNS` after `from` is set and over.
+    /// Runs all clients until each made `TURNS` turns after `from`, once it is set and over.
     fn load(&self, from: &OnceLock<Instant>) -> Vec<Worker> {
         let begun = Instant::now();
         at_once(CLIENTS, |nth| {
@@ -174,7 +174,7 @@ impl Scene {
                 let counts = from.get().is_some_and(|from| Instant::now() >= *from);
                 worker.turn(self.user());
                 measured += usize::from(counts);
-                assert!(begun.elapsed() < 4 * PATIENCE, "the load comes to no end");
+                assert!(begun.elapsed() < 4 * PATIENCE, "the load does not end");
             }
             worker
         })
@@ -190,13 +190,13 @@ impl Scene {
         made
     }
 
-    /// Both services, one after the other.
+    /// Both services, in turn.
     fn each(&self) -> impl Iterator<Item = Client> + '_ {
         (0..self.services.addresses.count()).map(|nth| self.services.client(nth))
     }
 }
 
-/// Middle and worst but one in a hundred, of calls begun at `from` or later.
+/// The median and the 99th percentile, of calls begun at `from` or later.
 fn spans(made: &[Made], call: Call, from: Instant) -> (Duration, Duration) {
     let fits = |it: &&Made| it.call == call && it.begun >= from && it.failed.is_none();
     let mut took: Vec<Duration> = made.iter().filter(fits).map(|it| it.took).collect();
@@ -218,8 +218,7 @@ fn print_spans(name: &str, made: &[Made], from: Instant, than: Option<(&[Made], 
     }
 }
 
-/// No call fails, but for a first while after `at`, and then with a 503 that says when to come
-/// again.
+/// Checks that calls fail only for a short time after `at`, and only with a 503 and Retry-After.
 fn must_go_on(name: &str, made: &[Made], at: Instant) {
     let failures: Vec<&Made> = made.iter().filter(|it| it.failed.is_some()).collect();
     let since = |it: &Made| it.begun.saturating_duration_since(at);
@@ -238,12 +237,12 @@ fn must_go_on(name: &str, made: &[Made], at: Instant) {
     for it in failures {
         let is_told = it.failed.as_ref().is_some_and(|failed| failed.is_told);
         assert!(is_told, "{name}: no 503 with Retry-After: {it:?}");
-        assert!(it.begun + it.took >= at, "{name}: before anything had happened: {it:?}");
+        assert!(it.begun + it.took >= at, "{name}: before the fault: {it:?}");
         assert!(since(it) < FIRST_WHILE, "{name}: {:?} after it: {it:?}", since(it));
     }
 }
 
-/// One node dies or stands still under load, and comes back.
+/// One node is killed or frozen under load, and comes back.
 fn one_node(
     scene: &mut Scene,
     nodes: &mut Nodes,
@@ -270,7 +269,7 @@ fn one_node(
     nodes.end(what, nth);
 }
 
-/// Without a quorum every call says so, soon.
+/// Without a quorum every call gets an error soon.
 fn told_that_nothing_goes(scene: &Scene, kept: &[Given]) {
     let longest = at_once(CLIENTS, |nth| {
         let mut client = scene.services.client(nth % 2);
@@ -310,7 +309,7 @@ fn told_that_nothing_goes(scene: &Scene, kept: &[Given]) {
     }
 }
 
-/// Waits until both services answer everything, and says how long that took.
+/// Waits until both services answer everything. Returns how long that took.
 fn recovered(scene: &Scene, known: &Given) -> Duration {
     let begun = Instant::now();
     for nth in 0..scene.services.addresses.count() {
@@ -335,7 +334,7 @@ fn recovered(scene: &Scene, known: &Given) -> Duration {
     begun.elapsed()
 }
 
-/// What was acknowledged is there, and the same request once more is told the same.
+/// Every acknowledged change is stored, and a repeated request has the same answer.
 fn acknowledged_is_there(scene: &Scene) {
     let next = AtomicUsize::new(0);
     let every = scene.given.len().div_ceil(400);
@@ -356,10 +355,10 @@ fn acknowledged_is_there(scene: &Scene) {
             assert_eq!(answer(&path, Some(&body)).field("code"), given.code, "a replay");
         }
     });
-    println!("{} coupons were acknowledged, one of {every} was looked at", scene.given.len());
+    println!("{} coupons were acknowledged, one of {every} was read", scene.given.len());
 }
 
-/// A service that is started before the cluster runs says so, and works once it does.
+/// A service that is started before the cluster waits for it, and works afterwards.
 fn started_before_the_cluster(scene: &Scene, nodes: &mut Nodes, running: &[usize], first: &str) {
     running.iter().for_each(|nth| nodes.kill(*nth));
     let late = Late::start(&scene.services);
@@ -396,12 +395,12 @@ fn nodes_go_and_come_back() {
     scene.services.client(0).post("/v1/campaigns", &campaign).must(201);
 
     let whole = Instant::now();
-    // What both prepare and look up once is not measured.
+    // Statements that both services prepare once are not measured.
     scene.load(&OnceLock::from(whole)).clear();
     let from = Instant::now();
     let workers = scene.load(&OnceLock::from(from));
     let before = scene.keep(workers);
-    assert!(before.iter().all(|it| it.failed.is_none()), "nothing has happened yet");
+    assert!(before.iter().all(|it| it.failed.is_none()), "before all faults");
     print_spans("all nodes", &before, from, None);
 
     one_node(&mut scene, &mut nodes, What::Kill, 0, (&before, from));
@@ -422,7 +421,7 @@ fn nodes_go_and_come_back() {
     let returned = Instant::now();
     nodes.start(2);
     println!("one returns: it answers {:.1?} after its start", returned.elapsed());
-    println!("one returns: everything goes on {:.1?} later", recovered(&scene, &kept[0]));
+    println!("one returns: all calls work {:.1?} later", recovered(&scene, &kept[0]));
     let from = Instant::now();
     let workers = scene.load(&OnceLock::from(from));
     let made = scene.keep(workers);
@@ -436,10 +435,7 @@ fn nodes_go_and_come_back() {
     acknowledged_is_there(&scene);
 
     started_before_the_cluster(&scene, &mut nodes, &[1, 2], &first);
-    println!(
-        "all was lost for a while: everything goes on {:.1?} later",
-        recovered(&scene, &kept[0])
-    );
+    println!("all nodes were down: all calls work {:.1?} later", recovered(&scene, &kept[0]));
     println!("the scenario took {:.1?}", whole.elapsed());
     scene.services.stop();
 }

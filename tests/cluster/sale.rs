@@ -1,4 +1,4 @@
-//! The sale: campaigns with less stock than demand, who asks for it, and who disturbs it.
+//! The sale: campaigns with less stock than demand, the users who want it, and the faults.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,20 +15,20 @@ use super::services::{Caller, Services};
 const LAST_DAY: &str = "2031-12-31";
 const LATER_DAY: &str = "2032-02-29";
 
-/// Between a request of which nothing came and the same once more.
+/// Pause after a request of which nothing came, before its repeat.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
-/// Between two things that the admin does.
+/// Pause between two actions of the admin.
 const ADMIN_EVERY: Duration = Duration::from_millis(60);
 
-/// One of so many requests is made twice, by two clients.
+/// One of this many requests is sent twice, by two clients.
 const TWICE_EVERY: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Minted,
     Imported,
-    /// Behind a word; its coupons are redeemed at once.
+    /// With a shared code. Its coupons are redeemed at once.
     Shared,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Campaign {
     pub(super) stock: usize,
     pub(super) limit: usize,
     pub(super) users: usize,
-    /// Requests of one user, each under a name of its own.
+    /// Requests of one user, each with its own name.
     pub(super) references: usize,
 }
 
@@ -49,7 +49,7 @@ impl Campaign {
         format!("WORD{}", self.id.to_ascii_uppercase())
     }
 
-    /// Makes it; the codes of which one can know.
+    /// Creates it. Returns the codes that can be known.
     pub(super) fn make(&self, admin: &mut Client) -> Vec<String> {
         let Campaign { id, kind, stock, limit, .. } = self;
         let mut body = json!({"campaign_id": id, "expires_on": LAST_DAY, "per_user_limit": limit});
@@ -76,7 +76,7 @@ impl Campaign {
         self.untouched(admin)
     }
 
-    /// Minted codes that nothing has happened to.
+    /// Untouched minted codes.
     pub(super) fn untouched(&self, admin: &mut Client) -> Vec<String> {
         let codes = admin.get(&format!("/v1/campaigns/{}/codes", self.id)).must(200).text();
         codes.lines().skip(1).map(plain).collect()
@@ -95,7 +95,7 @@ impl Campaign {
     }
 }
 
-/// A code without the hyphens in which it is shown.
+/// A code without its hyphens.
 pub(super) fn plain(code: &str) -> String {
     code.replace('-', "").to_ascii_uppercase()
 }
@@ -112,36 +112,36 @@ pub(super) struct Ask {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) ask: Ask,
-    /// Begin of its first try, and of the one that was answered.
+    /// The start of its first try, and of the answered one.
     pub(super) first: Instant,
     pub(super) begun: Instant,
     pub(super) ended: Instant,
-    /// The coupon, or the word of the refusal.
+    /// The coupon, or the code of the refusal.
     pub(super) answer: Result<String, String>,
 }
 
-/// A revocation.
+/// A revoke.
 #[derive(Clone, Debug)]
 pub(super) struct Revoked {
     pub(super) code: String,
     pub(super) user: String,
     pub(super) begun: Instant,
     pub(super) ended: Instant,
-    /// It was said to be done; else it may be.
+    /// Whether it was acknowledged. If not, it may have happened.
     pub(super) is_certain: bool,
 }
 
-/// What the run did.
+/// The record of the run.
 #[derive(Default)]
 pub(super) struct Story {
     pub(super) asked: Vec<Asked>,
     pub(super) revoked: Vec<Revoked>,
     pub(super) extended: usize,
-    /// Tries of which nothing came, and what stood in the way.
+    /// Tries of which nothing came, and the obstacle.
     pub(super) lost: BTreeMap<String, usize>,
 }
 
-/// A sale under way.
+/// A running sale.
 pub(super) struct Sale<'a> {
     campaigns: &'a [Campaign],
     demand: Vec<Ask>,
@@ -162,7 +162,7 @@ impl<'a> Sale<'a> {
                 demand.extend(vec![Ask { campaign, user, reference }; times]);
             }
         }
-        // All campaigns at the same time, each in its order but for near neighbours.
+        // All campaigns at the same time. The requests of each are slightly out of order.
         let mut dice = Dice(seed);
         let total = |campaign: usize| demand.iter().filter(|it| it.campaign == campaign).count();
         let totals: Vec<usize> = (0..campaigns.len()).map(total).collect();
@@ -187,12 +187,12 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// Whether so many hundredths of the requests are answered.
+    /// Whether this percentage of the requests is answered.
     pub(super) fn has_come_to(&self, percent: usize) -> bool {
         self.done.load(Ordering::Relaxed) * 100 >= self.demand.len() * percent
     }
 
-    /// Has the demand asked for by `clients`, beside an admin and `faults`.
+    /// Sends all requests through `clients`, with an admin and `faults` beside them.
     pub(super) fn run(
         &self,
         clients: usize,
@@ -271,7 +271,7 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// Takes back some of what was given and extends some more, past the day of its partition.
+    /// Revokes some issued coupons and extends others to a later partition.
     fn admin(&self, caller: &mut Caller, extensible: &[String]) -> (Vec<Revoked>, usize) {
         let mut dice = Dice(7);
         let (mut revoked, mut extended) = (Vec::new(), 0);
@@ -287,7 +287,7 @@ impl<'a> Sale<'a> {
                     let (begun, last, answer) =
                         self.until_answered(caller, &mut dice, &path, &body);
                     assert!(matches!(answer.status, 200 | 201 | 409), "{}", answer.text());
-                    // A repeated one is refused where somebody has the coupon since.
+                    // A repeated revoke is refused if another user has the coupon now.
                     let may_be_done = answer.is_good() || begun != last;
                     let (user, is_certain) = (user.clone(), answer.is_good());
                     let ended = Instant::now();
@@ -323,7 +323,7 @@ impl<'a> Sale<'a> {
         usize::from(answer.is_good())
     }
 
-    /// When all is quiet: new users ask through each service until it is sold out.
+    /// After the sale: new users ask each service until SOLD_OUT.
     pub(super) fn sell_out(&self, services: &Services) -> Vec<Asked> {
         let each = at_once(self.campaigns.len(), |campaign| {
             let mut caller = services.caller();
@@ -344,7 +344,7 @@ impl<'a> Sale<'a> {
     }
 }
 
-/// When the clients end, in whatever way, the admin does.
+/// Stops the admin when the clients end, in any way.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {

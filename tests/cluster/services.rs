@@ -1,5 +1,5 @@
-//! The services under test, asked by number: each on a data folder of its own, all with the same
-//! keys and the same cold folder.
+//! The services under test, by number. Each has its own data folder. All have the same keys and the
+//! same cold folder.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +11,7 @@ use super::client::{Answer, Client, Lost};
 use super::data::{Data, Server};
 use super::faults::Fleet;
 
-/// Where the services listen at the moment: another place after each start.
+/// The present addresses of the services. They change with each start.
 #[derive(Clone)]
 pub(super) struct Addresses(Arc<RwLock<Vec<SocketAddr>>>);
 
@@ -47,7 +47,7 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Makes the keyspace ready, if there is one, and starts `count` of them.
+    /// Prepares the keyspace, if there is one, and starts `count` services.
     pub(super) fn start(hot: Hot, count: usize) -> Services {
         let data: Vec<Data> = (0..count).map(|_| Data::new()).collect();
         if let Hot::Cql(target) = &hot {
@@ -89,8 +89,8 @@ impl Services {
         Caller::new(self.addresses.clone(), &self.token)
     }
 
-    /// How the services that run now have settled writes of whose outcome nobody told them: found to
-    /// have happened, found not to have, left unknown.
+    /// How the running services resolved unknown writes: found to have happened, found not to have
+    /// happened, left unknown.
     pub(super) fn settled(&self) -> [u64; 3] {
         let mut all = [0; 3];
         for server in self.servers.iter().flatten() {
@@ -104,12 +104,12 @@ impl Services {
         all
     }
 
-    /// SIGTERM to all, and a good end.
+    /// Sends SIGTERM to all, which must end with success.
     pub(super) fn stop(self) {
         self.servers.into_iter().flatten().for_each(Server::stop);
     }
 
-    /// `serve.lock` names the process that works on a folder.
+    /// The process in `serve.lock`, which works on a folder.
     fn signal(&self, nth: usize, signal: Signal) {
         let lock = self.data[nth].path().join("serve.lock");
         let pid = std::fs::read_to_string(lock).expect("serve.lock");
@@ -124,7 +124,7 @@ fn settings(hot: &Hot, data: &[Data]) -> Vec<String> {
     vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
 }
 
-/// One folder of keys for both, as on a file system on the network.
+/// One folder of keys for all, as on a network file system.
 fn share_keys(of: &Data, with: &Data) {
     std::fs::create_dir_all(with.path()).expect("a data folder");
     std::os::unix::fs::symlink(of.path().join("keys"), with.path().join("keys")).expect("a link");
@@ -152,7 +152,7 @@ impl Fleet for Services {
     }
 }
 
-/// One caller, with a connection to each service.
+/// One caller with a connection to each service.
 pub(super) struct Caller {
     addresses: Addresses,
     token: String,

@@ -113,7 +113,7 @@ fn on_a_cluster() {
         ("row-missing", &scene.archived),
         ("entry-missing", &scene.foreign),
         ("claim-missing", &scene.cancelled),
-        ("events-unlawful", &scene.revoked),
+        ("events-invalid", &scene.revoked),
     ];
     assert_eq!(found.code, Some(3), "{found:#?}");
     let mut kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();

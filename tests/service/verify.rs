@@ -379,7 +379,7 @@ const HARMS: &[Harm] = &[
                        'voided') WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.cancelled));
         },
-        &["events-unlawful"],
+        &["events-invalid"],
         |scene| scene.cancelled.clone(),
     ),
     (
@@ -441,7 +441,7 @@ const HARMS: &[Harm] = &[
                 &format!("UPDATE coupon SET version = 1 WHERE code = '{}'", scene.cancelled),
             );
         },
-        &["events-unlawful"],
+        &["events-invalid"],
         |scene| scene.cancelled.clone(),
     ),
     (
@@ -592,8 +592,8 @@ const HARMS: &[Harm] = &[
             done(
                 data,
                 &format!(
-                    "UPDATE coupon SET expiry_day = (SELECT expiry_day FROM directory WHERE code = '{}') \
-                 WHERE code = '{}'",
+                    "UPDATE coupon SET expiry_day = (SELECT expiry_day FROM directory WHERE code = \
+                 '{}') WHERE code = '{}'",
                     scene.expired, scene.anns
                 ),
             );

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Each crate, and the crates of this workspace that it may name.
+/// Each crate, and the crates of this workspace that it may use.
 const ARROWS: [(&str, &[&str]); 17] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
@@ -32,19 +32,19 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "api",
         ],
     ),
-    // A binary of its own over the same stores; it takes its settings from the first.
+    // A second binary over the same stores. It uses the settings of the first.
     ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
     // Speaks HTTP only.
     ("loadtest", &[]),
-    // For tests and measurements alone.
+    // Only for tests and measurements.
     ("peers", &["loadtest"]),
     ("hot-conformance", &["coupon", "router", "hot"]),
     ("testbucket", &[]),
     ("testcluster", &[]),
 ];
 
-/// Libraries that only one crate may name, or only the crates of binaries. Peers have their own
-/// HTTP front end, through which they are measured.
+/// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
+/// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 11] = [
     ("rusqlite", &["hot-sqlite"]),
     ("scylla", &["hot-cql"]),
@@ -95,9 +95,9 @@ fn arrows_go_one_way() {
     let ours: BTreeSet<&str> = crates.iter().map(|(name, _)| name.as_str()).collect();
     for (name, found) in &crates {
         let row = ARROWS.iter().find(|(given, _)| given == name);
-        let (_, may) = row.unwrap_or_else(|| panic!("{name} has no row in ARROWS: which way?"));
+        let (_, may) = row.unwrap_or_else(|| panic!("{name} has no row in ARROWS"));
         for other in found.iter().filter(|other| ours.contains(other.as_str())) {
-            assert!(may.contains(&other.as_str()), "{name} names {other}, it may name {may:?}");
+            assert!(may.contains(&other.as_str()), "{name} uses {other}, it may use {may:?}");
         }
     }
     assert_eq!(crates.len(), ARROWS.len(), "a crate is gone: {ours:?}");

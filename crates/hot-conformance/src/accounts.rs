@@ -4,7 +4,7 @@ use hot::Account;
 
 use super::kit::{Kit, NOW};
 
-pub(crate) async fn made_once(kit: &Kit) {
+pub(crate) async fn created_once(kit: &Kit) {
     let [login_id, user_id, other] = kit.users();
     let account = Account {
         login_id: login_id.clone(),

@@ -15,21 +15,22 @@ use hot::HotError;
 
 use crate::kit::{Kit, MINUTE, NOW, cancel, give, hold, redeem, revoke, void};
 
-pub(crate) use answers::{closed_ones_answer_as_before, sealed_ones_answer_as_before};
+pub(crate) use answers::{closed_coupons_answer_as_before, sealed_coupons_answer_as_before};
 pub(crate) use claims::{
-    bearer_codes, behind_a_shared_word, replaced_out_of_cold, the_one_he_had, the_three_he_had,
+    an_archived_coupon_counts, an_archived_coupon_is_replaced, bearer_codes,
+    redeemed_by_a_shared_code, three_archived_coupons_count,
 };
-pub(crate) use imports::{imported_again, imported_beside_others};
-pub(crate) use races::{limits_hold_while_they_move, one_redemption_while_it_moves};
+pub(crate) use imports::{imported_again, imported_beside_other_lines};
+pub(crate) use races::{limits_hold_while_archiving, one_order_redeems_while_archiving};
 pub(crate) use reads::{
-    found_in_its_later_partition, nobody_had_it, read_where_it_lies, untouched_is_asked_of_cold,
-    what_cold_does_not_answer_is_an_error,
+    an_outage_of_cold_is_an_error, an_untouched_code_behind_a_seal, archived_coupons_are_read,
+    extended_and_archived, untouched_asks_cold,
 };
 
-/// No redemption until `NOW` can be cancelled any more, in a campaign of 30 days.
+/// No redemption made until `NOW` can be cancelled now, with `cancel_days` of 30.
 const CLOSED: Millis = Millis(NOW.0 + 30 * DAY_MS);
 
-/// By a clock that is behind: every redemption can be cancelled, and no hold runs any more.
+/// A clock that is behind: every redemption can still be cancelled, and every hold has ended.
 const BEHIND: Millis = Millis(NOW.0 + 10 * MINUTE);
 
 const BY_CLOCKS: [(&str, Millis); 2] = [("closed", CLOSED), ("by a clock that is behind", BEHIND)];
@@ -40,7 +41,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
     let stories = [
         ("redeemed", vec![give(ann, None), redeem(ann, "1")]),
         (
-            "redeemed once more",
+            "redeemed, cancelled and redeemed",
             vec![give(ann, None), redeem(ann, "0"), cancel("0"), redeem(ann, "1")],
         ),
         ("void", vec![void()]),
@@ -55,7 +56,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
     }
     if campaign.handout == Handout::Bearer {
         kit.done(&minted[4], redeem(ann, "1")).await;
-        closed.push(("redeemed from paper", minted[4].clone()));
+        closed.push(("redeemed by its bearer", minted[4].clone()));
     }
     let redeemed = |holder: Option<&UserId>| ImportedState::Redeemed {
         holder: holder.cloned(),
@@ -65,7 +66,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
     };
     let imported = [
         ("imported as redeemed", redeemed(Some(ann))),
-        ("imported as redeemed by nobody", redeemed(None)),
+        ("imported as redeemed, without a holder", redeemed(None)),
         ("imported as void", ImportedState::Void),
     ];
     let batch = kit.open_import(campaign).await;
@@ -89,7 +90,7 @@ async fn open_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'stati
     vec![
         ("issued", codes[0].clone()),
         ("issued, and was held", codes[1].clone()),
-        ("taken back", codes[2].clone()),
+        ("revoked", codes[2].clone()),
         ("imported", imported),
     ]
 }

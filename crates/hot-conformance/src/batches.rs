@@ -22,7 +22,11 @@ pub(crate) async fn minted_once(kit: &Kit) {
     let more = MintOrder { count: 11, ..order.clone() };
     assert_eq!(mint(&more).await.unwrap(), Named::Refused(Refusal::NameTaken), "another count");
     let import = kit.hot.open_import(&campaign.id, &order.id, NOW).await.unwrap();
-    assert_eq!(import, Named::Refused(Refusal::NameTaken), "an import of a minted batch's name");
+    assert_eq!(
+        import,
+        Named::Refused(Refusal::NameTaken),
+        "an import with the name of a minted batch"
+    );
     let imported = kit.open_import(&campaign).await;
     let named_like_it = MintOrder { id: imported.clone(), ..kit.order_of(1) };
     assert_eq!(mint(&named_like_it).await.unwrap(), Named::Refused(Refusal::NameTaken));
@@ -39,7 +43,7 @@ pub(crate) async fn minted_once(kit: &Kit) {
     let page = kit.hot.batches(&campaign.id, None, 2).await.unwrap();
     assert_eq!(page.iter().map(|it| &it.id).collect::<Vec<_>>(), [&batch.id, &imported]);
     let page = kit.hot.batches(&campaign.id, Some(imported), 2).await.unwrap();
-    assert_eq!(page, [second], "behind the second");
+    assert_eq!(page, [second], "after the second");
     assert_eq!(kit.hot.batch(&campaign.id, &batch.id).await.unwrap(), Some(batch.clone()));
     let elsewhere = kit.draft();
     kit.create(&elsewhere).await;
@@ -48,7 +52,7 @@ pub(crate) async fn minted_once(kit: &Kit) {
     assert_eq!(paused, None, "a batch belongs to its campaign");
 }
 
-pub(crate) async fn of_one_day_share_no_code(kit: &Kit) {
+pub(crate) async fn batches_of_a_day_share_no_code(kit: &Kit) {
     let first = kit.draft();
     let second = coupon::campaign::Campaign { expires_at: first.expires_at, ..kit.draft() };
     kit.create(&first).await;
@@ -65,7 +69,7 @@ pub(crate) async fn of_one_day_share_no_code(kit: &Kit) {
                 let owner = (&address.owner.campaign, &address.owner.batch);
                 assert_eq!(owner, (&campaign.id, &batch.id));
                 assert_eq!(kit.coupon(&code).await.genesis().campaign, campaign.id);
-                assert!(seen.insert(code), "no code twice");
+                assert!(seen.insert(code), "a code is minted once");
             }
         }
     }
@@ -75,7 +79,7 @@ pub(crate) async fn of_one_day_share_no_code(kit: &Kit) {
     }
 }
 
-pub(crate) async fn ten_billion_at_once(kit: &Kit) {
+pub(crate) async fn ten_billion_in_one_batch(kit: &Kit) {
     const ALL: u64 = 10_000_000_000;
     let campaign = kit.draft();
     kit.create(&campaign).await;
@@ -89,7 +93,7 @@ pub(crate) async fn ten_billion_at_once(kit: &Kit) {
         let coupon = kit.coupon(&kit.code_at(&run, offset)).await;
         assert_eq!((coupon.version(), coupon.state()), (0, &State::Available), "{offset}");
     }
-    assert_eq!(kit.find(&kit.code_at(&run, ALL)).await, None, "one past the last");
+    assert_eq!(kit.find(&kit.code_at(&run, ALL)).await, None, "one after the last");
     let last = kit.code_at(&run, ALL - 1);
     let ann = kit.user("ann");
     kit.done(&last, give(&ann, None)).await;
@@ -99,7 +103,7 @@ pub(crate) async fn ten_billion_at_once(kit: &Kit) {
     );
 }
 
-pub(crate) async fn untouched_coupons_are_there(kit: &Kit) {
+pub(crate) async fn untouched_coupons_are_found(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 3).await;
@@ -118,10 +122,10 @@ pub(crate) async fn untouched_coupons_are_there(kit: &Kit) {
     assert!(kit.hot.batch(&campaign.id, &batch.id).await.unwrap().unwrap().paused);
     kit.hot.pause_batch(&campaign.id, &batch.id, false, None).await.unwrap();
     assert!(!kit.see(&codes[1]).await.unwrap().batch_paused);
-    assert_eq!(kit.find(&kit.code()).await, None, "a code that nobody made");
+    assert_eq!(kit.find(&kit.code()).await, None, "a code that does not exist");
 }
 
-pub(crate) async fn untouched_tells_what_is_left(kit: &Kit) {
+pub(crate) async fn untouched_lists_what_is_left(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 6).await;
@@ -140,7 +144,7 @@ pub(crate) async fn untouched_tells_what_is_left(kit: &Kit) {
     assert_eq!(kit.hot.untouched(run_of(&batch), Vec::new()).await.unwrap(), [false; 0]);
 }
 
-/// A list of codes reads rows, not codes. Whoever begins anew sees what has happened meanwhile.
+/// A list of codes reads rows, not codes. A list that starts again sees the changes since.
 pub(crate) async fn untouched_codes_are_not_read_one_by_one(kit: &Kit) {
     const CODES: u64 = 3_000;
     const CHUNK: usize = 500;
@@ -167,7 +171,7 @@ pub(crate) async fn untouched_codes_are_not_read_one_by_one(kit: &Kit) {
         assert_eq!(untouched, want);
         assert!(reads <= CODES / 100, "{reads} reads");
     }
-    // A few, or not in a row: each by itself, and the same.
+    // A few codes, or codes that are not consecutive, are looked up one by one: the same answer.
     for some in [vec![0, 1, 2], vec![777, 5, 2_999]] {
         let asked = some.iter().map(|at| codes[*at].clone()).collect();
         let untouched = kit.hot.untouched(run, asked).await.unwrap();

@@ -21,15 +21,15 @@ pub(crate) async fn redeemed_from_paper(kit: &Kit) {
     assert_eq!((coupon.holder(), coupon.version()), (Some(&ann), 1));
     let limit = Said::Refused(Refusal::LimitPerUser);
     kit.done(&codes[1], redeem(&ann, "2")).await;
-    assert_eq!(kit.said(&codes[2], redeem(&ann, "3")).await, limit, "a third counts");
-    assert_eq!(kit.said(&codes[2], give(&ann, None)).await, limit, "in the wallet, too");
+    assert_eq!(kit.said(&codes[2], redeem(&ann, "3")).await, limit, "a third redemption");
+    assert_eq!(kit.said(&codes[2], give(&ann, None)).await, limit, "a third in the wallet");
     let held = kit.said(&codes[2], hold(&ann, "3", 5)).await;
-    assert_eq!(held, limit, "what could not be redeemed after the payment is not held for it");
+    assert_eq!(held, limit, "a coupon that this user could not redeem is not held");
     assert_eq!(kit.said(&codes[0], redeem(&ann, "1")).await, Said::Replayed);
     let other = kit.said(&codes[0], redeem(&bob, "9")).await;
     assert_eq!(other, Said::Refused(Refusal::AlreadyRedeemed));
     kit.done(&codes[1], cancel("2")).await;
-    assert_eq!(kit.coupon(&codes[1]).await.holder(), None, "it is nobody's again");
+    assert_eq!(kit.coupon(&codes[1]).await.holder(), None, "it has no holder again");
     kit.done(&codes[2], redeem(&ann, "3")).await;
     assert_eq!(kit.said(&codes[1], redeem(&ann, "4")).await, limit);
     kit.done(&codes[1], redeem(&bob, "4")).await;
@@ -50,19 +50,19 @@ pub(crate) async fn put_into_a_wallet(kit: &Kit) {
     let second = kit.said(&codes[1], give(&ann, None)).await;
     assert_eq!(second, Said::Refused(Refusal::LimitPerUser));
     let coupon = kit.done(&codes[0], redeem(&ann, "1")).await;
-    assert_eq!(coupon.version(), 2, "what is in the wallet counts once");
+    assert_eq!(coupon.version(), 2, "a coupon in the wallet counts once");
     let cancelled = kit.done(&codes[0], cancel("1")).await;
-    assert_eq!(cancelled.holder(), Some(&ann), "it is theirs again");
+    assert_eq!(cancelled.holder(), Some(&ann), "it is back in the wallet");
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[1], give(&ann, None)).await;
 }
 
-pub(crate) async fn held_by_whoever_shows_it(kit: &Kit) {
+pub(crate) async fn held_by_any_bearer(kit: &Kit) {
     let campaign = bearer(kit, Some(1));
     let code = kit.stocked(&campaign, 1).await.remove(0);
     let [ann, bob] = kit.users();
     kit.done(&code, hold(&ann, "1", 5)).await;
-    assert_eq!(kit.coupon(&code).await.holder(), None, "held, and nobody's");
+    assert_eq!(kit.coupon(&code).await.holder(), None, "held, without a holder");
     let held = kit.said(&code, redeem(&bob, "2")).await;
     assert!(matches!(held, Said::Refused(Refusal::Held { .. })));
     kit.done(&code, release("1")).await;
@@ -83,7 +83,7 @@ pub(crate) async fn without_a_limit(kit: &Kit) {
 }
 
 /// One user shows 20 codes at once and may have three.
-pub(crate) async fn the_limit_holds_at_once(kit: &Arc<Kit>) {
+pub(crate) async fn the_limit_holds_under_concurrency(kit: &Arc<Kit>) {
     let campaign = bearer(kit, Some(3));
     let codes = kit.stocked(&campaign, 20).await;
     let ann = kit.user("ann");

@@ -12,7 +12,7 @@ fn named(campaign: &Campaign, created_as: &str, first_batch: Option<MintOrder>) 
     NewCampaign { campaign: campaign.clone(), created_as: created_as.into(), first_batch }
 }
 
-pub(crate) async fn made_once(kit: &Kit) {
+pub(crate) async fn created_once(kit: &Kit) {
     let campaign = Campaign {
         metadata: Some(r#"{"worth":5}"#.into()),
         code_prefix: Some("SUMMER".parse().unwrap()),
@@ -35,10 +35,10 @@ pub(crate) async fn made_once(kit: &Kit) {
     assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), Some(row));
     let batches = kit.hot.batches(&campaign.id, None, 10).await.unwrap();
     assert_eq!(batches.iter().map(|it| (&it.id, it.count)).collect::<Vec<_>>(), [(&order.id, 7)]);
-    assert_eq!(kit.hot.campaign(&kit.draft().id, NOW).await.unwrap(), None, "an unknown one");
+    assert_eq!(kit.hot.campaign(&kit.draft().id, NOW).await.unwrap(), None, "an unknown campaign");
 }
 
-pub(crate) async fn a_word_is_taken_once(kit: &Kit) {
+pub(crate) async fn a_shared_code_is_taken_once(kit: &Kit) {
     let word = kit.code();
     let shared =
         || Campaign { shared_code: Some(word.clone()), handout: Handout::Shared, ..kit.draft() };
@@ -47,23 +47,27 @@ pub(crate) async fn a_word_is_taken_once(kit: &Kit) {
     let second = shared();
     let order = Some(kit.order_of(5));
     let taken = kit.hot.create_campaign(named(&second, "x", order)).await.unwrap();
-    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "by another campaign's word");
-    assert_eq!(kit.hot.campaign(&second.id, NOW).await.unwrap(), None, "and nothing of it is made");
+    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "another campaign has the shared code");
+    assert_eq!(
+        kit.hot.campaign(&second.id, NOW).await.unwrap(),
+        None,
+        "and the campaign is not created"
+    );
 
     let other = kit.draft();
     kit.create(&other).await;
     let code = kit.imported(&other, 1).await.remove(0);
     let third = Campaign { shared_code: Some(code), ..shared() };
     let taken = kit.hot.create_campaign(named(&third, "x", None)).await.unwrap();
-    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "by an imported code");
+    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "an imported coupon has the code");
 
     let batch = kit.open_import(&other).await;
     let line = kit.line(&other, &word, ImportedState::Available);
     let outcomes = kit.import(&other, &batch, vec![line]).await;
-    assert_eq!(outcomes, [hot::ImportOutcome::CodeTaken], "and the word by no coupon");
+    assert_eq!(outcomes, [hot::ImportOutcome::CodeTaken], "no coupon gets the shared code");
 }
 
-pub(crate) async fn a_dead_one_has_no_stock(kit: &Kit) {
+pub(crate) async fn an_expired_campaign_has_no_stock(kit: &Kit) {
     let campaign = Campaign { expires_at: NOW, ..kit.draft() };
     let new = named(&campaign, "x", Some(kit.order_of(5)));
     let refused = kit.hot.create_campaign(new).await.unwrap();
@@ -73,19 +77,23 @@ pub(crate) async fn a_dead_one_has_no_stock(kit: &Kit) {
     let minted = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
     assert_eq!(minted, Named::Refused(Refusal::Expired));
     let early = kit.hot.mint(&campaign.id, kit.order_of(1), NOW.plus_ms(-1)).await.unwrap();
-    assert!(matches!(early, Named::Created(_)), "a millisecond before it died");
+    assert!(matches!(early, Named::Created(_)), "a millisecond before its end");
 }
 
-pub(crate) async fn a_days_serials_run_out(kit: &Kit) {
+pub(crate) async fn serials_of_a_day_run_out(kit: &Kit) {
     let campaign = kit.draft();
     let all = coupon::minted::SERIALS_PER_DAY;
     let new = named(&campaign, "x", Some(kit.order_of(all + 1)));
     let refused = kit.hot.create_campaign(new).await.unwrap();
     assert_eq!(refused, Named::Refused(Refusal::SoldOut));
-    assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), None, "nothing of it is made");
+    assert_eq!(
+        kit.hot.campaign(&campaign.id, NOW).await.unwrap(),
+        None,
+        "the batch is not created"
+    );
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, all).await;
-    assert_eq!(run_of(&batch).first, 0, "a refused batch takes none");
+    assert_eq!(run_of(&batch).first, 0, "a refused batch takes no serials");
     let more = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
     assert_eq!(more, Named::Refused(Refusal::SoldOut));
 }
@@ -105,7 +113,7 @@ pub(crate) async fn listed_by_name(kit: &Kit) {
         after = Some(last.campaign.id.clone());
         seen.extend(page.into_iter().map(|row| row.campaign.id.clone()));
     }
-    assert!(seen.is_sorted(), "in the order of their names");
+    assert!(seen.is_sorted(), "by name");
     seen.retain(|id| ids.contains(id));
     ids.sort();
     assert_eq!(seen, ids, "each once");
@@ -119,7 +127,7 @@ pub(crate) async fn patched(kit: &Kit) {
     let (from, until) = (NOW.plus_ms(-10), NOW.plus_ms(10));
     let refused = [
         (
-            "the limit downwards",
+            "a lower limit",
             CampaignPatch { per_user_limit: Some(Some(2)), ..nothing() },
             Patched::LimitNotRaised { present: Some(3) },
         ),
@@ -145,7 +153,7 @@ pub(crate) async fn patched(kit: &Kit) {
     };
     patch(both).await.unwrap();
     let half = CampaignPatch { issue_until: Some(Some(from)), ..nothing() };
-    assert_eq!(patch(half).await.unwrap(), Patched::WindowEmpty, "with what stands there already");
+    assert_eq!(patch(half).await.unwrap(), Patched::WindowEmpty, "with its present values");
     let rest = CampaignPatch {
         name: Some("Another name".into()),
         metadata: Some(None),
@@ -161,8 +169,8 @@ pub(crate) async fn patched(kit: &Kit) {
         issue_until: Some(until),
         ..campaign.clone()
     };
-    assert_eq!(*row.campaign, want, "what is not named stays as it is");
-    assert_eq!(*kit.see(&code).await.unwrap().campaign, want, "and is obeyed at once");
+    assert_eq!(*row.campaign, want, "other fields stay as they are");
+    assert_eq!(*kit.see(&code).await.unwrap().campaign, want, "and applies at once");
     let unknown = kit.hot.patch_campaign(&kit.draft().id, nothing(), NOW).await.unwrap();
     assert_eq!(unknown, Patched::NotFound);
 
@@ -170,11 +178,15 @@ pub(crate) async fn patched(kit: &Kit) {
     kit.create(&free).await;
     let limit = CampaignPatch { per_user_limit: Some(Some(100)), ..nothing() };
     let present = kit.hot.patch_campaign(&free.id, limit, NOW).await.unwrap();
-    assert_eq!(present, Patched::LimitNotRaised { present: None }, "no limit is the highest");
+    assert_eq!(
+        present,
+        Patched::LimitNotRaised { present: None },
+        "no limit is higher than any limit"
+    );
 }
 
-/// The counts of a patched campaign are those of the moment, with all that was written before.
-pub(crate) async fn a_patch_answers_with_exact_counts(kit: &Kit) {
+/// A patch returns counts that include every write before it.
+pub(crate) async fn a_patch_returns_exact_counts(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.stocked(&campaign, 200).await;
     let user = kit.user("user");
@@ -182,7 +194,7 @@ pub(crate) async fn a_patch_answers_with_exact_counts(kit: &Kit) {
     for n in 0..40 {
         let (campaign, user) = (&campaign, &user);
         asks.push(async move {
-            // Some once, some twice, so that issues and patches are on their way together.
+            // Some once, some twice, so that issues and patches overlap.
             for turn in 0..1 + n % 2 {
                 kit.issue_at(NOW, &campaign.id, user, reference(&format!("{n}:{turn}"))).await;
             }
@@ -195,7 +207,7 @@ pub(crate) async fn a_patch_answers_with_exact_counts(kit: &Kit) {
     }
     let mut counts = join_all(asks).await;
     counts.sort_unstable();
-    // The n-th of them to finish has at least n issues behind it.
+    // At least n issues were answered before the n-th patch.
     for (n, count) in counts.into_iter().enumerate() {
         assert!(count > n as u64, "{count} issued, when {} were answered", n + 1);
     }

@@ -29,37 +29,41 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
         let held = Said::Refused(Refusal::Held { until });
         let refused = Said::Refused;
         let steps = [
-            ("nobody has it", redeem(&ann, "1"), refused(Refusal::NotIssued)),
-            ("nothing to take back", revoke(&ann), refused(Refusal::NotIssued)),
-            ("given", give(&ann, None), Said::Accepted),
-            ("given again", give(&ann, None), Said::Replayed),
-            ("given to another", give(&bob, None), refused(Refusal::AlreadyIssued)),
-            ("a stranger", redeem(&bob, "1"), refused(Refusal::NotFound)),
+            ("not issued", redeem(&ann, "1"), refused(Refusal::NotIssued)),
+            ("revoked before it is issued", revoke(&ann), refused(Refusal::NotIssued)),
+            ("issued", give(&ann, None), Said::Accepted),
+            ("issued again", give(&ann, None), Said::Replayed),
+            ("issued to another user", give(&bob, None), refused(Refusal::AlreadyIssued)),
+            ("redeemed by another user", redeem(&bob, "1"), refused(Refusal::NotFound)),
             ("held", hold(&ann, "1", 10), Said::Accepted),
-            ("held no longer than it is", hold(&ann, "1", 9), Said::Replayed),
-            ("another order waits", redeem(&ann, "2"), held),
-            ("another order's hold too", hold(&ann, "2", 5), held),
-            ("revoking waits", revoke(&ann), held),
-            ("voiding waits", void(), held),
+            ("held for less time", hold(&ann, "1", 9), Said::Replayed),
+            ("redeemed by another order", redeem(&ann, "2"), held),
+            ("held by another order", hold(&ann, "2", 5), held),
+            ("revoked while held", revoke(&ann), held),
+            ("voided while held", void(), held),
             ("released by another order", release("2"), Said::Replayed),
             ("released", release("1"), Said::Accepted),
             ("released again", release("1"), Said::Replayed),
-            ("held by the next", hold(&ann, "2", 10), Said::Accepted),
-            ("redeemed by it", redeem(&ann, "2"), Said::Accepted),
-            ("redeemed again by it", redeem(&ann, "2"), Said::Replayed),
-            ("redeemed by another", redeem(&ann, "3"), refused(Refusal::AlreadyRedeemed)),
-            ("held once spent", hold(&ann, "3", 5), refused(Refusal::AlreadyRedeemed)),
-            ("cancelled by another", cancel("3"), refused(Refusal::NotRedeemed)),
+            ("held by the next order", hold(&ann, "2", 10), Said::Accepted),
+            ("redeemed by the same order", redeem(&ann, "2"), Said::Accepted),
+            ("repeated by the same order", redeem(&ann, "2"), Said::Replayed),
+            ("redeemed by a third order", redeem(&ann, "3"), refused(Refusal::AlreadyRedeemed)),
+            ("held after a redemption", hold(&ann, "3", 5), refused(Refusal::AlreadyRedeemed)),
+            ("cancelled by another order", cancel("3"), refused(Refusal::NotRedeemed)),
             ("cancelled", cancel("2"), Said::Accepted),
             ("cancelled again", cancel("2"), Said::Replayed),
-            ("the cancelled order", redeem(&ann, "2"), refused(Refusal::RedemptionCancelled)),
-            ("taken from another", revoke(&bob), refused(Refusal::NotIssued)),
-            ("taken back", revoke(&ann), Said::Accepted),
-            ("given to the other", give(&bob, None), Said::Accepted),
-            ("extended in place", extend(campaign.expires_at), Said::Replayed),
-            ("killed", void(), Said::Accepted),
-            ("killed again", void(), Said::Replayed),
-            ("redeemed once dead", redeem(&bob, "4"), refused(Refusal::Voided)),
+            (
+                "redeemed by the cancelled order",
+                redeem(&ann, "2"),
+                refused(Refusal::RedemptionCancelled),
+            ),
+            ("revoked from another user", revoke(&bob), refused(Refusal::NotIssued)),
+            ("revoked", revoke(&ann), Said::Accepted),
+            ("issued to the other user", give(&bob, None), Said::Accepted),
+            ("extended to the same end", extend(campaign.expires_at), Said::Replayed),
+            ("voided", void(), Said::Accepted),
+            ("voided again", void(), Said::Replayed),
+            ("redeemed after the void", redeem(&bob, "4"), refused(Refusal::Voided)),
         ];
         for (name, action, want) in steps {
             assert_eq!(kit.said(&code, action).await, want, "{name}");
@@ -68,7 +72,7 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
         assert_eq!(coupon.state(), &State::Void { holder: Some(bob.clone()) });
         let kinds: Vec<_> = coupon.events().iter().map(|event| event.kind.as_str()).collect();
         let want = ["issued", "redeemed", "redemption_cancelled", "revoked", "issued", "voided"];
-        assert_eq!(kinds, want, "holds and replays are no events");
+        assert_eq!(kinds, want, "holds and replays add no events");
         let last = coupon.events().last().unwrap();
         assert_eq!((last.reference(), last.actor.as_str()), (Some("a misprint"), "shop:till-4"));
         let after = kit.counts(&campaign).await;
@@ -76,7 +80,7 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
     }
 }
 
-pub(crate) async fn versions_count_every_change(kit: &Kit) {
+pub(crate) async fn every_change_raises_the_version(kit: &Kit) {
     let campaign = kit.draft();
     let minted = kit.stocked(&campaign, 1).await.remove(0);
     let imported = kit.imported(&campaign, 1).await.remove(0);
@@ -93,7 +97,7 @@ pub(crate) async fn versions_count_every_change(kit: &Kit) {
     }
 }
 
-pub(crate) async fn a_hold_lapses_by_the_clock(kit: &Kit) {
+pub(crate) async fn a_hold_ends_by_the_clock(kit: &Kit) {
     let campaign = kit.draft();
     let code = kit.stocked(&campaign, 1).await.remove(0);
     let ann = kit.user("ann");
@@ -107,7 +111,7 @@ pub(crate) async fn a_hold_lapses_by_the_clock(kit: &Kit) {
     assert_eq!(of(&late).hold(), None);
 }
 
-pub(crate) async fn a_user_asks_for_himself(kit: &Kit) {
+pub(crate) async fn users_act_for_themselves(kit: &Kit) {
     let campaign = kit.draft();
     let code = kit.stocked(&campaign, 1).await.remove(0);
     let [ann, bob] = kit.users();
@@ -121,7 +125,7 @@ pub(crate) async fn a_user_asks_for_himself(kit: &Kit) {
     }
 }
 
-pub(crate) async fn nothing_is_found_where_nothing_is(kit: &Kit) {
+pub(crate) async fn an_unknown_coupon_is_not_found(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 1).await;
@@ -169,7 +173,7 @@ pub(crate) async fn extended_and_found_again(kit: &Kit) {
         if !given {
             kit.done(code, give(&ann, None)).await;
         }
-        // What the new partition has is the whole coupon: it can be used up, and given back.
+        // The new partition has the whole coupon: it can be redeemed, cancelled and revoked.
         kit.done(code, redeem(&ann, "1")).await;
         kit.done(code, cancel("1")).await;
         kit.done(code, revoke(&ann)).await;
@@ -178,7 +182,7 @@ pub(crate) async fn extended_and_found_again(kit: &Kit) {
     }
     let counts = kit.counts(&campaign).await;
     assert_eq!(counts, CampaignCounts { stock: 5, issued: 4, ..CampaignCounts::default() });
-    assert_eq!(kit.coupon(&minted[2]).await.version(), 0, "its neighbour is where it was");
+    assert_eq!(kit.coupon(&minted[2]).await.version(), 0, "the coupon next to it did not change");
 }
 
 pub(crate) async fn extended_late(kit: &Kit) {
@@ -197,7 +201,7 @@ pub(crate) async fn extended_late(kit: &Kit) {
     assert_eq!(said(&alive), Said::Accepted);
 }
 
-pub(crate) async fn an_imported_one_is_known_in_its_later_partition(kit: &Kit) {
+pub(crate) async fn an_import_knows_an_extended_coupon(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -208,7 +212,7 @@ pub(crate) async fn an_imported_one_is_known_in_its_later_partition(kit: &Kit) {
     assert_eq!(arrived, [ImportOutcome::Imported]);
     kit.done(&code, extend(campaign.expires_at.plus_days(2))).await;
     let again = kit.import(&campaign, &batch, line(ImportedState::Available)).await;
-    assert_eq!(again, [ImportOutcome::AlreadyThere], "with the dates it came with");
+    assert_eq!(again, [ImportOutcome::AlreadyThere], "with the dates of the first import");
     let imported_state = ImportedState::Issued { holder: ann.clone(), at: None };
     let forward = kit.import(&campaign, &batch, line(imported_state)).await;
     assert_eq!(forward, [ImportOutcome::Imported]);
@@ -216,11 +220,11 @@ pub(crate) async fn an_imported_one_is_known_in_its_later_partition(kit: &Kit) {
     assert_eq!(
         said(&kit.issue(&campaign, &ann, None).await),
         Said::Replayed,
-        "it is their one coupon"
+        "the same coupon: the limit is one"
     );
 }
 
-pub(crate) async fn a_full_history_gives_back(kit: &Kit) {
+pub(crate) async fn a_full_history_allows_cancel_and_revoke(kit: &Kit) {
     let campaign = kit.draft();
     let code = kit.stocked(&campaign, 1).await.remove(0);
     let ann = kit.user("ann");
@@ -235,8 +239,8 @@ pub(crate) async fn a_full_history_gives_back(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.events().len(), 31);
 }
 
-/// Promise 1: of 64 orders that want one coupon, one gets it; of 64 repeats, all get that one.
-pub(crate) async fn one_redemption(kit: &Arc<Kit>) {
+/// Promise 1: of 64 orders for one coupon, one redeems it; 64 repeats get that redemption.
+pub(crate) async fn one_order_redeems(kit: &Arc<Kit>) {
     let campaign = kit.draft();
     let codes = kit.stocked(&campaign, 2).await;
     let [ann, bob] = kit.users();
@@ -263,7 +267,7 @@ pub(crate) async fn one_redemption(kit: &Arc<Kit>) {
     }
 }
 
-pub(crate) async fn a_named_code_keeps_the_limit(kit: &Kit) {
+pub(crate) async fn issue_by_code_keeps_the_limit(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     let codes = kit.stocked(&campaign, 4).await;
     let ann = kit.user("ann");
@@ -272,17 +276,17 @@ pub(crate) async fn a_named_code_keeps_the_limit(kit: &Kit) {
     let third = kit.said(&codes[2], give(&ann, None)).await;
     assert_eq!(third, Said::Refused(Refusal::LimitPerUser));
     let third = kit.issue(&campaign, &ann, reference("r")).await;
-    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser), "by the campaign's call too");
+    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser), "by the campaign, too");
     kit.done(&codes[1], void()).await;
     let third = kit.said(&codes[2], give(&ann, None)).await;
-    assert_eq!(third, Said::Refused(Refusal::LimitPerUser), "a dead one counts");
+    assert_eq!(third, Said::Refused(Refusal::LimitPerUser), "a void coupon counts");
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[2], give(&ann, None)).await;
     let fourth = kit.said(&codes[0], give(&ann, None)).await;
-    assert_eq!(fourth, Said::Refused(Refusal::LimitPerUser), "what was taken back is gone");
+    assert_eq!(fourth, Said::Refused(Refusal::LimitPerUser), "a revoked coupon does not come back");
 }
 
-pub(crate) async fn terms_of_the_moment(kit: &Kit) {
+pub(crate) async fn the_current_terms_decide(kit: &Kit) {
     let campaign = Campaign { valid_from: NOW, cancel_days: 2, ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 2).await;

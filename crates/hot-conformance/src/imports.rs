@@ -30,7 +30,7 @@ fn redeemed(holder: Option<&UserId>, order: Option<&str>) -> ImportedState {
     }
 }
 
-pub(crate) async fn arrived_and_again(kit: &Kit) {
+pub(crate) async fn imported_twice(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -51,14 +51,14 @@ pub(crate) async fn arrived_and_again(kit: &Kit) {
     twice.push(twice[0].clone());
     let outcomes = kit.import(&campaign, &batch, twice).await;
     let first = [IMPORTED, IMPORTED, IMPORTED, IMPORTED, IMPORTED, THERE];
-    assert_eq!(outcomes, first, "a line that stands twice in a file counts once");
+    assert_eq!(outcomes, first, "a line that is twice in a file counts once");
     let want = CampaignCounts { stock: 5, issued: 1, redeemed: 2, void: 1 };
     assert_eq!(kit.counts(&campaign).await, want);
     let mut coupons = Vec::new();
     for code in &codes {
         coupons.push(kit.coupon(code).await);
     }
-    assert_eq!(coupons[0].version(), 1, "a row has a version");
+    assert_eq!(coupons[0].version(), 1, "a row has at least version 1");
     assert_eq!((coupons[1].holder(), coupons[1].issued_at()), (Some(&ann), Some(NOW.plus_ms(-5))));
     assert_eq!(coupons[2].redemption().unwrap().order.as_str(), "991");
     let order = coupons[3].redemption().unwrap().order.to_string();
@@ -79,7 +79,7 @@ pub(crate) async fn arrived_and_again(kit: &Kit) {
     assert_eq!(count(&other_batch).await.unwrap().unwrap().count, 0);
 }
 
-pub(crate) async fn only_forward(kit: &Kit) {
+pub(crate) async fn states_only_go_forward(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -88,14 +88,14 @@ pub(crate) async fn only_forward(kit: &Kit) {
     let refused = ImportOutcome::Refused;
     let cases = [
         ("issued later", ImportedState::Available, issued(&ann), IMPORTED),
-        ("spent later", issued(&ann), spent(), IMPORTED),
-        ("spent at once", ImportedState::Available, spent(), IMPORTED),
-        ("killed later", issued(&ann), ImportedState::Void, IMPORTED),
+        ("redeemed later", issued(&ann), spent(), IMPORTED),
+        ("redeemed at once", ImportedState::Available, spent(), IMPORTED),
+        ("voided later", issued(&ann), ImportedState::Void, IMPORTED),
         ("an old file", spent(), issued(&ann), THERE),
         ("a very old file", spent(), ImportedState::Available, THERE),
         ("another holder", issued(&ann), issued(&bob), refused(Refusal::AlreadyIssued)),
         (
-            "spent by another",
+            "redeemed by another user",
             issued(&ann),
             redeemed(Some(&bob), None),
             refused(Refusal::AlreadyIssued),
@@ -106,7 +106,7 @@ pub(crate) async fn only_forward(kit: &Kit) {
             redeemed(Some(&ann), Some("2")),
             refused(Refusal::AlreadyRedeemed),
         ),
-        ("spent once dead", ImportedState::Void, spent(), refused(Refusal::Voided)),
+        ("redeemed after the void", ImportedState::Void, spent(), refused(Refusal::Voided)),
     ];
     let mut want = CampaignCounts::default();
     for (name, first, second, outcome) in cases {
@@ -130,8 +130,8 @@ pub(crate) async fn only_forward(kit: &Kit) {
     assert_eq!(kit.counts(&campaign).await, want);
 }
 
-/// What has happened here meanwhile is not overwritten.
-pub(crate) async fn the_last_file_after_a_cut_over(kit: &Kit) {
+/// An import does not overwrite what happened in couponry since the first file.
+pub(crate) async fn last_file_after_a_cut_over(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -139,21 +139,26 @@ pub(crate) async fn the_last_file_after_a_cut_over(kit: &Kit) {
     let refused = ImportOutcome::Refused;
     let cases: [(&str, Vec<_>, ImportedState, ImportOutcome); 6] = [
         (
-            "spent here by another order",
+            "redeemed here by another order",
             vec![redeem(&ann, "here")],
             redeemed(Some(&ann), Some("there")),
             refused(Refusal::AlreadyRedeemed),
         ),
-        ("spent here by the same", vec![redeem(&ann, "1")], redeemed(Some(&ann), Some("1")), THERE),
+        (
+            "redeemed here by the same order",
+            vec![redeem(&ann, "1")],
+            redeemed(Some(&ann), Some("1")),
+            THERE,
+        ),
         (
             "cancelled here",
             vec![redeem(&ann, "1"), cancel("1")],
             redeemed(Some(&ann), Some("1")),
             THERE,
         ),
-        ("killed here", vec![void()], redeemed(Some(&ann), Some("1")), refused(Refusal::Voided)),
+        ("voided here", vec![void()], redeemed(Some(&ann), Some("1")), refused(Refusal::Voided)),
         (
-            "given to another here",
+            "issued to another user here",
             vec![revoke(&ann), give(&bob, None)],
             redeemed(Some(&ann), Some("1")),
             refused(Refusal::AlreadyIssued),
@@ -201,10 +206,14 @@ pub(crate) async fn taken_codes(kit: &Kit) {
     assert_eq!(kit.counts(&other).await, CampaignCounts::default());
     kit.done(&minted, super::kit::extend(campaign.expires_at.plus_days(1))).await;
     let line = kit.line(&campaign, &minted, ImportedState::Available);
-    assert_eq!(kit.import(&campaign, &batch, vec![line]).await, [TAKEN], "a minted one that moved");
+    assert_eq!(
+        kit.import(&campaign, &batch, vec![line]).await,
+        [TAKEN],
+        "a minted code that was extended"
+    );
 }
 
-pub(crate) async fn its_own_dates(kit: &Kit) {
+pub(crate) async fn the_dates_of_a_line_count(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -225,7 +234,7 @@ pub(crate) async fn its_own_dates(kit: &Kit) {
     assert_eq!(said(&late), Said::Accepted, "its own dates count, not the campaign's");
 }
 
-pub(crate) async fn holders_count_and_are_not_refused(kit: &Kit) {
+pub(crate) async fn holders_count_and_are_never_refused(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     kit.stocked(&campaign, 5).await;
     let batch = kit.open_import(&campaign).await;
@@ -234,7 +243,7 @@ pub(crate) async fn holders_count_and_are_not_refused(kit: &Kit) {
     let lines = [issued(&ann), spent("1"), spent("2")];
     let lines =
         lines.map(|imported_state| kit.line(&campaign, &kit.code(), imported_state)).to_vec();
-    assert_eq!(kit.import(&campaign, &batch, lines).await, [IMPORTED; 3], "past the limit");
+    assert_eq!(kit.import(&campaign, &batch, lines).await, [IMPORTED; 3], "over the limit");
     let limit = kit.issue(&campaign, &ann, reference("r")).await;
     assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser));
     let code = kit.code();
@@ -243,10 +252,14 @@ pub(crate) async fn holders_count_and_are_not_refused(kit: &Kit) {
     kit.issued(&campaign, &bob, "a").await;
     assert_eq!(kit.import(&campaign, &batch, line(redeemed(Some(&bob), None))).await, [IMPORTED]);
     let limit = kit.issue(&campaign, &bob, reference("b")).await;
-    assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser), "what a later file gave, too");
+    assert_eq!(
+        said(&limit),
+        Said::Refused(Refusal::LimitPerUser),
+        "a coupon of a later line counts, too"
+    );
 }
 
-pub(crate) async fn long_codes_are_announced(kit: &Kit) {
+pub(crate) async fn long_codes_are_remembered(kit: &Kit) {
     kit.hot.announce_long_codes().await.unwrap();
     assert!(kit.hot.has_long_codes().await.unwrap());
     kit.hot.announce_long_codes().await.unwrap();
@@ -267,10 +280,10 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
     let line = |line| RejectedLine {
         line,
         text: format!("line {line}, \"ö\""),
-        word: "CODE_TAKEN".into(),
+        reason: "CODE_TAKEN".into(),
         detail: "is taken".into(),
     };
-    // Kept at moments of long ago, so that forgetting them forgets nobody else's.
+    // Kept at instants long ago, so that forgetting them forgets no lines of other cases.
     let at = |n: i64| Millis(n * 1_000);
     let keep = |batch, numbers: &[u64], at| {
         let lines = numbers.iter().map(|number| line(*number)).collect();
@@ -289,10 +302,10 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
     assert_eq!(numbers(&batch, 2, 2).await, [3, 9]);
     assert_eq!(numbers(&batch, 40, 9).await, [0; 0]);
     kit.hot.forget_rejected(at(2)).await.unwrap();
-    assert_eq!(numbers(&batch, 0, 9).await, [3], "kept before, not at");
+    assert_eq!(numbers(&batch, 0, 9).await, [3], "kept before the instant, not at it");
     let again = kit.hot.open_import(&campaign.id, &batch, NOW).await.unwrap();
     assert!(matches!(again, Named::Same(_)), "{again:?}");
-    assert_eq!(numbers(&batch, 0, 9).await, [0; 0], "a new run begins without them");
+    assert_eq!(numbers(&batch, 0, 9).await, [0; 0], "a new run starts without them");
     assert_eq!(numbers(&other, 0, 9).await, [1]);
 
     let counts = ImportCounts { lines: 9, imported: 5, already_there: 3, rejected: 1 };

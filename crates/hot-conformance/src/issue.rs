@@ -1,4 +1,4 @@
-//! Issue: exactly as many coupons as there are, and to nobody more than the limit.
+//! Issue: never more coupons than the stock, and no user gets more than the limit.
 
 mod limits;
 mod races;
@@ -10,20 +10,19 @@ use coupon::refusal::Refusal;
 use crate::kit::Said;
 
 pub(crate) use limits::{
-    a_cancelled_one_is_still_his, a_long_history_costs_little, a_user_gives_sixteen_names,
-    one_each, three_each,
+    a_cancelled_coupon_keeps_its_holder, a_long_claim_costs_little, one_each,
+    sixteen_issue_refs_are_stored, three_each,
 };
 pub(crate) use races::{
-    exactly_a_thousand_one_each, exactly_a_thousand_three_each, taken_back_while_others_ask,
+    exactly_a_thousand_one_each, exactly_a_thousand_three_each, revoked_while_others_issue,
 };
 pub(crate) use replaced::{
-    nobody_replaces_for_himself, replaced_once, replaced_when_nothing_else_helps,
+    replaced_once, replaced_only_if_it_cannot_work_again, users_may_not_replace,
 };
 pub(crate) use stock::{
-    a_spent_name_and_a_coupon_that_came_back, bearer_stock_is_not_issued, imported_stock,
-    one_with_a_full_history_is_passed_over, paused_stock, the_issue_window,
-    thousands_in_a_row_are_skipped, valid_days_count_from_the_issue, wear_is_spread,
-    what_is_gone_is_skipped,
+    a_full_history_is_skipped, a_revoked_coupon_is_issued_again, bearer_stock_is_not_issued,
+    imported_stock, issue_window, issues_are_spread_over_coupons, paused_stock_is_not_issued,
+    thousands_of_used_serials_are_skipped, used_serials_are_skipped, valid_days_count_from_issue,
 };
 
 const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);

@@ -66,8 +66,8 @@ impl Kit {
             router: Router::new(keys()),
             run,
             next: AtomicU32::new(0),
-            // From 2027 on, eight thousand days to choose from: what an earlier run has left in
-            // the same store lies elsewhere.
+            // One of eight thousand days from 2027 on: what an earlier run left in
+            // the same store is on other days.
             first_day: 20_850 + (nanos / 1_000 % 8_000) as i32,
             next_day: AtomicU32::new(0),
         }
@@ -89,18 +89,18 @@ impl Kit {
         format!("batch-{}", self.number()).parse().unwrap()
     }
 
-    /// A foreign code: shorter than a minted one, with a character that none of those has.
+    /// A foreign code: shorter than a minted one, with a character that no minted code has.
     pub fn code(&self) -> Code {
         let run = &self.run[self.run.len().saturating_sub(8)..];
         format!("U{run}U{:X}", self.number()).parse().unwrap()
     }
 
-    /// A day that no other case uses, nor the ten after it: some of them are sealed.
+    /// A day that no other case uses, like the ten days after it. Some of them are sealed.
     pub fn day(&self) -> Day {
         Day(self.first_day + self.next_day.fetch_add(1, Ordering::Relaxed) as i32 * 11)
     }
 
-    /// A campaign for a shop, limit 1, that works from yesterday to the end of a fresh day.
+    /// A shop campaign with limit 1 that is valid from yesterday to the end of a new day.
     pub fn draft(&self) -> Campaign {
         let number = self.number();
         Campaign {
@@ -146,7 +146,7 @@ impl Kit {
         }
     }
 
-    /// Makes the campaign with `stock` minted coupons; their codes.
+    /// Creates the campaign with `stock` minted coupons. Returns their codes.
     pub async fn stocked(&self, campaign: &Campaign, stock: u64) -> Vec<Code> {
         self.create(campaign).await;
         let batch = self.mint(campaign, stock).await;
@@ -188,13 +188,13 @@ impl Kit {
         Change { action, asker, actor: Actor::new("shop:till-4"), operation, at, if_version: None }
     }
 
-    /// Asks for a change as a shop, at `at`; the answer agrees with what is read afterwards.
+    /// Makes a change as a shop at `at`, and checks that a read afterwards agrees with the answer.
     pub async fn at(&self, at: Millis, code: &Code, action: Action) -> Applied {
         let found = self.found(code).await;
         let change = self.change(action, Asker::Shop, at);
         let dry_run = self.hot.dry_run(&found, change.clone()).await.unwrap();
         let applied = self.hot.apply(&found, change).await.unwrap();
-        assert_eq!(dry_run, applied, "a dry run says what happens");
+        assert_eq!(dry_run, applied, "a dry run predicts the answer");
         self.agrees(&applied).await;
         applied
     }
@@ -207,7 +207,7 @@ impl Kit {
         said(&self.ask(code, action).await)
     }
 
-    /// Asks for a change that is accepted; the coupon after it.
+    /// Makes a change that must be accepted. Returns the coupon after it.
     pub async fn done(&self, code: &Code, action: Action) -> Coupon {
         let applied = self.ask(code, action.clone()).await;
         assert_eq!(said(&applied), Said::Accepted, "{action:?}");
@@ -219,8 +219,9 @@ impl Kit {
             assert_eq!(of(applied), after.as_ref());
         }
         if let Some(snapshot) = &applied.snapshot {
-            let read = self.see(snapshot.coupon.code()).await.expect("what was answered is there");
-            assert_eq!(&read, snapshot, "what is answered is what is kept");
+            let read =
+                self.see(snapshot.coupon.code()).await.expect("the coupon of the answer is stored");
+            assert_eq!(&read, snapshot, "the answer is the stored coupon");
         }
     }
 
@@ -241,7 +242,7 @@ impl Kit {
         applied
     }
 
-    /// Issues a coupon to `to`; its code.
+    /// Issues a coupon to `to`. Returns its code.
     pub async fn issued(&self, campaign: &Campaign, to: &UserId, name: &str) -> Code {
         let applied = self.issue(campaign, to, reference(name)).await;
         assert_eq!(said(&applied), Said::Accepted);
@@ -284,7 +285,7 @@ impl Kit {
         self.hot.import(&campaign.id, batch, lines, self.import_run()).await.unwrap()
     }
 
-    /// Imports `count` available coupons of the campaign's dates; their codes.
+    /// Imports `count` available coupons with the campaign's dates. Returns their codes.
     pub async fn imported(&self, campaign: &Campaign, count: usize) -> Vec<Code> {
         let batch = self.open_import(campaign).await;
         let codes: Vec<Code> = (0..count).map(|_| self.code()).collect();
@@ -303,7 +304,7 @@ impl Kit {
         self.hot.partition(day).await.unwrap().expect("the day has a plan").seal_after.plus_ms(1)
     }
 
-    /// What the compactor does with closed coupons, a few at a time; how many it was.
+    /// Archives closed coupons as the compactor does, a few at a time. Returns how many.
     pub async fn archive_closed(&self, day: Day, now: Millis) -> u64 {
         let mut evicted = 0;
         loop {
@@ -317,14 +318,14 @@ impl Kit {
             let archive_commit = self.archive.commit(day);
             let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
             let some = self.hot.evict(day, copied).await.unwrap();
-            assert_eq!(some, coupons.len() as u64, "what is closed does not change any more");
+            assert_eq!(some, coupons.len() as u64, "a closed coupon does not change");
             evicted += some;
             self.hot.finish_archive_commit(day, archive_commit, false).await.unwrap();
         }
     }
 
-    /// What the compactor does with a partition whose time is over; how many rows and archived
-    /// markers it had.
+    /// Archives a partition whose time is over, as the compactor does. Returns how many rows and
+    /// archived markers it had.
     pub async fn archive_partition(&self, day: Day, now: Millis) -> u64 {
         assert!(self.hot.seal(day, now).await.unwrap(), "its time is over");
         self.copy_residue(day, 3).await;
@@ -337,7 +338,7 @@ impl Kit {
         emptying.removed
     }
 
-    /// Copies a sealed partition page by page; the codes in the order in which they came.
+    /// Copies a sealed partition page by page. Returns the codes in the order of the pages.
     pub async fn copy_residue(&self, day: Day, page: usize) -> Vec<Code> {
         let mut codes: Vec<Code> = Vec::new();
         loop {

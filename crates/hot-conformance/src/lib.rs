@@ -1,5 +1,5 @@
-//! The conformance suite: what every [`hot::HotStore`] promises, as cases that know nothing of the engine.
-//! Only tests use it.
+//! The conformance suite: what every [`hot::HotStore`] promises, as cases that do not depend on the
+//! engine. Only tests use it.
 //!
 //! A store joins with one line in a test of its own crate:
 //!
@@ -11,7 +11,7 @@
 //! if the engine is not available, and `Ground` must live as long as the store. After each case the store
 //! must find no damage in itself.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 #![expect(missing_docs, reason = "a case is named after what it shows")]
 
 pub mod kit;
@@ -41,7 +41,7 @@ use futures::FutureExt;
 use hot::HotStore;
 use kit::{Kit, MemoryArchive};
 
-/// What a store needs while it is open.
+/// What must live as long as the store is open.
 pub type Ground = Box<dyn Any + Send>;
 
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -57,7 +57,7 @@ impl Case {
     /// The case with this name.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such case.
     pub fn named(name: &str) -> Case {
         *CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"))
     }
@@ -67,83 +67,79 @@ impl Case {
     }
 }
 
-/// Makes tests of all cases; the crate's documentation explains how.
+/// Makes tests of all cases. The documentation of the crate explains how.
 #[macro_export]
 macro_rules! conforms {
     ($($how:tt)*) => {
         $crate::__cases! { $($how)*:
         campaigns {
-            made_once a_word_is_taken_once a_dead_one_has_no_stock a_days_serials_run_out
-            listed_by_name patched a_patch_answers_with_exact_counts
+            created_once a_shared_code_is_taken_once an_expired_campaign_has_no_stock
+            serials_of_a_day_run_out listed_by_name patched a_patch_returns_exact_counts
         }
         batches {
-            minted_once of_one_day_share_no_code ten_billion_at_once
-            untouched_coupons_are_there untouched_tells_what_is_left
+            minted_once batches_of_a_day_share_no_code ten_billion_in_one_batch
+            untouched_coupons_are_found untouched_lists_what_is_left
             untouched_codes_are_not_read_one_by_one
         }
         changes {
-            a_whole_life versions_count_every_change a_hold_lapses_by_the_clock
-            a_user_asks_for_himself nothing_is_found_where_nothing_is
-            extended_and_found_again extended_late
-            an_imported_one_is_known_in_its_later_partition a_full_history_gives_back
-            one_redemption a_named_code_keeps_the_limit terms_of_the_moment
+            a_whole_life every_change_raises_the_version a_hold_ends_by_the_clock
+            users_act_for_themselves an_unknown_coupon_is_not_found extended_and_found_again
+            extended_late an_import_knows_an_extended_coupon
+            a_full_history_allows_cancel_and_revoke one_order_redeems issue_by_code_keeps_the_limit
+            the_current_terms_decide
         }
         issue {
-            one_each three_each a_spent_name_and_a_coupon_that_came_back
-            what_is_gone_is_skipped thousands_in_a_row_are_skipped paused_stock
-            the_issue_window imported_stock valid_days_count_from_the_issue
-            bearer_stock_is_not_issued replaced_once replaced_when_nothing_else_helps
-            nobody_replaces_for_himself
-            one_with_a_full_history_is_passed_over wear_is_spread exactly_a_thousand_one_each
-            exactly_a_thousand_three_each taken_back_while_others_ask
-            a_cancelled_one_is_still_his a_long_history_costs_little
-            a_user_gives_sixteen_names
+            one_each three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
+            thousands_of_used_serials_are_skipped paused_stock_is_not_issued issue_window
+            imported_stock valid_days_count_from_issue bearer_stock_is_not_issued replaced_once
+            replaced_only_if_it_cannot_work_again users_may_not_replace a_full_history_is_skipped
+            issues_are_spread_over_coupons exactly_a_thousand_one_each
+            exactly_a_thousand_three_each revoked_while_others_issue
+            a_cancelled_coupon_keeps_its_holder a_long_claim_costs_little
+            sixteen_issue_refs_are_stored
         }
         shared {
-            redeemed cancelled_behind_the_word held_behind_the_word three_each
-            a_coupon_he_has_is_taken_first nothing_is_issued_for_nothing
-            dry_run_without_a_trace exactly_as_many_as_there_are
-            a_cancelled_word_after_a_revoke
+            redeemed cancelled_by_the_shared_code held_by_the_shared_code three_each
+            the_own_coupon_is_used_first a_refusal_issues_nothing a_dry_run_writes_nothing
+            never_more_than_the_stock cancelled_after_a_revoke
         }
         bearer {
-            redeemed_from_paper put_into_a_wallet held_by_whoever_shows_it without_a_limit
-            the_limit_holds_at_once
+            redeemed_from_paper put_into_a_wallet held_by_any_bearer without_a_limit
+            the_limit_holds_under_concurrency
         }
         imports {
-            arrived_and_again only_forward the_last_file_after_a_cut_over taken_codes
-            its_own_dates holders_count_and_are_not_refused long_codes_are_announced
+            imported_twice states_only_go_forward last_file_after_a_cut_over taken_codes
+            the_dates_of_a_line_count holders_count_and_are_never_refused long_codes_are_remembered
             rejected_lines
         }
         lists {
-            walked_in_both_orders each_filter_has_two_edges states_and_expiry
-            a_holder_sees_his_own pages_that_find_little behind_a_coupon_that_is_gone
-            many_on_one_day
+            pages_in_both_orders filters_at_both_edges states_and_expiry holders_see_their_coupons
+            pages_with_few_matches a_page_after_a_coupon_that_left many_on_one_day
         }
-        accounts { made_once }
+        accounts { created_once }
         partitions {
-            closed_from_one_millisecond_on cancelled_ones_are_not_closed
-            closed_ones_are_counted coupons_are_read_by_code
-            a_coupon_redeemed_anew_is_not_closed evicted_in_just_this_version
-            an_archived_marker_lets_no_late_write_through many_are_evicted_at_once
-            sealed_when_its_time_is_over a_sealed_partition_evicts_nothing
-            sealed_among_other_writes
-            nothing_comes_to_a_sealed_partition a_day_without_a_plan residue_in_pages emptied_alone
-            emptied_in_several_transactions archive_commits_are_written_down cold_is_asked_for_the_last_archive_commit
-            cold_marks_only_rise
+            closed_at_the_exact_millisecond cancelled_coupons_are_not_closed
+            closed_coupons_are_counted coupons_are_read_by_code
+            a_coupon_redeemed_again_is_not_closed evicted_only_in_the_copied_version
+            an_archived_marker_stops_late_writes many_coupons_are_evicted
+            sealed_only_when_its_time_is_over a_sealed_partition_evicts_nothing
+            sealed_beside_other_writes nothing_enters_a_sealed_partition a_day_without_a_plan
+            residue_in_pages emptying_leaves_other_partitions emptied_in_several_transactions
+            archive_commits_are_stored cold_reads_name_the_last_archive_commit cold_marks_only_rise
         }
         archived {
-            closed_ones_answer_as_before sealed_ones_answer_as_before read_where_it_lies
-            what_cold_does_not_answer_is_an_error nobody_had_it untouched_is_asked_of_cold
-            found_in_its_later_partition the_one_he_had the_three_he_had behind_a_shared_word
-            replaced_out_of_cold bearer_codes imported_again imported_beside_others
-            one_redemption_while_it_moves limits_hold_while_they_move
+            closed_coupons_answer_as_before sealed_coupons_answer_as_before
+            archived_coupons_are_read an_outage_of_cold_is_an_error an_untouched_code_behind_a_seal
+            untouched_asks_cold extended_and_archived an_archived_coupon_counts
+            three_archived_coupons_count redeemed_by_a_shared_code an_archived_coupon_is_replaced
+            bearer_codes imported_again imported_beside_other_lines
+            one_order_redeems_while_archiving limits_hold_while_archiving
         }
         restored {
-            nothing_is_spent_again limits_are_kept foreign_codes_are_never_free
-            found_where_it_was_moved replaced_once what_was_replaced_does_not_count
-            serials_are_passed_over
+            nothing_is_redeemed_again limits_are_kept foreign_codes_stay_taken extended_and_found
+            replaced_once a_replaced_coupon_does_not_count used_serials_are_skipped
         }
-        whole { writable counts_after_a_mixed_load readers_that_go_away one_of_each }
+        whole { writable counts_after_a_mixed_load readers_that_are_dropped one_of_each }
         }
     };
 }
@@ -174,7 +170,7 @@ macro_rules! __cases {
             }
         }
     };
-    // To make a keyspace for each case would take an hour.
+    // One keyspace for all cases: a keyspace for each would take an hour.
     (together $store:ident $(($why:literal))? by $open:ident: $($cases:tt)*) => {
         mod $store {
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

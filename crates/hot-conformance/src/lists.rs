@@ -1,4 +1,4 @@
-//! Lists: every wanted coupon once, in order, however small the pages are.
+//! Lists: each matching coupon comes once and in order, whatever the page size.
 
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
@@ -27,7 +27,7 @@ async fn walk(kit: &Kit, query: &ListQuery) -> Vec<CouponSnapshot> {
         pages += 1;
         assert!(pages < 10_000, "the walk ends");
         let Some(next) = page.next else { return all };
-        assert_ne!(Some(&next), query.after.as_ref(), "each page goes on");
+        assert_ne!(Some(&next), query.after.as_ref(), "each page makes progress");
         query.after = Some(next);
     }
 }
@@ -55,14 +55,14 @@ async fn one(
     code
 }
 
-pub(crate) async fn walked_in_both_orders(kit: &Kit) {
+pub(crate) async fn pages_in_both_orders(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
     let ann = kit.user("ann");
     let held = || ImportedState::Issued { holder: ann.clone(), at: None };
     let end = campaign.expires_at;
     let mut want = Vec::new();
-    // Many that expire at the same instant, on three instants.
+    // Many coupons on each of three instants.
     for n in 0..24 {
         let expires_at = end.plus_ms([0, 1, -1][n % 3]);
         want.push((expires_at, one(kit, &campaign, expires_at, held()).await));
@@ -95,7 +95,7 @@ pub(crate) async fn walked_in_both_orders(kit: &Kit) {
                 (snapshot.coupon.expires_at(), snapshot.coupon.code().clone())
             };
             let soonest: Vec<_> = found.iter().map(place).collect();
-            // Of one expiry the order is the store's own.
+            // The store chooses the order of coupons with one expiry.
             assert!(soonest.is_sorted_by_key(|(at, _)| *at), "{scope:?} by {limit}, soonest first");
             assert_eq!(sorted(&soonest), want, "{scope:?} by {limit}, soonest first");
             let latest = ListQuery { limit, ..ask(scope.clone(), filter.clone()) };
@@ -109,7 +109,7 @@ pub(crate) async fn walked_in_both_orders(kit: &Kit) {
     assert_eq!((page.coupons.len(), page.next), (24, None), "a full page may be the last");
 }
 
-pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
+pub(crate) async fn filters_at_both_edges(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -128,7 +128,7 @@ pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
         },
     };
     kit.import(&campaign, &batch, vec![line]).await;
-    // Was made at NOW, and is changed later.
+    // Created at NOW and changed later.
     let moved = one(kit, &campaign, campaign.expires_at.plus_ms(7), ImportedState::Available).await;
     let later = NOW.plus_ms(9);
     kit.at(later, &moved, give(&bob, None)).await;
@@ -165,7 +165,7 @@ pub(crate) async fn each_filter_has_two_edges(kit: &Kit) {
     let filter =
         CouponFilter { redeemed: span(Millis(0), campaign.expires_at), ..CouponFilter::default() };
     let found = codes(kit, &ask(scopes[0].clone(), filter)).await;
-    assert_eq!(found, [spent], "what has no such instant lies in no span");
+    assert_eq!(found, [spent], "a coupon without the instant is in no span");
 }
 
 pub(crate) async fn states_and_expiry(kit: &Kit) {
@@ -202,7 +202,7 @@ pub(crate) async fn states_and_expiry(kit: &Kit) {
     assert_eq!(codes(kit, &empty).await, [], "an unknown campaign has none");
 }
 
-pub(crate) async fn a_holder_sees_his_own(kit: &Kit) {
+pub(crate) async fn holders_see_their_coupons(kit: &Kit) {
     let (one, two) = (kit.draft(), kit.draft());
     kit.stocked(&one, 3).await;
     kit.stocked(&two, 3).await;
@@ -226,11 +226,11 @@ pub(crate) async fn a_holder_sees_his_own(kit: &Kit) {
     let paper = Campaign { handout: Handout::Bearer, ..kit.draft() };
     let code = kit.stocked(&paper, 1).await.remove(0);
     kit.done(&code, redeem(&ann, "1")).await;
-    assert!(codes(kit, &of(&ann, None)).await.contains(&code), "who redeemed it holds it");
+    assert!(codes(kit, &of(&ann, None)).await.contains(&code), "the user who redeemed it holds it");
 }
 
-/// A page looks at a bounded number of rows: it may be short, and the walk is complete.
-pub(crate) async fn pages_that_find_little(kit: &Kit) {
+/// A page reads a bounded number of rows, so it may be short. The walk is still complete.
+pub(crate) async fn pages_with_few_matches(kit: &Kit) {
     const ALL: usize = 6_003;
     let campaign = kit.draft();
     kit.create(&campaign).await;
@@ -284,7 +284,7 @@ pub(crate) async fn pages_that_find_little(kit: &Kit) {
     assert_eq!(codes(kit, &all).await.len(), ALL);
 }
 
-pub(crate) async fn behind_a_coupon_that_is_gone(kit: &Kit) {
+pub(crate) async fn a_page_after_a_coupon_that_left(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     kit.imported(&campaign, 4).await;
@@ -295,13 +295,13 @@ pub(crate) async fn behind_a_coupon_that_is_gone(kit: &Kit) {
     let all = codes(kit, &query).await;
     let after = kit.hot.list(ListQuery { limit: 2, ..query.clone() }).await.unwrap().next;
     assert!(after.is_some());
-    // It moves away between two pages; those behind its old place are still to come.
+    // It leaves between two pages. The coupons after its old position still come.
     kit.done(&all[1], super::kit::extend_days(&campaign, 2)).await;
     let rest = codes(kit, &ListQuery { after, ..query }).await;
     assert_eq!(rest, [all[2].clone(), all[3].clone(), all[1].clone()]);
 }
 
-/// More coupons on one day than the first partitions of an index take: each is listed once.
+/// More coupons on one day than the first CQL partitions of an index take: each is listed once.
 pub(crate) async fn many_on_one_day(kit: &Kit) {
     const MANY: usize = 600;
     let campaign = kit.draft();
@@ -313,6 +313,6 @@ pub(crate) async fn many_on_one_day(kit: &Kit) {
         let query = ListQuery { limit, ..ask(scope, CouponFilter::default()) };
         let mut listed = codes(kit, &query).await;
         listed.sort();
-        assert_eq!(listed, want, "{limit} a page");
+        assert_eq!(listed, want, "pages of {limit}");
     }
 }

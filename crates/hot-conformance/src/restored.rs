@@ -12,7 +12,7 @@ use hot::{ImportLine, ImportOutcome, Reconciled, Tier};
 
 use super::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, run_of, said, void};
 
-/// What became of `coupon` after the backup was made: the store knows nothing of it.
+/// `coupon` as it became after the backup. The store does not know these changes.
 fn later(kit: &Kit, campaign: &Campaign, coupon: Coupon, story: &[Action]) -> Coupon {
     let terms = campaign.terms(false, 0);
     story.iter().fold(coupon, |coupon, action| {
@@ -24,7 +24,7 @@ fn later(kit: &Kit, campaign: &Campaign, coupon: Coupon, story: &[Action]) -> Co
     })
 }
 
-/// Puts them into cold and tells the store.
+/// Puts the coupons into cold and reconciles the store with them.
 async fn reconcile(kit: &Kit, day: Day, coupons: &[Coupon]) -> Reconciled {
     coupons.iter().for_each(|coupon| kit.archive.keep(day, coupon));
     kit.hot.reconcile(day, coupons.to_vec()).await.unwrap()
@@ -34,7 +34,7 @@ fn reconciled(reconciled: u64) -> Reconciled {
     Reconciled { reconciled, ..Reconciled::default() }
 }
 
-pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
+pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     let codes = kit.stocked(&campaign, 5).await;
     let imported = kit.imported(&campaign, 2).await;
@@ -74,14 +74,14 @@ pub(crate) async fn nothing_is_spent_again(kit: &Kit) {
         assert_eq!(kit.said(code, redeem(&ann, "1")).await, same, "{name}");
         assert_eq!(kit.said(code, redeem(&ann, "2")).await, other, "{name}");
     }
-    // His claim knows them all, under their names.
+    // The claim has them all, with their issue_refs.
     let named = [("old", &codes[1]), ("new", &codes[0]), ("foreign", &imported[0])];
     for (name, code) in named {
         let again = kit.issue(&campaign, &ann, reference(name)).await;
         assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code), "{name}");
     }
     let fresh = kit.issued(&campaign, &bob, "r").await;
-    assert!(codes[3..].contains(&fresh), "what was handed out is not handed out again");
+    assert!(codes[3..].contains(&fresh), "an issued coupon is not issued again");
     kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(kit.see(&codes[0]).await.unwrap().coupon, newer[0]);
 }
@@ -104,7 +104,7 @@ pub(crate) async fn limits_are_kept(kit: &Kit) {
 }
 
 /// An import that ran after the backup.
-pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
+pub(crate) async fn foreign_codes_stay_taken(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
     let other = Campaign { expires_at: campaign.expires_at, ..kit.draft() };
@@ -147,7 +147,7 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
     assert_eq!(kit.coupon(&line.code).await, newer[0]);
     let files = [
         ("the same line", &campaign, &batch, &line, ImportOutcome::AlreadyThere),
-        ("one without an order", &campaign, &batch, &without, ImportOutcome::AlreadyThere),
+        ("a line without an order", &campaign, &batch, &without, ImportOutcome::AlreadyThere),
         ("in another campaign", &other, &elsewhere, &line, ImportOutcome::CodeTaken),
         ("of a campaign that is gone", &campaign, &batch, &strange, ImportOutcome::CodeTaken),
     ];
@@ -155,19 +155,19 @@ pub(crate) async fn foreign_codes_are_never_free(kit: &Kit) {
         let outcome = kit.import(campaign, batch, vec![line.clone()]).await;
         assert_eq!(outcome, [want], "{name}");
     }
-    assert_eq!(kit.find(&strange.code).await, None, "nobody knows whose it is");
+    assert_eq!(kit.find(&strange.code).await, None, "its campaign is unknown");
     let fifth = kit.issue(&campaign, &ann, None).await;
-    assert_eq!(said(&fifth), Said::Refused(Refusal::SoldOut), "it is no stock");
+    assert_eq!(said(&fifth), Said::Refused(Refusal::SoldOut), "it is not stock");
 }
 
 /// Extended after the backup, and archived in the later partition.
-pub(crate) async fn found_where_it_was_moved(kit: &Kit) {
+pub(crate) async fn extended_and_found(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     let minted = kit.stocked(&campaign, 2).await;
     let imported = kit.imported(&campaign, 2).await;
     let ann = kit.user("ann");
     let end = campaign.expires_at.plus_days(3);
-    // One of each was moved before the backup, to a partition in between.
+    // One of each was extended before the backup, to a partition in between.
     for code in [&minted[1], &imported[1]] {
         kit.done(code, extend(campaign.expires_at.plus_days(1))).await;
     }
@@ -188,7 +188,7 @@ pub(crate) async fn found_where_it_was_moved(kit: &Kit) {
     );
 }
 
-/// A dead coupon of `user` and the one in its place, both of after the backup; the dead one.
+/// Voids a coupon of `user` and replaces it, both after the backup. Returns the void one.
 async fn replaced(kit: &Kit, campaign: &Campaign, user: &UserId, prefix: Option<&str>) -> Code {
     let codes = kit.codes(&kit.mint(campaign, 2).await);
     let name = match prefix {
@@ -207,7 +207,7 @@ async fn replaced(kit: &Kit, campaign: &Campaign, user: &UserId, prefix: Option<
     codes[0].clone()
 }
 
-/// What was replaced after the backup is not replaced again, however its code is written.
+/// A coupon replaced after the backup is not replaced again, however its code is written.
 pub(crate) async fn replaced_once(kit: &Kit) {
     let prefix = Some("SALE".parse().unwrap());
     let campaign = Campaign { code_prefix: prefix, per_user_limit: Some(9), ..kit.draft() };
@@ -222,7 +222,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     }
 }
 
-pub(crate) async fn what_was_replaced_does_not_count(kit: &Kit) {
+pub(crate) async fn a_replaced_coupon_does_not_count(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     kit.stocked(&campaign, 9).await;
     let ann = kit.user("ann");
@@ -232,7 +232,7 @@ pub(crate) async fn what_was_replaced_does_not_count(kit: &Kit) {
     assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
 }
 
-pub(crate) async fn serials_are_passed_over(kit: &Kit) {
+pub(crate) async fn used_serials_are_skipped(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let before = run_of(&kit.mint(&campaign, 10).await);
@@ -242,10 +242,10 @@ pub(crate) async fn serials_are_passed_over(kit: &Kit) {
     let fresh = kit.draft();
     kit.create(&fresh).await;
     let first = run_of(&kit.mint(&fresh, 10).await);
-    assert!(first.first > 1_000_000_000, "also on a day that the backup did not know: {first:?}");
+    assert!(first.first > 1_000_000_000, "also on a day that is not in the backup: {first:?}");
     kit.hot.pass_over_serials().await.unwrap();
     let again = run_of(&kit.mint(&fresh, 10).await);
-    assert!(again.first > first.first + 1_000_000_000, "and by each restore: {again:?}");
+    assert!(again.first > first.first + 1_000_000_000, "and after each restore: {again:?}");
     let ann = kit.user("ann");
     kit.issued(&campaign, &ann, "a").await;
     let code = kit.issued(&fresh, &ann, "a").await;

@@ -1,4 +1,4 @@
-//! Shared words: one word for everybody, behind which each user gets a coupon of their own.
+//! Shared codes: one code for everybody; each user who shows it gets a coupon of their own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) async fn redeemed(kit: &Kit) {
     let [ann, bob, eve] = kit.users();
     let first = shop(kit, &word, redeem(&ann, "1")).await;
     assert_eq!(said(&first), Said::Accepted);
-    assert!(codes.contains(of(&first).code()), "a coupon of the stock, with a code of its own");
+    assert!(codes.contains(of(&first).code()), "a coupon of the stock with its own code");
     let kinds: Vec<_> = of(&first).events().iter().map(|event| event.kind.as_str()).collect();
     assert_eq!((kinds.as_slice(), of(&first).version()), (&["issued", "redeemed"][..], 2));
     let again = shop(kit, &word, redeem(&ann, "1")).await;
@@ -62,17 +62,17 @@ pub(crate) async fn redeemed(kit: &Kit) {
     assert_eq!(said(&none), Said::Refused(Refusal::SoldOut));
     let counts = kit.counts(&campaign).await;
     assert_eq!(counts, CampaignCounts { stock: 2, redeemed: 2, ..CampaignCounts::default() });
-    // Behind the word and by its own code it is one coupon.
+    // The shared code and the coupon's own code lead to one coupon.
     assert_eq!(kit.said(of(&first).code(), redeem(&ann, "1")).await, Said::Replayed);
 }
 
-pub(crate) async fn cancelled_behind_the_word(kit: &Kit) {
+pub(crate) async fn cancelled_by_the_shared_code(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     kit.stocked(&campaign, 3).await;
     let [ann, bob] = kit.users();
     let first = shop(kit, &word, redeem(&ann, "1")).await;
-    let not_his = user(kit, &word, &bob, cancel("1")).await;
-    assert_eq!(said(&not_his), Said::Refused(Refusal::NotFound));
+    let strangers = user(kit, &word, &bob, cancel("1")).await;
+    assert_eq!(said(&strangers), Said::Refused(Refusal::NotFound));
     assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), Said::Accepted);
     assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), Said::Replayed);
     let same = shop(kit, &word, redeem(&ann, "1")).await;
@@ -81,7 +81,7 @@ pub(crate) async fn cancelled_behind_the_word(kit: &Kit) {
     assert_eq!((said(&next), of(&next).code()), (Said::Accepted, of(&first).code()));
 }
 
-pub(crate) async fn held_behind_the_word(kit: &Kit) {
+pub(crate) async fn held_by_the_shared_code(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     kit.stocked(&campaign, 3).await;
     let [ann, bob] = kit.users();
@@ -91,7 +91,11 @@ pub(crate) async fn held_behind_the_word(kit: &Kit) {
     let code = of(&held).code().clone();
     assert_eq!(said(&user(kit, &word, &ann, hold(&ann, "1", 10)).await), Said::Replayed);
     let longer = user(kit, &word, &ann, hold(&ann, "1", 20)).await;
-    assert_eq!((said(&longer), of(&longer).code()), (Said::Accepted, &code), "the same, longer");
+    assert_eq!(
+        (said(&longer), of(&longer).code()),
+        (Said::Accepted, &code),
+        "the same coupon, for longer"
+    );
     let other = user(kit, &word, &ann, hold(&ann, "2", 10)).await;
     assert!(matches!(said(&other), Said::Refused(Refusal::Held { .. })), "one each: {other:?}");
     assert_eq!(said(&user(kit, &word, &ann, release("1")).await), Said::Accepted);
@@ -119,15 +123,19 @@ pub(crate) async fn three_each(kit: &Kit) {
     for name in ["1", "2", "3"] {
         let again = shop(kit, &word, redeem(&ann, name)).await;
         assert_eq!(said(&again), Said::Replayed, "{name}");
-        assert_eq!(of(&again).redemption().unwrap().order.as_str(), name, "its own one");
+        assert_eq!(
+            of(&again).redemption().unwrap().order.as_str(),
+            name,
+            "each order has its own coupon"
+        );
     }
     user(kit, &word, &ann, cancel("2")).await;
     let fourth = shop(kit, &word, redeem(&ann, "4")).await;
-    assert_eq!(said(&fourth), Said::Accepted, "the one that came back");
+    assert_eq!(said(&fourth), Said::Accepted, "the cancelled coupon");
     assert_eq!(kit.counts(&campaign).await.redeemed, 3);
 }
 
-pub(crate) async fn a_coupon_he_has_is_taken_first(kit: &Kit) {
+pub(crate) async fn the_own_coupon_is_used_first(kit: &Kit) {
     let (campaign, word) = shared(kit, 2);
     let codes = kit.stocked(&campaign, 5).await;
     let ann = kit.user("ann");
@@ -136,12 +144,16 @@ pub(crate) async fn a_coupon_he_has_is_taken_first(kit: &Kit) {
     assert_eq!((said(&first), of(&first).code()), (Said::Accepted, &codes[3]));
     let second = shop(kit, &word, redeem(&ann, "2")).await;
     assert_eq!(said(&second), Said::Accepted);
-    assert_ne!(of(&second).code(), &codes[3], "then a new one");
+    assert_ne!(of(&second).code(), &codes[3], "then a new coupon");
     let by_call = kit.issue(&campaign, &ann, reference("r")).await;
-    assert_eq!(said(&by_call), Said::Refused(Refusal::LimitPerUser), "one limit for both ways");
+    assert_eq!(
+        said(&by_call),
+        Said::Refused(Refusal::LimitPerUser),
+        "one limit for the code and the campaign"
+    );
 }
 
-pub(crate) async fn nothing_is_issued_for_nothing(kit: &Kit) {
+pub(crate) async fn a_refusal_issues_nothing(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     let campaign = Campaign { valid_from: NOW.plus_ms(1), ..campaign };
     kit.stocked(&campaign, 2).await;
@@ -159,7 +171,7 @@ pub(crate) async fn nothing_is_issued_for_nothing(kit: &Kit) {
     }
 }
 
-pub(crate) async fn dry_run_without_a_trace(kit: &Kit) {
+pub(crate) async fn a_dry_run_writes_nothing(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     let codes = kit.stocked(&campaign, 1).await;
     let [ann, bob] = kit.users();
@@ -167,7 +179,7 @@ pub(crate) async fn dry_run_without_a_trace(kit: &Kit) {
     let dry_run = |action| kit.hot.dry_run(&found, kit.change(action, Asker::Shop, NOW));
     for user in [&ann, &bob] {
         let would = dry_run(redeem(user, "1")).await.unwrap();
-        assert_eq!(said(&would), Said::Accepted, "either may");
+        assert_eq!(said(&would), Said::Accepted, "either user may redeem");
         assert_eq!(of(&would).holder(), Some(user));
     }
     assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "nothing is written");
@@ -181,8 +193,8 @@ pub(crate) async fn dry_run_without_a_trace(kit: &Kit) {
     assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
 }
 
-/// As with the campaign's own call: exactly as many as there are, and each user up to the limit.
-pub(crate) async fn exactly_as_many_as_there_are(kit: &Arc<Kit>) {
+/// Promise 3 for a shared code: never more coupons than the stock, and each user up to the limit.
+pub(crate) async fn never_more_than_the_stock(kit: &Arc<Kit>) {
     const STOCK: usize = 1_000;
     for (limit, wishes) in [(1, 1), (3, 4)] {
         let (campaign, word) = shared(kit, limit);
@@ -203,7 +215,7 @@ pub(crate) async fn exactly_as_many_as_there_are(kit: &Arc<Kit>) {
                         let (one, other) = tokio::join!(ask(), ask());
                         let both = [one.unwrap(), other.unwrap()];
                         let news = both.each_ref().map(said);
-                        assert!(news != [Said::Accepted; 2], "nobody gets two by asking twice");
+                        assert!(news != [Said::Accepted; 2], "two equal requests give one coupon");
                         let new = both.iter().find(|applied| said(applied) == Said::Accepted);
                         codes.extend(new.map(|applied| of(applied).code().clone()));
                     }
@@ -223,7 +235,7 @@ pub(crate) async fn exactly_as_many_as_there_are(kit: &Arc<Kit>) {
     }
 }
 
-pub(crate) async fn a_cancelled_word_after_a_revoke(kit: &Kit) {
+pub(crate) async fn cancelled_after_a_revoke(kit: &Kit) {
     let (campaign, word) = shared(kit, 1);
     kit.stocked(&campaign, 2).await;
     let ann = kit.user("ann");
@@ -232,6 +244,6 @@ pub(crate) async fn a_cancelled_word_after_a_revoke(kit: &Kit) {
     kit.done(&code, release("1")).await;
     kit.done(&code, revoke(&ann)).await;
     let next = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!(said(&next), Said::Accepted, "there is room under the limit again");
+    assert_eq!(said(&next), Said::Accepted, "a revoked coupon does not count");
     assert_eq!(kit.counts(&campaign).await.redeemed, 1);
 }

@@ -1,4 +1,4 @@
-//! The store as a whole: counts equal rows, and reads and writes run side by side.
+//! The whole store: counts equal rows, and reads and writes run side by side.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) async fn writable(kit: &Kit) {
     assert!(after.reads > before.reads, "{after:?}");
 }
 
-/// 32 tasks do everything to 60 coupons; in the end every count is that of the rows.
+/// 32 tasks make all kinds of changes to 60 coupons. In the end the counts equal the rows.
 pub(crate) async fn counts_after_a_mixed_load(kit: &Arc<Kit>) {
     let campaign = Campaign { per_user_limit: Some(4), ..kit.draft() };
     let mut codes = kit.stocked(&campaign, 40).await;
@@ -34,7 +34,7 @@ pub(crate) async fn counts_after_a_mixed_load(kit: &Arc<Kit>) {
         let (kit, campaign, codes, users) =
             (Arc::clone(kit), campaign.clone(), codes.clone(), users.clone());
         tokio::spawn(async move {
-            // A small generator of our own: the same steps in every run.
+            // A small random generator: the same steps in every run.
             let mut seed = task + 1;
             let mut pick = |of: usize| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -84,8 +84,8 @@ async fn change(kit: &Kit, code: &coupon::code::Code, action: Action) {
     kit.hot.apply(&found, kit.change(action, Asker::Shop, NOW)).await.unwrap();
 }
 
-/// A caller who goes away in the middle of a read takes nothing from those who stay.
-pub(crate) async fn readers_that_go_away(kit: &Arc<Kit>) {
+/// A caller that drops its read does not slow the other callers.
+pub(crate) async fn readers_that_are_dropped(kit: &Arc<Kit>) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     kit.imported(&campaign, 400).await;
@@ -114,12 +114,12 @@ pub(crate) async fn readers_that_go_away(kit: &Arc<Kit>) {
             }
         });
         for asked in join_all(asks).await {
-            asked.unwrap().expect("a reader is free in the end");
+            asked.unwrap().expect("a reader becomes free");
         }
     }
 }
 
-/// All that one campaign can be, in one store, and nothing contradicts itself.
+/// One coupon in each state, for each handout. The store finds no damage in itself.
 pub(crate) async fn one_of_each(kit: &Kit) {
     for handout in [Handout::Shop, Handout::SelfService, Handout::Bearer] {
         let campaign = Campaign { handout, per_user_limit: Some(2), ..kit.draft() };

@@ -18,8 +18,8 @@ use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 macro_rules! coupon_columns {
     () => {
         "expiry_day, code, sealed, version, state, campaign_id, batch_id, holder, valid_from, \
-         expires_at, made_expires_at, hold, events, operation, forward_to, archived, created_at, \
-         modified_at"
+         expires_at, made_expires_at, hold, events, operation, forward_to, archived_version, \
+         created_at, modified_at"
     };
 }
 pub(crate) use coupon_columns;
@@ -42,7 +42,7 @@ pub(crate) struct CouponRow {
     events: Option<BTreeMap<i32, EventValue>>,
     operation: Option<Uuid>,
     forward_to: Option<CqlDate>,
-    archived: Option<i64>,
+    archived_version: Option<i64>,
     created_at: Option<CqlTimestamp>,
     modified_at: Option<CqlTimestamp>,
 }
@@ -70,7 +70,7 @@ impl CouponRow {
             events: Some(events_behind(coupon, 0)),
             operation: Some(uuid(operation)),
             forward_to: None,
-            archived: None,
+            archived_version: None,
             created_at: Some(instant(genesis.created_at)),
             modified_at: Some(instant(coupon.modified_at())),
         }
@@ -105,8 +105,8 @@ impl CouponRow {
     }
 
     /// Of an archived marker, the version that is in cold.
-    pub(crate) fn archived(&self) -> u64 {
-        self.archived.unwrap_or(0).unsigned_abs()
+    pub(crate) fn archived_version(&self) -> u64 {
+        self.archived_version.unwrap_or(0).unsigned_abs()
     }
 
     /// The change that wrote this version.

@@ -24,7 +24,7 @@ async fn open_cassandra(
     let options = Options {
         bucket_bits: 4,
         clock_bound_ms: 0,
-        // So few that a case can fill the first partitions of a day.
+        // Few, so that a case can fill the first CQL partitions of a day.
         partition_rows: 32,
         // Room for a machine that does other things besides.
         call_limit: Duration::from_secs(60),
@@ -46,4 +46,4 @@ async fn open_three_nodes(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotSto
 }
 
 conforms!(together one_node by open_one_node);
-conforms!(together three_nodes ("a quarter of an hour; CI has the steps of `steps.rs` on three nodes") by open_three_nodes);
+conforms!(together three_nodes ("takes a quarter of an hour; CI runs `steps.rs` on three nodes") by open_three_nodes);

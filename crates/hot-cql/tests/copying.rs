@@ -95,34 +95,33 @@ async fn lived_in(kit: &Arc<Kit>) {
         };
     }
     let cases = cases! {
-        campaigns { made_once a_word_is_taken_once a_days_serials_run_out patched }
-        batches { minted_once of_one_day_share_no_code untouched_tells_what_is_left }
+        campaigns { created_once a_shared_code_is_taken_once serials_of_a_day_run_out patched }
+        batches { minted_once batches_of_a_day_share_no_code untouched_lists_what_is_left }
         changes {
-            a_whole_life a_hold_lapses_by_the_clock extended_and_found_again extended_late
-            an_imported_one_is_known_in_its_later_partition a_full_history_gives_back
+            a_whole_life a_hold_ends_by_the_clock extended_and_found_again extended_late
+            an_import_knows_an_extended_coupon a_full_history_allows_cancel_and_revoke
         }
         issue {
-            three_each a_spent_name_and_a_coupon_that_came_back what_is_gone_is_skipped
-            paused_stock imported_stock valid_days_count_from_the_issue replaced_once
-            replaced_when_nothing_else_helps one_with_a_full_history_is_passed_over
+            three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
+            paused_stock_is_not_issued imported_stock valid_days_count_from_issue replaced_once
+            replaced_only_if_it_cannot_work_again a_full_history_is_skipped
         }
-        shared { redeemed held_behind_the_word three_each a_cancelled_word_after_a_revoke }
+        shared { redeemed held_by_the_shared_code three_each cancelled_after_a_revoke }
         bearer { redeemed_from_paper put_into_a_wallet without_a_limit }
         imports {
-            arrived_and_again only_forward its_own_dates holders_count_and_are_not_refused
-            long_codes_are_announced rejected_lines
+            imported_twice states_only_go_forward the_dates_of_a_line_count
+            holders_count_and_are_never_refused long_codes_are_remembered rejected_lines
         }
         partitions {
-            evicted_in_just_this_version sealed_when_its_time_is_over residue_in_pages emptied_alone
-            archive_commits_are_written_down cold_marks_only_rise
+            evicted_only_in_the_copied_version sealed_only_when_its_time_is_over residue_in_pages
+            emptying_leaves_other_partitions archive_commits_are_stored cold_marks_only_rise
         }
         archived {
-            closed_ones_answer_as_before sealed_ones_answer_as_before found_in_its_later_partition
-            the_three_he_had replaced_out_of_cold imported_again
+            closed_coupons_answer_as_before sealed_coupons_answer_as_before extended_and_archived
+            three_archived_coupons_count an_archived_coupon_is_replaced imported_again
         }
         restored {
-            limits_are_kept foreign_codes_are_never_free found_where_it_was_moved
-            serials_are_passed_over
+            limits_are_kept foreign_codes_stay_taken extended_and_found used_serials_are_skipped
         }
         whole { counts_after_a_mixed_load one_of_each }
     };

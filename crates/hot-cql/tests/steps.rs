@@ -1,11 +1,11 @@
-//! Every step list of the protocols, stopped for ever at each of its steps and picked up by another
-//! process, on a real cluster.
+//! Every protocol on a real cluster, stopped for ever at each of its steps and finished by another
+//! process.
 //!
-//! A *process* is one [`hot_cql::CqlHot`]: it has its own memory, its own leases and its own name.
-//! A *step* is a statement that writes; its name is the statement. A *sweep* runs a protocol on a
-//! first process once for each of its steps. Before that step the process is stopped for ever, or
-//! frozen and resumed later; in between a second process picks up, in each of the ways that the
-//! sweep lists. What was promised must hold, and what a thawed process answers must be true.
+//! A *process* is one [`hot_cql::CqlHot`] with its own memory, leases and name. A *step* is a
+//! statement that writes; its name is the statement. A *sweep* runs a protocol on a first process
+//! once for each of its steps. It stops the process before that step, for ever or until later.
+//! Then a second process goes on, in each of the ways that the sweep lists. Afterwards every answer
+//! of both processes must be true, also the answer of a process that was resumed.
 //!
 //! `COUPONRY_TEST_CASE` picks the cases whose name contains it.
 
@@ -29,7 +29,7 @@ use futures::{FutureExt, StreamExt};
 use steps::stage::Stage;
 use steps::{claims, cold, exactly, extend, import, seal, stock};
 
-/// Cases that run at a time: each waits for the cluster most of the time.
+/// Cases that run at the same time. Each of them mostly waits for the cluster.
 const AT_ONCE: usize = 4;
 
 macro_rules! cases {
@@ -45,15 +45,16 @@ async fn every_step(nodes: usize) {
     let Some(stage) = Stage::set(nodes).await else { return };
     let cases = cases! { stage:
         claims {
-            issue_of_one issue_without_a_name issue_of_three a_named_code bearer_redeemed
-            bearer_put_into_a_wallet a_shared_word a_shared_word_held a_replacement a_replacement_that_comes_to_nothing
+            issue_of_one issue_without_issue_ref issue_of_three issue_by_code bearer_redeemed
+            bearer_put_into_a_wallet shared_code_redeemed shared_code_held replacement
+            replacement_without_stock
         }
-        extend { an_issued_one an_imported_one one_that_stays_in_its_partition all_at_once }
+        extend { issued_coupon imported_coupon within_the_partition all_at_once }
         stock {
-            a_dead_process_s_lease a_lease_given_back imported_stock what_comes_back
-            a_walk_ends_at_the_first_lease many_that_come_back
+            lease_of_a_killed_process returned_lease imported_stock revoked_coupon
+            a_walk_ends_at_the_first_lease many_revoked_coupons
         }
-        import { lines_step_by_step a_line_that_says_more }
+        import { lines_step_by_step line_with_a_later_state }
         seal {
             sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal
             an_audit_beside_new_days
@@ -61,7 +62,7 @@ async fn every_step(nodes: usize) {
         cold {
             closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows
         }
-        exactly { minted imported shared a_rush_on_nothing }
+        exactly { minted imported shared rush_on_an_empty_stock }
     };
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
     let cases = cases.into_iter().filter(|(name, _)| name.contains(&only));
@@ -87,7 +88,7 @@ async fn on_three_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the same on one node: quicker, for whoever works on it"]
+#[ignore = "the same on one node: quicker, for work on the suite"]
 async fn on_one_node() {
     every_step(1).await;
 }

@@ -16,7 +16,7 @@ pub(crate) fn keep(
     now: Millis,
 ) -> rusqlite::Result<()> {
     let mut statement = txn.statement(
-        "INSERT OR REPLACE INTO rejected_line (batch, line, text, word, detail, at) \
+        "INSERT OR REPLACE INTO rejected_line (batch, line, text, reason, detail, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for line in lines {
@@ -24,7 +24,7 @@ pub(crate) fn keep(
             batch,
             signed(line.line),
             line.text,
-            line.word,
+            line.reason,
             line.detail,
             now.0
         ])?;
@@ -40,14 +40,14 @@ pub(crate) fn page(
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectedLine>> {
     let mut statement = txn.statement(
-        "SELECT line, text, word, detail FROM rejected_line \
+        "SELECT line, text, reason, detail FROM rejected_line \
          WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3",
     )?;
     let lines = statement.query_map(params![batch, signed(after), limit as i64], |row| {
         Ok(RejectedLine {
             line: unsigned(row, 0)?,
             text: row.get(1)?,
-            word: row.get(2)?,
+            reason: row.get(2)?,
             detail: row.get(3)?,
         })
     })?;

@@ -1,4 +1,4 @@
-//! What only the embedded store promises: about its file, other processes and its disk.
+//! Promises of the embedded store alone: about its file, other processes and the disk.
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
@@ -76,7 +76,7 @@ fn schema_of(conn: &Connection) -> Vec<(String, String, Option<String>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_store_is_the_schema_and_opens_again() {
+async fn a_new_store_has_the_schema_and_opens_again() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let from_file = Connection::open_in_memory().unwrap();
@@ -103,7 +103,7 @@ fn a_newer_file_is_refused_by_name() {
     let newer = matches!(&refused, OpenError::Newer { found: 9, needs } if needs == "7.4.1");
     assert!(newer && refused.to_string().contains("couponry 7.4.1 or later"), "{refused}");
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 9, "it stays as it is");
+    assert_eq!(version, 9, "the file does not change");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_foreign_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_changed_behind_its_back_is_found() {
+async fn changes_by_another_program_are_found() {
     let tampers = [
         "UPDATE coupon SET state = 'issued' WHERE state = 'redeemed'",
         "UPDATE coupon SET state = 'available' WHERE state = 'void'",
@@ -169,14 +169,14 @@ async fn what_was_changed_behind_its_back_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_comes_to_a_closing_partition() {
+async fn nothing_enters_a_closing_partition() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let closing = kit.draft();
     let codes = kit.stocked(&closing, 2).await;
     let ann = kit.user("ann");
     kit.done(&codes[0], give(&ann, None)).await;
-    // Its last day is the day before that of `closing`.
+    // It expires on the day before that of `closing`.
     let early = Campaign {
         expires_at: closing.expiry_day().start(),
         valid_days: Some(1),
@@ -198,7 +198,7 @@ async fn nothing_comes_to_a_closing_partition() {
     };
     let imported = kit.import(&early, &batch, vec![line.clone()]).await;
     assert_eq!(imported, [ImportOutcome::Refused(closed)]);
-    assert_eq!(kit.find(&line.code).await, None, "and has won no entry");
+    assert_eq!(kit.find(&line.code).await, None, "and has no directory entry");
     assert_eq!(kit.said(&code, extend(closing.expires_at)).await, Said::Refused(closed));
     assert_eq!(kit.coupon(&code).await.version(), 0);
     let mint = kit.hot.mint(&closing.id, kit.order_of(1), NOW).await.unwrap();
@@ -220,7 +220,7 @@ async fn nothing_comes_to_a_closing_partition() {
     kit.is_sound().await;
 }
 
-/// Two stores on one folder, as two processes have them: both make progress, and nothing is lost.
+/// Two stores on one folder, as in two processes, both make progress and lose nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_on_one_file() {
     const EACH: u64 = 1_000;
@@ -244,11 +244,11 @@ async fn two_on_one_file() {
     let mut done: Vec<_> = join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
     done.sort_by_key(|(_, at, _)| *at);
     let first_half = done[..EACH as usize].iter().filter(|(side, ..)| *side == 0).count();
-    assert!((100..=900).contains(&first_half), "both progress: {first_half} of {EACH}");
+    assert!((100..=900).contains(&first_half), "both make progress: {first_half} of {EACH}");
     let mut codes: Vec<Code> = done.into_iter().map(|(.., code)| code).collect();
     codes.sort();
     codes.dedup();
-    assert_eq!(codes.len() as u64, 2 * EACH, "no coupon twice");
+    assert_eq!(codes.len() as u64, 2 * EACH, "each coupon is issued once");
     for kit in &kits {
         let counts = kit.counts(&campaign).await;
         assert_eq!(
@@ -264,7 +264,7 @@ async fn two_on_one_file() {
 /// If one process changes a campaign, a batch or a partition, a reader of another process sees it
 /// at once, although it remembers terms between read transactions.
 #[tokio::test(flavor = "multi_thread")]
-async fn terms_that_a_neighbour_changes() {
+async fn terms_changed_by_another_process() {
     let folder = tempdir();
     let archive = Arc::<MemoryArchive>::default();
     let [here, there] = [0, 1].map(|_| {
@@ -289,7 +289,7 @@ async fn terms_that_a_neighbour_changes() {
         assert_eq!(seen().await, (name.clone(), paused, !paused), "the batch: {}", !paused);
         there.hot.pause_batch(&campaign.id, &batch, false, None).await.unwrap();
     }
-    // By hand, or by a process of an earlier release.
+    // By hand, or by a process of another release.
     raw(folder.path()).execute("UPDATE campaign SET name = 'Another'", []).unwrap();
     assert_eq!(seen().await.0, "Another");
     let dry_run = async || {
@@ -304,7 +304,7 @@ async fn terms_that_a_neighbour_changes() {
     here.is_sound().await;
 }
 
-/// If others have written meanwhile, in this process or in another, rows are removed in small parts
+/// If others write at the same time, in this process or another, rows are deleted in small parts
 /// with a pause after each.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_work_makes_room() {
@@ -319,14 +319,14 @@ async fn long_work_makes_room() {
     here.copy_residue(day, 1_000).await;
     let mut so_far = Emptying::default();
     let rows = [
-        ("nothing is known yet", None, 100),
-        ("the seal was before that", None, 100),
+        ("nothing is known of others yet", None, 100),
+        ("the seal was a write", None, 100),
         ("alone", None, 400),
-        ("somebody here", Some(&here), 400),
-        ("which shows afterwards", None, 100),
+        ("a write here, not seen yet", Some(&here), 400),
+        ("the write here is seen", None, 100),
         ("alone again", None, 400),
-        ("somebody elsewhere", Some(&there), 400),
-        ("which shows afterwards, too", None, 100),
+        ("a write elsewhere, not seen yet", Some(&there), 400),
+        ("the write elsewhere is seen", None, 100),
     ];
     for (name, writes, want) in rows {
         if let Some(kit) = writes {
@@ -339,7 +339,7 @@ async fn long_work_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_said_and_read() {
+async fn a_full_disk_is_an_error_and_reads_go_on() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let campaign = kit.draft();
@@ -362,7 +362,7 @@ async fn a_full_disk_is_said_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_gets_no_turn_has_written_nothing() {
+async fn a_caller_without_the_file_lock_writes_nothing() {
     let folder = tempdir();
     let short = Options { write_timeout: Duration::from_millis(200), ..options() };
     let kit = kit_in(folder.path(), short);
@@ -384,11 +384,11 @@ async fn who_gets_no_turn_has_written_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "reads go on");
     lock.unlock().unwrap();
-    // The writer has taken every job that waited before these.
+    // The writer has run every job before these.
     kit.hot.touch(NOW).await.unwrap();
     kit.hot.touch(NOW).await.unwrap();
     for code in &codes {
-        assert_eq!(kit.coupon(code).await.version(), 0, "what was refused is never written");
+        assert_eq!(kit.coupon(code).await.version(), 0, "a refused change is never written");
     }
     assert_eq!(
         kit.counts(&campaign).await,
@@ -399,7 +399,7 @@ async fn who_gets_no_turn_has_written_nothing() {
 
 /// A process that is stopped in the middle of a write does not make readers wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_frozen_writer_keeps_nobody_from_reading() {
+async fn a_frozen_writer_does_not_stop_readers() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let code = kit.stocked(&kit.draft(), 1).await.remove(0);
@@ -436,7 +436,7 @@ async fn a_queue_has_an_end() {
     let waiting = async |count: u64| {
         let begun = Instant::now();
         while kit.hot.gauge().waiting != count {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{count} are to wait");
+            assert!(begun.elapsed() < Duration::from_secs(20), "{count} jobs should wait");
             tokio::task::yield_now().await;
         }
     };
@@ -451,19 +451,19 @@ async fn a_queue_has_an_end() {
     lock.unlock().unwrap();
     first.await.unwrap();
     for touched in join_all(asked).await {
-        touched.unwrap().expect("those inside are served");
+        touched.unwrap().expect("the queued jobs are run");
     }
     kit.hot.touch(NOW).await.unwrap();
 }
 
 /// A panic in one caller's transaction is an error of that caller alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_who_fails_fails_alone() {
+async fn a_panic_fails_one_caller() {
     let folder = tempdir();
     let kit = Arc::new(kit_in(folder.path(), options()));
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.stocked(&campaign, 200).await;
-    // No code can name such a day: issuing one of them panics.
+    // No minted code can name this day, so an issue for it panics.
     let beyond = Campaign { expires_at: LAST_DAY.end().plus_days(2), ..kit.draft() };
     kit.create(&beyond).await;
     kit.mint(&beyond, 9).await;
@@ -484,10 +484,9 @@ async fn one_who_fails_fails_alone() {
     kit.is_sound().await;
 }
 
-/// Steady writes in small commits, so that no checkpoint ever has the whole log copied: the log is
-/// restarted all the same.
+/// The log is restarted, although steady small commits never let a checkpoint copy all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_log_does_not_grow_without_end() {
+async fn the_log_is_bounded() {
     /// Some 2,000 commits; without a restart they make a log of 195 MiB.
     const ISSUES: usize = 8_000;
     /// 64 MiB was measured; a slow machine may restart the log later.
@@ -513,7 +512,7 @@ async fn the_log_does_not_grow_without_end() {
     assert!(longest < LOG_MAX, "{} MiB", longest >> 20);
 }
 
-/// An answer comes after the commit: a reader of another process sees it from then on.
+/// An answer comes after the commit: from then on a reader of another process sees the change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_comes_after_the_commit() {
     let folder = tempdir();
@@ -538,7 +537,7 @@ async fn an_answer_comes_after_the_commit() {
     }
 }
 
-/// Every write that was answered before the process died is there afterwards.
+/// Every write that was answered before the process was killed is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_is_kept() {
     let folder = tempdir();
@@ -547,14 +546,14 @@ async fn acknowledged_is_kept() {
         .env(CHILD_FOLDER, folder.path())
         .output()
         .unwrap();
-    assert!(!child.status.success(), "it dies");
+    assert!(!child.status.success(), "the child is killed");
     let said = String::from_utf8(child.stdout).unwrap();
     let codes: Vec<Code> = said
         .lines()
         .filter_map(|line| line.split("kept:").nth(1))
         .map(|code| code.parse().unwrap())
         .collect();
-    assert!(codes.len() >= 500, "{} answers before it died", codes.len());
+    assert!(codes.len() >= 500, "{} answers before the kill", codes.len());
     let kit = kit_in(folder.path(), options());
     for code in &codes {
         assert_eq!(kit.coupon(code).await.version(), 1, "{code}");
@@ -586,7 +585,7 @@ async fn the_child_that_dies() {
     join_all(tasks).await;
 }
 
-/// A store that is dropped answers the callers that wait, and what it answered is there.
+/// A store that is dropped answers the waiting callers, and their changes are stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dropped_right_after_the_answers() {
     let folder = tempdir();

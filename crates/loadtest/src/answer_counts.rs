@@ -7,13 +7,13 @@ use hdrhistogram::Histogram;
 
 use crate::scenario::{Kind, Verdict};
 
-/// Longest time that is told from a longer one, in microseconds: ten minutes.
+/// Longest time that is measured, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
 /// Digits of a time that are kept.
 const DIGITS: u8 = 3;
 
-/// The same for each piece of the run, of which there are many.
+/// The same for each of the many pieces of the run.
 const DIGITS_OF_INTERVAL: u8 = 2;
 
 /// Most pieces that a run is divided into for its plot.
@@ -22,26 +22,26 @@ const INTERVALS_MAX: u32 = 240;
 /// Shortest piece.
 const INTERVAL_MIN: Duration = Duration::from_millis(500);
 
-/// Most wrong answers that are kept word for word.
+/// Most wrong answers that are kept as text.
 const SAMPLES_MAX: usize = 5;
 
-/// Counts of one sender, and at the end of all of them.
+/// Counts of one sender, and in the end of all senders.
 #[derive(Debug)]
 pub(crate) struct AnswerCounts {
-    /// What was due before this moment is not counted, but for wrong answers.
+    /// Requests that were due before this instant are not counted, except wrong answers.
     measured_from: Instant,
     begin: Instant,
     interval: Duration,
-    /// Right answers, in microseconds from the moment they were due.
+    /// Right answers, in microseconds from the instant at which the request was due.
     pub(crate) times: Histogram<u64>,
     pub(crate) by_kind: BTreeMap<Kind, Histogram<u64>>,
     pub(crate) intervals: Vec<Histogram<u64>>,
-    /// How late requests were sent although a connection was free: the sender's own fault.
+    /// How late requests were sent although a connection was free: the fault of the sender.
     pub(crate) lateness: Histogram<u64>,
     pub(crate) refused: BTreeMap<String, u64>,
     pub(crate) wrong: u64,
     pub(crate) samples: Vec<String>,
-    /// Waited for a connection longer than an answer is waited for.
+    /// Requests that waited for a connection longer than the time allowed for an answer.
     pub(crate) unsent: u64,
     /// The last right answer.
     pub(crate) last: Option<Instant>,
@@ -100,7 +100,7 @@ impl AnswerCounts {
         }
     }
 
-    /// Whatever came of it, somebody waited so long.
+    /// Records how long a request waited, whatever the answer.
     fn note_interval(&mut self, due: Instant, now: Instant) {
         let at = ((due - self.begin).as_nanos() / self.interval.as_nanos()) as usize;
         while self.intervals.len() <= at {
@@ -177,6 +177,6 @@ mod tests {
         assert_eq!((counts.wrong, counts.samples.len()), (1, 1));
         assert!((counts.measured() - 2.0).abs() < 0.001);
         let counted: u64 = counts.intervals.iter().map(Histogram::len).sum();
-        assert_eq!(counted, 5, "every wait is plotted, whatever came of it");
+        assert_eq!(counted, 5, "every wait is plotted, whatever the answer");
     }
 }

@@ -1,7 +1,7 @@
 //! The load harness: requests over HTTP to any server with couponry's API.
 //!
-//! Requests are sent on a schedule, whatever the server does, and their time counts from the moment at
-//! which they were due: a server that stands still does not get fewer requests. Every answer is checked,
+//! Requests are sent on a schedule, whatever the server does, and their time counts from the instant at
+//! which they were due: a server that does not answer gets as many requests. Every answer is checked,
 //! because a coupon that is redeemed twice is not throughput.
 //!
 //! `stock` names the coupons, `ready` creates them, `schedule` says when a request is due, `scenario`

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::stock;
 use crate::wire::{self, Answer, Connection, ServerAddress};
 
-/// The campaign of the coupons that are looked up and redeemed.
+/// The campaign of the coupons to look up and redeem.
 pub const CAMPAIGN: &str = "load";
 
-/// Coupons of one file. A file that is broken off is sent again whole.
+/// Coupons of one file. A broken upload is sent again as a whole.
 const FILE_LINES: u64 = 200_000;
 
-/// Lines that are made at a time.
+/// Lines that are made at once.
 const PART_LINES: u64 = 1_000;
 
 /// Why a server is not ready.
@@ -30,22 +30,22 @@ pub enum NotReady {
         /// Why.
         source: io::Error,
     },
-    /// The server says no.
+    /// The server refused.
     #[error("{what} was answered {status}: {text}")]
     Refused {
-        /// What was asked for.
+        /// The request.
         what: String,
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// Its answer.
         text: String,
     },
 }
 
-/// How an import went.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Imported {
-    /// Lines sent and taken.
+    /// Lines that were sent and accepted.
     pub lines: u64,
     /// Seconds.
     pub seconds: f64,
@@ -64,7 +64,7 @@ struct Issued<'a> {
     code: &'a str,
 }
 
-/// One who prepares, with an admin's token.
+/// Prepares a server, with an admin's token.
 pub struct Ready {
     target: Arc<ServerAddress>,
     token: String,
@@ -79,8 +79,8 @@ impl Ready {
         Ready { target, token: token.to_owned(), connection }
     }
 
-    /// A campaign of this name and stock that lasts until the end of next year, to be issued by
-    /// the shop. One that is there already stays as it is.
+    /// Creates a campaign with this name and stock that is valid until the end of next year, with
+    /// handout `shop`. An existing one stays unchanged.
     ///
     /// # Errors
     /// [`NotReady`].
@@ -100,10 +100,10 @@ impl Ready {
         must(answer, || format!("campaign {name}"))
     }
 
-    /// Imports the coupons `first..end` in files, and tells `told` how many are there.
+    /// Imports the coupons `first..end` in files, and calls `told` with the number of imported ones.
     ///
     /// # Errors
-    /// [`NotReady`], also when a line was rejected.
+    /// [`NotReady`], also if a line was rejected.
     pub async fn coupons(
         &mut self,
         first: u64,
@@ -122,9 +122,9 @@ impl Ready {
         Ok(Imported { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
     }
 
-    /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over so
-    /// many connections; their codes in that order. Users who have one already get the same again,
-    /// so it may be repeated.
+    /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over this
+    /// many connections. Returns their codes in that order. It may be repeated: users who have a
+    /// coupon get the same one.
     ///
     /// # Errors
     /// [`NotReady`].
@@ -174,7 +174,7 @@ impl Ready {
         let batch: Result<Batch, _> = serde_json::from_slice(answer.body);
         match batch {
             Ok(batch) if batch.lines == to - from && batch.imported == batch.lines => Ok(()),
-            // The same numbers were used before: the coupons are there, and perhaps used up.
+            // An earlier run used the same numbers: its coupons exist and may be used up.
             _ => Err(refused(answer, what())),
         }
     }
@@ -223,7 +223,7 @@ fn refused(answer: Answer<'_>, what: String) -> NotReady {
     NotReady::Refused { what, status: answer.status, text }
 }
 
-/// This year, of a calendar whose years are all equally long: at its turn it may be a day off.
+/// The present year, by average years: at the turn of the year it may be a day off.
 fn year() -> u64 {
     const YEAR: Duration = Duration::from_secs(31_556_952);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

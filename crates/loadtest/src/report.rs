@@ -1,4 +1,4 @@
-//! What a run found, for people and for programs.
+//! The report of a run, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -10,7 +10,7 @@ use crate::answer_counts::AnswerCounts;
 use crate::run::Plan;
 use crate::scenario::{Kind, Scenario};
 
-/// Times from the moment at which a request was due to its answer, in milliseconds.
+/// Times from the instant at which a request was due to its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Answers.
@@ -47,36 +47,36 @@ impl Latency {
 pub struct Interval {
     /// Seconds from the begin of the run, warm-up included.
     pub at: f64,
-    /// Whoever came in it, whatever the answer.
+    /// Waiting times of all requests of the piece, whatever the answer.
     pub latency: Latency,
 }
 
-/// What the sender itself took.
+/// What the sender used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Sender {
     /// Its threads.
     pub threads: usize,
-    /// Processors that it kept busy: 1 is one of them all the time.
+    /// Processors that it kept busy: 1 is one processor all the time.
     pub cpu_share: f64,
     /// How late requests were sent though a connection was free, in microseconds.
     pub late_p99_us: u64,
-    /// Whether the throughput is its own and not the server's.
+    /// Whether the sender limited the throughput, not the server.
     pub was_the_bottleneck: bool,
-    /// Whether the machine was too busy to send when something was due, so that the times are not
-    /// the server's alone.
+    /// Whether the machine was too busy to send on time, so that the times are not only those of the
+    /// server.
     pub was_late: bool,
 }
 
-/// What a run has used up, its warm-up included.
+/// What a run used up, with its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Used {
-    /// Coupons that were redeemed, or tried: the next run on the same takes those behind them.
+    /// Coupons with a redeem request. The next run on the same coupons begins after them.
     pub coupons: u64,
     /// Coupons that were issued from the campaign.
     pub stock: u64,
 }
 
-/// What a run found.
+/// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// What was asked.
@@ -84,7 +84,7 @@ pub struct Report {
     /// `open` or `closed`.
     #[serde(rename = "loop")]
     pub pace: &'static str,
-    /// Requests a second that were due, in an open loop; of a spike before and after it.
+    /// Requests a second that were due, in an open loop. For a spike: before and after it.
     pub rate: Option<f64>,
     /// Over all senders.
     pub connections: usize,
@@ -96,17 +96,17 @@ pub struct Report {
     pub latency: Latency,
     /// The same by kind.
     pub by_kind: BTreeMap<Kind, Latency>,
-    /// What is used up on the server now.
+    /// What the run used up on the server.
     pub used: Used,
-    /// Requests that were not done, by what the server said.
+    /// Requests that were not done, by the answer of the server.
     pub refused: BTreeMap<String, u64>,
     /// Requests for which no connection became free in time.
     pub unsent: u64,
     /// Answers that must never happen.
     pub wrong: u64,
-    /// Some of them.
+    /// Some of these answers, as text.
     pub wrong_samples: Vec<String>,
-    /// Whether the coupons came to an end before the time.
+    /// Whether no coupons were left before the end.
     pub ran_out: bool,
     /// The sender.
     pub sender: Sender,
@@ -142,7 +142,7 @@ impl Report {
         }
     }
 
-    /// Requests that were not done as they should be.
+    /// Requests that were not done, or wrong.
     pub fn failed(&self) -> u64 {
         self.refused.values().sum::<u64>() + self.unsent + self.wrong
     }

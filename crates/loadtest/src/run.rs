@@ -1,4 +1,4 @@
-//! One run: senders side by side, and the sum of what they saw.
+//! One run: senders in parallel, and the sum of their counts.
 
 use std::io;
 use std::sync::Arc;
@@ -16,37 +16,37 @@ use crate::worker::{Pace, Work, Worked, work};
 /// Time for the senders to open their connections.
 const OPENING: Duration = Duration::from_millis(300);
 
-/// From this share of its threads' time on the sender is said to have been the bottleneck.
+/// If the sender used at least this share of its threads' time, it was the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// From so much lateness on, at the 99th percentile, the times are the machine's and not the
-/// server's.
+/// If requests were sent later than this at the 99th percentile, the times are those of the machine,
+/// not of the server.
 const LATE_MAX_US: u64 = 1_000;
 
-/// How a run goes.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server.
     pub target: ServerAddress,
     /// What is asked.
     pub scenario: Scenario,
-    /// With which coupons.
+    /// The coupons.
     pub ground: Ground,
-    /// When requests are due; none: each connection asks again when it was answered.
+    /// When requests are due. None: each connection sends the next request after its answer.
     pub schedule: Option<Schedule>,
     /// How long it takes, with the warm-up.
     pub time: Duration,
-    /// What is due so early is not counted.
+    /// Requests due before this time are not counted.
     pub warm_up: Duration,
     /// Over all senders.
     pub connections: usize,
     /// Threads.
     pub senders: usize,
-    /// How long an answer is waited for.
+    /// The longest wait for an answer.
     pub patience: Duration,
 }
 
-/// Does it. Takes as long as the plan says, and until the last answer.
+/// Runs the plan until its end and the last answer.
 ///
 /// # Errors
 /// Nobody listens; no threads, no descriptors.
@@ -76,7 +76,7 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
         let Worked { counts: of_sender, book } = ended?;
         counts.add(of_sender);
-        // Senders take turns, so that the one who took most says how many are gone.
+        // Senders take turns with the coupons, so the one that took most tells how many are used.
         taken = (book.taken() * senders as u64).max(taken);
         if let Some(wrong) = given.add(book.given) {
             counts.note_wrong(wrong);
@@ -103,7 +103,7 @@ fn share(all: usize, nth: usize, of: usize) -> usize {
     all / of + usize::from(nth < all % of)
 }
 
-/// What this process has used of the processors.
+/// The processor time that this process used.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

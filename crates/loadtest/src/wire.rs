@@ -1,4 +1,4 @@
-//! The wire: one connection that sends a request which is bytes already and reads its answer.
+//! The wire: one connection that sends a request, already in bytes, and reads its answer.
 //!
 //! Written by hand because the sender shares its machine with what it measures: a general client
 //! takes several times as much. HTTP/1.1, answers with a `Content-Length`.
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection that was idle for so long is opened anew: servers close those that say nothing
-/// (couponry after 10 s), and a request that crosses with that would have no answer.
+/// A connection that was idle for this long is opened again: servers close idle connections (couponry
+/// after 10 s), and a request sent at that moment would have no answer.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Most headers of an answer.
 const HEADERS_MAX: usize = 32;
 
-/// Largest answer that is read, in bytes: a page of a thousand coupons.
+/// Largest answer, in bytes: a page of a thousand coupons.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Where the server is: `http://HOST:PORT`.
@@ -30,7 +30,7 @@ pub struct ServerAddress {
     host: String,
 }
 
-/// Why a text names no server.
+/// Why a text is not the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadServerAddress {
     /// Another scheme, or none.
@@ -69,16 +69,16 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// What came back. The body lies in the connection's buffer.
+/// An answer. Its body is in the buffer of the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// 100 to 599.
     pub status: u16,
-    /// As long as its header said.
+    /// The body, of the length in its header.
     pub body: &'a [u8],
 }
 
-/// A connection that is opened when it is needed.
+/// A connection that opens when it is needed.
 #[derive(Debug)]
 pub struct Connection {
     target: Arc<ServerAddress>,
@@ -88,12 +88,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To `target`; not opened yet.
+    /// To `target`, not open yet.
     pub fn new(target: Arc<ServerAddress>) -> Connection {
         Connection { target, stream: None, used_at: Instant::now(), buffer: Vec::new() }
     }
 
-    /// Opens it, if it is not open, so that the first request need not.
+    /// Opens it if it is not open, so that the first request does not have to.
     ///
     /// # Errors
     /// Nobody listens there.
@@ -110,13 +110,13 @@ impl Connection {
     /// Sends a whole request and reads the whole answer.
     ///
     /// # Errors
-    /// The connection broke, or what came is no HTTP. Whether the request was done is unknown;
-    /// the next one is sent on a new connection.
+    /// The connection broke, or the answer is not HTTP. The outcome of the request is unknown. The
+    /// next one is sent on a new connection.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.ask_in_parts(request, std::iter::empty()).await
     }
 
-    /// The same with a body that is made while it is sent; `head` says how long it will be.
+    /// The same with a body that is made while it is sent. `head` has its length.
     ///
     /// # Errors
     /// As for [`Connection::ask`].
@@ -137,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The status, and where in the buffer the body lies.
+    /// The status, and the position of the body in the buffer.
     async fn exchange(
         &mut self,
         head: &[u8],
@@ -174,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// Given up: what comes late must not be taken for the answer to the next request.
+    /// Close it: a late answer must not be taken for the answer to the next request.
     pub fn drop_stream(&mut self) {
         self.stream = None;
     }
@@ -188,7 +188,7 @@ struct Head {
 }
 
 impl Head {
-    /// `None` while it has not come whole.
+    /// `None` while it is not complete.
     fn parse(buffer: &[u8]) -> io::Result<Option<Head>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
@@ -211,7 +211,7 @@ impl Head {
     }
 }
 
-/// The head of a request, up to and with the empty line.
+/// The head of a request, with the empty line.
 pub fn head(
     to: &mut Vec<u8>,
     target: &ServerAddress,
@@ -220,7 +220,7 @@ pub fn head(
     body: Option<(&str, usize)>,
 ) {
     use io::Write;
-    // Writing to a vector does not fail.
+    // Writing to a vector cannot fail.
     let _ = write!(to, "{request_line} HTTP/1.1\r\nhost: {}\r\n", target.host);
     if !token.is_empty() {
         let _ = write!(to, "authorization: Bearer {token}\r\n");

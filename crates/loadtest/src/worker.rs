@@ -1,8 +1,8 @@
-//! One sender: a thread with connections of its own, which take what is due.
+//! One sender: a thread with its own connections, which send the requests that are due.
 //!
-//! The time of a request counts from the moment at which it was due, and it waits only for a free
-//! connection. So if a server stands still for a second, every request of that second is slow, and not
-//! only the one that the server had.
+//! The time of a request counts from the instant at which it was due, and it waits only for a free
+//! connection. So if a server does not answer for a second, every request of that second is slow, not
+//! only those that the server had.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use crate::scenario::{Book, Verdict};
 use crate::schedule::Times;
 use crate::wire::{Connection, ServerAddress};
 
-/// What one sender does.
+/// The work of one sender.
 pub(crate) struct Work {
     pub(crate) target: Arc<ServerAddress>,
     pub(crate) book: Book,
@@ -28,20 +28,20 @@ pub(crate) struct Work {
     pub(crate) pace: Pace,
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
-    /// How long an answer is waited for.
+    /// The longest wait for an answer.
     pub(crate) patience: Duration,
     pub(crate) counts: AnswerCounts,
 }
 
 /// When a request is sent.
 pub(crate) enum Pace {
-    /// When it is due.
+    /// At the instant when it is due.
     Open(Times),
-    /// When the one before it on its connection has been answered.
+    /// After the answer to the request before it on the connection.
     Closed,
 }
 
-/// What came of it.
+/// The report.
 pub(crate) struct Worked {
     pub(crate) counts: AnswerCounts,
     pub(crate) book: Book,
@@ -53,13 +53,13 @@ struct Desk {
     counts: RefCell<AnswerCounts>,
     due: RefCell<VecDeque<Instant>>,
     idle: RefCell<Vec<Rc<Notify>>>,
-    /// Nothing more will be due.
+    /// Whether no more requests will be due.
     is_over: Cell<bool>,
     patience: Duration,
     end: Instant,
 }
 
-/// Works until the end, and until everything that was due by then has been answered or given up.
+/// Works until the end, and until every request due by then has an answer or was given up.
 ///
 /// # Errors
 /// No runtime, no timer, or nobody listens.
@@ -173,7 +173,7 @@ impl Desk {
         }
     }
 
-    /// Asks once and notes the answer; whether there was anything left to ask.
+    /// Sends one request and records its answer. Returns whether any request was left.
     async fn one(&self, connection: &mut Connection, request: &mut Vec<u8>, due: Instant) -> bool {
         let Some(ask) = self.book.borrow_mut().choose() else {
             self.counts.borrow_mut().ran_out = true;

@@ -1,4 +1,4 @@
-//! The harness against servers whose faults are known: it has to find them.
+//! The harness finds the faults of servers with known faults.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use loadtest::schedule::Schedule;
 use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
-/// What is wrong with a server.
+/// The fault of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Nothing,
-    /// Redeems for whoever comes.
+    /// Redeems every request.
     RedeemsTwice,
-    /// Gives the same code to two users.
+    /// Issues the same code to two users.
     GivesTwice,
-    /// Stands still for [`STALL`] once.
+    /// Stops answering for [`STALL`], once.
     Stalls,
-    /// Says 503 to every third.
+    /// Answers every third request with 503.
     Overloaded,
 }
 
@@ -71,7 +71,7 @@ fn server(fault: Fault) -> ServerAddress {
 async fn look_up(State(store): State<Arc<Store>>, Path(code): Path<String>) -> Answer {
     let since = store.begun.elapsed();
     if store.fault == Fault::Stalls && since > STALL && since < 2 * STALL {
-        // The whole server, like a long collection of garbage: it has one thread.
+        // The whole server stops, as in a long garbage collection: it has one thread.
         std::thread::sleep(2 * STALL - since);
     }
     let number = (0..100).find(|number| loadtest::stock::code(*number) == code);
@@ -167,8 +167,8 @@ fn faults_are_found() {
     }
 }
 
-/// Whoever came while the server stood still has waited, and not only the eight who had a
-/// connection.
+/// All requests that were due while the server did not answer have waited, not only the eight that
+/// had a connection.
 #[test]
 fn nothing_is_omitted() {
     let rate = 400.0;
@@ -181,8 +181,8 @@ fn nothing_is_omitted() {
         .map(|interval| interval.latency.count)
         .sum();
     assert!(waited >= came_in_it / 2, "{waited} of {came_in_it}: {report}");
-    // Half a second of 1.5 s was slow, so the ninetieth percentile says so.
+    // Half a second of 1.5 s was slow, so the ninetieth percentile shows it.
     assert!(report.latency.p90 > STALL.as_secs_f64() * 1_000.0 / 4.0, "{report}");
     let closed = run(&plan(server(Fault::Stalls), Scenario::LookUp, None)).expect("a run");
-    assert!(closed.latency.p99 < report.latency.p90, "a closed loop does not see it: {closed}");
+    assert!(closed.latency.p99 < report.latency.p90, "a closed loop does not show it: {closed}");
 }

@@ -1,14 +1,14 @@
 //! A real Apache Cassandra for test suites.
 //!
-//! Only this crate runs `tests/engines/cassandra`, which knows how to start nodes; its `--help` says how
+//! Only this crate runs the script `tests/engines/cassandra`, which starts nodes. Its `--help` says how
 //! to start one by hand.
 //!
-//! A *node* is 1, 2 or 3; node 2 has the address 127.0.0.2. It *answers* once a read there is served by
+//! A *node* is 1, 2 or 3. Node 2 has the address 127.0.0.2. A node *answers* once it serves a read from
 //! all running nodes: then they see each other.
 //!
-//! The nodes hold a pipe from the process that started them, so they end with it, however it ends. They
-//! also hold the addresses, so suites that need them at the same time take turns, in one process or in
-//! several.
+//! The nodes hold a pipe from the process that started them, so they end when it ends, in any way. They
+//! also hold the addresses, so suites that need them at the same time wait for each other, in one
+//! process or in several.
 //!
 //! A cluster is killed, not drained, when it is dropped. Its data goes with it.
 
@@ -19,16 +19,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/cassandra");
 
-/// With `1` a suite whose engine cannot be had fails instead of passing unrun; CI sets it.
+/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets it.
 const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 
-/// With `none` it is known that this machine cannot have Cassandra: `.ci/run` has tried.
+/// With `none` Cassandra is not available on this machine: `.ci/run` has tried.
 const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
-/// With `1` suites run that take minutes on three nodes; CI sets it.
+/// With `1` the suites that take minutes on three nodes run. CI sets it.
 const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 
-/// What the script ends with where it has no Java 17, no Maven, or nothing to fetch from.
+/// Exit code of the script without Java 17, Maven or a source to download from.
 const CANNOT: i32 = 69;
 
 /// Settings of nodes that no test kills or freezes. They wait for each other longer than a shared
@@ -44,14 +44,14 @@ const STEADY: [(&str, &str); 4] = [
 /// so that the nodes give up first.
 pub const STEADY_PATIENCE: u32 = 10;
 
-/// Running nodes. Its methods block, and one waits for the other.
+/// Running nodes. Its methods block, and run one after the other.
 #[derive(Debug)]
 pub struct TestCluster {
     addresses: String,
     script: Mutex<Script>,
 }
 
-/// The node did not do as it was told, for the reason given.
+/// A command for a node failed, for this reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     command: String,
@@ -66,7 +66,7 @@ impl Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Whether a suite may run that takes minutes on three nodes; one line says so where it may not.
+/// Whether a suite that takes minutes on three nodes may run. If not, it prints a line.
 pub fn may_take_minutes(suite: &str) -> bool {
     let may = std::env::var(THREE_NODES).is_ok_and(|it| it == "1");
     if !may {
@@ -75,11 +75,11 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It lives
-/// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
+/// The one steady cluster that all tests of a binary share. The first test starts it, and it runs until the
+/// process ends. Such a binary must not start another cluster: that would wait for ever.
 ///
 /// # Panics
-/// As [`TestCluster::start_steady`], and when a test asks for another number of nodes than the first did.
+/// As [`TestCluster::start_steady`], and if a test wants another number of nodes than the first one.
 pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
     static SHARED: OnceLock<Option<TestCluster>> = OnceLock::new();
     let cluster = SHARED.get_or_init(|| TestCluster::start_steady(nodes)).as_ref()?;
@@ -88,11 +88,11 @@ pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
 }
 
 impl TestCluster {
-    /// Starts 1 or 3 nodes and returns when all answer, which takes about 4 s and 10 to 20 s once
-    /// their turn has come. `None` where this machine cannot have them; one line says why.
+    /// Starts 1 or 3 nodes and returns when all answer: about 4 s, or 10 to 20 s, after the wait for
+    /// other suites. `None` if they are not available on this machine: a printed line says why.
     ///
     /// # Panics
-    /// When they do not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
+    /// If they do not start, or are not available with `COUPONRY_REQUIRE_ENGINES=1`.
     pub fn start(nodes: usize) -> Option<TestCluster> {
         TestCluster::start_with(nodes, &[])
     }
@@ -127,7 +127,7 @@ impl TestCluster {
         None
     }
 
-    /// Where the nodes take clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.
+    /// The addresses for clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.
     pub fn addresses(&self) -> &str {
         &self.addresses
     }
@@ -146,7 +146,7 @@ impl TestCluster {
         said.parse().map_err(|_| Failed { command: format!("pid {node}"), reason: said })
     }
 
-    /// Ends a node with SIGKILL, also a frozen one; returns when it is gone.
+    /// Ends a node with SIGKILL, also a frozen one. Returns when it has ended.
     ///
     /// # Errors
     /// There is no such node, or it does not run.
@@ -162,8 +162,7 @@ impl TestCluster {
         self.tell("stop", node).map(drop)
     }
 
-    /// Starts a node that was killed or stopped, on the data that it has; returns when it answers.
-    /// 4 to 8 s.
+    /// Starts a killed or stopped node with its data. Returns when it answers, after 4 to 8 s.
     ///
     /// # Errors
     /// There is no such node, it runs already, or it does not answer in time.
@@ -179,7 +178,7 @@ impl TestCluster {
         self.tell("freeze", node).map(drop)
     }
 
-    /// Lets a frozen node go on; returns when it answers.
+    /// Resumes a frozen node. Returns when it answers.
     ///
     /// # Errors
     /// There is no such node, it does not run, or it does not answer in time.
@@ -189,7 +188,7 @@ impl TestCluster {
 
     fn tell(&self, verb: &str, node: usize) -> Result<String, Failed> {
         let command = format!("{verb} {node}");
-        // A test that panicked in between has left no half of a command behind.
+        // A test that panicked here left no half of a command.
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         let said = script.ask(&command).map_err(|error| error.to_string()).and_then(|line| {
             let ok = line.strip_prefix("ok ").map(str::to_owned);
@@ -201,7 +200,7 @@ impl TestCluster {
     }
 }
 
-/// The script in the foreground; it takes the nodes down when its input ends.
+/// The script, in the foreground. It ends the nodes when its input ends.
 #[derive(Debug)]
 struct Script {
     process: Child,
@@ -221,7 +220,7 @@ impl Script {
         self.line()
     }
 
-    /// Its next line, empty when it has ended.
+    /// Its next line. Empty if it has ended.
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.says.read_line(&mut line)?;
@@ -230,9 +229,9 @@ impl Script {
 }
 
 impl Drop for Script {
-    /// Returns when the nodes are gone.
+    /// Returns when the nodes have ended.
     fn drop(&mut self) {
-        // Closes its input first. What could fail here is the waiting, and there is nobody to tell.
+        // Closes its input first. Only the wait could fail, and a drop cannot report it.
         self.process.wait().ok();
     }
 }

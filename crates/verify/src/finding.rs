@@ -92,7 +92,7 @@ kinds! {
     RowNotItsEvents, "row-not-its-events",
         "the events are the truth: find out who changed the row, and compare with a backup";
     /// Events follow each other as no rule lets them.
-    EventsUnlawful, "events-unlawful",
+    EventsInvalid, "events-invalid",
         "somebody has changed the history: compare with a backup; void the coupon if it may be spent twice";
     /// A row lies where its code, its expiry or the directory do not lead.
     WrongPartition, "wrong-partition",

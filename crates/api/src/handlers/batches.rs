@@ -83,7 +83,7 @@ impl Rejects {
         let Some(last) = lines.last() else { return Ok(None) };
         self.after = last.line;
         let row = |line: &RejectedLine| {
-            record::reject_row(line.line, &line.text, &line.word, &line.detail)
+            record::reject_row(line.line, &line.text, &line.reason, &line.detail)
         };
         Ok(Some((lines.iter().map(row).collect(), self)))
     }

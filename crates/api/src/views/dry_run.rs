@@ -128,8 +128,8 @@ impl From<&DryRun> for DryRunBody {
 
 impl From<&RejectedLine> for RejectedBody {
     fn from(line: &RejectedLine) -> RejectedBody {
-        let RejectedLine { line, text, word, detail } = line.clone();
-        RejectedBody { line, text, reason: word, detail }
+        let RejectedLine { line, text, reason, detail } = line.clone();
+        RejectedBody { line, text, reason, detail }
     }
 }
 

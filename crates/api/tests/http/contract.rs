@@ -1,4 +1,4 @@
-//! What every answer owes its reader, whatever was asked: design section 10 as tables.
+//! The contract of every answer, as tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +22,7 @@ static PROBLEMS: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock::new(|| {
     pages.collect()
 });
 
-/// Those that say in seconds when to come back.
+/// Problems with a Retry-After header.
 const WITH_RETRY_AFTER: &[&str] = &[
     "TOO_MANY",
     "OVERLOADED",
@@ -32,7 +32,7 @@ const WITH_RETRY_AFTER: &[&str] = &[
     "COLD_UNAVAILABLE",
 ];
 
-/// Those that tell a fresh moment of another kind, so the header may stand there too.
+/// Problems that have the header in some answers.
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
 
 const PROBLEM: &str = "type title status code detail hint retry retry_at coupon errors request_id";
@@ -52,15 +52,15 @@ const PARSED: &str = "line code valid_from expires_at expires_on state user_id i
 const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";
 const LIST: &str = "data next_cursor";
 
-/// What an answer looks like inside.
+/// The shape of a value in an answer.
 enum Shape {
     Fields(&'static str, &'static [(&'static str, Shape)]),
     /// The fields, or null.
     Maybe(&'static Shape),
     Each(&'static Shape),
-    /// The first shape where the answer has this field, else the second.
+    /// The first shape if the answer has this field, or else the second.
     With(&'static str, &'static Shape, &'static Shape),
-    /// Not JSON of ours: CSV, or the figures of health.
+    /// Not JSON of couponry: CSV, or the metrics.
     Other,
 }
 
@@ -77,7 +77,7 @@ const DRY_RUN_SHAPE: Shape = Fields(
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
-/// The shape of every operation's good answer.
+/// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
     ("list_coupons", Fields(LIST, &[("data", Each(&COUPON_SHAPE))])),
@@ -165,7 +165,7 @@ fn headers(responses: &Value) -> BTreeMap<String, BTreeSet<String>> {
     responses.map(|(status, response)| (status.clone(), names(response))).collect()
 }
 
-/// Headers that a client may read: none is sent that the document does not name.
+/// The headers of an answer. The document must name each of them.
 const HEADERS: &[&str] =
     &["x-request-id", "retry-after", "www-authenticate", "allow", "content-disposition"];
 
@@ -177,7 +177,7 @@ fn stands_for(template: &str, path: &str) -> bool {
             .all(|(want, found)| want == found || (want.starts_with('{') && !found.is_empty()))
 }
 
-/// Holds an answer against the document and the design.
+/// Checks an answer against the document and the tables.
 pub(crate) fn check(method: &str, target: &str, answer: &Answer) {
     let path = target.split('?').next().unwrap_or_default();
     let on_path: Vec<&Operation> =
@@ -262,7 +262,7 @@ fn problem(answer: &Answer, context: &str) {
     assert_eq!(answer.header("x-request-id"), id, "{context}");
     let errors = it["errors"].as_array();
     assert_eq!(errors.is_some(), code == "INVALID", "errors belong to INVALID: {context}");
-    assert!(errors.is_none_or(|errors| !errors.is_empty()), "null instead: {context}");
+    assert!(errors.is_none_or(|errors| !errors.is_empty()), "want null: {context}");
     errors.into_iter().flatten().for_each(|error| has_exactly("field detail", error, context));
     let wait = answer.header("retry-after");
     if WITH_RETRY_AFTER.contains(&code) {
@@ -277,7 +277,7 @@ fn problem(answer: &Answer, context: &str) {
         has_exactly(COUPON, &it["coupon"], context);
     }
     if it["retry"] != "later" {
-        assert!(it["retry_at"].is_null(), "a moment to try again at: {context}");
+        assert!(it["retry_at"].is_null(), "an instant for the next try: {context}");
     }
 }
 

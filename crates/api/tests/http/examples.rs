@@ -1,4 +1,4 @@
-//! The examples of `/openapi.json`: whoever sends them gets what the document says.
+//! The examples of `/openapi.json` work when they are sent.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn example(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn every_request_is_taken() {
+async fn every_request_is_accepted() {
     let service = Service::new();
     let campaign = example("NewCampaign");
     service.post(Admin, "/v1/campaigns", campaign.clone()).await.is("201", "the campaign");

@@ -1,4 +1,4 @@
-//! Beside an identity provider: its tokens, and what is off then.
+//! With an identity provider: its tokens, and what is off.
 
 use api::token::{ExternalIssuer, PublicAlgorithm, PublicKey};
 use base64::Engine as _;
@@ -54,7 +54,7 @@ async fn tokens_of_an_identity_provider() {
         ("good", &key, good.clone(), 200),
         ("of another key", &other, good.clone(), 401),
         ("of another issuer", &key, with("iss", json!("https://else.example")), 401),
-        ("under our name", &key, with("iss", json!("couponry")), 401),
+        ("with our issuer", &key, with("iss", json!("couponry")), 401),
         ("for another service", &key, with("aud", json!("billing")), 401),
         ("expired this second", &key, with("exp", json!(now)), 401),
         ("without exp", &key, with("exp", Value::Null), 401),

@@ -1,4 +1,4 @@
-//! The pages for people, and the document for programs.
+//! The HTML pages, and `/openapi.json`.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ async fn pages_need_nothing_from_outside() {
 }
 
 #[tokio::test]
-async fn the_document_is_served_as_it_is() {
+async fn the_document_is_served_unchanged() {
     let service = Service::new();
     let served = service.get(Nobody, "/openapi.json").await;
     assert_eq!(served.is("200", "openapi").json, *DOCUMENT);
@@ -101,15 +101,15 @@ async fn every_operation_is_described() {
     }
 }
 
-/// Whether a schema says what it is.
+/// Whether a schema has a type.
 fn typed(schema: &Value) -> bool {
     ["type", "$ref", "oneOf", "anyOf", "allOf", "enum", "const"]
         .iter()
         .any(|key| !schema[*key].is_null())
 }
 
-/// Generators of clients make a new type of an `allOf` with fields beside it, and lose which fields
-/// of the first may be null.
+/// Client generators turn an `allOf` with fields beside it into a new type, and lose which fields of
+/// the first may be null.
 #[test]
 fn a_coupon_with_events_is_a_coupon_and_its_events() {
     let schemas = &DOCUMENT["components"]["schemas"];
@@ -120,7 +120,7 @@ fn a_coupon_with_events_is_a_coupon_and_its_events() {
         .filter(|(_, schema)| !schema["allOf"].is_null())
         .map(|(name, _)| name.as_str())
         .collect();
-    assert_eq!(all_of, Vec::<&str>::new(), "every shape is written out");
+    assert_eq!(all_of, Vec::<&str>::new(), "every schema lists its fields");
     let (coupon, detail) = (&schemas["Coupon"], &schemas["CouponWithEvents"]);
     assert_eq!(detail["type"], "object");
     let mut fields = coupon["properties"].as_object().expect("fields").clone();
@@ -181,7 +181,7 @@ fn every_property_has_a_type() {
             assert!(typed(&parameter["schema"]), "{}: {parameter}", operation.id);
         }
     }
-    // Nothing refers to what is not there.
+    // Every reference leads to a schema.
     let text = DOCUMENT.to_string();
     for name in text.split("#/components/schemas/").skip(1) {
         let name = name.split('"').next().unwrap_or_default();
@@ -190,7 +190,7 @@ fn every_property_has_a_type() {
 }
 
 #[tokio::test]
-async fn health_and_figures() {
+async fn health_and_metrics() {
     let service = Service::new();
     assert_eq!(
         service.get(Nobody, "/healthz").await.is("200", "healthz").json,
@@ -220,6 +220,6 @@ async fn health_and_figures() {
     let code = service.issued("c", "ann").await;
     service.coupon(&code).await;
     let metrics = service.get(Nobody, "/metrics").await.text;
-    assert!(!metrics.contains(&code), "no code makes a time series");
-    assert!(metrics.contains("route=\"/v1/coupons/{code}\""), "its template does");
+    assert!(!metrics.contains(&code), "a code is not a label");
+    assert!(metrics.contains("route=\"/v1/coupons/{code}\""), "its path template is a label");
 }

@@ -1,4 +1,4 @@
-//! Many at once: exactly as many as there are, and nobody more than his limit.
+//! Many requests at the same time: exactly the stock is issued, and nobody gets more than the limit.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::service::{Admin, Answer, Service, Shop, Who};
 
-/// Answers by their word.
+/// The number of answers by status and code.
 fn answer_counts(answers: &[Answer]) -> BTreeMap<String, usize> {
     let mut answer_counts = BTreeMap::new();
     for answer in answers {
@@ -16,7 +16,7 @@ fn answer_counts(answers: &[Answer]) -> BTreeMap<String, usize> {
     answer_counts
 }
 
-/// Coupons that somebody has, by holder.
+/// Coupons with a holder, by holder.
 async fn holders(service: &Service, campaign: &str) -> BTreeMap<String, usize> {
     let mut holders = BTreeMap::new();
     let target = format!("/v1/coupons?campaign_id={campaign}&limit=1000");
@@ -58,7 +58,7 @@ async fn exactly_n() {
         if empty {
             service.import("c", "b", &imported).await.is("201", name);
         }
-        // Each of so many users asks under each name, twice, and once too often.
+        // Each user requests with each issue_ref, twice, and with one more than the limit.
         let users = STOCK / limit + 20;
         let asks = (0..users).flat_map(|user| (0..=limit).map(move |nth| (user, nth)));
         let asks: Vec<(usize, usize)> = asks.clone().chain(asks).collect();
@@ -97,7 +97,7 @@ async fn bearer_codes_into_wallets() {
     let service = Service::new();
     service.campaign("b", json!({"handout": "bearer", "stock": 30, "per_user_limit": 2})).await;
     let codes = service.codes("b").await;
-    // Every user shows every code at once; a few redeem instead.
+    // Every user puts every code into the wallet at the same time. A few redeem instead.
     let asks = (0..10).flat_map(|user| codes.iter().map(move |code| (user, code)));
     let answers = join_all(asks.map(|(user, code)| {
         let service = &service;
@@ -119,7 +119,7 @@ async fn bearer_codes_into_wallets() {
 }
 
 #[tokio::test]
-async fn a_name_is_given_once() {
+async fn an_issue_ref_gets_one_coupon() {
     let service = Service::new();
     let body = json!({"campaign_id": "c", "stock": 5, "expires_on": "2027-12-31"});
     let made = join_all((0..32).map(|_| service.post(Admin, "/v1/campaigns", body.clone()))).await;
@@ -142,7 +142,7 @@ async fn never_sold_out_while_one_is_left() {
     let service = Service::new();
     service.campaign("c", json!({"stock": 1})).await;
     let code = service.issued("c", "u0").await;
-    // Then its history has no room for one more issue and its redemption.
+    // After that the history has no room for one more issue and its redemption.
     for nth in 0..13 {
         let (from, to) = (format!("u{nth}"), format!("u{}", nth + 1));
         let target = "/v1/campaigns/c/issue";
@@ -171,7 +171,7 @@ async fn a_check_writes_nothing() {
     }
     let after = (service.engine.gauge().writes, service.engine.gauge().commits);
     assert_eq!(after, before);
-    // And it says what redeem then does.
+    // A redeem then has the answer of the check.
     for code in &codes {
         service.does("redeem", code, "1").await.is("201", code);
         let check = service.does("check", code, "2").await;

@@ -1,4 +1,4 @@
-//! What came to cold since: its cost follows what is new, whatever merges have written meanwhile.
+//! Coupons archived since a version: the cost depends on the new coupons, not on merges.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
     found
 }
 
-/// Merges the files of a partition into one, with what is new.
+/// Merges the files of a partition and the new coupons into one file.
 async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
     let on = store.partition(day).await.unwrap();
     let archive_commit = on.archive_commit + 1;
@@ -37,14 +37,14 @@ async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
 }
 
 #[tokio::test]
-async fn what_came_since() {
+async fn archived_since_a_version() {
     let (_disk, store) = store().await;
     committed(&store, DAY, vec![untouched("AAAA", DAY), untouched("CCCC", DAY)]).await;
     committed(&store, NEXT, many(2, NEXT)).await;
     let known = Since::ArchiveCommits(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
     let version = store.version().await.unwrap().unwrap();
     assert_eq!(since(&store, known.clone()).await, []);
-    // New: a coupon, and a later version of one that was there.
+    // New: a coupon, and a later version of an archived one.
     let newer = spent("CCCC", DAY, "ann");
     let all = vec![untouched("AAAA", DAY), untouched("BBBB", DAY), newer];
     merge(&store, DAY, all.clone()).await;
@@ -59,15 +59,15 @@ async fn what_came_since() {
     let cases: [(&str, Since, &[Found]); 6] = [
         ("archive commits", known, &new),
         ("a version", Since::Version(version), &new),
-        ("before everything", Since::Version(0), &everything),
+        ("before the first version", Since::Version(0), &everything),
         ("no archive commit", Since::ArchiveCommits(BTreeMap::new()), &everything),
         ("one archive commit", Since::ArchiveCommits(BTreeMap::from([(DAY, 2)])), &everything[3..]),
-        ("a version to come", Since::Version(99), &[]),
+        ("a version that does not exist yet", Since::Version(99), &[]),
     ];
     for (name, behind, want) in cases {
         assert_eq!(since(&store, behind).await, want, "{name}");
     }
-    // Merged again, with nothing new.
+    // Merged again, without new coupons.
     let partition = merge(&store, DAY, all).await;
     assert_eq!(
         (
@@ -77,7 +77,7 @@ async fn what_came_since() {
         ),
         (3, 3, 2)
     );
-    assert_eq!(since(&store, Since::Version(version)).await, new, "through two merges");
+    assert_eq!(since(&store, Since::Version(version)).await, new, "after two merges");
     assert_eq!(
         since(&store, Since::ArchiveCommits(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await,
         []
@@ -85,7 +85,7 @@ async fn what_came_since() {
 }
 
 #[tokio::test]
-async fn what_was_merged_only_is_not_read() {
+async fn merged_files_without_new_coupons_are_not_read() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", options());
     store.create().await.unwrap();
@@ -107,9 +107,9 @@ async fn what_was_merged_only_is_not_read() {
     assert_eq!(watched.coupon_reads().len(), 2, "a footer and a row group");
 }
 
-/// By when the commits were written, and not by any clock of today.
+/// By the instants of the commits, not by the present clock.
 #[tokio::test]
-async fn a_version_some_time_before_another() {
+async fn the_version_some_time_before_another() {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     let (disk, store) = store().await;
     let mut written = SystemTime::UNIX_EPOCH + 10_000 * HOUR;
@@ -127,9 +127,9 @@ async fn a_version_some_time_before_another() {
         ("just before it", 4, Duration::ZERO, Some(3)),
         ("an hour is not more than an hour", 4, HOUR, Some(2)),
         ("half an hour", 4, HOUR / 2, Some(3)),
-        ("of an earlier one", 2, HOUR / 2, Some(1)),
+        ("before an earlier version", 2, HOUR / 2, Some(1)),
         ("before the log", 4, 4 * HOUR, None),
-        ("a version that is not there", 9, HOUR, None),
+        ("a version that does not exist", 9, HOUR, None),
     ];
     for (name, version, by, want) in cases {
         assert_eq!(store.version_before(version, by).await.unwrap(), want, "{name}");
@@ -137,7 +137,7 @@ async fn a_version_some_time_before_another() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_cut_says_everything_is_new() {
+async fn with_a_cut_log_everything_is_new() {
     let watched = Watched::new();
     let options = Options {
         checkpoint_every: 2,
@@ -157,5 +157,5 @@ async fn a_log_that_was_cut_says_everything_is_new() {
     for (name, behind) in cases {
         assert_eq!(since(&store, behind).await.len(), 6, "{name}");
     }
-    assert_eq!(since(&store, Since::Version(6)).await, [], "the first that is left");
+    assert_eq!(since(&store, Since::Version(6)).await, [], "the first version in the log");
 }

@@ -1,4 +1,4 @@
-//! Writing files, and which of them become a partition's.
+//! Writing files, and committing them to a partition.
 
 use cold::{ColdError, ColdStore, Committed, ScanFilter};
 use coupon::coupon::Coupon;
@@ -14,7 +14,7 @@ use super::sample::{
 use super::stores::Watched;
 
 #[tokio::test]
-async fn every_kind_of_coupon_comes_back() {
+async fn every_kind_of_coupon_is_read_back() {
     let (_disk, store) = store().await;
     let coupons = every_kind(DAY);
     let partition = committed(&store, DAY, coupons.clone()).await;
@@ -40,10 +40,10 @@ async fn codes_ascend() {
     let (_disk, store) = store().await;
     let row = |code: &str| untouched(code, DAY);
     let cases = [
-        ("the same twice", vec![vec![row("AAAA"), row("AAAA")]]),
-        ("one too low", vec![vec![row("AAAB"), row("AAAA")]]),
-        ("the same in the next chunk", vec![vec![row("AAAA")], vec![row("AAAA")]]),
-        ("bytes, not words", vec![vec![row("AAAA9")], vec![row("AAAA10")]]),
+        ("the same code twice", vec![vec![row("AAAA"), row("AAAA")]]),
+        ("a lower code", vec![vec![row("AAAB"), row("AAAA")]]),
+        ("the same code in the next chunk", vec![vec![row("AAAA")], vec![row("AAAA")]]),
+        ("ordered by bytes", vec![vec![row("AAAA9")], vec![row("AAAA10")]]),
     ];
     for (name, chunks) in cases {
         let mut writer = store.writer(DAY, 1).await.unwrap();
@@ -64,8 +64,8 @@ async fn a_full_file_is_followed_by_another() {
         ("nothing", 0, vec![]),
         ("one", 1, vec![1]),
         ("full", 1_000, vec![1_000]),
-        ("one more", 1_001, vec![1_000, 1]),
-        ("two more files", 2_500, vec![1_000, 1_000, 500]),
+        ("one more than full", 1_001, vec![1_000, 1]),
+        ("two full files and more", 2_500, vec![1_000, 1_000, 500]),
     ];
     for (name, count, want) in cases {
         let mut writer = store.writer(DAY, 1).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_full_file_is_followed_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_committers_of_an_archive_commit_one_gets_through() {
+async fn one_of_many_committers_of_an_archive_commit_wins() {
     let disk = TempDir::new().unwrap();
     let stores: Vec<ColdStore> =
         (0..6).map(|_| ColdStore::on_folder(disk.path(), options())).collect();
@@ -96,7 +96,7 @@ async fn of_many_committers_of_an_archive_commit_one_gets_through() {
                 vec![untouched(&format!("R{nth}U{archive_commit}"), DAY)],
             )
             .await;
-            // Commits to another partition get in between and take nobody's number.
+            // Commits to another partition come between them and do not take their number.
             let other = Day(DAY.0 + 10 + i32::try_from(nth).unwrap());
             committed(store, other, vec![untouched(&format!("OTHER{archive_commit}"), other)])
                 .await;
@@ -113,7 +113,7 @@ async fn of_many_committers_of_an_archive_commit_one_gets_through() {
 }
 
 #[tokio::test]
-async fn what_a_commit_needs() {
+async fn which_commits_are_accepted() {
     let (_disk, store) = store().await;
     let empty = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
@@ -125,7 +125,7 @@ async fn what_a_commit_needs() {
     let foreign = written(&store, NEXT, 2, vec![untouched("FOREIGN", NEXT)]).await;
     let cases = [
         ("the same again", &empty, 1, &files, true),
-        ("other files under the number", &empty, 1, &second, false),
+        ("other files with the same number", &empty, 1, &second, false),
         ("a number that is too high", &first, 3, &later, false),
         ("a number that is too low", &first, 1, &files, false),
         ("a partition read too early", &empty, 2, &second, false),
@@ -140,7 +140,7 @@ async fn what_a_commit_needs() {
 }
 
 #[tokio::test]
-async fn a_commit_may_have_a_last_version() {
+async fn a_commit_can_have_a_latest_version() {
     let (_disk, store) = store().await;
     committed(&store, NEXT, many(1, NEXT)).await;
     let on = store.partition(DAY).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_commit_may_have_a_last_version() {
     let cases = [
         ("the version before", 1, Committed::Moved { version: 1 }),
         ("the next version", 2, Committed::Done { version: 2 }),
-        ("what is committed stays so", 1, Committed::Done { version: 2 }),
+        ("a commit that was made is found", 1, Committed::Done { version: 2 }),
     ];
     for (name, up_to, want) in cases {
         let ended = store.commit_up_to(&on, 1, &files, &[], up_to).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_merge_replaces_files() {
         everything(&store).await,
         whole.iter().map(|it| (DAY, it.clone())).collect::<Vec<_>>()
     );
-    // The files that went are not there to be removed by anybody else.
+    // The replaced files are not live now, so no other commit can replace them.
     let files = written(&store, DAY, 4, whole).await;
     let ended = store.commit(&after, 4, &files, &before.files).await.unwrap();
     assert_eq!(ended, Committed::Taken { archive_commit: 3 });
@@ -185,7 +185,7 @@ async fn an_archive_commit_may_be_empty() {
 }
 
 #[tokio::test]
-async fn files_without_a_commit_are_seen_by_nobody() {
+async fn files_without_a_commit_are_not_read() {
     let (disk, store) = store().await;
     written(&store, DAY, 1, many(3, DAY)).await;
     let mut half = store.writer(DAY, 1).await.unwrap();
@@ -199,7 +199,7 @@ async fn files_without_a_commit_are_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_looked_up() {
+async fn a_lost_answer_is_looked_up() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", options());
     store.create().await.unwrap();
@@ -212,7 +212,7 @@ async fn an_answer_that_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_says_so() {
+async fn a_missing_store_is_an_error() {
     let disk = TempDir::new().unwrap();
     let cases = [
         ("no folder", disk.path().join("gone")),
@@ -252,7 +252,7 @@ async fn a_store_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_holds_what_the_log_held() {
+async fn a_checkpoint_has_the_whole_log() {
     let disk = TempDir::new().unwrap();
     let options = cold::Options { checkpoint_every: 3, ..options() };
     let store = ColdStore::on_folder(disk.path(), options.clone());
@@ -262,7 +262,7 @@ async fn a_checkpoint_holds_what_the_log_held() {
     committed(&store, NEXT, Vec::new()).await;
     store.checkpoint().await.unwrap();
     let log = disk.path().join("coupons/_delta_log");
-    assert!(!log.join("_last_checkpoint").exists(), "two commits are too few");
+    assert!(!log.join("_last_checkpoint").exists(), "no checkpoint after two commits");
     merged(&store, DAY, coupons.clone()).await;
     let other = ColdStore::on_folder(disk.path(), options.clone());
     for written in join_all([store.checkpoint(), other.checkpoint()]).await {

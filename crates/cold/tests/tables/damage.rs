@@ -1,4 +1,4 @@
-//! What is not as it was written is named.
+//! Damage: every file that differs from what was written is named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ async fn a_broken_log_entry_is_named() {
     }
 }
 
-/// Of the tables that are made from `coupons`.
+/// Files of the tables that are derived from `coupons`.
 #[tokio::test]
 async fn a_broken_derived_file_is_named() {
     let cases: [(&str, Harm, &str); 4] = [
@@ -149,7 +149,7 @@ async fn a_broken_log_of_the_holder_index_is_named() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0].file, entry, "{faults:?}");
     assert!(faults[0].is_of_holder_index());
-    assert_eq!(fresh.audit_index().await.unwrap().len(), 0, "its files cannot be known");
+    assert_eq!(fresh.audit_index().await.unwrap().len(), 0, "its files are unknown");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_gap_in_the_log_is_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_merged_away_is_no_damage() {
+async fn a_merged_file_is_no_damage() {
     let (_disk, store) = ground().await;
     let old = store.partition(DAY).await.unwrap().files[0].clone();
     merged(&store, DAY, many(3, DAY)).await;

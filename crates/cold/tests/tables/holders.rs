@@ -1,4 +1,4 @@
-//! The side table: a person's coupons.
+//! The side table: the coupons of a user.
 
 use cold::{ColdError, ColdStore, HolderEntry, Options};
 use coupon::coupon::EventKind;
@@ -26,7 +26,7 @@ fn files(disk: &TempDir) -> usize {
 }
 
 #[tokio::test]
-async fn a_person_finds_what_was_held() {
+async fn a_user_finds_the_coupons_that_they_held() {
     let (_disk, store) = store().await;
     let void = after("DDDD", DAY, vec![issued("ann"), EventKind::Voided { reason: None }]);
     let brief = EventKind::Issued {
@@ -49,7 +49,7 @@ async fn a_person_finds_what_was_held() {
     .await;
     committed(&store, NEXT, vec![spent("AAAA", NEXT, "ann"), after("BBBB", NEXT, vec![brief])])
         .await;
-    assert_eq!(of(&store, "ann").await, Vec::<String>::new(), "the side table lags behind");
+    assert_eq!(of(&store, "ann").await, Vec::<String>::new(), "the side table is behind");
     store.commit_holders(DAY, 1).await.unwrap();
     assert_eq!(of(&store, "ann").await, ["BBBB", "DDDD"]);
     store.commit_holders(NEXT, 1).await.unwrap();
@@ -77,19 +77,15 @@ async fn the_side_table_follows_the_partition() {
     committed(&store, DAY, vec![spent("BBBB", DAY, "ann")]).await;
     committed(&store, DAY, many(3, DAY)).await;
     store.commit_holders(DAY, 2).await.unwrap();
-    assert_eq!(
-        of(&store, "ann").await,
-        ["AAAA", "BBBB"],
-        "an archive commit that was left out comes too"
-    );
+    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB"], "a skipped archive commit is added");
     assert_eq!(files(&disk), 2);
     for archive_commit in 1..=3 {
         store.commit_holders(DAY, archive_commit).await.unwrap();
     }
-    assert_eq!(files(&disk), 2, "what is there is not written again");
+    assert_eq!(files(&disk), 2, "present rows are not written again");
     merged(&store, DAY, vec![spent("AAAA", DAY, "ann"), spent("CCCC", DAY, "ann")]).await;
     store.commit_holders(DAY, 4).await.unwrap();
-    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"], "what was merged away is gone");
+    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"], "the replaced files are removed");
     assert_eq!(store.sweep(Millis(i64::MAX)).await.unwrap().files, 3 + 2);
     assert_eq!(files(&disk), 1);
     assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"]);
@@ -114,14 +110,14 @@ async fn many_writers_make_one_side_table() {
 }
 
 #[tokio::test]
-async fn an_archive_commit_that_does_not_fit_is_cut_by_holder() {
+async fn a_large_archive_commit_is_split_by_holder() {
     let (disk, _) = store().await;
     let options = Options { holder_rows_max: 300, ..options() };
     let store = ColdStore::on_folder(disk.path(), options);
     let coupons = (0..2_000).map(|nth| {
         let code = format!("C{nth:06}");
         match nth % 3 {
-            // One person has more than fits.
+            // One user has more coupons than fit.
             0 => spent(&code, DAY, "many"),
             _ => after(&code, DAY, vec![issued(&format!("u{:03}", nth % 500)), redeemed("x", "o")]),
         }

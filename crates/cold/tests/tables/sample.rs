@@ -17,7 +17,7 @@ pub(crate) fn options() -> Options {
     Options { file_rows_max: 1_000, ..Options::default() }
 }
 
-/// A fresh folder with both tables in it.
+/// A new folder with both tables.
 pub(crate) async fn store() -> (TempDir, ColdStore) {
     let disk = TempDir::new().unwrap();
     let store = ColdStore::on_folder(disk.path(), options());
@@ -64,7 +64,7 @@ pub(crate) fn redeemed(by: &str, order: &str) -> EventKind {
     EventKind::Redeemed { by: Some(by.parse().unwrap()), order: order.parse().unwrap() }
 }
 
-/// A coupon to which `kinds` have happened, a day apart.
+/// A coupon with events of `kinds`, a day apart.
 pub(crate) fn after(code: &str, day: Day, kinds: Vec<EventKind>) -> Coupon {
     let version = kinds.len() as u64;
     let events: Vec<Event> = (1..).zip(kinds).map(|(nth, kind)| event(nth, kind)).collect();
@@ -132,7 +132,7 @@ pub(crate) fn many(count: usize, day: Day) -> Vec<Coupon> {
     (0..count).map(|nth| untouched(&format!("C{nth:06}"), day)).collect()
 }
 
-/// Everything that a store has, in the order of partitions and codes.
+/// Every coupon of a store, in the order of partitions and codes.
 pub(crate) async fn everything(store: &ColdStore) -> Vec<(Day, Coupon)> {
     scanned(store, ScanFilter::default()).await
 }

@@ -1,4 +1,4 @@
-//! `schema/cold.md` against what is really written.
+//! `schema/cold.md` agrees with the tables and files that are written.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -84,7 +84,7 @@ fn a_file(folder: &Path) -> SerializedFileReader<File> {
 }
 
 #[tokio::test]
-async fn the_document_says_what_is_written() {
+async fn the_document_agrees_with_the_files() {
     let (disk, store) = store().await;
     committed(&store, DAY, every_kind(DAY)).await;
     store.commit_holders(DAY, 1).await.unwrap();
@@ -107,7 +107,7 @@ async fn the_document_says_what_is_written() {
 }
 
 #[tokio::test]
-async fn the_settings_are_those_that_were_measured() {
+async fn the_settings_are_the_measured_ones() {
     let disk = tempfile::TempDir::new().unwrap();
     let options = cold::Options { file_rows_max: 10_000_000, ..options() };
     let store = cold::ColdStore::on_folder(disk.path(), options);
@@ -117,7 +117,7 @@ async fn the_settings_are_those_that_were_measured() {
     let metadata = file.metadata();
     assert_eq!(metadata.file_metadata().created_by(), Some("couponry"));
     let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-    // The first tells how large rows are, and no row group has more than the second.
+    // The first row group shows how large rows are. No row group has more rows than the second.
     assert_eq!(rows, [512, 65_536, 3_952]);
     for group in metadata.row_groups() {
         let sorting = group.sorting_columns().unwrap();

@@ -1,5 +1,5 @@
-//! What is wrong with a partition stops that partition, what is wrong with a store stops all, and
-//! in neither case does hot lose anything.
+//! A fault of a partition stops that partition, and a fault of a store stops the run. In both cases
+//! hot loses nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::world::{
     open_partition, over_partition, prepared, redeem, void,
 };
 
-/// What stands in hot, partition by partition.
+/// The contents of hot, partition by partition.
 #[derive(Debug, PartialEq)]
 struct StoreState {
     rows: Vec<Coupon>,
@@ -39,7 +39,7 @@ async fn count(world: &World, day: Day) -> u64 {
     world.hot.count(day).await.unwrap()
 }
 
-/// The one partition that could not be moved, and why.
+/// The one partition that was not archived, and the error.
 fn failed(report: Report) -> (Day, CompactError) {
     let [(work, error)] = <[_; 1]>::try_from(report.failed).unwrap();
     (work.day, error)
@@ -58,7 +58,7 @@ fn parquet_of(world: &World, day: Day) -> Vec<PathBuf> {
     files(&folder).into_keys().collect()
 }
 
-/// An archived marker that stands for nothing: its coupon was never copied.
+/// An archived marker without a coupon: the coupon was never copied.
 async fn never_copied(world: &World) -> Code {
     let campaign = world.campaign("alone", over_partition()).await;
     let code = world.minted(&campaign, "alone", 1).await.remove(0);
@@ -67,7 +67,7 @@ async fn never_copied(world: &World) -> Code {
     code
 }
 
-/// Its coupon was changed after it was copied, by a clock that was behind.
+/// The coupon was changed after it was copied, by a clock that was behind.
 async fn copied_in_an_older_version(world: &World) -> Code {
     let campaign = world.campaign("alone", over_partition()).await;
     let code = world.minted(&campaign, "alone", 1).await.remove(0);
@@ -82,25 +82,25 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     frozen.thaws();
     slow.await.unwrap().unwrap();
     world.done(&code, redeem("ann", "2"), ago(180)).await;
-    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 4, "the late write is there");
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 4, "the late write is stored");
     world.hot.evict(over_partition(), vec![(code.clone(), 4)]).await.unwrap();
     code
 }
 
-/// What is done to a file.
+/// The damage to a file.
 type Harm = fn(&Path);
 
-/// Which byte of so many.
+/// The damaged byte, of so many.
 type PlaceOf = fn(usize) -> usize;
 
-/// Whether a mismatch is the one that was made.
+/// Whether the mismatch is the expected one.
 type Found = fn(&StoreMismatch) -> bool;
 
 #[tokio::test]
 async fn an_archived_marker_alone_stops_its_partition() {
     for (name, ground) in [
-        ("where there is no cold tier", Ground::Fresh),
-        ("where the partition has files", Ground::Merge),
+        ("without a cold tier", Ground::Fresh),
+        ("with files in the partition", Ground::Merge),
         ("in an older version", Ground::Fresh),
     ] {
         let (disk, _) = prepared(ground, 0).await;
@@ -119,7 +119,7 @@ async fn an_archived_marker_alone_stops_its_partition() {
                 report.partitions.iter().any(|partition| partition.day == day),
                 "{name}: {report:?}"
             );
-            assert_eq!(count(&world, day).await, 0, "{name}: the others are moved");
+            assert_eq!(count(&world, day).await, 0, "{name}: the other partitions are archived");
         }
         match failed(report) {
             (day, CompactError::ArchivedMarkerAlone { day: same, code: found }) => {
@@ -131,7 +131,7 @@ async fn an_archived_marker_alone_stops_its_partition() {
             }
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was removed");
+        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was deleted");
         assert_eq!(
             self::archive_commit(&world).await,
             archive_commit,
@@ -147,7 +147,7 @@ async fn archive_commit(world: &World) -> u64 {
     }
 }
 
-/// A file of the partition that is about to be merged.
+/// A file that is about to be merged.
 #[tokio::test]
 async fn a_damaged_file_stops_its_partition() {
     let harms: [(&str, Harm); 4] = [
@@ -165,14 +165,17 @@ async fn a_damaged_file_stops_its_partition() {
         harm(&parquet_of(&world, over_partition())[0]);
         let report = world.compactor().run(now(), Closed::Now).await.unwrap();
         let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
-        assert!(done.contains(&open_partition()), "{name}: the others are moved: {done:?}");
+        assert!(
+            done.contains(&open_partition()),
+            "{name}: the other partitions are archived: {done:?}"
+        );
         match failed(report) {
             (day, CompactError::Cold(ColdError::Damaged { .. })) => {
                 assert_eq!(day, over_partition())
             }
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was removed");
+        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was deleted");
         assert_eq!(
             self::archive_commit(&world).await,
             archive_commit,
@@ -181,9 +184,9 @@ async fn a_damaged_file_stops_its_partition() {
     }
 }
 
-/// A disk that loses a bit of what was just written.
+/// A disk that flips a bit of a new file.
 #[tokio::test]
-async fn what_is_read_back_wrong_is_not_committed() {
+async fn a_file_that_reads_back_wrong_is_not_committed() {
     let places: [(&str, PlaceOf); 4] = [
         ("in the first page", |_| 40),
         ("in the footer", |len| len - 40),
@@ -218,10 +221,10 @@ async fn what_is_read_back_wrong_is_not_committed() {
                 );
             }
             let evicted: u64 = report.partitions.iter().map(|partition| partition.removed).sum();
-            // A partition that lies in one file already needs none to be written.
+            // A partition that is one file already needs no new file.
             let without = if ground == Ground::Merge { 2 } else { 0 };
             assert_eq!(evicted, without, "{name}: {report:?}");
-            assert_eq!(world.rows().await.len(), stood, "{name}: nothing was removed");
+            assert_eq!(world.rows().await.len(), stood, "{name}: nothing was deleted");
             world.shows(&before, &cast, name).await;
             let now = now();
             world.compacts(now).await;
@@ -230,9 +233,9 @@ async fn what_is_read_back_wrong_is_not_committed() {
     }
 }
 
-/// Where in a written file a flipped bit is noticed: everywhere, or the row is lost with it.
+/// A flipped bit is found in every part of a written file, or its row would be lost.
 #[tokio::test]
-async fn no_bit_is_lost_on_the_way() {
+async fn every_flipped_bit_is_found() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let mut unseen = Vec::new();
     for part in 0..24_usize {
@@ -268,7 +271,7 @@ async fn no_bit_is_lost_on_the_way() {
 
 type Spoil = fn(&Path, &TempDir);
 
-/// Hot and cold of different times.
+/// Hot and cold of different instants.
 #[tokio::test]
 async fn a_mismatch_stops_everything() {
     let (disk, cast) = prepared(Ground::Merge, 0).await;
@@ -323,16 +326,16 @@ async fn a_mismatch_stops_everything() {
                 other => panic!("{name}, {call}: {other:?}"),
             }
         }
-        assert_eq!(store_state(&world).await, before, "{name}: hot is as it was");
-        assert_eq!(files(&cold_folder(disk.path())), lay, "{name}: cold is as it was");
+        assert_eq!(store_state(&world).await, before, "{name}: hot did not change");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{name}: cold did not change");
     }
     assert!(!cast.codes.is_empty());
 }
 
-/// An archive commit that was made, and its compactor killed before hot was told: the next run
-/// empties hot, and from then on a cold tier that is gone has to be noticed.
+/// A compactor was killed after an archive commit and before it wrote this to hot. The next run
+/// evicts the rows. After that a missing cold tier must be found.
 #[tokio::test]
-async fn a_cold_tier_that_others_committed_to_is_missed() {
+async fn a_missing_cold_tier_of_a_killed_run_is_found() {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
     let campaign = world.campaign("one", open_partition()).await;
@@ -357,8 +360,7 @@ async fn a_cold_tier_that_others_committed_to_is_missed() {
     );
 }
 
-/// A write that comes between the copy and the archived marker wins: the copy is what is out of
-/// date.
+/// A write between the copy and the archived marker wins: the copy is out of date.
 #[tokio::test]
 async fn a_late_write_is_not_evicted() {
     let (disk, mut cast) = prepared(Ground::Fresh, 0).await;
@@ -374,15 +376,15 @@ async fn a_late_write_is_not_evicted() {
     let compactor = steps.compactor(&world);
     let mut slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
     frozen.arrives(&mut slow).await;
-    // By the clock of a server that is behind.
+    // By a server whose clock is behind.
     world.done(&code, cancel("1"), past).await;
     frozen.thaws();
     let report = slow.await.unwrap().unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 3, "what was done stays done");
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 3, "the late write stays");
     assert_eq!(world.ask(&code, redeem("ann", "2"), past).await, Said::Accepted);
     let before = world.census(&cast).await;
     let later = open_partition().end().plus_days(40);
     world.compacts(later).await;
-    world.is_settled(later, &before, &cast, "moved at last").await;
+    world.is_settled(later, &before, &cast, "archived by the next run").await;
 }

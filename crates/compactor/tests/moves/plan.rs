@@ -1,4 +1,4 @@
-//! What a plan leaves alone, and which partitions the Expired pass leaves alone.
+//! What a plan does not write, and which partitions the Expired pass skips.
 
 use compactor::{Closed, Pass, Work};
 use coupon::campaign::Campaign;
@@ -38,7 +38,7 @@ async fn a_plan_writes_nothing() {
         let want: Vec<(Day, Pass)> =
             days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
         assert_eq!(planned, want, "{ground:?}, {closed:?}");
-        assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold is as it was");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold did not change");
         assert_eq!(
             (world.rows().await, world.hot.partitions().await.unwrap()),
             stood,
@@ -49,14 +49,14 @@ async fn a_plan_writes_nothing() {
     }
 }
 
-/// Somebody keeps a partition open for longer, between the plan and the seal.
+/// A partition gets a later `seal_after` between the plan and the seal.
 #[tokio::test]
-async fn a_partition_that_was_put_off_is_left_alone() {
+async fn a_partition_with_a_later_seal_after_is_skipped() {
     for ground in [Ground::Fresh, Ground::Merge] {
         let (disk, mut cast) = prepared(ground, 0).await;
         let world = World::open(disk.path());
         let frozen = Frozen::new();
-        // The first partitions to be sealed are not those.
+        // Other partitions are sealed first.
         let seals = std::sync::atomic::AtomicU64::new(0);
         let third = move |step: &str| {
             step == "before seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2
@@ -101,7 +101,7 @@ async fn archive_commit(world: &World, day: Day) -> u64 {
     }
 }
 
-/// Without closed coupons to move, what is in an open partition stays there.
+/// Without enough closed coupons nothing of an open partition is archived.
 #[tokio::test]
 async fn an_open_partition_is_not_touched() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
@@ -110,7 +110,7 @@ async fn an_open_partition_is_not_touched() {
     let is_open =
         |it: &coupon::coupon::Coupon| Day::expiry_day_of(it.lasts_until()) >= open_partition();
     let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
-    // Closed for 30 days: one day more and they are worth an archive commit.
+    // Closed for 30 days: after one more day they are worth an archive commit.
     let settings = compactor::Settings { closed_wait_days: 3_000, ..SETTINGS };
     let report = world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
@@ -130,9 +130,9 @@ async fn an_open_partition_is_not_touched() {
     assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_partition()]);
 }
 
-/// A compactor was killed before it had made the tables, and then there was nothing to move.
+/// A compactor was killed before it made the tables. Then there was nothing to archive.
 #[tokio::test]
-async fn a_cold_tier_that_was_only_begun_is_no_harm() {
+async fn a_cold_tier_without_tables_does_no_harm() {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
     let mark = hot::ColdMark { begun: Some(0), committed: None };

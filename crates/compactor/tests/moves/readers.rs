@@ -1,4 +1,4 @@
-//! Whoever reads while coupons move gets the right answer, from whichever tier.
+//! A read during a compaction gets the right answer, from either tier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use hot::Tier;
 
 use super::world::{Cast, World, ago, now, open_partition, over_partition, spent, user};
 
-/// Coupons on each of the two partitions.
+/// Coupons in each of the two partitions.
 const COUPONS: usize = 30_000;
 
 const READERS: u64 = 3;
@@ -35,7 +35,7 @@ fn is_right(nth: usize, state: &State) -> bool {
     }
 }
 
-/// Reads at random until it is over; how many from each tier.
+/// Reads at random until the compaction ends. Returns the number of reads from each tier.
 async fn reads(
     world: Arc<World>,
     codes: Arc<Vec<Code>>,
@@ -44,13 +44,13 @@ async fn reads(
     total: Arc<AtomicU64>,
 ) -> [u64; 2] {
     let (mut random, mut tiers) = (seed, [0, 0]);
-    // However fast the compaction was, some are read of what it has moved.
+    // Some archived coupons are read, also after a fast compaction.
     while !over.load(Ordering::SeqCst) || tiers[1] < 100 {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (random >> 33) as usize % codes.len();
         let snapshot =
-            world.see(&codes[at]).await.unwrap_or_else(|| panic!("{} is gone", codes[at]));
+            world.see(&codes[at]).await.unwrap_or_else(|| panic!("{} is lost", codes[at]));
         let state = snapshot.coupon.state();
         assert!(is_right(at % COUPONS, state), "{}: {:?}", codes[at], snapshot.coupon);
         tiers[usize::from(snapshot.tier == Tier::Cold)] += 1;
@@ -60,7 +60,7 @@ async fn reads(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_through_a_compaction() {
+async fn reads_during_a_compaction() {
     let disk = crate::place::folder();
     let world = Arc::new(World::open(disk.path()));
     let began = Instant::now();
@@ -97,7 +97,11 @@ async fn all_through_a_compaction() {
     println!("{took:?} for {report:?}; {tiers:?} reads of hot and cold meanwhile");
     assert!(report.failed.is_empty());
     let removed: u64 = report.partitions.iter().map(|partition| partition.removed).sum();
-    assert_eq!(removed, (COUPONS + COUPONS / 5 * 3) as u64, "one partition, and what is closed");
-    assert!(tiers.iter().all(|reads| *reads >= 300), "both were read: {tiers:?}");
+    assert_eq!(
+        removed,
+        (COUPONS + COUPONS / 5 * 3) as u64,
+        "one partition, and the closed coupons"
+    );
+    assert!(tiers.iter().all(|reads| *reads >= 300), "both tiers were read: {tiers:?}");
     world.is_settled(now, &before, &cast, "afterwards").await;
 }

@@ -1,4 +1,4 @@
-//! A hot store that is put back from a backup, in front of the cold tier of today.
+//! A hot store restored from a backup, with the present cold tier.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ use super::world::{
     spent,
 };
 
-/// Everything in cold takes the place of what the store says of it, as `couponry restore` does.
+/// Reconciles the store with everything in cold, as `couponry restore` does.
 async fn reconciles(world: &World) -> Reconciled {
     world.hot.pass_over_serials().await.unwrap();
     let found = match check_pairing(&*world.hot, &world.cold).await {
@@ -41,7 +41,7 @@ async fn reconciles(world: &World) -> Reconciled {
     all
 }
 
-/// A backup, and what has happened since.
+/// A backup, and the changes since.
 struct Past {
     disk: TempDir,
     campaign: Campaign,
@@ -49,7 +49,7 @@ struct Past {
     spent: Vec<Code>,
     /// Redeemed for order 1 and archived before the backup.
     known: Code,
-    /// In a wallet when the backup was made, and since.
+    /// In a wallet at the backup and now.
     held: Code,
     /// Minted after the backup.
     late: Vec<Code>,
@@ -57,7 +57,7 @@ struct Past {
     lost: Code,
 }
 
-/// Leaves the old hot store in front of the new cold one.
+/// Puts the hot store of the backup beside the present cold tier.
 async fn put_back() -> Past {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
@@ -73,7 +73,7 @@ async fn put_back() -> Past {
     world.compacts(ago(1)).await;
     let backup = disk.path().join("backup.db");
     world.hot.back_up(&backup).await.unwrap();
-    // Since then.
+    // After the backup.
     world.done(&codes[0], redeem("ann", "1"), ago(60)).await;
     for code in [&codes[3], &imported[0], &imported[1]] {
         if *code != imported[0] {
@@ -112,7 +112,7 @@ fn opened(past: &Past) -> (TempDir, World) {
 }
 
 #[tokio::test]
-async fn nothing_archived_is_spent_again() {
+async fn no_archived_coupon_is_redeemed_again() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
     let ended = world.compactor().run(now(), Closed::Now).await;
@@ -143,7 +143,7 @@ async fn nothing_archived_is_spent_again() {
         "{campaign_counts:?}"
     );
     world.done(&past.held, redeem("ann", "1"), ago(60)).await;
-    // Twice is once.
+    // Reconciling twice changes nothing more.
     let before = counts_of(&world, &past).await;
     for partition in world.cold.partitions().await.unwrap() {
         for file in &partition.files {
@@ -166,11 +166,11 @@ async fn counts_of(world: &World, past: &Past) -> CampaignCounts {
 
 /// Redeemed, issued, void.
 fn counts(past: &Past) -> (u64, u64, u64) {
-    // The late ones are of a batch that the backup does not know.
+    // The late ones are of a batch that is not in the backup.
     (past.spent.len() as u64 + 1, 1, 0)
 }
 
-/// Compaction goes on from there.
+/// The compactor works on the restored store.
 #[tokio::test]
 async fn a_restored_store_is_compacted() {
     let past = put_back().await;
@@ -195,11 +195,11 @@ async fn a_restored_store_is_compacted() {
 }
 
 #[tokio::test]
-async fn codes_of_after_the_backup_stay_taken() {
+async fn codes_made_after_the_backup_stay_taken() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
     reconciles(&world).await;
-    // Imported after the backup, one by a campaign that is not known.
+    // Imported after the backup, one of them into a campaign that is not in the backup.
     let batch = "again".parse().unwrap();
     world.hot.open_import(&past.campaign.id, &batch, now()).await.unwrap();
     for (code, want) in
@@ -211,9 +211,9 @@ async fn codes_of_after_the_backup_stay_taken() {
         assert_eq!(outcome, [want], "{code}");
     }
     for code in [&past.strange, &past.lost] {
-        assert!(world.find(code).await.is_none(), "{code}: nobody knows whose it is");
+        assert!(world.find(code).await.is_none(), "{code}: its campaign is unknown");
     }
-    // Minted anew.
+    // Minted again.
     let mut fresh = world.minted(&past.campaign, "c", 300).await;
     let other = world.campaign("fresh", open_partition()).await;
     fresh.extend(world.minted(&other, "c", 300).await);
@@ -225,5 +225,5 @@ async fn codes_of_after_the_backup_stay_taken() {
     let applied = world.issue(&past.campaign.id, "eve", "r", ago(60)).await;
     assert_eq!(said(&applied), Said::Accepted);
     let code = applied.snapshot.unwrap().coupon.code().clone();
-    assert!(!lying.contains_key(&code), "{code} was somebody else's");
+    assert!(!lying.contains_key(&code), "{code} was minted before the restore");
 }

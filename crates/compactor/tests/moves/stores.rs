@@ -1,5 +1,5 @@
-//! Both stores with a step before each call and, where something is written, one behind it. At one
-//! of the steps something happens: the process stops, the call fails, the caller waits.
+//! Both stores with a step before each call and, for a write, a step after it. At one of the steps
+//! the process stops, the call fails, or the caller waits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,32 +29,32 @@ use tokio::task::JoinHandle;
 
 use super::world::{SETTINGS, World, cold_folder, cold_options};
 
-/// Codes of one `evict`: the store divides more of them, too, and so shows its steps.
+/// Codes of one `evict`. The store splits more of them in the same way, so its steps show.
 const EVICTED_AT_ONCE: usize = 3;
 
-/// How the name of a step begins at which a file is read.
+/// The names of steps that read a file begin like this.
 const READS: &str = "read ";
 
-/// And one at which hot is asked something.
+/// The names of steps that read hot begin like this.
 const ASKS: &str = "ask ";
 
-/// What happens at the step that was chosen.
+/// What happens at the chosen step.
 pub(crate) enum Act {
     /// The process stops.
     Stop,
     /// The call fails.
     Fail,
-    /// Whoever calls waits until he may go on.
+    /// The caller waits until it may continue.
     Freeze(Arc<Ice>),
-    /// Something is done beside it, with the step's name.
+    /// A function runs beside it, with the name of the step.
     Beside(Box<dyn Fn(&str) + Send + Sync>),
 }
 
-/// A caller that has come to its step, and waits. Whoever drops this lets it go on, so that a
-/// case that fails ends.
+/// A caller that waits at its step. It continues when this is dropped, so that a case that fails
+/// ends.
 pub(crate) struct Frozen(Arc<Ice>);
 
-/// What keeps it waiting.
+/// What the caller waits for.
 pub(crate) struct Ice {
     arrived: Notify,
     may_go_on: Semaphore,
@@ -71,19 +71,19 @@ impl Frozen {
         Frozen(Arc::new(Ice { arrived: Notify::new(), may_go_on: Semaphore::new(0) }))
     }
 
-    /// What happens at its step.
+    /// The fault for the step.
     pub(crate) fn act(&self) -> Act {
         Act::Freeze(Arc::clone(&self.0))
     }
 
-    /// Waits until it is there.
+    /// Waits until the caller is at its step.
     pub(crate) async fn arrives<T: fmt::Debug>(&self, who: &mut JoinHandle<T>) {
         if let Some(ended) = self.arrives_or_ends(who).await {
             panic!("it ended before that step: {ended:?}");
         }
     }
 
-    /// The same; what it ended with if there was no such step.
+    /// The same. Returns how the call ended if it had no such step.
     pub(crate) async fn arrives_or_ends<T>(&self, who: &mut JoinHandle<T>) -> Option<T> {
         tokio::select! {
             () = self.0.arrived.notified() => None,
@@ -102,16 +102,16 @@ type When = Box<dyn Fn(&str) -> bool + Send + Sync>;
 /// Which steps are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Before and after each write, but of the holder index.
+    /// Before and after each write, except of the holder index.
     Writes,
-    /// Those, and each question to hot.
+    /// These, and each read of hot.
     Asks,
-    /// Those, and each read of a file: several hundred.
+    /// These, and each read of a file: several hundred.
     Every,
 }
 
 impl Which {
-    /// `this`, or every one if whoever runs the tests wants that: it takes a quarter of an hour.
+    /// `this`, or every step if `COUPONRY_TEST_EVERY_STEP` is set: a quarter of an hour.
     pub(crate) fn at_least(this: Which) -> Which {
         match std::env::var("COUPONRY_TEST_EVERY_STEP") {
             Ok(_) => Which::Every,
@@ -120,7 +120,7 @@ impl Which {
     }
 
     fn has(self, step: &str) -> bool {
-        // The holder index is nobody's truth, and `cold` has tests of its own for it.
+        // The holder index is derived from `coupons`, and `cold` has tests for it.
         let is_of_index = step.contains("holder_index");
         match self {
             Which::Writes => !is_of_index && !step.starts_with(READS) && !step.starts_with(ASKS),
@@ -134,18 +134,18 @@ impl Which {
 pub(crate) struct Steps {
     when: When,
     act: Act,
-    /// What the compactor is at.
+    /// The present pass of the compactor.
     pass: Mutex<String>,
     at: Mutex<Option<(String, String)>>,
     counts: Mutex<Counts>,
 }
 
-/// How often hot has had to do with each coupon.
+/// How often hot worked on each coupon.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Its row was handed out.
+    /// Its row was read.
     pub(crate) read: BTreeMap<Code, u64>,
-    /// An archived marker was wanted in its place.
+    /// Its eviction was requested.
     pub(crate) evicted: BTreeMap<Code, u64>,
 }
 
@@ -175,12 +175,12 @@ impl Steps {
         Steps::new(|_| false, Act::Fail)
     }
 
-    /// What hot was asked so far.
+    /// The calls of hot so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts.lock().unwrap().clone()
     }
 
-    /// At the step of this number, from 1, among those that are `which`.
+    /// At the step of this number, from 1, among the steps of `which`.
     pub(crate) fn nth(nth: u64, which: Which, act: Act) -> Arc<Steps> {
         let steps = AtomicU64::new(0);
         let at =
@@ -188,7 +188,7 @@ impl Steps {
         Steps::new(at, act)
     }
 
-    /// At the first step of a Closed pass whose name begins so.
+    /// At the first step of a Closed pass whose name begins with `name`.
     pub(crate) fn closed(name: &'static str, act: Act) -> Arc<Steps> {
         Arc::new_cyclic(|steps: &Weak<Steps>| {
             let (steps, seen) = (steps.clone(), AtomicU64::new(0));
@@ -201,7 +201,7 @@ impl Steps {
         })
     }
 
-    /// At the first step whose name begins so.
+    /// At the first step whose name begins with `name`.
     pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
         let seen = AtomicU64::new(0);
         let first =
@@ -209,12 +209,12 @@ impl Steps {
         Steps::new(first, act)
     }
 
-    /// A compactor of `world` that goes through these steps.
+    /// A compactor of `world` whose calls are these steps.
     pub(crate) fn compactor(self: &Arc<Steps>, world: &World) -> Compactor {
         self.compactor_of(world, SETTINGS, cold_options())
     }
 
-    /// The same, by other settings.
+    /// The same, with other settings.
     pub(crate) fn compactor_of(
         self: &Arc<Steps>,
         world: &World,
@@ -239,7 +239,7 @@ impl Steps {
         self.at.lock().unwrap().clone()
     }
 
-    /// Whether to go on.
+    /// Whether to continue.
     async fn step(&self, name: &str) -> bool {
         if !(self.when)(name) {
             return true;
@@ -254,7 +254,7 @@ impl Steps {
             Act::Fail => false,
             Act::Freeze(ice) => {
                 ice.arrived.notify_one();
-                // Only ever closed.
+                // Only a closed semaphore fails.
                 let _ = ice.may_go_on.acquire().await;
                 true
             }
@@ -294,7 +294,7 @@ pub(crate) fn counted(taken: &[(String, String)]) -> BTreeMap<(String, String), 
     counts
 }
 
-/// A step's name without what is in it by chance.
+/// The name of a step without its random parts.
 fn kind(name: &str) -> String {
     let (call, object) = name.split_once('/').unwrap_or((name, ""));
     let tables = [("coupons_by_holder", "by_holder"), ("holder_index", "index")];
@@ -308,7 +308,7 @@ fn kind(name: &str) -> String {
     }
 }
 
-/// A folder, through steps. Every call is the folder's own.
+/// A folder whose calls are steps.
 #[derive(Clone)]
 struct Stepped {
     inner: Arc<dyn ObjectStore>,
@@ -415,7 +415,7 @@ impl ObjectStore for Stepped {
 }
 
 impl Stepped {
-    /// In the order of the names, as the log is read.
+    /// In the order of the names, in which the log is read.
     fn listed(
         &self,
         prefix: Option<Path>,
@@ -476,7 +476,7 @@ impl MultipartUpload for SteppedUpload {
     }
 }
 
-/// A hot store, through steps.
+/// A hot store whose calls are steps.
 struct SteppedHot {
     inner: Arc<dyn Partitions>,
     steps: Arc<Steps>,
@@ -578,7 +578,7 @@ impl Partitions for SteppedHot {
         copied: Vec<(Code, u64)>,
     ) -> std::result::Result<u64, HotError> {
         if self.inner.partition(day).await?.is_some_and(|plan| plan.sealed) {
-            // As a store may that makes an archived marker by a conditional write.
+            // Like a store that writes archived markers with conditional writes.
             return Err(HotError::Unavailable("the row's bucket is sealed".into()));
         }
         Counts::add(
@@ -616,7 +616,7 @@ impl Partitions for SteppedHot {
         day: Day,
         so_far: Emptying,
     ) -> std::result::Result<Option<Emptying>, HotError> {
-        self.writes("remove_kept", self.inner.remove_residue(day, so_far)).await
+        self.writes("remove_residue", self.inner.remove_residue(day, so_far)).await
     }
 
     async fn finish_archive_commit(

@@ -1,5 +1,5 @@
-//! What a partition costs that is moved to cold in many runs, on real stores with every size a
-//! thousandth or less of the real one.
+//! What it costs to archive a partition in many runs, on real stores with every size a thousandth of
+//! the real one or less.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use super::world::{
 };
 use crate::place;
 
-/// Runs of the compactor, each with as many coupons as a commit takes.
+/// Runs of the compactor. Each archives as many coupons as one commit takes.
 const RUNS: usize = 45;
 const ROWS: usize = 40;
 
-/// Merges begin with so few runs that all levels come up.
+/// Merges start with few runs, so that all levels occur.
 const PARTITION_FILES_MAX: usize = 3;
 
-/// Runs in which the table has a line.
+/// Runs that have a line in the printed table.
 const TOLD: [usize; 5] = [1, 6, 16, 31, RUNS];
 
-/// Rows of a file, so that a merged run has several.
+/// Rows of a file. A merged run has several files.
 const FILE_ROWS: u64 = 100;
 
 async fn runs(cold: &ColdStore, day: Day) -> usize {
@@ -33,8 +33,8 @@ async fn runs(cold: &ColdStore, day: Day) -> usize {
     files.iter().map(cold::ColdFile::archive_commit).collect::<BTreeSet<_>>().len()
 }
 
-/// Whatever the number of runs: each coupon is written three times at most, hot hands its row out
-/// twice at most and evicts it once, and the files stay few.
+/// In any number of runs each coupon is written at most three times, hot reads its row at most twice
+/// and evicts it once, and the files stay few.
 #[tokio::test]
 async fn many_runs_write_each_coupon_a_few_times() {
     let disk = place::folder();
@@ -73,7 +73,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
     assert_eq!(counts.evicted.len(), RUNS * ROWS);
     assert!(counts.evicted.values().all(|times| *times == 1), "evicted once: {counts:?}");
     assert!(counts.read.values().all(|times| *times <= 2), "read twice at most: {counts:?}");
-    // The end of the partition, with a few that nobody redeemed.
+    // The end of the partition, with a few coupons that were not redeemed.
     let unsold = vec![coupon::imported::ImportedState::Available; ROWS];
     cast.codes.extend(world.imported(&campaign, "UNSOLD", unsold).await);
     cast.codes = cast.codes.into_iter().step_by(17).collect();
@@ -92,7 +92,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
     world.is_settled(later, &before, &cast, "the end").await;
 }
 
-/// A partition is sealed by somebody else while its closed coupons are on their way to cold.
+/// Another process seals a partition while its closed coupons are being archived.
 #[tokio::test]
 async fn a_closed_pass_leaves_a_sealed_partition_alone() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
@@ -103,7 +103,7 @@ async fn a_closed_pass_leaves_a_sealed_partition_alone() {
         let world = World::open(disk.path());
         let before = world.census(&cast).await;
         let frozen = Frozen::new();
-        // The first pass that is a Closed one: everything before it has only rows to remove.
+        // The first Closed pass: the work before it only removes rows.
         let steps = Steps::closed(step, frozen.act());
         let compactor = steps.compactor(&world);
         let mut run = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
@@ -123,14 +123,14 @@ async fn a_closed_pass_leaves_a_sealed_partition_alone() {
     }
 }
 
-/// One partition whose rows hot does not evict: the others are moved, and the run says which one
-/// was not.
+/// Hot does not evict the rows of one partition: the other partitions are archived, and the run
+/// names the one that was not.
 #[tokio::test]
 async fn a_partition_that_fails_does_not_stop_the_others() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
     let before = world.census(&cast).await;
-    // Each seal of one of the first partitions is of unknown outcome.
+    // Each seal of one of the first partitions has an unknown outcome.
     let seals = std::sync::atomic::AtomicU64::new(0);
     let first = move |step: &str| {
         step == "after seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0
@@ -145,9 +145,9 @@ async fn a_partition_that_fails_does_not_stop_the_others() {
     world.is_settled(now, &before, &cast, "the next run").await;
 }
 
-/// A store that is away ends the run: each partition would wait for it in vain.
+/// A store that does not answer ends the run, because each partition would wait for it.
 #[tokio::test]
-async fn a_store_that_is_away_stops_the_run() {
+async fn a_store_that_does_not_answer_stops_the_run() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
     let before = world.census(&cast).await;

@@ -39,8 +39,8 @@ pub(crate) const SETTINGS: Settings = Settings {
     partition_files_max: 2,
 };
 
-/// The moment of a compaction: the clock of the machine that writes the files, and a little more,
-/// so that what a merge has replaced goes at once and what others are writing stays.
+/// The instant of a compaction: a little after the clock of the machine that writes the files, so
+/// that files replaced by a merge are swept at once and files that others are writing stay.
 pub(crate) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Millis(i64::try_from(since.as_millis()).unwrap() + 60 * 60 * 1000)
@@ -50,7 +50,7 @@ pub(crate) fn today() -> Day {
     now().day()
 }
 
-/// Noon of the day that many days before today.
+/// Noon of the day `days` days before today.
 pub(crate) fn ago(days: i32) -> Millis {
     Day(today().0 - days).start().plus_ms(DAY_MS / 2)
 }
@@ -93,7 +93,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of a whole place, to be spoilt.
+/// A copy of both stores, to be damaged.
 pub(crate) fn copied(from: &Path) -> TempDir {
     let to = place::folder();
     copy(from, to.path());
@@ -114,7 +114,7 @@ pub(crate) fn files(under: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Parquet files of both tables that no commit has, by the log alone.
+/// Parquet files of both tables that are in no commit of the log.
 pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
     let (mut there, mut live) = (BTreeSet::new(), BTreeSet::new());
     for table in ["coupons", "coupons_by_holder"].map(|name| cold_folder(at).join(name)) {
@@ -172,7 +172,7 @@ pub(crate) fn void() -> Action {
     Action::Void { reason: "a misprint".parse().ok() }
 }
 
-/// What came of a change, without the coupon.
+/// The outcome of a change, without the coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Accepted,
@@ -188,13 +188,13 @@ pub(crate) fn said(applied: &Applied) -> Said {
     }
 }
 
-/// Without its hold: a lapsed one does not go to cold.
+/// Without its hold: an ended hold is not archived.
 pub(crate) fn lasting(coupon: &Coupon) -> Coupon {
     let (genesis, events) = (coupon.genesis().clone(), coupon.events().to_vec());
     Coupon::of(genesis, events, None, coupon.version(), coupon.modified_at())
 }
 
-/// Who is asked for in a test: codes, and the campaigns they belong to.
+/// The codes of a test, and their campaigns.
 #[derive(Clone, Default)]
 pub(crate) struct Cast {
     pub(crate) codes: Vec<Code>,
@@ -202,8 +202,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// Every fourth code, other ones at each turn: a code that is read by itself takes its time, and
-    /// what lies where is looked at as a whole anyway.
+    /// Every fourth code, different ones at each call: reading codes one by one is slow, and the copies
+    /// are compared as a whole.
     pub(crate) fn part(&self, turn: u64) -> Cast {
         let codes = self.codes.iter().skip(turn as usize % 4).step_by(4).cloned().collect();
         Cast { codes, campaigns: self.campaigns.clone() }
@@ -218,17 +218,17 @@ pub(crate) struct Lying {
     pub(crate) coupon: Coupon,
 }
 
-/// What everybody may see: it is the same before, during and after a compaction.
+/// What users see. It is the same before, during and after a compaction.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Census {
-    /// What is read under each code of the cast.
+    /// What a read of each code returns.
     pub(crate) read: BTreeMap<Code, Option<Coupon>>,
-    /// Every coupon that something has happened to, in its newest version.
+    /// Every touched coupon in its newest version.
     pub(crate) touched: BTreeMap<Code, Coupon>,
     pub(crate) all_counts: Vec<CampaignCounts>,
 }
 
-/// One place, opened.
+/// Both stores, opened.
 pub(crate) struct World {
     pub(crate) at: PathBuf,
     pub(crate) hot: Arc<SqliteHot>,
@@ -262,14 +262,14 @@ impl World {
         Compactor::new(hot, Arc::clone(&self.cold), settings, silent())
     }
 
-    /// A compaction in which nothing goes wrong.
+    /// A compaction without a fault.
     pub(crate) async fn compacts(&self, now: Millis) -> Report {
         let report = self.compactor().run(now, Closed::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         report
     }
 
-    /// A campaign whose coupons expire with `partition`, valid since 200 days before that.
+    /// A campaign whose coupons expire with `partition` and are valid from 200 days before.
     pub(crate) fn draft(&self, name: &str, partition: Day) -> Campaign {
         Campaign {
             id: name.parse().unwrap(),
@@ -308,7 +308,7 @@ impl World {
         assert!(matches!(made, Named::Created(_)), "{made:?}");
     }
 
-    /// Mints `count` coupons; their codes.
+    /// Mints `count` coupons. Returns their codes.
     pub(crate) async fn minted(&self, campaign: &Campaign, name: &str, count: u64) -> Vec<Code> {
         let key = self.router.keys()[0].id();
         let order = MintOrder { id: name.parse().unwrap(), count, key };
@@ -323,8 +323,8 @@ impl World {
         }
     }
 
-    /// Imports one coupon of the campaign's dates for each imported state; their codes begin with
-    /// `word`, which no two imports share.
+    /// Imports one coupon with the campaign's dates for each imported state. The codes begin with
+    /// `word`, which differs for each import.
     pub(crate) async fn imported(
         &self,
         campaign: &Campaign,
@@ -352,7 +352,7 @@ impl World {
         imported_state: ImportedState,
     ) -> ImportLine {
         ImportLine {
-            // `U` is in no minted code.
+            // No minted code has a `U`.
             code: format!("U{word}{nth:06}").parse().unwrap(),
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
@@ -403,7 +403,7 @@ impl World {
         said(&self.hot.apply(&found, self.change(action, at)).await.unwrap())
     }
 
-    /// Something that is accepted.
+    /// Makes a change that must be accepted.
     pub(crate) async fn done(&self, code: &Code, action: Action, at: Millis) {
         let said = self.ask(code, action.clone(), at).await;
         assert_eq!(said, Said::Accepted, "{code}: {action:?}");
@@ -421,8 +421,8 @@ impl World {
         self.hot.issue(campaign, self.change(action, at)).await.unwrap()
     }
 
-    /// A coupon of each kind, some minted and some imported: of those that were redeemed, most at
-    /// `past`, one at `recent`. Their codes.
+    /// A coupon of each kind, some minted and some imported. Most redemptions are at `past`, one is at
+    /// `recent`. Returns the codes.
     pub(crate) async fn one_of_each(
         &self,
         campaign: &Campaign,
@@ -443,12 +443,12 @@ impl World {
             ("was held", vec![give("ann"), hold]),
             ("redeemed", vec![give("ann"), redeem("ann", "1")]),
             (
-                "redeemed once more",
+                "redeemed, cancelled and redeemed",
                 vec![give("ann"), redeem("ann", "1"), cancel("1"), redeem("ann", "2")],
             ),
             ("void", vec![void()]),
             ("void, in a wallet", vec![give("ann"), void()]),
-            ("taken back", vec![give("ann"), revoke]),
+            ("revoked", vec![give("ann"), revoke]),
             ("moved", vec![give("ann"), later.clone()]),
             ("redeemed a short while ago", vec![give("bob")]),
         ];
@@ -471,16 +471,16 @@ impl World {
         codes.into_iter().chain(foreign).collect()
     }
 
-    /// Every copy of every coupon that something has happened to.
+    /// Every copy of every touched coupon.
     pub(crate) async fn lying(&self) -> BTreeMap<Code, Vec<Lying>> {
         let mut found: BTreeMap<Code, Vec<Lying>> = BTreeMap::new();
         for coupon in self.rows().await {
-            // What a row was moved to is not said in a list; where its coupon expires is.
+            // A list does not have the partition of a row, but it has the expiry of the coupon.
             let day = Day::expiry_day_of(coupon.lasts_until());
             let lying = Lying { tier: Tier::Hot, day, coupon: lasting(&coupon) };
             found.entry(coupon.code().clone()).or_default().push(lying);
         }
-        // Cold after hot: what is moved in between is seen twice, not never.
+        // Cold after hot: a coupon archived in between is read twice, not missed.
         if self.cold.version().await.unwrap().is_some() {
             let mut scan = self.cold.scan(ScanFilter::default()).await.unwrap();
             while let Some(coupons) = scan.next().await.unwrap() {
@@ -538,7 +538,7 @@ impl World {
         Census { read, touched, all_counts }
     }
 
-    /// Everybody sees what was there `before`.
+    /// Users see the same as `before`.
     pub(crate) async fn shows(&self, before: &Census, cast: &Cast, name: &str) {
         let lying = self.lying().await;
         self.shows_of(&lying, before, cast, name).await;
@@ -558,8 +558,8 @@ impl World {
         assert_eq!(all_counts, before.all_counts, "{name}: the counts");
     }
 
-    /// Everybody sees what was there `before`, and there is nothing left to do: each coupon is in
-    /// one place, no file is in no commit, and another compaction finds nothing.
+    /// Users see the same as `before`, and nothing is left to do: each coupon is in one tier, every
+    /// file is in a commit, and another compaction has no work.
     pub(crate) async fn is_settled(&self, now: Millis, before: &Census, cast: &Cast, name: &str) {
         let lying = self.lying().await;
         self.shows_of(&lying, before, cast, name).await;
@@ -572,7 +572,7 @@ impl World {
         self.holders_are_known(&lying, name).await;
         let version = self.cold.version().await.unwrap();
         let mark = self.hot.cold_mark().await.unwrap();
-        assert_eq!(mark.committed, version, "{name}: hot knows what it took part in: {mark:?}");
+        assert_eq!(mark.committed, version, "{name}: hot knows the last commit: {mark:?}");
         let works = self.compactor().plan(now, Closed::Now).await.unwrap();
         assert!(works.is_empty(), "{name}: still to do: {works:?}");
         let report = self.compacts(now).await;
@@ -580,7 +580,7 @@ impl World {
         assert_eq!(self.cold.version().await.unwrap(), version, "{name}");
     }
 
-    /// The side table says of each holder what his coupons say.
+    /// The side table agrees with the coupons of each holder.
     async fn holders_are_known(&self, lying: &BTreeMap<Code, Vec<Lying>>, name: &str) {
         let in_cold: Vec<&Lying> =
             lying.values().flatten().filter(|it| it.tier == Tier::Cold).collect();
@@ -599,7 +599,7 @@ impl World {
         }
     }
 
-    /// Neither store finds fault with itself.
+    /// Neither store finds damage in itself.
     pub(crate) async fn is_sound(&self, name: &str) {
         let Contradictions { faults, drifts } = contradictions(&*self.hot).await;
         assert!(faults.is_empty() && drifts.is_empty(), "{name}: {faults:#?} {drifts:#?}");
@@ -626,7 +626,7 @@ impl World {
     }
 }
 
-/// Whether a compaction ended because another one was faster: what it was about to read is gone.
+/// Whether a compaction ended because another one merged the files that it was about to read.
 pub(crate) fn is_conflict(error: &CompactError) -> bool {
     match error {
         CompactError::Cold(ColdError::Unavailable { what, .. }) => what.ends_with("merged away"),
@@ -635,7 +635,7 @@ pub(crate) fn is_conflict(error: &CompactError) -> bool {
     }
 }
 
-/// Like `assert_eq`, naming the codes that differ and no others.
+/// Like `assert_eq`, but prints only the codes that differ.
 fn same<T: PartialEq + std::fmt::Debug>(
     found: &BTreeMap<Code, T>,
     want: &BTreeMap<Code, T>,
@@ -645,7 +645,7 @@ fn same<T: PartialEq + std::fmt::Debug>(
         assert_eq!(found.get(code), Some(want), "{name}: {code}");
     }
     let more: Vec<&Code> = found.keys().filter(|code| !want.contains_key(*code)).collect();
-    assert!(more.is_empty(), "{name}: nobody knew of {more:?}");
+    assert!(more.is_empty(), "{name}: new codes {more:?}");
 }
 
 pub(crate) fn spent(at: Millis, by: &str) -> ImportedState {
@@ -662,22 +662,22 @@ pub(crate) fn open_partition() -> Day {
     Day(today().0 + 100)
 }
 
-/// Its partition that is over.
+/// The partition of [`prepared`] that is over.
 pub(crate) fn over_partition() -> Day {
     Day(today().0 - 100)
 }
 
-/// What lies in cold of [`prepared`] already.
+/// What of [`prepared`] is in cold already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ground {
     /// Nothing: there is no cold tier.
     Fresh,
-    /// So many files of each partition as a merge needs.
+    /// As many files of each partition as a merge needs.
     Merge,
 }
 
-/// A place with both passes to do: coupons of each kind in a partition that is open and in one that
-/// is over, `bulk` more on the latter, and a partition that is over and has no row at all.
+/// Stores with work for both passes: coupons of each kind in an open partition and in one that is
+/// over, `bulk` more in the latter, and a partition that is over and has no row.
 pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
     let disk = place::folder();
     let world = World::open(disk.path());
@@ -697,12 +697,12 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         cast.codes.extend(world.one_of_each(&open, &word("A"), ago(60), ago(5)).await);
         cast.codes.extend(world.one_of_each(&over, &word("B"), ago(180), ago(101)).await);
         if round == 1 {
-            // All of them are closed when the partition is moved for the first time.
+            // All of them are closed at the first archive commit of the partition.
             let closed = vec![spent(ago(200), "1"), ImportedState::Void];
             cast.codes.extend(world.imported(&archived_markers, "S", closed).await);
         }
         if round < rounds {
-            // When all partitions were open.
+            // At an instant when all partitions were open.
             world.compacts(ago(130)).await;
         }
     }
@@ -713,7 +713,7 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         assert_eq!(
             files,
             [1, 2, 2],
-            "archived markers alone, and two partitions that are about to be merged"
+            "only archived markers, and two partitions that are about to be merged"
         );
     }
     let imported_state = |nth: usize| match nth % 4 {

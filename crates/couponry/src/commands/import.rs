@@ -210,7 +210,7 @@ async fn write_rejects(engine: &Engine, batch: &Batch, mut out: Out) -> Result<(
         let Some(last) = lines.last() else { return out.finish() };
         after = last.line;
         for line in &lines {
-            out.put(&record::reject_row(line.line, &line.text, &line.word, &line.detail))?;
+            out.put(&record::reject_row(line.line, &line.text, &line.reason, &line.detail))?;
         }
     }
 }

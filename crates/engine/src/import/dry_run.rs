@@ -103,8 +103,8 @@ impl Checking<'_> {
         self.found.counts.lines += 1;
         let read = match self.parser.read(&line) {
             Ok(read) => read,
-            Err((word, detail)) => {
-                self.reject(&line, word, detail);
+            Err((reason, detail)) => {
+                self.reject(&line, reason, detail);
                 return Ok(());
             }
         };
@@ -125,11 +125,11 @@ impl Checking<'_> {
         }
     }
 
-    fn reject(&mut self, line: &Line, word: &str, detail: String) {
+    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
         self.found.counts.rejected += 1;
         // A few more than are shown: a look-up may reject a line that comes before these.
         if self.found.rejected.len() < DRY_RUN_REJECTED_MAX + LOOKED_UP_TOGETHER {
-            self.found.rejected.push(rejected_line(line, word, detail));
+            self.found.rejected.push(rejected_line(line, reason, detail));
         }
     }
 

@@ -29,7 +29,7 @@ impl Engine {
 }
 
 impl Parser<'_> {
-    /// The coupon of a line, or the word and the sentence of its rejection.
+    /// The coupon of a line, or the reason and the detail of its rejection.
     pub(super) fn read(&self, line: &Line) -> Result<ImportLine, (&'static str, String)> {
         let parsed = line.text().and_then(|text| match &self.header {
             Some(header) => header.parse(text, &self.defaults),

@@ -16,15 +16,15 @@ const REJECTED_TEXT_MAX: usize = 500;
 ///
 /// A cell that a spreadsheet would run as a formula gets a `'` in front: the text comes from
 /// somebody else, and whoever opens the report must not run it.
-pub fn reject_row(line_number: u64, text: &str, word: &str, detail: &str) -> String {
-    csv::row([&line_number.to_string(), text, word, detail])
+pub fn reject_row(line_number: u64, text: &str, reason: &str, detail: &str) -> String {
+    csv::row([&line_number.to_string(), text, reason, detail])
 }
 
-pub(super) fn rejected_line(line: &Line, word: &str, detail: String) -> RejectedLine {
+pub(super) fn rejected_line(line: &Line, reason: &str, detail: String) -> RejectedLine {
     RejectedLine {
         line: line.number,
         text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
-        word: word.to_owned(),
+        reason: reason.to_owned(),
         detail,
     }
 }

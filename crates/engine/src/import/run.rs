@@ -110,7 +110,7 @@ impl Import<'_> {
         self.counts.lines += 1;
         match self.parser.read(&line) {
             Ok(record) => self.good.push((line, record)),
-            Err((word, detail)) => self.reject(&line, word, detail),
+            Err((reason, detail)) => self.reject(&line, reason, detail),
         }
         if self.good.len() < WINDOW && self.rejected.len() < REJECTED_GROUP {
             return Ok(false);
@@ -119,9 +119,9 @@ impl Import<'_> {
         Ok(true)
     }
 
-    fn reject(&mut self, line: &Line, word: &str, detail: String) {
+    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
         self.counts.rejected += 1;
-        self.rejected.push(rejected_line(line, word, detail));
+        self.rejected.push(rejected_line(line, reason, detail));
     }
 
     /// Starts to write this window after the previous one is written: a later line must find what

@@ -12,7 +12,7 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Each line of a file without its first as `code last-day`, or the word of its rejection.
+/// Each line of a file without its first as `code last-day`, or the reason of its rejection.
 fn read(bytes: &[u8]) -> Vec<String> {
     let encoding = lines::sniff(bytes, None).unwrap();
     let mut lines = Lines::of(encoding);

@@ -1,4 +1,4 @@
-//! The same answers with the cold tier in a bucket of a real S3 server.
+//! Queries have the same answers with the cold tier in a bucket of a real S3 server.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -35,7 +35,7 @@ fn in_a_bucket() {
     let cases: [(&str, &[&str]); 4] = [
         ("both tiers", &["select tier, state, count(*) from coupons group by 1, 2 order by 1, 2"]),
         ("one partition of many", &["select code from coupons where expiry_day = '2026-03-01'"]),
-        ("what happened", &["select kind, count(*) from events group by 1 order by 1"]),
+        ("events", &["select kind, count(*) from events group by 1 order by 1"]),
         ("as of a version", &["--as-of", "1", "select count(*) from coupons"]),
     ];
     for (name, arguments) in cases {

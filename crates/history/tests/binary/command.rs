@@ -1,4 +1,4 @@
-//! One query after the other, on the command line.
+//! Queries on the command line.
 
 use std::fs;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::data::TestData;
 const BY_STATE: &str = "select state, count(*) as coupons from coupons group by 1 order by 1";
 
 #[test]
-fn answers_and_leaves_everything_as_it_was() {
+fn a_query_answers_and_writes_nothing() {
     let data = TestData::new();
     let before = data.fingerprint();
     let cases: [(&str, &[&str], &str); 4] = [
@@ -46,7 +46,7 @@ fn answers_and_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn files_are_complete_and_can_be_read() {
+fn files_are_complete_and_readable() {
     let data = TestData::new();
     let rows = |name: &str| {
         let file = File::open(data.at(name)).unwrap();
@@ -95,14 +95,14 @@ fn sql_comes_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn how_it_ends_when_it_does_not_end_well() {
+fn exit_codes_and_errors() {
     let data = TestData::new();
     let long = "select sum(a.version * b.version) from coupons a cross join (coupons b cross join \
          (coupons c cross join coupons d))";
     let cases: [(&str, &[&str], i32, &str); 9] = [
         ("no SQL", &[], 2, "there is no SQL: "),
         ("empty SQL", &[""], 2, "there is no SQL statement"),
-        ("a slip", &["selct 1"], 2, "syntax: Expected: an SQL statement, found: selct"),
+        ("a syntax error", &["selct 1"], 2, "syntax: Expected: an SQL statement, found: selct"),
         (
             "a table",
             &["select * from coupon"],
@@ -124,9 +124,9 @@ fn how_it_ends_when_it_does_not_end_well() {
 }
 
 #[test]
-fn data_of_an_earlier_release_are_not_upgraded() {
+fn data_of_an_earlier_release_is_not_upgraded() {
     let data = TestData::new();
-    // Where SQLite keeps the number that a program gives its schema.
+    // The position of `user_version` in a SQLite file.
     let mut store = File::options().write(true).open(data.at("hot/hot.db")).unwrap();
     store.seek(SeekFrom::Start(60)).unwrap();
     store.write_all(&0_u32.to_be_bytes()).unwrap();
@@ -142,7 +142,7 @@ fn data_of_an_earlier_release_are_not_upgraded() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made() {
+fn a_missing_folder_is_not_created() {
     let data = TestData::new();
     let none = data.at("none").display().to_string();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_couponry-history"))

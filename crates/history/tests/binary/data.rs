@@ -1,4 +1,4 @@
-//! A data folder with coupons in both tiers, for a process of its own.
+//! A data folder with coupons in both tiers, for another process.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::world::World;
 
-/// What signs tokens here.
+/// The key that signs tokens in these tests.
 pub(crate) const TOKEN_KEY: [u8; 32] = [7; 32];
 
 pub(crate) struct TestData {
@@ -29,7 +29,7 @@ impl TestData {
             world.compact(Closed::Now).await;
             world.folder
         });
-        // Its connections are closed with it, and the log is in the file.
+        // Dropping it closes its connections, and the log is in the file.
         drop(runtime);
         let keys = folder.path().join("hot/keys");
         fs::create_dir_all(&keys).unwrap();
@@ -96,7 +96,7 @@ fn hash(path: &Path, hasher: &mut DefaultHasher) {
         return;
     }
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    // What processes agree by that share the file; of the log itself nothing may be left.
+    // Processes that share the file coordinate with this one. The log itself must be empty.
     if name.ends_with("-shm") {
         return;
     }

@@ -14,7 +14,7 @@ use crate::data::{TOKEN_KEY, TestData};
 struct Service {
     child: Child,
     address: String,
-    // Closed, its banner would have nobody to go to.
+    // The banner needs an open reader.
     _out: BufReader<ChildStdout>,
 }
 
@@ -82,7 +82,7 @@ fn token(role: Role) -> String {
 const BY_STATE: &str = "select state, count(*) as n from coupons group by 1 order by 1";
 
 #[test]
-fn rows_come_in_three_forms() {
+fn rows_have_three_formats() {
     let data = TestData::new();
     let before = data.fingerprint();
     let service = Service::start(&data);
@@ -114,12 +114,12 @@ fn rows_come_in_three_forms() {
 }
 
 #[test]
-fn long_answers_are_cut_and_say_so() {
+fn long_answers_are_truncated() {
     let data = TestData::new();
     let service = Service::start(&data);
     let admin = token(Role::Admin);
     let rows = |limit: u64| format!("select a.code from coupons a, coupons b limit {limit}");
-    for (name, limit, truncated) in [("the most", 10_000, false), ("one more", 10_001, true)] {
+    for (name, limit, truncated) in [("the limit", 10_000, false), ("one row more", 10_001, true)] {
         let body = json!({"sql": rows(limit)});
         let answer = service.ask(Some(&admin), "*/*", &body);
         let found = answer.json();
@@ -134,7 +134,7 @@ fn long_answers_are_cut_and_say_so() {
 }
 
 #[test]
-fn what_is_not_answered_is_a_problem() {
+fn errors_are_problem_documents() {
     let data = TestData::new();
     let service = Service::start(&data);
     let (user, shop, operator) = (token(Role::User), token(Role::Shop), token(Role::Operator));
@@ -143,12 +143,19 @@ fn what_is_not_answered_is_a_problem() {
          (coupons c cross join coupons d))";
     let cases = [
         ("nobody", None, sql("select 1"), 401, "UNAUTHENTICATED", "no Authorization header"),
-        ("a forger", Some("x.y.z"), sql("select 1"), 401, "UNAUTHENTICATED", ""),
+        ("a forged token", Some("x.y.z"), sql("select 1"), 401, "UNAUTHENTICATED", ""),
         ("a user", Some(user.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
         ("a shop", Some(shop.as_str()), sql("select 1"), 403, "FORBIDDEN", ""),
         ("no SQL", Some(&operator), json!({}), 400, "INVALID", "sql is missing"),
         ("a field", Some(&operator), json!({"sql": "select 1", "x": 1}), 400, "INVALID", "unknown"),
-        ("a slip", Some(&operator), sql("selct"), 400, "INVALID", "sql syntax: Expected: an SQL"),
+        (
+            "a syntax error",
+            Some(&operator),
+            sql("selct"),
+            400,
+            "INVALID",
+            "sql syntax: Expected: an SQL",
+        ),
         ("a table", Some(&operator), sql("select * from x"), 400, "INVALID", "there is no table x"),
         (
             "a write",

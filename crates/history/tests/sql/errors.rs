@@ -1,21 +1,21 @@
-//! One clear sentence for each way to get SQL wrong, and nothing that writes.
+//! Each mistake in SQL has one clear error, and no statement writes.
 
 use history::HistoryError;
 
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_to_get_it_wrong_has_a_sentence() {
+async fn each_mistake_has_an_error() {
     let world = World::full().await;
     let before = world.fingerprint();
     let cases = [
         ("no SQL", "", "there is no SQL statement"),
         (
-            "a slip",
+            "a syntax error",
             "selct 1",
             "syntax: Expected: an SQL statement, found: selct at Line: 1, Column: 1",
         ),
-        ("an end too soon", "select * from", "syntax: Expected: identifier, found: EOF"),
+        ("an incomplete statement", "select * from", "syntax: Expected: identifier, found: EOF"),
         ("two", "select 1; select 2", "2 statements, want one"),
         (
             "a table",
@@ -38,12 +38,12 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
             "there is no function cuont: did you mean count?",
         ),
         (
-            "one that fills memory",
+            "a function that fills memory",
             "select repeat('x', 1000000000)",
             "function repeat is not available: it can fill the memory with one row",
         ),
         (
-            "the same as a table",
+            "the same, as a table",
             "select * from generate_series(1, 9)",
             "function generate_series is not available: it can fill the memory with one row",
         ),
@@ -81,7 +81,7 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
         ),
         ("an update", "update coupons set state = 'issued'", "UPDATE is not allowed, "),
         ("a delete", "delete from coupons", "DELETE is not allowed, "),
-        ("a table of its own", "create table x as select 1", "CREATE is not allowed, "),
+        ("a new table", "create table x as select 1", "CREATE is not allowed, "),
         (
             "a foreign file",
             "create external table x stored as csv location '/etc/passwd'",
@@ -90,13 +90,13 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
         ("a file to write", "copy coupons to 'x.csv'", "COPY is not allowed, "),
         ("a drop", "drop table coupons", "DROP is not allowed, "),
         ("a setting", "set datafusion.execution.batch_size = 1", "SET is not allowed, "),
-        ("a prepared one", "prepare p as select 1", "PREPARE is not allowed, "),
+        ("a prepared statement", "prepare p as select 1", "PREPARE is not allowed, "),
         (
-            "one in explain",
+            "an insert in explain",
             "explain analyze insert into coupons values (1)",
             "INSERT is not allowed, ",
         ),
-        ("one in a select", "select 1 as a into x", "SELECT INTO is not allowed, "),
+        ("a table made by a select", "select 1 as a into x", "SELECT INTO is not allowed, "),
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {
@@ -108,7 +108,7 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_that_it_cannot_work_with() {
+async fn values_that_cause_errors() {
     let world = World::full().await;
     let cases = [
         ("a division", "select 1 / (version - version) from coupons", "a row divides by zero"),
@@ -123,7 +123,7 @@ async fn values_that_it_cannot_work_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_reads_runs() {
+async fn statements_that_only_read() {
     let world = World::full().await;
     let cases = [
         "select 1",

@@ -1,4 +1,4 @@
-//! How much a query may take.
+//! Limits of a query.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn large() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_into_memory_goes_to_disk() {
+async fn a_large_sort_spills_to_disk() {
     let world = World::full().await;
     let small = || Limits { memory: 16 << 20, cores: 1, ..limits() };
     assert_eq!(asked(&world, small(), &large()).await.unwrap(), 256_000);
@@ -47,7 +47,7 @@ async fn what_does_not_fit_into_memory_goes_to_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_go_to_disk_is_refused() {
+async fn a_large_join_is_refused() {
     let world = World::full().await;
     let small = Limits { memory: 1 << 20, ..limits() };
     let text = ["a.code || b.code"; 20].join(" || ");

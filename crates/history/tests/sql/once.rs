@@ -1,4 +1,4 @@
-//! Each coupon once, wherever it is: before, during and after it is moved.
+//! A query sees each coupon once: before, during and after it is archived.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::world::{NOW, OPEN, World, limits};
 const COUNTS: &str = "select count(*), count(distinct code), \
      sum(case when state = 'redeemed' then 1 else 0 end) from coupons";
 
-/// All of it, in one number.
+/// Aggregates over all rows, for comparison.
 const SUM: &str = "select count(*), count(distinct code), sum(version), \
      min(code), max(code), count(holder), count(order_ref) from coupons";
 
@@ -32,7 +32,7 @@ async fn each_coupon_is_a_row_once() {
         WANT,
         "two partitions settled, a third with archived markers"
     );
-    assert_eq!(world.one(SUM).await, whole, "nothing has another value");
+    assert_eq!(world.one(SUM).await, whole, "no value changed");
     let tiers = world.ask("select tier, count(*) from coupons group by 1 order by 1").await;
     assert_eq!(tiers, [["cold", "133"], ["hot", "27"]]);
     world.change(121, Action::Void { reason: None }).await;
@@ -62,16 +62,16 @@ async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
         looks += 1;
     }
     compaction.await.unwrap();
-    assert!(looks > 0, "it was looked at meanwhile");
+    assert!(looks > 0, "queries ran meanwhile");
     assert_eq!(world.one(SUM).await, whole, "afterwards");
 }
 
-/// To a day that there was not when the query began, between two that there were.
+/// To a partition that did not exist when the query began, between two existing ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
+async fn a_coupon_extended_during_a_query_is_not_missed() {
     let world = World::full().await;
     world.campaign("summer", Day(OPEN.0 + 10), 160..170).await;
-    // One core: partition after partition, none before it is asked for.
+    // One core: partitions are read one after the other, when the query needs them.
     let limits = Limits { cores: 1, ..limits() };
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask("select code from coupons", None).await.unwrap();
@@ -85,12 +85,12 @@ async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_commit_that_was_committed_and_not_removed_is_counted_once() {
+async fn a_coupon_in_both_tiers_is_counted_once() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
     world.copy_without_removing(OPEN).await;
     let cold = world.cold.partition(OPEN).await.unwrap();
-    assert_eq!(cold.files.len(), 1, "what is redeemed lies in both tiers");
+    assert_eq!(cold.files.len(), 1, "redeemed coupons are in both tiers");
     assert_eq!(world.one(SUM).await, whole);
 }
 

@@ -1,4 +1,4 @@
-//! Two tiers in a folder, with coupons of three days on them.
+//! Both tiers in a folder, with coupons of three expiry days.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -75,9 +75,9 @@ impl World {
         World { folder, hot, cold, engine, history, router }
     }
 
-    /// Two campaigns of 60 coupons each in the two partitions that are over, and one of 40 in the
-    /// open one. Of three coupons one is available, one issued and one redeemed; nothing is in
-    /// cold.
+    /// Two campaigns with 60 coupons each in the two partitions that are over, and one with 40 in the
+    /// open partition. A third of the coupons is available, a third issued, a third redeemed. Cold is
+    /// empty.
     pub(crate) async fn full() -> World {
         let world = World::empty().await;
         world.campaign("spring", OVER, 0..60).await;
@@ -116,7 +116,7 @@ impl World {
         self.hot.import(&id, &batch, lines, run).await.unwrap();
     }
 
-    /// What `compact` does now.
+    /// Compacts as `couponry compact` does.
     pub(crate) async fn compact(&self, closed: Closed) -> Report {
         let hot = Arc::clone(&self.hot) as Arc<dyn Partitions>;
         let watch = Arc::new(|_| {});
@@ -124,7 +124,7 @@ impl World {
         compactor.run(NOW, closed).await.unwrap()
     }
 
-    /// A change to one coupon, which is accepted.
+    /// Makes a change that must be accepted.
     pub(crate) async fn change(&self, number: u64, action: Action) {
         let text = code(number).to_string().parse().unwrap();
         let found = self.router.find(&text, self.hot.as_ref()).await.unwrap().unwrap();
@@ -140,8 +140,8 @@ impl World {
         assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);
     }
 
-    /// What the Closed pass has done of a partition when it is killed after its commit: copies of
-    /// what is redeemed lie in cold, and all of it in hot still.
+    /// A Closed pass that is killed after its commit: the redeemed coupons are in cold and still in
+    /// hot.
     pub(crate) async fn copy_without_removing(&self, day: Day) {
         self.cold.create().await.unwrap();
         self.hot.raise_cold_mark(ColdMark { begun: Some(1), committed: None }).await.unwrap();
@@ -155,12 +155,12 @@ impl World {
         self.cold.commit(&partition, 1, &files, &[]).await.unwrap();
     }
 
-    /// What both stores hold: every byte of cold, and how often hot was written.
+    /// The state of both stores: every byte of cold, and the number of writes to hot.
     pub(crate) fn fingerprint(&self) -> (u64, u64) {
         let mut hasher = DefaultHasher::new();
         let mut folders = vec![self.folder.path().join("cold")];
         while let Some(folder) = folders.pop() {
-            // There is none before the first compaction.
+            // It does not exist before the first compaction.
             let Ok(entries) = fs::read_dir(folder) else { continue };
             let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
             entries.sort();
@@ -179,7 +179,7 @@ impl World {
         self.asked(sql, None).await.unwrap()
     }
 
-    /// One row, its values with blanks between.
+    /// One row: its values, separated by blanks.
     pub(crate) async fn one(&self, sql: &str) -> String {
         let rows = self.ask(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
@@ -212,7 +212,7 @@ fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Codes in no order.
+/// Codes in random order.
 pub(crate) fn code(number: u64) -> Code {
     format!("T{:07}", number.wrapping_mul(7_919) % 9_999_991).parse().unwrap()
 }

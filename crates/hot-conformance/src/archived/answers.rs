@@ -1,4 +1,4 @@
-//! Every change of an archived coupon has the answer that it had before.
+//! A change of an archived coupon has the same answer as before it was archived.
 
 use coupon::apply::{Action, Asker};
 use coupon::campaign::{Campaign, Handout};
@@ -13,39 +13,39 @@ use crate::kit::{
     Kit, Said, cancel, extend, give, hold, redeem, reference, release, revoke, said, void,
 };
 
-/// Every action, by everybody who may ask for it.
+/// Every action, by everybody who may make it.
 fn asks(campaign: &Campaign, ann: &UserId, bob: &UserId) -> Vec<(&'static str, Action, Asker)> {
     let (own, others) = (Asker::User(ann.clone()), Asker::User(bob.clone()));
     let end = campaign.expires_at;
     vec![
-        ("its order again", redeem(ann, "1"), Asker::Shop),
+        ("the same order", redeem(ann, "1"), Asker::Shop),
         ("another order", redeem(ann, "2"), Asker::Shop),
-        ("an order that was cancelled", redeem(ann, "0"), Asker::Shop),
-        ("its order for another user", redeem(bob, "1"), Asker::Shop),
-        ("its order again, by the user", redeem(ann, "1"), own.clone()),
-        ("another's order, by that user", redeem(bob, "3"), others.clone()),
-        ("its order holds", hold(ann, "1", 20), Asker::Shop),
+        ("a cancelled order", redeem(ann, "0"), Asker::Shop),
+        ("the same order for another user", redeem(bob, "1"), Asker::Shop),
+        ("the same order, by the user", redeem(ann, "1"), own.clone()),
+        ("another user's order, by that user", redeem(bob, "3"), others.clone()),
+        ("the same order holds", hold(ann, "1", 20), Asker::Shop),
         ("another order holds", hold(ann, "2", 20), Asker::Shop),
         ("another user holds", hold(bob, "2", 20), Asker::Shop),
         ("the user holds", hold(ann, "2", 20), own.clone()),
-        ("its order releases", release("1"), Asker::Shop),
+        ("the same order releases", release("1"), Asker::Shop),
         ("another order releases", release("2"), Asker::Shop),
         ("the user releases", release("1"), own.clone()),
         ("another user releases", release("1"), others.clone()),
-        ("its order cancels", cancel("1"), Asker::Shop),
+        ("the same order cancels", cancel("1"), Asker::Shop),
         ("another order cancels", cancel("2"), Asker::Shop),
-        ("cancelled long ago", cancel("0"), Asker::Shop),
+        ("the cancelled order cancels", cancel("0"), Asker::Shop),
         ("the user cancels", cancel("1"), own.clone()),
         ("another user cancels", cancel("1"), others),
-        ("taken back", revoke(ann), Asker::Shop),
-        ("taken back from another", revoke(bob), Asker::Shop),
+        ("revoked", revoke(ann), Asker::Shop),
+        ("revoked from another user", revoke(bob), Asker::Shop),
         ("voided", void(), Asker::Shop),
         ("extended to another partition", extend(end.plus_days(3)), Asker::Shop),
-        ("extended to what is", extend(end), Asker::Shop),
-        ("extended back", extend(end.plus_ms(-1)), Asker::Shop),
-        ("given", give(ann, None), Asker::Shop),
-        ("given to another", give(bob, None), Asker::Shop),
-        ("taken by the user", give(ann, reference("r")), own),
+        ("extended to the same end", extend(end), Asker::Shop),
+        ("extended to an earlier end", extend(end.plus_ms(-1)), Asker::Shop),
+        ("issued", give(ann, None), Asker::Shop),
+        ("issued to another user", give(bob, None), Asker::Shop),
+        ("issued to the user by themselves", give(ann, reference("r")), own),
     ]
 }
 
@@ -61,7 +61,7 @@ fn by_seal(action: &Action) -> Refusal {
     }
 }
 
-/// The answer of each of `codes` to every action at `at`, before it is archived.
+/// What each of `codes` answers to every action at `at`, before it is archived.
 async fn answers(
     kit: &Kit,
     codes: &[(&'static str, Code)],
@@ -92,7 +92,7 @@ async fn same_answers(
     let mut before = before.into_iter();
     for (state, code) in codes {
         let found = kit.found(code).await;
-        let coupon = kit.archive.coupon(day, code).expect("it was archived");
+        let coupon = kit.archive.coupon(day, code).expect("the coupon is in cold");
         for (name, action, asker) in asks {
             let name = format!("{state}, {clock}: {name}");
             let change = kit.change(action.clone(), asker.clone(), at);
@@ -104,13 +104,13 @@ async fn same_answers(
                 other => other,
             };
             assert_eq!(said(&applied), want, "{name}");
-            let snapshot = applied.snapshot.expect("it is there");
+            let snapshot = applied.snapshot.expect("the coupon is found");
             assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, &coupon), "{name}");
         }
     }
 }
 
-pub(crate) async fn closed_ones_answer_as_before(kit: &Kit) {
+pub(crate) async fn closed_coupons_answer_as_before(kit: &Kit) {
     for handout in [Handout::Shop, Handout::SelfService, Handout::Bearer] {
         let campaign = Campaign { handout, per_user_limit: Some(100), ..kit.draft() };
         kit.create(&campaign).await;
@@ -121,7 +121,7 @@ pub(crate) async fn closed_ones_answer_as_before(kit: &Kit) {
         for (_, at) in BY_CLOCKS {
             before.push(answers(kit, &codes, &asks, at).await);
         }
-        assert!(!before[0].contains(&Said::Accepted), "closed is what nothing can change");
+        assert!(!before[0].contains(&Said::Accepted), "no action is accepted for a closed coupon");
         assert!(before[0].contains(&Said::Replayed) && before[1].contains(&Said::Accepted));
         let counts = kit.counts(&campaign).await;
         let day = campaign.expiry_day();
@@ -137,7 +137,7 @@ pub(crate) async fn closed_ones_answer_as_before(kit: &Kit) {
     }
 }
 
-pub(crate) async fn sealed_ones_answer_as_before(kit: &Kit) {
+pub(crate) async fn sealed_coupons_answer_as_before(kit: &Kit) {
     for handout in [Handout::Shop, Handout::Bearer] {
         let campaign = Campaign { handout, per_user_limit: Some(100), ..kit.draft() };
         kit.create(&campaign).await;
@@ -157,6 +157,6 @@ pub(crate) async fn sealed_ones_answer_as_before(kit: &Kit) {
         for (clock, before) in clocks.into_iter().zip(before) {
             same_answers(kit, day, &codes, &asks, clock, before).await;
         }
-        assert_eq!(kit.counts(&campaign).await, counts, "what is in cold is counted too");
+        assert_eq!(kit.counts(&campaign).await, counts, "coupons in cold are counted, too");
     }
 }

@@ -12,7 +12,7 @@ use hot::{ImportLine, Tier};
 use super::{CLOSED, is_cold};
 use crate::kit::{Kit, NOW, Said, cancel, give, hold, of, redeem, reference, said, void};
 
-pub(crate) async fn the_one_he_had(kit: &Kit) {
+pub(crate) async fn an_archived_coupon_counts(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.stocked(&campaign, 9).await;
     let [ann, bob] = kit.users();
@@ -39,7 +39,7 @@ pub(crate) async fn the_one_he_had(kit: &Kit) {
     assert_eq!(said(&none), Said::Refused(Refusal::Expired));
 }
 
-pub(crate) async fn the_three_he_had(kit: &Kit) {
+pub(crate) async fn three_archived_coupons_count(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(3), cancel_days: 0, ..kit.draft() };
     kit.stocked(&campaign, 9).await;
     let batch = kit.open_import(&campaign).await;
@@ -48,7 +48,7 @@ pub(crate) async fn the_three_he_had(kit: &Kit) {
         [kit.issued(&campaign, &ann, "a").await, kit.issued(&campaign, &ann, "b").await];
     kit.done(&first, redeem(&ann, "1")).await;
     kit.done(&second, void()).await;
-    // The third lies in a partition of its own.
+    // The third coupon is in another partition.
     let spent = ImportedState::Redeemed {
         holder: Some(ann.clone()),
         issued_at: None,
@@ -84,7 +84,7 @@ pub(crate) async fn the_three_he_had(kit: &Kit) {
     fourth(late, (2, 3)).await;
 }
 
-pub(crate) async fn behind_a_shared_word(kit: &Kit) {
+pub(crate) async fn redeemed_by_a_shared_code(kit: &Kit) {
     for limit in [1, 3] {
         let word = kit.code();
         let campaign = Campaign {
@@ -120,7 +120,7 @@ pub(crate) async fn behind_a_shared_word(kit: &Kit) {
                 let (again, asked) = ask(asker, redeem(&ann, order), CLOSED).await;
                 assert_eq!((said(&again), of(&again)), (Said::Replayed, before), "{order}");
                 assert_eq!(again.snapshot.unwrap().tier, Tier::Cold);
-                assert_eq!(asked, all, "all of theirs in one question");
+                assert_eq!(asked, all, "one read for all coupons of the user");
             }
             let (kept, _) = ask(Asker::User(ann.clone()), cancel(order), NOW).await;
             let closed = Said::Refused(Refusal::CancelClosed);
@@ -136,7 +136,7 @@ pub(crate) async fn behind_a_shared_word(kit: &Kit) {
     }
 }
 
-pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
+pub(crate) async fn an_archived_coupon_is_replaced(kit: &Kit) {
     let over = Campaign { cancel_days: 1, extend_days: 0, per_user_limit: Some(9), ..kit.draft() };
     kit.stocked(&over, 9).await;
     let running = Campaign { expires_at: over.expires_at.plus_days(5), ..kit.draft() };
@@ -164,15 +164,15 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     };
     let refused = Said::Refused;
     let cases = [
-        ("somebody else's", &bob, &dead, NOW, refused(Refusal::NotFound)),
+        ("another user's coupon", &bob, &dead, NOW, refused(Refusal::NotFound)),
         ("it can be cancelled", &users[1], &spent, NOW, refused(Refusal::AlreadyRedeemed)),
-        ("it still works", &users[2], &expired, NOW, Said::Replayed),
-        ("a dead one", &users[0], &dead, NOW, Said::Accepted),
+        ("it can still be redeemed", &users[2], &expired, NOW, Said::Replayed),
+        ("a void coupon", &users[0], &dead, NOW, Said::Accepted),
         ("once", &users[0], &dead, NOW, Said::Replayed),
         ("not for another", &bob, &dead, NOW, refused(Refusal::NameTaken)),
-        ("a foreign one", &users[3], &foreign, NOW, Said::Accepted),
+        ("an imported coupon", &users[3], &foreign, NOW, Said::Accepted),
         ("once", &users[3], &foreign, NOW, Said::Replayed),
-        ("it cannot", &users[1], &spent, NOW.plus_days(1), Said::Accepted),
+        ("it cannot be cancelled", &users[1], &spent, NOW.plus_days(1), Said::Accepted),
         ("once", &users[1], &spent, NOW.plus_days(1), Said::Replayed),
     ];
     for (name, user, code, at, want) in cases {
@@ -188,7 +188,7 @@ pub(crate) async fn replaced_out_of_cold(kit: &Kit) {
     assert_eq!(kit.counts(&running).await, counts);
     kit.archive.comes_back();
     let first = ask(&users[2], &expired, late).await;
-    assert_eq!(said(&first), Said::Accepted, "nothing can bring it back");
+    assert_eq!(said(&first), Said::Accepted, "it cannot work again");
     let again = ask(&users[2], &expired, late).await;
     assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
     assert_eq!(
@@ -206,14 +206,29 @@ pub(crate) async fn bearer_codes(kit: &Kit) {
     let refused = Said::Refused;
     let limit = refused(Refusal::LimitPerUser);
     let cases = [
-        ("their order again", &codes[0], redeem(&ann, "1"), Said::Replayed),
-        ("their next order", &codes[0], redeem(&ann, "2"), refused(Refusal::AlreadyRedeemed)),
-        ("shown by another", &codes[0], redeem(&bob, "1"), refused(Refusal::AlreadyRedeemed)),
-        ("kept for another", &codes[0], hold(&bob, "1", 5), refused(Refusal::AlreadyRedeemed)),
-        ("into another's wallet", &codes[0], give(&bob, None), refused(Refusal::AlreadyRedeemed)),
+        ("the same order", &codes[0], redeem(&ann, "1"), Said::Replayed),
+        (
+            "another order of the user",
+            &codes[0],
+            redeem(&ann, "2"),
+            refused(Refusal::AlreadyRedeemed),
+        ),
+        (
+            "redeemed by another user",
+            &codes[0],
+            redeem(&bob, "1"),
+            refused(Refusal::AlreadyRedeemed),
+        ),
+        ("held for another user", &codes[0], hold(&bob, "1", 5), refused(Refusal::AlreadyRedeemed)),
+        (
+            "put into another user's wallet",
+            &codes[0],
+            give(&bob, None),
+            refused(Refusal::AlreadyRedeemed),
+        ),
         ("a second coupon", &codes[1], redeem(&ann, "2"), limit),
-        ("a second into their wallet", &codes[1], give(&ann, None), limit),
-        ("a second kept for them", &codes[1], hold(&ann, "2", 5), limit),
+        ("a second one put into the wallet", &codes[1], give(&ann, None), limit),
+        ("a second one held", &codes[1], hold(&ann, "2", 5), limit),
     ];
     for (name, code, action, want) in cases {
         assert_eq!(kit.said(code, action).await, want, "{name}");
@@ -223,7 +238,7 @@ pub(crate) async fn bearer_codes(kit: &Kit) {
     let found = kit.found(&codes[1]).await;
     let change = kit.change(redeem(&ann, "2"), Asker::Shop, NOW);
     let unknown = kit.hot.apply(&found, change).await;
-    assert!(is_cold(&unknown), "what they had is not known: {unknown:?}");
-    assert_eq!(kit.said(&codes[1], redeem(&bob, "2")).await, Said::Accepted, "they had none");
+    assert!(is_cold(&unknown), "cold has to say what the user had: {unknown:?}");
+    assert_eq!(kit.said(&codes[1], redeem(&bob, "2")).await, Said::Accepted, "this user had none");
     kit.archive.comes_back();
 }

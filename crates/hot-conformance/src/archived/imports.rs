@@ -43,7 +43,7 @@ pub(crate) async fn imported_again(kit: &Kit) {
     for code in &codes[..2] {
         kit.done(code, redeem(&ann, "here")).await;
     }
-    // The contradictions, before the move: nothing comes of them.
+    // Lines that contradict the coupons, before these are archived: they change nothing.
     let contradicts = [refused(Refusal::AlreadyRedeemed), refused(Refusal::Voided)];
     let two = || vec![last()[0].clone(), last()[2].clone()];
     assert_eq!(kit.import(&campaign, &batch, two()).await, contradicts);
@@ -57,26 +57,30 @@ pub(crate) async fn imported_again(kit: &Kit) {
         kit.archive.asked();
         assert_eq!(kit.import(&campaign, &batch, first()).await, [THERE; 4], "the same file");
         assert_eq!(kit.import(&other, &elsewhere, first()).await, [TAKEN; 4], "another campaign");
-        // A store whose entries come before their rows has to ask whether these ever came, at once.
+        // A store that writes entries before rows asks cold, in one read, whether the rows were written.
         let asked = kit.archive.asked();
-        assert!(asked == (0, 0) || sealed && asked == (1, 4), "neither needs more: {asked:?}");
-        assert_eq!(kit.import(&campaign, &batch, two()).await, contradicts, "as before the move");
-        assert_eq!(kit.archive.asked(), (1, 2), "both in one question");
+        assert!(asked == (0, 0) || sealed && asked == (1, 4), "at most one read: {asked:?}");
+        assert_eq!(
+            kit.import(&campaign, &batch, two()).await,
+            contradicts,
+            "as before it was archived"
+        );
+        assert_eq!(kit.archive.asked(), (1, 2), "both in one read");
     }
     let [first, second] = contradicts;
     let last_file = [first, THERE, second, refused(Refusal::ExpiryDayClosed)];
     assert_eq!(kit.import(&campaign, &batch, last()).await, last_file);
     assert_eq!(kit.archive.asked(), (1, 4));
-    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "and again");
-    assert_eq!(kit.archive.asked(), (1, 3), "what was so already is remembered");
+    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "once more");
+    assert_eq!(kit.archive.asked(), (1, 3), "a line that changes nothing is remembered");
     assert_eq!(kit.counts(&campaign).await, counts);
     assert_eq!(kit.counts(&other).await, CampaignCounts::default());
     let coupon = kit.coupon(&codes[3]).await;
     assert_eq!((coupon.state(), coupon.version()), (&State::Available, 1));
 }
 
-/// Archived coupons of one group of lines are fetched together, and hold up no other line.
-pub(crate) async fn imported_beside_others(kit: &Kit) {
+/// The archived coupons of a group of lines are fetched together and delay no other line.
+pub(crate) async fn imported_beside_other_lines(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), cancel_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
@@ -102,11 +106,11 @@ pub(crate) async fn imported_beside_others(kit: &Kit) {
     let outcomes = kit.import(&campaign, &batch, group.clone()).await;
     let (made, no) = (ImportOutcome::Imported, ImportOutcome::Refused(Refusal::AlreadyRedeemed));
     assert_eq!(outcomes, [made, no, no, made, made, no, no, no, made]);
-    assert_eq!(kit.archive.asked().0, 2, "one question a partition");
+    assert_eq!(kit.archive.asked().0, 2, "one read for each partition");
     for at in [0, 3, 4, 8] {
         assert!(kit.coupon(&group[at].code).await.redemption().is_some());
     }
-    // Cold does not answer: the lines that need nothing of it stand all the same.
+    // Cold does not answer: the lines that do not need it are imported.
     let group = vec![fresh(), again(0), fresh()];
     kit.archive.goes_out();
     let asked = kit.hot.import(&campaign.id, &batch, group.clone(), kit.import_run()).await;

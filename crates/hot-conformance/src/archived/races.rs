@@ -12,7 +12,7 @@ use hot::{Applied, HotError, Tier};
 
 use crate::kit::{Kit, NOW, Said, of, redeem, reference, said};
 
-/// Asks until cold answers.
+/// Repeats a call until cold answers.
 async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
     for _ in 0..100_000 {
         let found = kit.found(code).await;
@@ -24,9 +24,9 @@ async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
     panic!("cold never answers for {code}")
 }
 
-/// Promise 1 beside the compactor: of eight orders that want a coupon one gets it, while redeemed coupons
-/// are archived, and cold fails now and then.
-pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
+/// Promise 1 beside the compactor: of eight orders for a coupon one redeems it, while redeemed coupons
+/// are archived and cold fails now and then.
+pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
     const TASKS: usize = 8;
     let campaign = Campaign {
         handout: Handout::Bearer,
@@ -43,7 +43,7 @@ pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
         tokio::spawn(async move {
             let mut won = Vec::new();
             for step in 0..codes.len() {
-                // Half of them meet at each coupon, the others come when it may have moved.
+                // Half of them race for each coupon. The others come when it may be archived.
                 let code = &codes[(step + task % 2 * 50) % codes.len()];
                 let user = kit.user("user");
                 let change = kit.change(redeem(&user, "1"), Asker::Shop, NOW);
@@ -74,7 +74,7 @@ pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
         moved
     };
     let (won, moved) = tokio::join!(tasks, compactor);
-    assert!(moved > 0, "some moved while others were redeemed");
+    assert!(moved > 0, "some were archived while others were redeemed");
     let won: Vec<_> = won.into_iter().flat_map(Result::unwrap).collect();
     assert_eq!(won.len(), codes.len(), "each once");
     assert_eq!(moved + kit.archive_closed(day, NOW).await, codes.len() as u64);
@@ -86,8 +86,8 @@ pub(crate) async fn one_redemption_while_it_moves(kit: &Arc<Kit>) {
     assert_eq!(counts, CampaignCounts { stock: 200, redeemed: 200, ..CampaignCounts::default() });
 }
 
-/// Promise 3 beside the compactor: nobody exceeds the limit because their coupons were archived.
-pub(crate) async fn limits_hold_while_they_move(kit: &Arc<Kit>) {
+/// Promise 3 beside the compactor: no user exceeds the limit because their coupons were archived.
+pub(crate) async fn limits_hold_while_archiving(kit: &Arc<Kit>) {
     const USERS: usize = 40;
     let campaign = Campaign { cancel_days: 0, per_user_limit: Some(3), ..kit.draft() };
     kit.stocked(&campaign, 4 * USERS as u64).await;
@@ -130,7 +130,7 @@ pub(crate) async fn limits_hold_while_they_move(kit: &Arc<Kit>) {
     }
     over.store(true, Ordering::Release);
     let moved = compactor.await.unwrap();
-    assert!(moved > 0, "some moved meanwhile");
+    assert!(moved > 0, "some were archived during the test");
     let want = CampaignCounts { stock: 160, redeemed: 120, ..CampaignCounts::default() };
     assert_eq!(kit.counts(&campaign).await, want);
     kit.archive_closed(day, NOW).await;

@@ -1,4 +1,4 @@
-//! Reads: an archived coupon is found wherever it lies, and never taken for a new one.
+//! Reads: an archived coupon is always found, and never looks like a new one.
 
 use coupon::apply::Asker;
 use coupon::campaign::Campaign;
@@ -15,7 +15,7 @@ use crate::kit::{
     Kit, NOW, Said, extend, give, of, redeem, reference, release, run_of, said, void,
 };
 
-pub(crate) async fn read_where_it_lies(kit: &Kit) {
+pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
     let [ann] = kit.users();
@@ -45,7 +45,7 @@ pub(crate) async fn read_where_it_lies(kit: &Kit) {
         };
         kit.hot.list(query).await.unwrap().coupons.len()
     };
-    assert_eq!(listed().await, open.len(), "what is in cold is in no list");
+    assert_eq!(listed().await, open.len(), "lists of hot have no archived coupon");
     kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(listed().await, 0);
     for ((name, code), was) in all() {
@@ -55,7 +55,7 @@ pub(crate) async fn read_where_it_lies(kit: &Kit) {
         assert_eq!(snapshot.coupon.events(), was.coupon.events(), "{name}");
         assert_eq!((&snapshot.campaign, snapshot.batch_paused), (&was.campaign, false), "{name}");
     }
-    // What is said beside the coupon is of today.
+    // The campaign beside the coupon is the current one.
     let batch = &before[0].coupon.genesis().batch;
     kit.hot.pause_batch(&campaign.id, batch, true, None).await.unwrap();
     assert!(kit.see(&closed[0].1).await.unwrap().batch_paused);
@@ -64,19 +64,19 @@ pub(crate) async fn read_where_it_lies(kit: &Kit) {
 /// Reads, dry-runs and redeems a coupon of `ann`.
 async fn all_ways(kit: &Kit, code: &Code, ann: &UserId) -> [Result<(), HotError>; 3] {
     let found = kit.found(code).await;
-    let Found::Coupon(address) = &found else { panic!("{code} is a coupon") };
+    let Found::Coupon(address) = &found else { panic!("{code} is found") };
     let change = kit.change(redeem(ann, "1"), Asker::Shop, NOW);
     [
         kit.hot
             .read(address)
             .await
-            .map(|snapshot| assert!(snapshot.is_some(), "{code} is never nothing")),
+            .map(|snapshot| assert!(snapshot.is_some(), "{code} is not found")),
         kit.hot.dry_run(&found, change.clone()).await.map(drop),
         kit.hot.apply(&found, change).await.map(drop),
     ]
 }
 
-pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
+pub(crate) async fn an_outage_of_cold_is_an_error(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     let codes = kit.stocked(&campaign, 4).await;
     let [ann, bob] = kit.users();
@@ -101,13 +101,13 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
         assert!(answers.iter().all(is_cold), "{name}: {answers:?}");
     }
     let unknown = all_ways(kit, &sealed_codes[2], &ann).await;
-    assert!(unknown.iter().all(is_cold), "it may lie in cold: {unknown:?}");
+    assert!(unknown.iter().all(is_cold), "it may be in cold: {unknown:?}");
     let name = reference("more");
     let change = kit.change(give(&ann, name.clone()), Asker::Shop, NOW);
     let more = kit.hot.issue(&campaign.id, change).await;
-    assert!(is_cold(&more), "whether they have one is not known: {more:?}");
+    assert!(is_cold(&more), "cold has to say whether the user has one: {more:?}");
     assert_eq!(kit.counts(&campaign).await, counts, "nothing was written");
-    // Who needs nothing of cold does not notice.
+    // A call that does not need cold succeeds.
     assert!(all_ways(kit, &codes[1], &bob).await.iter().all(Result::is_ok));
     assert_eq!(kit.said(&codes[2], give(&bob, None)).await, Said::Accepted);
     assert_eq!(kit.coupon(&codes[3]).await.version(), 0);
@@ -117,7 +117,7 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
     let more = kit.issue(&campaign, &ann, name).await;
     assert_eq!((said(&more), of(&more).code()), (Said::Accepted, &codes[3]), "the next one");
 
-    // An archived marker says that there is one: that cold has none is no answer.
+    // There is an archived marker, so a cold tier without the coupon is an error.
     for (name, code) in in_cold.into_iter().take(2) {
         let lost = kit.archive.lose(campaign.expiry_day(), code);
         let answers = all_ways(kit, code, &ann).await;
@@ -127,9 +127,8 @@ pub(crate) async fn what_cold_does_not_answer_is_an_error(kit: &Kit) {
     }
 }
 
-/// A minted code of a sealed partition that is found nowhere: nothing has happened to it, and
-/// nothing will.
-pub(crate) async fn nobody_had_it(kit: &Kit) {
+/// A minted code of a sealed partition that neither tier has was never touched and never will be.
+pub(crate) async fn an_untouched_code_behind_a_seal(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 3).await;
@@ -141,15 +140,15 @@ pub(crate) async fn nobody_had_it(kit: &Kit) {
     assert_eq!(kit.archive_partition(day, late).await, 1);
     kit.archive.asked();
     assert_eq!(kit.find(&word).await, None);
-    assert_eq!(kit.archive.asked(), (0, 0), "what is not ours is not looked for");
+    assert_eq!(kit.archive.asked(), (0, 0), "a code of no campaign is not looked up");
     let snapshot = kit.see(&codes[0]).await.unwrap();
     assert_eq!((snapshot.tier, snapshot.coupon.version()), (Tier::Hot, 0));
     assert_eq!(snapshot.coupon.state(), &State::Available);
     let refused = Said::Refused;
     let cases = [
         ("redeemed", redeem(&ann, "1"), refused(Refusal::NotIssued)),
-        ("given", give(&ann, None), refused(Refusal::Expired)),
-        ("killed", void(), refused(Refusal::ExpiryDayClosed)),
+        ("issued", give(&ann, None), refused(Refusal::Expired)),
+        ("voided", void(), refused(Refusal::ExpiryDayClosed)),
         ("extended", extend(campaign.expires_at.plus_days(90)), refused(Refusal::ExpiryDayClosed)),
         ("released", release("1"), Said::Replayed),
     ];
@@ -160,13 +159,13 @@ pub(crate) async fn nobody_had_it(kit: &Kit) {
     }
     for at in [late, NOW] {
         let none = kit.issue_at(at, &campaign.id, &kit.user("bob"), None).await;
-        assert_eq!(said(&none), refused(Refusal::Expired), "it is no stock any more");
+        assert_eq!(said(&none), refused(Refusal::Expired), "it is not stock now");
     }
     let untouched = kit.hot.untouched(run_of(&batch), codes.clone()).await.unwrap();
     assert_eq!(untouched, [true, false, true]);
 }
 
-pub(crate) async fn untouched_is_asked_of_cold(kit: &Kit) {
+pub(crate) async fn untouched_asks_cold(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, 6).await;
@@ -182,12 +181,12 @@ pub(crate) async fn untouched_is_asked_of_cold(kit: &Kit) {
     assert_eq!(kit.archive_closed(day, NOW).await, 1);
     kit.archive.asked();
     kit.archive.goes_out();
-    assert_eq!(untouched().await.unwrap(), want, "behind an archived marker");
-    assert_eq!(kit.archive.asked(), (0, 0), "an archived marker says it all");
+    assert_eq!(untouched().await.unwrap(), want, "with an archived marker");
+    assert_eq!(kit.archive.asked(), (0, 0), "an archived marker needs no read of cold");
     kit.archive.comes_back();
     kit.archive_partition(day, kit.time_to_seal(day).await).await;
     assert_eq!(untouched().await.unwrap(), want, "behind a seal");
-    // All but the one that the directory has in a later partition.
+    // All but the one that the directory names in a later partition.
     assert_eq!(kit.archive.asked(), (1, 5));
     kit.archive.goes_out();
     let unknown = untouched().await;
@@ -195,8 +194,8 @@ pub(crate) async fn untouched_is_asked_of_cold(kit: &Kit) {
     kit.archive.comes_back();
 }
 
-/// An extension moved it to a later partition, and it was archived there.
-pub(crate) async fn found_in_its_later_partition(kit: &Kit) {
+/// A coupon that was extended to a later partition and archived there.
+pub(crate) async fn extended_and_archived(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(4), ..kit.draft() };
     let minted = kit.stocked(&campaign, 3).await;
     let imported = kit.imported(&campaign, 2).await;
@@ -236,7 +235,7 @@ pub(crate) async fn found_in_its_later_partition(kit: &Kit) {
     };
     let only_redeemed = |redeemed| if redeemed { Tier::Cold } else { Tier::Hot };
     assert_eq!(kit.archive_closed(later, CLOSED).await, 2);
-    check("its own partition has an archived marker", &only_redeemed).await;
+    check("its last partition has an archived marker", &only_redeemed).await;
     assert_eq!(kit.archive_partition(home, kit.time_to_seal(home).await).await, 0);
     check("its first partition is sealed", &only_redeemed).await;
     assert_eq!(kit.archive_partition(later, kit.time_to_seal(later).await).await, 4);

@@ -25,7 +25,7 @@ pub(crate) async fn one_each(kit: &Kit) {
     assert!(codes.contains(&second) && &second != of(&first).code());
     assert_eq!(said(&kit.issue(&campaign, &eve, None).await), SOLD_OUT);
     let again = kit.issue(&campaign, &ann, None).await;
-    assert_eq!(said(&again), Said::Replayed, "sold out is for those who have none");
+    assert_eq!(said(&again), Said::Replayed, "only users without a coupon get SOLD_OUT");
     let unknown = kit.draft();
     let nowhere = kit.issue(&unknown, &ann, None).await;
     assert_eq!((said(&nowhere), nowhere.snapshot), (Said::Refused(Refusal::NotFound), None));
@@ -46,12 +46,12 @@ pub(crate) async fn three_each(kit: &Kit) {
     let fourth = kit.issue(&campaign, &ann, reference("d")).await;
     assert_eq!(said(&fourth), Said::Refused(Refusal::LimitPerUser));
     let code = kit.issued(&campaign, &bob, "a").await;
-    assert!(!codes.contains(&code), "a name is its user's own");
+    assert!(!codes.contains(&code), "an issue_ref belongs to its user");
     let first = kit.issue(&campaign, &ann, reference("a")).await;
     let first = of(&first).code().clone();
     kit.done(&first, redeem(&ann, "1")).await;
     let again = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &first), "a spent one too");
+    assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &first), "a redeemed one, too");
     let patch = CampaignPatch { per_user_limit: Some(Some(4)), ..CampaignPatch::default() };
     kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap();
     kit.issued(&campaign, &ann, "d").await;
@@ -59,7 +59,7 @@ pub(crate) async fn three_each(kit: &Kit) {
     assert_eq!(said(&fifth), Said::Refused(Refusal::LimitPerUser), "a redeemed one counts");
 }
 
-pub(crate) async fn a_cancelled_one_is_still_his(kit: &Kit) {
+pub(crate) async fn a_cancelled_coupon_keeps_its_holder(kit: &Kit) {
     let campaign = kit.draft();
     kit.stocked(&campaign, 2).await;
     let ann = kit.user("ann");
@@ -70,11 +70,11 @@ pub(crate) async fn a_cancelled_one_is_still_his(kit: &Kit) {
     assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &code));
 }
 
-/// Statements that one call may cost, however long the claim is. The upkeep of a cluster may run some more
-/// meanwhile.
+/// Statements that one call may cost, whatever the length of the claim. The background work of a
+/// cluster may add some.
 const STATEMENTS_MAX: u64 = 16;
 
-/// Names that a shop has given before. Each call once read the coupon of every one.
+/// Issue_refs that the shop used before. A call does not read the coupon of each.
 const NAMES: usize = 150;
 
 async fn issue_as(kit: &Kit, campaign: &Campaign, asker: Asker, to: &UserId, name: &str) -> Said {
@@ -82,9 +82,9 @@ async fn issue_as(kit: &Kit, campaign: &Campaign, asker: Asker, to: &UserId, nam
     said(&kit.hot.issue(&campaign.id, change).await.unwrap())
 }
 
-/// After many names for one coupon, and many coupons that were issued and revoked, an issue, a replay and
-/// a refusal read no more than before.
-pub(crate) async fn a_long_history_costs_little(kit: &Kit) {
+/// An issue, a replay and a refusal read no more after many issue_refs for one coupon and many coupons
+/// that were issued and revoked.
+pub(crate) async fn a_long_claim_costs_little(kit: &Kit) {
     const CALLS: u64 = 10;
     let one = Campaign { handout: Handout::SelfService, ..kit.draft() };
     let two = Campaign { handout: Handout::SelfService, per_user_limit: Some(2), ..kit.draft() };
@@ -104,7 +104,7 @@ pub(crate) async fn a_long_history_costs_little(kit: &Kit) {
     let limit = Said::Refused(Refusal::LimitPerUser);
     let calls = [
         ("a replay", &one, "name-3", Said::Replayed),
-        ("one more name", &one, "another", Said::Replayed),
+        ("one more issue_ref", &one, "another", Said::Replayed),
         ("a replay of two", &two, "a", Said::Replayed),
         ("a refusal", &two, "c", limit),
     ];
@@ -125,9 +125,9 @@ pub(crate) async fn a_long_history_costs_little(kit: &Kit) {
     assert!(each <= 2 * STATEMENTS_MAX, "an issue: {each} statements");
 }
 
-/// Sixteen names of a user for what they have are stored. A request with one more name gets the same
-/// coupon, and the name is not stored. A revoke makes room again, and its name stays spent.
-pub(crate) async fn a_user_gives_sixteen_names(kit: &Kit) {
+/// A claim stores sixteen issue_refs for the coupons that a user has. A request with one more gets the
+/// same coupon, and its issue_ref is not stored. A revoke makes room again; its issue_ref stays used.
+pub(crate) async fn sixteen_issue_refs_are_stored(kit: &Kit) {
     let campaign = Campaign { handout: Handout::SelfService, ..kit.draft() };
     kit.stocked(&campaign, 9).await;
     let [ann, bob] = kit.users();
@@ -144,9 +144,9 @@ pub(crate) async fn a_user_gives_sixteen_names(kit: &Kit) {
     let asks = [
         ("the sixteenth", &ann, "name-16", Said::Replayed),
         ("a shop's eighteenth", &bob, "name-18", Said::Replayed),
-        ("one that was not kept is new", &ann, "name-17", Said::Accepted),
-        ("and is kept now", &ann, "name-17", Said::Replayed),
-        ("two is the limit", &ann, "name-18", Said::Refused(Refusal::LimitPerUser)),
+        ("an issue_ref that was not stored is new", &ann, "name-17", Said::Accepted),
+        ("and is stored now", &ann, "name-17", Said::Replayed),
+        ("the limit is two", &ann, "name-18", Said::Refused(Refusal::LimitPerUser)),
     ];
     for (what, user, name, want) in asks {
         let asker = Asker::User(user.clone());

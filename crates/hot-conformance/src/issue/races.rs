@@ -16,7 +16,7 @@ async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
     const STOCK: u64 = 1_000;
     let campaign = Campaign { per_user_limit: Some(limit), ..kit.draft() };
     kit.create(&campaign).await;
-    // Part of it minted, part of it imported, part of it gone already and come back.
+    // A part is minted, a part is imported, and a part was issued and revoked before.
     kit.mint(&campaign, 600).await;
     kit.imported(&campaign, 100).await;
     kit.mint(&campaign, STOCK - 700).await;
@@ -48,10 +48,10 @@ async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
                 Outcome::Accepted(_) | Outcome::Replayed => Some(of(applied).code().clone()),
             });
             let news = [&one, &other].map(|applied| said(applied) == Said::Accepted);
-            assert!(news != [true, true], "nobody gets two by asking twice at once");
+            assert!(news != [true, true], "two equal requests give one coupon");
             accepted += news.iter().filter(|new| **new).count() as u64;
-            // Stock only shrinks here: one who is refused first is not given it a moment later.
-            assert_eq!(both[0], both[1], "both are told the same");
+            // Stock only shrinks here: after a refusal the same request gets no coupon a moment later.
+            assert_eq!(both[0], both[1], "both answers are the same");
             held.entry(user).or_default().extend(both.into_iter().flatten());
         }
     }
@@ -72,15 +72,15 @@ pub(crate) async fn exactly_a_thousand_three_each(kit: &Arc<Kit>) {
     exactly_a_thousand(kit, 3, 4).await;
 }
 
-/// No coupon that is revoked while others ask is lost: the answer is sold out only if none is left.
-pub(crate) async fn taken_back_while_others_ask(kit: &Arc<Kit>) {
+/// A coupon that is revoked during a sale is not lost: SOLD_OUT is the answer only if none is left.
+pub(crate) async fn revoked_while_others_issue(kit: &Arc<Kit>) {
     let campaign = kit.draft();
     kit.stocked(&campaign, 32).await;
     let tasks = (0..32).map(|_| {
         let (kit, id) = (Arc::clone(kit), campaign.id.clone());
         tokio::spawn(async move {
-            // At most 32 at a time hold one, so there is always one for the next; and none is
-            // given so often that its history is full while others lie about.
+            // At most 32 users have one at a time, so one is always left. No history becomes
+            // full, because issues are spread over the coupons.
             for turn in 0..10 {
                 let user = kit.user("user");
                 let applied = kit.issue_at(NOW, &id, &user, reference("r")).await;

@@ -1,4 +1,4 @@
-//! Replacements of coupons that no longer work.
+//! Replacements of coupons that can no longer be redeemed.
 
 use coupon::apply::Asker;
 use coupon::campaign::{Campaign, Handout};
@@ -16,8 +16,8 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     let name = reference(&format!("replaces:{old}"));
     let still_good = kit.issue(&campaign, &ann, name.clone()).await;
     assert_eq!((said(&still_good), of(&still_good).code()), (Said::Replayed, &old));
-    let not_his = kit.issue(&campaign, &bob, name.clone()).await;
-    assert_eq!(said(&not_his), Said::Refused(Refusal::NotFound));
+    let strangers = kit.issue(&campaign, &bob, name.clone()).await;
+    assert_eq!(said(&strangers), Said::Refused(Refusal::NotFound));
     kit.done(&old, void()).await;
     let replacement = kit.issue(&campaign, &ann, name.clone()).await;
     assert_eq!(said(&replacement), Said::Accepted, "not refused by the limit");
@@ -33,7 +33,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     let elsewhere = kit.issue(&other, &ann, name.clone()).await;
     assert_eq!(said(&elsewhere), taken, "not in another campaign");
     assert_eq!(kit.counts(&other).await.issued, 0);
-    // However the code is written, it is the same coupon.
+    // Another spelling of the code names the same coupon.
     for text in [
         old.printed(None),
         old.printed(Some("SALE")),
@@ -45,8 +45,8 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     }
     kit.done(&new, revoke(&ann)).await;
     let spent = kit.issue(&campaign, &ann, name).await;
-    assert_eq!(said(&spent), taken, "and not again when the new one was taken back");
-    // The printed form names the same coupon the first time, too.
+    assert_eq!(said(&spent), taken, "not again after the new one was revoked");
+    // The printed form also names the coupon the first time.
     let chained = kit.issued(&campaign, &bob, "b").await;
     let printed = reference(&format!("replaces:{}", chained.printed(Some("SALE"))));
     kit.done(&chained, void()).await;
@@ -56,7 +56,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
 
 /// A coupon is replaced, from any campaign that runs, only once it can no longer be extended and its
 /// redemption can no longer be cancelled.
-pub(crate) async fn replaced_when_nothing_else_helps(kit: &Kit) {
+pub(crate) async fn replaced_only_if_it_cannot_work_again(kit: &Kit) {
     let over = kit.draft();
     kit.stocked(&over, 2).await;
     let running = Campaign { expires_at: over.expires_at.plus_days(200), ..kit.draft() };
@@ -68,10 +68,10 @@ pub(crate) async fn replaced_when_nothing_else_helps(kit: &Kit) {
     assert_eq!(said(&kit.at(last, &spent, redeem(&bob, "1")).await), Said::Accepted);
     let closed = over.expires_at.plus_days(over.extend_days);
     let cases = [
-        ("it works", &ann, &dead, last, Said::Replayed),
+        ("it can be redeemed", &ann, &dead, last, Said::Replayed),
         ("it can be extended", &ann, &dead, closed.plus_ms(-1), Said::Refused(Refusal::Expired)),
-        ("somebody else's", &bob, &dead, closed, Said::Refused(Refusal::NotFound)),
-        ("nothing helps", &ann, &dead, closed, Said::Accepted),
+        ("another user's coupon", &bob, &dead, closed, Said::Refused(Refusal::NotFound)),
+        ("neither is possible", &ann, &dead, closed, Said::Accepted),
         (
             "it can be cancelled",
             &bob,
@@ -79,7 +79,7 @@ pub(crate) async fn replaced_when_nothing_else_helps(kit: &Kit) {
             last.plus_days(over.cancel_days).plus_ms(-1),
             Said::Refused(Refusal::AlreadyRedeemed),
         ),
-        ("it cannot", &bob, &spent, last.plus_days(over.cancel_days), Said::Accepted),
+        ("it cannot be cancelled", &bob, &spent, last.plus_days(over.cancel_days), Said::Accepted),
     ];
     for (name, user, code, at, want) in cases {
         let reference = reference(&format!("replaces:{code}"));
@@ -88,7 +88,7 @@ pub(crate) async fn replaced_when_nothing_else_helps(kit: &Kit) {
     }
 }
 
-pub(crate) async fn nobody_replaces_for_himself(kit: &Kit) {
+pub(crate) async fn users_may_not_replace(kit: &Kit) {
     let campaign = Campaign { handout: Handout::SelfService, ..kit.draft() };
     kit.stocked(&campaign, 9).await;
     let ann = kit.user("ann");
@@ -99,7 +99,7 @@ pub(crate) async fn nobody_replaces_for_himself(kit: &Kit) {
     assert_eq!(
         said(&more),
         Said::Refused(Refusal::NotIssuable),
-        "or users would get as many as they like"
+        "users could get any number of coupons"
     );
     assert_eq!(kit.counts(&campaign).await.issued, 1);
 }

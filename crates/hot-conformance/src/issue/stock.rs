@@ -1,4 +1,4 @@
-//! The stock: which coupon is handed out, and when there is none.
+//! The stock: which coupon is issued, and when there is none.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use hot::CampaignPatch;
 use super::SOLD_OUT;
 use crate::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, said, void};
 
-pub(crate) async fn a_spent_name_and_a_coupon_that_came_back(kit: &Kit) {
+pub(crate) async fn a_revoked_coupon_is_issued_again(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
     kit.stocked(&campaign, 1).await;
     let [ann, bob] = kit.users();
@@ -23,22 +23,22 @@ pub(crate) async fn a_spent_name_and_a_coupon_that_came_back(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &bob, reference("a")).await), SOLD_OUT);
     kit.done(&code, revoke(&ann)).await;
     let spent = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "its name is spent");
-    assert_eq!(kit.issued(&campaign, &bob, "a").await, code, "what came back is handed out again");
+    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "the issue_ref is used");
+    assert_eq!(kit.issued(&campaign, &bob, "a").await, code, "the revoked coupon is issued again");
     kit.done(&code, revoke(&bob)).await;
-    assert_eq!(kit.issued(&campaign, &ann, "b").await, code, "also to whom it was taken from");
+    assert_eq!(kit.issued(&campaign, &ann, "b").await, code, "also to the user who had it");
     let spent = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "and its first name stays spent");
+    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "the first issue_ref stays used");
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("b")).await), Said::Replayed);
-    // Given twice, one coupon: it counts once.
+    // One coupon, issued twice, counts once.
     kit.mint(&campaign, 2).await;
     kit.issued(&campaign, &ann, "c").await;
     let third = kit.issue(&campaign, &ann, reference("d")).await;
     assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
 }
 
-/// Serials whose codes were voided or issued by name are skipped; every other one is handed out.
-pub(crate) async fn what_is_gone_is_skipped(kit: &Kit) {
+/// Serials whose codes were voided or issued by code are skipped. Every other serial is issued.
+pub(crate) async fn used_serials_are_skipped(kit: &Kit) {
     let campaign = kit.draft();
     let codes = kit.stocked(&campaign, 40).await;
     let mut left: HashSet<&Code> = codes.iter().collect();
@@ -53,14 +53,14 @@ pub(crate) async fn what_is_gone_is_skipped(kit: &Kit) {
     kit.done(&codes[7], extend(campaign.expires_at.plus_days(2))).await;
     while !left.is_empty() {
         let code = kit.issued(&campaign, &kit.user("user"), "r").await;
-        assert!(left.remove(&code), "{code} was there, and once");
+        assert!(left.remove(&code), "{code} was free, and is issued once");
     }
     assert_eq!(said(&kit.issue(&campaign, &kit.user("late"), None).await), SOLD_OUT);
     let counts = kit.counts(&campaign).await;
     assert_eq!(counts, CampaignCounts { stock: 40, issued: 34, redeemed: 0, void: 6 });
 }
 
-pub(crate) async fn thousands_in_a_row_are_skipped(kit: &Arc<Kit>) {
+pub(crate) async fn thousands_of_used_serials_are_skipped(kit: &Arc<Kit>) {
     let campaign = kit.draft();
     let codes = kit.stocked(&campaign, 2_503).await;
     let voids = codes[..2_501].chunks(50).map(|codes| {
@@ -82,7 +82,7 @@ pub(crate) async fn thousands_in_a_row_are_skipped(kit: &Arc<Kit>) {
     assert_eq!(said(&kit.issue(&campaign, &eve, None).await), SOLD_OUT);
 }
 
-pub(crate) async fn paused_stock(kit: &Kit) {
+pub(crate) async fn paused_stock_is_not_issued(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
     let (first, second) = (kit.mint(&campaign, 2).await, kit.mint(&campaign, 1).await);
@@ -90,10 +90,10 @@ pub(crate) async fn paused_stock(kit: &Kit) {
     let pause = |paused| kit.hot.pause_batch(&campaign.id, &first.id, paused, None);
     pause(true).await.unwrap();
     let code = kit.issued(&campaign, &ann, "a").await;
-    assert_eq!(kit.coupon(&code).await.genesis().batch, second.id, "the one that is not paused");
+    assert_eq!(kit.coupon(&code).await.genesis().batch, second.id, "the batch that is not paused");
     let paused = Said::Refused(Refusal::Paused);
     let none = kit.issue(&campaign, &ann, reference("b")).await;
-    assert_eq!((said(&none), none.snapshot), (paused, None), "only paused ones are left");
+    assert_eq!((said(&none), none.snapshot), (paused, None), "only paused batches are left");
     pause(false).await.unwrap();
     let code = kit.issued(&campaign, &ann, "b").await;
     kit.issued(&campaign, &ann, "c").await;
@@ -101,16 +101,20 @@ pub(crate) async fn paused_stock(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("d")).await), SOLD_OUT, "none is left");
     kit.done(&code, revoke(&ann)).await;
     let back = kit.issue(&campaign, &ann, reference("d")).await;
-    assert_eq!(said(&back), paused, "one that came back is left too");
+    assert_eq!(said(&back), paused, "a revoked one is left, too");
     pause(false).await.unwrap();
     let stop = CampaignPatch { paused: Some(true), ..CampaignPatch::default() };
     kit.hot.patch_campaign(&campaign.id, stop, NOW).await.unwrap();
-    assert_eq!(said(&kit.issue(&campaign, &ann, reference("d")).await), paused, "all of it");
+    assert_eq!(
+        said(&kit.issue(&campaign, &ann, reference("d")).await),
+        paused,
+        "the whole campaign is paused"
+    );
     let again = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&again), Said::Replayed, "a repeat is answered all the same");
+    assert_eq!(said(&again), Said::Replayed, "a replay is answered");
 }
 
-pub(crate) async fn the_issue_window(kit: &Kit) {
+pub(crate) async fn issue_window(kit: &Kit) {
     let (from, until) = (NOW, NOW.plus_ms(1_000));
     let campaign = Campaign {
         per_user_limit: Some(9),
@@ -125,7 +129,7 @@ pub(crate) async fn the_issue_window(kit: &Kit) {
         ("a millisecond early", from.plus_ms(-1), closed(Some(from))),
         ("the first", from, Said::Accepted),
         ("the last", until.plus_ms(-1), Said::Accepted),
-        ("one too late", until, closed(None)),
+        ("a millisecond too late", until, closed(None)),
         ("too late and expired", campaign.expires_at, Said::Refused(Refusal::Expired)),
     ];
     for (n, (name, at, want)) in cases.into_iter().enumerate() {
@@ -149,12 +153,16 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     ];
     lines[3].expires_at = soon;
     kit.import(&campaign, &batch, lines).await;
-    assert_eq!(kit.issued(&campaign, &ann, "a").await, codes[3], "what expires first goes first");
+    assert_eq!(
+        kit.issued(&campaign, &ann, "a").await,
+        codes[3],
+        "the first to expire is issued first"
+    );
     kit.done(&codes[3], revoke(&ann)).await;
     let late = kit.issue_at(soon, &campaign.id, &ann, reference("b")).await;
-    assert_eq!(of(&late).code(), &codes[0], "an expired line is not offered");
+    assert_eq!(of(&late).code(), &codes[0], "an expired coupon is not issued");
     let early = kit.issue_at(soon.plus_ms(-1), &campaign.id, &ann, reference("c")).await;
-    assert_eq!(of(&early).code(), &codes[3], "a millisecond before it expires it is");
+    assert_eq!(of(&early).code(), &codes[3], "a millisecond before its end it is issued");
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[3], revoke(&ann)).await;
     let end = kit.issue_at(campaign.expires_at, &campaign.id, &ann, reference("d")).await;
@@ -164,7 +172,7 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("e")).await), SOLD_OUT);
 }
 
-pub(crate) async fn valid_days_count_from_the_issue(kit: &Kit) {
+pub(crate) async fn valid_days_count_from_issue(kit: &Kit) {
     let campaign =
         Campaign { valid_days: Some(14), zone: "Asia/Seoul".parse().unwrap(), ..kit.draft() };
     let code = kit.stocked(&campaign, 1).await.remove(0);
@@ -175,11 +183,15 @@ pub(crate) async fn valid_days_count_from_the_issue(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.expires_at(), until);
     let late = kit.at(until, &code, redeem(&ann, "1")).await;
     assert_eq!(said(&late), Said::Refused(Refusal::Expired));
-    // In the partition of the campaign there is room for a later one.
+    // An extension within the partition of the campaign.
     kit.done(&code, extend(until.plus_days(1))).await;
     assert_eq!(kit.coupon(&code).await.expires_at(), until.plus_days(1));
     kit.done(&code, revoke(&ann)).await;
-    assert_eq!(kit.coupon(&code).await.expires_at(), campaign.expires_at, "it starts anew");
+    assert_eq!(
+        kit.coupon(&code).await.expires_at(),
+        campaign.expires_at,
+        "a revoke restores the campaign's expiry"
+    );
     let again = kit.issue_at(NOW.plus_ms(2 * DAY_MS), &campaign.id, &bob, reference("b")).await;
     assert_eq!(of(&again).expires_at(), until.plus_days(2));
     kit.done(&code, revoke(&bob)).await;
@@ -191,7 +203,7 @@ pub(crate) async fn valid_days_count_from_the_issue(kit: &Kit) {
     let code = kit.stocked(&named, 1).await.remove(0);
     kit.done(&code, give(&ann, None)).await;
     let until = Millis((20_777 + 2) * DAY_MS);
-    assert_eq!(kit.coupon(&code).await.expires_at(), until, "a named code too");
+    assert_eq!(kit.coupon(&code).await.expires_at(), until, "also if it is issued by code");
 }
 
 pub(crate) async fn bearer_stock_is_not_issued(kit: &Kit) {
@@ -201,8 +213,8 @@ pub(crate) async fn bearer_stock_is_not_issued(kit: &Kit) {
     assert_eq!(said(&none), Said::Refused(Refusal::NotIssuable));
 }
 
-/// A coupon whose history is full is skipped; those after it are handed out.
-pub(crate) async fn one_with_a_full_history_is_passed_over(kit: &Kit) {
+/// A coupon with a full history is skipped. The coupons after it are issued.
+pub(crate) async fn a_full_history_is_skipped(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     kit.create(&campaign).await;
     let mut full = Vec::new();
@@ -215,19 +227,19 @@ pub(crate) async fn one_with_a_full_history_is_passed_over(kit: &Kit) {
             kit.done(code, give(&ann, None)).await;
             kit.done(code, revoke(&ann)).await;
         }
-        // One more place in its history: issued once more, it could not be redeemed.
+        // One more event fits: after one more issue it could not be redeemed.
     }
     let none = kit.issue(&campaign, &ann, reference("none")).await;
-    assert_eq!(said(&none), SOLD_OUT, "nobody can get those two any more");
+    assert_eq!(said(&none), SOLD_OUT, "those two cannot be issued");
     let fresh = kit.imported(&campaign, 1).await.remove(0);
-    assert_eq!(kit.issued(&campaign, &ann, "a").await, fresh, "a batch behind them");
+    assert_eq!(kit.issued(&campaign, &ann, "a").await, fresh, "the next batch");
     let batch = kit.mint(&campaign, 1).await;
     assert_eq!(kit.issued(&campaign, &ann, "b").await, kit.codes(&batch)[0]);
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("c")).await), SOLD_OUT);
 }
 
-/// Issues and revokes go round: no history becomes full while other coupons are left.
-pub(crate) async fn wear_is_spread(kit: &Kit) {
+/// Issues and revokes use all coupons in turn: no history becomes full while another coupon is left.
+pub(crate) async fn issues_are_spread_over_coupons(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let codes = kit.imported(&campaign, 3).await;

@@ -1,4 +1,4 @@
-//! What a case asks for, and what an answer says.
+//! The actions of a case, and the parts of an answer.
 
 use coupon::apply::{Action, Outcome};
 use coupon::calendar::Zone;
@@ -53,7 +53,7 @@ pub fn release(at: &str) -> Action {
 }
 
 pub fn cancel(at: &str) -> Action {
-    Action::CancelRedemption { order: order(at), reason: "sent back".parse().ok() }
+    Action::CancelRedemption { order: order(at), reason: "revoked by the shop".parse().ok() }
 }
 
 pub fn revoke(user: &UserId) -> Action {

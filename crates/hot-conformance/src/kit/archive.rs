@@ -11,13 +11,13 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::Archive;
 
-/// A cold tier in memory. It can fail, and counts how often it was read.
+/// A cold tier in memory. It counts its reads, and a case can make them fail.
 #[derive(Default)]
 pub struct MemoryArchive {
     coupons: Mutex<HashMap<(Day, Code), Coupon>>,
     /// The last archive commit of each partition.
     archive_commits: Mutex<HashMap<Day, u64>>,
-    /// The last archive commit that was asked for.
+    /// The last archive commit that a read named.
     archive_commit: AtomicU64,
     is_out: AtomicBool,
     calls: AtomicUsize,
@@ -36,7 +36,7 @@ impl Archive for MemoryArchive {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.codes.fetch_add(codes.len(), Ordering::Relaxed);
         if self.is_out.load(Ordering::Relaxed) {
-            return Err("the archive is out of order".into());
+            return Err("the archive does not answer".into());
         }
         Ok(codes.iter().map(|code| self.coupon(day, code)).collect())
     }
@@ -52,7 +52,7 @@ impl MemoryArchive {
         if here.version() < copy.version() {
             *here = copy;
         } else if here.version() == copy.version() {
-            assert_eq!(here, &copy, "what lies in cold is final");
+            assert_eq!(here, &copy, "a coupon in cold is final");
         }
     }
 
@@ -60,17 +60,17 @@ impl MemoryArchive {
         self.coupons.lock().unwrap().get(&(day, code.clone())).cloned()
     }
 
-    /// Loses a coupon, which a real cold tier must not do.
+    /// Loses a coupon. A real cold tier must not do this.
     pub fn lose(&self, day: Day, code: &Code) -> Coupon {
-        self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("it was there")
+        self.coupons.lock().unwrap().remove(&(day, code.clone())).expect("the coupon was there")
     }
 
-    /// Which archive commit of a partition was asked for last.
+    /// The archive commit that the last read named.
     pub fn archive_commit_asked(&self) -> u64 {
         self.archive_commit.load(Ordering::Relaxed)
     }
 
-    /// Completes one more archive commit of a partition; returns its number.
+    /// Completes one more archive commit of a partition. Returns its number.
     pub(super) fn commit(&self, day: Day) -> u64 {
         let mut archive_commits = self.archive_commits.lock().unwrap();
         let archive_commit = archive_commits.entry(day).or_default();
@@ -88,7 +88,7 @@ impl MemoryArchive {
         self.is_out.store(false, Ordering::Relaxed);
     }
 
-    /// How often it was read since the last call of this, and for how many codes in all.
+    /// The reads since the last call of this method, and the number of their codes.
     pub fn asked(&self) -> (usize, usize) {
         (self.calls.swap(0, Ordering::Relaxed), self.codes.swap(0, Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Closed coupons: which are, and how the compactor reads them.
+//! Closed coupons: which coupons are closed, and how the compactor reads them.
 
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
@@ -10,7 +10,7 @@ use hot::{CLOSED_BOUND_MS, ClosedPartition};
 
 use crate::kit::{Kit, NOW, Said, cancel, extend, give, redeem, said, void};
 
-/// One millisecond before the edge nothing is closed; at the edge something is.
+/// One millisecond before the edge nothing is closed. At the edge something is.
 const EDGE: [i64; 2] = [-1, 0];
 
 /// The closed coupons of one partition.
@@ -19,18 +19,18 @@ async fn closed(kit: &Kit, day: Day, now: Millis, enough: u64) -> Option<ClosedP
     assert!(partitions.is_sorted_by_key(|partition| partition.day), "by day");
     let mut here = partitions.into_iter().filter(|partition| partition.day == day);
     let partition = here.next();
-    assert_eq!(here.next(), None, "a partition once");
+    assert_eq!(here.next(), None, "each partition once");
     partition
 }
 
-pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
+pub(crate) async fn closed_at_the_exact_millisecond(kit: &Kit) {
     let (at, ann) = (NOW.plus_ms(5), kit.user("ann"));
     let spent = |at| ImportedState::Redeemed { holder: None, issued_at: None, at, order: None };
     for cancel_days in [0, 1, 30, 366] {
         let campaign = Campaign { cancel_days, per_user_limit: Some(9), ..kit.draft() };
         let code = kit.stocked(&campaign, 2).await.remove(0);
         let (day, over) = (campaign.expiry_day(), at.plus_days(cancel_days));
-        // Where nothing can be cancelled no clock can admit it.
+        // If nothing can be cancelled, a coupon is closed by any clock.
         let bound = if cancel_days > 0 { CLOSED_BOUND_MS } else { 0 };
         kit.done(&code, give(&ann, None)).await;
         kit.imported(&campaign, 1).await;
@@ -42,13 +42,13 @@ pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
             assert_eq!(closed(kit, day, now, 9).await, want, "{cancel_days} days, {edge} ms");
             let codes = kit.hot.closed_codes(day, now, 9).await.unwrap();
             assert_eq!(codes.contains(&code), edge == 0, "{cancel_days} days, {edge} ms");
-            // What is closed is what the rules do not let go any more.
+            // A coupon is closed exactly if the rules refuse a cancel.
             if edge == 0 || cancel_days == 0 {
                 let cancelled = kit.at(now, &code, cancel("1")).await;
                 assert_eq!(said(&cancelled), Said::Refused(Refusal::CancelClosed));
             }
         }
-        // Cancelled and redeemed again it is the last redemption that counts, of an import its own.
+        // The last redemption counts; for an imported one, the instant in its line.
         let batch = kit.open_import(&campaign).await;
         let line = kit.line(&campaign, &kit.code(), spent(at.plus_ms(-3)));
         kit.import(&campaign, &batch, vec![line]).await;
@@ -57,7 +57,7 @@ pub(crate) async fn closed_from_one_millisecond_on(kit: &Kit) {
     }
 }
 
-pub(crate) async fn cancelled_ones_are_not_closed(kit: &Kit) {
+pub(crate) async fn cancelled_coupons_are_not_closed(kit: &Kit) {
     let campaign = Campaign { cancel_days: 2, ..kit.draft() };
     let code = kit.stocked(&campaign, 1).await.remove(0);
     let ann = kit.user("ann");
@@ -74,7 +74,7 @@ pub(crate) async fn cancelled_ones_are_not_closed(kit: &Kit) {
     assert_eq!(closed(kit, day, then, 9).await, Some(ClosedPartition { day, waiting: 1, since }));
 }
 
-pub(crate) async fn closed_ones_are_counted(kit: &Kit) {
+pub(crate) async fn closed_coupons_are_counted(kit: &Kit) {
     let first = Campaign { cancel_days: 2, handout: Handout::Bearer, ..kit.draft() };
     let first = Campaign { per_user_limit: None, ..first };
     let second = Campaign { id: kit.draft().id, cancel_days: 0, ..first.clone() };
@@ -95,42 +95,46 @@ pub(crate) async fn closed_ones_are_counted(kit: &Kit) {
     assert_eq!(
         closed(kit, day, NOW.plus_ms(6), 99).await,
         partition(2, 5),
-        "those without a window"
+        "the campaigns without cancel_days"
     );
     assert_eq!(closed(kit, day, soon, 99).await, partition(3, 5));
     let turn = NOW.plus_ms(two_days + 2 + CLOSED_BOUND_MS);
     assert_eq!(
         closed(kit, day, turn, 99).await,
         partition(5, 5),
-        "two of the first, and the three"
+        "two of the first campaign, and the three"
     );
     assert_eq!(closed(kit, day, turn.plus_days(1), 99).await, partition(7, 5));
     for (n, code) in dead.iter().take(2).enumerate() {
         let at = NOW.plus_ms(4 - n as i64);
         assert_eq!(said(&kit.at(at, code, void()).await), Said::Accepted);
     }
-    assert_eq!(closed(kit, day, soon, 99).await, partition(5, 3), "void ones at once");
+    assert_eq!(
+        closed(kit, day, soon, 99).await,
+        partition(5, 3),
+        "void coupons are closed at once"
+    );
     for (enough, want) in [(1, 1), (2, 2), (4, 4), (5, 5), (6, 5)] {
-        assert_eq!(closed(kit, day, soon, enough).await, partition(want, 3), "enough are {enough}");
+        assert_eq!(closed(kit, day, soon, enough).await, partition(want, 3), "at least {enough}");
     }
 
     let mut want: Vec<Code> = theirs.iter().chain(&dead[..2]).cloned().collect();
     want.sort();
     let codes = kit.hot.closed_codes(day, soon, 99).await.unwrap();
-    assert_eq!(codes, want, "of all campaigns, in order");
+    assert_eq!(codes, want, "the codes of all campaigns, in order");
     for limit in 1..=5 {
         let some = kit.hot.closed_codes(day, soon, limit).await.unwrap();
         assert_eq!(some.len(), limit);
         assert!(some.is_sorted() && some.iter().all(|code| want.contains(code)));
     }
     assert_eq!(kit.archive_closed(day, soon).await, 5);
-    assert_eq!(closed(kit, day, soon, 99).await, None, "what was moved waits no more");
+    assert_eq!(closed(kit, day, soon, 99).await, None, "archived coupons are no longer closed");
     assert_eq!(closed(kit, day, turn, 99).await, partition(2, two_days + 1));
 
     let late = kit.time_to_seal(day).await;
     assert!(closed(kit, day, late, 99).await.is_some());
     assert!(kit.hot.seal(day, late).await.unwrap());
-    assert_eq!(closed(kit, day, late, 99).await, None, "a sealed one is moved as a whole");
+    assert_eq!(closed(kit, day, late, 99).await, None, "a sealed partition has no closed coupons");
 }
 
 pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
@@ -153,16 +157,16 @@ pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
     assert_eq!(
         coupons.iter().map(|it| it.code()).collect::<Vec<_>>(),
         want,
-        "those with a row that are redeemed"
+        "redeemed coupons with a row"
     );
     for coupon in coupons {
         assert_eq!(kit.coupon(coupon.code()).await, coupon);
     }
 }
 
-/// Between the reads of codes and coupons a redemption is cancelled and made once more. It can be cancelled
-/// again, so the coupon is not read as closed.
-pub(crate) async fn a_coupon_redeemed_anew_is_not_closed(kit: &Kit) {
+/// Between the read of the codes and that of the coupons, a redemption is cancelled and made again. It
+/// can be cancelled, so the coupon is not read as closed.
+pub(crate) async fn a_coupon_redeemed_again_is_not_closed(kit: &Kit) {
     let campaign = Campaign { cancel_days: 2, per_user_limit: Some(9), ..kit.draft() };
     let codes = kit.stocked(&campaign, 3).await;
     let (day, ann) = (campaign.expiry_day(), kit.user("ann"));
@@ -184,12 +188,12 @@ pub(crate) async fn a_coupon_redeemed_anew_is_not_closed(kit: &Kit) {
     let codes_of = |coupons: Vec<Coupon>| -> Vec<Code> {
         coupons.iter().map(|coupon| coupon.code().clone()).collect()
     };
-    assert_eq!(codes_of(read(closed).await.unwrap()), left, "it is open for a day more");
+    assert_eq!(codes_of(read(closed).await.unwrap()), left, "it can be cancelled for another day");
     let open = closed.plus_days(1).plus_ms(-1);
-    assert_eq!(codes_of(read(open).await.unwrap()), left, "and a millisecond before");
-    assert_eq!(codes_of(read(closed.plus_days(1)).await.unwrap()), named, "until then");
+    assert_eq!(codes_of(read(open).await.unwrap()), left, "also a millisecond before its end");
+    assert_eq!(codes_of(read(closed.plus_days(1)).await.unwrap()), named, "then it is closed");
     let set_back = codes_of(read(NOW.plus_ms(-1)).await.unwrap());
     assert_eq!(set_back, codes[2..], "a void one, whatever the clock says");
     let rows = kit.hot.coupons_of(day, named.clone()).await.unwrap();
-    assert_eq!(codes_of(rows), named, "it has a row that is redeemed");
+    assert_eq!(codes_of(rows), named, "its row is redeemed");
 }

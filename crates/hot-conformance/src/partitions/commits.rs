@@ -6,7 +6,7 @@ use hot::ColdMark;
 
 use crate::kit::{Kit, NOW, void};
 
-pub(crate) async fn archive_commits_are_written_down(kit: &Kit) {
+pub(crate) async fn archive_commits_are_stored(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.stocked(&campaign, 1).await;
     let day = campaign.expiry_day();
@@ -22,14 +22,14 @@ pub(crate) async fn archive_commits_are_written_down(kit: &Kit) {
             .find(|(partition, _)| *partition == day)
             .map(|(_, archive_commit)| archive_commit)
     };
-    assert_eq!(archive_commit_of().await, None, "nothing was moved");
+    assert_eq!(archive_commit_of().await, None, "nothing was archived");
     let steps = [
         ("the first", 1, false, 1, false),
-        ("the same again", 1, false, 1, false),
+        ("the same one again", 1, false, 1, false),
         ("the third", 3, false, 3, false),
-        ("one before it, late", 2, false, 3, false),
+        ("an earlier one, late", 2, false, 3, false),
         ("the last", 4, true, 4, true),
-        ("what was emptied stays empty", 4, false, 4, true),
+        ("an emptied partition stays emptied", 4, false, 4, true),
     ];
     for (name, archive_commit, all, want, emptied) in steps {
         kit.hot.finish_archive_commit(day, archive_commit, all).await.unwrap();
@@ -40,8 +40,8 @@ pub(crate) async fn archive_commits_are_written_down(kit: &Kit) {
     }
 }
 
-/// Cold is never read in a state before the last archive commit that this store knows.
-pub(crate) async fn cold_is_asked_for_the_last_archive_commit(kit: &Kit) {
+/// Every read of cold sees at least the last archive commit that the store knows.
+pub(crate) async fn cold_reads_name_the_last_archive_commit(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     let codes = kit.stocked(&campaign, 3).await;
     let day = campaign.expiry_day();
@@ -54,10 +54,14 @@ pub(crate) async fn cold_is_asked_for_the_last_archive_commit(kit: &Kit) {
     assert_eq!(ask(&codes[0]).await, 1);
     kit.done(&codes[1], void()).await;
     kit.archive_closed(day, NOW).await;
-    assert_eq!((ask(&codes[0]).await, ask(&codes[1]).await), (2, 2), "by all that lie there");
+    assert_eq!(
+        (ask(&codes[0]).await, ask(&codes[1]).await),
+        (2, 2),
+        "for every code of the partition"
+    );
     kit.archive_partition(day, kit.time_to_seal(day).await).await;
     for code in &codes {
-        assert_eq!(ask(code).await, 3, "also where there may be nothing");
+        assert_eq!(ask(code).await, 3, "also for a code that cold may not have");
     }
 }
 
@@ -72,7 +76,7 @@ pub(crate) async fn cold_marks_only_rise(kit: &Kit) {
         ("a later one", mark(Some(base + 10), None), mark(Some(base + 10), Some(base))),
         ("an earlier one", mark(Some(base + 9), Some(base)), mark(Some(base + 10), Some(base))),
         ("both", mark(Some(base + 11), Some(base + 11)), mark(Some(base + 11), Some(base + 11))),
-        ("nothing again", mark(None, None), mark(Some(base + 11), Some(base + 11))),
+        ("none again", mark(None, None), mark(Some(base + 11), Some(base + 11))),
     ];
     for (name, raised, want) in steps {
         kit.hot.raise_cold_mark(raised).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is left of a sealed partition, and its deletion.
+//! The residue of a sealed partition, and its deletion.
 
 use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
@@ -15,7 +15,7 @@ pub(crate) async fn residue_in_pages(kit: &Kit) {
     for code in &minted[..7] {
         kit.done(code, give(&ann, None)).await;
     }
-    // Of each kind some among the others.
+    // Rows and archived markers of each kind, mixed.
     let closed = [&minted[0], &minted[3], &minted[5], &codes[1], &codes[4]].map(Code::clone);
     for code in &closed {
         match kit.coupon(code).await.holder() {
@@ -51,8 +51,8 @@ pub(crate) async fn residue_in_pages(kit: &Kit) {
     }
 }
 
-/// Coupons of other partitions stay, whatever their expiry, and all coupons of this one are deleted.
-pub(crate) async fn emptied_alone(kit: &Kit) {
+/// Emptying deletes all coupons of the partition and none of another, whatever their expiry.
+pub(crate) async fn emptying_leaves_other_partitions(kit: &Kit) {
     let ann = kit.user("ann");
     let here = Campaign { cancel_days: 0, per_user_limit: Some(99), ..kit.draft() };
     let minted = kit.stocked(&here, 4).await;
@@ -64,11 +64,11 @@ pub(crate) async fn emptied_alone(kit: &Kit) {
     kit.done(&minted[1], redeem(&ann, "1")).await;
     kit.done(&minted[2], void()).await;
     kit.done(&imported[1], redeem(&ann, "1")).await;
-    // In this partition, and expired long before it.
+    // In this partition, and expired long before its day.
     let short = Campaign { valid_days: Some(1), expires_at: here.expires_at, ..kit.draft() };
     kit.stocked(&short, 2).await;
     let early = kit.issued(&short, &ann, "a").await;
-    // In other partitions, and expiring on this day, at its first and its last instant.
+    // In other partitions, with an expiry at the first and the last instant of this day.
     let later = Campaign { expires_at: here.expires_at.plus_days(2), ..kit.draft() };
     let later = Campaign { valid_days: Some(1), per_user_limit: Some(9), ..later };
     kit.stocked(&later, 4).await;
@@ -103,12 +103,12 @@ pub(crate) async fn emptied_alone(kit: &Kit) {
     let late = kit.time_to_seal(day).await;
     let damaged = kit.hot.remove_residue(day, Emptying::default()).await;
     assert!(matches!(damaged, Err(HotError::Damaged(_))), "it is not sealed: {damaged:?}");
-    // Two rows, three archived markers, and the one that expired before.
+    // Two rows, three archived markers, and the coupon that expired before.
     assert_eq!(kit.archive_partition(day, late).await, 6);
     assert_eq!(kit.hot.count(day).await.unwrap(), 0);
     assert_eq!(all_counts().await, counted);
     for (code, before) in others.iter().zip(before) {
-        assert_eq!(kit.see(code).await, Some(before), "{code} lies elsewhere");
+        assert_eq!(kit.see(code).await, Some(before), "{code} is in another partition");
     }
     assert_eq!(kit.see(&early).await.unwrap().tier, Tier::Cold);
     kit.is_sound().await;
@@ -122,7 +122,7 @@ pub(crate) async fn emptied_alone(kit: &Kit) {
     kit.done(&others[0], revoke(&ann)).await;
 }
 
-/// More rows than one transaction deletes, and a second process that begins from the start in the middle.
+/// More rows than one transaction deletes, and a second process that starts in the middle.
 pub(crate) async fn emptied_in_several_transactions(kit: &Kit) {
     const ROWS: usize = 1_000;
     const ARCHIVED_MARKERS: usize = 2_100;
@@ -147,7 +147,7 @@ pub(crate) async fn emptied_in_several_transactions(kit: &Kit) {
     let all = kit.hot.count(day).await.unwrap();
     assert_eq!(all, (ROWS + ARCHIVED_MARKERS) as u64);
     let first = kit.hot.remove_residue(day, Emptying::default()).await.unwrap().unwrap();
-    assert!((1..all / 2).contains(&first.removed), "a bounded number: {first:?}");
+    assert!((1..all / 2).contains(&first.removed), "one call deletes a bounded number: {first:?}");
     let mut emptying = Emptying::default();
     let mut most = 0;
     while let Some(further) = kit.hot.remove_residue(day, emptying.clone()).await.unwrap() {
@@ -155,7 +155,7 @@ pub(crate) async fn emptied_in_several_transactions(kit: &Kit) {
         emptying = further;
     }
     assert_eq!(first.removed + emptying.removed, all, "each once");
-    assert!(most < all, "never all at once: {most}");
+    assert!(most < all, "not all in one call: {most}");
     assert_eq!(kit.hot.residue(day, None, 9).await.unwrap(), []);
     assert_eq!(kit.counts(&campaign).await, counts);
 }

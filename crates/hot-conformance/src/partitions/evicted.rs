@@ -1,4 +1,4 @@
-//! Archived markers in the place of coupons.
+//! Eviction: archived markers take the place of coupons.
 
 use coupon::apply::Asker;
 use coupon::campaign::{Campaign, CampaignCounts};
@@ -11,7 +11,7 @@ use hot::Tier;
 
 use crate::kit::{Kit, NOW, Said, cancel, give, redeem, said, void};
 
-pub(crate) async fn evicted_in_just_this_version(kit: &Kit) {
+pub(crate) async fn evicted_only_in_the_copied_version(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     let codes = kit.stocked(&campaign, 4).await;
     let ann = kit.user("ann");
@@ -20,7 +20,7 @@ pub(crate) async fn evicted_in_just_this_version(kit: &Kit) {
         kit.done(code, redeem(&ann, "1")).await;
     }
     let day = campaign.expiry_day();
-    // Copied, and then cancelled: the copy is not what it is now.
+    // Cancelled after the copy: the copy is older than the coupon.
     for code in &codes[..3] {
         kit.archive.keep(day, &kit.coupon(code).await);
     }
@@ -44,15 +44,15 @@ pub(crate) async fn evicted_in_just_this_version(kit: &Kit) {
     assert_eq!(kit.hot.evict(day, copied).await.unwrap(), 0, "once");
     assert_eq!(kit.counts(&campaign).await, counts);
     kit.is_sound().await;
-    // What stayed goes on; what went is final.
+    // Coupons that stayed can change. Evicted ones are final.
     kit.done(&codes[0], redeem(&ann, "2")).await;
     kit.done(&codes[1], cancel("1")).await;
     kit.done(&codes[3], void()).await;
     assert_eq!(kit.said(&codes[2], cancel("1")).await, Said::Refused(Refusal::CancelClosed));
 }
 
-/// A late write and an archived marker want the same row: one of them wins, and is not undone.
-pub(crate) async fn an_archived_marker_lets_no_late_write_through(kit: &Kit) {
+/// A late write and an archived marker race for one row. One of them wins and is not undone.
+pub(crate) async fn an_archived_marker_stops_late_writes(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
     let codes = kit.stocked(&campaign, 60).await;
     let (day, ann) = (campaign.expiry_day(), kit.user("ann"));
@@ -85,7 +85,7 @@ pub(crate) async fn an_archived_marker_lets_no_late_write_through(kit: &Kit) {
     assert_eq!(kit.counts(&campaign).await, want);
 }
 
-pub(crate) async fn many_are_evicted_at_once(kit: &Kit) {
+pub(crate) async fn many_coupons_are_evicted(kit: &Kit) {
     const MANY: usize = 450;
     let campaign = kit.draft();
     kit.create(&campaign).await;

@@ -1,4 +1,4 @@
-//! Seals: nothing in a sealed partition changes.
+//! Seals: no coupon in a sealed partition changes.
 
 use coupon::apply::Asker;
 use coupon::campaign::Campaign;
@@ -12,7 +12,7 @@ use router::Found;
 
 use crate::kit::{Kit, MINUTE, NOW, Said, extend, give, hold, redeem, release, said, void};
 
-pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
+pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
     let campaign = Campaign { cancel_days: 3, extend_days: 7, ..kit.draft() };
     let codes = kit.stocked(&campaign, 3).await;
     let [ann, bob] = kit.users();
@@ -21,7 +21,7 @@ pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
     let plan =
         PartitionPlan { day, seal_after: over, sealed: false, archive_commit: 0, emptied: false };
     assert_eq!(kit.hot.partition(day).await.unwrap(), Some(plan));
-    // Another campaign needs it for longer; a third, for less, does not shorten that.
+    // A second campaign needs the partition for longer. A third, for less, does not shorten that.
     for (extend_days, longer) in [(9, 2), (0, 2)] {
         let other = Campaign { extend_days, expires_at: campaign.expires_at, ..kit.draft() };
         kit.create(&Campaign { cancel_days: 0, ..other }).await;
@@ -45,17 +45,22 @@ pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
     assert_eq!(kit.hot.partition(day).await.unwrap(), Some(sealed));
     assert!(kit.hot.partitions().await.unwrap().contains(&sealed));
 
-    // Nothing on it changes, also where its row is still there.
+    // No coupon changes, also if its row is still in hot.
     let (refused, closed) = (Said::Refused, Refusal::ExpiryDayClosed);
     let cases = [
         ("redeemed", &codes[0], redeem(&ann, "1"), refused(Refusal::Expired)),
         ("held for longer", &codes[0], hold(&ann, "1", 9), refused(Refusal::Expired)),
         ("released", &codes[0], release("1"), refused(closed)),
-        ("a minted one given", &codes[2], give(&bob, None), refused(Refusal::Expired)),
-        ("past their limit, too", &codes[2], give(&ann, None), refused(Refusal::Expired)),
-        ("a minted one killed", &codes[2], void(), refused(closed)),
-        ("extended away", &codes[2], extend(day.end().plus_days(1)), refused(closed)),
-        ("a dead one killed", &last, void(), Said::Replayed),
+        ("a minted code issued", &codes[2], give(&bob, None), refused(Refusal::Expired)),
+        ("also over the limit", &codes[2], give(&ann, None), refused(Refusal::Expired)),
+        ("a minted code voided", &codes[2], void(), refused(closed)),
+        (
+            "extended to a later partition",
+            &codes[2],
+            extend(day.end().plus_days(1)),
+            refused(closed),
+        ),
+        ("a void coupon voided", &last, void(), Said::Replayed),
     ];
     for (name, code, action, want) in cases {
         let before = kit.see(code).await;
@@ -64,7 +69,7 @@ pub(crate) async fn sealed_when_its_time_is_over(kit: &Kit) {
     }
 }
 
-/// A compactor may still archive closed coupons of a partition that another one seals.
+/// A compactor may still be archiving closed coupons of a partition that another one seals.
 pub(crate) async fn a_sealed_partition_evicts_nothing(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
@@ -74,15 +79,15 @@ pub(crate) async fn a_sealed_partition_evicts_nothing(kit: &Kit) {
     let closed = kit.hot.closed_codes(day, NOW, 9).await.unwrap();
     assert_eq!(closed.len(), 3);
     assert!(kit.hot.seal(day, kit.time_to_seal(day).await).await.unwrap());
-    // At once, and not after a store has tried for as long as it may.
+    // At once: the store does not retry until its time limit.
     let copied: Vec<(Code, u64)> = closed.into_iter().map(|code| (code, 1)).collect();
     assert_eq!(kit.hot.evict(day, copied).await.unwrap(), 0);
     let residue = kit.hot.residue(day, None, 9).await.unwrap();
     assert_eq!(residue.iter().filter(|row| matches!(row, Residue::Coupon(_))).count(), 3);
 }
 
-/// Writes that may be in one commit with a seal are before it or after it.
-pub(crate) async fn sealed_among_other_writes(kit: &Kit) {
+/// A write in the same commit as a seal is either before it or after it.
+pub(crate) async fn sealed_beside_other_writes(kit: &Kit) {
     const EACH: usize = 12;
     for _ in 0..5 {
         let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
@@ -102,7 +107,7 @@ pub(crate) async fn sealed_among_other_writes(kit: &Kit) {
             kit.hot.seal(day, late),
             join_all(addresses[EACH..].iter().map(&kill)),
         );
-        assert!(sealed.unwrap(), "it says so, too");
+        assert!(sealed.unwrap(), "and the plan is sealed");
         let mut accepted = 0;
         for (code, said) in codes.iter().zip(before.into_iter().chain(after)) {
             let version = match said {
@@ -121,11 +126,11 @@ pub(crate) async fn sealed_among_other_writes(kit: &Kit) {
     }
 }
 
-pub(crate) async fn nothing_comes_to_a_sealed_partition(kit: &Kit) {
+pub(crate) async fn nothing_enters_a_sealed_partition(kit: &Kit) {
     let sealed = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
     kit.stocked(&sealed, 1).await;
     let day = sealed.expiry_day();
-    // Its own partition is the one before.
+    // Its own partition is the day before.
     let early = Campaign { expires_at: day.start(), ..kit.draft() };
     let code = kit.stocked(&early, 1).await.remove(0);
     let batch = kit.open_import(&early).await;
@@ -139,10 +144,14 @@ pub(crate) async fn nothing_comes_to_a_sealed_partition(kit: &Kit) {
         let line = ImportLine { expires_at: sealed.expires_at, ..line };
         let imported = kit.import(&early, &batch, vec![line.clone()]).await;
         assert_eq!(imported, [ImportOutcome::Refused(Refusal::ExpiryDayClosed)]);
-        assert_eq!(kit.find(&line.code).await, None, "and has won no entry");
+        assert_eq!(kit.find(&line.code).await, None, "and has no directory entry");
         let closed = Said::Refused(Refusal::ExpiryDayClosed);
         assert_eq!(kit.said(&code, extend(sealed.expires_at)).await, closed);
-        assert_eq!(kit.said(&code, extend(day.start().plus_ms(1))).await, closed, "its first ms");
+        assert_eq!(
+            kit.said(&code, extend(day.start().plus_ms(1))).await,
+            closed,
+            "its first millisecond"
+        );
         let mint = kit.hot.mint(&sealed.id, kit.order_of(1), NOW).await.unwrap();
         assert_eq!(mint, Named::Refused(Refusal::ExpiryDayClosed));
         let new = Campaign { expires_at: sealed.expires_at, ..kit.draft() };
@@ -162,7 +171,7 @@ pub(crate) async fn a_day_without_a_plan(kit: &Kit) {
     let day = Day(kit.draft().expiry_day().0 + 1);
     assert_eq!(kit.hot.partition(day).await.unwrap(), None);
     assert!(!kit.hot.seal(day, day.end().plus_days(9_999)).await.unwrap());
-    assert_eq!(kit.hot.partition(day).await.unwrap(), None, "it has none now either");
+    assert_eq!(kit.hot.partition(day).await.unwrap(), None, "it still has no plan");
     assert_eq!(kit.hot.residue(day, None, 9).await.unwrap(), []);
     assert_eq!(kit.hot.count(day).await.unwrap(), 0);
     assert_eq!(kit.hot.closed_codes(day, NOW, 9).await.unwrap(), [] as [Code; 0]);

@@ -48,12 +48,12 @@ impl Store {
             if row.version() != version || !closed || row.is_sealed() {
                 return Ok(false);
             }
-            let cql = "UPDATE coupon SET version = ?, state = 'archived', archived = ?, operation \
-                       = ?, holder = null, hold = null, events = null WHERE expiry_day = ? AND \
-                       bucket = ? AND code = ? IF version = :before AND sealed = null";
+            let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = ?, \
+                       operation = ?, holder = null, hold = null, events = null WHERE expiry_day = \
+                       ? AND bucket = ? AND code = ? IF version = :before AND sealed = null";
             let values = ArchivedMarkerValues {
                 version: signed(version + 1),
-                archived: signed(version),
+                archived_version: signed(version),
                 operation,
                 expiry_day: date(day),
                 bucket,
@@ -95,7 +95,7 @@ impl Store {
 #[derive(scylla::SerializeRow)]
 struct ArchivedMarkerValues<'a> {
     version: i64,
-    archived: i64,
+    archived_version: i64,
     operation: Uuid,
     expiry_day: scylla::value::CqlDate,
     bucket: i32,

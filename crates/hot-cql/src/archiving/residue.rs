@@ -114,7 +114,9 @@ impl Store {
         let mut residue = Vec::with_capacity(rows.len());
         for (_, row) in rows {
             residue.push(match row.is_archived_marker() {
-                true => Residue::ArchivedMarker { code: row.code()?, version: row.archived() },
+                true => {
+                    Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
+                }
                 // The bucket is not used.
                 false => Residue::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
             });

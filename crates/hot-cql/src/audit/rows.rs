@@ -96,7 +96,7 @@ impl Store {
         let astray = (led_to != Some(bucket))
             .then(|| format!("it is in bucket {bucket}, its code leads to {led_to:?}"));
         let is = match (row.is_archived_marker(), row.forward_to()) {
-            (true, _) => RowIs::ArchivedMarker { version: row.archived() },
+            (true, _) => RowIs::ArchivedMarker { version: row.archived_version() },
             (false, Some(to)) => RowIs::Forwarding { to },
             // The bucket is not used.
             (false, None) => match self.as_stored(row, 0).await {

@@ -55,14 +55,14 @@ impl Store {
                 self.session.write(cql, values).await
             }
             Item::Rejected { campaign, batch, line, at } => {
-                let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, word, \
-                           detail, at) VALUES (?, ?, ?, ?, ?, ?, ?)";
+                let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, \
+                           reason, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?)";
                 let values = (
                     campaign.as_str(),
                     batch.as_str(),
                     signed(line.line),
                     line.text.as_str(),
-                    line.word.as_str(),
+                    line.reason.as_str(),
                     line.detail.as_str(),
                     instant(*at),
                 );

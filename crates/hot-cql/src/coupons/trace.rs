@@ -73,7 +73,7 @@ impl Store {
                 });
             };
             if row.is_archived_marker() {
-                return Ok(in_cold(Some(row.archived())));
+                return Ok(in_cold(Some(row.archived_version())));
             }
             match row.forward_to() {
                 Some(later) => {

@@ -29,7 +29,7 @@ struct EntryRow {
     expiry_day: Option<CqlDate>,
     valid_from: Option<CqlTimestamp>,
     expires_at: Option<CqlTimestamp>,
-    arrived_as: Option<String>,
+    first_imported_state: Option<String>,
     imported_state: Option<String>,
     arrived_at: Option<CqlTimestamp>,
     actor: Option<String>,
@@ -41,7 +41,7 @@ struct EntryRow {
 pub(super) struct EntryOfLine {
     pub(super) batch: BatchId,
     pub(super) day: Day,
-    pub(super) arrived_as: ImportedState,
+    pub(super) first_imported_state: ImportedState,
     pub(super) imported_state: ImportedState,
     pub(super) run: ImportRun,
 }
@@ -68,8 +68,9 @@ impl Round<'_> {
             }
             looks = true;
             let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
-                       valid_from, expires_at, arrived_as, imported_state, arrived_at, actor, \
-                       operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+                       valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
+                       actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT \
+                       EXISTS";
             let imported_state = imported_state_text::to_json(&line.imported_state);
             let values = (
                 line.code.as_str(),
@@ -89,7 +90,7 @@ impl Round<'_> {
                 return Ok(Line::Row(Box::new(EntryOfLine {
                     batch: self.batch.clone(),
                     day,
-                    arrived_as: line.imported_state.clone(),
+                    first_imported_state: line.imported_state.clone(),
                     imported_state: line.imported_state.clone(),
                     run: self.run.clone(),
                 })));
@@ -107,7 +108,7 @@ impl Round<'_> {
             Trace::Nothing => Ok(Line::Row(Box::new(known))),
             // Nothing in hot says whether its row was ever written: cold knows.
             Trace::InCold { archived_marker: None, .. }
-                if known.imported_state == known.arrived_as =>
+                if known.imported_state == known.first_imported_state =>
             {
                 Ok(Line::Advance(Box::new(known)))
             }
@@ -128,9 +129,13 @@ impl EntryRow {
             && self.campaign_id.as_deref() == Some(here.terms.id.as_str())
             && self.valid_from.map(millis) == Some(line.valid_from)
             && self.expires_at.map(millis) == Some(line.expires_at);
-        let (Some(batch), Some(expiry_day), Some(arrived), Some(imported_state), Some(at)) =
-            (self.batch_id, self.expiry_day, self.arrived_as, self.imported_state, self.arrived_at)
-        else {
+        let (Some(batch), Some(expiry_day), Some(first), Some(imported_state), Some(at)) = (
+            self.batch_id,
+            self.expiry_day,
+            self.first_imported_state,
+            self.imported_state,
+            self.arrived_at,
+        ) else {
             return Ok(None);
         };
         if !same {
@@ -143,7 +148,7 @@ impl EntryRow {
         Ok(Some(EntryOfLine {
             batch: parsed("batch_id", &batch)?,
             day: day(expiry_day),
-            arrived_as: said(&arrived)?,
+            first_imported_state: said(&first)?,
             imported_state: said(&imported_state)?,
             run: ImportRun {
                 actor: Actor::new(self.actor.as_deref().unwrap_or_default()),
@@ -157,8 +162,8 @@ impl EntryRow {
 impl Store {
     async fn entry_row(&self, code: &Code) -> Result<Option<EntryRow>> {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day, valid_from, expires_at, \
-                   arrived_as, imported_state, arrived_at, actor, operation FROM directory \
-                   WHERE code = ?";
+                   first_imported_state, imported_state, arrived_at, actor, operation FROM \
+                   directory WHERE code = ?";
         self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await
     }
 

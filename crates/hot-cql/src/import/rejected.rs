@@ -21,8 +21,8 @@ impl Store {
         if self.batch_of(campaign, batch).await?.is_none() {
             return Ok(());
         }
-        let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, word, detail, at) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, reason, detail, \
+                   at) VALUES (?, ?, ?, ?, ?, ?, ?)";
         for some in lines.chunks(ROWS_AT_ONCE) {
             let rows = some.iter().map(|line| {
                 (
@@ -30,7 +30,7 @@ impl Store {
                     batch.as_str(),
                     signed(line.line),
                     line.text.as_str(),
-                    line.word.as_str(),
+                    line.reason.as_str(),
                     line.detail.as_str(),
                     instant(now),
                 )
@@ -47,16 +47,16 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<RejectedLine>> {
-        let cql = "SELECT line, text, word, detail FROM rejected_line \
+        let cql = "SELECT line, text, reason, detail FROM rejected_line \
                    WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
         type Row = (i64, Option<String>, Option<String>, Option<String>);
         let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let lines = rows.into_iter().map(|(line, text, word, detail)| RejectedLine {
+        let lines = rows.into_iter().map(|(line, text, reason, detail)| RejectedLine {
             line: line.unsigned_abs(),
             text: text.unwrap_or_default(),
-            word: word.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
             detail: detail.unwrap_or_default(),
         });
         Ok(lines.collect())

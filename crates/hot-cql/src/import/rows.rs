@@ -25,7 +25,7 @@ impl Round<'_> {
     /// The coupon of a line, as it arrived.
     pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {
         let (terms, batch) = (&self.here.terms, known.batch.clone());
-        let coupon = arrived(terms, batch, line, &known.arrived_as, &known.run);
+        let coupon = arrived(terms, batch, line, &known.first_imported_state, &known.run);
         // The bucket is found when the row is written.
         let here = Here { campaign: self.here.clone(), bucket: 0 };
         let (day, tier) = (known.day, Tier::Hot);

@@ -80,7 +80,7 @@ impl Store {
         let next = coupon.version().max(row.map_or(0, CouponRow::version)) + 1;
         let values = ReconciledRow {
             version: signed(next),
-            archived: signed(coupon.version()),
+            archived_version: signed(coupon.version()),
             operation,
             campaign_id: coupon.genesis().campaign.as_str(),
             batch_id: coupon.genesis().batch.as_str(),
@@ -98,8 +98,8 @@ impl Store {
                 self.session.change(profile, cql, values.forward_to(to)).await
             }
             None => {
-                let cql = "UPDATE coupon SET version = ?, state = 'archived', archived = ?, \
-                           operation = ?, campaign_id = ?, batch_id = ?, holder = null, hold = \
+                let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = \
+                           ?, operation = ?, campaign_id = ?, batch_id = ?, holder = null, hold = \
                            null, events = null, forward_to = null WHERE expiry_day = ? AND bucket \
                            = ? AND code = ? IF version = :before";
                 self.session.change(profile, cql, values).await
@@ -111,7 +111,7 @@ impl Store {
 #[derive(scylla::SerializeRow)]
 struct ReconciledRow<'a> {
     version: i64,
-    archived: i64,
+    archived_version: i64,
     operation: Uuid,
     campaign_id: &'a str,
     batch_id: &'a str,

@@ -33,9 +33,9 @@ impl Store {
             let cas = match (present, foreign) {
                 (None, true) => {
                     let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, \
-                               expiry_day, valid_from, expires_at, arrived_as, imported_state, \
-                               arrived_at, actor, operation) \
-                               VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+                               expiry_day, valid_from, expires_at, first_imported_state, \
+                               imported_state, arrived_at, actor, operation) VALUES (?, 'coupon', \
+                               ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
                     let imported_state = imported_state_text::to_json(&imported_state_of(coupon));
                     let event = coupon.events().first();
                     let values = (

@@ -129,7 +129,7 @@ impl World {
         let rejected = (1..=12).map(|line| RejectedLine {
             line,
             text: "?".into(),
-            word: "CODE".into(),
+            reason: "CODE".into(),
             detail: "has 1 character".into(),
         });
         kit.hot.keep_rejected(&import.id, &batch, rejected.collect(), NOW).await.unwrap();

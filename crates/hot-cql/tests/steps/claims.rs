@@ -1,4 +1,4 @@
-//! Claims: who becomes a holder writes the claim, the index rows, the coupon.
+//! Claims: a change of the holder writes the claim, the index rows and the coupon.
 
 use std::cell::RefCell;
 
@@ -21,16 +21,16 @@ enum Way {
     /// The same request again.
     SameAgain,
     /// Another request of the same user.
-    HisOther,
+    UsersOther,
     /// A request of another user.
     Stranger,
-    /// Other users ask until there is nothing left.
+    /// Other users issue until the stock is empty.
     Everybody,
 }
 
-const WAYS: [Way; 4] = [Way::SameAgain, Way::HisOther, Way::Stranger, Way::Everybody];
+const WAYS: [Way; 4] = [Way::SameAgain, Way::UsersOther, Way::Stranger, Way::Everybody];
 
-/// A campaign, a user who asks for one of its coupons, and what the second process answered.
+/// A campaign, a user who wants one of its coupons, and the answers of the second process.
 struct Scene {
     campaign: Campaign,
     codes: Vec<Code>,
@@ -73,7 +73,7 @@ impl Scene {
         applied
     }
 
-    /// For a user of a campaign with a shared word.
+    /// For a user of a campaign with a shared code.
     async fn behind_a_word(stage: &Stage, action: impl Fn(&UserId) -> Action) -> Scene {
         let campaign = Campaign {
             handout: Handout::Shared,
@@ -93,7 +93,7 @@ impl Scene {
         coupons
     }
 
-    /// Others ask for what is left, until they hear that it is sold out: then it is.
+    /// Other users issue until SOLD_OUT. Then no coupon may be left.
     async fn drain(&self, stage: &Stage) {
         let ask = async || self.issue(stage, &stage.kit.user("everybody"), reference("e")).await;
         self.sells_out(stage, ask).await;
@@ -110,11 +110,11 @@ impl Scene {
             }
         }
         for coupon in self.coupons(stage).await {
-            assert!(coupon.holder().is_some(), "sold out, and there is {coupon:?}");
+            assert!(coupon.holder().is_some(), "SOLD_OUT, and {coupon:?} is left");
         }
     }
 
-    /// What every process has answered is true, and the user has no more than they may.
+    /// Every answer is true, and the user has at most as many coupons as the limit.
     async fn holds(&self, stage: &Stage, answer: Option<&Answer>) -> Vec<Coupon> {
         let coupons = self.coupons(stage).await;
         if let Some(answer) = answer {
@@ -126,8 +126,8 @@ impl Scene {
             assert!(now.events().starts_with(of(applied).events()), "{applied:?}, is {now:?}");
         }
         let limit = usize::from(self.campaign.per_user_limit.unwrap());
-        let his = held_by(&coupons, &self.user);
-        assert!(his.len() <= limit, "{} of {limit}: {his:?}", his.len());
+        let theirs = held_by(&coupons, &self.user);
+        assert!(theirs.len() <= limit, "{} of {limit}: {theirs:?}", theirs.len());
         coupons
     }
 }
@@ -149,7 +149,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
                 assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
             }
         }
-        Way::HisOther => {
+        Way::UsersOther => {
             let other = scene.issue(stage, &scene.user, reference("other")).await;
             assert_eq!(of(&other).holder(), Some(&scene.user), "{other:?}");
         }
@@ -164,7 +164,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         let coupons = scene.holds(stage, answer.as_ref()).await;
         if let Some(reference) = &reference_ {
             let named = |it: &&Coupon| it.issue_ref() == Some(reference);
-            assert!(coupons.iter().filter(named).count() <= 1, "twice by one name");
+            assert!(coupons.iter().filter(named).count() <= 1, "one issue_ref got two coupons");
         }
         if let Some(Ok(applied)) = &answer
             && applied.snapshot.is_some()
@@ -174,7 +174,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         if way == Way::Everybody {
             return;
         }
-        // They can have what they may, and no more; all the rest is there for others.
+        // The user can have as many as the limit. Others can have the rest.
         for more in 0..limit {
             scene.issue(stage, &scene.user, reference(&format!("more-{more}"))).await;
         }
@@ -193,17 +193,17 @@ pub(crate) async fn issue_of_one(stage: &Stage) {
     issue_step_by_step(stage, "claims: issue, limit 1", 1, reference("a")).await;
 }
 
-pub(crate) async fn issue_without_a_name(stage: &Stage) {
-    issue_step_by_step(stage, "claims: issue without a name", 1, None).await;
+pub(crate) async fn issue_without_issue_ref(stage: &Stage) {
+    issue_step_by_step(stage, "claims: issue without issue_ref", 1, None).await;
 }
 
 pub(crate) async fn issue_of_three(stage: &Stage) {
     issue_step_by_step(stage, "claims: issue, limit 3", 3, reference("a")).await;
 }
 
-/// One coupon by its code; the user may have one.
+/// One coupon by its code, with a limit of one.
 async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId) -> Action) {
-    let ways = [Way::SameAgain, Way::HisOther, Way::Stranger];
+    let ways = [Way::SameAgain, Way::UsersOther, Way::Stranger];
     let scene = async || {
         let campaign = Campaign { handout, ..stage.draft() };
         let user = stage.kit.user("ann");
@@ -218,7 +218,7 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
             let again = scene.apply(stage, found, action(&scene.user)).await;
             assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
         }
-        Way::HisOther => {
+        Way::UsersOther => {
             let found = stage.kit.found(&scene.codes[1]).await;
             let other = said(&scene.apply(stage, &found, action(&scene.user)).await);
             assert!([Said::Accepted, Said::Refused(Refusal::LimitPerUser)].contains(&other));
@@ -237,8 +237,8 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
             true => Said::Refused(Refusal::LimitPerUser),
             false => Said::Accepted,
         };
-        assert_eq!(more, want, "has one: {has_one}");
-        // Coupons without a holder are there for others.
+        assert_eq!(more, want, "has a coupon: {has_one}");
+        // Others can have the coupons without a holder.
         for code in &scene.codes {
             let is_free = stage.kit.coupon(code).await.holder().is_none();
             let found = stage.kit.found(code).await;
@@ -250,8 +250,8 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
     stage.sweep(Sweep::of(name, &ways), scene, apply_as_is, pick_up, judge).await;
 }
 
-pub(crate) async fn a_named_code(stage: &Stage) {
-    by_code(stage, "claims: a named code", Handout::Shop, |to| give(to, reference("a"))).await;
+pub(crate) async fn issue_by_code(stage: &Stage) {
+    by_code(stage, "claims: issue by code", Handout::Shop, |to| give(to, reference("a"))).await;
 }
 
 pub(crate) async fn bearer_redeemed(stage: &Stage) {
@@ -264,7 +264,7 @@ pub(crate) async fn bearer_put_into_a_wallet(stage: &Stage) {
     by_code(stage, name, Handout::Bearer, |to| give(to, None)).await;
 }
 
-pub(crate) async fn a_shared_word(stage: &Stage) {
+pub(crate) async fn shared_code_redeemed(stage: &Stage) {
     let scene = async || Scene::behind_a_word(stage, |user| redeem(user, "1")).await;
     let everybody = async |scene: &Scene| {
         let found = scene.found.as_ref().unwrap();
@@ -280,15 +280,15 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
                 let again = scene.apply(stage, found, redeem(&scene.user, "1")).await;
                 assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
             }
-            Way::HisOther => {
+            Way::UsersOther => {
                 let other = said(&scene.apply(stage, found, redeem(&scene.user, "2")).await);
                 let taken = Said::Refused(Refusal::AlreadyRedeemed);
                 assert!([Said::Accepted, taken].contains(&other), "{other:?}");
             }
             Way::Stranger => {
                 let bob = stage.kit.user("bob");
-                let his = scene.apply(stage, found, redeem(&bob, "1")).await;
-                assert_eq!((said(&his), of(&his).holder()), (Said::Accepted, Some(&bob)));
+                let theirs = scene.apply(stage, found, redeem(&bob, "1")).await;
+                assert_eq!((said(&theirs), of(&theirs).holder()), (Said::Accepted, Some(&bob)));
             }
             Way::Everybody => everybody(scene).await,
         }
@@ -299,19 +299,25 @@ pub(crate) async fn a_shared_word(stage: &Stage) {
             let found = scene.found.as_ref().unwrap();
             scene.apply(stage, found, redeem(&scene.user, "3")).await;
             let coupons = scene.holds(stage, None).await;
-            let his = held_by(&coupons, &scene.user);
-            assert_eq!(his.len(), 1, "one each");
-            assert!(his[0].redemption().is_some());
+            let theirs = held_by(&coupons, &scene.user);
+            assert_eq!(theirs.len(), 1, "one each");
+            assert!(theirs[0].redemption().is_some());
             everybody(scene).await;
         }
     };
     stage
-        .sweep(Sweep::of("claims: a shared word", &WAYS), scene, apply_as_is, pick_up, judge)
+        .sweep(
+            Sweep::of("claims: a shared code redeemed", &WAYS),
+            scene,
+            apply_as_is,
+            pick_up,
+            judge,
+        )
         .await;
 }
 
-/// A hold leaves no event: only the row says whether it was applied.
-pub(crate) async fn a_shared_word_held(stage: &Stage) {
+/// A hold leaves no event. Only the row shows whether it was applied.
+pub(crate) async fn shared_code_held(stage: &Stage) {
     let scene = async || Scene::behind_a_word(stage, |user| hold(user, "1", 30)).await;
     let pick_up = async |scene: &Scene, way: Way| {
         let found = scene.found.as_ref().unwrap();
@@ -322,21 +328,21 @@ pub(crate) async fn a_shared_word_held(stage: &Stage) {
     };
     let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
         let coupons = scene.holds(stage, None).await;
-        let his = held_by(&coupons, &scene.user);
-        assert_eq!(his.len(), 1, "one each");
-        let by = his[0].hold().map(|hold| hold.order.as_str());
+        let theirs = held_by(&coupons, &scene.user);
+        assert_eq!(theirs.len(), 1, "one each");
+        let by = theirs[0].hold().map(|hold| hold.order.as_str());
         let was_told = matches!(&answer, Some(Ok(applied)) if !is_refused(applied));
         if was_told || way == Way::SameAgain {
-            assert_eq!(by, Some("1"), "answered {answer:?}, and {:?}", his[0]);
+            assert_eq!(by, Some("1"), "answered {answer:?}, and {:?}", theirs[0]);
         }
     };
-    let ways = [Way::SameAgain, Way::HisOther];
+    let ways = [Way::SameAgain, Way::UsersOther];
     stage
-        .sweep(Sweep::of("claims: a shared word held", &ways), scene, apply_as_is, pick_up, judge)
+        .sweep(Sweep::of("claims: a shared code held", &ways), scene, apply_as_is, pick_up, judge)
         .await;
 }
 
-/// A dead coupon of the user's, in a campaign with `stock` others.
+/// A void coupon of the user, in a campaign with `stock` other coupons.
 async fn replaced(stage: &Stage, stock: u64) -> Scene {
     let (campaign, user) = (stage.draft(), stage.kit.user("ann"));
     let codes = stage.kit.stocked(&campaign, stock + 1).await;
@@ -344,7 +350,7 @@ async fn replaced(stage: &Stage, stock: u64) -> Scene {
     stage.kit.done(&old, void()).await;
     let action = give(&user, reference(&format!("replaces:{old}")));
     let change = stage.kit.change(action, Asker::Shop, NOW);
-    // Not the dead one: the limit counts what they have besides.
+    // Without the void coupon: the limit counts the user's other coupons.
     let codes = codes.into_iter().filter(|code| *code != old).collect();
     Scene { campaign, codes, user, change, found: None, answered: RefCell::default() }
 }
@@ -356,7 +362,7 @@ fn name_of(change: &Change) -> Option<IssueRef> {
     }
 }
 
-/// The user has one new coupon for the dead one, and can have no second, here or elsewhere.
+/// The user has one replacement and cannot get a second, in this campaign or another.
 async fn is_replaced_once(stage: &Stage, scene: &Scene) {
     let new = scene.issue(stage, &scene.user, name_of(&scene.change)).await;
     assert_eq!(of(&new).holder(), Some(&scene.user), "{new:?}");
@@ -379,12 +385,12 @@ async fn issue_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
     hot::HotStore::issue(hot, &scene.campaign.id, scene.change.clone()).await
 }
 
-pub(crate) async fn a_replacement(stage: &Stage) {
+pub(crate) async fn replacement(stage: &Stage) {
     let ways = [Way::SameAgain, Way::Stranger];
     let scene = async || replaced(stage, 3).await;
     let pick_up = async |scene: &Scene, way: Way| match way {
         Way::SameAgain => is_replaced_once(stage, scene).await,
-        Way::HisOther | Way::Stranger | Way::Everybody => {
+        Way::UsersOther | Way::Stranger | Way::Everybody => {
             let bob = stage.kit.user("bob");
             let stolen = said(&scene.issue(stage, &bob, name_of(&scene.change)).await);
             let no = [Refusal::NotFound, Refusal::NameTaken].map(Said::Refused);
@@ -401,11 +407,11 @@ pub(crate) async fn a_replacement(stage: &Stage) {
         .await;
 }
 
-/// Nothing is left to replace it with; a moment later there is.
-pub(crate) async fn a_replacement_that_comes_to_nothing(stage: &Stage) {
+/// No coupon is left for the replacement. A moment later there is one.
+pub(crate) async fn replacement_without_stock(stage: &Stage) {
     for (stock, name) in [
-        (0, "claims: replaces:CODE with nothing left"),
-        (1, "claims: replaces:CODE with the last one, which others take"),
+        (0, "claims: replaces:CODE with an empty stock"),
+        (1, "claims: replaces:CODE with the last coupon, which others take"),
     ] {
         let scene = async || replaced(stage, stock).await;
         let pick_up = async |scene: &Scene, _: Way| {
@@ -422,7 +428,7 @@ pub(crate) async fn a_replacement_that_comes_to_nothing(stage: &Stage) {
             let codes = codes.map(|applied| of(applied).code().clone()).collect();
             let (campaign, user) = (scene.campaign.clone(), scene.user.clone());
             let (change, answered) = (scene.change.clone(), RefCell::new(answered));
-            // Those of the new batch among them.
+            // Including those of the new batch.
             let scene = Scene { campaign, codes, user, change, found: None, answered };
             scene.holds(stage, answer.as_ref()).await;
             is_replaced_once(stage, &scene).await;

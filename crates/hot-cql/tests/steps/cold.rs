@@ -1,5 +1,5 @@
-//! The way to cold: the closed pass and the expired pass killed at each of their writes, and writes
-//! that were decided before them and come after.
+//! Archiving: the closed pass and the expired pass killed at each of their writes, and writes that
+//! were decided before a pass and arrive after it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,12 +20,12 @@ use hot_conformance::kit::{
     MemoryArchive, NOW, Said, cancel, extend, give, of, redeem, reference, revoke, said, void,
 };
 
-/// Runs after which nothing can be left to do.
+/// Runs after which a pass must be done.
 const RUNS_MAX: usize = 5;
 
 type Ran = Result<(), HotError>;
 
-/// What the compactor does with closed coupons.
+/// Archives closed coupons as the compactor does.
 async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now: Millis) -> Ran {
     for _ in 0..RUNS_MAX {
         let codes = hot.closed_codes(day, now, 50).await?;
@@ -40,10 +40,10 @@ async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now:
         hot.evict(day, copied).await?;
         hot.finish_archive_commit(day, archive_commit, false).await?;
     }
-    panic!("what is closed does not end");
+    panic!("the closed pass does not end");
 }
 
-/// What the compactor does with a partition whose time is over.
+/// Archives a partition whose time is over, as the compactor does.
 async fn expired_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now: Millis) -> Ran {
     assert!(hot.seal(day, now).await?, "its time is over");
     let mut after = None;
@@ -73,11 +73,11 @@ async fn expired_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// The next run.
+    /// It runs the pass again.
     NextRun,
-    /// Requests that change coupons.
+    /// It gets requests that change coupons.
     Writers,
-    /// Requests that read them.
+    /// It gets requests that read them.
     Readers,
 }
 
@@ -88,10 +88,10 @@ struct Scene {
     day: Day,
     /// When the pass runs.
     late: Millis,
-    /// Whose they are.
+    /// Their holder.
     users: Vec<UserId>,
     codes: Vec<Code>,
-    /// As they are, as far as they were answered.
+    /// The coupons of the last answers.
     known: RefCell<BTreeMap<Code, Coupon>>,
 }
 
@@ -103,7 +103,7 @@ impl Scene {
         }
     }
 
-    /// One coupon wherever it is, as it was answered last.
+    /// Checks that the coupon is found, and is as in its last answer.
     async fn reads(&self, stage: &Stage) {
         for code in &self.codes {
             let known = self.known.borrow().get(code).cloned();
@@ -111,7 +111,7 @@ impl Scene {
         }
     }
 
-    /// Asks for a change at noon, as from a clock that is behind; what is accepted is known.
+    /// Makes a change at noon, by a clock that is behind, and remembers it if it is accepted.
     async fn ask(&self, stage: &Stage, code: &Code, action: Action) -> Said {
         let kit = &stage.kit;
         let found = kit.found(code).await;
@@ -144,7 +144,7 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
         let known = RefCell::default();
         let scene = Scene { campaign, day, late, users, codes, known };
         scene.know(stage).await;
-        // The process that redeemed them has put them into their queue.
+        // The process that redeemed them has put them into the queue of closed coupons.
         assert_eq!(kit.hot.closed_codes(day, late, 9).await.unwrap().len(), 2);
         scene
     };
@@ -175,7 +175,7 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
             let is_closed = snapshot.coupon.redemption().is_some();
             let want = if is_closed { Tier::Cold } else { Tier::Hot };
             assert_eq!(snapshot.tier, want, "{snapshot:?}");
-            // It still counts for its holder.
+            // It still counts towards the limit of its holder.
             let again = kit.issue(&scene.campaign, user, reference("b")).await;
             assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code));
             if is_closed {
@@ -200,7 +200,7 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
             kit.done(code, give(user, reference("a"))).await;
         }
         kit.done(&codes[0], redeem(&users[0], "1")).await;
-        // One that is an archived marker by then, one that has moved on, and one that nobody has
+        // One that is an archived marker by then, one that was extended, and one that was never
         // touched.
         kit.done(&codes[2], void()).await;
         closed_pass(&*kit.hot, archive, day, NOW.plus_days(1)).await.unwrap();
@@ -246,8 +246,8 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
     stage.sweep(Sweep::of("cold: the expired pass", &WAYS), scene, act, pick_up, judge).await;
 }
 
-/// What was decided before the partition was sealed, emptied, or its coupon an archived marker, and
-/// is written then.
+/// A write that was decided before the partition was sealed or emptied, or its coupon evicted, and
+/// arrives afterwards.
 pub(crate) async fn late_writes(stage: &Stage) {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Meanwhile {
@@ -320,7 +320,7 @@ pub(crate) async fn late_writes(stage: &Stage) {
             }
             let late = kit.time_to_seal(day).await;
             expired_pass(&*kit.hot, archive, day, late).await.unwrap();
-            assert_eq!(kit.coupon(&scene.code).await, now, "it ends as it was answered");
+            assert_eq!(kit.coupon(&scene.code).await, now, "the coupon is as in the last answer");
         };
         let ways: &[Meanwhile] = match name {
             "cancel" => &[Meanwhile::Sealed, Meanwhile::Emptied, Meanwhile::ArchivedMarkers],
@@ -331,8 +331,8 @@ pub(crate) async fn late_writes(stage: &Stage) {
     }
 }
 
-/// While a bucket is emptied no coupon has a row there and no index row: it would be in no list. So
-/// the rows go first.
+/// Emptying a bucket deletes the rows before their index rows: a row without an index row would be
+/// in no list.
 pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
@@ -349,7 +349,7 @@ pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
         _ = first.hand.is_stopped() => {}
     }
     let rows = kit.hot.coupons_of(day, codes.clone()).await.unwrap();
-    assert_eq!(rows, [], "the row is gone before");
+    assert_eq!(rows, [], "the row is deleted before");
     assert_eq!(kit.see(&codes[0]).await.unwrap().tier, Tier::Cold);
     expired_pass(&*kit.hot, archive, day, late).await.unwrap();
     assert!(kit.hot.partition(day).await.unwrap().unwrap().emptied);

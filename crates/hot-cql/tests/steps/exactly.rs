@@ -1,5 +1,5 @@
-//! Exactly as many as there are, one each, through three processes: one is killed while it has
-//! leases, one is frozen and goes on later. And fast when it is over.
+//! A sale through three processes issues exactly the stock, one coupon to a user. One process is
+//! killed while it has leases, one is frozen and resumed. After the sale, SOLD_OUT is fast.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -27,17 +27,17 @@ const STOCK: usize = 140;
 /// Users who want one.
 const USERS: usize = 240;
 
-/// Users who ask at a time.
+/// Users who send requests at the same time.
 const AT_ONCE: usize = 24;
 
-/// How many have asked when one process is killed and another freezes, and when that goes on.
+/// Requests after which one process is killed and another frozen, and after which it is resumed.
 const FROZEN_AT: usize = 50;
 const THAWED_AT: usize = 130;
 
-/// After so long without an answer a user asks another process.
+/// After this time without an answer a user asks another process.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Coupons that are taken back meanwhile, and coupons that are extended.
+/// Coupons that are revoked during the sale, and coupons that are extended.
 const TAKEN_BACK: usize = 24;
 const EXTENDED: usize = 24;
 
@@ -51,7 +51,7 @@ enum Kind {
     Shared,
 }
 
-/// What is asked for, and everything that was answered.
+/// The requests and all their answers.
 struct Sale<'a> {
     stage: &'a Stage,
     kind: Kind,
@@ -59,11 +59,11 @@ struct Sale<'a> {
     codes: Vec<Code>,
     word: Option<Found>,
     began: Instant,
-    /// When a user asked first.
+    /// When each user sent the first request.
     asked: RefCell<HashMap<UserId, Instant>>,
-    /// The spans of all requests that were answered that nothing is left.
+    /// The spans of all requests with the answer SOLD_OUT.
     sold_out: RefCell<Vec<(Instant, Instant)>>,
-    /// When it was acknowledged that a coupon had been taken back, by its version then.
+    /// When a revoke was acknowledged, by the version of the coupon after it.
     back: RefCell<HashMap<(Code, u64), Instant>>,
     given: RefCell<Vec<(UserId, Code)>>,
     killed: Arc<dyn HotStore>,
@@ -111,7 +111,7 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// A request as a process works on it, also when no caller waits for it any more.
+    /// A request in a process, also after its caller gave up.
     fn request(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> JoinHandle<Answer> {
         self.asked.borrow_mut().entry(user.clone()).or_insert_with(Instant::now);
         let hot = Arc::clone(hot);
@@ -129,8 +129,8 @@ impl<'a> Sale<'a> {
         })
     }
 
-    /// The last answer to a user. Requests that were not answered in time go on, `late`, in a
-    /// process that was frozen, and end with one that was killed.
+    /// The last answer to a user. A request without an answer in time continues in `late` if its
+    /// process was frozen, and ends if its process was killed.
     async fn buy(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> Said {
         let mut request = self.request(hot, user);
         let began = Instant::now();
@@ -174,8 +174,7 @@ impl<'a> Sale<'a> {
         (said(&applied) == Said::Accepted).then(|| of(&applied).clone())
     }
 
-    /// Takes coupons back from those who were given them, and extends others, to a later partition
-    /// too.
+    /// Revokes coupons that were issued and extends others, some to a later partition.
     async fn meddle(&self, is_over: &Cell<bool>) {
         let (mut taken, mut extended) = (0, 0);
         while !is_over.get() && (taken < TAKEN_BACK || extended < EXTENDED) {
@@ -205,8 +204,8 @@ impl<'a> Sale<'a> {
         stream::iter(reads).buffer_unordered(AT_ONCE).collect().await
     }
 
-    /// Nobody was told that nothing is left while there was a coupon, from the beginning of his
-    /// request to its end.
+    /// SOLD_OUT was never answered while a coupon was available from the start of the request to its
+    /// end.
     fn was_sold_out_when_it_was_said(&self, coupons: &[Coupon]) {
         let asked = self.asked.borrow();
         for coupon in coupons {
@@ -218,11 +217,14 @@ impl<'a> Sale<'a> {
                         if let Some(since) = free_since.take() {
                             for (from, to) in &*self.sold_out.borrow() {
                                 let lied = since < *from && *to < until;
-                                assert!(!lied, "sold out was said, and there was {coupon:?}");
+                                assert!(
+                                    !lied,
+                                    "SOLD_OUT was answered while {coupon:?} was available"
+                                );
                             }
                         }
                     }
-                    // Each event is a version: nothing is held here.
+                    // Each event is a version, because there are no holds.
                     EventKind::Revoked { .. } => {
                         let code = coupon.code().clone();
                         free_since = self.back.borrow().get(&(code, at)).copied();
@@ -230,7 +232,7 @@ impl<'a> Sale<'a> {
                     _ => {}
                 }
             }
-            assert!(coupon.holder().is_some(), "sold out in the end, and there is {coupon:?}");
+            assert!(coupon.holder().is_some(), "SOLD_OUT in the end, and {coupon:?} is available");
         }
     }
 }
@@ -262,7 +264,7 @@ async fn exactly(stage: &Stage, kind: Kind) {
         },
         sale.meddle(&is_over)
     );
-    // What the thawed process was asked for long ago is answered now, and true.
+    // The resumed process answers its old requests now. The answers are true.
     for (user, request) in sale.late.take() {
         if let Ok(applied) = request.await.unwrap()
             && applied.snapshot.is_some()
@@ -272,7 +274,7 @@ async fn exactly(stage: &Stage, kind: Kind) {
             sale.given.borrow_mut().push((user, now.code().clone()));
         }
     }
-    // Later requests get what came back, until nothing is left.
+    // Later requests get the revoked coupons until none is left.
     let mut more = 0;
     let sold_out = Said::Refused(Refusal::SoldOut);
     while let last = sale.buy(ours, &stage.kit.user("late")).await
@@ -291,12 +293,12 @@ async fn exactly(stage: &Stage, kind: Kind) {
     let told = answers.iter().filter(|it| !matches!(it, Said::Refused(_))).count();
     let back = sale.back.borrow().len();
     assert!(answers.iter().all(|it| !matches!(it, Said::Refused(_)) || *it == sold_out));
-    eprintln!("exactly {STOCK}, {kind:?}: {told} at first, {back} taken back, {more} afterwards");
+    eprintln!("exactly {STOCK}, {kind:?}: {told} at first, {back} revoked, {more} afterwards");
     for (user, code) in &*sale.given.borrow() {
         let coupon = coupons.iter().find(|it| it.code() == code).expect("of this campaign");
-        let to_him = |kind: &EventKind| matches!(kind, EventKind::Issued { to, .. } if to == user);
-        let times = coupon.events().iter().filter(|event| to_him(&event.kind)).count();
-        assert_eq!(times, 1, "{user} was given {coupon:?}");
+        let to_user = |kind: &EventKind| matches!(kind, EventKind::Issued { to, .. } if to == user);
+        let times = coupon.events().iter().filter(|event| to_user(&event.kind)).count();
+        assert_eq!(times, 1, "{user} got {coupon:?}");
     }
 }
 
@@ -312,13 +314,13 @@ pub(crate) async fn shared(stage: &Stage) {
     exactly(stage, Kind::Shared).await;
 }
 
-/// A thousand clients on a campaign that is sold out: walks are shared, and there are few.
-pub(crate) async fn a_rush_on_nothing(stage: &Stage) {
-    /// What a walk has to look at: coupons that a process was about to take back when it died.
+/// A thousand clients on a campaign that is sold out share a few walks.
+pub(crate) async fn rush_on_an_empty_stock(stage: &Stage) {
+    /// Coupons that a walk reads: a process was revoking them when it was killed.
     const OPEN: usize = 30;
-    /// Reads of one client beside a walk: their claim before it and after it, and the terms.
+    /// Reads of one client besides a walk: the claim before and after it, and the terms.
     const READS_EACH: u64 = 4;
-    /// Walks that a rush may take, each twice over all that is open.
+    /// Walks that a rush may need. Each reads all open coupons twice.
     const WALKS_MAX: u64 = 20;
     let kit = &stage.kit;
     let dies = stage.process().await;

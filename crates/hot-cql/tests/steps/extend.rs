@@ -1,5 +1,5 @@
-//! Extending across partitions: the new day's plan, the row that says "forwarding", the row in the
-//! new partition, the directory.
+//! Extensions to another partition: the plan of the new day, the forwarding row, the row in the new
+//! partition, the directory.
 
 use std::cell::RefCell;
 
@@ -25,9 +25,9 @@ enum Way {
     SameAgain,
     /// A second extension, further than the first.
     Further,
-    /// Its holder redeems it; one that is available is issued.
+    /// Its holder redeems it. If it is available, it is issued.
     Used,
-    /// The lists of what expires when.
+    /// It reads the lists by expiry.
     Notice,
     SealOld,
     SealNew,
@@ -36,16 +36,16 @@ enum Way {
 const WAYS: [Way; 6] =
     [Way::SameAgain, Way::Further, Way::Used, Way::Notice, Way::SealOld, Way::SealNew];
 
-/// Those that are about one partition.
+/// The ways for a coupon that stays in its partition.
 const WAYS_IN_PLACE: [Way; 4] = [Way::SameAgain, Way::Used, Way::Notice, Way::SealOld];
 
 /// Which coupon is extended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Issued,
-    /// Imported and available: it has an entry in the directory, and waits in the stock.
+    /// Imported and available: it is in the directory and in the stock.
     Imported,
-    /// So little that it stays in its partition.
+    /// Extended within its partition.
     InPlace,
 }
 
@@ -94,7 +94,7 @@ impl Scene {
     async fn apply(&self, stage: &Stage, action: coupon::apply::Action) -> Applied {
         let ask = async || {
             let change = stage.kit.change(action.clone(), Asker::Shop, NOW);
-            // Found anew each time, as a request would.
+            // The router finds it each time, as for a request.
             let found = stage.kit.found(&self.code).await;
             stage.kit.hot.apply(&found, change).await
         };
@@ -123,7 +123,7 @@ async fn list(kit: &Kit, scope: ListScope, expires: Span) -> ListedPage {
     kit.hot.list(query).await.unwrap()
 }
 
-/// Each coupon of a scene is listed once, with the expiry that it has.
+/// Each coupon of a scene is listed once, with its present expiry.
 async fn is_listed(stage: &Stage, scene: &Scene) {
     let kit = &stage.kit;
     let expires =
@@ -135,7 +135,7 @@ async fn is_listed(stage: &Stage, scene: &Scene) {
     let coupon = kit.coupon(&scene.code).await;
     for page in pages {
         let listed: Vec<&Coupon> = page.coupons.iter().map(|snapshot| &snapshot.coupon).collect();
-        assert_eq!(listed, [&coupon], "one that is extended is listed once");
+        assert_eq!(listed, [&coupon], "an extended coupon is listed once");
     }
 }
 
@@ -157,7 +157,7 @@ async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
                 stage.kit.hot.issue(&scene.campaign.id, change).await
             };
             let issued = patiently(ask).await;
-            assert_eq!(of(&issued).holder(), Some(&scene.user), "it waits in the stock");
+            assert_eq!(of(&issued).holder(), Some(&scene.user), "it is in the stock");
             scene.answered.borrow_mut().push(issued);
         }
         Way::Used => {
@@ -190,13 +190,13 @@ async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
             residue.extend(kit.hot.residue(*day, None, 9).await.unwrap());
         }
     }
-    assert_eq!(counted, 1, "it is there once");
+    assert_eq!(counted, 1, "it has one row");
     let partition = match now.expires_at() > days[0].end() {
         true => Day::expiry_day_of(now.expires_at()),
         false => days[0],
     };
     let want = is_sealed(kit, partition).await.then(|| Residue::Coupon(Box::new(now.clone())));
-    assert_eq!(residue, Vec::from_iter(want), "what a sealed partition has is what it is");
+    assert_eq!(residue, Vec::from_iter(want), "the residue of the sealed partition is the coupon");
     if partition != days[0]
         && let Some(Ok(applied)) = answer
         && said(applied) == Said::Accepted
@@ -208,7 +208,7 @@ async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
         );
     }
     is_listed(stage, scene).await;
-    // It goes on from there, or nothing lets it.
+    // It can change in the new partition, or it is final.
     let last = scene.apply(stage, extend(scene.to[1])).await;
     let is_closed = is_sealed(kit, partition).await && now.expires_at() < scene.to[1];
     match (now.redemption().is_some(), is_closed) {
@@ -219,7 +219,7 @@ async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
     if *now.state() == State::Available && !is_sealed(kit, partition).await {
         let change = kit.change(give(&scene.user, reference("late")), Asker::Shop, NOW);
         let issued = kit.hot.issue(&scene.campaign.id, change).await.unwrap();
-        assert_eq!(of(&issued).code(), &scene.code, "it still waits in the stock");
+        assert_eq!(of(&issued).code(), &scene.code, "it is still in the stock");
     }
 }
 
@@ -234,19 +234,19 @@ async fn extended(stage: &Stage, name: &str, kind: Kind, ways: &[Way]) {
     stage.sweep(Sweep::of(name, ways), scene, act, pick_up, judge).await;
 }
 
-pub(crate) async fn an_issued_one(stage: &Stage) {
-    extended(stage, "extend: an issued one to a later partition", Kind::Issued, &WAYS).await;
+pub(crate) async fn issued_coupon(stage: &Stage) {
+    extended(stage, "extend: an issued coupon to a later partition", Kind::Issued, &WAYS).await;
 }
 
-pub(crate) async fn an_imported_one(stage: &Stage) {
-    extended(stage, "extend: an imported one to a later partition", Kind::Imported, &WAYS).await;
+pub(crate) async fn imported_coupon(stage: &Stage) {
+    extended(stage, "extend: an imported coupon to a later partition", Kind::Imported, &WAYS).await;
 }
 
-pub(crate) async fn one_that_stays_in_its_partition(stage: &Stage) {
+pub(crate) async fn within_the_partition(stage: &Stage) {
     extended(stage, "extend: in place", Kind::InPlace, &WAYS_IN_PLACE).await;
 }
 
-/// Two extensions, a redeem, both seals and a list at once, through two processes.
+/// Two extensions, a redeem, both seals and a list at the same time, through two processes.
 pub(crate) async fn all_at_once(stage: &Stage) {
     const ROUNDS: usize = 8;
     let (first, kit) = (stage.process().await, &stage.kit);

@@ -1,4 +1,4 @@
-//! Lines of an import: the entry, the claim and the stock, the row, and the look at the day's plan.
+//! Lines of an import: the directory entry, the claim, the stock, the row, and the plan of the day.
 
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, EventKind, State};
@@ -15,13 +15,13 @@ use hot_conformance::kit::{Kit, NOW, Said, of, order, reference, said};
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// The holder of one of them asks for a coupon; then the same lines once more.
+    /// The holder of one of them requests a coupon. Then the same lines are imported again.
     SameAgain,
     /// The same codes, imported into another campaign.
     Elsewhere,
-    /// The day's time is over, and it is sealed.
+    /// The time of the day is over, and its partition is sealed.
     Sealed,
-    /// And it is moved to cold.
+    /// And the partition is archived.
     Emptied,
 }
 
@@ -55,7 +55,7 @@ impl Scene {
         ];
         let line = |imported_state| kit.line(&campaign, &kit.code(), imported_state);
         let mut lines: Vec<ImportLine> = imported_states.into_iter().map(line).collect();
-        // One of another day.
+        // A coupon of another day.
         lines[2].expires_at = campaign.expires_at.plus_days(1);
         let batch = kit.open_import(&campaign).await;
         let other_batch = kit.open_import(&other).await;
@@ -83,7 +83,7 @@ async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
         Way::SameAgain => {
             let asked = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a"));
             let asked = said(&asked.await);
-            // The stock is what has arrived of it.
+            // The stock is the lines that have rows.
             let want = [Said::Accepted, Said::Replayed, Said::Refused(Refusal::SoldOut)];
             assert!(want.contains(&asked), "{asked:?}");
             let outcomes = scene.import(kit).await;
@@ -108,7 +108,7 @@ async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
     }
 }
 
-/// What a line says of its coupon.
+/// Whether the coupon is as its line says.
 fn is_as_imported(coupon: &Coupon, line: &ImportLine) -> bool {
     match (&line.imported_state, coupon.state()) {
         (ImportedState::Available, State::Available | State::Issued { .. }) => true,
@@ -120,13 +120,13 @@ fn is_as_imported(coupon: &Coupon, line: &ImportLine) -> bool {
     }
 }
 
-/// What was said of a line is so.
+/// Every outcome of a line is true.
 async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: ImportOutcome) {
     let kit = &stage.kit;
     let seen = kit.see(&line.code).await;
     match outcome {
         ImportOutcome::Imported | ImportOutcome::AlreadyThere => {
-            let coupon = seen.unwrap_or_else(|| panic!("{line:?} is there")).coupon;
+            let coupon = seen.unwrap_or_else(|| panic!("{line:?} has a coupon")).coupon;
             assert_eq!(coupon.genesis().campaign, scene.campaign.id);
             assert!(is_as_imported(&coupon, line), "{line:?} is {coupon:?}");
         }
@@ -157,7 +157,10 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
         Way::Sealed | Way::Emptied => kit.hot.residue(scene.day(), None, 9).await.unwrap(),
         Way::SameAgain | Way::Elsewhere => Vec::new(),
     };
-    assert!(way != Way::Emptied || residue.is_empty(), "what was removed stays away: {residue:?}");
+    assert!(
+        way != Way::Emptied || residue.is_empty(),
+        "deleted rows do not come back: {residue:?}"
+    );
     let again = scene.import(kit).await;
     for (line, outcome) in scene.lines.iter().zip(&again) {
         stands(stage, scene, line, *outcome).await;
@@ -166,9 +169,9 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
             ImportOutcome::Imported => assert!(!closed, "after the seal: {line:?}"),
             ImportOutcome::Refused(_) => {
                 assert!(closed, "{line:?}");
-                // Won its entry, perhaps, and never a row: it is no coupon.
+                // It may have an entry, but it never had a row: there is no coupon.
                 let rows = residue.iter().any(|it| *it.code() == line.code);
-                assert!(!rows, "{line:?} is kept");
+                assert!(!rows, "{line:?} is still there");
                 assert_eq!(kit.see(&line.code).await, None);
             }
             ImportOutcome::AlreadyThere => {}
@@ -182,11 +185,11 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
         assert_eq!(last, if is_news { ImportOutcome::AlreadyThere } else { before });
     }
     if way == Way::SameAgain {
-        // What is available is in the stock.
+        // Every available coupon is in the stock.
         kit.issue_at(NOW, &scene.campaign.id, &kit.user("eve"), reference("e")).await;
         assert!(kit.coupon(&scene.lines[0].code).await.holder().is_some(), "it is stock");
-        let his = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await;
-        assert_eq!((said(&his), of(&his).holder()), (Said::Replayed, Some(&scene.holder)));
+        let theirs = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await;
+        assert_eq!((said(&theirs), of(&theirs).holder()), (Said::Replayed, Some(&scene.holder)));
     }
 }
 
@@ -202,17 +205,17 @@ pub(crate) async fn lines_step_by_step(stage: &Stage) {
     stage.sweep(Sweep::of("import: new lines", &WAYS), scene, act, pick_up, judge).await;
 }
 
-/// What happens while a line redeems a coupon that was imported before it.
+/// What the second process does while a line redeems a coupon that was imported before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meanwhile {
     SameAgain,
-    /// Its user asks for a coupon, and is given the one that was begun for them.
+    /// The user requests a coupon and gets the one that was begun for them.
     UserAsks,
     Sealed,
 }
 
-/// The last file of the old system: what was imported as available was redeemed there.
-pub(crate) async fn a_line_that_says_more(stage: &Stage) {
+/// The last file of the old system: a coupon imported as available was redeemed there.
+pub(crate) async fn line_with_a_later_state(stage: &Stage) {
     let kit = &stage.kit;
     let scene = async || {
         let campaign = stage.draft();
@@ -274,11 +277,11 @@ pub(crate) async fn a_line_that_says_more(stage: &Stage) {
         }
         assert_eq!(scene.import(kit).await, [ImportOutcome::AlreadyThere]);
         if meanwhile != Meanwhile::Sealed {
-            let his = asked(scene).await;
-            assert_eq!((said(&his), of(&his).code()), (Said::Replayed, coupon.code()));
+            let theirs = asked(scene).await;
+            assert_eq!((said(&theirs), of(&theirs).code()), (Said::Replayed, coupon.code()));
         }
     };
     let ways = [Meanwhile::SameAgain, Meanwhile::UserAsks, Meanwhile::Sealed];
-    let sweep = Sweep::of("import: a line that says more", &ways);
+    let sweep = Sweep::of("import: a line with a later state", &ways);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }

@@ -1,4 +1,4 @@
-//! The day plan: entered, closing, each bucket sealed, sealed; and writers that race the seal.
+//! The partition plan: entered, closing, each bucket sealed, sealed; and writers that race a seal.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -28,20 +28,20 @@ type Made = Result<Named<CampaignRow>, HotError>;
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// It seals, too.
+    /// It seals the partition, too.
     Seals,
-    /// It goes on changing coupons.
+    /// It changes coupons.
     Writes,
 }
 
-/// A day with coupons, one of which is on its way here from the day before.
+/// A partition with coupons. One of them is being extended to it from the day before.
 struct Scene {
     campaign: Campaign,
     day: Day,
     late: Millis,
     codes: Vec<Code>,
     traveller: Code,
-    /// Versions that the second process was answered.
+    /// The versions in the answers of the second process.
     accepted: RefCell<BTreeMap<Code, u64>>,
 }
 
@@ -64,7 +64,7 @@ impl Scene {
         kit.done(&traveller, give(&kit.user("bob"), None)).await;
         let found = kit.found(&traveller).await;
         let change = kit.change(extend(campaign.expires_at), Asker::Shop, NOW);
-        // Its old row says that it has moved, and it has not arrived.
+        // Its old row forwards to this partition, and the new row is missing.
         dies.hand.stop(Stop::At("IF version = null"));
         tokio::select! {
             biased;
@@ -77,7 +77,7 @@ impl Scene {
     }
 }
 
-/// Redeems what can be redeemed; whatever was accepted is remembered.
+/// Redeems every coupon and remembers what was accepted.
 async fn write(stage: &Stage, scene: &Scene) -> usize {
     let kit = &stage.kit;
     let mut accepted = 0;
@@ -128,7 +128,7 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
         if let Some(answer) = answer {
             assert!(matches!(answer, Ok(true) | Err(HotError::Unavailable(_))), "{answer:?}");
         }
-        // Whatever came before, the next run seals it; and then nothing is accepted.
+        // In every case the next run seals it, and then nothing is accepted.
         assert!(patiently(async || kit.hot.seal(scene.day, scene.late).await).await);
         assert!(kit.hot.partition(scene.day).await.unwrap().unwrap().sealed);
         let here = residue(stage, scene.day).await;
@@ -137,7 +137,7 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
             here.iter().map(|it| (it.code().clone(), it.version())).collect();
         let mut want = scene.accepted.borrow().clone();
         want.insert(scene.traveller.clone(), 2);
-        assert_eq!(found, want, "what was accepted is there, in the version that was answered");
+        assert_eq!(found, want, "every accepted change is stored, in the version of its answer");
         let line = kit.line(&scene.campaign, &kit.code(), ImportedState::Available);
         let batch = kit.open_import(&scene.campaign).await;
         let imported = kit.import(&scene.campaign, &batch, vec![line]).await;
@@ -148,12 +148,18 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
     };
     let ways = [Way::Seals, Way::Writes];
     stage
-        .sweep(Sweep::of("day plan: a partition is sealed", &ways), scene, act, pick_up, judge)
+        .sweep(
+            Sweep::of("partition plan: a partition is sealed", &ways),
+            scene,
+            act,
+            pick_up,
+            judge,
+        )
         .await;
 }
 
-/// A campaign with its first batch: the day's plan, its row, its word, its serials, and then it is
-/// seen.
+/// A campaign with its first batch: the partition plan, the campaign's row, its shared code, its
+/// serials. Then it is visible.
 pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum By {
@@ -186,7 +192,7 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         }
     };
     let judge = async |new: &NewCampaign, _: By, answer: Option<Made>| {
-        // One of the two can be had, and is the one that was answered.
+        // One of the two campaigns exists, and it is the one of the answer.
         let present = kit.hot.campaign(&new.campaign.id, NOW).await.unwrap();
         match answer {
             None | Some(Err(_)) => {}
@@ -202,7 +208,7 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         let theirs = make(other(new)).await;
         let is_made = |made: &Named<_>| !matches!(made, Named::Refused(Refusal::NameTaken));
         assert!(is_made(&mine) != is_made(&theirs), "{mine:?} {theirs:?}");
-        // Its stock is as large as was asked for.
+        // Its stock has the requested size.
         let word = kit.found(new.campaign.shared_code.as_ref().unwrap()).await;
         let mut codes = Vec::new();
         for n in 0..4 {
@@ -220,12 +226,18 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
     };
     let ways = [By::SameAgain, By::OtherTerms];
     stage
-        .sweep(Sweep::of("day plan: a campaign and its serials", &ways), scene, act, pick_up, judge)
+        .sweep(
+            Sweep::of("partition plan: a campaign and its serials", &ways),
+            scene,
+            act,
+            pick_up,
+            judge,
+        )
         .await;
 }
 
-/// Through two processes writers change each coupon of a day as often as they can, while a third
-/// seals it: all that was accepted is kept, and nothing is accepted afterwards.
+/// Writers of two processes change the coupons of a partition without a pause, while a third process
+/// seals it. Every accepted change is kept, and none is accepted after the seal.
 pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     const COUPONS: u64 = 40;
     const TURNS_MAX: usize = 2_000;
@@ -269,7 +281,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
             panic!("{code}: never sealed");
         };
         let sealing = async {
-            // In the middle of it, at another moment each time.
+            // In the middle, at a different moment each time.
             tokio::time::sleep(Duration::from_millis(100 * (round + 1))).await;
             assert!(patiently(async || seals.hot.seal(day, late).await).await);
             is_sealed.set(true);
@@ -284,7 +296,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     }
 }
 
-/// Days are planned and written while the partitions are compared with the plans.
+/// Partitions are planned and written while they are compared with their plans.
 pub(crate) async fn an_audit_beside_new_days(stage: &Stage) {
     const DAYS: usize = 24;
     let process = stage.process().await;

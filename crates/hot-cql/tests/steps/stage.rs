@@ -1,4 +1,4 @@
-//! Where processes are opened, stopped and resumed, and the sweep over the steps of a protocol.
+//! Opens, stops and resumes processes, and sweeps over the steps of a protocol.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,30 +22,30 @@ use tokio::sync::watch;
 use hot_conformance::kit::{Kit, MemoryArchive, keys, of};
 use hot_conformance::soundness::{Contradictions, contradictions};
 
-/// Days between two scenes: some of them are sealed, and coupons are extended to later ones.
+/// Days between two scenes. Some are sealed, and coupons are extended to later ones.
 const DAYS_APART: i32 = 9;
 
-/// Steps of the longest protocol, and some.
+/// More steps than the longest protocol has.
 const STEPS_MAX: usize = 60;
 
-/// A case that has failed so often is not worth its time any more.
+/// A case stops after this number of failures.
 const FAILURES_MAX: usize = 4;
 
-/// How long one run may take.
+/// Longest time of one run.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
 
-/// Bytes of one failure.
+/// Most bytes printed of one failure.
 const SAID_MAX: usize = 1_000;
 
-/// How often a call is repeated that ended without an answer.
+/// How often a call without an answer is repeated.
 const CALLS_MAX: usize = 10;
 
-/// What the upkeep of a process writes beside every protocol: not a step of any.
+/// Statements of the background work of a process. They are not steps of a protocol.
 const UPKEEP: [&str; 6] = [
     "INSERT INTO campaign_counts",
     "INSERT INTO closed",
     "UPDATE lease SET owner = null",
-    // How many rows there are, which is written once for many of them.
+    // The numbers of rows, written once for many rows.
     "UPDATE lease SET returned_rows",
     "UPDATE partition_plan SET expiring_rows",
     "UPDATE partition_plan SET closed_rows",
@@ -53,9 +53,9 @@ const UPKEEP: [&str; 6] = [
 
 pub(crate) type Answer = Result<Applied, HotError>;
 
-/// One keyspace for all cases, and what became of them.
+/// One keyspace for all cases, and their failures.
 pub(crate) struct Stage {
-    /// A second process, which is never stopped, and the names for everything.
+    /// A second process, which is never stopped, and the kit that makes names.
     pub(crate) kit: Kit,
     options: cql::Options,
     next_day: AtomicI32,
@@ -63,7 +63,7 @@ pub(crate) struct Stage {
     failures: RefCell<Vec<String>>,
 }
 
-/// Steps at which a sweep has stopped its protocol, in the order in which they were met first.
+/// The steps at which a sweep stopped its protocol, in the order of the first stop.
 #[derive(Default)]
 struct Covered {
     steps: Vec<&'static str>,
@@ -76,10 +76,10 @@ pub(crate) struct Process {
     pub(crate) hand: Arc<Hand>,
 }
 
-/// What holds a process: the gate that each of its writes passes.
+/// The gate that each write of a process passes.
 pub(crate) struct Hand {
     state: Mutex<HandState>,
-    /// The step before which the process was stopped, as long as it is.
+    /// The step before which the process is stopped now.
     stopped: watch::Sender<Option<&'static str>>,
 }
 
@@ -89,12 +89,12 @@ struct HandState {
     passed: usize,
 }
 
-/// Where a process is stopped.
+/// Where to stop a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
     /// Before the step of this number, from 0.
     Before(usize),
-    /// Before the first statement, also of the upkeep, that contains this.
+    /// Before the first statement that contains this text, also of the background work.
     At(&'static str),
 }
 
@@ -103,24 +103,24 @@ impl Hand {
         Hand { state: Mutex::default(), stopped: watch::Sender::new(None) }
     }
 
-    /// The process goes on, up to `stop`.
+    /// Resumes the process up to `stop`.
     pub(crate) fn stop(&self, stop: Stop) {
         *self.state.lock().unwrap() = HandState { stop: Some(stop), passed: 0 };
         self.stopped.send_replace(None);
     }
 
-    /// The process goes on.
+    /// Resumes the process.
     pub(crate) fn let_go(&self) {
         *self.state.lock().unwrap() = HandState::default();
         self.stopped.send_replace(None);
     }
 
-    /// From now on the process writes nothing.
+    /// Stops every write of the process from now on.
     pub(crate) fn stop_now(&self) {
         self.stopped.send_replace(Some("anything"));
     }
 
-    /// Waits until the process has been stopped; before which step.
+    /// Waits until the process is stopped. Returns the step before which it is.
     pub(crate) async fn is_stopped(&self) -> &'static str {
         let mut stopped = self.stopped.subscribe();
         let step = stopped.wait_for(Option::is_some).await.unwrap();
@@ -128,7 +128,7 @@ impl Hand {
     }
 
     async fn pass(&self, cql: &'static str) {
-        // Once it is stopped nothing of the process passes, the upkeep neither.
+        // A stopped process writes nothing, its background work included.
         if self.stopped.borrow().is_none() && self.meets(cql) {
             self.stopped.send_replace(Some(cql));
         }
@@ -136,7 +136,7 @@ impl Hand {
         let _ = stopped.wait_for(Option::is_none).await;
     }
 
-    /// Whether the process is to be stopped before this statement.
+    /// Whether to stop the process before this statement.
     fn meets(&self, cql: &'static str) -> bool {
         let mut state = self.state.lock().unwrap();
         match state.stop {
@@ -152,15 +152,14 @@ impl Hand {
     }
 }
 
-/// How a process that was stopped goes on.
+/// How a stopped process continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     ForEver,
     Thawed,
 }
 
-/// What is swept: its name in failures, the ways in which a second process picks up, and how the
-/// first one goes on.
+/// A sweep: its name in failures, the ways of the second process, and how the first one continues.
 pub(crate) struct Sweep<'a, W> {
     name: &'a str,
     ways: &'a [W],
@@ -172,14 +171,14 @@ impl<'a, W> Sweep<'a, W> {
         Sweep { name, ways, stops: &[Stopped::ForEver, Stopped::Thawed] }
     }
 
-    /// Where a process that is stopped for ever would show nothing more.
+    /// For a sweep in which a process that is stopped for ever would show nothing new.
     pub(crate) fn thawed(name: &'a str, ways: &'a [W]) -> Sweep<'a, W> {
         Sweep { name, ways, stops: &[Stopped::Thawed] }
     }
 }
 
 impl Stage {
-    /// `None` where this machine cannot have the cluster.
+    /// `None` if this machine cannot run the cluster.
     pub(crate) async fn set(nodes: usize) -> Option<Stage> {
         let start = move || testcluster::shared(nodes);
         let cluster = tokio::task::spawn_blocking(start).await.unwrap()?;
@@ -190,7 +189,7 @@ impl Stage {
         let options = cql::Options {
             bucket_bits: 2,
             clock_bound_ms: 0,
-            // So few that what comes back to a batch fills its first partition.
+            // Few, so that revoked coupons of a batch fill its first CQL partition.
             partition_rows: 32,
             patience: testcluster::STEADY_PATIENCE,
             ..cql::Options::of(&target)
@@ -223,16 +222,15 @@ impl Stage {
         Process { hot: Arc::new(hot), hand }
     }
 
-    /// A campaign for a shop, limit 1, that works to the end of a day of its own.
+    /// A shop campaign with limit 1 that is valid to the end of a day of its own.
     pub(crate) fn draft(&self) -> Campaign {
         let day = Day(self.next_day.fetch_add(DAYS_APART, Ordering::Relaxed));
         Campaign { expires_at: day.end(), ..self.kit.draft() }
     }
 
-    /// Runs `act` on a first process once for each of its steps, for each way of `ways` in which a
-    /// second one picks up, and for the ways in which the first one goes on: in turn, or with
-    /// `COUPONRY_TEST_EVERY_STEP` each. Then `judge` looks at
-    /// what stands, and at the answer of the first process if it came to one.
+    /// Runs `act` on a first process once for each of its steps and each way of the second process.
+    /// The ways in which the first process continues take turns; with `COUPONRY_TEST_EVERY_STEP`
+    /// each is run. Then `judge` checks the state and the answer of the first process, if any.
     pub(crate) async fn sweep<S, T, W: Copy + Debug>(
         &self,
         sweep: Sweep<'_, W>,
@@ -249,8 +247,8 @@ impl Stage {
         for (nth, (way, stopped)) in ways.enumerate() {
             for number in 0..=STEPS_MAX {
                 assert!(number < STEPS_MAX, "{name} does not end");
-                // At each step in each way, for ever or for a while in turn: in the next way the
-                // other one.
+                // Each step is stopped in each way, in turn for ever and for a while. The next way
+                // uses the other one.
                 if !every && stops.len() == 2 && (nth / 2 + nth + number) % 2 == 1 {
                     continue;
                 }
@@ -270,7 +268,7 @@ impl Stage {
                             None
                         }
                     };
-                    // A frozen process is not polled either.
+                    // A frozen process is not polled.
                     let mut acting = Some(acting).filter(|_| answer.is_none());
                     if stopped == Stopped::ForEver {
                         acting = None;
@@ -317,7 +315,7 @@ impl Stage {
         }
     }
 
-    /// A step of a case that is no sweep.
+    /// Counts a step of a case that is not a sweep.
     pub(crate) fn stopped_at(&self, name: &str, step: &'static str) {
         self.cover(name, Some(step));
     }
@@ -332,7 +330,7 @@ impl Stage {
         self.failures.borrow().clone()
     }
 
-    /// Which steps were stopped at.
+    /// Prints the steps at which the sweep stopped.
     pub(crate) fn report(&self) {
         for (name, covered) in &*self.covered.borrow() {
             eprintln!("{name}: {} runs, stopped before", covered.runs);
@@ -342,15 +340,15 @@ impl Stage {
         }
     }
 
-    /// Nothing in the keyspace contradicts itself, but for counts.
+    /// Checks the keyspace for damage. Counts may differ.
     pub(crate) async fn is_sound(&self) {
-        // What a stopped process had counted and not written down is missing from then on.
+        // A stopped process loses the counts that it had not written.
         let Contradictions { faults, drifts: _ } = contradictions(&*self.kit.hot).await;
         faults.into_iter().for_each(|fault| self.failed(format!("in the end: {fault}")));
     }
 
-    /// What a process answered of a change is true: what it says was done stands in the history of
-    /// its coupon, and what it says was not done stands in none of `codes`.
+    /// Checks that the answer to a change is true: an accepted change is in the history of its
+    /// coupon, and a change that was not made is in no history of `among`.
     pub(crate) async fn is_true(&self, answer: &Answer, change: &Change, among: &[Coupon]) {
         match answer {
             Ok(applied) if !is_refused(applied) => {
@@ -360,7 +358,7 @@ impl Stage {
             }
             Ok(_) | Err(HotError::Unavailable(_)) => {
                 for coupon in among {
-                    // A process that finishes an issue does so in the name of the one that began
+                    // A process that finishes an issue writes the operation of the one that began
                     // it.
                     let done = coupon.events().iter().any(|event| {
                         event.operation == change.operation
@@ -369,14 +367,14 @@ impl Stage {
                     assert!(!done, "answered {answer:?}, and {coupon:?}");
                 }
             }
-            // The caller asks again.
+            // The caller repeats the request.
             Err(HotError::Unknown(_)) => {}
             Err(other) => panic!("{other}"),
         }
     }
 }
 
-/// The event that an action leaves.
+/// The kind of the event that an action leaves.
 fn kind(action: &Action) -> &'static str {
     match action {
         Action::Issue { .. } => "issued",
@@ -393,12 +391,12 @@ pub(crate) fn is_refused(applied: &Applied) -> bool {
     matches!(applied.outcome, coupon::apply::Outcome::Refused(_))
 }
 
-/// The answer of a call, which is repeated as its error says it may be.
+/// The answer of a call. If its error allows it, the call is repeated.
 pub(crate) async fn patiently<T>(call: impl AsyncFn() -> Result<T, HotError>) -> T {
     for _ in 0..CALLS_MAX {
         match call().await {
             Err(HotError::Unavailable(why) | HotError::Unknown(why)) => {
-                eprintln!("asked again after: {why}");
+                eprintln!("repeated after: {why}");
             }
             answer => return answer.unwrap(),
         }
@@ -411,7 +409,7 @@ pub(crate) fn held_by<'a>(coupons: &'a [Coupon], user: &UserId) -> Vec<&'a Coupo
     coupons.iter().filter(|coupon| coupon.holder() == Some(user)).collect()
 }
 
-/// A statement as a name: its beginning and its end.
+/// The name of a statement: its beginning and its end.
 pub(crate) fn short(cql: &str) -> String {
     const HEAD: usize = 44;
     const TAIL: usize = 48;

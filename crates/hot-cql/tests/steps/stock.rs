@@ -1,4 +1,4 @@
-//! What a campaign has to hand out: leases of the dead, what comes back, what is given back.
+//! The stock: leases of killed processes, revoked coupons, and leased codes that are returned.
 
 use coupon::apply::{Asker, Change};
 use coupon::campaign::Campaign;
@@ -13,10 +13,10 @@ use hot_cql::CqlHot;
 use super::stage::{Answer, Stage, Stop, Sweep, held_by, patiently};
 use hot_conformance::kit::{NOW, Said, give, of, reference, revoke, said};
 
-/// So many that a lease is two coupons.
+/// As many as make a lease two coupons.
 const TWO_EACH: u64 = 130;
 
-/// Users who ask at a time.
+/// Users who send requests at the same time.
 const AT_ONCE: usize = 16;
 
 async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &UserId) -> Applied {
@@ -27,13 +27,13 @@ async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &User
     patiently(ask).await
 }
 
-/// Others ask the second process until it says that nothing is left: then each coupon has a holder.
+/// Other users ask the second process until SOLD_OUT. Then each coupon has a holder.
 async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
     let ask = async |_| {
         let user = stage.kit.user("everybody");
         said(&issue(stage, &*stage.kit.hot, campaign, &user).await)
     };
-    // At one time, and then one that comes late.
+    // Many at the same time, and then one more.
     let asks = stream::iter(0..codes.len()).map(ask).buffer_unordered(AT_ONCE);
     let answers: Vec<Said> = asks.collect().await;
     let sold_out = Said::Refused(Refusal::SoldOut);
@@ -41,12 +41,12 @@ async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
     assert_eq!(ask(0).await, sold_out);
     let read = stream::iter(codes).map(|code| stage.kit.coupon(code)).buffer_unordered(AT_ONCE);
     for coupon in read.collect::<Vec<_>>().await {
-        assert!(coupon.holder().is_some(), "sold out, and there is {coupon:?}");
+        assert!(coupon.holder().is_some(), "SOLD_OUT, and {coupon:?} is left");
     }
 }
 
-/// A process has leased two coupons, given one and is killed; what it had is not lost.
-pub(crate) async fn a_dead_process_s_lease(stage: &Stage) {
+/// A process leases two coupons, issues one and is killed. The other one is not lost.
+pub(crate) async fn lease_of_a_killed_process(stage: &Stage) {
     let first = stage.process().await;
     let campaign = stage.draft();
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
@@ -56,16 +56,16 @@ pub(crate) async fn a_dead_process_s_lease(stage: &Stage) {
     drain(stage, &campaign, &codes).await;
 }
 
-/// Codes that were not asked for are given back: that is stopped, and happens when others have all
-/// of them.
-pub(crate) async fn a_lease_given_back(stage: &Stage) {
+/// A process returns leased codes that nobody requested. It is stopped there, and continues after
+/// others took all of them.
+pub(crate) async fn returned_lease(stage: &Stage) {
     let first = stage.process().await;
     let campaign = stage.draft();
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
     first.hand.stop(Stop::At("SET owner = null"));
     let to_ann = issue(stage, &*first.hot, &campaign, &stage.kit.user("ann")).await;
     assert_eq!(said(&to_ann), Said::Accepted);
-    stage.stopped_at("stock: a lease is given back", first.hand.is_stopped().await);
+    stage.stopped_at("stock: a lease is returned", first.hand.is_stopped().await);
     drain(stage, &campaign, &codes).await;
     first.hand.let_go();
     let late = issue(stage, &*first.hot, &campaign, &stage.kit.user("bob")).await;
@@ -73,7 +73,7 @@ pub(crate) async fn a_lease_given_back(stage: &Stage) {
     drain(stage, &campaign, &codes).await;
 }
 
-/// Two processes have leased all there is and are killed: the next request reads some codes of one
+/// Two processes lease the whole stock and are killed. The next request reads some codes of one
 /// lease, not every code of both.
 pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
     const CHUNK: usize = 300;
@@ -90,19 +90,19 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
         assert_eq!(said(&first), Said::Accepted);
         process.hand.stop_now();
     }
-    // A process of its own, so that only its reads are counted.
+    // A new process, so that only its reads are counted.
     let last = stage.process().await;
     let before = last.hot.gauge().reads;
     let bob = issue(stage, &*last.hot, &campaign, &kit.user("bob")).await;
     assert_eq!(said(&bob), Said::Accepted);
     let reads = last.hot.gauge().reads - before;
-    // Two a code, and there are 600.
+    // Two reads a code, and there are 600 codes.
     assert!(reads < 2 * CHUNK as u64, "{reads} reads");
 }
 
-/// So many coupons come back that they are in partitions of two levels; the process that took them
-/// back has what it knows of them in its memory, and is killed.
-pub(crate) async fn many_that_come_back(stage: &Stage) {
+/// Revoked coupons fill CQL partitions of two levels. The process that revoked them has them in
+/// memory and is killed.
+pub(crate) async fn many_revoked_coupons(stage: &Stage) {
     const COUPONS: usize = 200;
     let kit = &stage.kit;
     let first = stage.process().await;
@@ -131,7 +131,7 @@ enum Way {
     SameAgain,
     /// Another user asks for a coupon.
     Wanted,
-    /// Users ask until there is nothing left.
+    /// Users issue until the stock is empty.
     Everybody,
 }
 
@@ -175,17 +175,17 @@ pub(crate) async fn imported_stock(stage: &Stage) {
             stage.is_true(answer, &scene.change, &coupons).await;
         }
         assert!(held_by(&coupons, &scene.user).len() <= 1);
-        let his = said(&issue(stage, &*kit.hot, &scene.campaign, &scene.user).await);
-        assert!(way == Way::Everybody || !matches!(his, Said::Refused(_)), "{his:?}");
+        let theirs = said(&issue(stage, &*kit.hot, &scene.campaign, &scene.user).await);
+        assert!(way == Way::Everybody || !matches!(theirs, Said::Refused(_)), "{theirs:?}");
         drain(stage, &scene.campaign, &scene.codes).await;
     };
     let ways = [Way::SameAgain, Way::Wanted, Way::Everybody];
-    let sweep = Sweep::of("stock: issue of an imported one", &ways);
+    let sweep = Sweep::of("stock: issue of an imported coupon", &ways);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
 
-/// The last coupon is taken back from its holder.
-pub(crate) async fn what_comes_back(stage: &Stage) {
+/// The last coupon is revoked from its holder.
+pub(crate) async fn revoked_coupon(stage: &Stage) {
     let kit = &stage.kit;
     let scene = async || {
         let (campaign, user) = (stage.draft(), kit.user("ann"));
@@ -237,9 +237,9 @@ pub(crate) async fn what_comes_back(stage: &Stage) {
             None => Said::Accepted,
         };
         let eve = issue(stage, &*kit.hot, &scene.campaign, &kit.user("eve")).await;
-        assert_eq!(said(&eve), want, "it is handed out again");
+        assert_eq!(said(&eve), want, "it is issued again");
         drain(stage, &scene.campaign, &scene.codes).await;
     };
-    let sweep = Sweep::of("stock: a coupon is taken back", &[Way::SameAgain, Way::Wanted]);
+    let sweep = Sweep::of("stock: a coupon is revoked", &[Way::SameAgain, Way::Wanted]);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }

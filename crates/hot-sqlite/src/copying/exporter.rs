@@ -274,7 +274,7 @@ fn replacements_after(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqli
 
 fn rejected_after(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Rows> {
     let mut statement = txn.statement(
-        "SELECT rejected_line.batch, line, text, word, detail, at, batch_id, campaign_id \
+        "SELECT rejected_line.batch, line, text, reason, detail, at, batch_id, campaign_id \
          FROM rejected_line JOIN batch ON batch.number = rejected_line.batch \
          JOIN campaign ON campaign.number = batch.campaign \
          WHERE (rejected_line.batch, line) > (?1, ?2) \
@@ -285,7 +285,7 @@ fn rejected_after(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::
         let line = RejectedLine {
             line: unsigned(row, 1)?,
             text: row.get(2)?,
-            word: row.get(3)?,
+            reason: row.get(3)?,
             detail: row.get(4)?,
         };
         let key = format!("{} {}", row.get::<_, i64>(0)?, line.line);

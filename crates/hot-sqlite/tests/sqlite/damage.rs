@@ -9,9 +9,9 @@ use hot::{CouponFilter, HotError, ListOrder, ListQuery, ListScope};
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{NOW, give, redeem};
 
-/// No answer is made from a row in which `verify` finds a fault: no read, no change, no list.
+/// A row in which `verify` finds a fault gives no answer: no read, no change, no list.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
+async fn a_damaged_row_gives_no_answer() {
     let twice = "UPDATE coupon SET version = 9, \
                  events = substr(events, 1, instr(events, char(10))) || events";
     let tampers = [
@@ -56,7 +56,7 @@ async fn nobody_is_answered_from_a_row_that_cannot_be_true() {
         };
         let listed = kit.hot.list(query).await;
         assert!(matches!(listed, Err(HotError::Damaged(_))), "{name}: {listed:?}");
-        // The other row is served as before.
+        // The other row is answered as before.
         kit.done(&codes[1], give(&kit.user("bob"), None)).await;
     }
 }
@@ -65,10 +65,10 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Only its owner may read a file of the store, also in a folder that was there before, and also if
-/// the file had another mode.
+/// Only its owner may read a file of the store, also in an existing folder and if the file had
+/// another mode.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_their_owners_alone() {
+async fn only_the_owner_reads_the_files() {
     let files = ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"];
     let folder = tempdir();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -86,7 +86,7 @@ async fn files_are_their_owners_alone() {
     for file in files {
         assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}, tightened");
     }
-    // No process lost a lock by it.
+    // No process lost a lock.
     kit.stocked(&kit.draft(), 1).await;
     beside.is_sound().await;
 }

@@ -1,4 +1,4 @@
-//! Free pages that the compactor has made go back to the disk, a few at a time.
+//! The store returns free pages to the disk, a few at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{Kit, NOW};
 
-/// Most pages that one call may cut off from the end of the file, since users wait meanwhile.
+/// Most pages that one call may cut off the end of the file, because users wait for it.
 const PAGES_A_CALL: i64 = 200;
 
 fn pages(conn: &Connection) -> i64 {
@@ -25,7 +25,7 @@ fn free_pages(conn: &Connection) -> i64 {
     conn.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap()
 }
 
-/// A campaign without a limit, so that no claims grow with it.
+/// A campaign without a limit, so that claims stay small.
 fn draft(kit: &Kit) -> Campaign {
     Campaign { handout: Handout::Bearer, per_user_limit: None, ..kit.draft() }
 }
@@ -62,7 +62,7 @@ async fn empty(kit: &Kit, day: Day, proof: &Code) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_removed_goes_back_to_the_disk() {
+async fn free_pages_are_returned_to_the_disk() {
     const ROWS: usize = 80_000;
     let folder = tempdir();
     let kit = Arc::new(kit_in(folder.path(), options()));
@@ -73,11 +73,11 @@ async fn what_was_removed_goes_back_to_the_disk() {
     let proof = import_many(&kit, &large, ROWS).await;
     let conn = raw(folder.path());
     let full = pages(&conn);
-    assert!(!kit.hot.shrink().await.unwrap(), "a full file has nothing to give");
+    assert!(!kit.hot.shrink().await.unwrap(), "a full file has no free pages");
     assert_eq!(empty(&kit, large.expiry_day(), &proof).await, ROWS as u64);
     assert!(free_pages(&conn) > full / 2);
 
-    // Others read and write meanwhile.
+    // Others read and write at the same time.
     let over = Arc::new(AtomicBool::new(false));
     let readers = (0..4).map(|at| {
         let (kit, over) = (Arc::clone(&kit), Arc::clone(&over));
@@ -101,16 +101,16 @@ async fn what_was_removed_goes_back_to_the_disk() {
         let after = pages(&conn);
         assert!((0..=PAGES_A_CALL).contains(&(before - after)), "{before} to {after}");
         before = after;
-        assert!(calls < full / 50, "and not page by page");
+        assert!(calls < full / 50, "not page by page");
     }
     over.store(true, Ordering::Release);
     for reader in readers {
-        assert!(reader.await.unwrap() > 0, "who reads and writes goes on");
+        assert!(reader.await.unwrap() > 0, "reads and writes succeed");
     }
     let left = pages(&conn);
     assert!(left < full / 2, "{full} pages, then {left}, in {calls} calls");
-    assert!(!kit.hot.shrink().await.unwrap(), "what is left is kept for what is to come");
-    assert!(free_pages(&conn) > 0, "some of it is");
+    assert!(!kit.hot.shrink().await.unwrap(), "some free pages are kept for new rows");
+    assert!(free_pages(&conn) > 0, "some free pages are kept");
     kit.is_sound().await;
     drop(conn);
     drop(kit);
@@ -119,7 +119,7 @@ async fn what_was_removed_goes_back_to_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_little_room_is_kept() {
+async fn some_free_pages_are_kept() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let campaign = draft(&kit);

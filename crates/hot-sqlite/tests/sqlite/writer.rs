@@ -1,4 +1,4 @@
-//! What needs the writer, what does not, and what the store says of a writer that does not write.
+//! Which calls need the writer, and what the store reports of a writer that does not write.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use router::Found;
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said};
 
-/// Holds the fair file lock, as another process does whose write does not end.
-fn a_neighbour_writes(folder: &std::path::Path) -> File {
+/// Holds the fair file lock, like a process whose write does not end.
+fn another_process_writes(folder: &std::path::Path) -> File {
     let lock = File::options().write(true).open(folder.join("hot.write")).unwrap();
     lock.lock().unwrap();
     lock
@@ -24,7 +24,7 @@ fn a_neighbour_writes(folder: &std::path::Path) -> File {
 /// A caller whose answer needs no write, such as a replay or "sold out", does not wait for the
 /// writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn replays_and_refusals_do_without_the_writer() {
+async fn replays_and_refusals_do_not_need_the_writer() {
     let folder = tempdir();
     let short = Options { write_timeout: Duration::from_millis(500), ..options() };
     let kit = kit_in(folder.path(), short);
@@ -47,31 +47,34 @@ async fn replays_and_refusals_do_without_the_writer() {
     let first = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
     assert_eq!(said(&first), Said::Accepted);
 
-    let lock = a_neighbour_writes(folder.path());
+    let lock = another_process_writes(folder.path());
     let limit = Said::Refused(Refusal::LimitPerUser);
     let issues = [
-        ("a replay by name", &one, reference("a"), Said::Replayed),
-        ("a replay without a name", &one, None, Said::Replayed),
+        ("a replay with issue_ref", &one, reference("a"), Said::Replayed),
+        ("a replay without issue_ref", &one, None, Said::Replayed),
         ("a replay of two", &two, reference("b"), Said::Replayed),
-        ("past the limit", &two, reference("c"), limit),
-        ("a name that is spent", &two, reference("a"), Said::Refused(Refusal::NameTaken)),
+        ("over the limit", &two, reference("c"), limit),
+        ("a used issue_ref", &two, reference("a"), Said::Refused(Refusal::NameTaken)),
         ("no such campaign", &kit.draft(), None, Said::Refused(Refusal::NotFound)),
     ];
     for (name, campaign, reference, want) in issues {
         assert_eq!(said(&kit.issue_at(NOW, &campaign.id, &ann, reference).await), want, "{name}");
     }
     let again = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
-    assert_eq!(said(&again), Said::Replayed, "behind a word");
+    assert_eq!(said(&again), Said::Replayed, "by the shared code");
     let more = kit.hot.apply(&shared, redeem_word("2")).await.unwrap();
-    assert!(matches!(said(&more), Said::Refused(_)), "behind a word, past the limit");
+    assert!(matches!(said(&more), Said::Refused(_)), "by the shared code, over the limit");
     let change = kit.change(give(&kit.user("bob"), None), Asker::Shop, NOW);
     let waits = kit.hot.issue(&one.id, change).await;
-    assert!(matches!(waits, Err(HotError::Unavailable(_))), "what is written waits: {waits:?}");
+    assert!(
+        matches!(waits, Err(HotError::Unavailable(_))),
+        "a change waits for the writer: {waits:?}"
+    );
     lock.unlock().unwrap();
     kit.hot.touch(NOW).await.unwrap();
 }
 
-/// A store whose commits do not end says so, and says when they end again.
+/// A store whose commits do not end is not writable until they end again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stuck_writer_is_not_writable() {
     let folder = tempdir();
@@ -79,10 +82,10 @@ async fn a_stuck_writer_is_not_writable() {
     let kit = kit_in(folder.path(), short);
     kit.hot.touch(NOW).await.unwrap();
     assert_eq!(kit.hot.writable().await, Ok(()));
-    let lock = a_neighbour_writes(folder.path());
+    let lock = another_process_writes(folder.path());
     let stuck = kit.hot.touch(NOW).await;
     assert!(stuck.is_err(), "{stuck:?}");
-    // The caller gave up a moment before the writer took the job.
+    // The caller gave up before the writer took the job.
     let why = loop {
         match kit.hot.writable().await {
             Ok(()) => tokio::task::yield_now().await,
@@ -95,7 +98,7 @@ async fn a_stuck_writer_is_not_writable() {
     assert_eq!(kit.hot.writable().await, Ok(()));
 }
 
-/// Rejected lines are written in parts, and other writes go in between.
+/// Rejected lines are written in parts, and other writes come between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_lines_make_room() {
     const LINES: u64 = 2_100;
@@ -107,7 +110,7 @@ async fn rejected_lines_make_room() {
     let line = |line| RejectedLine {
         line,
         text: "a line".into(),
-        word: "BAD_CODE".into(),
+        reason: "BAD_CODE".into(),
         detail: "it has no code".into(),
     };
     let lines: Vec<RejectedLine> = (1..=LINES).map(line).collect();
@@ -118,11 +121,11 @@ async fn rejected_lines_make_room() {
     assert_eq!(kept, lines);
 }
 
-/// A dry run skips serials that are gone, in parts. It never says that nothing is left while
-/// something is, and the next one does not skip them again.
+/// A dry run skips used serials in parts. It does not answer SOLD_OUT while a coupon is left, and the
+/// next dry run does not skip them again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_walks_in_pieces() {
-    /// More than one read transaction of a dry run skips.
+async fn a_dry_run_skips_serials_in_parts() {
+    /// More serials than one read transaction of a dry run skips.
     const GONE: u64 = 100_001;
     let folder = tempdir();
     let kit = Arc::new(kit_in(folder.path(), options()));
@@ -150,8 +153,8 @@ async fn a_dry_run_walks_in_pieces() {
         let applied = kit.hot.dry_run(&found, change).await.unwrap();
         (said(&applied), kit.hot.gauge().reads - before)
     };
-    assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in pieces");
-    assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "nobody walks there again");
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in parts");
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "they are skipped once");
     let counts = kit.counts(&campaign).await;
     assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
 }

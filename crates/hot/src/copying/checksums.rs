@@ -98,7 +98,7 @@ fn canonical(item: &Item) -> String {
             text.put(&it.replaced).put(&it.user).maybe(it.issue);
         }
         Item::Rejected { campaign, batch, line, at } => {
-            text.put(campaign).put(batch).put(line.line).put(&line.text).put(&line.word);
+            text.put(campaign).put(batch).put(line.line).put(&line.text).put(&line.reason);
             text.put(&line.detail).put(at.0);
         }
         Item::Setting { setting, value } => {

@@ -38,8 +38,8 @@ pub struct RejectedLine {
     pub line: u64,
     /// The line.
     pub text: String,
-    /// One word for the kind of fault.
-    pub word: String,
-    /// What was wrong with it.
+    /// Why, for programs.
+    pub reason: String,
+    /// Why, for people.
     pub detail: String,
 }

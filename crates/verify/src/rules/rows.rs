@@ -72,6 +72,6 @@ pub(super) fn one_coupon(
     }
     if let Some(why) = invalid_history(coupon) {
         let other = Said::new("the rules", "admit no such change");
-        judged.find(Kind::EventsUnlawful, &view.code, Said::new(place, why), other);
+        judged.find(Kind::EventsInvalid, &view.code, Said::new(place, why), other);
     }
 }

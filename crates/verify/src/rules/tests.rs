@@ -143,7 +143,7 @@ fn foreign(view: &mut View) {
 #[test]
 fn views() {
     use Kind::{
-        ArchivedMarkerAlone, ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsUnlawful,
+        ArchivedMarkerAlone, ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsInvalid,
         HotAndCold, HotOlder, IndexRowMissing, LeftBehind, MoveLost, OriginDiffers, RowMissing,
         RowNotItsEvents, RowUnreadable, Twice, WrongPartition,
     };
@@ -321,7 +321,7 @@ fn views() {
             "no rule admits its events",
             view(vec![here(coupon(vec![issued("ann"), redeemed("bob")], 2))], vec![]),
             as_it_is,
-            &[EventsUnlawful],
+            &[EventsInvalid],
             &[],
         ),
         (

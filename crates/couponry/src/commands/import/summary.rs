@@ -23,8 +23,8 @@ pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option
         thousands(count)
     );
     for line in rejected {
-        let (shown, word, why) = (line.text.trim(), &line.word, &line.detail);
-        text.push_str(&format!("  line {}: {shown:?}: {word}: {why}\n", thousands(line.line)));
+        let (shown, reason, why) = (line.text.trim(), &line.reason, &line.detail);
+        text.push_str(&format!("  line {}: {shown:?}: {reason}: {why}\n", thousands(line.line)));
     }
     let more = count.saturating_sub(rejected.len() as u64);
     if more > 0 && !rejected.is_empty() {
@@ -71,7 +71,7 @@ pub(super) fn of_dry_run(found: &DryRun) -> String {
     }
     for line in &found.rejected {
         let (number, shown) = (thousands(line.line), line.text.trim());
-        text.push_str(&format!("  line {number}: {shown:?}: {}: {}\n", line.word, line.detail));
+        text.push_str(&format!("  line {number}: {shown:?}: {}: {}\n", line.reason, line.detail));
     }
     let more = rejected.saturating_sub(found.rejected.len() as u64);
     if more > 0 {
@@ -114,8 +114,8 @@ mod tests {
     }
 
     fn line(line: u64) -> RejectedLine {
-        let (word, detail) = ("CODE".to_owned(), "has 2 characters".to_owned());
-        RejectedLine { line, text: "a\"b".to_owned(), word, detail }
+        let (reason, detail) = ("CODE".to_owned(), "has 2 characters".to_owned());
+        RejectedLine { line, text: "a\"b".to_owned(), reason, detail }
     }
 
     #[test]

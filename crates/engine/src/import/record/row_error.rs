@@ -1,4 +1,4 @@
-//! The reasons for which a row is rejected, each with its word in the report.
+//! The reasons for which a row is rejected, each with its name in the report.
 
 use coupon::code::BadCode;
 use coupon::ids::BadName;
@@ -113,7 +113,7 @@ pub enum RowError {
 }
 
 impl RowError {
-    /// The word for programs that read the report; never changed.
+    /// The reason for programs that read the report. It never changes.
     pub fn as_str(&self) -> &'static str {
         match self {
             RowError::Empty => "EMPTY",

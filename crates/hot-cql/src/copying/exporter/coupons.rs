@@ -95,7 +95,7 @@ impl Store {
         for row in rows {
             if row.is_archived_marker() {
                 let (day, code) = (row.day(), row.code()?);
-                items.push(Item::ArchivedMarker { day, code, version: row.archived() });
+                items.push(Item::ArchivedMarker { day, code, version: row.archived_version() });
             } else if let Some(to) = row.forward_to() {
                 // A process that reads a forwarding row finishes it first.
                 self.finish_move(&row, to).await?;

@@ -58,20 +58,20 @@ impl Store {
         after: i64,
         limit: usize,
     ) -> Result<(Vec<Item>, i64)> {
-        let cql = "SELECT line, text, word, detail, at FROM rejected_line \
+        let cql = "SELECT line, text, reason, detail, at FROM rejected_line \
                    WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), after, limit);
         type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
         let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         let last = rows.last().map_or(after, |row| row.0);
-        let items = rows.into_iter().map(|(line, text, word, detail, at)| Item::Rejected {
+        let items = rows.into_iter().map(|(line, text, reason, detail, at)| Item::Rejected {
             campaign: campaign.clone(),
             batch: batch.clone(),
             line: RejectedLine {
                 line: line.unsigned_abs(),
                 text: text.unwrap_or_default(),
-                word: word.unwrap_or_default(),
+                reason: reason.unwrap_or_default(),
                 detail: detail.unwrap_or_default(),
             },
             at: at.map_or(Millis(0), millis),

@@ -107,13 +107,14 @@ impl Store {
         let cql = match &present {
             Some(row) if row.is_archived_marker() => return Ok(()),
             Some(_) => {
-                "UPDATE coupon USING TIMESTAMP ? SET version = ?, state = 'archived', archived = \
-                 ?, operation = ?, holder = null, hold = null, events = null WHERE expiry_day = ? \
-                 AND bucket = ? AND code = ?"
+                "UPDATE coupon USING TIMESTAMP ? SET version = ?, state = 'archived', \
+                 archived_version = ?, operation = ?, holder = null, hold = null, events = null \
+                 WHERE expiry_day = ? AND bucket = ? AND code = ?"
             }
             None => {
-                "UPDATE coupon USING TIMESTAMP ? SET version = ?, state = 'archived', archived = \
-                 ?, operation = ? WHERE expiry_day = ? AND bucket = ? AND code = ?"
+                "UPDATE coupon USING TIMESTAMP ? SET version = ?, state = 'archived', \
+                 archived_version = ?, operation = ? WHERE expiry_day = ? AND bucket = ? AND code \
+                 = ?"
             }
         };
         let (written, archived) = (LONG_AGO + next, signed(version));

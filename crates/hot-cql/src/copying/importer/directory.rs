@@ -99,8 +99,9 @@ impl Store {
         let written = LONG_AGO + 4 * i64::from(expiry_day.0) + rank;
         // The row has when and by whom it was imported: these are never used.
         let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
-                   valid_from, expires_at, arrived_as, imported_state, arrived_at, actor, \
-                   operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+                   valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
+                   actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING \
+                   TIMESTAMP ?";
         let values = (
             it.code.as_str(),
             campaign.as_str(),
