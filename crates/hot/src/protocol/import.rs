@@ -11,12 +11,12 @@ use super::located::{Here, Located};
 use crate::{ImportLine, ImportOutcome};
 
 /// The coupon of a line whose code is new. `run` is the run that wrote its directory entry, and
-/// `arrived_as` the state that the entry has from it.
+/// `first_imported_state` the state that the entry has from it.
 pub fn arrived(
     terms: &Campaign,
     batch: BatchId,
     line: &ImportLine,
-    arrived_as: &ImportedState,
+    first_imported_state: &ImportedState,
     run: &ImportRun,
 ) -> Coupon {
     let genesis = Genesis {
@@ -28,7 +28,7 @@ pub fn arrived(
         zone: terms.zone.clone(),
         created_at: run.at,
     };
-    arrive(genesis, arrived_as, run)
+    arrive(genesis, first_imported_state, run)
 }
 
 /// What a line does whose code an earlier line has brought.
