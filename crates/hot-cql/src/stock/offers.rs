@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
