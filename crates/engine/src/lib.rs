@@ -54,7 +54,8 @@ pub use history::{
     Coupons, CouponsRequest, DayOf, RedemptionEntry, Redemptions, RedemptionsRequest, Sifted,
 };
 pub use hot::{
-    CampaignPatch, CouponFilter, HealthFinding, HotError, ListOrder, RejectedLine, Span, Tier,
+    Account, CampaignPatch, CouponFilter, HealthFinding, HotError, ListOrder, RejectedLine, Span,
+    Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
