@@ -91,16 +91,6 @@ impl Jwks {
         Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
 
-    /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
-    /// Worth calling at start, so that the first caller need not wait; a failure may be ignored.
-    ///
-    /// # Errors
-    /// Any [`FetchError`]; the keys known before stay.
-    pub async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
-        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-        self.fetch_through(gate, now_ms).await
-    }
-
     /// The key named `kid`. Waits for a fetch only when there is none, or the keys are stale.
     pub(crate) async fn key(&self, kid: &str, now_ms: i64) -> Result<Published, NoKey> {
         if let Some(key) = self.shared.find(kid, now_ms) {
@@ -219,6 +209,14 @@ mod tests {
 
     const NOON: i64 = 1_763_596_800_000;
     const MINUTE: i64 = 60_000;
+
+    impl Jwks {
+        /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
+        async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
+            let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+            self.fetch_through(gate, now_ms).await
+        }
+    }
 
     /// What the identity provider answers, and how often it was asked.
     #[derive(Clone)]

@@ -104,8 +104,9 @@ pub fn document() -> Value {
 /// Adds what the handlers do not say: the problems and headers of every operation, what each name
 /// looks like, and an example of every schema.
 pub(crate) fn completed(document: Document) -> Value {
-    let document = problems::added(shapes::in_one_piece(document));
     let mut document = serde_json::to_value(document).unwrap_or_default();
+    problems::add(&mut document);
+    shapes::write_out(&mut document);
     shapes::name_items(&mut document);
     shapes::describe_fields(&mut document);
     names::add(&mut document);

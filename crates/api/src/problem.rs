@@ -131,27 +131,24 @@ impl From<Refusal> for Problem {
 impl From<HotError> for Problem {
     /// Outages are logged here, once: the handler has nothing to add.
     fn from(error: HotError) -> Problem {
-        let code = match &error {
-            HotError::Unavailable(_) => Code::StoreUnavailable,
-            HotError::Overloaded { .. } => Code::Overloaded,
-            HotError::Full(_) => Code::StoreFull,
-            HotError::Unknown(_) => Code::OutcomeUnknown,
-            HotError::Cold(_) => Code::ColdUnavailable,
-            HotError::Damaged(_) => Code::StoreDamaged,
-        };
-        match code {
-            Code::Overloaded => tracing::warn!(error = %error, "a write was turned away"),
-            _ => tracing::error!(error = %error, "the hot store did not answer"),
-        }
         // Folders and files are the operator's business: the log has them.
-        let detail = match error {
-            HotError::Overloaded { waiting } => format!("{waiting} writes are waiting already"),
-            HotError::Unavailable(_) => "the store did not take it in time".to_owned(),
-            HotError::Full(_) => "the store's disk is full, nearly full or read-only".to_owned(),
-            HotError::Unknown(_) => "its commit has not ended".to_owned(),
-            HotError::Cold(_) => "what it is about was archived".to_owned(),
-            HotError::Damaged(_) => "what stands there cannot be true".to_owned(),
+        let (code, detail) = match &error {
+            HotError::Overloaded { waiting } => {
+                tracing::warn!(error = %error, "a write was turned away");
+                let detail = format!("{waiting} writes are waiting already");
+                return Problem::new(Code::Overloaded, detail);
+            }
+            HotError::Unavailable(_) => {
+                (Code::StoreUnavailable, "the store did not take it in time")
+            }
+            HotError::Full(_) => {
+                (Code::StoreFull, "the store's disk is full, nearly full or read-only")
+            }
+            HotError::Unknown(_) => (Code::OutcomeUnknown, "its commit has not ended"),
+            HotError::Cold(_) => (Code::ColdUnavailable, "what it is about was archived"),
+            HotError::Damaged(_) => (Code::StoreDamaged, "what stands there cannot be true"),
         };
+        tracing::error!(error = %error, "the hot store did not answer");
         Problem::new(code, detail)
     }
 }

@@ -7,7 +7,6 @@ mod batch;
 mod campaign;
 mod coupon;
 mod dry_run;
-mod instant;
 mod redemption;
 mod session;
 

@@ -53,7 +53,9 @@ pub use failure::{BadFile, Done, Failure, Fault};
 pub use history::{
     Coupons, CouponsRequest, DayOf, RedemptionEntry, Redemptions, RedemptionsRequest, Sifted,
 };
-pub use hot::{CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier};
+pub use hot::{
+    Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
+};
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};

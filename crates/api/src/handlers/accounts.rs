@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{Done, Failure};
+use engine::{Account, Done, Failure};
 
 use crate::answer::{Answer, Made};
 use crate::app::{App, SignUp};
@@ -54,7 +54,7 @@ pub(crate) async fn create_user(
     let (login, password) = reading.done(login.zip(password))?;
     let (peer, now) = (peer.to_string(), app.engine.now().0);
     let _under_way = under_way(&app.sign_in_limits.signing_up, &peer, now)?;
-    if let Some(account) = account_of(&app, &login).await? {
+    if let Some(account) = app.engine.account_of_login(&login).await? {
         return made_before(&app, &peer, &login, password, account).await;
     }
     if let Some(wait) = app.sign_in_limits.sign_ups.blocked(&peer, now) {
@@ -71,7 +71,7 @@ pub(crate) async fn create_user(
         Err(problem) => {
             app.sign_in_limits.sign_ups.take_back(&peer);
             // The same request side by side with itself: the other one was first.
-            match account_of(&app, &login).await {
+            match app.engine.account_of_login(&login).await {
                 Ok(Some(account)) if problem.code() == Code::LoginTaken => {
                     made_before(&app, &peer, &login, password, account).await
                 }
@@ -79,17 +79,6 @@ pub(crate) async fn create_user(
             }
         }
     }
-}
-
-/// What the store has under a login.
-struct Account {
-    user_id: UserId,
-    password_hash: String,
-}
-
-async fn account_of(app: &App, login: &UserId) -> Result<Option<Account>, Failure> {
-    let found = app.engine.account_of_login(login).await?;
-    Ok(found.map(|it| Account { user_id: it.user_id, password_hash: it.password_hash }))
 }
 
 /// The account of a login that is taken, for whoever has its password. A wrong one counts like a
@@ -132,7 +121,7 @@ pub(crate) async fn create_session(
     let _under_way = under_way(&app.sign_in_limits.signing_in, &peer, app.engine.now().0)?;
     let login = body.login_id.parse::<UserId>().ok();
     let account = async || match &login {
-        Some(login) => account_of(&app, login).await,
+        Some(login) => app.engine.account_of_login(login).await,
         None => Ok(None),
     };
     let right = is_right(&app, Purpose::SignIn, &peer, &body.login_id, password, account);

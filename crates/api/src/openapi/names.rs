@@ -1,6 +1,8 @@
 //! Names: the only place that says what a text such as `user_id` looks like, in every body, answer,
 //! path and query. The limits are those of the domain.
 
+use std::ops::RangeInclusive;
+
 use coupon::calendar::ZONE_LEN_MAX;
 use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
 use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
@@ -14,8 +16,7 @@ use crate::token::TOKEN_BYTES_MAX;
 /// A text that looks the same wherever it stands.
 struct Text {
     names: &'static [&'static str],
-    len_min: usize,
-    len_max: usize,
+    len: RangeInclusive<usize>,
     pattern: &'static str,
     example: &'static str,
     /// What it is, for a path.
@@ -29,88 +30,77 @@ const TYPED_CODE: &str = "^[A-Za-z0-9 -]+$";
 const TEXTS: &[Text] = &[
     Text {
         names: &["campaign_id"],
-        len_min: 1,
-        len_max: NAME_LEN_MAX,
+        len: 1..=NAME_LEN_MAX,
         pattern: IN_A_PATH,
         example: "spring-2027",
         about: "The campaign's name in URLs.",
     },
     Text {
         names: &["batch_id"],
-        len_min: 1,
-        len_max: NAME_LEN_MAX,
+        len: 1..=NAME_LEN_MAX,
         pattern: IN_A_PATH,
         example: "first",
         about: "The batch's name within its campaign.",
     },
     Text {
         names: &["user_id", "holder"],
-        len_min: 1,
-        len_max: NAME_LEN_MAX,
+        len: 1..=NAME_LEN_MAX,
         pattern: VISIBLE,
         example: "ann",
         about: "The user's name: the shop's own, or the one that this server gave their account.",
     },
     Text {
         names: &["login_id"],
-        len_min: 1,
-        len_max: NAME_LEN_MAX,
+        len: 1..=NAME_LEN_MAX,
         pattern: VISIBLE,
         example: "ann@example.com",
         about: "The login of an account.",
     },
     Text {
         names: &["code", "after", "shared_code"],
-        len_min: FOREIGN_LEN_MIN,
-        len_max: TEXT_LEN_MAX,
+        len: FOREIGN_LEN_MIN..=TEXT_LEN_MAX,
         pattern: TYPED_CODE,
         example: "7K2M-9QXD-4TRB-H0VE",
         about: "The code of the coupon. Hyphens, spaces and case do not matter.",
     },
     Text {
         names: &["code_prefix"],
-        len_min: 1,
-        len_max: PREFIX_LEN_MAX,
+        len: 1..=PREFIX_LEN_MAX,
         pattern: "^[A-Za-z0-9]+$",
         example: "SPRING",
         about: "Decoration in front of a code.",
     },
     Text {
         names: &["order_ref"],
-        len_min: 1,
-        len_max: REF_LEN_MAX,
+        len: 1..=REF_LEN_MAX,
         pattern: VISIBLE,
         example: "991",
         about: "One attempt to pay.",
     },
     Text {
         names: &["issue_ref", "revoke_ref"],
-        len_min: 1,
-        len_max: REF_LEN_MAX,
+        len: 1..=REF_LEN_MAX,
         pattern: VISIBLE,
         example: "welcome-2027",
         about: "One request, in the caller's own words.",
     },
     Text {
         names: &["time_zone"],
-        len_min: 1,
-        len_max: ZONE_LEN_MAX,
+        len: 1..=ZONE_LEN_MAX,
         pattern: "^[A-Za-z0-9._/+-]+$",
         example: "Asia/Seoul",
         about: "An IANA time zone.",
     },
     Text {
         names: &["cursor", "next_cursor"],
-        len_min: 1,
-        len_max: CURSOR_BYTES_MAX,
+        len: 1..=CURSOR_BYTES_MAX,
         pattern: "^[A-Za-z0-9_-]+$",
         example: "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d",
         about: "Where a page ends.",
     },
     Text {
         names: &["token"],
-        len_min: 1,
-        len_max: TOKEN_BYTES_MAX,
+        len: 1..=TOKEN_BYTES_MAX,
         pattern: "^[A-Za-z0-9._-]+$",
         example: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl",
         about: "A JSON Web Token.",
@@ -166,8 +156,8 @@ fn limit(name: &str, schema: &mut Value) {
     if is(schema, "string")
         && let Some(text) = text(name)
     {
-        or_insert(schema, "minLength", json!(text.len_min));
-        or_insert(schema, "maxLength", json!(text.len_max));
+        or_insert(schema, "minLength", json!(text.len.start()));
+        or_insert(schema, "maxLength", json!(text.len.end()));
         or_insert(schema, "pattern", json!(text.pattern));
     }
     if is(schema, "integer") && COUNTS.contains(&name) {
@@ -220,14 +210,13 @@ mod tests {
         for text in TEXTS {
             for name in text.names {
                 assert!(takes(name, text.example), "{name} {}", text.example);
-                let lengths = text.len_min..=text.len_max;
-                assert!(lengths.contains(&text.example.len()), "{name} {}", text.example);
+                assert!(text.len.contains(&text.example.len()), "{name} {}", text.example);
                 let free = !["time_zone", "cursor", "next_cursor", "token"].contains(name);
                 // Hyphens make a code longer, and do not count.
                 let is_code = ["code", "after", "shared_code"].contains(name);
                 let long = match is_code {
-                    true => "A-".repeat(text.len_max / 2),
-                    false => "A".repeat(text.len_max),
+                    true => "A-".repeat(text.len.end() / 2),
+                    false => "A".repeat(*text.len.end()),
                 };
                 assert!(!free || takes(name, &long), "{name} at its limit");
                 assert!(!free || !takes(name, &format!("{long}A")), "{name} past its limit");

@@ -1,42 +1,29 @@
 //! Schemas in the shape that generators of clients read best.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-use utoipa::openapi::schema::{AllOf, Object, Schema};
-use utoipa::openapi::{OpenApi as Document, RefOr};
+use serde_json::{Map, Value, json};
 
 use super::schemas;
 
 /// Writes each shape that extends another one out in full. Generators of clients read an `allOf`
 /// with fields beside it as a new type, and forget which fields of the first may be null.
-pub(super) fn in_one_piece(mut document: Document) -> Document {
-    let Some(components) = &mut document.components else { return document };
-    let known = components.schemas.clone();
-    for schema in components.schemas.values_mut() {
-        if let RefOr::T(Schema::AllOf(parts)) = schema
-            && let Some(whole) = merged(parts, &known)
-        {
-            *schema = RefOr::T(Schema::Object(whole));
+pub(super) fn write_out(document: &mut Value) {
+    let known = document["components"]["schemas"].clone();
+    for (_, schema) in schemas(document) {
+        let parts = schema.as_object_mut().and_then(|schema| schema.remove("allOf"));
+        let Some(Value::Array(parts)) = parts else { continue };
+        let (mut required, mut properties) = (Vec::new(), Map::new());
+        for part in &parts {
+            let name = part["$ref"].as_str().and_then(|to| to.rsplit('/').next());
+            let part = name.map_or(part, |name| &known[name]);
+            required.extend(part["required"].as_array().into_iter().flatten().cloned());
+            for (name, property) in part["properties"].as_object().into_iter().flatten() {
+                properties.insert(name.clone(), property.clone());
+            }
         }
+        schema["type"] = json!("object");
+        schema["required"] = Value::Array(required);
+        schema["properties"] = Value::Object(properties);
     }
-    document
-}
-
-/// `None` where a part is no object: then it stays as it is.
-fn merged(parts: &AllOf, known: &BTreeMap<String, RefOr<Schema>>) -> Option<Object> {
-    let mut whole = Object::new();
-    whole.description.clone_from(&parts.description);
-    for part in &parts.items {
-        let part = match part {
-            RefOr::Ref(to) => known.get(to.ref_location.rsplit('/').next()?)?,
-            part => part,
-        };
-        let RefOr::T(Schema::Object(part)) = part else { return None };
-        whole.properties.extend(part.properties.clone());
-        whole.required.extend(part.required.iter().cloned());
-    }
-    Some(whole)
 }
 
 /// Has each list refer to the schema of its items. The generator of the document writes the items

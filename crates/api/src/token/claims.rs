@@ -36,12 +36,8 @@ pub struct Claims {
     pub role: Role,
     /// Whose key the token was verified with.
     pub issuer: Issuer,
-    /// `iat`; an identity provider may leave it out.
-    pub issued_at_ms: Option<i64>,
     /// `exp`, exclusive.
     pub expires_at_ms: i64,
-    /// `generation` of the account that signed in, as given to [`super::Tokens::mint_for_account`].
-    pub generation: Option<u64>,
 }
 
 /// Why a token is refused. All but [`BadToken::KeysUnavailable`] mean 401. The text is for the

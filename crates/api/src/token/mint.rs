@@ -42,7 +42,6 @@ pub(super) fn sign(
     keys: &LocalKeys,
     subject: &str,
     role: Role,
-    generation: Option<u64>,
     ttl_ms: i64,
     now_ms: i64,
 ) -> Result<(String, i64), BadMint> {
@@ -63,7 +62,6 @@ pub(super) fn sign(
         role: role.as_str(),
         iat,
         exp,
-        generation,
     };
     jsonwebtoken::encode(&header, &minted, &signing.key)
         .map(|token| (token, exp.saturating_mul(1_000)))
@@ -78,6 +76,4 @@ struct Minted<'a> {
     role: &'a str,
     iat: i64,
     exp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation: Option<u64>,
 }

@@ -43,14 +43,6 @@ impl PublicAlgorithm {
             PublicAlgorithm::EdDsa => Algorithm::EdDSA,
         }
     }
-
-    fn to_jwk(self) -> KeyAlgorithm {
-        match self {
-            PublicAlgorithm::Rs256 => KeyAlgorithm::RS256,
-            PublicAlgorithm::Es256 => KeyAlgorithm::ES256,
-            PublicAlgorithm::EdDsa => KeyAlgorithm::EdDSA,
-        }
-    }
 }
 
 impl FromStr for PublicAlgorithm {
@@ -68,11 +60,7 @@ impl FromStr for PublicAlgorithm {
 
 impl fmt::Display for PublicAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PublicAlgorithm::Rs256 => "RS256",
-            PublicAlgorithm::Es256 => "ES256",
-            PublicAlgorithm::EdDsa => "EdDSA",
-        })
+        write!(f, "{:?}", self.to_jwt())
     }
 }
 
@@ -128,7 +116,8 @@ impl PublicKey {
         let kid = checked_kid(common.key_id.as_deref()?).ok()?;
         let signs =
             common.public_key_use.as_ref().is_none_or(|found| *found == PublicKeyUse::Signature);
-        let agrees = common.key_algorithm.is_none_or(|found| found == algorithm.to_jwk());
+        let wanted = KeyAlgorithm::from(algorithm.to_jwt());
+        let agrees = common.key_algorithm.is_none_or(|found| found == wanted);
         let key = DecodingKey::from_jwk(jwk).ok()?;
         (signs && agrees && fits(algorithm, &key))
             .then(|| (kid, PublicKey { algorithm: algorithm.to_jwt(), key }))

@@ -41,7 +41,6 @@ pub(super) struct RawClaims {
     nbf: Option<Value>,
     iat: Option<Value>,
     role: Option<Value>,
-    generation: Option<Value>,
     /// Has serde refuse an array, which it would take for these fields in their order.
     #[serde(flatten)]
     _others: IgnoredAny,
@@ -110,8 +109,10 @@ impl RawClaims {
         let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
         let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
         let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
-        let issued_at_ms = self.iat.as_ref().map(|iat| instant("iat", iat)).transpose()?;
-        let generation = self.generation.as_ref().map(whole).transpose()?;
+        // Nothing here depends on when a token was issued, but no issuer writes a wrong `iat`.
+        if let Some(iat) = &self.iat {
+            instant("iat", iat)?;
+        }
         let now_s = now_ms.div_euclid(1_000);
         if now_ms >= expires_at_ms {
             return Err(BadToken::Expired { exp_s: expires_at_ms.div_euclid(1_000), now_s });
@@ -119,8 +120,7 @@ impl RawClaims {
         if let Some(nbf_ms) = starts_at_ms.filter(|nbf_ms| now_ms < *nbf_ms) {
             return Err(BadToken::NotYet { nbf_s: nbf_ms.div_euclid(1_000), now_s });
         }
-        let subject = subject.to_owned();
-        Ok(Claims { subject, role, issuer, issued_at_ms, expires_at_ms, generation })
+        Ok(Claims { subject: subject.to_owned(), role, issuer, expires_at_ms })
     }
 }
 
@@ -157,8 +157,4 @@ fn instant(claim: &'static str, value: &Value) -> Result<i64, BadToken> {
         (None, Some(seconds)) if range.contains(&seconds) => Ok((seconds * 1_000.0) as i64),
         _ => Err(BadToken::ClaimType { claim, wanted: "a number of seconds since 1970" }),
     }
-}
-
-fn whole(value: &Value) -> Result<u64, BadToken> {
-    value.as_u64().ok_or(BadToken::ClaimType { claim: "generation", wanted: "a whole number" })
 }

@@ -66,9 +66,7 @@ mod tests {
             subject: "u".into(),
             role: Role::User,
             issuer: Issuer::Local,
-            issued_at_ms: None,
             expires_at_ms,
-            generation: None,
         };
         let verified = Verified::default();
         for (name, expires_at, key_until, asked_at, is_known) in [
@@ -93,9 +91,7 @@ mod tests {
             subject: "u".into(),
             role: Role::User,
             issuer: Issuer::Local,
-            issued_at_ms: None,
             expires_at_ms: 1_000,
-            generation: None,
         };
         for nth in 0..=TOKENS_MAX {
             verified.keep(print_of(&nth.to_string()), &claims, i64::MAX, 0);

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::instant::instant;
 use crate::closed;
 
 /// A campaign. Users see `shared_code`, `code_prefix`, `stock` and the counts as null.
@@ -101,14 +100,14 @@ impl From<&CampaignView> for CampaignBody {
             expires_on: campaign.expires_on().to_string(),
             time_zone: campaign.zone.name().to_owned(),
             valid_days: campaign.valid_days,
-            issue_from: instant(campaign.issue_from),
-            issue_until: instant(campaign.issue_until),
+            issue_from: campaign.issue_from.map(format_instant),
+            issue_until: campaign.issue_until.map(format_instant),
             per_user_limit: campaign.per_user_limit,
             cancel_days: campaign.cancel_days,
             extend_days: campaign.extend_days,
             metadata: campaign.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok()),
             created_at: format_instant(campaign.created_at),
-            counted_at: instant(view.counts.map(|(_, at)| at)),
+            counted_at: view.counts.map(|(_, at)| format_instant(at)),
         }
     }
 }

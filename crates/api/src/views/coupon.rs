@@ -5,7 +5,6 @@ use engine::{CouponView, EventView, Tier};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::instant::instant;
 use crate::closed;
 
 /// A coupon.
@@ -80,9 +79,9 @@ impl From<&CouponView> for CouponBody {
             expires_at: format_instant(coupon.expires_at()),
             expires_on: coupon.expires_on().to_string(),
             time_zone: coupon.zone().name().to_owned(),
-            held_until: instant(view.held_until),
-            issued_at: instant(coupon.issued_at()),
-            redeemed_at: instant(coupon.redemption().map(|redemption| redemption.at)),
+            held_until: view.held_until.map(format_instant),
+            issued_at: coupon.issued_at().map(format_instant),
+            redeemed_at: coupon.redemption().map(|redemption| format_instant(redemption.at)),
             order_ref: shown(view.order.as_ref().map(ToString::to_string)),
             created_at: format_instant(coupon.genesis().created_at),
             modified_at: format_instant(coupon.modified_at()),

@@ -7,7 +7,6 @@ use engine::import::{CheckedLines, DryRun, ParsedLine};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::instant::instant;
 use crate::closed;
 
 /// What an import of the file would do, as far as reads can tell. `new`, `known`, `unchecked` and
@@ -144,8 +143,8 @@ impl ParsedBody {
             expires_on: Date::last_of(read.expires_at, zone).to_string(),
             state: parsed.state(),
             user_id: read.imported_state.holder().map(ToString::to_string),
-            issued_at: instant(parsed.issued_at()),
-            redeemed_at: instant(parsed.redeemed_at()),
+            issued_at: parsed.issued_at().map(format_instant),
+            redeemed_at: parsed.redeemed_at().map(format_instant),
             order_ref: parsed.order().map(ToString::to_string),
         }
     }

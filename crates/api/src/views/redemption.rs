@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use super::campaign::CampaignBody;
 use super::coupon::CouponBody;
-use super::instant::instant;
 use crate::closed;
 use crate::problem::table::Code;
 
@@ -42,7 +41,7 @@ impl From<&RedemptionView> for RedemptionBody {
             user_id: by.as_ref().map(ToString::to_string),
             order_ref: order.to_string(),
             redeemed_at: format_instant(*at),
-            cancelled_at: instant(*cancelled_at),
+            cancelled_at: cancelled_at.map(format_instant),
         }
     }
 }

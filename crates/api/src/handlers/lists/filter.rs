@@ -181,9 +181,8 @@ fn position(query: &str, text: &str) -> Result<Position, Problem> {
         [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
         _ => None,
     };
-    let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
     let position = position.map(|(at, tie)| Position { expires_at: Millis(at), tie });
-    position.ok_or_else(other)
+    position.ok_or_else(cursor::other)
 }
 
 pub(super) fn cursor_behind(query: &str, position: &Position) -> String {
