@@ -20,11 +20,12 @@ use hot::inventory::{
     Atomicity, CampaignItem, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory, Item, Page,
     Reading, RowItem, Table, Verifiable, all,
 };
+use scylla::deserialize::row::DeserializeRow;
 
-use crate::CqlHot;
 use crate::bounded_join::bounded_join;
-use crate::session::Result;
+use crate::session::{Result, StatementProfile};
 use crate::values::parsed;
+use crate::{CqlHot, Store};
 
 /// Rows that are processed at a time.
 const AT_ONCE: usize = 128;
@@ -172,23 +173,18 @@ impl<'a> Position<'a> {
     }
 }
 
-/// A row of a table that is read in the order of its tokens.
-trait ByToken {
-    fn token(&self) -> i64;
-}
-
 /// The rows of a page, and where the next one begins. Two keys may have one token: the last token
 /// of a full page is left to the next page, so that no key is skipped.
-fn by_token<R: ByToken>(mut rows: Vec<R>, limit: usize) -> (Vec<R>, Option<String>) {
+fn by_token<R>(mut rows: Vec<R>, limit: usize, token: fn(&R) -> i64) -> (Vec<R>, Option<String>) {
     if rows.len() < limit {
         return (rows, None);
     }
-    let last = rows.last().map_or(i64::MAX, ByToken::token);
-    let whole = rows.iter().take_while(|row| row.token() != last).count();
+    let last = rows.last().map_or(i64::MAX, token);
+    let whole = rows.iter().take_while(|row| token(row) != last).count();
     if whole > 0 {
         rows.truncate(whole);
     }
-    let next = rows.last().map(|row| row.token().to_string());
+    let next = rows.last().map(|row| token(row).to_string());
     (rows, next)
 }
 
@@ -197,17 +193,28 @@ fn limit_of(limit: usize) -> i32 {
     i32::try_from(limit.max(2)).unwrap_or(i32::MAX)
 }
 
+impl Store {
+    /// A page of a table in the order of its tokens. `cql` asks for rows after a token, at most so
+    /// many.
+    async fn rows_by_token<R>(
+        &self,
+        cql: &'static str,
+        at: &Position<'_>,
+        limit: usize,
+        token: fn(&R) -> i64,
+    ) -> Result<(Vec<R>, Option<String>)>
+    where
+        R: for<'f> DeserializeRow<'f, 'f>,
+    {
+        let values = (at.number(0, i64::MIN)?, limit_of(limit));
+        let rows: Vec<R> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        Ok(by_token(rows, limit.max(2), token))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Row(i64);
-
-    impl ByToken for Row {
-        fn token(&self) -> i64 {
-            self.0
-        }
-    }
 
     #[test]
     fn no_key_is_passed_over() {
@@ -219,9 +226,8 @@ mod tests {
             ("all of one token", vec![2, 2], 2, vec![2, 2], Some("2")),
         ];
         for (name, tokens, limit, want, next) in rows {
-            let page = tokens.into_iter().map(Row).collect();
-            let (kept, from) = by_token::<Row>(page, limit);
-            assert_eq!(kept.iter().map(|row| row.0).collect::<Vec<_>>(), want, "{name}");
+            let (kept, from) = by_token(tokens, limit, |token| *token);
+            assert_eq!(kept, want, "{name}");
             assert_eq!(from.as_deref(), next, "{name}");
         }
     }

@@ -22,10 +22,13 @@ impl Store {
         self.put_counts(it).await?;
         let here = self.campaign_item(id).await?;
         let same = |here: &CampaignItem| {
-            let plain = |batch: &BatchItem| BatchItem { count: 0, offered: 0, ..batch.clone() };
             here.terms == *terms
                 && here.batches.len() == it.batches.len()
-                && here.batches.iter().map(plain).eq(it.batches.iter().map(plain))
+                && here
+                    .batches
+                    .iter()
+                    .map(BatchItem::uncounted)
+                    .eq(it.batches.iter().map(BatchItem::uncounted))
         };
         if here.as_ref().is_some_and(same) {
             return Ok(());

@@ -6,7 +6,7 @@ use hot::inventory::{COPIED_SETTINGS, Item, Page};
 use scylla::DeserializeRow;
 use scylla::value::CqlTimestamp;
 
-use super::{ByToken, Position, by_token, limit_of};
+use super::Position;
 use crate::Store;
 use crate::session::{Result, StatementProfile};
 use crate::values::{millis, parsed, signed};
@@ -15,9 +15,8 @@ impl Store {
     pub(super) async fn page_of_accounts(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
         let cql = "SELECT token(login_id) AS at_token, login_id, user_id, password_hash, \
                    created_at FROM account WHERE token(login_id) > ? LIMIT ?";
-        let values = (at.number(0, i64::MIN)?, limit_of(limit));
-        let rows: Vec<AccountRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let (rows, next) = by_token(rows, limit.max(2));
+        let (rows, next) =
+            self.rows_by_token(cql, at, limit, |row: &AccountRow| row.at_token).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             let (Some(user), Some(password_hash)) = (row.user_id, row.password_hash) else {
@@ -77,10 +76,4 @@ struct AccountRow {
     user_id: Option<String>,
     password_hash: Option<String>,
     created_at: Option<CqlTimestamp>,
-}
-
-impl ByToken for AccountRow {
-    fn token(&self) -> i64 {
-        self.at_token
-    }
 }

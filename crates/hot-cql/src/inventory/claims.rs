@@ -6,7 +6,7 @@ use coupon::ids::{IssueRef, UserId};
 use hot::inventory::{Begun, ClaimItem, Item, Page, Reading, Unreadable};
 use scylla::DeserializeRow;
 
-use super::{AT_ONCE, ByToken, Position, by_token, limit_of};
+use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::claims::EntryValue;
@@ -24,10 +24,8 @@ impl Store {
         let cql = "SELECT token(campaign_id, user_id) AS at_token, campaign_id, user_id, claimed \
                    FROM claim WHERE token(campaign_id, user_id) > ? LIMIT ?";
         // A row has several entries.
-        let limit = (limit / 4).max(2);
-        let values = (at.number(0, i64::MIN)?, limit_of(limit));
-        let rows: Vec<ClaimsRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let (rows, next) = by_token(rows, limit);
+        let (rows, next) =
+            self.rows_by_token(cql, at, limit / 4, |row: &ClaimsRow| row.at_token).await?;
         let (mut items, mut claims) = (Vec::new(), Vec::new());
         for row in &rows {
             for (slot, value) in row.claimed.iter().flatten() {
@@ -101,10 +99,4 @@ struct ClaimsRow {
     campaign_id: String,
     user_id: String,
     claimed: Option<BTreeMap<i32, EntryValue>>,
-}
-
-impl ByToken for ClaimsRow {
-    fn token(&self) -> i64 {
-        self.at_token
-    }
 }

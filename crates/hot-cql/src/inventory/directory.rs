@@ -6,7 +6,7 @@ use router::Owner;
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 
-use super::{AT_ONCE, ByToken, Position, by_token, limit_of};
+use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::session::{Result, StatementProfile, damaged};
@@ -27,9 +27,8 @@ impl Store {
         limit: usize,
     ) -> Result<Page> {
         let cql = concat!(entry_columns!(), "WHERE token(code) > ? LIMIT ?");
-        let values = (at.number(0, i64::MIN)?, limit_of(limit));
-        let rows: Vec<EntryRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let (rows, next) = by_token(rows, limit.max(2));
+        let (rows, next) =
+            self.rows_by_token(cql, at, limit, |row: &EntryRow| row.at_token).await?;
         let mut entries: Vec<EntryItem> = rows.into_iter().filter_map(EntryRow::entry).collect();
         if reading == Reading::InEffect {
             let looks = entries.iter().map(|entry| self.came_to_something(entry));
@@ -101,11 +100,5 @@ impl EntryRow {
         };
         let is = read().unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
         Some(EntryItem { code: self.code, is })
-    }
-}
-
-impl ByToken for EntryRow {
-    fn token(&self) -> i64 {
-        self.at_token
     }
 }

@@ -5,8 +5,8 @@ use coupon::ids::UserId;
 use hot::inventory::{Item, Page, Reading, ReplacementItem};
 use scylla::DeserializeRow;
 
+use super::Position;
 use super::claims::happened;
-use super::{ByToken, Position, by_token, limit_of};
 use crate::Store;
 use crate::session::{Result, StatementProfile};
 use crate::values::parsed;
@@ -26,10 +26,8 @@ impl Store {
         limit: usize,
     ) -> Result<Page> {
         let cql = concat!(replacement_columns!(), "WHERE token(replaced) > ? LIMIT ?");
-        let values = (at.number(0, i64::MIN)?, limit_of(limit));
-        let rows: Vec<ReplacementRow> =
-            self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let (rows, next) = by_token(rows, limit.max(2));
+        let (rows, next) =
+            self.rows_by_token(cql, at, limit, |row: &ReplacementRow| row.at_token).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             if reading == Reading::InEffect && !self.was_replaced(&row).await? {
@@ -82,10 +80,4 @@ struct ReplacementRow {
     user_id: Option<String>,
     reference: Option<String>,
     issue: Option<i32>,
-}
-
-impl ByToken for ReplacementRow {
-    fn token(&self) -> i64 {
-        self.at_token
-    }
 }

@@ -70,3 +70,10 @@ pub struct BatchItem {
     /// that is not known.
     pub offered: u64,
 }
+
+impl BatchItem {
+    /// The same without what is counted, which two stores count in their own ways.
+    pub fn uncounted(&self) -> BatchItem {
+        BatchItem { count: 0, offered: 0, ..self.clone() }
+    }
+}
