@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::data::{Data, Ran};
@@ -92,6 +93,22 @@ fn closed(data: &Data) {
         let ran = data.run(arguments);
         assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
         assert_eq!(ran.stderr.contains("has moved to sqlite:"), code == 1, "{name}: {ran:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_ends_it() {
+    let data = Data::new();
+    lived_in(&data);
+    let hot = Connection::open(data.path().join("hot.db")).expect("hot.db");
+    let code: String =
+        hot.query_row("SELECT code FROM coupon", [], |row| row.get(0)).expect("a coupon");
+    hot.execute("UPDATE coupon SET events = replace(events, char(9), ' ')", []).expect("damage");
+    drop(hot);
+    for arguments in [&["--live"] as &[&str], &[], &["--verify"]] {
+        let ran = copy(&data, arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(&format!("row {code} of the table coupons")), "{ran:?}");
     }
 }
 

@@ -29,16 +29,16 @@ const FUNCTION_MAX: usize = 70;
 const CRATE_MAX: usize = 10_000;
 
 /// Code of the product.
-const PRODUCT_CODE_MAX: usize = 53_958;
+const PRODUCT_CODE_MAX: usize = 52_252;
 
 /// Lines of the product.
-const PRODUCT_LINES_MAX: usize = 69_723;
+const PRODUCT_LINES_MAX: usize = 67_780;
 
 /// How far below its limit the product may be before the limit has to follow it down.
 const SLACK: usize = 1_000;
 
 /// What was larger when the limits were made, with limits of its own.
-const LARGER: &[(&str, usize)] = &[("crates/hot-cql", 10_750), ("crates/hot/src/copying.rs", 662)];
+const LARGER: &[(&str, usize)] = &[("crates/hot-cql", 10_334)];
 
 /// Crates that only test and measure. They are not part of the product.
 const TOOLS: [&str; 4] = ["hot-conformance", "loadtest", "testbucket", "testcluster"];

@@ -1,13 +1,16 @@
-//! Whether a store that nobody changes contradicts itself. Reads the store through [`Audit`] alone,
-//! so the claims are the same for every engine.
+//! Whether a store that nobody changes contradicts itself. Reads the store through [`Verifiable`]
+//! alone, so the claims are the same for every engine.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::Day;
-use hot::audit::{Atomicity, Audit, AuditCampaign, AuditEntryIs, AuditPartition, AuditRow, RowIs};
+use hot::inventory::{
+    self, Atomicity, CampaignItem, EntryIs, Item, PartitionItem, Reading, RowIs, RowItem, Table,
+    Verifiable,
+};
 
 /// Rows, entries or claims of one read.
 const PAGE: usize = 1_000;
@@ -23,19 +26,25 @@ pub struct Contradictions {
 }
 
 /// Reads everything in a store and compares what it says twice.
-pub async fn contradictions(hot: &dyn Audit) -> Contradictions {
-    let partitions = hot.audit_partitions().await.unwrap();
-    let is_sealed = |it: &&AuditPartition| it.plan.is_some_and(|plan| plan.sealed);
-    let sealed: BTreeSet<Day> = partitions.iter().filter(is_sealed).map(|it| it.day).collect();
-    let rows = rows_of(hot, &partitions).await;
+pub async fn contradictions(hot: &dyn Verifiable) -> Contradictions {
+    let (mut faults, mut plans) = (Vec::new(), BTreeMap::new());
+    for item in inventory::all(hot, Table::Partitions).await.unwrap() {
+        faults.extend(unreadable(&item));
+        if let Item::Partition(plan) = item {
+            plans.insert(plan.day, plan);
+        }
+    }
+    let is_sealed = |it: &&PartitionItem| it.sealed;
+    let sealed: BTreeSet<Day> = plans.values().filter(is_sealed).map(|it| it.day).collect();
+    let rows = rows_of(hot, &plans).await;
     // After the rows: on a cluster, counts are written a moment after them.
-    let campaigns = hot.audit_campaigns().await.unwrap();
+    let campaigns = hot.counted_campaigns().await.unwrap();
 
-    let mut faults = hot.audit_files().await.unwrap();
-    let unplanned = partitions.iter().filter(|it| it.plan.is_none());
-    faults.extend(unplanned.map(|it| format!("day {} has rows and no plan", it.day.0)));
-    faults
-        .extend(rows.iter().filter_map(|(_, row)| Some(format!("{}: {}", row.code, fault(row)?))));
+    faults.extend(hot.engine_faults().await.unwrap());
+    let days: BTreeSet<Day> = rows.iter().map(|row| row.day).collect();
+    let unplanned = days.into_iter().filter(|day| !plans.contains_key(day));
+    faults.extend(unplanned.map(|day| format!("day {} has rows and no plan", day.0)));
+    faults.extend(rows.iter().filter_map(|row| Some(format!("{}: {}", row.code, fault(row)?))));
     faults.extend(twice(&rows));
     faults.extend(misplaced(hot, &rows, &campaigns).await);
     faults.extend(unclaimed(hot, &rows, &campaigns).await);
@@ -51,15 +60,19 @@ pub async fn contradictions(hot: &dyn Audit) -> Contradictions {
 }
 
 /// Everything in the partitions that were not emptied, in the order of days and codes.
-async fn rows_of(hot: &dyn Audit, partitions: &[AuditPartition]) -> Vec<(Day, AuditRow)> {
-    let mut rows = Vec::new();
-    for partition in partitions.iter().filter(|it| it.plan.is_none_or(|plan| !plan.emptied)) {
+async fn rows_of(hot: &dyn Verifiable, plans: &BTreeMap<Day, PartitionItem>) -> Vec<RowItem> {
+    let (mut rows, mut from) = (Vec::new(), Day(i32::MIN));
+    while let Some(day) = hot.next_partition(from).await.unwrap() {
+        from = Day(day.0 + 1);
+        if plans.get(&day).is_some_and(|plan| plan.emptied) {
+            continue;
+        }
         let mut after = String::new();
         loop {
-            let page = hot.audit_rows(partition.day, after, PAGE).await.unwrap();
+            let page = hot.rows_by_code(day, after, PAGE).await.unwrap();
             let has_ended = page.len() < PAGE;
             after = page.last().map(|row| row.code.clone()).unwrap_or_default();
-            rows.extend(page.into_iter().map(|row| (partition.day, row)));
+            rows.extend(page);
             if has_ended {
                 break;
             }
@@ -68,15 +81,21 @@ async fn rows_of(hot: &dyn Audit, partitions: &[AuditPartition]) -> Vec<(Day, Au
     rows
 }
 
-fn coupons(rows: &[(Day, AuditRow)]) -> impl Iterator<Item = (Day, &Coupon)> {
-    rows.iter().filter_map(|(day, row)| match &row.is {
-        RowIs::Coupon { coupon, .. } => Some((*day, coupon.as_ref())),
+fn coupons(rows: &[RowItem]) -> impl Iterator<Item = (Day, &Coupon)> {
+    rows.iter().filter_map(|row| match &row.is {
+        RowIs::Coupon { coupon, .. } => Some((row.day, coupon.as_ref())),
         RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => None,
     })
 }
 
+/// What of an item cannot be read, if it is nothing where it cannot be read.
+fn unreadable(item: &Item) -> Option<String> {
+    let Item::Unreadable(it) = item else { return None };
+    Some(format!("{}: {}", it.about, it.why))
+}
+
 /// What is wrong with a row by itself.
-fn fault(row: &AuditRow) -> Option<String> {
+fn fault(row: &RowItem) -> Option<String> {
     row.astray.clone().or_else(|| match &row.is {
         RowIs::Coupon { differs, .. } => differs.clone(),
         RowIs::Unreadable(why) => Some(why.clone()),
@@ -85,20 +104,17 @@ fn fault(row: &AuditRow) -> Option<String> {
 }
 
 /// Codes that stand in one partition more than once.
-fn twice(rows: &[(Day, AuditRow)]) -> impl Iterator<Item = String> {
-    let same = |two: &&[(Day, AuditRow)]| {
-        let [(day, row), (other_day, other)] = two else { return false };
-        day == other_day && row.code == other.code
-    };
+fn twice(rows: &[RowItem]) -> impl Iterator<Item = String> {
+    let same = |two: &&[RowItem]| two[0].day == two[1].day && two[0].code == two[1].code;
     let twice = rows.windows(2).filter(same);
-    twice.map(|two| format!("{}: twice in partition {}", two[0].1.code, two[0].0.0))
+    twice.map(|two| format!("{}: twice in partition {}", two[0].code, two[0].day.0))
 }
 
 /// Rows in a partition that their expiry, or their code and the directory, do not lead to.
 async fn misplaced(
-    hot: &dyn Audit,
-    rows: &[(Day, AuditRow)],
-    campaigns: &[AuditCampaign],
+    hot: &dyn Verifiable,
+    rows: &[RowItem],
+    campaigns: &[CampaignItem],
 ) -> Vec<String> {
     let mut homes: HashMap<(&CampaignId, &BatchId), Day> = HashMap::new();
     for campaign in campaigns {
@@ -107,44 +123,41 @@ async fn misplaced(
         }
     }
     let (mut faults, mut asked) = (Vec::new(), Vec::new());
-    for (day, row) in rows {
+    for row in rows {
         match &row.is {
             RowIs::Coupon { coupon, .. } => {
                 let expires_in = Day::expiry_day_of(coupon.lasts_until());
-                if expires_in != *day {
-                    let (day, other) = (day.0, expires_in.0);
+                if expires_in != row.day {
+                    let (day, other) = (row.day.0, expires_in.0);
                     faults.push(format!("{}: in partition {day}, want {other}", row.code));
                 }
                 let genesis = coupon.genesis();
                 let home = homes.get(&(&genesis.campaign, &genesis.batch)).copied();
                 // A minted code leads to the partition that it was minted for.
-                if home != Some(*day) {
-                    asked.push((*day, row, home));
+                if home != Some(row.day) {
+                    asked.push((row, home));
                 }
             }
-            RowIs::Forwarding { .. } => asked.push((*day, row, None)),
+            RowIs::Forwarding { .. } => asked.push((row, None)),
             RowIs::ArchivedMarker { .. } | RowIs::Unreadable(_) => {}
         }
     }
-    let codes: Vec<Code> = asked.iter().map(|(_, row, _)| row.code.parse().unwrap()).collect();
-    let entries = hot.audit_entries_of(codes).await.unwrap();
-    for ((day, row, home), entry) in asked.into_iter().zip(entries) {
+    let codes: Vec<Code> = asked.iter().map(|(row, _)| row.code.parse().unwrap()).collect();
+    let entries = hot.entries_at(codes).await.unwrap();
+    for ((row, home), entry) in asked.into_iter().zip(entries) {
         let entered = match entry.map(|entry| entry.is) {
-            Some(AuditEntryIs::Coupon { day, .. }) => Some(day),
-            Some(
-                AuditEntryIs::Gone | AuditEntryIs::Shared { .. } | AuditEntryIs::Unreadable(_),
-            )
-            | None => None,
+            Some(EntryIs::Coupon { day, .. }) => Some(day),
+            Some(EntryIs::Gone | EntryIs::Shared { .. } | EntryIs::Unreadable(_)) | None => None,
         };
         let leads_to = entered.or(home);
         let is_right = match (&row.is, hot.atomicity()) {
             (RowIs::Forwarding { to }, _) => entered.is_some_and(|entered| entered >= *to),
-            (_, Atomicity::OneTransaction) => leads_to == Some(day),
+            (_, Atomicity::OneTransaction) => leads_to == Some(row.day),
             // It has arrived, and the directory does not say so yet.
-            (_, Atomicity::StepByStep) => leads_to.is_some_and(|leads_to| leads_to <= day),
+            (_, Atomicity::StepByStep) => leads_to.is_some_and(|leads_to| leads_to <= row.day),
         };
         if !is_right {
-            let day = day.0;
+            let day = row.day.0;
             faults.push(format!("{}: in partition {day}, found in {leads_to:?}", row.code));
         }
     }
@@ -153,9 +166,9 @@ async fn misplaced(
 
 /// Holders of a limited campaign's coupons whom no claim names.
 async fn unclaimed(
-    hot: &dyn Audit,
-    rows: &[(Day, AuditRow)],
-    campaigns: &[AuditCampaign],
+    hot: &dyn Verifiable,
+    rows: &[RowItem],
+    campaigns: &[CampaignItem],
 ) -> Vec<String> {
     let terms = campaigns.iter().map(|campaign| &campaign.terms);
     let limited: HashSet<&CampaignId> =
@@ -166,36 +179,33 @@ async fn unclaimed(
         Some((campaign.clone(), holder.clone(), coupon.code().clone()))
     });
     let held: Vec<(CampaignId, UserId, Code)> = held.collect();
-    let claimed = hot.audit_claimed(held.clone()).await.unwrap();
+    let claimed = hot.claimed(held.clone()).await.unwrap();
     let unclaimed = held.into_iter().zip(claimed).filter(|(_, is_claimed)| !is_claimed);
     unclaimed.map(|((_, user, code), _)| format!("{code}: no claim of {user} names it")).collect()
 }
 
 /// Coupons that lack an index row. A sealed partition deletes rows and index rows in any order.
-async fn unindexed(
-    hot: &dyn Audit,
-    rows: &[(Day, AuditRow)],
-    sealed: &BTreeSet<Day>,
-) -> Vec<String> {
+async fn unindexed(hot: &dyn Verifiable, rows: &[RowItem], sealed: &BTreeSet<Day>) -> Vec<String> {
     let open = coupons(rows).filter(|(day, _)| !sealed.contains(day));
-    let (codes, open): (Vec<&Code>, Vec<(Day, Coupon)>) =
-        open.map(|(day, coupon)| (coupon.code(), (day, coupon.clone()))).unzip();
-    let missing = hot.audit_unindexed(open).await.unwrap();
-    let unindexed = codes.into_iter().zip(missing).filter(|(_, missing)| !missing.is_empty());
-    unindexed.map(|(code, missing)| format!("{code}: it has no {missing:?}")).collect()
+    let open: Vec<&Coupon> = open.map(|(_, coupon)| coupon).collect();
+    let missing = hot.unindexed(open.iter().copied().cloned().collect()).await.unwrap();
+    let unindexed = open.into_iter().zip(missing).filter(|(_, missing)| !missing.is_empty());
+    unindexed.map(|(coupon, missing)| format!("{}: it has no {missing:?}", coupon.code())).collect()
 }
 
 /// Entries of the directory that cannot be read or whose coupon is lost.
-async fn lost_entries(hot: &dyn Audit, sealed: &BTreeSet<Day>) -> Vec<String> {
+async fn lost_entries(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), None);
     loop {
-        let page = hot.audit_entries(after, PAGE).await.unwrap();
+        let page = hot.page(Table::Directory, Reading::AsStored, after, PAGE).await.unwrap();
         let mut spots = Vec::new();
-        for entry in page.items {
+        for item in page.items {
+            faults.extend(unreadable(&item));
+            let Item::Entry(entry) = item else { continue };
             match entry.is {
-                AuditEntryIs::Coupon { day, .. } => spots.push((day, entry.code.parse().unwrap())),
-                AuditEntryIs::Unreadable(why) => faults.push(format!("{}: {why}", entry.code)),
-                AuditEntryIs::Gone | AuditEntryIs::Shared { .. } => {}
+                EntryIs::Coupon { day, .. } => spots.push((day, entry.code.parse().unwrap())),
+                EntryIs::Unreadable(why) => faults.push(format!("{}: {why}", entry.code)),
+                EntryIs::Gone | EntryIs::Shared { .. } => {}
             }
         }
         let lost = lost(hot, spots, sealed).await;
@@ -209,15 +219,20 @@ async fn lost_entries(hot: &dyn Audit, sealed: &BTreeSet<Day>) -> Vec<String> {
 
 /// Claims that cannot be read or whose coupon is lost. Where a protocol is a series of steps, a
 /// claim is written before its coupon, and may stay alone.
-async fn lost_claims(hot: &dyn Audit, sealed: &BTreeSet<Day>) -> Vec<String> {
+async fn lost_claims(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), None);
     loop {
-        let page = hot.audit_claims(after, PAGE).await.unwrap();
-        faults.extend(page.unreadable.into_iter().map(|it| format!("{}: {}", it.about, it.why)));
-        let spots = page.items.into_iter().map(|claim| (claim.day, claim.code)).collect();
+        let page = hot.page(Table::Claims, Reading::AsStored, after, PAGE).await.unwrap();
+        let mut spots = Vec::new();
+        for item in page.items {
+            faults.extend(unreadable(&item));
+            if let Item::Claim(claim) = item {
+                spots.push((claim.day, claim.code));
+            }
+        }
         let lost = lost(hot, spots, sealed).await;
         // The coupon may have moved: the directory knows where to.
-        let entries = hot.audit_entries_of(lost.clone()).await.unwrap();
+        let entries = hot.entries_at(lost.clone()).await.unwrap();
         let lost = lost.iter().zip(entries).filter(|(_, entry)| entry.is_none());
         faults.extend(lost.map(|(code, _)| format!("{code}: in a claim, and lost")));
         after = page.next;
@@ -229,15 +244,15 @@ async fn lost_claims(hot: &dyn Audit, sealed: &BTreeSet<Day>) -> Vec<String> {
 
 /// The codes that have neither a row nor an archived marker in these partitions, unless a seal sends
 /// readers to cold.
-async fn lost(hot: &dyn Audit, spots: Vec<(Day, Code)>, sealed: &BTreeSet<Day>) -> Vec<Code> {
-    let there = hot.audit_spots(spots.clone()).await.unwrap();
+async fn lost(hot: &dyn Verifiable, spots: Vec<(Day, Code)>, sealed: &BTreeSet<Day>) -> Vec<Code> {
+    let there = hot.rows_at(spots.clone()).await.unwrap();
     let lost = spots.into_iter().zip(there);
     let lost = lost.filter(|((day, _), there)| there.is_empty() && !sealed.contains(day));
     lost.map(|((_, code), _)| code).collect()
 }
 
 /// Campaigns whose counts of coupons in hot are not those of their rows.
-fn miscounted(rows: &[(Day, AuditRow)], campaigns: &[AuditCampaign]) -> Vec<String> {
+fn miscounted(rows: &[RowItem], campaigns: &[CampaignItem]) -> Vec<String> {
     let mut all: HashMap<&CampaignId, [i64; 3]> = HashMap::new();
     for (_, coupon) in coupons(rows) {
         let [issued, redeemed, void] = all.entry(&coupon.genesis().campaign).or_default();
@@ -263,9 +278,9 @@ fn miscounted(rows: &[(Day, AuditRow)], campaigns: &[AuditCampaign]) -> Vec<Stri
 }
 
 /// Campaigns whose stock is not that of their batches, or that have more coupons in hot than it.
-fn overstocked(campaigns: &[AuditCampaign]) -> impl Iterator<Item = String> {
+fn overstocked(campaigns: &[CampaignItem]) -> impl Iterator<Item = String> {
     campaigns.iter().filter_map(|campaign| {
-        let AuditCampaign { terms, stock, all, cold, batches, .. } = campaign;
+        let CampaignItem { terms, stock, all, cold, batches, .. } = campaign;
         let made: u64 = batches.iter().map(|batch| batch.count).sum();
         let used = all.iter().sum::<i64>() - cold.iter().sum::<i64>();
         let is_right = *stock == made && used.unsigned_abs() <= made;

@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hot::copying::{Compared, Copied, CopyError, Copyable, KINDS, PAGE_ITEMS, compare, copy};
+use hot::inventory::{
+    COPIED, Compared, Copied, CopyError, Importer, Inventory, PAGE_ITEMS, Reading, compare, copy,
+};
 use hot_conformance::Case;
 use hot_conformance::kit::{Kit, MemoryArchive, keys};
 use hot_cql::{self as cql, CqlHot, Keyspace, KeyspaceAddress, SchemaOptions};
@@ -49,11 +51,11 @@ async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHo
     Some(Arc::new(hot))
 }
 
-async fn copied(from: &dyn Copyable, to: &dyn Copyable) -> Copied {
+async fn copied(from: &dyn Inventory, to: &dyn Importer) -> Copied {
     copy(from, to, |_, _| ()).await.unwrap()
 }
 
-async fn is_same(from: &dyn Copyable, to: &dyn Copyable) -> Vec<Compared> {
+async fn is_same(from: &dyn Inventory, to: &dyn Inventory) -> Vec<Compared> {
     let compared = compare(from, to, |_, _| ()).await.unwrap();
     let differ: Vec<_> = compared.iter().filter(|one| !one.is_same()).collect();
     if !differ.is_empty() {
@@ -67,12 +69,12 @@ async fn is_same(from: &dyn Copyable, to: &dyn Copyable) -> Vec<Compared> {
 }
 
 /// Every item as a text, to find a difference.
-async fn all_of(store: &dyn Copyable) -> BTreeSet<String> {
+async fn all_of(store: &dyn Inventory) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for kind in KINDS {
+    for table in COPIED {
         let mut after = None;
         loop {
-            let page = store.items(kind, after, PAGE_ITEMS).await.unwrap();
+            let page = store.page(table, Reading::InEffect, after, PAGE_ITEMS).await.unwrap();
             all.extend(page.items.iter().map(|item| format!("{item:?}")));
             after = page.next;
             if after.is_none() {
@@ -214,8 +216,8 @@ async fn at_work_after_it_on_a_cluster_and_back() {
 
 /// Stops after each step that writes to the target, and goes on; while the source is at work.
 async fn stopped_everywhere(
-    from: &Arc<dyn Copyable>,
-    to: &Arc<dyn Copyable>,
+    from: &Arc<dyn Importer>,
+    to: &Arc<dyn Importer>,
     kit: &Kit,
     world: &World,
 ) {
@@ -241,8 +243,8 @@ async fn stopped_everywhere(
 }
 
 async fn stopped_and_passed_again(
-    from: Arc<dyn Copyable>,
-    to: Arc<dyn Copyable>,
+    from: Arc<dyn Importer>,
+    to: Arc<dyn Importer>,
     kit: &Kit,
     world: &World,
 ) {
@@ -331,7 +333,7 @@ async fn measured() {
     let rows = world::many(&kit).await;
     let Some(cluster) = cassandra("measured", &archive).await else { return };
     let (back, _folder) = sqlite(&archive);
-    let pairs: [(&str, &dyn Copyable, &dyn Copyable); 2] =
+    let pairs: [(&str, &dyn Importer, &dyn Importer); 2] =
         [("to the cluster", &*first, &*cluster), ("back", &*cluster, &*back)];
     for (name, from, to) in pairs {
         for pass in ["first pass", "again"] {

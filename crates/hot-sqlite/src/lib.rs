@@ -7,7 +7,6 @@
 
 mod accounts;
 mod archiving;
-mod audit;
 mod backup;
 mod batches;
 mod campaigns;
@@ -16,7 +15,6 @@ mod checkpointer;
 mod claims;
 mod cold;
 mod columns;
-mod copying;
 mod coupons;
 mod directory;
 mod failure;
@@ -24,6 +22,7 @@ mod fair_file_lock;
 mod history;
 mod holds;
 mod import;
+mod inventory;
 mod issuing;
 mod jobs;
 mod list;

@@ -37,10 +37,10 @@ const LEVELS: [&[&str]; 23] = [
         "list",
         "reconcile",
     ],
-    &["audit/partitions", "audit/tables", "backup", "copying/exporter", "copying/importer"],
-    &["copying/vanished"],
+    &["backup", "inventory/campaigns", "inventory/coupons", "inventory/importer"],
+    &["inventory/tables", "inventory/vanished"],
     &["lib"],
-    &["audit", "copying", "jobs", "moves"],
+    &["inventory", "jobs", "moves"],
     &["store", "store/importing", "store/issuing"],
 ];
 

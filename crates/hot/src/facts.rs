@@ -1,8 +1,9 @@
-//! Facts that a store keeps about itself: the record of its clock, and the store that it was copied to.
+//! Facts that a store keeps about itself: the record of its clock, and from where and to where it was
+//! copied.
 
 use async_trait::async_trait;
 
-use crate::HotError;
+use crate::{HotError, settings};
 
 /// A fact by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,14 @@ pub enum Fact {
     Clock,
     /// Where the store was copied to. While it is there, nothing writes to this store.
     MovedTo,
+    /// The name of the store among others; made when it is first asked for.
+    StoreId,
+    /// Of which store it is a copy, and its [`Fact::TouchedAt`] when the copy was begun.
+    CopiedFrom,
+    /// How far the copy has come.
+    CopyPosition,
+    /// When `serve` started last.
+    TouchedAt,
 }
 
 impl Fact {
@@ -19,6 +28,10 @@ impl Fact {
         match self {
             Fact::Clock => "clock",
             Fact::MovedTo => "moved_to",
+            Fact::StoreId => "store_id",
+            Fact::CopiedFrom => "copied_from",
+            Fact::CopyPosition => "copy_position",
+            Fact::TouchedAt => settings::TOUCHED_AT,
         }
     }
 }

@@ -7,13 +7,12 @@
 //! [`protocol`].
 
 mod archive;
-pub mod audit;
 pub mod clock;
-pub mod copying;
 mod error;
 pub mod facts;
 mod filter;
 pub mod imported_state_text;
+pub mod inventory;
 mod partitions;
 pub mod protocol;
 pub mod settings;

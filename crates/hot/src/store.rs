@@ -10,7 +10,7 @@ use coupon::minted::KeyId;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
-use crate::audit::Audit;
+use crate::inventory::Verifiable;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
@@ -23,7 +23,7 @@ use crate::{
 /// # Errors
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
-pub trait HotStore: Directory<Error = HotError> + Partitions + Audit + Facts {
+pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Facts {
     /// Creates a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 

@@ -8,7 +8,7 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::{Day, Millis};
-use hot::audit::AuditCampaign;
+use hot::inventory::CampaignItem;
 use hot::{HotError, HotStore};
 use router::{Owner, openings};
 
@@ -36,10 +36,10 @@ struct CatalogCampaign {
 }
 
 impl Catalog {
-    pub(crate) fn of(campaigns: &[AuditCampaign]) -> Catalog {
+    pub(crate) fn of(campaigns: &[CampaignItem]) -> Catalog {
         let mut catalog = Catalog::default();
         for campaign in campaigns {
-            let batches = campaign.batches.iter().map(|it| (it.id.clone(), it.run, it.made_at));
+            let batches = campaign.batches.iter().map(|it| (it.id.clone(), it.run, it.created_at));
             catalog.learn(&campaign.terms, batches);
         }
         catalog

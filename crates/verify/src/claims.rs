@@ -3,7 +3,7 @@
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::audit::{Atomicity, AuditClaim, Begun};
+use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Reading, Table};
 use hot::protocol::{ClaimIntent, makes_holder};
 
 use crate::finding::{Finding, Kind, Note, Said};
@@ -15,22 +15,26 @@ impl Verifier<'_> {
     pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
-            let page = self.hot.audit_claims(after, PAGE).await?;
-            self.report.claims += (page.items.len() + page.unreadable.len()) as u64;
-            for row in page.unreadable {
-                let one = Said::new("hot", row.about.clone());
-                self.found(Kind::RowUnreadable, &row.about, one, Said::new("its columns", row.why));
+            let page = self.hot.page(Table::Claims, Reading::AsStored, after, PAGE).await?;
+            self.report.claims += page.items.len() as u64;
+            let mut claims = Vec::with_capacity(page.items.len());
+            for item in page.items {
+                if let Item::Claim(claim) = item {
+                    claims.push(claim);
+                } else if let Item::Unreadable(row) = item {
+                    self.unreadable(row);
+                }
             }
-            let mut wrong = self.wrong_claims(page.items, Look::First).await?;
+            let mut wrong = self.wrong_claims(claims, Look::First).await?;
             for pause in self.pauses() {
                 if wrong.is_empty() {
                     break;
                 }
                 tokio::time::sleep(pause).await;
-                let claims: Vec<AuditClaim> = wrong.into_iter().map(|(claim, _)| claim).collect();
+                let claims: Vec<ClaimItem> = wrong.into_iter().map(|(claim, _)| claim).collect();
                 let asked = claims.iter();
                 let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
-                let there = self.hot.audit_claimed(asked.collect()).await?;
+                let there = self.hot.claimed(asked.collect()).await?;
                 let still =
                     claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
                 wrong = self.wrong_claims(still.collect(), Look::Again).await?;
@@ -46,9 +50,9 @@ impl Verifier<'_> {
 
     async fn wrong_claims(
         &mut self,
-        claims: Vec<AuditClaim>,
+        claims: Vec<ClaimItem>,
         look: Look,
-    ) -> Result<Vec<(AuditClaim, Finding)>, VerifyError> {
+    ) -> Result<Vec<(ClaimItem, Finding)>, VerifyError> {
         let spots: Vec<(Day, Code)> = claims.iter().map(|it| (it.day, it.code.clone())).collect();
         let found = self.whereabouts(&spots, look).await?;
         let mut wrong = Vec::new();
@@ -74,7 +78,7 @@ enum Judgement {
     Wrong(Box<Finding>),
 }
 
-fn judged(claim: &AuditClaim, found: &Whereabouts, atomicity: Atomicity) -> Judgement {
+fn judged(claim: &ClaimItem, found: &Whereabouts, atomicity: Atomicity) -> Judgement {
     let wrong = |kind, says: String| {
         let place = format!("the claim of {} in {}", claim.user, claim.campaign);
         let names = format!("it names {}, in partition {}", claim.code, cold::day_text(claim.day));
@@ -101,9 +105,10 @@ fn judged(claim: &AuditClaim, found: &Whereabouts, atomicity: Atomicity) -> Judg
 }
 
 /// Whether the coupon has the event that the entry is about.
-fn was_given(claim: &AuditClaim, coupon: &Coupon) -> bool {
+fn was_given(claim: &ClaimItem, coupon: &Coupon) -> bool {
     let (user, events) = (&claim.user, coupon.events());
-    match (claim.begun, claim.issue) {
+    let issue = claim.issue.and_then(|issue| usize::try_from(issue).ok());
+    match (claim.begun, issue) {
         (Some(Begun { sequence, operation }), _) => {
             // The version says what may still happen, and not what has happened.
             ClaimIntent { sequence, operation, version: 0 }.happened(coupon, user)
@@ -158,11 +163,13 @@ mod tests {
 
     #[test]
     fn claims() {
-        let claim = |name: &str, issue: Option<usize>, begun: Option<(usize, u128)>| AuditClaim {
+        let claim = |name: &str, issue: Option<i64>, begun: Option<(usize, u128)>| ClaimItem {
             campaign: "c".parse().unwrap(),
             user: user(name),
+            slot: 0,
             code: "CODE01".parse().unwrap(),
             day: Day(0),
+            reference: None,
             issue,
             begun: begun
                 .map(|(sequence, operation)| Begun { sequence, operation: OperationId(operation) }),

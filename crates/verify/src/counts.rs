@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use coupon::ids::CampaignId;
-use hot::audit::{Atomicity, AuditCampaign, CountShift};
+use hot::inventory::{Atomicity, CampaignItem, CountShift};
 
 use crate::finding::{Kind, Note, Said};
 use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
@@ -12,9 +12,9 @@ impl Verifier<'_> {
     /// Compares the counts of each campaign with its rows. The counts of hot and its rows are of one
     /// moment. The counts of cold only rise, so the rows that the walk has seen lie between the count
     /// before it and the count after it.
-    pub(crate) async fn counts(&mut self, before: &[AuditCampaign]) -> Result<(), VerifyError> {
-        let after = self.hot.audit_campaigns().await?;
-        let earlier: HashMap<&CampaignId, &AuditCampaign> =
+    pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<(), VerifyError> {
+        let after = self.hot.counted_campaigns().await?;
+        let earlier: HashMap<&CampaignId, &CampaignItem> =
             before.iter().map(|campaign| (&campaign.terms.id, campaign)).collect();
         let mut shifts = Vec::new();
         for campaign in &after {
@@ -44,7 +44,7 @@ impl Verifier<'_> {
     }
 
     /// By how much the counts of a campaign are too high.
-    fn counts_of(&mut self, earlier: Option<&AuditCampaign>, now: &AuditCampaign) -> CountShift {
+    fn counts_of(&mut self, earlier: Option<&CampaignItem>, now: &CampaignItem) -> CountShift {
         let id = now.terms.id.clone();
         let mut shift = CountShift { campaign: id.clone(), all: [0; 3], cold: [0; 3], stock: 0 };
         let about = id.as_str();
@@ -87,7 +87,7 @@ impl Verifier<'_> {
 
     /// Notes a campaign whose counts drifted. On a cluster each process writes its counts once a second,
     /// so a killed process loses what it counted since.
-    fn drift_of(&mut self, now: &AuditCampaign) {
+    fn drift_of(&mut self, now: &CampaignItem) {
         let of = |counts: &HashMap<CampaignId, [i64; 3]>| {
             counts.get(&now.terms.id).copied().unwrap_or_default()
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::audit::{Atomicity, AuditEntry, AuditEntryIs, AuditRow, RowIs};
+use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, RowItem, Table};
 
 use crate::finding::{Finding, Kind, Note, Said};
 use crate::rules;
@@ -17,9 +17,13 @@ impl Verifier<'_> {
     pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
-            let page = self.hot.audit_entries(after, PAGE).await?;
-            self.report.entries += page.items.len() as u64;
-            let mut wrong = self.wrong_entries(page.items, Look::First).await?;
+            let page = self.hot.page(Table::Directory, Reading::AsStored, after, PAGE).await?;
+            let entries = page.items.into_iter();
+            let entries: Vec<EntryItem> = entries
+                .filter_map(|item| if let Item::Entry(it) = item { Some(it) } else { None })
+                .collect();
+            self.report.entries += entries.len() as u64;
+            let mut wrong = self.wrong_entries(entries, Look::First).await?;
             for pause in self.pauses() {
                 if wrong.is_empty() {
                     break;
@@ -31,7 +35,7 @@ impl Verifier<'_> {
                     // An entry whose text is no code cannot be read again by its code.
                     break;
                 }
-                let again = self.hot.audit_entries_of(codes).await?;
+                let again = self.hot.entries_at(codes).await?;
                 wrong =
                     self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
             }
@@ -47,13 +51,13 @@ impl Verifier<'_> {
     /// The entries that name nothing.
     async fn wrong_entries(
         &mut self,
-        entries: Vec<AuditEntry>,
+        entries: Vec<EntryItem>,
         look: Look,
-    ) -> Result<Vec<(AuditEntry, Finding)>, VerifyError> {
+    ) -> Result<Vec<(EntryItem, Finding)>, VerifyError> {
         let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
         for entry in entries {
             match (&entry.is, rules::code_of(&entry.code)) {
-                (AuditEntryIs::Unreadable(why), _) => {
+                (EntryIs::Unreadable(why), _) => {
                     let finding = unwritten(&entry, why.clone());
                     wrong.push((entry, finding));
                 }
@@ -61,8 +65,8 @@ impl Verifier<'_> {
                     let finding = unwritten(&entry, "a text that is no code".to_owned());
                     wrong.push((entry, finding));
                 }
-                (AuditEntryIs::Gone, Some(_)) => {}
-                (AuditEntryIs::Shared { campaign }, Some(code)) => {
+                (EntryIs::Gone, Some(_)) => {}
+                (EntryIs::Shared { campaign }, Some(code)) => {
                     let terms = self.catalog.terms(campaign);
                     if let Some(finding) =
                         terms.and_then(|terms| word_astray(&entry, &code, &terms))
@@ -70,7 +74,7 @@ impl Verifier<'_> {
                         wrong.push((entry, finding));
                     }
                 }
-                (AuditEntryIs::Coupon { day, .. }, Some(code)) => {
+                (EntryIs::Coupon { day, .. }, Some(code)) => {
                     let day = *day;
                     of_coupons.push((entry, day, code));
                 }
@@ -83,9 +87,9 @@ impl Verifier<'_> {
     /// Finds the entries whose coupon is neither in hot nor in cold.
     async fn wrong_coupons(
         &mut self,
-        entries: Vec<(AuditEntry, Day, Code)>,
+        entries: Vec<(EntryItem, Day, Code)>,
         look: Look,
-        wrong: &mut Vec<(AuditEntry, Finding)>,
+        wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
         let mut spots: Vec<(Day, Code)> = Vec::new();
         let mut homes = Vec::new();
@@ -97,14 +101,14 @@ impl Verifier<'_> {
             };
             homes.push(home);
         }
-        let there = self.hot.audit_spots(spots).await?;
+        let there = self.hot.rows_at(spots).await?;
         let at_home = homes.iter().zip(&entries);
         let at_home = at_home.filter_map(|(home, (_, _, code))| Some(((*home)?, code.clone())));
-        let mut left = self.hot.audit_spots(at_home.collect()).await?.into_iter();
-        let mut nowhere: Vec<(AuditEntry, Day, Code)> = Vec::new();
+        let mut left = self.hot.rows_at(at_home.collect()).await?.into_iter();
+        let mut nowhere: Vec<(EntryItem, Day, Code)> = Vec::new();
         for (((entry, day, code), rows), home) in entries.into_iter().zip(there).zip(homes) {
             let left = home.and_then(|_| left.next()).unwrap_or_default();
-            let stays = |row: &&AuditRow| !matches!(row.is, RowIs::Forwarding { .. });
+            let stays = |row: &&RowItem| !matches!(row.is, RowIs::Forwarding { .. });
             if let (Some(home), true) = (home, left.iter().any(|row| stays(&row))) {
                 // The walk over its home partition does not read the directory.
                 self.recheck.add(home, code.clone());
@@ -119,9 +123,9 @@ impl Verifier<'_> {
     /// Finds the lost coupons among entries whose partition has neither a row nor an archived marker.
     async fn entries_without_rows(
         &mut self,
-        entries: Vec<(AuditEntry, Day, Code)>,
+        entries: Vec<(EntryItem, Day, Code)>,
         look: Look,
-        wrong: &mut Vec<(AuditEntry, Finding)>,
+        wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
         let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
         let mut in_cold = Vec::new();
@@ -168,10 +172,10 @@ impl Verifier<'_> {
     async fn words(&mut self) -> Result<(), VerifyError> {
         for campaign in self.catalog.shared() {
             let Some(word) = campaign.shared_code.clone() else { continue };
-            let entry = self.hot.audit_entries_of(vec![word.clone()]).await?.pop().flatten();
-            let is_its = entry.as_ref().is_some_and(|entry| {
-                matches!(&entry.is, AuditEntryIs::Shared { campaign: of } if *of == campaign.id)
-            });
+            let entry = self.hot.entries_at(vec![word.clone()]).await?.pop().flatten();
+            let is_its = entry.as_ref().is_some_and(
+                |entry| matches!(&entry.is, EntryIs::Shared { campaign: of } if *of == campaign.id),
+            );
             if !is_its {
                 let one =
                     Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
@@ -183,7 +187,7 @@ impl Verifier<'_> {
     }
 }
 
-fn entry_alone(entry: &AuditEntry, says: String, place: &str, other: &str) -> Finding {
+fn entry_alone(entry: &EntryItem, says: String, place: &str, other: &str) -> Finding {
     Finding {
         kind: Kind::EntryAlone,
         about: entry.code.clone(),
@@ -192,12 +196,12 @@ fn entry_alone(entry: &AuditEntry, says: String, place: &str, other: &str) -> Fi
     }
 }
 
-fn unwritten(entry: &AuditEntry, says: String) -> Finding {
+fn unwritten(entry: &EntryItem, says: String) -> Finding {
     entry_alone(entry, says, "this release", "cannot have written that")
 }
 
 /// The finding if the directory has a shared word that its campaign does not have.
-fn word_astray(entry: &AuditEntry, code: &Code, terms: &Campaign) -> Option<Finding> {
+fn word_astray(entry: &EntryItem, code: &Code, terms: &Campaign) -> Option<Finding> {
     let word = terms.shared_code.as_ref();
     if word == Some(code) {
         return None;

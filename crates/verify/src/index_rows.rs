@@ -1,6 +1,8 @@
 //! The index rows: whether each leads to a coupon, and their deletion if not.
 
-use hot::audit::{AuditRow, INDEX_ROW_KINDS, IndexRow, IndexRowKind, RowIs};
+use hot::inventory::{
+    INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Reading, RowIs, RowItem, Table,
+};
 
 use crate::finding::Note;
 use crate::verifier::{PAGE, Repair, Verifier, VerifyError};
@@ -15,9 +17,14 @@ impl Verifier<'_> {
         for kind in INDEX_ROW_KINDS {
             let mut after = None;
             loop {
-                let page = self.hot.audit_index_rows(kind, after, PAGE).await?;
-                self.report.index_rows += page.items.len() as u64;
-                self.index_rows_of(page.items).await?;
+                let table = Table::IndexRows(kind);
+                let page = self.hot.page(table, Reading::AsStored, after, PAGE).await?;
+                let index_rows = page.items.into_iter();
+                let index_rows: Vec<IndexRow> = index_rows
+                    .filter_map(|item| if let Item::IndexRow(it) = item { Some(it) } else { None })
+                    .collect();
+                self.report.index_rows += index_rows.len() as u64;
+                self.index_rows_of(index_rows).await?;
                 self.tick();
                 after = page.next;
                 if after.is_none() {
@@ -52,8 +59,8 @@ impl Verifier<'_> {
     ) -> Result<Vec<IndexRow>, VerifyError> {
         let spots =
             index_rows.iter().map(|index_row| (index_row.day, index_row.code.clone())).collect();
-        let rows = self.hot.audit_spots(spots).await?;
-        let leads = |index_row: &IndexRow, rows: &[AuditRow]| {
+        let rows = self.hot.rows_at(spots).await?;
+        let leads = |index_row: &IndexRow, rows: &[RowItem]| {
             rows.iter().any(|row| match &row.is {
                 RowIs::Coupon { coupon, .. } => {
                     let is_theirs = match index_row.kind {

@@ -4,13 +4,11 @@ mod side;
 mod views;
 mod walk;
 
-use std::collections::BTreeSet;
-
 use cold::{ColdCopy, ColdError};
 use coupon::coupon::State;
 use coupon::time::Day;
 use hot::PartitionPlan;
-use hot::audit::{AuditRow, RowIs};
+use hot::inventory::{RowIs, RowItem};
 
 use crate::catalog::Serial;
 use crate::rules::{self, View};
@@ -25,7 +23,7 @@ const TRIES_MAX: usize = 3;
 /// What both tiers have of one code, before the directory, the claims and the index rows are read.
 pub(crate) struct Met {
     pub(crate) code: String,
-    pub(crate) rows: Vec<AuditRow>,
+    pub(crate) rows: Vec<RowItem>,
     pub(crate) copies: Vec<ColdCopy>,
 }
 
@@ -55,12 +53,11 @@ impl Verifier<'_> {
     }
 
     async fn next_day(&mut self, from: Day) -> Result<Option<Day>, VerifyError> {
-        let mut days: BTreeSet<Day> =
-            self.hot.audit_partitions().await?.into_iter().map(|it| it.day).collect();
+        let mut days: Vec<Day> = self.hot.next_partition(from).await?.into_iter().collect();
         if self.has_cold_log() {
             days.extend(self.cold.partitions().await?.into_iter().map(|partition| partition.day));
         }
-        Ok(days.range(from..).next().copied())
+        Ok(days.into_iter().filter(|day| *day >= from).min())
     }
 
     async fn partition(&mut self, day: Day) -> Result<(), VerifyError> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::audit::IndexRowKind;
+use hot::inventory::IndexRowKind;
 
 use crate::finding::{Finding, Kind};
 use crate::partition::{EntryCheck, Met, PartitionState};
@@ -73,7 +73,7 @@ impl Verifier<'_> {
         for (day, codes) in days {
             let plan = self.hot.partition(day).await?;
             let asked = codes.iter().map(|code| (day, code.clone())).collect();
-            let rows = self.hot.audit_spots(asked).await?;
+            let rows = self.hot.rows_at(asked).await?;
             let (cold_archive_commit, copies) = match self.has_cold_log() {
                 true => self.cold.audit_copies(day, &codes).await?,
                 false => (0, vec![Vec::new(); codes.len()]),

@@ -6,7 +6,7 @@ use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::ids::BatchId;
 use coupon::time::Day;
-use hot::audit::{Atomicity, AuditCampaign};
+use hot::inventory::{Atomicity, CampaignItem, Item, Table, all};
 
 use crate::finding::{Kind, Note, Said};
 use crate::verifier::{ColdIs, Offered, TOLD_MAX, Verifier, VerifyError};
@@ -17,7 +17,7 @@ const SERIALS: u64 = 4_096;
 impl Verifier<'_> {
     /// Notes the serials that have been offered until now. Their coupons have rows, and keep them through
     /// every move.
-    pub(crate) fn begin_counting(&mut self, campaigns: &[AuditCampaign]) {
+    pub(crate) fn begin_counting(&mut self, campaigns: &[CampaignItem]) {
         self.report.campaigns = campaigns.len() as u64;
         for campaign in campaigns {
             // On a cluster, a coupon that expired before anybody took it needs no row.
@@ -35,7 +35,7 @@ impl Verifier<'_> {
     }
 
     /// Finds serials that were offered once and have no row, and runs that share serials.
-    pub(crate) async fn serials(&mut self, campaigns: &[AuditCampaign]) -> Result<(), VerifyError> {
+    pub(crate) async fn serials(&mut self, campaigns: &[CampaignItem]) -> Result<(), VerifyError> {
         self.overlaps(campaigns).await?;
         for campaign in campaigns {
             for batch in &campaign.batches {
@@ -59,7 +59,7 @@ impl Verifier<'_> {
     /// Finds which serials of a run are missing. The sums only say that some are.
     async fn missing_serials(
         &mut self,
-        campaign: &AuditCampaign,
+        campaign: &CampaignItem,
         batch: &BatchId,
         run: MintedRun,
         below: u64,
@@ -92,7 +92,7 @@ impl Verifier<'_> {
     }
 
     /// No two batches have the same serial, and no day gives out a serial that a batch has.
-    async fn overlaps(&mut self, campaigns: &[AuditCampaign]) -> Result<(), VerifyError> {
+    async fn overlaps(&mut self, campaigns: &[CampaignItem]) -> Result<(), VerifyError> {
         let mut days: BTreeMap<Day, Vec<(u64, u64, String)>> = BTreeMap::new();
         for campaign in campaigns {
             for batch in &campaign.batches {
@@ -103,13 +103,14 @@ impl Verifier<'_> {
             }
         }
         // Read after the batches: a run that was reserved since raises it.
-        let next: HashMap<Day, u64> = self
-            .hot
-            .audit_partitions()
-            .await?
-            .into_iter()
-            .map(|it| (it.day, it.next_serial))
-            .collect();
+        let mut next: HashMap<Day, u64> = HashMap::new();
+        for item in all(self.hot, Table::Partitions).await? {
+            if let Item::Partition(it) = item {
+                next.insert(it.day, it.next_serial);
+            } else if let Item::Unreadable(row) = item {
+                self.unreadable(row);
+            }
+        }
         for (day, mut runs) in days {
             runs.sort_unstable();
             for pair in runs.windows(2) {

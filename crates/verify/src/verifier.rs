@@ -11,7 +11,7 @@ use cold::{ColdError, ColdStore};
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::audit::Atomicity;
+use hot::inventory::{Atomicity, Unreadable};
 use hot::{HotError, HotStore};
 
 use crate::catalog::Catalog;
@@ -120,7 +120,7 @@ impl<'a> Verifier<'a> {
     /// Those of both stores; damage is a finding.
     pub async fn run(mut self) -> Result<Report, VerifyError> {
         self.files().await?;
-        let before = self.hot.audit_campaigns().await?;
+        let before = self.hot.counted_campaigns().await?;
         self.catalog = Catalog::of(&before);
         self.begin_counting(&before);
         self.partitions().await?;
@@ -153,6 +153,11 @@ impl<'a> Verifier<'a> {
 
     pub(crate) fn found(&mut self, kind: Kind, about: &str, one: Said, other: Said) {
         self.tell(Finding { kind, about: about.to_owned(), one, other });
+    }
+
+    pub(crate) fn unreadable(&mut self, row: Unreadable) {
+        let one = Said::new("hot", row.about.clone());
+        self.found(Kind::RowUnreadable, &row.about, one, Said::new("its columns", row.why));
     }
 
     pub(crate) fn tell(&mut self, finding: Finding) {

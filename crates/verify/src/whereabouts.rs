@@ -6,7 +6,7 @@ use cold::ColdError;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::audit::{AuditEntryIs, RowIs};
+use hot::inventory::{EntryIs, RowIs};
 
 use crate::verifier::{ColdIs, Verifier, VerifyError};
 
@@ -62,7 +62,7 @@ impl Verifier<'_> {
                 break;
             }
             let asked = open.iter().map(|(_, day, code)| (*day, code.clone())).collect();
-            let rows = self.hot.audit_spots(asked).await?;
+            let rows = self.hot.rows_at(asked).await?;
             let (mut moved, mut absent) = (Vec::new(), Vec::new());
             for ((at, day, code), rows) in open.into_iter().zip(rows) {
                 match rows.into_iter().next().map(|row| row.is) {
@@ -76,10 +76,10 @@ impl Verifier<'_> {
                 }
             }
             let codes = absent.iter().map(|(_, _, code)| code.clone()).collect();
-            let entries = self.hot.audit_entries_of(codes).await?;
+            let entries = self.hot.entries_at(codes).await?;
             for ((at, day, code), entry) in absent.into_iter().zip(entries) {
                 match entry.map(|entry| entry.is) {
-                    Some(AuditEntryIs::Coupon { day: entered, .. }) if entered > day => {
+                    Some(EntryIs::Coupon { day: entered, .. }) if entered > day => {
                         moved.push((at, entered, code));
                     }
                     _ => in_cold.push((at, day, code, Behind::Nothing)),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use hot::copying::{self, CopyError};
+use hot::inventory::{self, CopyError};
 use hot::{Fact, HotStore};
 use hot_sqlite::FILE_NAME;
 
@@ -171,7 +171,7 @@ async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError>
 async fn copied(from: &Store, to: &Store) -> Result<String, CliError> {
     let progress = Progress::new(Work::Copy, None, false);
     let show = |_, read| progress.set(read, read);
-    let copied = progress.during(copying::copy(from.copyable(), to.copyable(), show)).await;
+    let copied = progress.during(inventory::copy(from.importer(), to.importer(), show)).await;
     let copied = copied.map_err(|error| match error {
         CopyError::Refused(why) => CliError::new(why),
         CopyError::Store(error) => {
@@ -188,7 +188,7 @@ async fn copied(from: &Store, to: &Store) -> Result<String, CliError> {
 async fn compared(from: &Store, to: &Store) -> Result<(), CliError> {
     let progress = Progress::new(Work::Compare, None, false);
     let show = |_, read| progress.set(read, read);
-    let all = progress.during(copying::compare(from.copyable(), to.copyable(), show)).await?;
+    let all = progress.during(inventory::compare(from.importer(), to.importer(), show)).await?;
     drop(progress);
     output::say(report::table(&all).trim_end())?;
     match all.iter().filter(|one| !one.is_same()).count() {

@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use hot::HotError;
-use hot::copying::{Copyable, Item, Kind, Page, Pass};
+use hot::inventory::{Importer, Inventory, Item, Page, Pass, Reading, Table};
+use hot::{Fact, Facts, HotError};
 
 pub(crate) struct Stops {
-    inner: Arc<dyn Copyable>,
+    inner: Arc<dyn Importer>,
     page: usize,
     left: AtomicUsize,
 }
 
 impl Stops {
     /// Pages of `page` items at most.
-    pub(crate) fn never(inner: Arc<dyn Copyable>, page: usize) -> Stops {
+    pub(crate) fn never(inner: Arc<dyn Importer>, page: usize) -> Stops {
         Stops { inner, page, left: usize::MAX.into() }
     }
 
     /// Writes `writes` times, and then no more.
-    pub(crate) fn after(inner: Arc<dyn Copyable>, writes: usize) -> Stops {
+    pub(crate) fn after(inner: Arc<dyn Importer>, writes: usize) -> Stops {
         Stops { inner, page: usize::MAX, left: writes.into() }
     }
 
@@ -32,23 +32,44 @@ impl Stops {
 }
 
 #[async_trait]
-impl Copyable for Stops {
-    async fn items(
+impl Facts for Stops {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
+        self.inner.fact(fact).await
+    }
+
+    async fn set_fact(
         &self,
-        kind: Kind,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool, HotError> {
+        self.writes()?;
+        self.inner.set_fact(fact, seen, next).await
+    }
+}
+
+#[async_trait]
+impl Inventory for Stops {
+    async fn page(
+        &self,
+        of: Table,
+        reading: Reading,
         after: Option<String>,
         limit: usize,
     ) -> Result<Page, HotError> {
-        self.inner.items(kind, after, limit.min(self.page)).await
-    }
-
-    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError> {
-        self.writes()?;
-        self.inner.put(items, pass).await
+        self.inner.page(of, reading, after, limit.min(self.page)).await
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
         self.inner.has(items).await
+    }
+}
+
+#[async_trait]
+impl Importer for Stops {
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError> {
+        self.writes()?;
+        self.inner.put(items, pass).await
     }
 
     async fn remove(&self, items: Vec<Item>) -> Result<(), HotError> {
@@ -58,14 +79,5 @@ impl Copyable for Stops {
 
     async fn settle(&self) -> Result<(), HotError> {
         self.inner.settle().await
-    }
-
-    async fn copy_setting(&self, name: &str) -> Result<Option<String>, HotError> {
-        self.inner.copy_setting(name).await
-    }
-
-    async fn set_copy_setting(&self, name: &str, value: &str) -> Result<(), HotError> {
-        self.writes()?;
-        self.inner.set_copy_setting(name, value).await
     }
 }

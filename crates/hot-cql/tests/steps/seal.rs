@@ -12,7 +12,7 @@ use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use futures::future::join_all;
-use hot::audit::Audit;
+use hot::inventory::Verifiable;
 use hot::{
     CampaignRow, HotError, HotStore, ImportOutcome, Named, NewCampaign, Partitions, Residue,
 };
@@ -311,7 +311,7 @@ pub(crate) async fn an_audit_beside_new_days(stage: &Stage) {
     };
     let audit = async {
         while !over.get() {
-            assert_eq!(process.hot.audit_files().await.unwrap(), Vec::<String>::new());
+            assert_eq!(process.hot.engine_faults().await.unwrap(), Vec::<String>::new());
         }
     };
     tokio::join!(plan, audit);

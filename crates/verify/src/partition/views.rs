@@ -2,8 +2,7 @@
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::Day;
-use hot::audit::{Atomicity, RowIs};
+use hot::inventory::{Atomicity, RowIs};
 use router::Owner;
 
 use super::{Met, PartitionState};
@@ -81,7 +80,7 @@ impl Verifier<'_> {
             }
         }
         let codes = asked.iter().map(|(_, code)| code.clone()).collect();
-        let entries = self.hot.audit_entries_of(codes).await?;
+        let entries = self.hot.entries_at(codes).await?;
         for ((at, _), entry) in asked.into_iter().zip(entries) {
             views[at].0.entry = Asked::Is(entry);
         }
@@ -101,7 +100,7 @@ impl Verifier<'_> {
                 asked.push(held);
             }
         }
-        let claimed = self.hot.audit_claimed(asked).await?;
+        let claimed = self.hot.claimed(asked).await?;
         for (nth, claimed) in at.into_iter().zip(claimed) {
             views[nth].0.claimed = Asked::Is(claimed);
         }
@@ -112,7 +111,7 @@ impl Verifier<'_> {
         &self,
         views: &mut [(View, Option<Serial>)],
     ) -> Result<(), VerifyError> {
-        let (mut at, mut asked): (Vec<usize>, Vec<(Day, Coupon)>) = (Vec::new(), Vec::new());
+        let (mut at, mut asked): (Vec<usize>, Vec<Coupon>) = (Vec::new(), Vec::new());
         if self.hot.atomicity() == Atomicity::OneTransaction {
             return Ok(());
         }
@@ -123,10 +122,10 @@ impl Verifier<'_> {
             }
             if let Some(coupon) = view.hot_coupon() {
                 at.push(nth);
-                asked.push((view.day, coupon.clone()));
+                asked.push(coupon.clone());
             }
         }
-        let unindexed = self.hot.audit_unindexed(asked).await?;
+        let unindexed = self.hot.unindexed(asked).await?;
         for (nth, unindexed) in at.into_iter().zip(unindexed) {
             views[nth].0.unindexed = unindexed;
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use cold::{ColdCode, PartitionAudit};
 use coupon::time::Day;
 use hot::PartitionPlan;
-use hot::audit::AuditRow;
+use hot::inventory::RowItem;
 
 use super::Met;
 use crate::verifier::{ColdIs, Verifier, VerifyError};
@@ -14,7 +14,7 @@ use crate::verifier::{ColdIs, Verifier, VerifyError};
 pub(super) struct Walk {
     day: Day,
     pub(super) after: String,
-    rows: VecDeque<AuditRow>,
+    rows: VecDeque<RowItem>,
     hot_ended: bool,
     /// The partition's archive commit when cold was opened last.
     pub(super) archive_commit: u64,
@@ -45,7 +45,7 @@ impl Walk {
         let chunk = verifier.options.chunk;
         if self.rows.is_empty() && !self.hot_ended {
             self.plan = verifier.hot.partition(self.day).await?;
-            let rows = verifier.hot.audit_rows(self.day, self.after.clone(), chunk).await?;
+            let rows = verifier.hot.rows_by_code(self.day, self.after.clone(), chunk).await?;
             self.hot_ended = rows.len() < chunk;
             self.rows = rows.into();
             self.open_cold(verifier).await?;

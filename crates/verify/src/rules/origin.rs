@@ -2,7 +2,7 @@
 
 use coupon::coupon::Coupon;
 use coupon::time::Millis;
-use hot::audit::AuditEntryIs;
+use hot::inventory::EntryIs;
 
 use super::{Asked, Home, Judged, View};
 use crate::finding::{Kind, Note, Said};
@@ -44,12 +44,12 @@ pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
         }
         Home::Foreign => {
             let Asked::Is(Some(entry)) = &view.entry else { return };
-            let AuditEntryIs::Coupon { owner, line, .. } = &entry.is else { return };
+            let EntryIs::Coupon { owner, line, .. } = &entry.is else { return };
             let is_its = owner.campaign == genesis.campaign && owner.batch == genesis.batch;
-            let dates = line.is_none_or(|(from, until)| [from, until] == came[..2]);
+            let dates = line.as_ref().is_none_or(|(from, until, _)| [*from, *until] == came[..2]);
             if !is_its || !dates {
                 let dates: Vec<Millis> =
-                    line.iter().flat_map(|(from, until)| [*from, *until]).collect();
+                    line.iter().flat_map(|(from, until, _)| [*from, *until]).collect();
                 let says = said(owner.campaign.as_str(), owner.batch.as_str(), &dates);
                 let other = Said::new("the directory", says);
                 judged.find(Kind::OriginDiffers, &view.code, one(&came[..2]), other);

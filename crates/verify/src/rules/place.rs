@@ -2,7 +2,7 @@
 
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::audit::{Atomicity, AuditEntry, AuditEntryIs};
+use hot::inventory::{Atomicity, EntryIs, EntryItem};
 
 use super::view::cold_place;
 use super::{Asked, Home, Judged, View};
@@ -14,7 +14,7 @@ pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
     let Asked::Is(entry) = &view.entry else { return };
     let arrived = entry
         .as_ref()
-        .is_some_and(|entry| matches!(&entry.is, AuditEntryIs::Coupon { day, .. } if *day >= to));
+        .is_some_and(|entry| matches!(&entry.is, EntryIs::Coupon { day, .. } if *day >= to));
     match (arrived, view.is_sealed()) {
         (true, _) => {}
         (false, false) => judged.notes.push(Note::MoveUnfinished),
@@ -26,16 +26,16 @@ pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
     }
 }
 
-fn entry_says(entry: Option<&AuditEntry>) -> String {
+fn entry_says(entry: Option<&EntryItem>) -> String {
     match entry.map(|entry| &entry.is) {
         None => "nothing".to_owned(),
-        Some(AuditEntryIs::Gone) => "gone, with a campaign that is not known here".to_owned(),
-        Some(AuditEntryIs::Shared { campaign }) => format!("the word of campaign {campaign}"),
-        Some(AuditEntryIs::Coupon { day, owner, .. }) => {
+        Some(EntryIs::Gone) => "gone, with a campaign that is not known here".to_owned(),
+        Some(EntryIs::Shared { campaign }) => format!("the word of campaign {campaign}"),
+        Some(EntryIs::Coupon { day, owner, .. }) => {
             let day = cold::day_text(*day);
             format!("a coupon of {}, {} in partition {day}", owner.campaign, owner.batch)
         }
-        Some(AuditEntryIs::Unreadable(why)) => format!("unreadable: {why}"),
+        Some(EntryIs::Unreadable(why)) => format!("unreadable: {why}"),
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
     }
     let Asked::Is(entry) = &view.entry else { return };
     let entered = match entry.as_ref().map(|entry| &entry.is) {
-        Some(AuditEntryIs::Coupon { day, .. }) => Some(*day),
+        Some(EntryIs::Coupon { day, .. }) => Some(*day),
         _ => None,
     };
     let other = Said::new("the directory", entry_says(entry.as_ref()));

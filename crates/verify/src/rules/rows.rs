@@ -3,7 +3,7 @@
 use coupon::coupon::Coupon;
 use coupon::history_validity::invalid_history;
 use hot::PartitionPlan;
-use hot::audit::{AuditRow, RowIs};
+use hot::inventory::{RowIs, RowItem};
 
 use super::{Judged, View};
 use crate::finding::{Kind, Said};
@@ -29,7 +29,7 @@ pub(super) fn rows(view: &View, judged: &mut Judged) {
         }
     }
     if let [one, other, ..] = view.rows.as_slice() {
-        let says = |row: &AuditRow| Said::new(view.hot_place(), said_of(&row.is));
+        let says = |row: &RowItem| Said::new(view.hot_place(), said_of(&row.is));
         judged.find(Kind::Twice, &view.code, says(one), says(other));
     }
     if let (None, Some(row)) = (view.plan, view.rows.first()) {

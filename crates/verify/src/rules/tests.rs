@@ -7,7 +7,7 @@ use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Millis;
 use hot::PartitionPlan;
-use hot::audit::{Atomicity, AuditEntry, AuditEntryIs, AuditRow, IndexRowKind, RowIs};
+use hot::inventory::{Atomicity, EntryIs, EntryItem, IndexRowKind, RowIs, RowItem};
 use router::Owner;
 
 use super::*;
@@ -73,15 +73,15 @@ fn spent() -> Coupon {
     coupon(vec![issued("ann"), redeemed("ann")], 2)
 }
 
-fn row(is: RowIs) -> AuditRow {
-    AuditRow { code: "CODE01".to_owned(), is, astray: None }
+fn row(is: RowIs) -> RowItem {
+    RowItem { day: DAY, code: "CODE01".to_owned(), is, astray: None }
 }
 
-fn here(coupon: Coupon) -> AuditRow {
+fn here(coupon: Coupon) -> RowItem {
     row(RowIs::Coupon { coupon: Box::new(coupon), differs: None })
 }
 
-fn archived_marker(version: u64) -> AuditRow {
+fn archived_marker(version: u64) -> RowItem {
     row(RowIs::ArchivedMarker { version })
 }
 
@@ -89,13 +89,13 @@ fn archived(coupon: Coupon) -> ColdCopy {
     ColdCopy { file: "a.parquet".into(), coupon: Ok(Box::new(coupon)), differs: None }
 }
 
-fn entry(day: Day) -> Asked<Option<AuditEntry>> {
-    let line = Some((Millis(5), DAY.end()));
-    let is = AuditEntryIs::Coupon { owner: owner(), day, line };
-    Asked::Is(Some(AuditEntry { code: "CODE01".to_owned(), is }))
+fn entry(day: Day) -> Asked<Option<EntryItem>> {
+    let line = Some((Millis(5), DAY.end(), "available".to_owned()));
+    let is = EntryIs::Coupon { owner: owner(), day, line };
+    Asked::Is(Some(EntryItem { code: "CODE01".to_owned(), is }))
 }
 
-fn view(rows: Vec<AuditRow>, copies: Vec<ColdCopy>) -> View {
+fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
     let plan = PartitionPlan {
         day: DAY,
         seal_after: DAY.end(),

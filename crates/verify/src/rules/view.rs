@@ -7,7 +7,7 @@ use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::PartitionPlan;
-use hot::audit::{Atomicity, AuditEntry, AuditRow, IndexRowKind, RowIs};
+use hot::inventory::{Atomicity, EntryItem, IndexRowKind, RowIs, RowItem};
 use router::Owner;
 
 /// What a code says by itself.
@@ -46,7 +46,7 @@ pub struct View {
     /// The partition's plan, read before the rows.
     pub plan: Option<PartitionPlan>,
     /// The rows in hot.
-    pub rows: Vec<AuditRow>,
+    pub rows: Vec<RowItem>,
     /// The copies in cold, read after the rows in hot.
     pub copies: Vec<ColdCopy>,
     /// The partition's last archive commit in cold.
@@ -58,7 +58,7 @@ pub struct View {
     /// The terms of its coupon's campaign, if the store knows it.
     pub terms: Option<Arc<Campaign>>,
     /// What the directory says.
-    pub entry: Asked<Option<AuditEntry>>,
+    pub entry: Asked<Option<EntryItem>>,
     /// Whether its holder's claim names it.
     pub claimed: Asked<bool>,
     /// Index rows that it should have and does not have.

@@ -8,7 +8,7 @@ use crate::finding::{Kind, Said};
 impl Verifier<'_> {
     /// Checks the file of hot and the logs of cold, before anything is read through them.
     pub(super) async fn files(&mut self) -> Result<(), VerifyError> {
-        for fault in self.hot.audit_files().await? {
+        for fault in self.hot.engine_faults().await? {
             let other = Said::new("the engine", "it is not right");
             self.found(Kind::HotFile, "hot", Said::new("hot", fault), other);
         }

@@ -1,6 +1,6 @@
 //! What `couponry copy` prints of a pass and of a comparison.
 
-use hot::copying::{Compared, Copied};
+use hot::inventory::{Compared, Copied};
 
 use crate::output::{self, Side, thousands};
 

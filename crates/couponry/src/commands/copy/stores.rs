@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cold::Patience;
 use engine::ColdArchive;
-use hot::copying::Copyable;
+use hot::inventory::Importer;
 use hot::{Archive, HotStore};
 use hot_cql::{BadKeyspaceAddress, CqlHot, KeyspaceAddress};
 use hot_sqlite::{Options, SqliteHot};
@@ -66,7 +66,7 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) fn copyable(&self) -> &dyn Copyable {
+    pub(super) fn importer(&self) -> &dyn Importer {
         match self {
             Store::File { store, .. } => store.as_ref(),
             Store::Cluster(store) => store.as_ref(),
