@@ -1,7 +1,7 @@
 //! Nodes of the cluster are killed, frozen and restarted, without a restart of `serve`.
 //!
-//! One node of three down: calls fail only for a short time at first. Two down: every call gets an error
-//! soon. One of them back: all calls work again, and every acknowledged change is stored.
+//! One node of three down: calls fail only for a short time at first. Two down: every call gets an
+//! error soon. One of them back: all calls work again, and every acknowledged change is stored.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -62,8 +62,8 @@ pub struct Sender {
     pub late_p99_us: u64,
     /// Whether the sender limited the throughput, not the server.
     pub was_the_bottleneck: bool,
-    /// Whether the machine was too busy to send on time, so that the times are not only those of the
-    /// server.
+    /// Whether the machine was too busy to send on time, so that the times are not only those of
+    /// the server.
     pub was_late: bool,
 }
 

@@ -1,4 +1,5 @@
-//! An archived coupon has the same answers as in hot: the same status, code and body, except `tier`.
+//! An archived coupon has the same answers as in hot: the same status, code and body, except
+//! `tier`.
 
 use serde_json::{Value, json};
 
@@ -142,8 +143,8 @@ async fn campaigns(service: &Service, prefix: &str, on: &str) {
     }
 }
 
-/// Three coupons: redeemed by ann for order 1 after order 0 was cancelled; void with holder ann; void
-/// without a holder.
+/// Three coupons: redeemed by ann for order 1 after order 0 was cancelled; void with holder ann;
+/// void without a holder.
 async fn finished(service: &Service, campaign: &str) -> Vec<(String, Option<&'static str>)> {
     let codes = service.codes(campaign).await;
     let ann = json!({"user_id": "ann"});

@@ -236,8 +236,8 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         .await;
 }
 
-/// Writers of two processes change the coupons of a partition without a pause, while a third process
-/// seals it. Every accepted change is kept, and none is accepted after the seal.
+/// Writers of two processes change the coupons of a partition without a pause, while a third
+/// process seals it. Every accepted change is kept, and none is accepted after the seal.
 pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     const COUPONS: u64 = 40;
     const TURNS_MAX: usize = 2_000;
