@@ -308,7 +308,7 @@ fn parquet_file(folder: &FilePath) -> Result<PathBuf, Failure> {
     Err("there is no file".into())
 }
 
-/// A folder that counts what is read of Parquet files.
+/// A folder that counts the reads of Parquet files.
 #[derive(Debug)]
 struct Counted {
     inner: LocalFileSystem,

@@ -429,7 +429,7 @@ fn nodes_go_and_come_back() {
     for (nth, given) in kept.iter().enumerate() {
         let (path, body) = given.redeem();
         let again = scene.services.client(nth % 2).post(&path, &body);
-        assert!(again.is_good(), "what was asked for in the outage: {}", again.text());
+        assert!(again.is_good(), "repeated after the outage: {}", again.text());
         scene.given.push(given.clone());
     }
     acknowledged_is_there(&scene);

@@ -74,11 +74,11 @@ fn on_a_cluster() {
         clean = older_and_brought_together(data, &scene, cluster.addresses());
         was_put_back = true;
     }
-    // What was extended is still looked for where it was to expire.
+    // An extended coupon still has the index row of its earlier expiry.
     let young = clean.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     let keyspace = Keyspace::of(cluster.addresses());
     let anns = keyspace.row(&scene.anns);
-    // Index rows can be had again, and those that lead nowhere go when they are old.
+    // Missing index rows are written again, and those without a coupon are deleted when they are old.
     keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
     keyspace.done(
         "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \

@@ -87,7 +87,7 @@ pub(super) fn node_modules(suite: &str, package: &str, lock: &str) -> Result<Pat
     Ok(folder.join("node_modules"))
 }
 
-/// What was downloaded. If the download failed, prints why, and that the suite needs `what` and does
+/// The downloaded folder. If the download failed, prints why, and that the suite needs `what` and does
 /// not run.
 ///
 /// # Panics

@@ -47,7 +47,7 @@ fn outcome_unknown() {
         let unknown = admin.post(path, &issue(&other)).refused(503, "OUTCOME_UNKNOWN");
         assert!(unknown.header("retry-after").is_some(), "{name}");
         let read = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
-        assert_eq!(read["code"].as_str(), Some(code.as_str()), "{name}: reads go on");
+        assert_eq!(read["code"].as_str(), Some(code.as_str()), "{name}: reads succeed");
         shim.heal();
         if restart {
             server.kill();

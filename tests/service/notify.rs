@@ -604,7 +604,7 @@ fn down() {
     let taken: Vec<Value> =
         taken.iter().map(|post| serde_json::from_str(&post.body).expect("JSON")).collect();
     assert_eq!(told(&taken).len(), 200 + more.len(), "a user was not notified");
-    assert_eq!(taken.len(), 200, "somebody was told in two notices");
+    assert_eq!(taken.len(), 200, "a user was notified twice");
 }
 
 /// No run on the day of the notice: the next run sends it.

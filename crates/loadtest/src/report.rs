@@ -79,7 +79,7 @@ pub struct Used {
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The scenario.
     pub scenario: Scenario,
     /// `open` or `closed`.
     #[serde(rename = "loop")]

@@ -28,7 +28,7 @@ const LATE_MAX_US: u64 = 1_000;
 pub struct Plan {
     /// The server.
     pub target: ServerAddress,
-    /// What is asked.
+    /// The scenario.
     pub scenario: Scenario,
     /// The coupons.
     pub ground: Ground,

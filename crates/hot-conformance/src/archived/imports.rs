@@ -72,7 +72,7 @@ pub(crate) async fn imported_again(kit: &Kit) {
     let last_file = [first, THERE, second, refused(Refusal::ExpiryDayClosed)];
     assert_eq!(kit.import(&campaign, &batch, last()).await, last_file);
     assert_eq!(kit.archive.asked(), (1, 4));
-    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "once more");
+    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "again");
     assert_eq!(kit.archive.asked(), (1, 3), "a line that changes nothing is remembered");
     assert_eq!(kit.counts(&campaign).await, counts);
     assert_eq!(kit.counts(&other).await, CampaignCounts::default());
