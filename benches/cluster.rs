@@ -35,10 +35,10 @@ const ROWS_DEFAULT: usize = 4_000;
 /// Processes that issue from one campaign.
 const PROCESSES: [usize; 3] = [1, 2, 4];
 
-/// Parts in which the lines of a table take turns.
+/// Parts of a measurement. The lines of a table take turns, part by part.
 const ROUNDS: usize = 4;
 
-/// Places of the bare loops' day, as a day of couponry has.
+/// Buckets of the day of the bare loops, as many as a partition of couponry has.
 const PLACES: i32 = 4_096;
 
 fn main() -> Result<(), Failure> {
@@ -75,13 +75,13 @@ async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
     issue(&bare, &callers, rows).await
 }
 
-/// The first process has issued the coupons and knows their versions, the second one has not. All
-/// lines take turns, a part of their rows each: the nodes grow faster while they run.
+/// The first process issued the coupons and knows their versions, the second one does not. All
+/// lines take turns, a part of their rows each, because the nodes become faster while they run.
 async fn redeem(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), Failure> {
     let [knows, knows_not, ..] = callers else { return Err("two processes at least".into()) };
     knows.campaign("redeem", rows * 3).await?;
     let codes = knows.issue_many("redeem", rows * 2).await?;
-    // As the coupons of couponry: each by a conditional write.
+    // Like the coupons of couponry, each by a conditional write.
     bare.inserts(0..rows * 2).await?;
     let before = (statements(&callers[..1]).await?, statements(&callers[1..2]).await?);
     let mut lines = [Line::default(); 4];
@@ -114,7 +114,7 @@ async fn issue(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), 
     let mut insert = Line::default();
     let mut lines = PROCESSES.map(|_| Line::default());
     for part in parts(rows) {
-        // Behind those of the redemptions.
+        // After the coupons of the redemptions.
         let fresh = part.start + rows * 2..part.end + rows * 2;
         insert.add(part.len(), bare.inserts(fresh).await?);
         for (line, count) in lines.iter_mut().zip(PROCESSES) {
@@ -144,7 +144,7 @@ async fn issue(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), 
     Ok(())
 }
 
-/// What is done in one round.
+/// The work of one round.
 fn parts(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..ROUNDS).map(move |round| rows * round / ROUNDS..rows * (round + 1) / ROUNDS)
 }
@@ -168,7 +168,7 @@ impl Line {
     }
 }
 
-/// Runs a call for each of `calls`, so many at a time as are allowed.
+/// Runs a call for each of `calls`, at most `IN_FLIGHT` at the same time.
 async fn at_once<F>(calls: Range<usize>, call: impl Fn(usize) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -187,7 +187,7 @@ where
     Ok(())
 }
 
-/// The same statements without anything around them.
+/// The same statements, without couponry.
 struct Bare {
     session: Session,
     read: PreparedStatement,
@@ -203,7 +203,7 @@ impl Bare {
             prepared.set_serial_consistency(Some(SerialConsistency::LocalSerial));
             Ok(prepared)
         };
-        // A day of its own.
+        // Another day.
         let insert = prepare(
             "INSERT INTO coupon (expiry_day, bucket, code, version, state, holder, events) \
              VALUES ('2030-01-01', ?, ?, 1, 'issued', 'somebody', {1: {kind: 'issued', \
@@ -273,7 +273,7 @@ fn place(n: usize) -> (i32, String) {
     (bucket, format!("CODE{n:012}"))
 }
 
-/// A process of couponry; ended when it is dropped.
+/// A process of couponry. It ends when this is dropped.
 struct Serve {
     process: Child,
     address: String,
@@ -411,7 +411,7 @@ impl Caller {
 
 /// Statements that services have sent to the cluster: reads, writes, conditional writes.
 async fn statements(of: &[Caller]) -> Result<[f64; 3], Failure> {
-    // What is written once a second has been written.
+    // The writes of each second are done.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     let mut sum = [0.0; 3];
     for caller in of {
@@ -429,7 +429,7 @@ async fn statements(of: &[Caller]) -> Result<[f64; 3], Failure> {
 
 fn difference(before: &[f64; 3], after: &[f64; 3], rows: usize) -> String {
     let each = |at: usize| (after[at] - before[at]) / rows as f64;
-    // Writes count the conditional ones too.
+    // Writes include the conditional ones.
     let (reads, conditional) = (each(0), each(2));
     let plain = each(1) - conditional;
     format!("{reads:.2} reads, {conditional:.2} conditional writes, {plain:.2} plain writes")

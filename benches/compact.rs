@@ -56,13 +56,13 @@ const GROUP: u64 = 4_096;
 const CALLERS: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long they are measured without a compaction beside.
+/// How long they are measured without a compaction.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Archived coupons that are looked up.
 const LOOK_UPS: u64 = 200;
 
-/// What has happened to the coupons.
+/// The state of the coupons.
 #[derive(Clone, Copy)]
 enum Kind {
     Untouched,
@@ -114,7 +114,7 @@ fn open(folder: &Path) -> Result<Stores, Failure> {
     let cold = match in_bucket() {
         None => ColdStore::on_folder(&folder.join("cold"), ColdOptions::default()),
         Some(prefix) => {
-            // Another one for each line.
+            // A different one for each line.
             let name = folder.file_name().and_then(|it| it.to_str()).unwrap_or("bench");
             let address = format!("{prefix}/{name}").parse()?;
             ColdStore::on_bucket(&address, ColdOptions::default())?
@@ -149,7 +149,7 @@ fn campaign(id: &str, day: Day, handout: Handout) -> Result<Campaign, Failure> {
     })
 }
 
-/// 80 bits that look random: an odd multiplier visits each once.
+/// 80 bits that look random: an odd multiplier gives each value once.
 fn code(number: u64) -> Result<Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let wide = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
@@ -158,7 +158,7 @@ fn code(number: u64) -> Result<Code, Failure> {
     Ok(text.parse()?)
 }
 
-/// Coupons as another system's file brings them, in no order.
+/// Coupons as in a file of another system, in random order.
 async fn import(stores: &Stores, rows: u64, kind: Kind) -> Result<(), Failure> {
     let (id, batch): (CampaignId, _) = ("past".parse()?, "file".parse()?);
     let new = campaign("past", OPEN, Handout::Bearer)?;
@@ -195,7 +195,7 @@ fn line(number: u64, kind: Kind) -> Result<ImportLine, Failure> {
     })
 }
 
-/// When the steps of a compaction were first and last heard of.
+/// The first and the last report of each step of a compaction.
 #[derive(Default)]
 struct Steps {
     committed: Mutex<Option<Instant>>,
@@ -228,7 +228,7 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
         None => Some(bare(&stores.folder)?),
         Some(_) => None,
     };
-    // The checkpointer has carried the log into the file by then, which shortens it.
+    // By then the checkpointer has copied the log into the file, which makes it shorter.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
     let to_bare = |took: Duration| {
@@ -247,7 +247,7 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     ))
 }
 
-/// The same rows, written by an `ArrowWriter` alone and synced.
+/// The same rows, written by only an `ArrowWriter` and synced.
 fn bare(folder: &Path) -> Result<Duration, Failure> {
     let mut took = Duration::ZERO;
     for path in parquet_files(&folder.join("cold/coupons"))? {
@@ -276,7 +276,7 @@ fn bare(folder: &Path) -> Result<Duration, Failure> {
     Ok(took)
 }
 
-/// As `schema/cold.md` has them.
+/// The settings of `schema/cold.md`.
 fn settings(group_rows: usize) -> Result<WriterProperties, Failure> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
@@ -435,16 +435,16 @@ async fn redeem(
     Ok(all)
 }
 
-/// The `part`th of a hundred, in milliseconds.
+/// A percentile, in milliseconds.
 fn ms(took: &mut [Duration], part: usize) -> f64 {
     took.sort_unstable();
     let at = (took.len() * part / 100).min(took.len().saturating_sub(1));
     took.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
 }
 
-/// The kernel counts the highest memory anew from here on.
+/// Resets the highest memory that the kernel has counted.
 fn forget_peak() {
-    // Where that is not allowed the figure is that of the whole run.
+    // If this is not allowed, the figure is for the whole run.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

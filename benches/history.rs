@@ -36,14 +36,14 @@ const FIRST: Day = Day(20_687);
 /// 2026-11-20, noon.
 const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 
-/// How often each question is asked; the best counts.
+/// How often each question is asked. The best time counts.
 const TRIES: usize = 5;
 
-/// Rows handed to the writer at a time.
+/// Rows given to the writer at once.
 const CHUNK: u64 = 16_384;
 
-/// The questions: as people ask them here, and the same of DuckDB over `files`, where `expires_on`
-/// has to be made (all zones are UTC here).
+/// The questions: the SQL for couponry, and the same for DuckDB over `files`, where `expires_on` is
+/// computed (all zones are UTC here).
 const QUESTIONS: [(&str, &str, &str); 5] = [
     (
         "coupons by campaign and state, from a last day on",
@@ -81,8 +81,8 @@ const QUESTIONS: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// Answers like ours on standard output: for each question its best time in seconds, a line, then
-/// its rows as CSV, and an empty line.
+/// Prints for each question a line with its best time in seconds, its rows as CSV, and an empty
+/// line.
 const DUCKDB: &str = r#"
 import duckdb, json, sys, time
 asked = json.load(sys.stdin)
@@ -187,7 +187,7 @@ async fn answered(history: &History, sql: &str) -> Result<String, Failure> {
     Ok(text.split_once('\n').map_or(String::new(), |(_, rows)| rows.to_owned()))
 }
 
-/// The best time of each question there, in seconds, and its rows.
+/// The best time of each question in DuckDB, in seconds, and its rows.
 async fn duckdb(
     cold: &ColdStore,
     folder: &Path,
@@ -245,7 +245,7 @@ async fn filled(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
 
 /// Of ten coupons four are redeemed, three issued, two available and one void; of 20 campaigns.
 fn coupon(day: Day, number: u64, row: u64) -> Result<Coupon, Failure> {
-    // Scrambled, so that neighbours have nothing in common.
+    // Scrambled, so that neighbours are unrelated.
     let wide = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     let genesis = Genesis {
         code: code(row, wide)?,
@@ -286,7 +286,7 @@ fn coupon(day: Day, number: u64, row: u64) -> Result<Coupon, Failure> {
     Ok(Coupon::of(genesis, events, None, version, modified_at))
 }
 
-/// Ascending with `row`, and random behind its first half.
+/// Ascending with `row`, and random after the first half.
 fn code(row: u64, wide: u64) -> Result<coupon::code::Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let letters = |value: u64, count: u32| -> String {

@@ -37,10 +37,10 @@ const DAY: Day = Day(20_818);
 /// How long each line of the table is measured.
 const EACH: Duration = Duration::from_secs(8);
 
-/// Callers, and the size of the groups that the bare loop makes beside them.
+/// Callers, and the size of the groups of the bare loop beside them.
 const CALLERS: [usize; 3] = [1, 64, 512];
 
-/// The log of the bare loop is as long as ours; a shorter one makes it slower.
+/// The log of the bare loop is as long as that of couponry. A shorter one would make it slower.
 const LOG_PAGES: i64 = 16_000;
 
 /// One coupon to be redeemed.
@@ -134,9 +134,9 @@ fn user(number: u64) -> String {
     format!("user-{number:09}")
 }
 
-/// A store with `rows` issued coupons: one is issued by the store itself, the others are copies
-/// of its row with their own codes and holders. Their claims are left out: no redeem by a holder
-/// looks at one.
+/// A store with `rows` issued coupons. The store issues one, and the others are copies of its row
+/// with their own codes and holders. They have no claims, because a redeem by a holder reads no
+/// claim.
 async fn build(folder: &Path, rows: u64) -> Result<Plan, Failure> {
     let store = open(folder)?;
     let new = campaign(rows)?;
@@ -212,7 +212,7 @@ fn shuffle(tickets: &mut [Ticket]) {
     }
 }
 
-/// The bare loop; operations a second.
+/// Runs the bare loop. Returns operations a second.
 fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     let conn = Connection::open(folder.join(FILE_NAME))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -244,7 +244,7 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     Ok(done as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// The store with so many callers; operations and commits a second, and operations.
+/// Runs the store with this many callers. Returns operations and commits a second, and operations.
 async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f64, u64), Failure> {
     let store = Arc::new(open(folder)?);
     let begun = Instant::now();
@@ -280,7 +280,7 @@ fn found(plan: &Plan, ticket: &Ticket) -> Found {
     Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: true })
 }
 
-/// What the store counted is what was redeemed through it.
+/// Checks that the counts of the store equal the redemptions.
 async fn check(folder: &Path, plan: &Plan, redeemed: u64) -> Result<(), Failure> {
     let row = open(folder)?.campaign(&plan.owner.campaign, NOW).await?.ok_or("no campaign")?;
     match row.counts.redeemed == redeemed {

@@ -35,13 +35,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// 2026-03-01 and the days behind it.
+/// 2026-03-01 and the days after it.
 const FIRST: Day = Day(20_513);
 
 /// Coupons of a file, as the compactor writes them.
 const FILE_ROWS: u64 = 10_000_000;
 
-/// Coupons that are written at a time.
+/// Coupons that are written at once.
 const CHUNK: u64 = 8_192;
 
 /// Look-ups of each line.
@@ -174,7 +174,7 @@ async fn write(store: &ColdStore, day: Day, rows: u64, kind: Kind) -> Result<(),
     }
 }
 
-/// The `nth` of `rows` codes in ascending order, random below what that fixes.
+/// The `nth` of `rows` codes in ascending order, otherwise random.
 fn code(nth: u64, rows: u64) -> Result<Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let step = (1_u128 << 80) / u128::from(rows);
@@ -227,7 +227,7 @@ fn coupon(nth: u64, rows: u64, day: Day, kind: Kind) -> Result<Coupon, Failure> 
     Ok(Coupon::of(genesis, events, None, 2, modified))
 }
 
-/// What look-ups have read and how long they took.
+/// The reads and times of look-ups.
 struct Looked {
     reads: f64,
     mean: u64,
@@ -308,7 +308,7 @@ fn parquet_file(folder: &FilePath) -> Result<PathBuf, Failure> {
     Err("there is no file".into())
 }
 
-/// A folder that counts what is read of Parquet files.
+/// A folder that counts the reads of Parquet files.
 #[derive(Debug)]
 struct Counted {
     inner: LocalFileSystem,
@@ -365,7 +365,7 @@ impl ObjectStore for Counted {
         self.inner.delete_stream(locations)
     }
 
-    /// In the order of the names, as an object store does and a disk does not.
+    /// In the order of the names, like an object store and unlike a disk.
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
         let listed = self.inner.list(prefix);
         stream::once(async move {

@@ -63,7 +63,7 @@ fn issued() -> Coupon {
     after(&untouched, &change(issue))
 }
 
-/// Redeemed and cancelled until nothing more is accepted but giving it back.
+/// Redeemed and cancelled until only a cancel, a revoke and a void are accepted.
 fn history_full() -> Coupon {
     let mut coupon = issued();
     for order in 0.. {

@@ -127,8 +127,8 @@ CREATE INDEX coupon_available ON coupon (batch, expires_at, version)
 CREATE INDEX coupon_closed ON coupon (expiry_day, campaign, redeemed_at, modified_at)
     WHERE state IN ('redeemed', 'void');
 
--- Replaces the row of a coupon that moved to cold while its partition is open: no writer can change
--- the coupon any more, and a reader looks it up in cold.
+-- Replaces the row of an archived coupon while its partition is open: no writer can change the coupon
+-- now, and a reader looks it up in cold.
 CREATE TABLE archived_marker (
     expiry_day INTEGER NOT NULL,
     code       TEXT NOT NULL,
@@ -137,7 +137,8 @@ CREATE TABLE archived_marker (
     PRIMARY KEY (expiry_day, code)
 ) STRICT, WITHOUT ROWID;
 
--- Foreign, shared and moved codes. A foreign code never becomes free again.
+-- Imported and shared codes, and minted codes that were extended to another partition. An imported
+-- code never becomes free again.
 CREATE TABLE directory (
     code           TEXT PRIMARY KEY,
     -- coupon; shared; or gone: archived, and a restored store does not know its campaign.

@@ -1,5 +1,5 @@
-//! Each coupon once, tested from outside: many clients, real processes, planned faults, and a checker
-//! that reads the whole history afterwards.
+//! Each coupon once, tested from outside: many clients, real processes, planned faults, and a
+//! checker that reads the whole history afterwards.
 //!
 //! Without a cluster a test that needs one prints a line and passes. With
 //! `COUPONRY_REQUIRE_ENGINES=1` it fails.

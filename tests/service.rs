@@ -1,7 +1,7 @@
 //! The service from outside: the real binary with its own folder, over sockets.
 //!
-//! Some suites need more than cargo (root for a small disk, `cc` for a disk that fails). Without it they
-//! print a line and pass. With `COUPONRY_REQUIRE_ENGINES=1` they fail.
+//! Some suites need more than cargo (root for a small disk, `cc` for a disk that fails). Without it
+//! they print a line and pass. With `COUPONRY_REQUIRE_ENGINES=1` they fail.
 
 mod service {
     mod client;

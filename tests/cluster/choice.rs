@@ -1,5 +1,5 @@
-//! The choice of the next request for a coupon. Most requests fit its last answer, so that coupons go
-//! through their whole life. Some do not fit.
+//! The choice of the next request for a coupon. Most requests fit its last answer, so that coupons
+//! go through their whole life. Some do not fit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,12 +13,12 @@ use super::client::Dice;
 use super::history::{Ask, Told};
 use super::model::World;
 
-/// Users who want one coupon. None wants two: a per-user limit covers several coupons, and the checker
-/// checks one coupon at a time.
+/// Users who want one coupon. None wants two: a per-user limit covers several coupons, and the
+/// checker checks one coupon at a time.
 const USERS: u64 = 3;
 
-/// Days of a hold, fewer than the seven that the rules allow. One order uses each number once: for the
-/// same number again, accepted or replayed would depend on the millisecond.
+/// Days of a hold, fewer than the seven that the rules allow. One order uses each number once: for
+/// the same number again, accepted or replayed would depend on the millisecond.
 const HOLD_DAYS_MAX: u16 = 6;
 
 /// A coupon that clients send requests for.

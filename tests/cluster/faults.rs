@@ -125,8 +125,8 @@ pub(super) fn run(
     plan.len()
 }
 
-/// Waits until the requests have reached the share of the faults, for a limited time: while the store
-/// is slow, the faults continue.
+/// Waits until the requests have reached the share of the faults, for a limited time: while the
+/// store is slow, the faults continue.
 fn wait_for_share(done: usize, of: usize, pace: &Pace) {
     const AT_MOST: Duration = Duration::from_secs(15);
     let begun = Instant::now();

@@ -1,8 +1,8 @@
 //! The history of one coupon: the requests and answers that its clients recorded.
 //!
-//! An *operation* is one request. It took effect at one instant between its invocation and its return.
-//! If its outcome is *unknown*, it took effect at any instant after its invocation, also long after its
-//! client gave up, or never. If *nothing* came of it, it never did.
+//! An *operation* is one request. It took effect at one instant between its invocation and its
+//! return. If its outcome is *unknown*, it took effect at any instant after its invocation, also
+//! long after its client gave up, or never. If *nothing* came of it, it never did.
 
 use std::time::Duration;
 
@@ -182,8 +182,8 @@ fn held_days(coupon: &Coupon, start: Millis) -> Option<i64> {
     coupon.hold().map(|hold| whole_days(hold.until, start))
 }
 
-/// Whole days from `start` to `until`: the end of a hold without the instant at which the service read
-/// its clock.
+/// Whole days from `start` to `until`: the end of a hold without the instant at which the service
+/// read its clock.
 pub(super) fn whole_days(until: Millis, start: Millis) -> i64 {
     (until.0 - start.0).div_euclid(DAY_MS)
 }

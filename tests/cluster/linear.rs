@@ -1,21 +1,22 @@
 //! The checker: whether the history of one coupon is possible by the rules.
 //!
-//! A search by the method of Wing and Gong, with Lowe's memory. A *point* is a set of operations in an
-//! order, and the coupon after them. From a point the search tries each operation that was invoked
-//! before any other open operation returned, if the model gives the same answer there. The history is
-//! legal if the search reaches a point without answered operations left. Operations with an unknown
-//! outcome may be left.
+//! A search by the method of Wing and Gong, with Lowe's memory. A *point* is a set of operations in
+//! an order, and the coupon after them. From a point the search tries each operation that was
+//! invoked before any other open operation returned, if the model gives the same answer there. The
+//! history is legal if the search reaches a point without answered operations left. Operations with
+//! an unknown outcome may be left.
 //!
 //! One step belongs to no operation ([`World::skips`]): the store may raise the version of a coupon
 //! without a change. Versions still never go back, and everything else has to fit.
 //!
 //! Six rules keep the search short. None of them changes the verdict:
-//! - an answer that does not change the coupon (a read, a refusal, a replay) is put in order as soon as
-//!   it fits: whatever can follow without it can follow it;
+//! - an answer that does not change the coupon (a read, a refusal, a replay) is put in order as
+//!   soon as it fits: whatever can follow without it can follow it;
 //! - versions never go back in the model, so a point with a later version than an open answer shows
 //!   leads nowhere;
 //! - events are never deleted: an event that the last read does not show was not added;
-//! - the step of the store is tried last at each point, and only if an answer shows a later version;
+//! - the step of the store is tried last at each point, and only if an answer shows a later
+//!   version;
 //! - of equal requests with an unknown outcome only the earliest is tried;
 //! - no point is visited twice.
 
@@ -233,8 +234,8 @@ impl<'a> Search<'a> {
         point
     }
 
-    /// The point with every fitting answer that does not change the coupon in order. None if an open
-    /// answer shows an earlier version.
+    /// The point with every fitting answer that does not change the coupon in order. None if an
+    /// open answer shows an earlier version.
     fn settled(&mut self, mut point: Point) -> Option<Point> {
         loop {
             let mut fitted = false;

@@ -18,8 +18,8 @@ use super::wire::{request, told};
 /// Coupons that are hot at the same time.
 const HOT: usize = 4;
 
-/// Requests after which other coupons are hot: each got about 200 by then, more than a coupon may have
-/// events.
+/// Requests after which other coupons are hot: each got about 200 by then, more than a coupon may
+/// have events.
 const HOT_FOR: usize = 1_400;
 
 /// Requests for a hot coupon, of a hundred.

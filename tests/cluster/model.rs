@@ -1,8 +1,8 @@
 //! The model: what one request does to one coupon, and its answer. It uses only `coupon::apply`.
 //!
-//! Its clock stays at the start of the run. This is enough, because everything ends days after the run:
-//! expiries are years ahead, `cancel_days` is 30, holds last whole days, and one order never uses the
-//! same number of days twice.
+//! Its clock stays at the start of the run. This is enough, because everything ends days after the
+//! run: expiries are years ahead, `cancel_days` is 30, holds last whole days, and one order never
+//! uses the same number of days twice.
 
 use std::rc::Rc;
 
@@ -22,8 +22,8 @@ pub(super) struct World {
     pub(super) terms: Terms,
     /// When the run began.
     pub(super) at: Millis,
-    /// Whether the store may raise the version of a coupon without a change, so that a change begun by
-    /// a process that may be dead comes too late.
+    /// Whether the store may raise the version of a coupon without a change, so that a change begun
+    /// by a process that may be dead comes too late.
     pub(super) skips: bool,
 }
 

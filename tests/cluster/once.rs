@@ -1,7 +1,8 @@
 //! Each coupon once, under faults: the rules explain the history of each coupon.
 //!
-//! Not tested here: rules over several coupons (limits, stock: tests/service/exactly_n.rs), and rules
-//! of the clock alone (expiry, ended holds, closed windows), which the tests of the rules cover.
+//! Not tested here: rules over several coupons (limits, stock: tests/service/exactly_n.rs), and
+//! rules of the clock alone (expiry, ended holds, closed windows), which the tests of the rules
+//! cover.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +26,8 @@ use super::services::{Hot, Services};
 
 const CLIENTS: usize = 64;
 
-/// Histories in which each kind of violation is planted. At least half of them must have a place for it.
+/// Histories in which each kind of violation is planted. At least half of them must have a place
+/// for it.
 const PLANTED: usize = 20;
 
 /// `cancel_days` and `extend_days` of the campaigns.
@@ -262,8 +264,8 @@ fn planted_is_found(run: &Run) {
     }
 }
 
-/// An acknowledged change. Not a hold, which leaves no event: if the store may raise versions, a hold
-/// cannot be missed.
+/// An acknowledged change. Not a hold, which leaves no event: if the store may raise versions, a
+/// hold cannot be missed.
 fn changed(history: &mut [Operation]) -> Option<&mut Operation> {
     history.iter_mut().find(|it| {
         it.answered().is_some_and(|answered| answered.status == 201)

@@ -1,7 +1,7 @@
 //! Nodes of the cluster are killed, frozen and restarted, without a restart of `serve`.
 //!
-//! One node of three down: calls fail only for a short time at first. Two down: every call gets an error
-//! soon. One of them back: all calls work again, and every acknowledged change is stored.
+//! One node of three down: calls fail only for a short time at first. Two down: every call gets an
+//! error soon. One of them back: all calls work again, and every acknowledged change is stored.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -429,7 +429,7 @@ fn nodes_go_and_come_back() {
     for (nth, given) in kept.iter().enumerate() {
         let (path, body) = given.redeem();
         let again = scene.services.client(nth % 2).post(&path, &body);
-        assert!(again.is_good(), "what was asked for in the outage: {}", again.text());
+        assert!(again.is_good(), "repeated after the outage: {}", again.text());
         scene.given.push(given.clone());
     }
     acknowledged_is_there(&scene);

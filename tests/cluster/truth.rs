@@ -181,9 +181,9 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Whether a code was certainly available from `begun` to `ended`: no user who ever got it sent a
-    /// request after the last revoke began. When the revoke is answered, late from a frozen service,
-    /// another user may have the code.
+    /// Whether a code was certainly available from `begun` to `ended`: no user who ever got it sent
+    /// a request after the last revoke began. When the revoke is answered, late from a frozen
+    /// service, another user may have the code.
     fn was_there(&self, code: &str, begun: Instant, ended: Instant) -> bool {
         let revoked = self.revoked.get(code).map_or(&[][..], Vec::as_slice);
         let before = revoked.iter().filter(|it| it.begun < ended).max_by_key(|it| it.begun);

@@ -1,5 +1,5 @@
-//! The cold tier in a bucket: on each server that is safe, on one that is not, on one that is away,
-//! and behind a network that spoils what goes through it.
+//! The cold tier in a bucket: on each safe server, on an unsafe one, on one that does not answer,
+//! and behind a network that fails requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,14 +19,15 @@ use super::finished::{
 
 const SEED: u64 = 20_261_120;
 
-/// A look-up in an archive that is away ends within eight seconds; these machines are busy.
+/// A look-up in a cold tier that does not answer ends within eight seconds, and test machines are
+/// busy.
 const AWAY_MAX: Duration = Duration::from_secs(14);
 
 fn address(prefix: &str) -> String {
     format!("s3://{BUCKET}/{prefix}")
 }
 
-/// A number that whoever runs the tests may choose.
+/// A number from the environment.
 fn chosen(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -36,7 +37,7 @@ fn on_each_server() {
     for kind in Kind::SAFE {
         let Some(server) = Server::start(kind) else { continue };
         eprintln!("the cold tier is in a bucket of {kind}");
-        // It only counts.
+        // The proxy only counts.
         let proxy = Proxy::before(server.address(), SEED);
         let data = Data::on_bucket(&address("archive/of couponry"), proxy.environment());
         let service = serve(&data);
@@ -80,7 +81,7 @@ fn on_each_server() {
 }
 
 #[test]
-fn one_that_lets_two_win_is_refused() {
+fn a_server_on_which_two_writers_win_is_refused() {
     let Some(server) = Server::start(Kind::VersitygwUnsafe) else { return };
     let data = Data::on_bucket(&address("cold"), server.environment());
     let service = serve(&data);
@@ -97,7 +98,7 @@ fn one_that_lets_two_win_is_refused() {
             assert!(said.contains(word), "{name}: no {word:?}: {said}");
         }
     }
-    // Nothing was moved, and the service goes on.
+    // Nothing was archived, and the service still works.
     assert_eq!(count_in(&exported(&data, "after"), "hot"), codes.len());
     assert_eq!(files(&server.bucket(), ".json"), Vec::<std::path::PathBuf>::new());
     redeemed(&mut admin, "c", "v", 5);
@@ -105,7 +106,7 @@ fn one_that_lets_two_win_is_refused() {
 }
 
 #[test]
-fn one_that_is_away() {
+fn a_server_that_does_not_answer() {
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let data = Data::on_bucket(&address("cold"), server.environment());
     let service = serve(&data);
@@ -122,7 +123,7 @@ fn one_that_is_away() {
         ("a coupon that was archived", archived.as_str(), 503),
         ("a wallet with it", "/v1/coupons?user_id=u-0", 503),
         ("live coupons alone", "/v1/coupons?user_id=u-0&state=issued&expired=false", 200),
-        ("a code that nobody made", "/v1/coupons/NOSUCHCODE", 404),
+        ("a code that does not exist", "/v1/coupons/NOSUCHCODE", 404),
     ];
     for (name, path, want) in cases {
         let asked = Instant::now();
@@ -135,11 +136,11 @@ fn one_that_is_away() {
             assert!(took < AWAY_MAX, "{name}: {took:?}");
         }
     }
-    // What is hot has not noticed.
+    // Coupons in hot are not affected.
     let asked = Instant::now();
     redeemed(&mut admin, "c", "v", 20);
     assert!(asked.elapsed() < AWAY_MAX, "hot calls took {:?}", asked.elapsed());
-    // Nor does who starts now wait for it.
+    // A service that starts now does not wait for it.
     service.stop();
     let asked = Instant::now();
     let service = serve(&data);
@@ -153,8 +154,8 @@ fn one_that_is_away() {
     service.stop();
 }
 
-/// A process that is frozen in the middle of a compaction and then goes on, while the coupons are
-/// read: nothing is missing, nothing is there twice.
+/// A process is frozen in the middle of a compaction and resumed, while coupons are read: none is
+/// missing, and none is there twice.
 #[test]
 fn frozen_in_the_middle() {
     const LINES: usize = 3_000;
@@ -177,9 +178,9 @@ fn frozen_in_the_middle() {
     let mut running = Running::start(&data, &["compact"]);
     let log = server.bucket().join("cold/coupons/_delta_log");
     wait_until("the first commits", || files(&log, ".json").len() > 2 || running.has_ended());
-    assert!(!running.has_ended(), "it was over too soon");
+    assert!(!running.has_ended(), "it ended too soon");
     running.signal(Signal::STOP);
-    // It is a time that is wanted here: longer than any request may take.
+    // The pause is longer than any request may take.
     std::thread::sleep(frozen);
     assert_eq!(all_settled(&exported(&data, "while it is frozen")), before);
     running.signal(Signal::CONT);
@@ -196,8 +197,8 @@ fn frozen_in_the_middle() {
     service.stop();
 }
 
-/// Time-outs, errors, cut connections and lost answers, one for each 125 coupons and more: a fifth of
-/// all requests, and a request that is never answered takes two seconds.
+/// Time-outs, errors, cut connections and lost answers for a fifth of all requests, at least one
+/// for each 125 coupons. A request without an answer takes two seconds.
 ///
 /// `COUPONRY_TEST_FAULT_COUPONS` for another number of coupons.
 #[test]
@@ -209,7 +210,7 @@ fn behind_a_network_that_fails() {
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let proxy = Proxy::before(server.address(), SEED);
     let mut environment = proxy.environment();
-    // A request that is never answered is given up soon.
+    // A request without an answer is given up soon.
     environment.push(("AWS_TIMEOUT".to_owned(), "2s".to_owned()));
     let data = Data::on_bucket(&address("cold"), environment);
     let service = serve(&data);
@@ -246,7 +247,7 @@ fn behind_a_network_that_fails() {
             let why = ran.stderr.lines().last().unwrap_or_default();
             *said.entry(why.chars().take(100).collect()).or_default() += 1;
         }
-        // Whatever was done, each coupon is there once.
+        // After every run each coupon is there once.
         if runs.is_multiple_of(5) {
             assert_eq!(all_settled(&exported(&data, "in between")), before);
         }
@@ -264,7 +265,7 @@ fn behind_a_network_that_fails() {
     for (fault, done) in proxy.faults() {
         assert!(done > 0, "no request was {fault:?}");
     }
-    // What broken runs have left is swept by a good one, once their numbers are taken.
+    // A good run sweeps the files of failed runs, once their numbers are taken.
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after");
     assert_eq!(all_settled(&after), before);
@@ -274,7 +275,7 @@ fn behind_a_network_that_fails() {
     service.stop();
 }
 
-/// Parquet files of both tables that no commit has, by the logs alone.
+/// Parquet files of both tables that are in no commit of the logs.
 fn orphans(cold: &Path) -> BTreeSet<String> {
     let mut orphans = BTreeSet::new();
     for table in ["coupons", "coupons_by_holder"].map(|name| cold.join(name)) {
@@ -285,7 +286,7 @@ fn orphans(cold: &Path) -> BTreeSet<String> {
                 if let Some(path) = action["add"]["path"].as_str() {
                     live.insert(table.join(path));
                 }
-                // What a merge has replaced stays for the time of the retention.
+                // Files that a merge replaced stay for the retention.
             }
         }
         let there = files(&table, ".parquet");

@@ -1,4 +1,4 @@
-//! The command line: help, wrong calls, tokens, settings and their origins.
+//! The command line: help, wrong calls, tokens, settings and their sources.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -44,7 +44,7 @@ fn help() {
     for command in &all {
         let help = data.run(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{command}: {}", help.stderr);
-        // Of a group, each of its commands says it.
+        // In a group, each command has it.
         let below = commands(&help.stdout);
         let paths: Vec<String> = match below.as_slice() {
             [] => vec![command.clone()],
@@ -168,7 +168,7 @@ fn tokens() {
 }
 
 #[test]
-fn settings_and_their_origins() {
+fn settings_and_their_sources() {
     let data = Data::new();
     let file = "free_min_mib = 64\nlog = \"warn\"\nlisten = \"127.0.0.1:1\"\n";
     fs::write(data.folder().join("couponry.toml"), file).expect("couponry.toml");
@@ -232,9 +232,9 @@ fn settings_of_a_cluster() {
     }
 }
 
-/// Nothing is there, on a port that nothing listens on.
+/// No cluster: nothing listens on the port.
 #[test]
-fn a_cluster_that_is_away() {
+fn a_cluster_that_does_not_answer() {
     let data = Data::new();
     let hot = "cql://127.0.0.1:1/shop";
     let rows: [(&str, &[&str], &str); 4] = [

@@ -1,5 +1,5 @@
-//! HTTP/1.1 over a socket, by hand: these tests must know when a request has been sent in whole,
-//! and a library's own retries would hide what they look for.
+//! HTTP/1.1 over a socket, by hand: these tests must know when a request was sent completely, and
+//! the retries of a library would hide faults.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::data::PATIENCE;
 
-/// The service closes a connection that is silent for 10 s; one that may be is not used again.
+/// The service closes a connection that is silent for 10 s. Such a connection is not used again.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// An answer.
@@ -34,7 +34,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// A text field; empty where there is none.
+    /// A text field. Empty if there is none.
     pub(super) fn field(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
@@ -66,9 +66,9 @@ impl Answer {
 /// No answer came.
 #[derive(Debug)]
 pub(super) enum Lost {
-    /// The request was not sent in whole.
+    /// The request was not sent completely.
     NotSent(io::Error),
-    /// It was, so it may have been done.
+    /// It was sent, so it may have been done.
     NoAnswer(io::Error),
 }
 
@@ -86,7 +86,7 @@ struct Connection {
     used: Instant,
 }
 
-/// Somebody with a token, on one connection at a time.
+/// A caller with a token, on one connection at a time.
 pub(super) struct Client {
     address: SocketAddr,
     token: String,
@@ -139,7 +139,7 @@ impl Client {
         self.receive().map_err(Lost::NoAnswer)
     }
 
-    /// Sends a request in whole; [`Client::receive`] takes its answer.
+    /// Sends a complete request. [`Client::receive`] reads its answer.
     pub(super) fn send(
         &mut self,
         method: &str,
@@ -157,7 +157,7 @@ impl Client {
         sent
     }
 
-    /// The answer to what was sent.
+    /// The answer to the sent request.
     pub(super) fn receive(&mut self) -> io::Result<Answer> {
         let mut body = Vec::new();
         let mut answer = self.receive_into(|piece| body.extend_from_slice(piece))?;
@@ -176,7 +176,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Sends a file in pieces, and stops without a word after `pieces` if that is given.
+    /// Sends a file in pieces, and closes the connection after `pieces` if that is given.
     pub(super) fn upload(
         &mut self,
         path: &str,
@@ -215,7 +215,7 @@ impl Client {
     }
 }
 
-/// A socket that does not wait for ever.
+/// A socket with time limits.
 pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -282,11 +282,11 @@ fn pass_on(from: &mut impl Read, length: usize, take: &mut impl FnMut(&[u8])) ->
     Ok(())
 }
 
-/// Numbers that look random and are the same in every run.
+/// Random numbers that are the same in every run.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    /// A moment within a span.
+    /// A duration within a span.
     pub(super) fn within(&mut self, span: Duration) -> Duration {
         Duration::from_micros(self.below(1 + span.as_micros() as u64))
     }
@@ -301,7 +301,7 @@ impl Dice {
     }
 }
 
-/// Does `work` in `count` threads that begin at one moment; what each of them brings.
+/// Does `work` in `count` threads that start at the same time. Returns their results.
 pub(super) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = std::sync::Barrier::new(count);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Wrong clocks: a jump seals nothing before it has stood for a day, and a glitch does no harm.
+//! Wrong clocks: after a jump nothing is sealed for a day, and a short jump does no harm.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,12 +54,12 @@ fn jumps() {
         ("right", &[(0, &[], 0), (HOUR, &[], 0)], true),
         ("ahead for one run", &[(0, &[], 0), (YEARS, &[], 3), (60, &[], 0)], true),
         (
-            "ahead for good",
+            "ahead for ever",
             &[(0, &[], 0), (YEARS, &[], 3), (YEARS + DAY - 60, &[], 3), (YEARS + DAY + 60, &[], 0)],
             false,
         ),
         (
-            "ahead, and the operator says so",
+            "ahead, and the operator accepts it",
             &[(0, &[], 0), (YEARS, &["--clock-is-right"], 0)],
             false,
         ),
@@ -80,7 +80,7 @@ fn jumps() {
 }
 
 #[test]
-fn a_jump_is_told_everywhere() {
+fn a_jump_is_reported_everywhere() {
     if !may_run("a wrong clock", "cc", Shim::can_be_built()) {
         return;
     }
@@ -105,7 +105,7 @@ fn a_jump_is_told_everywhere() {
     let mut token = data.command(["token", "--role", "admin", "--user", "root"]);
     clock.load_into(&mut token, 30 * DAY);
     let mut admin = server.client(data.run_command(token).stdout.trim());
-    // A day that is over is not sealed: it still takes lines.
+    // A day that is over is not sealed: it still accepts lines.
     let day = day_that_is_over(0);
     campaign(&mut admin, "old", 1);
     import(&data, "old", "b", &left_over("LEFT-0001", &day));

@@ -1,5 +1,5 @@
-//! A store on a node of Cassandra, as the binary works on it: `verify` finds what it finds on a file,
-//! beside a busy service too, and the store is copied to a file and put back.
+//! The binary with a store on Cassandra: `verify` has the same findings as on a file, also beside a
+//! busy service, and the store is copied to a file and back.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use super::data::Data;
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
 
-/// A keyspace of one node, spoken to directly.
+/// A keyspace on one node, with a session to it.
 struct Keyspace {
     runtime: tokio::runtime::Runtime,
     session: scylla::client::session::Session,
@@ -30,7 +30,7 @@ impl Keyspace {
         self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
     }
 
-    /// The condition that names the row of a code.
+    /// The condition that selects the row of a code.
     fn row(&self, code: &str) -> String {
         let cql =
             format!("SELECT expiry_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
@@ -47,7 +47,7 @@ impl Keyspace {
     }
 }
 
-/// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
+/// The same store on a cluster: clean, damaged in several ways, repaired, restored.
 #[test]
 fn on_a_cluster() {
     let Some(cluster) = testcluster::TestCluster::start_steady(1) else { return };
@@ -81,11 +81,11 @@ fn on_a_cluster() {
         clean = older_and_brought_together(data, &scene, cluster.addresses());
         was_put_back = true;
     }
-    // What was extended is still looked for where it was to expire.
+    // An extended coupon still has the index row of its earlier expiry.
     let young = clean.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     let keyspace = Keyspace::of(cluster.addresses());
     let anns = keyspace.row(&scene.anns);
-    // Index rows can be had again, and those that lead nowhere go when they are old.
+    // Missing index rows are written again, and those without a coupon are deleted when they are old.
     keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
     keyspace.done(
         "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \

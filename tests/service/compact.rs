@@ -1,5 +1,5 @@
-//! `couponry compact` and `serve`'s own: what is said, what is moved, who waits, and that nothing is
-//! lost whatever comes in between.
+//! `couponry compact` and the compactions of `serve`: their output, what they archive, how they
+//! wait for each other, and that nothing is lost in a fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,8 +26,8 @@ fn left_overs(prefix: &str, count: usize, day: &str) -> String {
     (0..count).map(|n| left_over(&format!("{prefix}{n:06}"), day)).collect()
 }
 
-/// Who has redeemed one of [`spent`], and for which order: as long as may be, and in no order that
-/// a file could be made shorter by.
+/// The user and order of a redeemed coupon of [`spent`]: as long as possible, and random, so that
+/// files do not compress well.
 fn spender(n: usize) -> (String, String) {
     let mut dice = Dice(n as u64);
     let mut noise = |words: usize| -> String {
@@ -46,7 +46,7 @@ fn spent(prefix: &str, count: usize, day: &str) -> String {
     (0..count).map(line).collect()
 }
 
-/// Name, flags, what is said, what is not.
+/// Name, flags, texts in the output, texts that are not in it.
 type PlanRow<'a> = (&'a str, &'a [&'a str], Vec<&'a str>, Vec<&'a str>);
 
 #[test]
@@ -59,7 +59,7 @@ fn a_dry_run_changes_nothing() {
     import(&data, "c", "old", &left_overs("LEFT", 300, &day));
     redeemed(&mut admin, "c", "u", 20);
     let before = exported(&data, "before");
-    // Name, flags, what is said, what is not.
+    // Name, flags, texts in the output, texts that are not in it.
     let rows: [PlanRow; 3] = [
         ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
         ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
@@ -77,7 +77,7 @@ fn a_dry_run_changes_nothing() {
         assert_eq!(exported(&data, name), before, "{name}");
         assert!(!cold(&data).exists(), "{name}: it made the cold folder");
     }
-    // Nothing was sealed either.
+    // Nothing was sealed.
     import(&data, "c", "old", &left_overs("MORE", 1, &day));
 
     let ran = compact(&data, &["--closed-now"]);
@@ -128,7 +128,7 @@ fn wrong_calls() {
     }
 }
 
-/// The second one waits and says so; the first one says how far it is.
+/// The second one waits and says so. The first one reports its progress.
 #[test]
 fn two_at_a_time() {
     let data = Data::new();
@@ -154,7 +154,7 @@ fn two_at_a_time() {
     server.stop();
 }
 
-/// What a coupon is asked in the middle of it all, and what the answers were before.
+/// Requests for a coupon during the compaction, with their answers before it.
 struct Asked {
     code: String,
     user: String,
@@ -175,7 +175,7 @@ impl Asked {
         Asked { code, user, order, coupon, replay, refused }
     }
 
-    /// The same once more.
+    /// Repeats the requests.
     fn again(&self, client: &mut Client) {
         let now = Asked::ask(client, &self.code, &self.user, &self.order);
         assert_eq!(now.coupon, self.coupon, "{}", self.code);
@@ -196,7 +196,7 @@ impl Asked {
     }
 }
 
-/// Every coupon of a campaign, page by page. What is moved between two pages may be on both.
+/// Every coupon of a campaign, page by page. A coupon archived between two pages may be on both.
 fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
     let (mut all, mut cursor) = (BTreeMap::new(), String::new());
     loop {
@@ -208,7 +208,7 @@ fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
             assert!(here.insert(code.clone()), "{campaign}: {code} is on one page twice");
             let coupon = settled(coupon);
             let before = all.insert(code, coupon.clone());
-            assert!(before.is_none_or(|it| it == coupon), "{campaign}: {coupon} was another");
+            assert!(before.is_none_or(|it| it == coupon), "{campaign}: {coupon} changed");
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -306,7 +306,7 @@ fn beside_serve_under_load() {
     asked.iter().step_by(5).for_each(|asked| asked.again(&mut admin));
     assert_eq!(listed(&mut admin, "closed"), list);
     let mut all = exported(&data, "after the load");
-    // Who came while it ran may be left for the next one.
+    // Coupons redeemed during the run may be left for the next one.
     all.retain(|_, coupon| coupon["campaign_id"] != "live");
     assert_eq!((all.len(), count_in(&all, "cold")), (OVER + CLOSED, OVER + CLOSED));
     eprintln!("hot.db: {before} bytes before, {} after", size(&file));
@@ -337,7 +337,7 @@ fn killed_ten_times() {
             let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
             sample.push((code, settled(&coupon)));
         }
-        // The first one ends, to know how long one takes. The others have more and more to do.
+        // The first one ends, to measure how long one takes. The others have more and more work.
         let begun = Instant::now();
         let compaction = Running::start(&data, &["compact", "--closed-now"]);
         let moment = match whole {
@@ -368,14 +368,14 @@ fn killed_ten_times() {
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after the last one");
     assert_eq!(all_settled(&after), all_settled(&before));
-    assert_eq!(count_in(&after, "cold"), after.len(), "all of them are in cold");
+    assert_eq!(count_in(&after, "cold"), after.len(), "all are in cold");
     doctor_finds_nothing(&data, "after the kills");
     let again = compact(&data, &["--closed-now"]);
     assert!(again.stdout.starts_with("0 coupons moved to cold"), "{again:?}");
     server.stop();
 }
 
-/// `serve` does it as often as it is told to, and never where it is told so.
+/// `serve` compacts as often as its setting says, or never.
 #[test]
 fn serve_compacts_by_itself() {
     let mut servers = Vec::new();
@@ -395,7 +395,7 @@ fn serve_compacts_by_itself() {
     wait_until("a compaction by serve", || tier(&mut often.2) == "cold");
     wait_until("its end", || count_in(&exported(&often.0, "1s"), "hot") == 1);
     wait_until("its line in the log", || often.1.log().contains("compacted a partition"));
-    // Of the day that is open it has moved nothing: one closed coupon is not worth a file.
+    // Nothing of the open day is archived: one closed coupon is not worth a file.
     import(&often.0, "c", "more", &left_overs("MORE", 100, &day_that_is_over(1)));
     wait_until("the next one", || count_in(&exported(&often.0, "1s"), "cold") == 200);
     assert_eq!(tier(&mut never.2), "hot");
@@ -408,7 +408,7 @@ fn serve_compacts_by_itself() {
     }
 }
 
-/// Makes the cold tier lie on a small disk, for every command.
+/// Puts the cold tier on a small disk, for every command.
 fn on_disk(data: &Data, disk: &Disk) -> PathBuf {
     let cold = disk.at.join("cold");
     fs::write(
@@ -419,18 +419,18 @@ fn on_disk(data: &Data, disk: &Disk) -> PathBuf {
     cold
 }
 
-/// It failed, said so, and everything is where it was.
+/// The run failed and said so, and no coupon left hot.
 #[track_caller]
-fn moved_nothing(data: &Data, ran: &Ran, hot: usize, words: &[&str], name: &str) {
+fn archived_nothing(data: &Data, ran: &Ran, hot: usize, words: &[&str], name: &str) {
     assert_eq!(ran.code, Some(1), "{name}: {ran:?}");
     for word in words {
         assert!(ran.stderr.contains(word), "{name}: no {word:?}: {ran:?}");
     }
-    assert_eq!(count_in(&exported(data, name), "hot"), hot, "{name}: removed from hot");
+    assert_eq!(count_in(&exported(data, name), "hot"), hot, "{name}: deleted from hot");
 }
 
 #[test]
-fn a_cold_disk_that_takes_nothing() {
+fn a_full_or_read_only_cold_disk() {
     const LINES: usize = 600;
     let Some(disk) = disk(8) else { return };
     let data = Data::new();
@@ -445,7 +445,7 @@ fn a_cold_disk_that_takes_nothing() {
         ballast
     };
     let folder = disk.at.to_str().expect("UTF-8");
-    // Name, bytes that are left, or a disk that is read-only.
+    // Name, bytes left, or a read-only disk.
     let rows = [
         ("full before there is a table", Some(0)),
         ("full", Some(0)),
@@ -462,7 +462,7 @@ fn a_cold_disk_that_takes_nothing() {
         for again in ["", ", again"] {
             let ran = data.run(&["compact"]);
             let words = ["cannot be written", cold.to_str().expect("UTF-8"), "nothing was removed"];
-            moved_nothing(&data, &ran, LINES, &words, &format!("{name}{again}"));
+            archived_nothing(&data, &ran, LINES, &words, &format!("{name}{again}"));
         }
         let code = format!("/v1/coupons/N{nth}N000001");
         assert_eq!(admin.get(&code).must(200).field("tier"), "hot", "{name}");

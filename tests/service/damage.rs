@@ -1,6 +1,6 @@
-//! Damage to the cold tier: what lies in hot goes on, what lies in cold is 503 and never another
-//! answer, `doctor` names the file, `compact` removes nothing; and once the file is put back all is
-//! well, without a restart.
+//! Damage to the cold tier: coupons in hot still work, coupons in cold are 503 and never another
+//! answer, `doctor` names the file, `compact` deletes nothing. Once the file is put back everything
+//! works, without a restart.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use super::finished::{
     files, import, issued, left_over, order, redeemed, serve, settled,
 };
 
-/// As many as a partition may have before the next one merges them.
+/// The most archive commits that a partition has before the next one merges them.
 const ARCHIVE_COMMITS: usize = 8;
 /// The one whose file is damaged.
 const DAMAGED: usize = 3;
-/// Closed coupons that wait for the ninth archive commit.
+/// Closed coupons for the ninth archive commit.
 const WAITING: usize = 4;
 
 const PARTITION: &str = "coupons/expiry_day=2031-12-31";
@@ -50,7 +50,7 @@ fn file_in_its_place(cold: &Path) -> PathBuf {
     cold.to_owned()
 }
 
-/// In the middle of the page that holds the codes, the first one of the file.
+/// Flips a byte in the middle of the first page of the file, which has the codes.
 fn flip_a_byte(cold: &Path) -> PathBuf {
     let path = parquet(cold);
     let mut bytes = fs::read(&path).expect("a file");
@@ -89,24 +89,25 @@ fn empty_the_entry(cold: &Path) -> PathBuf {
 fn remove_the_entry(cold: &Path) -> PathBuf {
     let path = last_entry(cold);
     fs::remove_file(&path).expect("removed");
-    // What is missing can be named by the folder only.
+    // A missing entry is named by its folder.
     cold.to_owned()
 }
 
-/// Who needs what is damaged.
+/// Which coupons the damage affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needed {
-    /// Whoever is in cold.
+    /// All coupons in cold.
     ByAll,
-    /// Whoever is in that file.
+    /// The coupons in that file.
     InFile,
-    /// The same; but a service that has read the footer before needs it no more.
+    /// The same, but a service that has read the footer does not need it again.
     InFileOnce,
-    /// Whoever came with the last commit; a service that has read it before may remember it.
+    /// The coupons of the last commit. A service that has read it may remember it.
     InLastCommit,
 }
 
-/// A name for the damage, what does it and says what `doctor` has to name, and who needs that.
+/// The name of the damage, the function that does it and returns what `doctor` must name, and the
+/// affected coupons.
 type Harm = (&'static str, fn(&Path) -> PathBuf, Needed);
 
 const HARMS: [Harm; 8] = [
@@ -121,7 +122,7 @@ const HARMS: [Harm; 8] = [
 ];
 
 impl Needed {
-    /// Whether the coupon in the damaged file, and the one of the last commit, cannot be had.
+    /// Whether the coupon in the damaged file, and the one of the last commit, cannot be read.
     fn away(self, running: bool) -> [bool; 2] {
         match self {
             Needed::ByAll => [true, true],
@@ -151,7 +152,7 @@ impl Archived {
         ]
     }
 
-    /// All is as it was.
+    /// Checks that the coupon has its right answers.
     fn is_right(&self, admin: &mut Client, name: &str) {
         let [coupon, replay, another] = self.calls(admin);
         assert_eq!(settled(&coupon.must(200).json()), self.coupon, "{name}");
@@ -159,7 +160,7 @@ impl Archived {
         another.refused(409, "ALREADY_REDEEMED");
     }
 
-    /// 503 with the time to wait; or right, if it need not be.
+    /// Checks for 503 with Retry-After, or for the right answer where that is possible.
     fn is_away(&self, admin: &mut Client, must_be: bool, name: &str) {
         let answers = self.calls(admin);
         if !must_be && answers.iter().all(|answer| answer.status != 503) {
@@ -178,9 +179,9 @@ impl Archived {
 struct Scene {
     data: Data,
     token: String,
-    /// One in the file that is damaged, one that came with the last commit.
+    /// One coupon in the damaged file, one of the last commit.
     archived: [Archived; 2],
-    /// In the same partition, closed and not moved yet.
+    /// In the same partition, closed and not archived yet.
     waiting: Vec<String>,
     kept: PathBuf,
     customers: usize,
@@ -214,7 +215,7 @@ impl Scene {
         Scene { data, token, archived, waiting, kept, customers: 0 }
     }
 
-    /// Everything that can be said while the damage is there.
+    /// All checks while the damage is there.
     fn check(&mut self, server: &Server, named: &Path, away: [bool; 2], name: &str) {
         let mut admin = server.client(&self.token);
         self.customers += 1;
@@ -248,7 +249,7 @@ impl Scene {
         }
     }
 
-    /// Nothing is damaged.
+    /// All checks without damage.
     fn is_right(&self, server: &Server, name: &str) {
         let mut admin = server.client(&self.token);
         self.archived.iter().for_each(|archived| archived.is_right(&mut admin, name));
@@ -265,7 +266,7 @@ impl Scene {
 }
 
 #[test]
-fn hot_goes_on_and_nothing_is_lost() {
+fn hot_still_works_and_nothing_is_lost() {
     let mut scene = Scene::new();
     let mut server = serve(&scene.data);
     for restart in [false, true] {
@@ -278,7 +279,7 @@ fn hot_goes_on_and_nothing_is_lost() {
                 server = serve(&scene.data);
                 named
             } else {
-                // It has read what will be damaged.
+                // It has read the file that will be damaged.
                 scene.is_right(&server, &name);
                 harm(&cold(&scene.data))
             };
@@ -287,7 +288,7 @@ fn hot_goes_on_and_nothing_is_lost() {
             scene.is_right(&server, &format!("{name}, put back"));
         }
     }
-    // Nothing was removed: the archive commit that waited all the time has everything.
+    // Nothing was deleted: the waiting archive commit has every coupon.
     let ran = compact(&scene.data, &["--closed-now"]);
     let moved = WAITING + scene.customers;
     assert!(ran.stdout.contains(&format!("{moved} coupons moved to cold")), "{ran:?}");
@@ -301,7 +302,7 @@ fn hot_goes_on_and_nothing_is_lost() {
     server.stop();
 }
 
-/// Wherever it is, but in the four letters in front, which nobody reads.
+/// A flipped byte at any position, except in the first four bytes, which no reader uses.
 #[test]
 fn doctor_finds_a_flipped_byte() {
     const BYTES: usize = 16;
@@ -330,7 +331,7 @@ fn doctor_finds_a_flipped_byte() {
 
 /// A damaged partition does not keep the others in hot.
 #[test]
-fn other_partitions_are_moved() {
+fn other_partitions_are_archived() {
     let scene = Scene::new();
     let server = serve(&scene.data);
     let day = day_that_is_over(0);
@@ -349,7 +350,7 @@ fn other_partitions_are_moved() {
     server.stop();
 }
 
-/// Read-only: everything is served, nothing is moved.
+/// A read-only cold folder: every request is answered, nothing is archived.
 #[test]
 fn a_read_only_folder() {
     let scene = Scene::new();

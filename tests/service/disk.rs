@@ -1,4 +1,4 @@
-//! A disk that is short of space, full, or read-only: writes are refused, reads go on, and it
+//! A disk that is almost full, full or read-only: writes are refused, reads work, and the service
 //! recovers without a restart.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::data::{Data, Server, may_run, wait_until};
 
-/// A disk in memory; it goes with this value.
+/// A disk in memory. It is removed when this is dropped.
 pub(super) struct Disk {
     pub(super) at: PathBuf,
     _folder: TempDir,
@@ -27,7 +27,7 @@ pub(super) fn unmount(path: &Path) -> bool {
 }
 
 impl Disk {
-    /// `None` where this user may not mount.
+    /// `None` if this user may not mount.
     fn of(mib: u64) -> Option<Disk> {
         let folder = TempDir::with_prefix("couponry-disk-").expect("temporary folder");
         let at = folder.path().join("disk");
@@ -37,7 +37,7 @@ impl Disk {
         mounted.then_some(Disk { at, _folder: folder })
     }
 
-    /// Lays `mib` on it, or as much as fits, and says where.
+    /// Writes `mib` to it, or as much as fits. Returns the file.
     pub(super) fn ballast(&self, mib: u64) -> PathBuf {
         let path = self.at.join("ballast");
         let mut file = File::create(&path).expect("ballast");
@@ -64,7 +64,7 @@ pub(super) fn disk(mib: u64) -> Option<Disk> {
     may_run("disk", "root, to mount a small tmpfs", disk.is_some()).then_some(disk).flatten()
 }
 
-/// What is asked before, during and after the trouble.
+/// The requests before, during and after the fault.
 struct Scene {
     admin: Client,
     codes: Vec<String>,
@@ -98,7 +98,7 @@ impl Scene {
         ready["writable"].as_bool().expect("a flag")
     }
 
-    /// Writes are refused and say so, reads go on.
+    /// Checks that writes are refused with the right problem, and reads work.
     fn refuses(&mut self, name: &str) {
         let refused = self.ask().refused(503, "STORE_FULL");
         assert_eq!(refused.field("retry"), "later", "{name}");
@@ -153,7 +153,7 @@ fn really_full() {
     let server = data.serve_with(limit);
     let mut scene = Scene::of(&server, &token);
     let ballast = disk.ballast(64);
-    // The log has room left over from before; it is full when that is used up.
+    // The log has free space from before. The disk is full when that is used.
     let mut full = None;
     for _ in 0..20_000 {
         let answer = scene.ask();

@@ -1,4 +1,4 @@
-//! What the documents name is there: commands, flags, files.
+//! Every command, flag, file and link in the documents exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn calls(text: &str) -> Vec<String> {
             calls.extend(starts.filter_map(call));
         }
     }
-    // Code in a sentence may go over the end of a line.
+    // Code in a sentence may continue on the next line.
     let sentences: String =
         text.split("```").step_by(2).collect::<Vec<_>>().join("\n").replace('\n', " ");
     let code = sentences.split('`').skip(1).step_by(2);

@@ -16,7 +16,7 @@ fn cache() -> PathBuf {
     usable.unwrap_or_else(|| std::env::temp_dir().join("couponry-ci"))
 }
 
-/// Runs a command to a good end; the error is what it wrote to standard error.
+/// Runs a command that must succeed. The error is what it wrote to standard error.
 fn done(command: &mut Command) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{command:?}: {error}"))?;
@@ -30,7 +30,7 @@ fn done(command: &mut Command) -> Result<(), String> {
 /// other callers, also in other processes, wait for it.
 ///
 /// # Errors
-/// Why there is no such folder, for the output of the test.
+/// Why the folder could not be made, for the output of the test.
 fn downloaded(
     suite: &str,
     lock: &str,
@@ -87,7 +87,7 @@ pub(super) fn node_modules(suite: &str, package: &str, lock: &str) -> Result<Pat
     Ok(folder.join("node_modules"))
 }
 
-/// What was downloaded. If the download failed, prints why, and that the suite needs `what` and does
+/// The downloaded folder. If the download failed, prints why, and that the suite needs `what` and does
 /// not run.
 ///
 /// # Panics

@@ -1,4 +1,5 @@
-//! SIGTERM answers what was taken and takes nothing new; one folder has one service.
+//! After SIGTERM the service answers accepted requests and accepts no new ones. One folder has one
+//! service.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use super::data::{Data, PATIENCE, Server, wait_until};
 
 const CLIENTS: usize = 32;
 
-/// What requests under way are given, and a little for the machine.
+/// The time that running requests get, and some for the machine.
 const DRAIN_AND_MORE: Duration = Duration::from_secs(15);
 
 #[test]
@@ -35,7 +36,8 @@ fn sigterm_under_load() {
             let mut kept = Vec::new();
             for n in 0.. {
                 if nth % 2 == 1 {
-                    // Half of them come anew each time: what the kernel let in is taken too.
+                    // Half of them connect each time: connections that the kernel accepted are
+                    // answered, too.
                     client = client.again();
                 }
                 let user = format!("u{round}-{nth}-{n}");
@@ -73,7 +75,7 @@ fn sigterm_under_load() {
     server.stop();
 }
 
-/// A file on its way in, and a list on its way out, at the moment of SIGTERM.
+/// An upload and a list that run at the moment of SIGTERM.
 #[test]
 fn long_requests_are_finished() {
     const LINES: usize = 4_000;
@@ -114,7 +116,7 @@ fn long_requests_are_finished() {
     assert_eq!(server.ended().code(), Some(0), "{}", server.log());
 }
 
-/// Whatever clients do, the end comes within its limit.
+/// The service ends within its limit, whatever clients do.
 #[test]
 fn ends_within_its_limit() {
     let request = |rest: &str| format!("POST /v1/sessions HTTP/1.1\r\nHost: x\r\n{rest}");

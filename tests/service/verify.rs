@@ -1,5 +1,5 @@
-//! `couponry verify`: a store of both tiers with coupons of every kind has nothing to find, and
-//! whatever is damaged by hand is found under its name.
+//! `couponry verify`: it finds nothing in a sound store with coupons of every kind in both tiers,
+//! and it finds every damage that is made by hand, under its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use super::finished::{
 
 const SEED: u64 = 20_310_101;
 
-/// What a run has said.
+/// The output of a run.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) code: Option<i32>,
@@ -75,12 +75,12 @@ fn asked(data: &Data, sql: &str) -> String {
     hot(data).query_row(sql, [], |row| row.get(0)).expect(sql)
 }
 
-/// A store with coupons of every kind, in both tiers; nobody works with it any more.
+/// A store with coupons of every kind in both tiers. No process uses it now.
 pub(super) struct Scene {
     pub(super) data: Data,
     /// Issued to ann, minted, in hot.
     pub(super) anns: String,
-    /// Held for bob's cart.
+    /// Held for an order of bob.
     pub(super) held: String,
     /// Archived by the Closed pass, of `c`.
     pub(super) archived: String,
@@ -88,11 +88,11 @@ pub(super) struct Scene {
     expired: String,
     /// Foreign and issued, in hot.
     pub(super) foreign: String,
-    /// Given out and taken back.
+    /// Issued and revoked.
     pub(super) revoked: String,
-    /// Cancelled once and redeemed anew.
+    /// Cancelled once and redeemed again.
     pub(super) cancelled: String,
-    /// Moved to a later partition.
+    /// Extended to a later partition.
     moved: String,
 }
 
@@ -103,7 +103,7 @@ impl Scene {
         Scene::of(data, &token)
     }
 
-    /// In the store that the folder's settings name.
+    /// In the store of the settings of the folder.
     pub(super) fn of(data: Data, token: &str) -> Scene {
         let server = serve(&data);
         let admin = &mut server.client(token);
@@ -129,7 +129,7 @@ impl Scene {
         let voided = issue(admin, "open", "fay", "gone");
         act(admin, &voided, "void", &json!({"reason": "stolen"}));
         issue(admin, "open", "fay", &format!("replaces:{voided}"));
-        // Of codes that nobody was given.
+        // Codes that were not issued.
         let codes = admin.get("/v1/campaigns/open/codes").must(200).text();
         let last: Vec<&str> = codes.lines().rev().take(2).collect();
         act(admin, last[0], "void", &json!({"reason": "printed wrong"}));
@@ -174,9 +174,9 @@ impl Scene {
         archive(&data, 10);
         redeemed(admin, "c", "hot", 3);
         issued(admin, "c", "mia");
-        // The last of the campaign: what comes back is given out again before anything else.
+        // The last of the campaign, because revoked coupons are issued first.
         act(admin, &revoked, "revoke", &json!({"user_id": "cat", "reason": "sorry"}));
-        // The same file once more, which says what has happened since.
+        // The same file again, with the states of today.
         import(&data, "open", "old", "FOREIGN002,,,redeemed,ian,,2026-01-01T00:00:00Z,o2\n");
         server.stop();
         Scene {
@@ -192,7 +192,7 @@ impl Scene {
         }
     }
 
-    /// The same store somewhere else.
+    /// A copy of the store.
     fn copy(&self, name: &str) -> Data {
         let folder = self.data.folder().join(name);
         copy_all(&self.data.path(), &folder.join("data"));
@@ -200,8 +200,8 @@ impl Scene {
     }
 }
 
-/// Moves what is closed to cold, until so many of `c` with a partition that is open are there: on a
-/// cluster they are queued a moment after they are redeemed.
+/// Archives closed coupons until this many of `c`, in an open partition, are in cold: on a cluster
+/// they are queued a moment after they are redeemed.
 pub(super) fn archive(data: &Data, want: usize) {
     wait_until("closed coupons in cold", || {
         compact(data, &["--closed-now"]);
@@ -211,7 +211,7 @@ pub(super) fn archive(data: &Data, want: usize) {
     });
 }
 
-/// Issues under a name; the code.
+/// Issues with an issue_ref. Returns the code.
 #[track_caller]
 fn issue(admin: &mut Client, campaign: &str, user: &str, reference: &str) -> String {
     let body = json!({"user_id": user, "issue_ref": reference});
@@ -239,7 +239,7 @@ fn flip(path: &Path) {
     fs::write(path, bytes).expect("written");
 }
 
-/// The file once more under another name, in the commit that has brought it.
+/// The same file under another name, in the same commit.
 fn double(data: &Data, day: &str) {
     let file = partition(data, day).remove(0);
     let entry = entry_of(data, &file);
@@ -254,7 +254,7 @@ fn double(data: &Data, day: &str) {
     fs::write(&entry, format!("{text}{}\n", line.replace(&name, &other))).expect("written");
 }
 
-/// The file lies in the partition of another day, and the log says so.
+/// The file is in the partition of another day, also in the log.
 fn to_another_day(data: &Data, day: &str, other: &str) {
     let file = partition(data, day).remove(0);
     let entry = entry_of(data, &file);
@@ -270,7 +270,7 @@ fn to_another_day(data: &Data, day: &str, other: &str) {
     fs::write(&entry, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
 }
 
-/// Two files in each other's place.
+/// Two files are swapped.
 fn swap(data: &Data) {
     let (one, other) =
         (partition(data, "2031-12-31").remove(0), partition(data, "2020-01-01").remove(0));
@@ -280,7 +280,7 @@ fn swap(data: &Data) {
     fs::rename(&aside, &other).expect("moved");
 }
 
-/// A row of the side table of a partition is gone: the file without one of its actions.
+/// The log does not have a file of the side table of a partition.
 fn forget_side_file(data: &Data) {
     let log = cold(data).join("coupons_by_holder/_delta_log");
     for entry in files(&log, ".json") {
@@ -294,7 +294,7 @@ fn forget_side_file(data: &Data) {
     panic!("no entry adds a file of the first archive commit");
 }
 
-/// A name for the damage, what does it, the findings, and what one of them is about.
+/// The name of the damage, the function that does it, the findings, and what one of them is about.
 type Harm = (&'static str, fn(&Data, &Scene), &'static [&'static str], fn(&Scene) -> String);
 
 const NOBODY: fn(&Scene) -> String = |_| String::new();
@@ -307,7 +307,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
-        "a row that came back is deleted",
+        "the row of a revoked coupon is deleted",
         |data, scene| done(data, &format!("DELETE FROM coupon WHERE code = '{}'", scene.revoked)),
         &["claim-alone", "serial-missing"],
         |scene| scene.revoked.clone(),
@@ -327,7 +327,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.archived.clone(),
     ),
     (
-        "an archived marker of nothing",
+        "an archived marker without a coupon",
         |data, scene| {
             let sql = "UPDATE archived_marker SET code = 'NEVERTHERE' WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.archived));
@@ -350,7 +350,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.archived.clone(),
     ),
     (
-        "a file doubled in cold",
+        "a file twice in cold",
         |data, _| double(data, "2031-12-31"),
         &["cold-twice", "side-missing"],
         |scene| scene.archived.clone(),
@@ -414,7 +414,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
-        "a changed date of its origin",
+        "a changed first expiry",
         |data, scene| {
             let sql = "UPDATE coupon SET valid_from = valid_from + 1 WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
@@ -521,13 +521,13 @@ const HARMS: &[Harm] = &[
         |scene| scene.foreign.clone(),
     ),
     (
-        "a moved coupon that is not in the directory",
+        "an extended coupon that is not in the directory",
         |data, scene| done(data, &format!("DELETE FROM directory WHERE code = '{}'", scene.moved)),
         &["entry-missing", "claim-alone"],
         |scene| scene.moved.clone(),
     ),
     (
-        "an entry to nowhere",
+        "an entry without a coupon",
         |data, scene| {
             let sql = "UPDATE directory SET expiry_day = expiry_day + 1 WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.foreign));
@@ -544,7 +544,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.expired.clone(),
     ),
     (
-        "a word that leads nowhere",
+        "a shared code without a campaign",
         |data, _| done(data, "DELETE FROM directory WHERE code = 'SUMMER2026'"),
         &["shared-code-astray"],
         |_| "SUMMER2026".to_owned(),
@@ -562,7 +562,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.archived.clone(),
     ),
     (
-        "a claim that names somebody else's coupon",
+        "a claim that names another user's coupon",
         |data, scene| {
             let sql = "UPDATE claim SET user_id = 'zoe' WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
@@ -602,7 +602,7 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
-        "a file of the side table that nobody names",
+        "a file of the side table that is not in the log",
         |data, _| forget_side_file(data),
         &["side-missing"],
         |scene| scene.archived.clone(),
@@ -620,7 +620,7 @@ const HARMS: &[Harm] = &[
         |_| "2031-12-31".to_owned(),
     ),
     (
-        "a day that gives serials once more",
+        "a day that gives serials twice",
         |data, _| done(data, "UPDATE partition_plan SET next_serial = 1 WHERE next_serial > 1"),
         &["serials-overlap"],
         NOBODY,
@@ -637,7 +637,7 @@ const HARMS: &[Harm] = &[
 ];
 
 #[test]
-fn what_is_planted_is_found() {
+fn every_damage_is_found() {
     let scene = Scene::new();
     let clean = verify(&scene.data, &[]).must_be_clean("before");
     eprintln!("verify: {}", clean.summary);
@@ -654,7 +654,7 @@ fn what_is_planted_is_found() {
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
-    assert!(HARMS.iter().any(|(name, ..)| name.contains(&only)), "there is no harm {only:?}");
+    assert!(HARMS.iter().any(|(name, ..)| name.contains(&only)), "there is no damage {only:?}");
     let at = AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(BTreeMap::new());
     at_once(4, |_| {
@@ -693,7 +693,7 @@ fn what_is_planted_is_found() {
     assert!(failed.is_empty(), "{:?}", failed.keys());
 }
 
-/// Beside customers, imports and compactions nothing is found that is not there.
+/// Beside customers, imports and compactions there are no false findings.
 #[test]
 fn beside_a_busy_serve() {
     let data = Data::new();
@@ -701,7 +701,7 @@ fn beside_a_busy_serve() {
     busy(&data, &token, 12);
 }
 
-/// Runs so many times while customers, imports and compactions are at work.
+/// Runs this many times beside customers, imports and compactions.
 pub(super) fn busy(data: &Data, token: &str, runs: usize) {
     const WRITERS: usize = 3;
     let server = serve(data);
@@ -766,7 +766,7 @@ pub(super) fn busy(data: &Data, token: &str, runs: usize) {
     verify(data, &[]).must_be_clean("at the end");
 }
 
-/// What a killed compaction leaves behind is allowed, wherever it was: the next one finishes it.
+/// What a killed compaction leaves behind is not a finding. The next compaction finishes it.
 #[test]
 fn after_killed_compactions() {
     const ROUNDS: usize = 16;
@@ -802,7 +802,7 @@ fn after_killed_compactions() {
     verify(&data, &[]).must_be_clean("killed");
 }
 
-/// A restored backup beside a cold tier that has gone on, before and after more is archived.
+/// A restored backup beside a newer cold tier, before and after more is archived.
 #[test]
 fn after_a_restore() {
     let scene = Scene::new();
@@ -837,9 +837,9 @@ fn after_a_restore() {
     redeemed(admin, "c", "after", 7);
     server.stop();
     compact(&data, &["--closed-now"]);
-    verify(&data, &[]).must_be_clean("gone on with");
+    verify(&data, &[]).must_be_clean("in use again");
 
-    // By hand, and `restore` was forgotten: nothing is looked at.
+    // By hand, without `restore`: `verify` reads nothing.
     for name in ["hot.db-wal", "hot.db-shm"] {
         let _ = fs::remove_file(data.path().join(name));
     }
@@ -852,7 +852,7 @@ fn after_a_restore() {
     verify(&data, &[]).must_be_clean("restored by hand");
 }
 
-/// What can be derived is set right, and nothing else is touched.
+/// `--repair` corrects what follows from the coupons, and nothing else.
 #[test]
 fn repair() {
     let scene = Scene::new();
@@ -876,7 +876,7 @@ fn repair() {
     let found = verify(&data, &["--repair"]);
     let wanted = ["counts-wrong", "row-not-its-events", "rows-fewer", "stock-wrong"];
     assert_eq!(found.kinds(), wanted.into_iter().collect(), "{found:#?}");
-    // What may be the trace of a lost coupon stays until somebody has looked.
+    // A count that may be the trace of a lost coupon stays until a person has looked.
     assert_eq!(found.summary["mended"]["counts"], 1, "{}", found.summary);
     let found = verify(&data, &["--repair", "--lower-counts"]);
     assert_eq!(found.summary["mended"]["counts"], 2, "{}", found.summary);
@@ -887,7 +887,7 @@ fn repair() {
     assert_eq!(found.summary["mended"]["counts"], 0, "{}", found.summary);
 }
 
-/// What people see, and what a wrong call says.
+/// The output for people, and the message of a wrong call.
 #[test]
 fn words() {
     let scene = Scene::new();

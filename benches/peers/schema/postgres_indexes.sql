@@ -1,5 +1,5 @@
--- The indexes of schema/hot.sql. The code stands first in coupon_by_code, since nobody here knows
--- the day of a code before he has found it.
+-- The indexes of schema/hot.sql. The code is first in coupon_by_code, because a peer does not know
+-- the day of a code before it finds the row.
 CREATE UNIQUE INDEX coupon_by_code ON coupon (code, expiry_day) WITH (fillfactor = 75);
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WITH (fillfactor = 75)
     WHERE holder IS NOT NULL;

@@ -1,5 +1,5 @@
-//! The same cases with every coupon in cold as early as possible: finished coupons are archived before
-//! each request. Replays and refusals must be the same.
+//! The same cases with every coupon in cold as early as possible: finished coupons are archived
+//! before each request. Replays and refusals must be the same.
 
 #[path = "http/archived.rs"]
 mod archived;

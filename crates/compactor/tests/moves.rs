@@ -1,7 +1,7 @@
 //! The compactor on a real hot store and a real cold folder: no coupon is lost and none is there
 //! twice, also if a process stops, fails, freezes or works at the same time.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 mod moves {
     mod damage;

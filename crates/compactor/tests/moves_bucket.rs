@@ -1,7 +1,7 @@
-//! The cases of `moves` for the cold tier, with a bucket of a real S3 server. A bucket of versitygw is
-//! a folder, so the tests can still copy and read it as one.
+//! The cases of `moves` for the cold tier, with a bucket of a real S3 server. A bucket of versitygw
+//! is a folder, so the tests can still copy and read it as one.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 #![expect(dead_code, reason = "some items are for the cases about folders")]
 
 mod moves {

@@ -1,6 +1,6 @@
 //! The binary: its forms, its exit codes, and its service.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 #[path = "binary/bucket.rs"]
 mod bucket;

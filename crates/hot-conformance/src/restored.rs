@@ -48,7 +48,7 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     let stories: [(&str, &Code, &[Action]); 5] = [
         ("untouched, minted", &codes[0], &spent),
         ("in a wallet, minted", &codes[1], &spent[1..]),
-        ("dead, minted", &codes[2], &[void()]),
+        ("void, minted", &codes[2], &[void()]),
         ("available, imported", &imported[0], &foreign),
         ("in a wallet, imported", &imported[1], &spent[1..]),
     ];

@@ -1,6 +1,6 @@
 //! The conformance suite on Apache Cassandra.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 use std::sync::Arc;
 use std::time::Duration;

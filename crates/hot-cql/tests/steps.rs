@@ -9,7 +9,7 @@
 //!
 //! `COUPONRY_TEST_CASE` picks the cases whose name contains it.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 mod steps {
     pub(crate) mod claims;

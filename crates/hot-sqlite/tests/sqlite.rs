@@ -1,6 +1,6 @@
 //! Promises of the embedded store alone: about its file, other processes and the disk.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 #[path = "sqlite/damage.rs"]
 mod damage;
@@ -382,7 +382,7 @@ async fn a_caller_without_the_file_lock_writes_nothing() {
         assert!(matches!(answer, Err(HotError::Unavailable(_))), "{answer:?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "reads go on");
+    assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "reads succeed");
     lock.unlock().unwrap();
     // The writer has run every job before these.
     kit.hot.touch(NOW).await.unwrap();

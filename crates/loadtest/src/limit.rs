@@ -65,8 +65,8 @@ fn next(kept: Option<f64>, missed: Option<f64>, steps: usize, first: f64) -> Opt
     }
 }
 
-/// Searches from `first` requests a second on, by doubling and then by halving. `plan` is one step. Its
-/// coupons continue where the step before ended. Calls `told` for each step.
+/// Searches from `first` requests a second on, by doubling and then by halving. `plan` is one step.
+/// Its coupons continue where the step before ended. Calls `told` for each step.
 ///
 /// # Errors
 /// As for [`run`]. The search ends with a step that has a wrong answer, or no coupons left.

@@ -19,8 +19,8 @@ use loadtest::wire::ServerAddress;
 
 type Failure = Box<dyn Error>;
 
-/// Default stock of the campaign that is issued from: more than any run can issue, because the size of
-/// a campaign costs nothing.
+/// Default stock of the campaign that is issued from: more than any run can issue, because the size
+/// of a campaign costs nothing.
 const STOCK_DEFAULT: u64 = 1_000_000_000;
 
 /// Stock of the campaign whose coupons are redeemed, with `--minted`.
@@ -115,7 +115,8 @@ struct Arguments {
     /// Write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Draw the waiting times into this file, as SVG: over time, or against the rate for --find-limit
+    /// Draw the waiting times into this file, as SVG: over time, or against the rate for
+    /// --find-limit
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }

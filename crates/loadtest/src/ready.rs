@@ -100,7 +100,8 @@ impl Ready {
         must(answer, || format!("campaign {name}"))
     }
 
-    /// Imports the coupons `first..end` in files, and calls `told` with the number of imported ones.
+    /// Imports the coupons `first..end` in files, and calls `told` with the number of imported
+    /// ones.
     ///
     /// # Errors
     /// [`NotReady`], also if a line was rejected.

@@ -62,8 +62,8 @@ pub struct Sender {
     pub late_p99_us: u64,
     /// Whether the sender limited the throughput, not the server.
     pub was_the_bottleneck: bool,
-    /// Whether the machine was too busy to send on time, so that the times are not only those of the
-    /// server.
+    /// Whether the machine was too busy to send on time, so that the times are not only those of
+    /// the server.
     pub was_late: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct Used {
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The scenario.
     pub scenario: Scenario,
     /// `open` or `closed`.
     #[serde(rename = "loop")]

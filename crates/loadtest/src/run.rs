@@ -19,8 +19,8 @@ const OPENING: Duration = Duration::from_millis(300);
 /// If the sender used at least this share of its threads' time, it was the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// If requests were sent later than this at the 99th percentile, the times are those of the machine,
-/// not of the server.
+/// If requests were sent later than this at the 99th percentile, the times are those of the
+/// machine, not of the server.
 const LATE_MAX_US: u64 = 1_000;
 
 /// The plan of a run.
@@ -28,7 +28,7 @@ const LATE_MAX_US: u64 = 1_000;
 pub struct Plan {
     /// The server.
     pub target: ServerAddress,
-    /// What is asked.
+    /// The scenario.
     pub scenario: Scenario,
     /// The coupons.
     pub ground: Ground,

@@ -153,7 +153,7 @@ impl Given {
         self.unknown += other.unknown;
         self.sold_out += other.sold_out;
         let twice = both - self.codes.len();
-        (twice > 0).then(|| format!("{twice} codes were given to two users"))
+        (twice > 0).then(|| format!("{twice} codes were issued to two users"))
     }
 
     /// What is wrong in the end with a campaign of `stock`.
@@ -163,7 +163,7 @@ impl Given {
             return Some(format!("{given} coupons were issued from a stock of {stock}"));
         }
         (self.sold_out > 0 && given + self.unknown < stock)
-            .then(|| format!("{} users were told SOLD_OUT after {given} of {stock}", self.sold_out))
+            .then(|| format!("{} users got SOLD_OUT after {given} of {stock}", self.sold_out))
     }
 }
 

@@ -21,7 +21,8 @@ impl Schedule {
         Schedule { pieces: vec![(time, rate)] }
     }
 
-    /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time`, and the rate itself before and after.
+    /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time`, and the rate itself before
+    /// and after.
     pub fn spike(rate: f64, time: Duration) -> Schedule {
         let before = time / 2;
         let spike = before + SPIKE;

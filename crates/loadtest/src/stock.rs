@@ -13,8 +13,8 @@ const ROUNDS: u64 = 4;
 /// A prime larger than any stock, so that they have no common factor.
 const STRIDE: u128 = 1_000_000_000_039;
 
-/// The code of coupon `number`: different for each number below 2⁶⁰, and as random as the codes of a
-/// real shop, so that neighbours are far apart in every index.
+/// The code of coupon `number`: different for each number below 2⁶⁰, and as random as the codes of
+/// a real shop, so that neighbours are far apart in every index.
 ///
 /// # Panics
 /// If the number is larger.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection that was idle for this long is opened again: servers close idle connections (couponry
-/// after 10 s), and a request sent at that moment would have no answer.
+/// A connection that was idle for this long is opened again: servers close idle connections
+/// (couponry after 10 s), and a request sent at that moment would have no answer.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Most headers of an answer.

@@ -1,8 +1,8 @@
 //! One sender: a thread with its own connections, which send the requests that are due.
 //!
 //! The time of a request counts from the instant at which it was due, and it waits only for a free
-//! connection. So if a server does not answer for a second, every request of that second is slow, not
-//! only those that the server had.
+//! connection. So if a server does not answer for a second, every request of that second is slow,
+//! not only those that the server had.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

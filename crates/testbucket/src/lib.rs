@@ -1,8 +1,8 @@
 //! Real S3 servers for test suites, and a [`Proxy`] in front of one that fails some of the requests.
 //!
-//! Only this crate runs the script `tests/engines/s3`, which starts them. Its `--help` says how to start
-//! one by hand. A server has its own port and folder. It holds a pipe from the process that started it,
-//! so it ends when that process ends, in any way.
+//! Only this crate runs the script `tests/engines/s3`, which starts them. Its `--help` says how to
+//! start one by hand. A server has its own port and folder. It holds a pipe from the process that
+//! started it, so it ends when that process ends, in any way.
 
 mod proxy;
 
@@ -19,7 +19,8 @@ pub use proxy::{Fault, Proxy};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/s3");
 
-/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets it.
+/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
+/// it.
 const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 
 /// With `none` the engine is not available on this machine: `.ci/run` has tried.

@@ -97,8 +97,8 @@ impl Proxy {
         Proxy { address, shared }
     }
 
-    /// From now on one of `writes` writes fails, and one of eight times as many reads, because there
-    /// are many more reads. 0: none.
+    /// From now on one of `writes` writes fails, and one of eight times as many reads, because
+    /// there are many more reads. 0: none.
     pub fn spoil_one_in(&self, writes: u64) {
         self.shared.one_in.store(writes, Ordering::SeqCst);
     }

@@ -1,14 +1,14 @@
 //! A real Apache Cassandra for test suites.
 //!
-//! Only this crate runs the script `tests/engines/cassandra`, which starts nodes. Its `--help` says how
-//! to start one by hand.
+//! Only this crate runs the script `tests/engines/cassandra`, which starts nodes. Its `--help` says
+//! how to start one by hand.
 //!
-//! A *node* is 1, 2 or 3. Node 2 has the address 127.0.0.2. A node *answers* once it serves a read from
-//! all running nodes: then they see each other.
+//! A *node* is 1, 2 or 3. Node 2 has the address 127.0.0.2. A node *answers* once it serves a read
+//! from all running nodes: then they see each other.
 //!
-//! The nodes hold a pipe from the process that started them, so they end when it ends, in any way. They
-//! also hold the addresses, so suites that need them at the same time wait for each other, in one
-//! process or in several.
+//! The nodes hold a pipe from the process that started them, so they end when it ends, in any way.
+//! They also hold the addresses, so suites that need them at the same time wait for each other, in
+//! one process or in several.
 //!
 //! A cluster is killed, not drained, when it is dropped. Its data goes with it.
 
@@ -19,7 +19,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/cassandra");
 
-/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets it.
+/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
+/// it.
 const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 
 /// With `none` Cassandra is not available on this machine: `.ci/run` has tried.
@@ -88,8 +89,8 @@ pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
 }
 
 impl TestCluster {
-    /// Starts 1 or 3 nodes and returns when all answer: about 4 s, or 10 to 20 s, after the wait for
-    /// other suites. `None` if they are not available on this machine: a printed line says why.
+    /// Starts 1 or 3 nodes and returns when all answer: about 4 s, or 10 to 20 s, after the wait
+    /// for other suites. `None` if they are not available on this machine: a printed line says why.
     ///
     /// # Panics
     /// If they do not start, or are not available with `COUPONRY_REQUIRE_ENGINES=1`.

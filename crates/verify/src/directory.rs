@@ -180,7 +180,7 @@ impl Verifier<'_> {
                 let one =
                     Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
                 let other = Said::new("the directory", "does not lead to it");
-                self.found(Kind::WordAstray, word.as_str(), one, other);
+                self.found(Kind::SharedCodeAstray, word.as_str(), one, other);
             }
         }
         Ok(())
@@ -208,5 +208,5 @@ fn word_astray(entry: &EntryItem, code: &Code, terms: &Campaign) -> Option<Findi
     }
     let says = format!("the word of campaign {}", terms.id);
     let has = word.map_or("no word".to_owned(), |word| word.to_string());
-    Some(Finding { kind: Kind::WordAstray, ..entry_alone(entry, says, "the campaign", &has) })
+    Some(Finding { kind: Kind::SharedCodeAstray, ..entry_alone(entry, says, "the campaign", &has) })
 }

@@ -70,110 +70,114 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The two stores are of different histories.
+    /// The hot store and the cold tier do not belong together.
     StoresApart, "stores-apart",
-        "do not start `serve`; name the right stores, or bring them together with `couponry restore`";
-    /// The engine itself says that pages, indexes or partitions of the hot store are not right.
+        "do not start `serve`; name the right stores, or reconcile them with `couponry restore`";
+    /// The engine reports damaged pages, indexes or partitions of the hot store.
     HotFile, "hot-file",
-        "back up what can be read, then restore the last good backup and run `couponry restore`";
+        "back up everything readable, then restore the last good backup and run `couponry restore`";
     /// An entry of the cold tier's log cannot be read.
     ColdLog, "cold-log",
-        "put the entry back from a copy of the bucket or folder; remove nothing";
-    /// A file of the cold tier is missing, cut, or not what was written.
+        "put the entry back from a copy of the bucket or folder; delete nothing";
+    /// A file of the cold tier is missing, cut, or differs from what was written.
     ColdFile, "cold-file",
-        "put the file back from a copy of the bucket or folder; what it holds is answered with 503 until then";
-    /// A file or a log entry of the holder index of the cold tier is missing, cut, or not what was written.
+        "put the file back from a copy of the bucket or folder; until then requests for its coupons get 503";
+    /// A file or a log entry of the holder index of the cold tier is missing, cut, or differs from
+    /// what was written.
     HolderIndex, "holder-index",
-        "remove the folder `holder_index`; lists read `coupons_by_holder` until `compact` has made it anew";
+        "delete the folder `holder_index`; lists read `coupons_by_holder` until `compact` has made it again";
     /// A row cannot be read.
     RowUnreadable, "row-unreadable",
-        "leave it: take the coupon from a backup by hand, with the help of whoever wrote there";
-    /// The columns of a row say something else than its events.
+        "do not change it; take the coupon from a backup by hand, and find out who wrote the row";
+    /// The columns of a row contradict its events.
     RowNotItsEvents, "row-not-its-events",
         "the events are the truth: find out who changed the row, and compare with a backup";
-    /// Events follow each other as no rule lets them.
+    /// The events are in an order that no rule allows.
     EventsInvalid, "events-invalid",
-        "somebody has changed the history: compare with a backup; void the coupon if it may be spent twice";
-    /// A row lies where its code, its expiry or the directory do not lead.
+        "somebody changed the history: compare with a backup; void the coupon if it could be redeemed twice";
+    /// A row is not where its code, its expiry or the directory says.
     WrongPartition, "wrong-partition",
-        "it is not found by its code there; put the file or the row back where it was";
-    /// A coupon says other dates, batch or campaign than what it came with.
+        "requests by its code do not find it; put the file or the row back where it was";
+    /// A coupon has other dates, another batch or another campaign than at its creation.
     OriginDiffers, "origin-differs",
         "compare with the batch or the imported file, and with a backup";
     /// One code has a row and an archived marker, or several rows.
     Twice, "twice",
-        "pause the campaign: it may be spent twice; keep the row with the longer history";
-    /// One version of a code lies in two files of the cold tier.
+        "pause the campaign: the coupon could be redeemed twice; keep the row with the longer history";
+    /// One version of a code is in two files of the cold tier.
     ColdTwice, "cold-twice",
-        "readers take one of them; `couponry compact` merges them when the partition is over; find out who copied a file";
+        "readers use one of them; `couponry compact` merges them when the partition is over; find out who copied a file";
     /// Two copies of one coupon have different histories.
     CopiesDiffer, "copies-differ",
-        "neither is safe to remove: compare both with a backup";
-    /// A coupon lies in both tiers although its archive commit is finished.
+        "delete neither: compare both with a backup";
+    /// A coupon is in both tiers, although its archive commit is finished.
     HotAndCold, "hot-and-cold",
-        "readers take the hot row, which is the same; find out who wrote the row back";
+        "readers use the hot row, which is equal; find out who wrote the row back";
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
-        "do not start `serve`: it could be spent again; run `couponry restore --everything`";
-    /// A coupon lies in cold, and an open partition in hot knows nothing of it.
+        "do not start `serve`: the coupon could be redeemed again; run `couponry restore --everything`";
+    /// A coupon is in cold, and its open partition in hot has neither a row nor an archived marker
+    /// for it.
     RowMissing, "row-missing",
-        "pause the campaign: the code could be given out again; run `couponry restore --everything`, which puts the archived marker back";
-    /// An archived marker names what is not in the cold tier.
+        "pause the campaign: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
+    /// An archived marker names a coupon that is not in the cold tier.
     ArchivedMarkerAlone, "archived-marker-alone",
-        "the coupon is answered with 503, never as new; put the file back from a copy";
-    /// A row stands in a partition that was emptied.
+        "requests for the coupon get 503, it is never issued as new; put the file back from a copy";
+    /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
-        "nobody reads it; compare it with the cold row before it is removed";
-    /// A coupon was to be moved to a later partition and did not arrive before its own was sealed.
+        "nobody reads it; compare it with the cold row before you delete it";
+    /// A coupon was extended to a later partition, and did not arrive before its own partition was
+    /// sealed.
     MoveLost, "move-lost",
-        "leave it, and read the coupon once: whoever meets it finishes the move";
-    /// A foreign or moved coupon is not in the directory.
+        "read the coupon once: any request for it finishes the move";
+    /// An imported or extended coupon is not in the directory.
     EntryMissing, "entry-missing",
-        "nobody finds it, and its code could be imported anew: do not import it, restore the entry from a backup";
-    /// The directory cannot be read, or names what is not there.
+        "no request finds it, and its code could be imported as new: do not import it, restore the entry from a backup";
+    /// A directory entry cannot be read, or names a coupon that does not exist.
     EntryAlone, "entry-alone",
         "its coupon was lost: take it from a backup";
-    /// A campaign's word and the directory do not agree.
-    WordAstray, "shared-code-astray",
+    /// The shared code of a campaign and the directory do not agree.
+    SharedCodeAstray, "shared-code-astray",
         "pause the campaign and take the entry from a backup";
-    /// A serial that was offered once has no row: its coupon was lost, and its code looks untouched.
+    /// A serial that was taken from the stock has no row: its coupon was lost, and its code looks
+    /// untouched.
     SerialMissing, "serial-missing",
-        "pause the batch: who has the code could have it once more; take the row from a backup";
-    /// Two batches hold the same serials, or serials that the day still has to give.
+        "pause the batch: the code could be redeemed again; take the row from a backup";
+    /// Two batches have the same serials, or serials that the day will give again.
     SerialsOverlap, "serials-overlap",
         "pause both batches: they mint the same codes";
-    /// A holder is in no claim, so they could get one more than the limit.
+    /// A holder's coupon is in no claim.
     ClaimMissing, "claim-missing",
-        "they may get one too many; take the entry from a backup";
-    /// A claim names a coupon that is nowhere.
+        "the user may get one coupon too many; take the entry from a backup";
+    /// A claim names a coupon that does not exist.
     ClaimAlone, "claim-alone",
         "the coupon was lost: take its row from a backup";
-    /// A claim names a coupon that was never this user's.
+    /// A claim names a coupon that this user never had.
     ClaimOfAnother, "claim-of-another",
-        "they may get one too few, or see nothing; compare with a backup";
-    /// A coupon is not found by its holder or its expiry.
+        "the user may get one coupon too few, or not see it; compare with a backup";
+    /// A coupon has no index row for its holder or its expiry.
     IndexRowMissing, "index-row-missing",
         "`couponry verify --repair` writes it";
-    /// The side table of the cold tier lacks a coupon of its holder.
+    /// The side table of the cold tier does not have a coupon with a holder.
     SideMissing, "side-missing",
-        "the holder does not see it in their list; the coupon itself is safe";
-    /// The side table of the cold tier names what is not there so.
+        "the holder does not see the coupon in their list; the coupon itself is safe";
+    /// A row of the side table of the cold tier does not match its coupon.
     SideAlone, "side-alone",
-        "the holder's list may be answered wrongly; the coupon itself is safe";
-    /// A campaign has counted more coupons than there are: a row may have been lost.
+        "the list of the holder may be wrong; the coupon itself is safe";
+    /// The counts of a campaign are higher than its rows: a row may be lost.
     RowsFewer, "rows-fewer",
-        "pause the campaign and compare with a backup: a lost coupon could be spent again; only if none is lost, `couponry verify --repair --lower-counts`";
-    /// There are more coupons than a campaign has counted.
+        "pause the campaign and compare with a backup: a lost coupon could be redeemed again; only if none is lost, run `couponry verify --repair --lower-counts`";
+    /// The counts of a campaign are lower than its rows.
     CountsWrong, "counts-wrong",
-        "`couponry verify --repair` sets them right; nothing is decided by them";
-    /// The stock of a campaign is not that of its batches.
+        "`couponry verify --repair` corrects them; no decision depends on them";
+    /// The stock of a campaign is not the sum of its batches.
     StockWrong, "stock-wrong",
-        "`couponry verify --repair` sets it right; nothing is decided by it";
+        "`couponry verify --repair` corrects it; no decision depends on it";
 }
 
 macro_rules! notes {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal;)*) => {
-        /// Something that a protocol allows to stay behind.
+        /// Something that a killed process may leave behind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Note {
             $(#[doc = $doc] $variant,)*
@@ -197,29 +201,30 @@ macro_rules! notes {
 }
 
 notes! {
-    /// coupons that lie in both tiers, of archive commits that `compact` has not finished
+    /// coupons in both tiers, of archive commits that `compact` has not finished
     ArchiveCommitUnfinished, "archive-commit-unfinished";
-    /// coupons that were changed after their copy in cold was made: the hot row counts
+    /// coupons that changed after they were copied to cold: the hot row counts
     HotNewer, "hot-newer";
-    /// moves to a later partition that whoever meets them finishes
+    /// moves to a later partition that the next request for the coupon finishes
     MoveUnfinished, "move-unfinished";
-    /// codes that an import has entered and not come to: the same line, sent again, does
+    /// directory entries of an import without a row: the same line, imported again, writes the row
     EntryBegun, "entry-begun";
-    /// entries of claims that came to nothing, or will be finished by the user's next request
+    /// claim entries without an effect, or that the user's next request finishes
     ClaimBegun, "claim-begun";
-    /// index rows that lead to nothing; --repair removes those that are an hour old
+    /// index rows without a coupon; --repair deletes those that are an hour old
     IndexRowTooMany, "index-row-too-many";
-    /// campaigns whose counts differ from their rows, on a cluster, where counts may lag behind
+    /// campaigns whose counts differ from their rows, on a cluster, where counts may be late
     CountsDrifted, "counts-drifted";
-    /// archived coupons of campaigns that a restored hot store does not know
+    /// archived coupons of campaigns that a restored hot store does not have
     Stranger, "stranger";
     /// coupons that could not be compared because a file of the cold tier cannot be read
     BehindDamage, "behind-damage";
     /// partitions whose side table is behind, of archive commits that `compact` has not finished
     SideBehind, "side-behind";
-    /// claims and entries that lead to cold and were not followed there: each would be a read
+    /// claims and directory entries of archived coupons that were not compared, because each costs
+    /// a read
     NotFollowed, "not-followed";
-    /// campaigns whose counts of cold changed while they were looked at
+    /// campaigns whose counts of cold changed while they were read
     CountsMoving, "counts-moving";
 }
 

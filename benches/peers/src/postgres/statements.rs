@@ -1,6 +1,6 @@
 //! Every statement that is sent while the peer is measured.
 
-/// The one statement of a redeem: it changes nothing unless every rule holds.
+/// The one statement of a redeem. It changes a row only if every rule holds.
 pub(super) const REDEEM: &str = "
     UPDATE coupon
     SET state = 'redeemed', redeemed_at = $4, order_ref = $3, modified_at = $4,
@@ -21,9 +21,9 @@ pub(super) const CLAIMED: &str = "
     FROM claim JOIN coupon ON coupon.code = claim.code AND coupon.expiry_day = claim.expiry_day
     WHERE claim.campaign = $1 AND claim.user_id = $2";
 
-/// First come, first served by a counter: claim, coupon and count in one. The count comes last, so
-/// that its row is locked for the commit and for nothing else; that it does not go beyond the stock
-/// is checked by the table, and the look at it before that only spares the work when all are gone.
+/// First come, first served by a counter: claim, coupon and count in one statement. The count comes
+/// last, so its row is locked only for the commit. The table checks that the count is at most the
+/// stock. The read of the count before only saves work when all are gone.
 pub(super) const ISSUE_COUNTER: &str = "
     WITH claimed AS (
         INSERT INTO claim (campaign, user_id, entry, expiry_day, code, issue)
@@ -38,8 +38,8 @@ pub(super) const ISSUE_COUNTER: &str = "
     )
     UPDATE campaign SET issued = issued + 1 FROM made WHERE number = made.campaign";
 
-/// First come, first served from a pool: a coupon that nobody has locked, the claim, and the
-/// coupon's new state in one. `$4` says where to begin to look.
+/// First come, first served from a pool: a coupon that is not locked, the claim, and the new state
+/// of the coupon in one statement. The search starts at `$4`.
 pub(super) const ISSUE_POOL: &str = "
     WITH picked AS (
         SELECT code FROM coupon
@@ -60,7 +60,7 @@ pub(super) const ISSUE_POOL: &str = "
     FROM claimed WHERE coupon.code = claimed.code AND coupon.expiry_day = $3
     RETURNING coupon.code";
 
-/// A new campaign; no row when there is one of this name.
+/// A new campaign. No row if the name exists.
 pub(super) const CAMPAIGN_MADE: &str = "
     INSERT INTO campaign (campaign_id, valid_from, expires_at, stock) VALUES ($1, $2, $3, $4)
     ON CONFLICT DO NOTHING

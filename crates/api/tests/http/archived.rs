@@ -1,4 +1,5 @@
-//! An archived coupon has the same answers as in hot: the same status, code and body, except `tier`.
+//! An archived coupon has the same answers as in hot: the same status, code and body, except
+//! `tier`.
 
 use serde_json::{Value, json};
 
@@ -142,8 +143,8 @@ async fn campaigns(service: &Service, prefix: &str, on: &str) {
     }
 }
 
-/// Three coupons: redeemed by ann for order 1 after order 0 was cancelled; void with holder ann; void
-/// without a holder.
+/// Three coupons: redeemed by ann for order 1 after order 0 was cancelled; void with holder ann;
+/// void without a holder.
 async fn finished(service: &Service, campaign: &str) -> Vec<(String, Option<&'static str>)> {
     let codes = service.codes(campaign).await;
     let ann = json!({"user_id": "ann"});
@@ -320,8 +321,7 @@ async fn archived_coupons_are_replaced() {
     service.does("redeem", &first, "1").await.is("201", "redeemed");
     service.admin("void", &second, json!({})).await.is("200", "void");
     let names = [format!("replaces:{first}"), format!("replaces:{second}")];
-    let new =
-        issue("ann", &names[0]).await.is("201", "the replacement of the first").string("code");
+    let new = issue("ann", &names[0]).await.is("201", "its replacement").string("code");
     let ask = |user: &str, name: &str| {
         let body = json!({"user_id": user, "issue_ref": name});
         Ask::post(Shop, "/v1/campaigns/c/issue", body)
@@ -337,10 +337,7 @@ async fn archived_coupons_are_replaced() {
     for code in [&first, &second] {
         assert_eq!(tier(&service, code).await, "cold", "{code}");
     }
-    assert_eq!(
-        issue("ann", &names[0]).await.is("200", "the same request again").string("code"),
-        new
-    );
+    assert_eq!(issue("ann", &names[0]).await.is("200", "a repeat").string("code"), new);
     let other = issue("ann", &names[1]).await.is("201", "of an archived coupon").string("code");
     assert_eq!(issue("ann", &names[1]).await.is("200", "again").string("code"), other);
     issue("ann", "c").await.is("409 LIMIT_PER_USER", "two that were replaced, two that were not");
@@ -451,10 +448,7 @@ async fn imported_again_behind_a_seal() {
     assert_eq!(counts, [2, 0, 0, 2].map(|count| json!(count)), "{rejected}");
     assert_eq!(rejected.matches("EXPIRY_DAY_CLOSED").count(), 2, "{rejected}");
     assert_eq!(service.coupon("LEFT1").await["state"], "available");
-    service
-        .get(Admin, "/v1/coupons/NEVERSEEN1")
-        .await
-        .is("404 NOT_FOUND", "a code without a coupon");
+    service.get(Admin, "/v1/coupons/NEVERSEEN1").await.is("404 NOT_FOUND", "no coupon");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! A cold tier that does not answer: coupons in hot still work, coupons in cold are 503 and never 404,
-//! and no restart is needed when it is back.
+//! A cold tier that does not answer: coupons in hot still work, coupons in cold are 503 and never
+//! 404, and no restart is needed when it is back.
 
 use std::fs;
 use std::path::{Path, PathBuf};

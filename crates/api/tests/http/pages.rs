@@ -108,8 +108,8 @@ fn typed(schema: &Value) -> bool {
         .any(|key| !schema[*key].is_null())
 }
 
-/// Client generators turn an `allOf` with fields beside it into a new type, and lose which fields of
-/// the first may be null.
+/// Client generators turn an `allOf` with fields beside it into a new type, and lose which fields
+/// of the first may be null.
 #[test]
 fn a_coupon_with_events_is_a_coupon_and_its_events() {
     let schemas = &DOCUMENT["components"]["schemas"];

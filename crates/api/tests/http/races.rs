@@ -1,4 +1,5 @@
-//! Many requests at the same time: exactly the stock is issued, and nobody gets more than the limit.
+//! Many requests at the same time: exactly the stock is issued, and nobody gets more than the
+//! limit.
 
 use std::collections::BTreeMap;
 

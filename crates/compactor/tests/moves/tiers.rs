@@ -1,5 +1,5 @@
-//! What it costs to archive a partition in many runs, on real stores with every size a thousandth of
-//! the real one or less.
+//! What it costs to archive a partition in many runs, on real stores with every size a thousandth
+//! of the real one or less.
 
 use std::collections::BTreeSet;
 
@@ -33,8 +33,8 @@ async fn runs(cold: &ColdStore, day: Day) -> usize {
     files.iter().map(cold::ColdFile::archive_commit).collect::<BTreeSet<_>>().len()
 }
 
-/// In any number of runs each coupon is written at most three times, hot reads its row at most twice
-/// and evicts it once, and the files stay few.
+/// In any number of runs each coupon is written at most three times, hot reads its row at most
+/// twice and evicts it once, and the files stay few.
 #[tokio::test]
 async fn many_runs_write_each_coupon_a_few_times() {
     let disk = place::folder();

@@ -166,7 +166,8 @@ async fn issues(world: Arc<World>, campaign: CampaignId, round: usize) -> Vec<(C
     issued
 }
 
-/// Reads all codes without a pause, and once more at the end: no coupon goes back to an earlier state.
+/// Reads all codes without a pause, and once more at the end: no coupon goes back to an earlier
+/// state.
 async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u64; 2] {
     let mut versions = vec![0; codes.len()];
     let mut tiers = [0; 2];
@@ -268,8 +269,8 @@ async fn two_at_once() {
     assert!(one.rows().await.is_empty());
 }
 
-/// Files that a slow compactor has written and not committed are not swept, as long as nobody else has
-/// committed their number.
+/// Files that a slow compactor has written and not committed are not swept, as long as nobody else
+/// has committed their number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_spares_what_may_still_be_committed() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;

@@ -202,8 +202,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// Every fourth code, different ones at each call: reading codes one by one is slow, and the copies
-    /// are compared as a whole.
+    /// Every fourth code, different ones at each call: reading codes one by one is slow, and the
+    /// copies are compared as a whole.
     pub(crate) fn part(&self, turn: u64) -> Cast {
         let codes = self.codes.iter().skip(turn as usize % 4).step_by(4).cloned().collect();
         Cast { codes, campaigns: self.campaigns.clone() }
@@ -421,8 +421,8 @@ impl World {
         self.hot.issue(campaign, self.change(action, at)).await.unwrap()
     }
 
-    /// A coupon of each kind, some minted and some imported. Most redemptions are at `past`, one is at
-    /// `recent`. Returns the codes.
+    /// A coupon of each kind, some minted and some imported. Most redemptions are at `past`, one is
+    /// at `recent`. Returns the codes.
     pub(crate) async fn one_of_each(
         &self,
         campaign: &Campaign,

@@ -58,7 +58,7 @@ fn days_of_redemptions() {
         ("23 hours: the last", "America/New_York", "2026-03-09T03:59:59.999Z", "2026-03-08"),
         ("23 hours: over", "America/New_York", "2026-03-09T04:00:00Z", "2026-03-09"),
         ("the hour before midnight", "Africa/Cairo", "2026-10-29T20:30:00Z", "2026-10-29"),
-        ("and once more", "Africa/Cairo", "2026-10-29T21:30:00Z", "2026-10-29"),
+        ("the same hour again", "Africa/Cairo", "2026-10-29T21:30:00Z", "2026-10-29"),
         ("furthest east", "Pacific/Kiritimati", "2026-10-31T10:00:00Z", "2026-11-01"),
         ("furthest west", "Pacific/Pago_Pago", "2026-11-01T10:59:59.999Z", "2026-10-31"),
     ];
@@ -73,7 +73,7 @@ fn days_of_redemptions() {
 }
 
 #[test]
-fn each_redemption_with_what_became_of_it() {
+fn each_redemption_with_its_cancellation() {
     let (one, two, three) =
         (at("2026-11-01T00:00:00Z"), at("2026-11-02T00:00:00Z"), at("2026-11-03T00:00:00Z"));
     let events = vec![
@@ -100,7 +100,7 @@ fn each_redemption_with_what_became_of_it() {
         ("all", "2026-11-01", "2026-11-30", vec![first.clone(), second.clone(), third.clone()]),
         ("cancelled later", "2026-11-01", "2026-11-01", vec![first]),
         ("the days of redemptions, not of cancelling", "2026-11-02", "2026-11-02", vec![second]),
-        ("the live one", "2026-11-03", "2026-11-03", vec![third]),
+        ("the live redemption", "2026-11-03", "2026-11-03", vec![third]),
         ("none", "2026-11-04", "2026-11-30", vec![]),
     ];
     for (name, from, to, want) in cases {
@@ -134,7 +134,7 @@ fn days_of_coupons() {
     assert!(!other.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "another campaign");
 }
 
-/// Every partition that has a coupon of the request is read.
+/// Every partition with a coupon of the request is read.
 #[test]
 fn partitions_left_out() {
     let zones = ["UTC", "Asia/Seoul", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Africa/Cairo"];

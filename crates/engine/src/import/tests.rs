@@ -60,12 +60,12 @@ fn encodings_and_separators() {
     }
 }
 
-/// What does not decode is the fault of its line, and never a replaced character.
+/// Text that does not decode rejects its line, and is never replaced by another character.
 #[test]
 fn a_bad_sequence_rejects_its_line() {
     let korean = encoding_rs::EUC_KR.encode("쿠폰번호,만료일\n").0.into_owned();
     let cp949 = [&korean[..], b"ABCD1,20261231\nBCDE\xC9\x41,\nCDEF2,\n"].concat();
-    assert_eq!(lines::sniff(&cp949, None), Ok(Encoding::UTF_8), "a spoilt head is not guessed at");
+    assert_eq!(lines::sniff(&cp949, None), Ok(Encoding::UTF_8), "a damaged header is not guessed");
     let far: Vec<u8> =
         [&korean[..], &b"ABCD1,20261231\n".repeat(100), b"BC\xFF,\nCDEF2,\n"].concat();
     let found = read(&far);
@@ -78,7 +78,7 @@ fn a_bad_sequence_rejects_its_line() {
     assert_eq!(read(&utf16), ["2 ABCD1 2027-01-01", "3 BAD_ENCODING", "4 CDEF2 2027-01-01"]);
 }
 
-/// Wherever the chunks of a file in UTF-16 end, its lines are the same.
+/// The lines of a file in UTF-16 do not depend on the ends of its chunks.
 #[test]
 fn utf16_in_pieces() {
     let file: Vec<u8> = "\u{feff}쿠폰번호\r\n\u{0A0D}만\u{0D0A}\r\nABCD\n"

@@ -75,9 +75,9 @@ impl World {
         World { folder, hot, cold, engine, history, router }
     }
 
-    /// Two campaigns with 60 coupons each in the two partitions that are over, and one with 40 in the
-    /// open partition. A third of the coupons is available, a third issued, a third redeemed. Cold is
-    /// empty.
+    /// Two campaigns with 60 coupons each in the two partitions that are over, and one with 40 in
+    /// the open partition. A third of the coupons is available, a third issued, a third redeemed.
+    /// Cold is empty.
     pub(crate) async fn full() -> World {
         let world = World::empty().await;
         world.campaign("spring", OVER, 0..60).await;

@@ -57,7 +57,8 @@ pub(crate) async fn imported_again(kit: &Kit) {
         kit.archive.asked();
         assert_eq!(kit.import(&campaign, &batch, first()).await, [THERE; 4], "the same file");
         assert_eq!(kit.import(&other, &elsewhere, first()).await, [TAKEN; 4], "another campaign");
-        // A store that writes entries before rows asks cold, in one read, whether the rows were written.
+        // A store that writes entries before rows asks cold, in one read, whether the rows were
+        // written.
         let asked = kit.archive.asked();
         assert!(asked == (0, 0) || sealed && asked == (1, 4), "at most one read: {asked:?}");
         assert_eq!(
@@ -71,7 +72,7 @@ pub(crate) async fn imported_again(kit: &Kit) {
     let last_file = [first, THERE, second, refused(Refusal::ExpiryDayClosed)];
     assert_eq!(kit.import(&campaign, &batch, last()).await, last_file);
     assert_eq!(kit.archive.asked(), (1, 4));
-    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "once more");
+    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "again");
     assert_eq!(kit.archive.asked(), (1, 3), "a line that changes nothing is remembered");
     assert_eq!(kit.counts(&campaign).await, counts);
     assert_eq!(kit.counts(&other).await, CampaignCounts::default());

@@ -24,8 +24,8 @@ async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
     panic!("cold never answers for {code}")
 }
 
-/// Promise 1 beside the compactor: of eight orders for a coupon one redeems it, while redeemed coupons
-/// are archived and cold fails now and then.
+/// Promise 1 beside the compactor: of eight orders for a coupon one redeems it, while redeemed
+/// coupons are archived and cold fails now and then.
 pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
     const TASKS: usize = 8;
     let campaign = Campaign {

@@ -82,8 +82,8 @@ async fn issue_as(kit: &Kit, campaign: &Campaign, asker: Asker, to: &UserId, nam
     said(&kit.hot.issue(&campaign.id, change).await.unwrap())
 }
 
-/// An issue, a replay and a refusal read no more after many issue_refs for one coupon and many coupons
-/// that were issued and revoked.
+/// An issue, a replay and a refusal read no more after many issue_refs for one coupon and many
+/// coupons that were issued and revoked.
 pub(crate) async fn a_long_claim_costs_little(kit: &Kit) {
     const CALLS: u64 = 10;
     let one = Campaign { handout: Handout::SelfService, ..kit.draft() };
@@ -125,8 +125,9 @@ pub(crate) async fn a_long_claim_costs_little(kit: &Kit) {
     assert!(each <= 2 * STATEMENTS_MAX, "an issue: {each} statements");
 }
 
-/// A claim stores sixteen issue_refs for the coupons that a user has. A request with one more gets the
-/// same coupon, and its issue_ref is not stored. A revoke makes room again; its issue_ref stays used.
+/// A claim stores sixteen issue_refs for the coupons that a user has. A request with one more gets
+/// the same coupon, and its issue_ref is not stored. A revoke makes room again; its issue_ref stays
+/// used.
 pub(crate) async fn sixteen_issue_refs_are_stored(kit: &Kit) {
     let campaign = Campaign { handout: Handout::SelfService, ..kit.draft() };
     kit.stocked(&campaign, 9).await;

@@ -50,7 +50,8 @@ async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
             let news = [&one, &other].map(|applied| said(applied) == Said::Accepted);
             assert!(news != [true, true], "two equal requests give one coupon");
             accepted += news.iter().filter(|new| **new).count() as u64;
-            // Stock only shrinks here: after a refusal the same request gets no coupon a moment later.
+            // Stock only shrinks here: after a refusal the same request gets no coupon a moment
+            // later.
             assert_eq!(both[0], both[1], "both answers are the same");
             held.entry(user).or_default().extend(both.into_iter().flatten());
         }

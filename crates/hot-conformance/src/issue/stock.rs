@@ -238,7 +238,8 @@ pub(crate) async fn a_full_history_is_skipped(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("c")).await), SOLD_OUT);
 }
 
-/// Issues and revokes use all coupons in turn: no history becomes full while another coupon is left.
+/// Issues and revokes use all coupons in turn: no history becomes full while another coupon is
+/// left.
 pub(crate) async fn issues_are_spread_over_coupons(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;

@@ -53,7 +53,7 @@ pub fn release(at: &str) -> Action {
 }
 
 pub fn cancel(at: &str) -> Action {
-    Action::CancelRedemption { order: order(at), reason: "revoked by the shop".parse().ok() }
+    Action::CancelRedemption { order: order(at), reason: "sent back".parse().ok() }
 }
 
 pub fn revoke(user: &UserId) -> Action {

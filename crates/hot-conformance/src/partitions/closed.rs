@@ -164,8 +164,8 @@ pub(crate) async fn coupons_are_read_by_code(kit: &Kit) {
     }
 }
 
-/// Between the read of the codes and that of the coupons, a redemption is cancelled and made again. It
-/// can be cancelled, so the coupon is not read as closed.
+/// Between the read of the codes and that of the coupons, a redemption is cancelled and made again.
+/// It can be cancelled, so the coupon is not read as closed.
 pub(crate) async fn a_coupon_redeemed_again_is_not_closed(kit: &Kit) {
     let campaign = Campaign { cancel_days: 2, per_user_limit: Some(9), ..kit.draft() };
     let codes = kit.stocked(&campaign, 3).await;

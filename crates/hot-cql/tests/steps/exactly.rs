@@ -204,8 +204,8 @@ impl<'a> Sale<'a> {
         stream::iter(reads).buffer_unordered(AT_ONCE).collect().await
     }
 
-    /// SOLD_OUT was never answered while a coupon was available from the start of the request to its
-    /// end.
+    /// SOLD_OUT was never answered while a coupon was available from the start of the request to
+    /// its end.
     fn was_sold_out_when_it_was_said(&self, coupons: &[Coupon]) {
         let asked = self.asked.borrow();
         for coupon in coupons {

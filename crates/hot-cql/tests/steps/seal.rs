@@ -147,15 +147,7 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
         assert_eq!(residue(stage, scene.day).await, here);
     };
     let ways = [Way::Seals, Way::Writes];
-    stage
-        .sweep(
-            Sweep::of("partition plan: a partition is sealed", &ways),
-            scene,
-            act,
-            pick_up,
-            judge,
-        )
-        .await;
+    stage.sweep(Sweep::of("plan: a partition is sealed", &ways), scene, act, pick_up, judge).await;
 }
 
 /// A campaign with its first batch: the partition plan, the campaign's row, its shared code, its
@@ -226,18 +218,12 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
     };
     let ways = [By::SameAgain, By::OtherTerms];
     stage
-        .sweep(
-            Sweep::of("partition plan: a campaign and its serials", &ways),
-            scene,
-            act,
-            pick_up,
-            judge,
-        )
+        .sweep(Sweep::of("plan: a campaign and its serials", &ways), scene, act, pick_up, judge)
         .await;
 }
 
-/// Writers of two processes change the coupons of a partition without a pause, while a third process
-/// seals it. Every accepted change is kept, and none is accepted after the seal.
+/// Writers of two processes change the coupons of a partition without a pause, while a third
+/// process seals it. Every accepted change is kept, and none is accepted after the seal.
 pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     const COUPONS: u64 = 40;
     const TURNS_MAX: usize = 2_000;

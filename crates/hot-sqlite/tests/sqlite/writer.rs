@@ -121,8 +121,8 @@ async fn rejected_lines_make_room() {
     assert_eq!(kept, lines);
 }
 
-/// A dry run skips used serials in parts. It does not answer SOLD_OUT while a coupon is left, and the
-/// next dry run does not skip them again.
+/// A dry run skips used serials in parts. It does not answer SOLD_OUT while a coupon is left, and
+/// the next dry run does not skip them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_skips_serials_in_parts() {
     /// More serials than one read transaction of a dry run skips.

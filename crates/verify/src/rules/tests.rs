@@ -122,7 +122,7 @@ fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
 
 type Change = fn(&mut View);
 
-/// A name, a view and what is changed of it, what is found and what is noted.
+/// A name, a view with a change, the findings and the notes.
 type Row = (&'static str, View, Change, &'static [Kind], &'static [Note]);
 
 fn as_it_is(_: &mut View) {}
@@ -162,14 +162,14 @@ fn views() {
         ("only in cold, emptied", view(vec![], vec![archived(spent())]), emptied, &[], &[]),
         ("only in cold, open", view(vec![], vec![archived(spent())]), as_it_is, &[RowMissing], &[]),
         (
-            "only in cold, of nobody's campaign",
+            "only in cold, of an unknown campaign",
             view(vec![], vec![archived(spent())]),
             |view| view.terms = None,
             &[],
             &[Note::Stranger],
         ),
         (
-            "a row of nobody's batch",
+            "a row of an unknown batch",
             view(vec![here(spent())], vec![]),
             |view| view.terms = None,
             &[OriginDiffers],
@@ -200,14 +200,14 @@ fn views() {
             &[],
         ),
         (
-            "hot has gone on",
+            "hot is newer",
             view(vec![here(spent())], vec![archived(coupon(vec![issued("ann")], 1))]),
             as_it_is,
             &[],
             &[Note::HotNewer],
         ),
         (
-            "hot has gone another way",
+            "hot has another history",
             view(vec![here(spent())], vec![archived(coupon(vec![issued("bob")], 1))]),
             as_it_is,
             &[CopiesDiffer],
@@ -305,7 +305,7 @@ fn views() {
             &[],
         ),
         (
-            "a column says otherwise",
+            "a column differs from the events",
             view(
                 vec![row(RowIs::Coupon {
                     coupon: Box::new(spent()),
@@ -339,7 +339,7 @@ fn views() {
         ),
         ("foreign", view(vec![here(spent())], vec![]), foreign, &[], &[]),
         (
-            "foreign and not entered",
+            "foreign and not in the directory",
             view(vec![here(spent())], vec![]),
             |view| {
                 foreign(view);
@@ -349,7 +349,7 @@ fn views() {
             &[],
         ),
         (
-            "foreign and entered elsewhere",
+            "foreign, and in another partition in the directory",
             view(vec![here(spent())], vec![]),
             |view| {
                 foreign(view);
@@ -359,14 +359,14 @@ fn views() {
             &[],
         ),
         (
-            "moved here",
+            "extended to here",
             view(vec![here(moved())], vec![]),
             |view| (view.day, view.entry) = (Day(DAY.0 + 9), entry(Day(DAY.0 + 9))),
             &[],
             &[],
         ),
         (
-            "moved here and not entered",
+            "extended to here and not in the directory",
             view(vec![here(moved())], vec![]),
             |view| (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None)),
             &[EntryMissing],
@@ -383,21 +383,21 @@ fn views() {
             &[Note::MoveUnfinished],
         ),
         (
-            "left for a later partition",
+            "extended to a later partition",
             view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| view.entry = entry(Day(DAY.0 + 9)),
             &[],
             &[],
         ),
         (
-            "left and not arrived",
+            "extended and not arrived",
             view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| view.entry = Asked::Is(None),
             &[],
             &[Note::MoveUnfinished],
         ),
         (
-            "left, not arrived, and the partition is sealed",
+            "extended, not arrived, and the partition is sealed",
             view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| {
                 sealed(view);

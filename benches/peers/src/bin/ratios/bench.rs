@@ -13,8 +13,8 @@ use loadtest::schedule::Schedule;
 use crate::sides::Side;
 use crate::{Arguments, Failure};
 
-/// Stock of a first-come campaign: more than a measurement takes, and few enough that a peer makes its
-/// pool of codes in a few seconds.
+/// Stock of a first-come campaign: more than a measurement issues, and small enough that a peer
+/// makes its pool of codes in a few seconds.
 const STOCK: u64 = 300_000;
 
 /// The measurements so far.
@@ -98,8 +98,8 @@ impl Bench {
     }
 }
 
-/// Waits until the machine is idle, for a minute at most: a server that was measured a moment ago may
-/// still vacuum or rewrite its log, and would slow the next one down.
+/// Waits until the machine is idle, at most a minute: the server of the last measurement may still
+/// vacuum or rewrite its log, which would slow down the next one.
 pub(crate) fn wait_for_idle() {
     const LOOK: Duration = Duration::from_millis(500);
     const IDLE_SHARE: f64 = 0.9;
@@ -117,8 +117,8 @@ pub(crate) fn wait_for_idle() {
     println!("the machine stays busy: the next measurement is of a busy machine");
 }
 
-/// The ticks of all processors since the machine was started: idle ones, and all. Waiting for a disk is
-/// not idle.
+/// The ticks of all processors since the start of the machine: the idle ones, and all. A wait for a
+/// disk is not idle.
 fn processor_ticks() -> (f64, f64) {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().next().unwrap_or_default();

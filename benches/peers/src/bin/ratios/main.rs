@@ -30,14 +30,14 @@ struct Arguments {
     /// Seconds of one measurement
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Coupons that each store begins with; a round redeems some 20,000 for each second of four
+    /// Coupons of each store at the start; a round redeems some 20,000 for each second of four
     /// measurements
     #[arg(long, default_value_t = 2_000_000)]
     coupons: u64,
     /// Only the rows whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// Keep what was found as the report to compare with
+    /// Write the report to compare with
     #[arg(long)]
     write: bool,
 }

@@ -27,7 +27,7 @@ impl Served {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody receives once the address is known; reading on keeps the pipe open.
+                // The rest of the output is not needed, but reading it keeps the pipe open.
                 let _ = tell.send(line);
             }
         });
@@ -64,7 +64,7 @@ impl Drop for Served {
     }
 }
 
-/// A couponry with a folder of its own.
+/// A couponry with its own folder.
 pub(crate) struct Couponry {
     pub(crate) served: Served,
     /// How long it took until it printed its address.

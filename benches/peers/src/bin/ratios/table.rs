@@ -11,8 +11,8 @@ use crate::bench::Bench;
 /// The committed table, from the root of the repository.
 const REPORT: &str = "benches/report.json";
 
-/// A ratio has moved if it differs from the committed one by more than this, and lies outside of what the
-/// rounds of either run have seen.
+/// A ratio has moved if it differs from the committed one by more than this, and is outside of the
+/// rounds of both runs.
 const MOVED: f64 = 0.1;
 
 /// One line of the table.
@@ -24,7 +24,7 @@ struct Row {
     median: f64,
     lowest: f64,
     highest: f64,
-    /// Medians of both sides, in the unit of the row: for this machine only.
+    /// Medians of both sides, in the unit of the row. They are valid for this machine only.
     ours: f64,
     peers: f64,
 }

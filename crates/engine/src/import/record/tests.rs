@@ -93,7 +93,7 @@ fn rows_with_states() {
         ("issued at an instant", "ABCD,,,issued,ann,2026-06-01T08:30:00Z,,", issued(Some(june))),
         ("redeemed", "ABCD,,,redeemed,,,2026-06-01T08:30:00Z,", redeemed(None, None, None)),
         (
-            "redeemed with all that is known",
+            "redeemed with every field",
             "ABCD,,,Redeemed,ann,2026-05-01,2026-06-01T08:30:00Z,\"991,2\"",
             redeemed(Some(ann.clone()), Some(may), Some("991,2")),
         ),
@@ -116,7 +116,7 @@ fn columns_in_another_order() {
 }
 
 #[test]
-fn a_rejected_row_leaves_nothing_behind() {
+fn a_rejected_row_does_not_affect_the_next() {
     let header = header("code,state");
     assert_eq!(header.parse("ABCD,\"void", &defaults()), Err(RowError::Quote));
     let want = usual("EFGH", ImportedState::Void);
@@ -147,7 +147,7 @@ fn rejected_rows() {
         ("a carriage return inside", "code", "ABCD\rEFGH", "BAD_CODE"),
         ("a spreadsheet's number", "code", "1.23E+15", "BAD_CODE"),
         ("a German date", "code,expires_at", "ABCD,31.12.2026", "BAD_DATE"),
-        ("a day that is none", "code,expires_at", "ABCD,2026-02-30", "BAD_DATE"),
+        ("a day that does not exist", "code,expires_at", "ABCD,2026-02-30", "BAD_DATE"),
         ("an instant without a zone", "code,expires_at", "ABCD,2026-02-03T10:00", "BAD_DATE"),
         ("a bad first day", "code,valid_from", "ABCD,soon", "BAD_DATE"),
         ("a bad day of issue", ALL, "ABCD,,,issued,ann,soon,,", "BAD_DATE"),
@@ -178,12 +178,12 @@ fn rejected_rows() {
         ("void with a redemption", ALL, "ABCD,,,void,,,20260601,", "MISPLACED"),
         ("issued with a redemption", ALL, "ABCD,,,issued,ann,,20260601,", "MISPLACED"),
         ("issued with an order", ALL, "ABCD,,,issued,ann,,,991", "MISPLACED"),
-        ("issued to nobody", ALL, "ABCD,,,issued,,,,", "MISSING_USER"),
+        ("issued without a user", ALL, "ABCD,,,issued,,,,", "MISSING_USER"),
         ("issued, no such column", "code,state", "ABCD,issued", "MISSING_USER"),
-        ("redeemed at no time", ALL, "ABCD,,,redeemed,ann,,,991", "MISSING_REDEEMED_AT"),
+        ("redeemed without an instant", ALL, "ABCD,,,redeemed,ann,,,991", "MISSING_REDEEMED_AT"),
         ("a user with a space", ALL, "ABCD,,,issued,ann lee,,,", "BAD_USER"),
-        ("a user past the limit", ALL, &long_user, "BAD_USER"),
-        ("an order past the limit", ALL, &long_order, "BAD_ORDER"),
+        ("a user over the limit", ALL, &long_user, "BAD_USER"),
+        ("an order over the limit", ALL, &long_order, "BAD_ORDER"),
         ("the code comes first", ALL, "A,soon,,used,,,,", "BAD_CODE"),
         ("then the dates", ALL, "ABCD,soon,,used,,,,", "BAD_DATE"),
     ];
@@ -193,9 +193,9 @@ fn rejected_rows() {
     }
 }
 
-/// The old system's dead coupons come into a campaign of today.
+/// Expired coupons of the old system are imported into a campaign of today.
 #[test]
-fn a_line_of_the_past_needs_no_first_day() {
+fn an_expired_line_needs_no_first_day() {
     let record = parse("code,expires_at", "ABCD,20251231").unwrap();
     assert_eq!(record.valid_from, record.expires_at.plus_ms(-1));
     let record = parse("code,expires_at", "ABCD,20301231").unwrap();
@@ -264,12 +264,12 @@ fn numbers_of_spreadsheets() {
     let cases = [
         ("with a point", "1.23E+15", true),
         ("with a comma", "1,23457E+17", true),
-        ("without a part", "1E+15", true),
+        ("without a fraction", "1E+15", true),
         ("small letter", "1.5e15", true),
         ("no exponent", "1.23E", false),
         ("no number before", "AE+15", false),
         ("a point and nothing", "1.E+15", false),
-        ("more behind", "1.2E+15X", false),
+        ("more characters after it", "1.2E+15X", false),
         ("a bad code", "12-A_7", false),
     ];
     for (name, cell, want) in cases {
