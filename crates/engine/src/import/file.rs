@@ -46,7 +46,7 @@ where
                 None => break,
             }
         }
-        let encoding = sniff(&head[..head.len().min(SNIFF_LEN)], named)
+        let encoding = sniff(&head, named)
             .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
         let lines = Lines::of(encoding);
         Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
