@@ -1,6 +1,5 @@
 //! Imports: reads a file of codes as a stream, in constant memory, and answers for every line.
 
-mod bad_header;
 mod cells;
 pub mod columns;
 mod dry_run;

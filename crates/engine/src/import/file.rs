@@ -4,11 +4,10 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use super::BLANK_LINES_MAX;
-use super::bad_header::BadHeader;
 use super::columns::ColumnMap;
 use super::encoding::Encoding;
-use super::first_line::HeaderOrFirst;
-use super::lines::{Line, Lines, SNIFF_LEN, sniff};
+use super::first_line::{BadHeader, HeaderOrFirst};
+use super::lines::{LINE_LEN_MAX, Line, Lines, SNIFF_LEN, sniff};
 use super::record::{Header, RowError};
 use crate::failure::{BadFile, Failure};
 
@@ -84,7 +83,7 @@ where
 
     /// Reads up to the first line that is not blank, which says where the columns are.
     pub(super) async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, Failure> {
-        let refused = |error: BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
+        let refused = |why: String| Failure::BadFile(BadFile::Header(why));
         let mut lines = Vec::new();
         let first = loop {
             let Some(line) = self.next().await else {
@@ -95,15 +94,20 @@ where
                 break line;
             }
             if lines.len() == BLANK_LINES_MAX {
-                return Err(refused(BadHeader::Blank));
+                let why = format!("the file begins with more than {BLANK_LINES_MAX} blank lines");
+                return Err(refused(why));
             }
             lines.push(line);
         };
         let text = first.text().map_err(|error| match error {
-            RowError::TooLong => refused(BadHeader::TooLong),
-            other => refused(BadHeader::Encoding(other)),
+            RowError::TooLong => {
+                refused(format!("the first line has more than {LINE_LEN_MAX} bytes"))
+            }
+            other => refused(format!(
+                "the first {other}; name the encoding of the file, or save it as CSV UTF-8"
+            )),
         })?;
-        match Header::read(text, map).map_err(refused)? {
+        match Header::read(text, map).map_err(|BadHeader(why)| refused(why))? {
             HeaderOrFirst::Header(header) => {
                 let header_text = Some(text.to_owned());
                 Ok(Begin { header: Some(header), header_text, lines })

@@ -11,7 +11,6 @@ mod unmapped;
 
 use csv_core::{ReaderBuilder, Terminator};
 
-use super::bad_header::BadHeader;
 use super::cells::{Cells, bare};
 use super::columns::{Column, ColumnMap};
 use super::record::Header;
@@ -20,6 +19,14 @@ use unmapped::unmapped;
 
 /// The characters that can separate cells. A comma if the first line has one cell.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
+
+/// What to do about names of columns that are not known.
+const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3";
+
+/// Why the first line refuses the whole file, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadHeader(pub(super) String);
 
 /// What the first line turned out to be.
 #[derive(Debug)]
@@ -49,7 +56,8 @@ impl Header {
                 .delimiter(separator as u8)
                 .build();
             let cells = Cells::split(first_line, separator, &mut reader);
-            let verdict = cells.ok_or(BadHeader::Quote).and_then(|cells| {
+            let quote = || BadHeader("a quote in the first line is not closed in it".to_owned());
+            let verdict = cells.ok_or_else(quote).and_then(|cells| {
                 let cells: Vec<&str> = cells.iter().collect();
                 match map {
                     Some(map) => mapped(&cells, map),
@@ -60,14 +68,14 @@ impl Header {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
                 Ok(layout @ Layout { is_header: false, .. }) => {
-                    return Ok(HeaderOrFirst::First(layout.header(separator, reader)));
+                    return Ok(HeaderOrFirst::First(Header::of(layout, separator, reader)));
                 }
                 other => verdicts.push(other.map(|layout| (layout, separator, reader))),
             }
         }
         let at = verdicts.iter().position(Result::is_ok).unwrap_or(0);
         let (layout, separator, reader) = verdicts.swap_remove(at)?;
-        Ok(HeaderOrFirst::Header(layout.header(separator, reader)))
+        Ok(HeaderOrFirst::Header(Header::of(layout, separator, reader)))
     }
 }
 
@@ -85,12 +93,15 @@ fn separators(line: &str) -> Vec<char> {
 }
 
 /// What the first line says about the other lines.
-struct Layout {
+#[derive(Debug)]
+pub(super) struct Layout {
     is_header: bool,
-    columns: Vec<Option<Column>>,
-    cells_min: usize,
+    /// What each cell is; `None` for one that is skipped.
+    pub(super) columns: Vec<Option<Column>>,
+    /// The fewest cells of a row; the most are the columns.
+    pub(super) cells_min: usize,
     /// The header's name for the code. A row with this name is a header in the middle of the file.
-    code_name: Option<String>,
+    pub(super) code_name: Option<String>,
 }
 
 impl Layout {
@@ -98,11 +109,6 @@ impl Layout {
         let code = columns.iter().position(|column| *column == Some(Column::Code));
         let code_name = code.map(|at| cells[at].to_owned());
         Layout { is_header: true, cells_min: columns.len(), columns, code_name }
-    }
-
-    fn header(self, separator: char, reader: csv_core::Reader) -> Header {
-        let Layout { columns, cells_min, code_name, .. } = self;
-        Header::of(columns, cells_min, code_name, separator, reader)
     }
 }
 

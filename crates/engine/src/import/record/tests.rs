@@ -1,5 +1,6 @@
 use coupon::calendar::parse_instant;
 use coupon::ids::UserId;
+use coupon::imported::ImportedState;
 
 use super::super::first_line::HeaderOrFirst;
 use super::*;
@@ -25,17 +26,22 @@ fn header(line: &str) -> Header {
     }
 }
 
-fn parse(first: &str, line: &str) -> Result<Record, RowError> {
+fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
     header(first).parse(line, &defaults())
 }
 
-fn record(code: &str, valid_from: &str, expires_at: &str, imported_state: ImportedState) -> Record {
+fn record(
+    code: &str,
+    valid_from: &str,
+    expires_at: &str,
+    imported_state: ImportedState,
+) -> ImportLine {
     let (valid_from, expires_at) = (at(valid_from), at(expires_at));
-    Record { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
+    ImportLine { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
 }
 
-/// A record with the dates of [`defaults`].
-fn usual(code: &str, imported_state: ImportedState) -> Record {
+/// A line with the dates of [`defaults`].
+fn usual(code: &str, imported_state: ImportedState) -> ImportLine {
     record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
 }
 
