@@ -50,16 +50,14 @@ pub use coupons::{
 pub use events::EventView;
 pub use export::CodesRequest;
 pub use failure::{BadFile, Done, Failure, Fault};
-pub use history::{
-    Coupons, CouponsRequest, DayOf, RedemptionEntry, Redemptions, RedemptionsRequest, Sifted,
-};
+pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::{
     CampaignPatch, CouponFilter, HealthFinding, HotError, ListOrder, RejectedLine, Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::{PartitionCoupons, Walk};
+pub use walk::{PartitionCoupons, Sifted, Walk};
 
 /// Everything that couponry does with coupons.
 pub struct Engine {

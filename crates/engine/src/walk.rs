@@ -37,12 +37,13 @@ pub struct Walk {
     strangers: u64,
 }
 
-/// The next coupons of a walk.
-pub(crate) struct Stretch {
-    /// The wanted ones.
-    pub(crate) snapshots: Vec<CouponSnapshot>,
-    /// How many coupons were looked at.
-    pub(crate) looked_at: u64,
+/// Some rows, and how many coupons were looked at for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sifted<T> {
+    /// The selected rows, perhaps none.
+    pub rows: Vec<T>,
+    /// Coupons looked at.
+    pub looked_at: u64,
 }
 
 impl Engine {
@@ -68,7 +69,7 @@ impl Walk {
     /// # Errors
     /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
     pub async fn next(&mut self) -> Result<Option<Vec<CouponSnapshot>>, Failure> {
-        Ok(self.next_of(|_| true).await?.map(|stretch| stretch.snapshots))
+        Ok(self.next_of(|_| true).await?.map(|sifted| sifted.rows))
     }
 
     /// The next coupons that are `wanted`.
@@ -78,7 +79,7 @@ impl Walk {
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Option<Stretch>, Failure> {
+    ) -> Result<Option<Sifted<CouponSnapshot>>, Failure> {
         loop {
             if self.partition.is_none() {
                 let Some(day) = self.next_day().await? else { return Ok(None) };
@@ -86,7 +87,7 @@ impl Walk {
             }
             let Some(partition) = &mut self.partition else { return Ok(None) };
             match partition.next(&self.engine).await? {
-                Some(coupons) => return self.stretch(coupons, wanted).await.map(Some),
+                Some(coupons) => return self.sifted(coupons, wanted).await.map(Some),
                 None => {
                     // No coupon expires at the end of the range of days.
                     self.next = Day(partition.day.0.saturating_add(1));
@@ -122,17 +123,17 @@ impl Walk {
         Ok(hot.into_iter().chain(cold).min())
     }
 
-    async fn stretch(
+    async fn sifted(
         &mut self,
         coupons: Vec<(Coupon, Tier)>,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Stretch, Failure> {
+    ) -> Result<Sifted<CouponSnapshot>, Failure> {
         let looked_at = coupons.len() as u64;
         let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
         let found = coupons.len();
-        let snapshots = self.engine.snapshots_of(coupons).await?;
-        self.strangers += (found - snapshots.len()) as u64;
-        Ok(Stretch { snapshots, looked_at })
+        let rows = self.engine.snapshots_of(coupons).await?;
+        self.strangers += (found - rows.len()) as u64;
+        Ok(Sifted { rows, looked_at })
     }
 }
 

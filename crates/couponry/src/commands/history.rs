@@ -138,12 +138,11 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
     };
     // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
-    coupons::header(sink)?;
+    sink.header(&coupons::COLUMNS)?;
     loop {
         let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
-        coupons::put(&page.coupons, sink)?;
-        sink.page_done(page.coupons.len(), 0)?;
+        sink.page(&coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
         match page.next {
             Some(next) => request.after = Some(next),
             None => return Ok(()),

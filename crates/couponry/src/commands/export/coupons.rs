@@ -13,7 +13,7 @@ use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-const COLUMNS: [&str; 19] = [
+pub(in crate::commands) const COLUMNS: [&str; 19] = [
     "code",
     "campaign_id",
     "batch_id",
@@ -109,27 +109,13 @@ pub(in crate::commands) async fn write(
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_coupon(&open::caller(), request).await;
-    let mut coupons = begun.map_err(CliError::about(thing))?;
-    sink.header(&COLUMNS)?;
-    while let Some(some) = coupons.next().await? {
-        put(&some.rows, sink)?;
-        sink.page_done(some.rows.len(), some.looked_at)?;
-    }
-    sink.left_out(coupons.strangers());
-    Ok(())
+    let coupons = engine.every_coupon(&open::caller(), request).await;
+    sink.all(&COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
 }
 
-/// The rows of some coupons, without a header.
-pub(in crate::commands) fn put(
-    coupons: &[CouponView],
-    sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
-    coupons.iter().try_for_each(|view| sink.row(&COLUMNS, &CouponBody::from(view)))
-}
-
-pub(in crate::commands) fn header(sink: &mut Sink<'_>) -> Result<(), CliError> {
-    sink.header(&COLUMNS)
+/// The fields of a row.
+pub(in crate::commands) fn row(view: &CouponView) -> CouponBody {
+    CouponBody::from(view)
 }
 
 #[cfg(test)]

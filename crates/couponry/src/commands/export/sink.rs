@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coupon::calendar::Date;
+use engine::{History, Sifted};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,13 +55,33 @@ impl Sink<'_> {
         }
     }
 
-    /// Writes a row with the fields `columns` of `body`.
-    pub(in crate::commands) fn row(
+    /// Writes a stream of rows under their header. `body` has the fields `columns`.
+    pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
         columns: &[&str],
-        body: &impl Serialize,
+        mut rows: History<T>,
+        body: fn(&T) -> B,
     ) -> Result<(), CliError> {
-        self.out.put(&row(columns, body, self.format)?)
+        self.header(columns)?;
+        while let Some(Sifted { rows, looked_at }) = rows.next().await? {
+            self.page(columns, &rows, body, looked_at)?;
+        }
+        self.strangers = rows.strangers();
+        Ok(())
+    }
+
+    /// Writes a page of rows.
+    pub(in crate::commands) fn page<T, B: Serialize>(
+        &mut self,
+        columns: &[&str],
+        rows: &[T],
+        body: fn(&T) -> B,
+        looked_at: u64,
+    ) -> Result<(), CliError> {
+        for each in rows {
+            self.out.put(&row(columns, &body(each), self.format)?)?;
+        }
+        self.page_done(rows.len(), looked_at)
     }
 
     /// Writes lines as they are.
@@ -78,10 +99,6 @@ impl Sink<'_> {
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
         self.out.flush()
-    }
-
-    pub(in crate::commands) fn left_out(&mut self, strangers: u64) {
-        self.strangers = strangers;
     }
 }
 
