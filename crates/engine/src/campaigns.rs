@@ -10,15 +10,15 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{CampaignPatch, CampaignRow, MintOrder, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, found};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-pub(crate) use faults::range;
-use faults::{bad_metadata, bad_name};
+pub(crate) use faults::must_lie;
+use faults::{bad_metadata, bad_name, range};
 
 /// A campaign as a caller may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,8 @@ impl Engine {
             count => Some(MintOrder { id: first_batch_id(), count, key: self.newest_key()? }),
         };
         let new = NewCampaign { campaign, created_as, first_batch };
-        match self.hot.create_campaign(new).await? {
-            Named::Created(row) => Ok(Done::Created(CampaignView::of(row, caller))),
-            Named::Same(row) => Ok(Done::Same(CampaignView::of(row, caller))),
-            Named::Refused(refusal) => Err(Failure::refused(refusal)),
-        }
+        let done = Done::of(self.hot.create_campaign(new).await?)?;
+        Ok(done.map(|row| CampaignView::of(row, caller)))
     }
 
     /// Changes the fields of a campaign that may change.
@@ -115,8 +112,7 @@ impl Engine {
         caller: &Caller,
         id: &CampaignId,
     ) -> Result<CampaignView, Failure> {
-        let row = self.hot.campaign(id, self.now()).await?;
-        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        let row = found(self.hot.campaign(id, self.now()).await?)?;
         Ok(CampaignView::of(row, caller))
     }
 

@@ -31,11 +31,12 @@ use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
 use coupon::code::{Code, CodeText};
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::clock::clock_record;
 use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
+
+use failure::found;
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use archive::ColdArchive;
@@ -164,8 +165,7 @@ impl Engine {
     }
 
     async fn find(&self, text: &CodeText) -> Result<Found, Failure> {
-        let found = self.router.find(text, self.hot.as_ref()).await?;
-        found.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.router.find(text, self.hot.as_ref()).await?)
     }
 
     fn change(&self, caller: &Caller, action: Action) -> Change {
@@ -190,8 +190,7 @@ impl Engine {
         {
             return Ok(*handout);
         }
-        let row = self.hot.campaign(id, self.now()).await?;
-        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        let row = found(self.hot.campaign(id, self.now()).await?)?;
         if let Ok(mut known) = self.handouts.write() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::ImportRun;
-use coupon::refusal::Refusal;
 use futures::Stream;
 use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
 
@@ -15,7 +14,7 @@ use super::lines::Line;
 use super::parser::Parser;
 use super::rejected::{refused, rejected_line, taken};
 use super::window::{Sent, Window, Written};
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine};
 
 /// Rejected lines per transaction: other writers wait a few milliseconds for it.
@@ -199,7 +198,6 @@ impl Import<'_> {
         // The lines that the last window rejected.
         self.flush().await?;
         let hot = &self.engine.hot;
-        let batch = hot.close_import(&self.campaign, &self.batch, self.counts).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(hot.close_import(&self.campaign, &self.batch, self.counts).await?)
     }
 }
