@@ -1,14 +1,33 @@
-//! Whole files and folders: copying, syncing, and keeping others from reading them.
+//! Files and folders: reading, copying, syncing, and keeping others from reading them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use tokio::io::AsyncRead;
+
 use crate::failure::CliError;
 
 /// Folders of the data folder that belong to the hot store and are copied with it.
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
+
+/// The bytes of a file or of standard input.
+pub(crate) type Source = Box<dyn AsyncRead + Unpin>;
+
+/// Opens a file to read it, `-` for standard input; its length, if it is known.
+pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliError> {
+    if path == Path::new("-") {
+        return Ok((Box::new(tokio::io::stdin()), None));
+    }
+    let cannot = || CliError::because(format!("cannot read {}", path.display()));
+    let file = tokio::fs::File::open(path).await.map_err(cannot())?;
+    let about = file.metadata().await.map_err(cannot())?;
+    if about.is_dir() {
+        return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
+    }
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
 
 /// Makes a folder, and those above it, that only their owner can open.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {

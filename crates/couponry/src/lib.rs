@@ -42,40 +42,34 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<Ended, CliError> {
-    // These three work without settings.
-    if let Command::Openapi = cli.command {
-        return commands::openapi::run();
-    }
-    if let Command::Completion(args) = &cli.command {
-        return commands::completion::run(args);
-    }
-    if let Command::Settings = cli.command {
-        return commands::config::topic();
-    }
-    let settings = Settings::resolve(&cli.settings)?;
-    start_log(&settings)?;
+    let settings = || -> Result<Settings, CliError> {
+        let settings = Settings::resolve(&cli.settings)?;
+        start_log(&settings)?;
+        Ok(settings)
+    };
     match &cli.command {
-        Command::Serve => serve::run(&settings).await,
-        Command::Campaign(args) => commands::campaign::run(&settings, args).await,
-        Command::Coupon(args) => commands::coupon::run(&settings, args).await,
-        Command::Import(flags) => commands::import::run(&settings, flags).await,
-        Command::Export(args) => commands::export::run(&settings, args).await,
-        Command::History(args) => commands::history::run(&settings, args).await,
-        Command::Compact(args) => commands::compact::run(&settings, args).await,
-        Command::Backup(args) => commands::backup::run(&settings, args).await,
-        Command::Restore(args) => commands::restore::run(&settings, args).await,
-        Command::Copy(args) => commands::copy::run(&settings, args).await,
-        Command::Schema(args) => commands::schema::run(&settings, args).await,
-        Command::Notify(flags) => commands::notify::run(&settings, flags).await,
-        Command::Token(args) => commands::token::run(&settings, args),
-        Command::Key(args) => commands::key::run(&settings, args),
-        Command::Doctor => commands::doctor::run(&settings).await,
-        Command::Verify(args) => commands::verify::run(&settings, args).await,
-        Command::Healthcheck(args) => commands::healthcheck::run(&settings, args).await,
-        Command::Config => commands::config::run(&settings),
+        // These three work without settings.
         Command::Openapi => commands::openapi::run(),
         Command::Completion(args) => commands::completion::run(args),
         Command::Settings => commands::config::topic(),
+        Command::Serve => serve::run(&settings()?).await,
+        Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,
+        Command::Coupon(call) => commands::coupon::run(&settings()?, call).await,
+        Command::Import(flags) => commands::import::run(&settings()?, flags).await,
+        Command::Export(command) => commands::export::run(&settings()?, command).await,
+        Command::History(command) => commands::history::run(&settings()?, command).await,
+        Command::Compact(args) => commands::compact::run(&settings()?, args).await,
+        Command::Backup(args) => commands::backup::run(&settings()?, args).await,
+        Command::Restore(args) => commands::restore::run(&settings()?, args).await,
+        Command::Copy(args) => commands::copy::run(&settings()?, args).await,
+        Command::Schema(command) => commands::schema::run(&settings()?, command).await,
+        Command::Notify(flags) => commands::notify::run(&settings()?, flags).await,
+        Command::Token(args) => commands::token::run(&settings()?, args),
+        Command::Key(command) => commands::key::run(&settings()?, command),
+        Command::Doctor => commands::doctor::run(&settings()?).await,
+        Command::Verify(args) => commands::verify::run(&settings()?, args).await,
+        Command::Healthcheck(args) => commands::healthcheck::run(&settings()?, args).await,
+        Command::Config => commands::config::run(&settings()?),
     }
 }
 

@@ -26,12 +26,12 @@ use crate::failure::{Done, Failure};
 use crate::{Caller, Engine, Role};
 use columns::ColumnMap;
 use encoding::Encoding;
-use file::File;
 use run::Import;
 
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
+pub use file::File;
 pub use stopped::ImportStopped;
 pub use template::TEMPLATE;
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::views::CouponDetail;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
@@ -20,18 +20,8 @@ use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Look up coupons, active and archived
-///
-/// `serve` may run.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct HistoryArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum HistoryCommand {
     /// Show one coupon and everything that happened to it
     ///
     /// Prints a table on a terminal; elsewhere the JSON of the HTTP interface, on one line.
@@ -86,18 +76,18 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Ended, CliError> {
-    open::with(settings, Purpose::Read, async |engine| look_up(engine, args).await).await
+pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
+    open::with(settings, Purpose::Read, async |engine| look_up(engine, command).await).await
 }
 
-async fn look_up(engine: &Arc<Engine>, args: &HistoryArgs) -> Result<Ended, CliError> {
-    match &args.what {
-        What::Code { code } => one(engine, code).await,
-        What::User { user, into } => {
+async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended, CliError> {
+    match command {
+        HistoryCommand::Code { code } => one(engine, code).await,
+        HistoryCommand::User { user, into } => {
             let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
             written(into, "coupons", write).await
         }
-        What::ExpiresOn { date, time_zone, campaign, into } => {
+        HistoryCommand::ExpiresOn { date, time_zone, campaign, into } => {
             let request = CouponsRequest {
                 campaign: campaign.clone(),
                 from: Some(*date),

@@ -13,10 +13,10 @@ use engine::import::encoding::Encoding;
 use engine::import::{FileFormat, ImportRequest, TEMPLATE, record};
 use engine::{Done, Engine, Failure, RejectedLine};
 use futures::StreamExt;
-use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::failure::{CliError, Ended};
+use crate::files::{self, Source};
 use crate::open::{self, Purpose};
 use crate::output::{self, Out};
 use crate::progress::{Progress, Work};
@@ -102,7 +102,7 @@ pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ende
         output::say(TEMPLATE.trim_end())?;
         return Ok(Ended::Done);
     };
-    let (file, bytes) = opened(flags.file()).await?;
+    let (file, bytes) = files::readable(flags.file()).await?;
     let work = async |engine: &Arc<Engine>| {
         if flags.dry_run {
             return dry_run(engine, flags, request, file, bytes).await;
@@ -136,22 +136,6 @@ async fn dry_run(
     let found = found.map_err(|failure| cli_error(failure, flags))?;
     output::say(summary::of_dry_run(&found).trim_end())?;
     Ok(if found.counts.rejected > 0 { Ended::Partly } else { Ended::Done })
-}
-
-type Source = Box<dyn AsyncRead + Unpin>;
-
-/// Opens the file; its length, if it is known.
-async fn opened(path: &Path) -> Result<(Source, Option<u64>), CliError> {
-    if path == Path::new("-") {
-        return Ok((Box::new(tokio::io::stdin()), None));
-    }
-    let cannot = || CliError::because(format!("cannot read {}", path.display()));
-    let file = tokio::fs::File::open(path).await.map_err(cannot())?;
-    let about = file.metadata().await.map_err(cannot())?;
-    if about.is_dir() {
-        return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
-    }
-    Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
 async fn imported(

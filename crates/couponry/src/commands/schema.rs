@@ -1,6 +1,6 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hot::HotError;
 use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
@@ -12,18 +12,8 @@ use crate::settings::{Hot, Settings};
 /// Most copies accepted: a write waits for more than half of them.
 const COPIES_MAX: i64 = 9;
 
-/// Make the keyspace and the tables of a cluster, or compare them
-///
-/// Only a cluster needs it: a store in the data folder makes its tables when it is opened.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct SchemaArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum SchemaCommand {
     /// Make what is missing: the keyspace, types, tables and columns
     ///
     /// Prints a line for each. Only adds and never removes or changes, so you may repeat it while
@@ -54,7 +44,7 @@ Example:
     Diff,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
         Hot::Cluster(target) => target,
         Hot::Sqlite => {
@@ -69,12 +59,12 @@ pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<Ended,
         connected.map_err(|error| cluster::not_open(target, error))
     };
     let keyspace = cluster::patiently(target, Waiting::Command, attempt).await?;
-    match &args.what {
-        What::Apply { replication, compaction } => {
+    match command {
+        SchemaCommand::Apply { replication, compaction } => {
             let (replication, compaction) = (*replication, compaction.clone());
             apply(&keyspace, &SchemaOptions { replication, compaction }).await
         }
-        What::Diff => diff(&keyspace, target).await,
+        SchemaCommand::Diff => diff(&keyspace, target).await,
     }
 }
 

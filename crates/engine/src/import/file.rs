@@ -12,7 +12,7 @@ use super::record::{Header, RowError};
 use crate::failure::{BadFile, Failure};
 
 /// The lines of a stream of bytes.
-pub(super) struct File<S> {
+pub struct File<S> {
     head: Option<Bytes>,
     rest: S,
     lines: Lines,
@@ -36,7 +36,10 @@ where
     E: std::fmt::Display,
 {
     /// Reads the head of the stream; `named` is the encoding that the caller gives.
-    pub(super) async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure::BadFile`] if it is no CSV, [`Failure::BrokenOff`] if the stream ends in an error.
+    pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
             match stream.next().await {
@@ -57,7 +60,7 @@ where
     }
 
     /// The next line, or the error that ended the stream; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+    pub async fn next(&mut self) -> Option<Result<Line, Failure>> {
         loop {
             if self.is_over {
                 return self.lines.finish().map(Ok);

@@ -27,7 +27,7 @@ Examples:
       --time-zone Asia/Seoul --metadata '{\"percent\": 10}'
   couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
       --stock 5000 --expires-at 2027-09-01T00:00:00Z")]
-pub(super) struct CreateFlags {
+pub(crate) struct CreateFlags {
     /// Name of the campaign in URLs [default: a new id]
     #[arg(long, value_name = "ID", visible_alias = "id", alias = "campaign")]
     campaign_id: Option<String>,

@@ -7,7 +7,7 @@ use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, Reason};
 use coupon::time::Millis;
-use engine::{AdminChange, Expiry};
+use engine::{AdminChange, Expiry, Failure};
 
 use crate::failure::CliError;
 
@@ -20,7 +20,7 @@ pub(super) enum Selection<'a> {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Which {
+pub(crate) struct Which {
     /// Code of the coupon; hyphens, spaces and case do not matter
     code: Option<CodeText>,
     /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
@@ -37,7 +37,7 @@ impl Which {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Stocked {
+pub(crate) struct Stocked {
     /// Code of the coupon; hyphens, spaces and case do not matter
     code: Option<CodeText>,
     /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
@@ -69,14 +69,14 @@ fn selection<'a>(
 }
 
 #[derive(Args)]
-pub(super) struct Why {
+pub(crate) struct Why {
     /// Reason, for people who read the history; at most 200 bytes
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<Reason>,
 }
 
 #[derive(Args)]
-pub(super) struct AdminWhy {
+pub(crate) struct AdminWhy {
     #[command(flatten)]
     why: Why,
     /// Change the coupon only if it has this version
@@ -91,7 +91,7 @@ impl AdminWhy {
 }
 
 #[derive(Args)]
-pub(super) struct Until {
+pub(crate) struct Until {
     #[command(flatten)]
     end: End,
     /// Time zone of --expires-on, such as Asia/Seoul [default: UTC]
@@ -111,14 +111,16 @@ struct End {
 }
 
 impl Until {
-    pub(super) fn expiry(&self) -> Result<Expiry, CliError> {
+    /// # Errors
+    /// `Invalid`: flags that clap should have refused.
+    pub(super) fn expiry(&self) -> Result<Expiry, Failure> {
         match (self.end.expires_at, self.end.expires_on) {
             (Some(at), None) => Ok(Expiry::At(at)),
             (None, Some(on)) => {
                 Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
             }
             (Some(_), Some(_)) | (None, None) => {
-                Err(CliError::usage("give one of --expires-at and --expires-on"))
+                Err(Failure::invalid("expires_at", "or expires_on is wanted: give one of them"))
             }
         }
     }

@@ -59,7 +59,7 @@ Examples: what expires in November, what changed in November in Seoul, and one c
   couponry export coupons --from 2026-11-01 --to 2026-11-30 --by last-change \\
       --time-zone Asia/Seoul
   couponry export coupons --campaign spring-2027 --format jsonl")]
-pub(super) struct CouponsFlags {
+pub(crate) struct CouponsFlags {
     /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,

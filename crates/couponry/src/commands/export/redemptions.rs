@@ -50,7 +50,7 @@ Examples: the November of a shop in Seoul, and one campaign as JSON:
       --output november.csv
   couponry export redemptions --campaign spring-2027 --from 2027-03-01 --to 2027-05-31 \\
       --format jsonl")]
-pub(super) struct RedemptionsFlags {
+pub(crate) struct RedemptionsFlags {
     /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,

@@ -13,7 +13,7 @@ use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
 #[derive(Args)]
-pub(in crate::commands) struct Into {
+pub(crate) struct Into {
     /// Format of the rows
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(super) format: Format,
