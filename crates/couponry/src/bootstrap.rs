@@ -8,7 +8,7 @@ use clap::Args;
 use cold::Patience;
 use engine::Engine;
 
-use crate::cluster::{self, NotOpen, Waiting};
+use crate::cluster::Waiting;
 use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
@@ -61,18 +61,11 @@ impl Chosen {
     /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
         let settings = self.settings;
-        let opened = match &settings.hot.value {
-            Hot::Sqlite => {
-                must_be_current(&settings)?;
-                open::opened(&settings, Purpose::Read, Patience::Work)
-                    .await
-                    .map_err(NotOpen::cli_error)?
-            }
-            Hot::Cluster(target) => {
-                let attempt = async || open::opened(&settings, Purpose::Read, Patience::Work).await;
-                cluster::patiently(target, Waiting::Command, attempt).await?
-            }
-        };
+        if let Hot::Sqlite = settings.hot.value {
+            must_be_current(&settings)?;
+        }
+        let attempt = async || open::opened(&settings, Purpose::Read, Patience::Work).await;
+        let opened = open::patiently(&settings, Waiting::Command, attempt).await?;
         Ok(Opened { opened, settings })
     }
 }
@@ -87,7 +80,7 @@ fn must_be_current(settings: &Settings) -> Result<(), CliError> {
             "the data in {} are of an earlier release: `couponry serve` upgrades them",
             data.display()
         ))),
-        Err(error) => Err(CliError::new(error.to_string())),
+        Err(error) => Err(CliError::of(error)),
     }
 }
 

@@ -32,6 +32,11 @@ impl CliError {
         CliError { sentence: sentence.into(), code: 1 }
     }
 
+    /// A failure whose sentence is that of `error`.
+    pub(crate) fn of(error: impl Display) -> CliError {
+        CliError::new(error.to_string())
+    }
+
     /// A usage error, such as a setting that cannot be used: exit code 2.
     pub fn usage(sentence: impl Into<String>) -> CliError {
         CliError { sentence: sentence.into(), code: 2 }

@@ -18,11 +18,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::cluster::{self, NotOpen, Waiting};
+use crate::cluster::{self, Waiting};
 use crate::commands::notify::Rounds;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
-use crate::settings::{Hot, Settings};
+use crate::settings::Settings;
 use crate::{clock, compaction, files, reload};
 
 /// How often rejected lines of old imports are deleted.
@@ -105,10 +105,7 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
 /// Opens the stores. Waits for a cluster that does not answer.
 async fn opened(settings: &Settings) -> Result<Opened, CliError> {
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
-    match &settings.hot.value {
-        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
-        Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,
-    }
+    open::patiently(settings, Waiting::Service, attempt).await
 }
 
 /// Locks the data folder against another `serve`: each of two services would remember what the

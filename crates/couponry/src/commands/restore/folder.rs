@@ -46,7 +46,7 @@ fn stage(staging: &Path, from: &Path) -> Result<(), CliError> {
     }
     let store = staging.join(FILE_NAME);
     files::copy_file(&from.join(FILE_NAME), &store)?;
-    make_ready(&store).map_err(|error| CliError::new(error.to_string()))?;
+    make_ready(&store).map_err(CliError::of)?;
     files::sync_folder(staging)
 }
 
