@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use coupon::calendar::format_instant;
@@ -50,6 +51,14 @@ impl CliError {
     /// Prepends `what` to an I/O error.
     pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> CliError {
         move |error| CliError::new(format!("{what}: {error}"))
+    }
+
+    /// "cannot `verb` `path`", before an I/O error.
+    pub(crate) fn cannot(
+        verb: &str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> CliError + use<> {
+        CliError::because(format!("cannot {verb} {}", path.display()))
     }
 
     /// Turns a failure into an error; "not found" is about `thing`, not about a coupon.

@@ -112,9 +112,8 @@ async fn opened(settings: &Settings) -> Result<Opened, CliError> {
 /// other changes.
 pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
     let path = data.join("serve.lock");
-    let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = file.map_err(CliError::because(cannot()))?;
+    let mut file = file.map_err(CliError::cannot("lock", &path))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         // The number helps people; the message is right without it.

@@ -143,7 +143,7 @@ fn unusable(name: &str, origin: &Origin, why: impl fmt::Display) -> CliError {
 }
 
 /// Reads the settings file. Without `named` the file may be missing.
-fn read(named: Option<&Path>) -> Result<(PathBuf, table::File), CliError> {
+fn read(named: Option<&Path>) -> Result<(PathBuf, SettingFlags), CliError> {
     let path = named.unwrap_or(Path::new(FILE)).to_owned();
     let unreadable = |why: String| {
         CliError::usage(format!("cannot read the settings file {}: {why}", path.display()))
@@ -151,7 +151,7 @@ fn read(named: Option<&Path>) -> Result<(PathBuf, table::File), CliError> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {
-            return Ok((path, table::File::default()));
+            return Ok((path, SettingFlags::default()));
         }
         Err(error) => return Err(unreadable(error.to_string())),
     };

@@ -8,7 +8,7 @@ mod read;
 mod redeem;
 mod view;
 
-use coupon::apply::{Action, Change, Outcome};
+use coupon::apply::{Change, Outcome};
 use coupon::code::CodeText;
 use coupon::refusal::Refusal;
 use hot::{Applied, CouponSnapshot};
@@ -24,15 +24,6 @@ pub use view::CouponView;
 
 impl Engine {
     async fn change_at(
-        &self,
-        caller: &Caller,
-        text: &CodeText,
-        action: Action,
-    ) -> Result<Done<CouponSnapshot>, Failure> {
-        self.changed_at(caller, text, self.change(caller, action)).await
-    }
-
-    async fn changed_at(
         &self,
         caller: &Caller,
         text: &CodeText,

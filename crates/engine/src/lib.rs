@@ -58,7 +58,7 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::{PartitionCoupons, Sifted, Walk};
+pub use walk::{PartitionCoupons, Sifted};
 
 /// Everything that couponry does with coupons.
 pub struct Engine {

@@ -27,7 +27,7 @@ use partition::PartitionWalk;
 const CHUNK: usize = 4_096;
 
 /// A walk under way.
-pub struct Walk {
+pub(crate) struct Walk {
     engine: Arc<Engine>,
     /// The first day that is still to be visited, and the last one.
     next: Day,
@@ -48,7 +48,7 @@ pub struct Sifted<T> {
 
 impl Engine {
     /// Begins a walk over the partitions from `from` on.
-    pub fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
+    pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
         self.walk_by(CHUNK, from)
     }
 
@@ -60,22 +60,14 @@ impl Engine {
 
 impl Walk {
     /// The same walk, over the partitions up to `last` only.
-    pub fn up_to(self, last: Option<Day>) -> Walk {
+    pub(crate) fn up_to(self, last: Option<Day>) -> Walk {
         Walk { last: last.unwrap_or(self.last), ..self }
     }
 
-    /// The next coupons, perhaps none; `None` after the last one.
+    /// The next coupons that are `wanted`, perhaps none; `None` after the last one.
     ///
     /// # Errors
     /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
-    pub async fn next(&mut self) -> Result<Option<Vec<CouponSnapshot>>, Failure> {
-        Ok(self.next_of(|_| true).await?.map(|sifted| sifted.rows))
-    }
-
-    /// The next coupons that are `wanted`.
-    ///
-    /// # Errors
-    /// As [`Walk::next`].
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
@@ -103,7 +95,7 @@ impl Walk {
 
     /// Coupons that the walk has left out so far, because a restored hot store does not know their
     /// campaigns.
-    pub fn strangers(&self) -> u64 {
+    pub(crate) fn strangers(&self) -> u64 {
         self.strangers
     }
 

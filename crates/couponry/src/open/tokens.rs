@@ -58,8 +58,7 @@ fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
 
 fn public_key(path: &Path, algorithm: &str) -> Result<PublicKey, CliError> {
     let algorithm = algorithm.parse().map_err(usage)?;
-    let cannot = format!("cannot read {}", path.display());
-    let pem = std::fs::read(path).map_err(CliError::because(cannot))?;
+    let pem = std::fs::read(path).map_err(CliError::cannot("read", path))?;
     PublicKey::from_pem(algorithm, &pem).map_err(usage)
 }
 

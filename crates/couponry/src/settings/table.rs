@@ -54,8 +54,9 @@ macro_rules! settings {
         $(no flag: $skip:ident,)?
         $sentence:literal;
     )*) => {
-        /// The settings that the command line and the environment give.
-        #[derive(Args, Default)]
+        /// The settings that the command line and the environment give, or the settings file.
+        #[derive(Args, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
         pub(crate) struct SettingFlags {
             #[arg(
                 long,
@@ -65,6 +66,7 @@ macro_rules! settings {
                 value_name = "FILE",
                 help = CONFIG.sentence
             )]
+            #[serde(skip)]
             pub(super) config: Option<PathBuf>,
             $(
                 $(
@@ -83,13 +85,6 @@ macro_rules! settings {
             )*
         }
 
-        /// The settings that the settings file gives.
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct File {
-            $($name: Option<<$value as Value>::Written>,)*
-        }
-
         /// All settings.
         #[derive(Clone, Debug)]
         pub(crate) struct Settings {
@@ -103,7 +98,7 @@ macro_rules! settings {
             /// Usage: a value that cannot be used.
             pub(super) fn merged(
                 flags: &SettingFlags,
-                file: File,
+                file: SettingFlags,
                 path: &Path,
             ) -> Result<Settings, CliError> {
                 $(
@@ -225,7 +220,8 @@ mod tests {
     #[test]
     fn defaults() {
         let flags = SettingFlags::default();
-        let settings = Settings::merged(&flags, File::default(), Path::new("none")).unwrap();
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
         let lines = settings.lines();
         assert_eq!(lines.len() + 1, TABLE.len());
         for (row, (name, value, origin)) in TABLE.iter().skip(1).zip(lines) {
@@ -243,7 +239,8 @@ mod tests {
     fn on_a_cluster() {
         let flags =
             SettingFlags { hot: Some("cql://db/shop".to_owned()), ..SettingFlags::default() };
-        let settings = Settings::merged(&flags, File::default(), Path::new("none")).unwrap();
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
         assert_eq!(settings.compact_every.value.every, None);
     }
 

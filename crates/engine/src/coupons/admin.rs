@@ -106,7 +106,7 @@ impl Engine {
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
-        let done = self.changed_at(caller, text, change).await?;
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
     }
 }

@@ -46,8 +46,8 @@ impl Engine {
         let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
         must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
         let until = self.now().plus_ms(i64::from(seconds) * 1000);
-        let action = Action::Hold { by, order: order.clone(), until };
-        let done = self.change_at(caller, text, action).await?;
+        let change = self.change(caller, Action::Hold { by, order: order.clone(), until });
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| {
             let until = snapshot.coupon.hold().map_or(until, |hold| hold.until);
             HoldView { order, until, coupon: self.view_at_least(caller, &snapshot) }
@@ -65,7 +65,8 @@ impl Engine {
         order: OrderRef,
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
-        let done = self.change_at(caller, text, Action::Release { order }).await?;
+        let change = self.change(caller, Action::Release { order });
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| self.view_at_least(caller, &snapshot)))
     }
 }

@@ -77,13 +77,9 @@ impl Engine {
         caller: &Caller,
         request: &CouponsRequest,
     ) -> Result<bool, Failure> {
-        match &request.campaign {
-            Some(id) => Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some()),
-            None => self.some_expire_early(caller).await,
+        if let Some(id) = &request.campaign {
+            return Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some());
         }
-    }
-
-    async fn some_expire_early(&self, caller: &Caller) -> Result<bool, Failure> {
         let mut after = None;
         loop {
             let page = self.campaigns(caller, after, PAGE_MAX).await?;

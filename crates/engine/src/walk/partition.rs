@@ -37,7 +37,7 @@ impl PartitionCoupons {
     /// coupons of campaigns that a restored hot store does not know, too.
     ///
     /// # Errors
-    /// As [`super::Walk::next`].
+    /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
     pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
         self.partition.next(&self.engine).await
     }

@@ -1,9 +1,9 @@
 //! The commands of `couponry coupon`, with their help.
 
 use clap::Subcommand;
-use coupon::ids::{IssueRef, OrderRef, RevokeRef, UserId};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, RevokeRef, UserId};
 
-use super::flags::{AdminWhy, Selection, Stocked, Until, Which, Why};
+use super::flags::{AdminWhy, Selection, Until, Which, Why};
 use crate::failure::CliError;
 
 /// The end of each help.
@@ -44,7 +44,10 @@ pub(crate) enum Call {
     ))]
     Issue {
         #[command(flatten)]
-        which: Stocked,
+        which: Which,
+        /// Take the next coupon of the stock of this campaign
+        #[arg(long, value_name = "ID", group = "Which")]
+        campaign: Option<CampaignId>,
         /// User who gets the coupon
         #[arg(long, value_name = "ID")]
         user: UserId,
@@ -163,8 +166,9 @@ impl Call {
     /// Usage: flags that clap should have refused.
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
         match self {
-            Call::Issue { which, .. } => which.selection(),
-            Call::Show { which, .. }
+            Call::Issue { campaign: Some(campaign), .. } => Ok(Selection::Stock(campaign)),
+            Call::Issue { which, .. }
+            | Call::Show { which, .. }
             | Call::Redeem { which, .. }
             | Call::Release { which, .. }
             | Call::CancelRedemption { which, .. }

@@ -31,40 +31,13 @@ pub(crate) struct Which {
 
 impl Which {
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
-        selection(self.code.as_ref(), self.file.as_ref(), None)
-    }
-}
-
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct Stocked {
-    /// Code of the coupon; hyphens, spaces and case do not matter
-    code: Option<CodeText>,
-    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
-    /// input
-    #[arg(long)]
-    file: Option<PathBuf>,
-    /// Take the next coupon of the stock of this campaign
-    #[arg(long, value_name = "ID")]
-    campaign: Option<CampaignId>,
-}
-
-impl Stocked {
-    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
-        selection(self.code.as_ref(), self.file.as_ref(), self.campaign.as_ref())
-    }
-}
-
-fn selection<'a>(
-    code: Option<&'a CodeText>,
-    file: Option<&'a PathBuf>,
-    campaign: Option<&'a CampaignId>,
-) -> Result<Selection<'a>, CliError> {
-    match (code, file, campaign) {
-        (Some(code), None, None) => Ok(Selection::One(code)),
-        (None, Some(file), None) => Ok(Selection::File(file)),
-        (None, None, Some(campaign)) => Ok(Selection::Stock(campaign)),
-        _ => Err(CliError::usage("no coupon is named: give a code, or a --file of codes")),
+        match (&self.code, &self.file) {
+            (Some(code), None) => Ok(Selection::One(code)),
+            (None, Some(file)) => Ok(Selection::File(file)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(CliError::usage("no coupon is named: give a code, or a --file of codes"))
+            }
+        }
     }
 }
 
