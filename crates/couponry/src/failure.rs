@@ -85,11 +85,6 @@ impl CliError {
         self.sentence.is_empty()
     }
 
-    /// Prints the sentence and returns the exit code.
-    pub(crate) fn exit(self) -> ExitCode {
-        self.exit_as("couponry")
-    }
-
     /// Prints the sentence in the name of `program` and returns the exit code.
     pub fn exit_as(self, program: &str) -> ExitCode {
         if !self.is_quiet() {

@@ -29,7 +29,10 @@ pub fn main() -> ExitCode {
     let cli: Cli = settings::help::parsed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return CliError::new(format!("cannot start the runtime: {error}")).exit(),
+        Err(error) => {
+            let sentence = format!("cannot start the runtime: {error}");
+            return CliError::new(sentence).exit_as("couponry");
+        }
     };
     let ended = runtime.block_on(run(cli));
     // A thread may still block on standard input; nothing waits for it.
@@ -37,7 +40,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Partly) => ExitCode::from(3),
-        Err(error) => error.exit(),
+        Err(error) => error.exit_as("couponry"),
     }
 }
 

@@ -112,27 +112,19 @@ impl Setting<String> {
     }
 }
 
-/// What is written for a setting: by a flag or variable, else in the settings file.
-fn written<T: Clone>(flag: &Option<T>, file: Option<T>, path: &Path) -> Setting<Option<T>> {
-    match (flag, file) {
-        (Some(value), _) => {
-            Setting { value: Some(value.clone()), origin: Origin::FlagOrEnvironment }
-        }
-        (None, Some(value)) => {
-            Setting { value: Some(value), origin: Origin::File(path.to_owned()) }
-        }
-        (None, None) => Setting { value: None, origin: Origin::Default },
-    }
-}
-
-/// The setting that `written` or, where nothing is written, `default` stands for.
+/// A setting from its flag or variable, else from the settings file at `path`, else its default.
 fn resolved<V: Value>(
     name: &str,
-    written: Setting<Option<V::Written>>,
+    flag: Option<V::Written>,
+    (file, path): (Option<V::Written>, &Path),
     default: &str,
 ) -> Result<Setting<V>, CliError> {
-    let Setting { value, origin } = written;
-    match V::read(value, default) {
+    let origin = match (&flag, &file) {
+        (Some(_), _) => Origin::FlagOrEnvironment,
+        (None, Some(_)) => Origin::File(path.to_owned()),
+        (None, None) => Origin::Default,
+    };
+    match V::read(flag.or(file), default) {
         Ok(value) => Ok(Setting { value, origin }),
         Err(why) => Err(unusable(name, &origin, why)),
     }

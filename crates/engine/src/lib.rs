@@ -29,7 +29,7 @@ use std::sync::{Arc, RwLock};
 use cold::ColdStore;
 use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
-use coupon::code::{Code, CodeText};
+use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Millis;
 use hot::clock::clock_record;
@@ -134,14 +134,13 @@ impl Engine {
     }
 
     /// The code as people read it: a minted one in groups of four, after its campaign's prefix.
-    pub fn printed(&self, code: &Code, prefix: Option<&str>) -> String {
-        // No foreign code opens: an import rejects the line of one that does.
-        if self.router.opens(code) { code.printed(prefix) } else { code.to_string() }
-    }
-
     fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
-        let prefix = snapshot.campaign.code_prefix.as_ref();
-        self.printed(snapshot.coupon.code(), prefix.map(|prefix| prefix.as_str()))
+        let (code, prefix) = (snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref());
+        // No foreign code opens: an import rejects the line of one that does.
+        match self.router.opens(code) {
+            true => code.printed(prefix.map(|prefix| prefix.as_str())),
+            false => code.to_string(),
+        }
     }
 
     /// Whether anything was ever archived. If so, checks that cold has all of it: a list must not

@@ -128,11 +128,11 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
     };
     // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
-    sink.header(&coupons::COLUMNS)?;
+    sink.header(coupons::COLUMNS)?;
     loop {
         let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
-        sink.page(&coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
+        sink.page(coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
         match page.next {
             Some(next) => request.after = Some(next),
             None => return Ok(()),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::stores::{Cold, Hot};
 use super::value::{Secret, Value, variable};
-use super::{Origin, Setting, resolved, written};
+use super::{Origin, Setting, resolved};
 use crate::failure::CliError;
 use crate::span::Every;
 
@@ -105,7 +105,8 @@ macro_rules! settings {
                     let default = first!($($computed,)? $default.to_owned());
                     let $name: Setting<$value> = resolved(
                         stringify!($name),
-                        written(&flags.$name, file.$name, path),
+                        flags.$name.clone(),
+                        (file.$name, path),
                         &default,
                     )?;
                 )*

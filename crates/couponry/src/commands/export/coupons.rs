@@ -13,27 +13,8 @@ use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-pub(in crate::commands) const COLUMNS: [&str; 19] = [
-    "code",
-    "campaign_id",
-    "batch_id",
-    "state",
-    "expired",
-    "paused",
-    "holder",
-    "valid_from",
-    "expires_at",
-    "expires_on",
-    "time_zone",
-    "held_until",
-    "issued_at",
-    "redeemed_at",
-    "order_ref",
-    "created_at",
-    "modified_at",
-    "version",
-    "tier",
-];
+pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,holder,valid_from,expires_at,expires_on,\
+     time_zone,held_until,issued_at,redeemed_at,order_ref,created_at,modified_at,version,tier";
 
 /// Export coupons that were imported, or that something happened to
 ///
@@ -110,7 +91,7 @@ pub(in crate::commands) async fn write(
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
     let coupons = engine.every_coupon(&open::caller(), request).await;
-    sink.all(&COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
+    sink.all(COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
 }
 
 /// The fields of a row.
@@ -127,6 +108,6 @@ mod tests {
         let document = serde_json::to_value(api::openapi::document()).unwrap();
         let fields = document.pointer("/components/schemas/Coupon/properties").unwrap();
         let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(COLUMNS.as_slice(), fields);
+        assert_eq!(COLUMNS, fields.join(","));
     }
 }

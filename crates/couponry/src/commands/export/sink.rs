@@ -47,10 +47,10 @@ impl Sink<'_> {
         self.format
     }
 
-    /// Writes the header, if the format has one.
-    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), CliError> {
+    /// Writes the header, if the format has one: the names of the columns, between commas.
+    pub(in crate::commands) fn header(&mut self, columns: &str) -> Result<(), CliError> {
         match self.format {
-            Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
+            Format::Csv => self.out.put(&format!("{columns}\n")),
             Format::Jsonl => Ok(()),
         }
     }
@@ -58,7 +58,7 @@ impl Sink<'_> {
     /// Writes a stream of rows under their header. `body` has the fields `columns`.
     pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
-        columns: &[&str],
+        columns: &str,
         mut rows: History<T>,
         body: fn(&T) -> B,
     ) -> Result<(), CliError> {
@@ -73,7 +73,7 @@ impl Sink<'_> {
     /// Writes a page of rows.
     pub(in crate::commands) fn page<T, B: Serialize>(
         &mut self,
-        columns: &[&str],
+        columns: &str,
         rows: &[T],
         body: fn(&T) -> B,
         looked_at: u64,
@@ -146,14 +146,14 @@ pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Res
     }
 }
 
-fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, CliError> {
+fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
     let bad = |error: serde_json::Error| CliError::new(error.to_string());
     match format {
         Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
         Format::Csv => {
             let fields = serde_json::to_value(body).map_err(bad)?;
-            let cell = |name: &&str| output::cell_text(fields.get(*name).unwrap_or(&Value::Null));
-            let cells: Vec<String> = columns.iter().map(cell).collect();
+            let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
+            let cells: Vec<String> = columns.split(',').map(cell).collect();
             Ok(engine::csv::row(cells.iter().map(String::as_str)))
         }
     }
