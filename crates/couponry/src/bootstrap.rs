@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use api::token::Tokens;
-use clap::Args;
 use cold::Patience;
 use engine::Engine;
 
@@ -17,14 +16,8 @@ pub use crate::output::table::thousands;
 pub use crate::output::{Out, is_terminal};
 pub use crate::progress::{Progress, Work};
 pub use crate::serve::stopped;
+pub use crate::settings::SettingFlags as StoreFlags;
 pub use crate::settings::help::parsed;
-
-/// The flags of the settings, which every command takes.
-#[derive(Args)]
-pub struct StoreFlags {
-    #[command(flatten)]
-    flags: SettingFlags,
-}
 
 /// The settings of this run.
 pub struct Chosen {
@@ -37,13 +30,13 @@ pub struct Opened {
     settings: Settings,
 }
 
-impl StoreFlags {
+impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log.
     ///
     /// # Errors
     /// Usage.
     pub fn chosen(&self) -> Result<Chosen, CliError> {
-        let settings = Settings::resolve(&self.flags)?;
+        let settings = Settings::resolve(self)?;
         crate::start_log(&settings)?;
         Ok(Chosen { settings })
     }

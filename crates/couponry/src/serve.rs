@@ -33,13 +33,17 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let stop = stopped()?;
     tokio::pin!(stop);
     let notices = Rounds::of(settings)?;
-    let access = access(settings)?;
+    let access = Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+    };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
+    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
-        opened = opened(settings) => opened?,
+        opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
         () = &mut stop => return Ok(Ended::Done),
     };
     let engine = Arc::clone(&opened.engine);
@@ -77,14 +81,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     Ok(Ended::Done)
 }
 
-/// What callers without a token may do, and which proxies to believe.
-fn access(settings: &Settings) -> Result<Access, CliError> {
-    Ok(Access {
-        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
-        sign_up: settings.sign_up.parsed("sign_up")?,
-    })
-}
-
 /// The tasks of the service in the background, which run until the set is dropped.
 fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
@@ -100,12 +96,6 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
         tasks.spawn(cluster::watch_keys(store, opened.keys.ring()));
     }
     tasks
-}
-
-/// Opens the stores. Waits for a cluster that does not answer.
-async fn opened(settings: &Settings) -> Result<Opened, CliError> {
-    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
-    open::patiently(settings, Waiting::Service, attempt).await
 }
 
 /// Locks the data folder against another `serve`: each of two services would remember what the

@@ -15,7 +15,8 @@ use crate::failure::CliError;
 use value::Value;
 
 pub(crate) use stores::{Cold, Hot};
-pub(crate) use table::{SettingFlags, Settings};
+pub use table::SettingFlags;
+pub(crate) use table::Settings;
 
 /// The settings file of the working directory, read if no other is named and it exists.
 const FILE: &str = "couponry.toml";

@@ -54,10 +54,11 @@ macro_rules! settings {
         $(no flag: $skip:ident,)?
         $sentence:literal;
     )*) => {
-        /// The settings that the command line and the environment give, or the settings file.
+        /// The settings that the command line and the environment give, or the settings file;
+        /// every command takes them as flags.
         #[derive(Args, Default, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub(crate) struct SettingFlags {
+        pub struct SettingFlags {
             #[arg(
                 long,
                 global = true,

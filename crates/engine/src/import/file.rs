@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use super::BLANK_LINES_MAX;
 use super::columns::ColumnMap;
 use super::encoding::Encoding;
-use super::first_line::{BadHeader, HeaderOrFirst};
+use super::first_line::BadHeader;
 use super::lines::{LINE_LEN_MAX, Line, Lines, SNIFF_LEN, sniff};
 use super::record::{Header, RowError};
 use crate::failure::{BadFile, Failure};
@@ -110,15 +110,11 @@ where
                 "the first {other}; name the encoding of the file, or save it as CSV UTF-8"
             )),
         })?;
-        match Header::read(text, map).map_err(|BadHeader(why)| refused(why))? {
-            HeaderOrFirst::Header(header) => {
-                let header_text = Some(text.to_owned());
-                Ok(Begin { header: Some(header), header_text, lines })
-            }
-            HeaderOrFirst::First(header) => {
-                lines.push(first);
-                Ok(Begin { header: Some(header), header_text: None, lines })
-            }
+        let header = Header::read(text, map).map_err(|BadHeader(why)| refused(why))?;
+        let header_text = header.is_line().then(|| text.to_owned());
+        if header_text.is_none() {
+            lines.push(first);
         }
+        Ok(Begin { header: Some(header), header_text, lines })
     }
 }

@@ -28,15 +28,6 @@ const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires
 #[error("{0}")]
 pub struct BadHeader(pub(super) String);
 
-/// What the first line turned out to be.
-#[derive(Debug)]
-pub enum HeaderOrFirst {
-    /// The header: no coupon.
-    Header(Header),
-    /// There is no header: the line is the first row and still has to be parsed.
-    First(Header),
-}
-
 impl Header {
     /// Reads the first line of a file.
     ///
@@ -48,7 +39,7 @@ impl Header {
     ///
     /// # Errors
     /// [`BadHeader`], which refuses the file.
-    pub fn read(first_line: &str, map: Option<&ColumnMap>) -> Result<HeaderOrFirst, BadHeader> {
+    pub fn read(first_line: &str, map: Option<&ColumnMap>) -> Result<Header, BadHeader> {
         let mut verdicts = Vec::new();
         for separator in separators(first_line) {
             let mut reader = ReaderBuilder::new()
@@ -68,14 +59,14 @@ impl Header {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
                 Ok(layout @ Layout { is_header: false, .. }) => {
-                    return Ok(HeaderOrFirst::First(Header::of(layout, separator, reader)));
+                    return Ok(Header::of(layout, separator, reader));
                 }
                 other => verdicts.push(other.map(|layout| (layout, separator, reader))),
             }
         }
         let at = verdicts.iter().position(Result::is_ok).unwrap_or(0);
         let (layout, separator, reader) = verdicts.swap_remove(at)?;
-        Ok(HeaderOrFirst::Header(Header::of(layout, separator, reader)))
+        Ok(Header::of(layout, separator, reader))
     }
 }
 
@@ -95,7 +86,8 @@ fn separators(line: &str) -> Vec<char> {
 /// What the first line says about the other lines.
 #[derive(Debug)]
 pub(super) struct Layout {
-    is_header: bool,
+    /// Whether the line names the columns. If not, it is the first row and still has to be parsed.
+    pub(super) is_header: bool,
     /// What each cell is; `None` for one that is skipped.
     pub(super) columns: Vec<Option<Column>>,
     /// The fewest cells of a row; the most are the columns.

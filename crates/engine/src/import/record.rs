@@ -50,6 +50,11 @@ impl Header {
         &self.layout.columns
     }
 
+    /// Whether it is a line of the file. If not, the first line is the first row.
+    pub(super) fn is_line(&self) -> bool {
+        self.layout.is_header
+    }
+
     /// The character between two cells.
     pub fn separator(&self) -> char {
         self.separator

@@ -41,8 +41,8 @@ impl Call {
                 done.map(|view| bare(json(&RedemptionBody::from(&view))))
             }
             Call::Release { order, .. } => coupon(engine.release(&by, code, order.clone()).await?),
-            Call::CancelRedemption { order, why, .. } => {
-                let done = engine.cancel_redemption(&by, code, order.clone(), why.reason.clone());
+            Call::CancelRedemption { order, reason, .. } => {
+                let done = engine.cancel_redemption(&by, code, order.clone(), reason.clone());
                 done.await?.map(|(redemption, coupon)| {
                     let redemption = RedemptionBody::from(&redemption);
                     bare(json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))

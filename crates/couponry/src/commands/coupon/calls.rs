@@ -1,9 +1,9 @@
 //! The commands of `couponry coupon`, with their help.
 
 use clap::Subcommand;
-use coupon::ids::{CampaignId, IssueRef, OrderRef, RevokeRef, UserId};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 
-use super::flags::{AdminWhy, Selection, Until, Which, Why};
+use super::flags::{AdminWhy, Selection, Until, Which};
 use crate::failure::CliError;
 
 /// The end of each help.
@@ -99,8 +99,9 @@ pub(crate) enum Call {
         /// Order that redeemed the coupon
         #[arg(long, value_name = "REF")]
         order: OrderRef,
-        #[command(flatten)]
-        why: Why,
+        /// Reason, for people who read the history; at most 200 bytes
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
     /// Revoke a coupon from its holder
     ///

@@ -42,16 +42,10 @@ impl Which {
 }
 
 #[derive(Args)]
-pub(crate) struct Why {
+pub(crate) struct AdminWhy {
     /// Reason, for people who read the history; at most 200 bytes
     #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<Reason>,
-}
-
-#[derive(Args)]
-pub(crate) struct AdminWhy {
-    #[command(flatten)]
-    why: Why,
+    reason: Option<Reason>,
     /// Change the coupon only if it has this version
     #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
     version: Option<u64>,
@@ -59,7 +53,7 @@ pub(crate) struct AdminWhy {
 
 impl AdminWhy {
     pub(super) fn change(&self) -> AdminChange {
-        AdminChange { reason: self.why.reason.clone(), if_version: self.version }
+        AdminChange { reason: self.reason.clone(), if_version: self.version }
     }
 }
 

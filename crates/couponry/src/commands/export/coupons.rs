@@ -13,8 +13,9 @@ use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,holder,valid_from,expires_at,expires_on,\
-     time_zone,held_until,issued_at,redeemed_at,order_ref,created_at,modified_at,version,tier";
+pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,\
+    holder,valid_from,expires_at,expires_on,time_zone,held_until,issued_at,redeemed_at,order_ref,\
+    created_at,modified_at,version,tier";
 
 /// Export coupons that were imported, or that something happened to
 ///

@@ -14,7 +14,7 @@ use crate::open;
 
 /// The columns of `export redemptions`. A new column is added after the last one.
 const COLUMNS: &str = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,redeemed_on,\
-                       cancelled_at,cancel_reason";
+    cancelled_at,cancel_reason";
 
 /// Export the redemptions of some days, with the cancelled ones
 ///

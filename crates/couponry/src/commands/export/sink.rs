@@ -147,11 +147,10 @@ pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Res
 }
 
 fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
-    let bad = |error: serde_json::Error| CliError::new(error.to_string());
     match format {
-        Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
+        Format::Jsonl => Ok(serde_json::to_string(body).map_err(CliError::of)? + "\n"),
         Format::Csv => {
-            let fields = serde_json::to_value(body).map_err(bad)?;
+            let fields = serde_json::to_value(body).map_err(CliError::of)?;
             let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
             let cells: Vec<String> = columns.split(',').map(cell).collect();
             Ok(engine::csv::row(cells.iter().map(String::as_str)))

@@ -2,7 +2,6 @@ use coupon::calendar::parse_instant;
 use coupon::ids::UserId;
 use coupon::imported::ImportedState;
 
-use super::super::first_line::HeaderOrFirst;
 use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
@@ -21,9 +20,7 @@ fn at(text: &str) -> Millis {
 }
 
 fn header(line: &str) -> Header {
-    match Header::read(line, None).unwrap() {
-        HeaderOrFirst::Header(header) | HeaderOrFirst::First(header) => header,
-    }
+    Header::read(line, None).unwrap()
 }
 
 fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
