@@ -1,17 +1,14 @@
 //! What a second binary over the same stores uses: the settings, the stores opened for reading, the
 //! output, and the exit codes.
 
-use std::sync::Arc;
-
-use api::token::Tokens;
 use cold::Patience;
-use engine::Engine;
 
 use crate::cluster::Waiting;
 use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
+pub use crate::open::Opened;
 pub use crate::output::table::thousands;
 pub use crate::output::{Out, is_terminal};
 pub use crate::progress::{Progress, Work};
@@ -21,12 +18,6 @@ pub use crate::settings::help::parsed;
 
 /// The settings of this run.
 pub struct Chosen {
-    settings: Settings,
-}
-
-/// Both tiers, opened for reading, with or without a running `serve`.
-pub struct Opened {
-    opened: open::Opened,
     settings: Settings,
 }
 
@@ -48,18 +39,18 @@ impl Chosen {
         &self.settings.listen.value
     }
 
-    /// Opens the stores. Never makes one; waits for a cluster that does not answer.
+    /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster
+    /// that does not answer.
     ///
     /// # Errors
     /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
-        let settings = self.settings;
+        let settings = &self.settings;
         if let Hot::Sqlite = settings.hot.value {
-            must_be_current(&settings)?;
+            must_be_current(settings)?;
         }
-        let attempt = async || open::opened(&settings, Purpose::Read, Patience::Work).await;
-        let opened = open::patiently(&settings, Waiting::Command, attempt).await?;
-        Ok(Opened { opened, settings })
+        let attempt = async || open::opened(settings, Purpose::Read, Patience::Work).await;
+        open::patiently(settings, Waiting::Command, attempt).await
     }
 }
 
@@ -74,25 +65,5 @@ fn must_be_current(settings: &Settings) -> Result<(), CliError> {
             data.display()
         ))),
         Err(error) => Err(CliError::of(error)),
-    }
-}
-
-impl Opened {
-    /// The use cases over both tiers.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.opened.engine
-    }
-
-    /// The keys that tokens may be signed with.
-    ///
-    /// # Errors
-    /// Usage: an incomplete description of an identity provider.
-    pub fn tokens(&self) -> Result<Tokens, CliError> {
-        open::tokens(&self.settings, &self.opened.keys)
-    }
-
-    /// Closes the stores; call it at the end.
-    pub async fn close(&self) {
-        self.opened.close().await;
     }
 }

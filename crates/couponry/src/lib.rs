@@ -85,18 +85,13 @@ fn start_log(settings: &Settings) -> Result<(), CliError> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| settings.log.unusable("log", error))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let json = match settings.log_format.value.as_str() {
-        "text" => false,
-        "json" => true,
-        "auto" => !std::io::stderr().is_terminal(),
-        other => {
+    match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
+        ("text", _) | ("auto", true) => to.init(),
+        ("json", _) | ("auto", false) => to.json().init(),
+        (other, _) => {
             let why = format!("it is {other:?}, want auto, text or json");
             return Err(settings.log_format.unusable("log_format", why));
         }
-    };
-    match json {
-        true => to.json().init(),
-        false => to.init(),
     }
     Ok(())
 }

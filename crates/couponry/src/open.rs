@@ -6,6 +6,7 @@ mod tokens;
 
 use std::sync::Arc;
 
+use api::token::Tokens;
 use cold::{ColdStore, Patience};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::HotStore;
@@ -41,19 +42,32 @@ pub(crate) fn caller() -> Caller {
     Caller { role: Role::Admin, subject }
 }
 
-/// What a process works with.
-pub(crate) struct Opened {
-    /// The use cases over both tiers.
+/// What a process works with: both tiers, and the keys.
+pub struct Opened {
     pub(crate) engine: Arc<Engine>,
     /// The keys of the data folder.
     pub(crate) keys: Keys,
     /// The hot store, if it is on a cluster.
     pub(crate) cluster: Option<ConnectedCluster>,
+    settings: Settings,
 }
 
 impl Opened {
+    /// The use cases over both tiers.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The keys that tokens may be signed with.
+    ///
+    /// # Errors
+    /// Usage: an incomplete description of an identity provider.
+    pub fn tokens(&self) -> Result<Tokens, CliError> {
+        tokens(&self.settings, &self.keys)
+    }
+
     /// Writes what is only in memory. Call it at the end, however the work ended.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         if let Some(cluster) = &self.cluster {
             cluster.flush().await;
         }
@@ -116,7 +130,8 @@ pub(crate) async fn opened(
     }
     pairing::must_fit(store.as_ref(), &cold).await?;
     checks::must_have_every_key(settings, store.as_ref(), &keys).await?;
-    Ok(Opened { engine: Arc::new(engine_over(store, cold, &keys)), keys, cluster })
+    let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
+    Ok(Opened { engine, keys, cluster, settings })
 }
 
 /// Opens the hot store that the settings name; the second is the same one, if it is on a cluster.

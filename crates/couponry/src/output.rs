@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Ended};
 
 pub(crate) use table::{Side, cell_text, table, thousands};
 
@@ -149,6 +149,12 @@ pub(crate) fn say(text: &str) -> Result<(), CliError> {
     out.put(text)?;
     out.put("\n")?;
     out.finish()
+}
+
+/// Prints a text and a line end, which is all that is left to do.
+pub(crate) fn done(text: &str) -> Result<Ended, CliError> {
+    say(text)?;
+    Ok(Ended::Done)
 }
 
 /// Prints JSON: indented on a terminal, on one line elsewhere.

@@ -47,7 +47,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         () = &mut stop => return Ok(Ended::Done),
     };
     let engine = Arc::clone(&opened.engine);
-    let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
+    let tokens = Arc::new(opened.tokens()?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;

@@ -65,7 +65,10 @@ impl Engine {
         }
         let first_batch = match stock {
             0 => None,
-            count => Some(MintOrder { id: first_batch_id(), count, key: self.newest_key()? }),
+            count => {
+                let id = "first".parse().expect("a word makes a name");
+                Some(MintOrder { id, count, key: self.newest_key()? })
+            }
         };
         let new = NewCampaign { campaign, created_as, first_batch };
         let done = Done::of(self.hot.create_campaign(new).await?)?;
@@ -130,8 +133,4 @@ impl Engine {
         let rows = self.hot.campaigns(after, limit.min(PAGE_MAX), self.now()).await?;
         Ok(rows.into_iter().map(|row| CampaignView::of(row, caller)).collect())
     }
-}
-
-fn first_batch_id() -> coupon::ids::BatchId {
-    "first".parse().expect("a word makes a name")
 }

@@ -70,13 +70,12 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     }
     publish(&part, to)?;
     let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
-    output::say(&format!(
+    output::done(&format!(
         "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
         to.display(),
         thousands(bytes),
         settings.cold.value
-    ))?;
-    Ok(Ended::Done)
+    ))
 }
 
 /// Whether a folder has only what a killed backup leaves behind.

@@ -33,6 +33,5 @@ fn shell() -> impl TypedValueParser<Value = Shell> {
 pub(crate) fn run(args: &CompletionArgs) -> Result<Ended, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "couponry", &mut script);
-    output::say(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(Ended::Done)
+    output::done(String::from_utf8_lossy(&script).trim_end())
 }

@@ -53,10 +53,9 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended,
     let answer =
         answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error))))?;
     match answer.status() {
-        status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
-        status => return Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
+        status if status.is_success() => output::done(&format!("ok {url}: {}", status.as_u16())),
+        status => Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
     }
-    Ok(Ended::Done)
 }
 
 fn no_answer(error: &reqwest::Error) -> String {

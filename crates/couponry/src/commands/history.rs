@@ -105,14 +105,11 @@ async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended
 async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     let view = engine.coupon(&open::caller(), code, None).await?;
     let detail = CouponDetail::from(&view);
-    match output::is_terminal() {
-        true => {
-            let detail = serde_json::to_value(&detail);
-            let detail = detail.map_err(|error| CliError::new(error.to_string()))?;
-            output::say(table::of_coupon(&detail).trim_end())?;
-        }
-        false => output::say_json(&detail)?,
+    if output::is_terminal() {
+        let detail = serde_json::to_value(&detail).map_err(CliError::of)?;
+        return output::done(table::of_coupon(&detail).trim_end());
     }
+    output::say_json(&detail)?;
     Ok(Ended::Done)
 }
 

@@ -98,8 +98,7 @@ impl ImportFlags {
 
 pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, CliError> {
     let (Some(request), false) = (flags.request(), flags.template) else {
-        output::say(TEMPLATE.trim_end())?;
-        return Ok(Ended::Done);
+        return output::done(TEMPLATE.trim_end());
     };
     let (file, bytes) = files::readable(flags.file()).await?;
     open::with(settings, Purpose::Write, async |engine| {

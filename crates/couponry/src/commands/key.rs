@@ -90,8 +90,7 @@ pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, Cl
         Hot::Sqlite => KNOWN,
         Hot::Cluster(_) => COPY_TO_ALL,
     };
-    output::say(&format!("\n{next}"))?;
-    Ok(Ended::Done)
+    output::done(&format!("\n{next}"))
 }
 
 fn listed(keys: &Keys, shown: &[Key]) -> String {

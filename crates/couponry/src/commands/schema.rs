@@ -1,7 +1,6 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
 use clap::Subcommand;
-use hot::HotError;
 use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cluster::{self, Waiting};
@@ -69,7 +68,7 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
 }
 
 async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
-    let done = keyspace.apply(options).await.map_err(cli_error)?;
+    let done = keyspace.apply(options).await.map_err(|error| CliError::of(cause(&error)))?;
     match done.is_empty() {
         true => output::say("nothing was missing")?,
         false => done.iter().try_for_each(|line| output::say(line))?,
@@ -78,21 +77,13 @@ async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, Cl
 }
 
 async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, CliError> {
-    let found = keyspace.differences().await.map_err(cli_error)?;
+    let found = keyspace.differences().await.map_err(|error| CliError::of(cause(&error)))?;
     found.iter().try_for_each(|it| output::say(&line(it, target)))?;
     match found.len() {
-        0 => {
-            output::say("nothing differs")?;
-            Ok(Ended::Done)
-        }
+        0 => output::done("nothing differs"),
         1 => Err(CliError::new("1 difference to the schema of this release")),
         many => Err(CliError::new(format!("{many} differences to the schema of this release"))),
     }
-}
-
-/// The error of the cluster about a statement.
-fn cli_error(error: HotError) -> CliError {
-    CliError::new(cause(&error))
 }
 
 /// A difference and what repairs it.

@@ -45,8 +45,7 @@ pub(crate) fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliErr
     let tokens = open::tokens(settings, &keys)?;
     let minted = tokens.mint(name, args.role, args.ttl, SystemClock.now().0);
     let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
-    output::say(&token)?;
-    Ok(Ended::Done)
+    output::done(&token)
 }
 
 /// Parses the time for which a token is valid.

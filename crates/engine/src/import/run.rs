@@ -12,7 +12,7 @@ use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
 use super::file::File;
 use super::lines::Line;
 use super::parser::Parser;
-use super::rejected::{refused, rejected_line, taken};
+use super::rejected::{TAKEN, refused, rejected_line};
 use super::window::{Sent, Window, Written};
 use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine};
@@ -178,7 +178,7 @@ impl Import<'_> {
             match outcome {
                 ImportOutcome::Imported => self.counts.imported += 1,
                 ImportOutcome::AlreadyThere => self.counts.already_there += 1,
-                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
+                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", TAKEN.to_owned()),
                 ImportOutcome::Refused(refusal) => {
                     self.reject(line, refusal.as_str(), refused(refusal));
                 }

@@ -87,11 +87,8 @@ impl PartitionWalk {
     /// Whether the partition has a newer archive commit than the open files. The files that
     /// replaced them have the same coupons.
     async fn was_merged(&self, engine: &Engine) -> bool {
-        engine
-            .cold
-            .partition(self.day)
-            .await
-            .is_ok_and(|partition| partition.archive_commit > self.archive_commit)
+        let partition = engine.cold.partition(self.day).await;
+        partition.is_ok_and(|partition| partition.archive_commit > self.archive_commit)
     }
 
     /// Goes back to the last code that was handed out.

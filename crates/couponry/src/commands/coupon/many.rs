@@ -20,12 +20,8 @@ const AT_ONCE: usize = 64;
 /// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
-/// The result of one code.
-struct Row {
-    code: String,
-    result: &'static str,
-    detail: String,
-}
+/// A code, its result, and the detail of it.
+type Row = (String, &'static str, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -110,7 +106,7 @@ async fn write_group(
 ) -> Result<(), CliError> {
     let calls = group.drain(..).map(|code| done(engine, call, code));
     for row in join_all(calls).await {
-        let Row { code, result, detail } = row?;
+        let (code, result, detail) = row?;
         counts.add(result);
         out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
     }
@@ -136,10 +132,7 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
 async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
-        Err(error) => {
-            let detail = error.to_string();
-            return Ok(Row { code, result: "INVALID", detail });
-        }
+        Err(error) => return Ok((code, "INVALID", error.to_string())),
     };
     let (result, detail) = match call.to(engine, &text).await {
         Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
@@ -156,7 +149,7 @@ async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliErro
             | Failure::ImportStopped(_)),
         ) => return Err(CliError::from(other)),
     };
-    Ok(Row { code, result, detail })
+    Ok((code, result, detail))
 }
 
 /// Why the file cannot be read, with its name.

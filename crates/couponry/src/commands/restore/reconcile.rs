@@ -61,8 +61,7 @@ pub(super) async fn run(
 /// Prints the counts.
 pub(super) fn report(reconciled: &Reconciled) -> Result<Ended, CliError> {
     if *reconciled == Reconciled::default() {
-        output::say("the hot store has everything that is in the cold tier")?;
-        return Ok(Ended::Done);
+        return output::done("the hot store has everything that is in the cold tier");
     }
     output::say(&format!(
         "{} archived coupons replaced older ones, {} were known",
