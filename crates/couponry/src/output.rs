@@ -163,7 +163,7 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
         true => serde_json::to_string_pretty(value),
         false => serde_json::to_string(value),
     };
-    say(&text.map_err(|error| CliError::new(error.to_string()))?)
+    say(&text.map_err(CliError::of)?)
 }
 
 /// Prints a sentence for people to standard error.

@@ -84,7 +84,7 @@ pub(super) fn write(key: &Key) -> Result<(), CliError> {
         retired_at: key.retired_at.map(format_instant),
         secret: hex(&key.secret),
     };
-    let text = toml::to_string(&text).map_err(|error| CliError::new(error.to_string()))?;
+    let text = toml::to_string(&text).map_err(CliError::of)?;
     let staged = key.path.with_extension("new");
     let wrote = || -> std::io::Result<()> {
         let mut file =

@@ -58,16 +58,8 @@ pub(super) struct PartitionWalk {
 
 impl PartitionWalk {
     pub(super) fn begin(day: Day, chunk: usize) -> PartitionWalk {
-        let (after, residue) = (None, VecDeque::new());
-        PartitionWalk {
-            day,
-            chunk,
-            after,
-            residue,
-            hot_ended: false,
-            archive_commit: 0,
-            cold: None,
-        }
+        let (residue, hot_ended, archive_commit) = (VecDeque::new(), false, 0);
+        PartitionWalk { day, chunk, after: None, residue, hot_ended, archive_commit, cold: None }
     }
 
     /// The next coupons, perhaps none; `None` at the end of the partition.
