@@ -1,49 +1,33 @@
 //! What a second binary over the same stores uses: the settings, the stores opened for reading, the
 //! output, and the exit codes.
 
-use std::sync::Arc;
-
-use api::token::Tokens;
-use clap::Args;
 use cold::Patience;
-use engine::Engine;
 
-use crate::cluster::{self, NotOpen, Waiting};
+use crate::cluster::Waiting;
 use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
+pub use crate::open::Opened;
 pub use crate::output::table::thousands;
 pub use crate::output::{Out, is_terminal};
 pub use crate::progress::{Progress, Work};
 pub use crate::serve::stopped;
+pub use crate::settings::SettingFlags as StoreFlags;
 pub use crate::settings::help::parsed;
-
-/// The flags of the settings, which every command takes.
-#[derive(Args)]
-pub struct StoreFlags {
-    #[command(flatten)]
-    flags: SettingFlags,
-}
 
 /// The settings of this run.
 pub struct Chosen {
     settings: Settings,
 }
 
-/// Both tiers, opened for reading, with or without a running `serve`.
-pub struct Opened {
-    opened: open::Opened,
-    settings: Settings,
-}
-
-impl StoreFlags {
+impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log.
     ///
     /// # Errors
     /// Usage.
     pub fn chosen(&self) -> Result<Chosen, CliError> {
-        let settings = Settings::resolve(&self.flags)?;
+        let settings = Settings::resolve(self)?;
         crate::start_log(&settings)?;
         Ok(Chosen { settings })
     }
@@ -55,25 +39,18 @@ impl Chosen {
         &self.settings.listen.value
     }
 
-    /// Opens the stores. Never makes one; waits for a cluster that does not answer.
+    /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster
+    /// that does not answer.
     ///
     /// # Errors
     /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
-        let settings = self.settings;
-        let opened = match &settings.hot.value {
-            Hot::Sqlite => {
-                must_be_current(&settings)?;
-                open::opened(&settings, Purpose::Read, Patience::Work)
-                    .await
-                    .map_err(NotOpen::cli_error)?
-            }
-            Hot::Cluster(target) => {
-                let attempt = async || open::opened(&settings, Purpose::Read, Patience::Work).await;
-                cluster::patiently(target, Waiting::Command, attempt).await?
-            }
-        };
-        Ok(Opened { opened, settings })
+        let settings = &self.settings;
+        if let Hot::Sqlite = settings.hot.value {
+            must_be_current(settings)?;
+        }
+        let attempt = async || open::opened(settings, Purpose::Read, Patience::Work).await;
+        open::patiently(settings, Waiting::Command, attempt).await
     }
 }
 
@@ -87,26 +64,6 @@ fn must_be_current(settings: &Settings) -> Result<(), CliError> {
             "the data in {} are of an earlier release: `couponry serve` upgrades them",
             data.display()
         ))),
-        Err(error) => Err(CliError::new(error.to_string())),
-    }
-}
-
-impl Opened {
-    /// The use cases over both tiers.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.opened.engine
-    }
-
-    /// The keys that tokens may be signed with.
-    ///
-    /// # Errors
-    /// Usage: an incomplete description of an identity provider.
-    pub fn tokens(&self) -> Result<Tokens, CliError> {
-        open::tokens(&self.settings, &self.opened.keys)
-    }
-
-    /// Closes the stores; call it at the end.
-    pub async fn close(&self) {
-        self.opened.close().await;
+        Err(error) => Err(CliError::of(error)),
     }
 }

@@ -29,19 +29,48 @@ Examples:
   couponry serve
   couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080")]
     Serve,
-    Campaign(commands::campaign::CampaignArgs),
-    Coupon(commands::coupon::CouponArgs),
+    /// Make, show and pause campaigns, and mint coupons for them
+    ///
+    /// Prints JSON as the HTTP interface answers it: indented on a terminal, on one line elsewhere.
+    /// `serve` may run.
+    #[command(subcommand)]
+    Campaign(commands::campaign::CampaignCommand),
+    /// Show and change coupons
+    ///
+    /// Acts as an admin on one CODE, or on every code of a --file. `serve` may run. For one code,
+    /// prints the answer of the HTTP interface as JSON; a refusal is one line on standard error.
+    /// For a file, prints CSV with one line a code: code, result, detail. The result is `ok`,
+    /// `replay` (an earlier call did the same), or the code of the refusal.
+    #[command(subcommand)]
+    Coupon(commands::coupon::Call),
     Import(commands::import::ImportFlags),
-    Export(commands::export::ExportArgs),
-    History(commands::history::HistoryArgs),
+    /// Export codes, coupons or redemptions as CSV or JSON lines
+    ///
+    /// Needs constant memory, whatever the number of rows. `serve` may run.
+    #[command(subcommand)]
+    Export(commands::export::ExportCommand),
+    /// Look up coupons, active and archived
+    ///
+    /// `serve` may run.
+    #[command(subcommand)]
+    History(commands::history::HistoryCommand),
     Compact(commands::compact::CompactArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Copy(commands::copy::CopyArgs),
-    Schema(commands::schema::SchemaArgs),
+    /// Make the keyspace and the tables of a cluster, or compare them
+    ///
+    /// Only a cluster needs it: a store in the data folder makes its tables when it is opened.
+    #[command(subcommand)]
+    Schema(commands::schema::SchemaCommand),
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenArgs),
-    Key(commands::key::KeyArgs),
+    /// List, add and retire keys
+    ///
+    /// A code key mints codes, a token key signs tokens. The newest key of a kind is the one that
+    /// mints or signs. The keys are in the folder `keys` of the data folder.
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
     Doctor(commands::doctor::DoctorArgs),
     Verify(commands::verify::VerifyArgs),
     Healthcheck(commands::healthcheck::HealthArgs),

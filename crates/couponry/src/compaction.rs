@@ -17,13 +17,9 @@ use crate::settings::Settings;
 /// service that is restarted every day still compacts.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// A compactor over the engine's two stores.
-pub(crate) fn compactor(engine: &Engine, watch: Watch) -> Compactor {
-    compactor_to(engine, Arc::clone(engine.cold()), watch)
-}
-
-fn compactor_to(engine: &Engine, cold: Arc<ColdStore>, watch: Watch) -> Compactor {
-    Compactor::new(engine.partitions(), cold, Rules::default(), watch)
+/// A compactor from the engine's hot store to a cold one.
+pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) -> Compactor {
+    Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
 
 /// Lock of the one compaction that runs. Two would do no harm, but the same work twice.
@@ -54,7 +50,7 @@ impl Alone {
 fn lock_file(settings: &Settings) -> Result<File, CliError> {
     let path = settings.data.value.join("compact.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    file.map_err(CliError::because(format!("cannot open {}", path.display())))
+    file.map_err(CliError::cannot("open", &path))
 }
 
 /// Compacts as often as the setting `compact_every` says, until it is dropped.
@@ -87,7 +83,7 @@ async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) 
             if let Some(warning) = warning {
                 tracing::warn!("compaction: {warning}");
             }
-            let compactor = compactor_to(engine, Arc::clone(cold), Arc::new(|_| {}));
+            let compactor = compactor(engine, cold, Arc::new(|_| {}));
             log(compactor.run(engine.now(), closed).await);
         }
         Err(error) => tracing::warn!(%error, "cannot compact now"),

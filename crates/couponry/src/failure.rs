@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use coupon::calendar::format_instant;
@@ -32,6 +33,11 @@ impl CliError {
         CliError { sentence: sentence.into(), code: 1 }
     }
 
+    /// A failure whose sentence is that of `error`.
+    pub(crate) fn of(error: impl Display) -> CliError {
+        CliError::new(error.to_string())
+    }
+
     /// A usage error, such as a setting that cannot be used: exit code 2.
     pub fn usage(sentence: impl Into<String>) -> CliError {
         CliError { sentence: sentence.into(), code: 2 }
@@ -45,6 +51,14 @@ impl CliError {
     /// Prepends `what` to an I/O error.
     pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> CliError {
         move |error| CliError::new(format!("{what}: {error}"))
+    }
+
+    /// "cannot `verb` `path`", before an I/O error.
+    pub(crate) fn cannot(
+        verb: &str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> CliError + use<> {
+        CliError::because(format!("cannot {verb} {}", path.display()))
     }
 
     /// Turns a failure into an error; "not found" is about `thing`, not about a coupon.
@@ -69,11 +83,6 @@ impl CliError {
     /// Whether nothing is to be printed, as when the reader closed the output.
     pub fn is_quiet(&self) -> bool {
         self.sentence.is_empty()
-    }
-
-    /// Prints the sentence and returns the exit code.
-    pub(crate) fn exit(self) -> ExitCode {
-        self.exit_as("couponry")
     }
 
     /// Prints the sentence in the name of `program` and returns the exit code.

@@ -7,8 +7,6 @@
 
 mod file;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -20,6 +18,7 @@ use router::KeyRing;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::CliError;
+use crate::files;
 
 /// Bytes of a token key: as many as HMAC-SHA-256 puts out.
 const TOKEN_KEY_LEN: usize = 32;
@@ -81,12 +80,7 @@ impl Keys {
     /// Loads the keys of `data`, and makes the first key of each kind that has none in use.
     pub(crate) fn load_or_make(data: &Path) -> Result<Keys, CliError> {
         let folder = data.join("keys");
-        let cannot = format!("cannot make {}", folder.display());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .map_err(CliError::because(cannot))?;
+        files::private_folder(&folder)?;
         let _lock = file::lock(&folder)?;
         let mut keys = Keys::load(data)?;
         for kind in [Kind::Token, Kind::Code] {

@@ -29,7 +29,10 @@ pub fn main() -> ExitCode {
     let cli: Cli = settings::help::parsed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return CliError::new(format!("cannot start the runtime: {error}")).exit(),
+        Err(error) => {
+            let sentence = format!("cannot start the runtime: {error}");
+            return CliError::new(sentence).exit_as("couponry");
+        }
     };
     let ended = runtime.block_on(run(cli));
     // A thread may still block on standard input; nothing waits for it.
@@ -37,45 +40,39 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Partly) => ExitCode::from(3),
-        Err(error) => error.exit(),
+        Err(error) => error.exit_as("couponry"),
     }
 }
 
 async fn run(cli: Cli) -> Result<Ended, CliError> {
-    // These three work without settings.
-    if let Command::Openapi = cli.command {
-        return commands::openapi::run();
-    }
-    if let Command::Completion(args) = &cli.command {
-        return commands::completion::run(args);
-    }
-    if let Command::Settings = cli.command {
-        return commands::config::topic();
-    }
-    let settings = Settings::resolve(&cli.settings)?;
-    start_log(&settings)?;
+    let settings = || -> Result<Settings, CliError> {
+        let settings = Settings::resolve(&cli.settings)?;
+        start_log(&settings)?;
+        Ok(settings)
+    };
     match &cli.command {
-        Command::Serve => serve::run(&settings).await,
-        Command::Campaign(args) => commands::campaign::run(&settings, args).await,
-        Command::Coupon(args) => commands::coupon::run(&settings, args).await,
-        Command::Import(flags) => commands::import::run(&settings, flags).await,
-        Command::Export(args) => commands::export::run(&settings, args).await,
-        Command::History(args) => commands::history::run(&settings, args).await,
-        Command::Compact(args) => commands::compact::run(&settings, args).await,
-        Command::Backup(args) => commands::backup::run(&settings, args).await,
-        Command::Restore(args) => commands::restore::run(&settings, args).await,
-        Command::Copy(args) => commands::copy::run(&settings, args).await,
-        Command::Schema(args) => commands::schema::run(&settings, args).await,
-        Command::Notify(flags) => commands::notify::run(&settings, flags).await,
-        Command::Token(args) => commands::token::run(&settings, args),
-        Command::Key(args) => commands::key::run(&settings, args),
-        Command::Doctor(args) => commands::doctor::run(&settings, args).await,
-        Command::Verify(args) => commands::verify::run(&settings, args).await,
-        Command::Healthcheck(args) => commands::healthcheck::run(&settings, args).await,
-        Command::Config => commands::config::run(&settings),
+        // These three work without settings.
         Command::Openapi => commands::openapi::run(),
         Command::Completion(args) => commands::completion::run(args),
         Command::Settings => commands::config::topic(),
+        Command::Serve => serve::run(&settings()?).await,
+        Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,
+        Command::Coupon(call) => commands::coupon::run(&settings()?, call).await,
+        Command::Import(flags) => commands::import::run(&settings()?, flags).await,
+        Command::Export(command) => commands::export::run(&settings()?, command).await,
+        Command::History(command) => commands::history::run(&settings()?, command).await,
+        Command::Compact(args) => commands::compact::run(&settings()?, args).await,
+        Command::Backup(args) => commands::backup::run(&settings()?, args).await,
+        Command::Restore(args) => commands::restore::run(&settings()?, args).await,
+        Command::Copy(args) => commands::copy::run(&settings()?, args).await,
+        Command::Schema(command) => commands::schema::run(&settings()?, command).await,
+        Command::Notify(flags) => commands::notify::run(&settings()?, flags).await,
+        Command::Token(args) => commands::token::run(&settings()?, args),
+        Command::Key(command) => commands::key::run(&settings()?, command),
+        Command::Doctor(args) => commands::doctor::run(&settings()?, args).await,
+        Command::Verify(args) => commands::verify::run(&settings()?, args).await,
+        Command::Healthcheck(args) => commands::healthcheck::run(&settings()?, args).await,
+        Command::Config => commands::config::run(&settings()?),
     }
 }
 
@@ -88,18 +85,13 @@ fn start_log(settings: &Settings) -> Result<(), CliError> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| settings.log.unusable("log", error))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let json = match settings.log_format.value.as_str() {
-        "text" => false,
-        "json" => true,
-        "auto" => !std::io::stderr().is_terminal(),
-        other => {
+    match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
+        ("text", _) | ("auto", true) => to.init(),
+        ("json", _) | ("auto", false) => to.json().init(),
+        (other, _) => {
             let why = format!("it is {other:?}, want auto, text or json");
             return Err(settings.log_format.unusable("log_format", why));
         }
-    };
-    match json {
-        true => to.json().init(),
-        false => to.init(),
     }
     Ok(())
 }

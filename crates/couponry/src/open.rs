@@ -6,6 +6,7 @@ mod tokens;
 
 use std::sync::Arc;
 
+use api::token::Tokens;
 use cold::{ColdStore, Patience};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
 use hot::HotStore;
@@ -41,19 +42,32 @@ pub(crate) fn caller() -> Caller {
     Caller { role: Role::Admin, subject }
 }
 
-/// What a process works with.
-pub(crate) struct Opened {
-    /// The use cases over both tiers.
+/// What a process works with: both tiers, and the keys.
+pub struct Opened {
     pub(crate) engine: Arc<Engine>,
     /// The keys of the data folder.
     pub(crate) keys: Keys,
     /// The hot store, if it is on a cluster.
     pub(crate) cluster: Option<ConnectedCluster>,
+    settings: Settings,
 }
 
 impl Opened {
+    /// The use cases over both tiers.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The keys that tokens may be signed with.
+    ///
+    /// # Errors
+    /// Usage: an incomplete description of an identity provider.
+    pub fn tokens(&self) -> Result<Tokens, CliError> {
+        tokens(&self.settings, &self.keys)
+    }
+
     /// Writes what is only in memory. Call it at the end, however the work ended.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         if let Some(cluster) = &self.cluster {
             cluster.flush().await;
         }
@@ -70,18 +84,23 @@ pub(crate) async fn with<T>(
     purpose: Purpose,
     work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let opened = match &settings.hot.value {
-        Hot::Sqlite => {
-            opened(settings, purpose, Patience::Work).await.map_err(NotOpen::cli_error)?
-        }
-        Hot::Cluster(target) => {
-            let attempt = async || opened(settings, purpose, Patience::Work).await;
-            cluster::patiently(target, Waiting::Command, attempt).await?
-        }
-    };
+    let attempt = async || opened(settings, purpose, Patience::Work).await;
+    let opened = patiently(settings, Waiting::Command, attempt).await?;
     let done = work(&opened.engine).await;
     opened.close().await;
     done
+}
+
+/// Repeats `attempt` while the store is on a cluster that does not answer.
+pub(crate) async fn patiently<T>(
+    settings: &Settings,
+    waiting: Waiting,
+    mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
+) -> Result<T, CliError> {
+    match &settings.hot.value {
+        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
+        Hot::Cluster(target) => cluster::patiently(target, waiting, attempt).await,
+    }
 }
 
 /// Opens the stores and keys that the settings name. Other processes may use the same ones.
@@ -97,31 +116,38 @@ pub(crate) async fn opened(
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
-    let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
-        Hot::Sqlite => {
-            let keys = match purpose {
-                Purpose::Make => Keys::load_or_make(data)?,
-                Purpose::Write | Purpose::Read => {
-                    must_be_there(settings)?;
-                    Keys::load(data)?
-                }
-            };
-            let store = sqlite(settings, &keys, &cold)?;
-            (keys, Arc::new(store), None)
-        }
-        Hot::Cluster(target) => {
-            let keys = cluster::keys(settings, target, purpose).await?;
-            let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-            let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
-            (keys, Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster))
+    let keys = match (&settings.hot.value, purpose) {
+        (Hot::Cluster(target), _) => cluster::keys(settings, target, purpose).await?,
+        (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
+        (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
+            must_be_there(settings)?;
+            Keys::load(data)?
         }
     };
+    let (store, cluster) = store(settings, &keys, &cold).await?;
     if purpose != Purpose::Read {
         must_not_have_moved(store.as_ref()).await?;
     }
     pairing::must_fit(store.as_ref(), &cold).await?;
     checks::must_have_every_key(settings, store.as_ref(), &keys).await?;
-    Ok(Opened { engine: Arc::new(engine_over(store, cold, &keys)), keys, cluster })
+    let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
+    Ok(Opened { engine, keys, cluster, settings })
+}
+
+/// Opens the hot store that the settings name; the second is the same one, if it is on a cluster.
+pub(crate) async fn store(
+    settings: &Settings,
+    keys: &Keys,
+    cold: &Arc<ColdStore>,
+) -> Result<(Arc<dyn HotStore>, Option<ConnectedCluster>), NotOpen> {
+    match &settings.hot.value {
+        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), None)),
+        Hot::Cluster(target) => {
+            let archive = Arc::new(ColdArchive(Arc::clone(cold)));
+            let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
+            Ok((Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster)))
+        }
+    }
 }
 
 /// The keys of the data folder, for a command that opens no store. On a cluster it makes none: only
@@ -166,5 +192,5 @@ pub(crate) fn sqlite(
         Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);
-    store.map_err(|error| CliError::new(error.to_string()))
+    store.map_err(CliError::of)
 }

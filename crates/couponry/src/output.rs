@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Ended};
 
 pub(crate) use table::{Side, cell_text, table, thousands};
 
@@ -151,13 +151,19 @@ pub(crate) fn say(text: &str) -> Result<(), CliError> {
     out.finish()
 }
 
+/// Prints a text and a line end, which is all that is left to do.
+pub(crate) fn done(text: &str) -> Result<Ended, CliError> {
+    say(text)?;
+    Ok(Ended::Done)
+}
+
 /// Prints JSON: indented on a terminal, on one line elsewhere.
 pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
     let text = match std::io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(value),
         false => serde_json::to_string(value),
     };
-    say(&text.map_err(|error| CliError::new(error.to_string()))?)
+    say(&text.map_err(CliError::of)?)
 }
 
 /// Prints a sentence for people to standard error.

@@ -126,36 +126,26 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         let a_second = u128::from(number) * 1_000 / elapsed.as_millis().max(1);
         thousands(u64::try_from(a_second).unwrap_or(u64::MAX))
     };
-    let (done_text, seen_text) = (thousands(done), thousands(seen));
+    let is_seen = seen > 0;
+    let refused = thousands(seen.saturating_sub(done));
+    let (done_rate, seen_rate) = (rate(done), rate(seen));
+    let (done, seen) = (thousands(done), thousands(seen));
     match work {
-        Work::Import => {
-            format!("imported {done_text} of {seen_text} lines read, {}/s", rate(seen))
+        Work::Import => format!("imported {done} of {seen} lines read, {seen_rate}/s"),
+        Work::Export(rows) if is_seen => {
+            format!("exported {done} {rows}; {seen} coupons read, {seen_rate}/s")
         }
-        Work::Export(rows) if seen == 0 => {
-            format!("exported {done_text} {rows}, {}/s", rate(done))
-        }
-        Work::Export(rows) => {
-            format!("exported {done_text} {rows}; {seen_text} coupons read, {}/s", rate(seen))
-        }
-        Work::Change => {
-            let refused = thousands(seen.saturating_sub(done));
-            format!("{seen_text} codes, {refused} of them refused, {}/s", rate(seen))
-        }
-        Work::Compact => format!("{done_text} of {seen_text} coupons of this day"),
+        Work::Export(rows) => format!("exported {done} {rows}, {done_rate}/s"),
+        Work::Change => format!("{seen} codes, {refused} of them refused, {seen_rate}/s"),
+        Work::Compact => format!("{done} of {seen} coupons of this day"),
         Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
-        Work::Reconcile => {
-            format!("{seen_text} archived coupons read, {done_text} replaced older ones")
-        }
-        Work::Notify => {
-            format!("sent {done_text} notices, {seen_text} issued coupons read")
-        }
-        Work::Copy => format!("copied {done_text}, {}/s", rate(done)),
-        Work::Compare => format!("compared {done_text}, {}/s", rate(done)),
-        Work::Verify => {
-            format!("read {seen_text} rows, {done_text} findings, {}/s", rate(seen))
-        }
-        Work::Query if seen == 0 => format!("read {done_text} coupons, {}/s", rate(done)),
-        Work::Query => format!("read {done_text} of {seen_text} coupons, {}/s", rate(done)),
+        Work::Reconcile => format!("{seen} archived coupons read, {done} replaced older ones"),
+        Work::Notify => format!("sent {done} notices, {seen} issued coupons read"),
+        Work::Copy => format!("copied {done}, {done_rate}/s"),
+        Work::Compare => format!("compared {done}, {done_rate}/s"),
+        Work::Verify => format!("read {seen} rows, {done} findings, {seen_rate}/s"),
+        Work::Query if is_seen => format!("read {done} of {seen} coupons, {done_rate}/s"),
+        Work::Query => format!("read {done} coupons, {done_rate}/s"),
     }
 }
 

@@ -18,11 +18,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::cluster::{self, NotOpen, Waiting};
+use crate::cluster::{self, Waiting};
 use crate::commands::notify::Rounds;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
-use crate::settings::{Hot, Settings};
+use crate::settings::Settings;
 use crate::{clock, compaction, files, reload};
 
 /// How often rejected lines of old imports are deleted.
@@ -33,17 +33,21 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let stop = stopped()?;
     tokio::pin!(stop);
     let notices = Rounds::of(settings)?;
-    let access = access(settings)?;
+    let access = Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+    };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
+    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
-        opened = opened(settings) => opened?,
+        opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
         () = &mut stop => return Ok(Ended::Done),
     };
     let engine = Arc::clone(&opened.engine);
-    let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
+    let tokens = Arc::new(opened.tokens()?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
@@ -77,14 +81,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     Ok(Ended::Done)
 }
 
-/// What callers without a token may do, and which proxies to believe.
-fn access(settings: &Settings) -> Result<Access, CliError> {
-    Ok(Access {
-        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
-        sign_up: settings.sign_up.parsed("sign_up")?,
-    })
-}
-
 /// The tasks of the service in the background, which run until the set is dropped.
 fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
@@ -102,22 +98,12 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
     tasks
 }
 
-/// Opens the stores. Waits for a cluster that does not answer.
-async fn opened(settings: &Settings) -> Result<Opened, CliError> {
-    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
-    match &settings.hot.value {
-        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
-        Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,
-    }
-}
-
 /// Locks the data folder against another `serve`: each of two services would remember what the
 /// other changes.
 pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
     let path = data.join("serve.lock");
-    let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = file.map_err(CliError::because(cannot()))?;
+    let mut file = file.map_err(CliError::cannot("lock", &path))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         // The number helps people; the message is right without it.

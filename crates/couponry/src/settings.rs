@@ -15,7 +15,8 @@ use crate::failure::CliError;
 use value::Value;
 
 pub(crate) use stores::{Cold, Hot};
-pub(crate) use table::{SettingFlags, Settings};
+pub use table::SettingFlags;
+pub(crate) use table::Settings;
 
 /// The settings file of the working directory, read if no other is named and it exists.
 const FILE: &str = "couponry.toml";
@@ -112,27 +113,19 @@ impl Setting<String> {
     }
 }
 
-/// What is written for a setting: by a flag or variable, else in the settings file.
-fn written<T: Clone>(flag: &Option<T>, file: Option<T>, path: &Path) -> Setting<Option<T>> {
-    match (flag, file) {
-        (Some(value), _) => {
-            Setting { value: Some(value.clone()), origin: Origin::FlagOrEnvironment }
-        }
-        (None, Some(value)) => {
-            Setting { value: Some(value), origin: Origin::File(path.to_owned()) }
-        }
-        (None, None) => Setting { value: None, origin: Origin::Default },
-    }
-}
-
-/// The setting that `written` or, where nothing is written, `default` stands for.
+/// A setting from its flag or variable, else from the settings file at `path`, else its default.
 fn resolved<V: Value>(
     name: &str,
-    written: Setting<Option<V::Written>>,
+    flag: Option<V::Written>,
+    (file, path): (Option<V::Written>, &Path),
     default: &str,
 ) -> Result<Setting<V>, CliError> {
-    let Setting { value, origin } = written;
-    match V::read(value, default) {
+    let origin = match (&flag, &file) {
+        (Some(_), _) => Origin::FlagOrEnvironment,
+        (None, Some(_)) => Origin::File(path.to_owned()),
+        (None, None) => Origin::Default,
+    };
+    match V::read(flag.or(file), default) {
         Ok(value) => Ok(Setting { value, origin }),
         Err(why) => Err(unusable(name, &origin, why)),
     }
@@ -143,7 +136,7 @@ fn unusable(name: &str, origin: &Origin, why: impl fmt::Display) -> CliError {
 }
 
 /// Reads the settings file. Without `named` the file may be missing.
-fn read(named: Option<&Path>) -> Result<(PathBuf, table::File), CliError> {
+fn read(named: Option<&Path>) -> Result<(PathBuf, SettingFlags), CliError> {
     let path = named.unwrap_or(Path::new(FILE)).to_owned();
     let unreadable = |why: String| {
         CliError::usage(format!("cannot read the settings file {}: {why}", path.display()))
@@ -151,7 +144,7 @@ fn read(named: Option<&Path>) -> Result<(PathBuf, table::File), CliError> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {
-            return Ok((path, table::File::default()));
+            return Ok((path, SettingFlags::default()));
         }
         Err(error) => return Err(unreadable(error.to_string())),
     };

@@ -3,11 +3,10 @@
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::{CodeKey, KeyId};
-use coupon::refusal::Refusal;
-use hot::{MintOrder, Named, RejectedLine};
+use hot::{MintOrder, RejectedLine};
 
-use crate::campaigns::range;
-use crate::failure::{Done, Failure};
+use crate::campaigns::must_lie;
+use crate::failure::{Done, Failure, found};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -35,12 +34,10 @@ impl Engine {
         request: BatchRequest,
     ) -> Result<Done<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        if let Some(fault) = range("count", Some(request.count), 1, STOCK_MAX) {
-            return Err(Failure::Invalid(vec![fault]));
-        }
+        must_lie("count", Some(request.count), 1, STOCK_MAX)?;
         let id = request.id.unwrap_or_else(made_batch_id);
         let order = MintOrder { id, count: request.count, key: self.newest_key()? };
-        named(self.hot.mint(campaign, order, self.now()).await?)
+        Done::of(self.hot.mint(campaign, order, self.now()).await?)
     }
 
     /// Reads the batches of a campaign in the order of their creation, after `after`.
@@ -70,8 +67,7 @@ impl Engine {
         id: &BatchId,
     ) -> Result<Batch, Failure> {
         caller.must_be(&READERS)?;
-        let batch = self.hot.batch(campaign, id).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.hot.batch(campaign, id).await?)
     }
 
     /// Reads the rejected lines of a batch's last import after line `after`, at most [`PAGE_MAX`].
@@ -103,21 +99,12 @@ impl Engine {
     ) -> Result<Batch, Failure> {
         caller.must_be(&[Role::Admin])?;
         let reason = reason.map(|reason| reason.as_str().to_owned());
-        let batch = self.hot.pause_batch(campaign, id, paused, reason).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.hot.pause_batch(campaign, id, paused, reason).await?)
     }
 
     pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
         let newest = self.router.keys().last().map(CodeKey::id);
         newest.ok_or(Failure::NoCodeKey)
-    }
-}
-
-pub(crate) fn named(named: Named<Batch>) -> Result<Done<Batch>, Failure> {
-    match named {
-        Named::Created(batch) => Ok(Done::Created(batch)),
-        Named::Same(batch) => Ok(Done::Same(batch)),
-        Named::Refused(refusal) => Err(Failure::refused(refusal)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use coupon::ids::UserId;
 
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 
 /// What a token lets its bearer do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,9 +99,7 @@ impl Caller {
                 Err(Failure::invalid("user_id", "users act for themselves: leave it out"))
             }
             (_, Some(user)) => Ok(user),
-            (_, None) => {
-                Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say for whom")]))
-            }
+            (_, None) => Err(Failure::invalid("user_id", "is missing: say for whom")),
         }
     }
 }

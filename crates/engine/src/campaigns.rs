@@ -10,15 +10,15 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{CampaignPatch, CampaignRow, MintOrder, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, found};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-pub(crate) use faults::range;
-use faults::{bad_metadata, bad_name};
+pub(crate) use faults::must_lie;
+use faults::{bad_metadata, bad_name, range};
 
 /// A campaign as a caller may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,14 +65,14 @@ impl Engine {
         }
         let first_batch = match stock {
             0 => None,
-            count => Some(MintOrder { id: first_batch_id(), count, key: self.newest_key()? }),
+            count => {
+                let id = "first".parse().expect("a word makes a name");
+                Some(MintOrder { id, count, key: self.newest_key()? })
+            }
         };
         let new = NewCampaign { campaign, created_as, first_batch };
-        match self.hot.create_campaign(new).await? {
-            Named::Created(row) => Ok(Done::Created(CampaignView::of(row, caller))),
-            Named::Same(row) => Ok(Done::Same(CampaignView::of(row, caller))),
-            Named::Refused(refusal) => Err(Failure::refused(refusal)),
-        }
+        let done = Done::of(self.hot.create_campaign(new).await?)?;
+        Ok(done.map(|row| CampaignView::of(row, caller)))
     }
 
     /// Changes the fields of a campaign that may change.
@@ -115,8 +115,7 @@ impl Engine {
         caller: &Caller,
         id: &CampaignId,
     ) -> Result<CampaignView, Failure> {
-        let row = self.hot.campaign(id, self.now()).await?;
-        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        let row = found(self.hot.campaign(id, self.now()).await?)?;
         Ok(CampaignView::of(row, caller))
     }
 
@@ -134,8 +133,4 @@ impl Engine {
         let rows = self.hot.campaigns(after, limit.min(PAGE_MAX), self.now()).await?;
         Ok(rows.into_iter().map(|row| CampaignView::of(row, caller)).collect())
     }
-}
-
-fn first_batch_id() -> coupon::ids::BatchId {
-    "first".parse().expect("a word makes a name")
 }

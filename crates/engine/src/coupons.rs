@@ -8,7 +8,7 @@ mod read;
 mod redeem;
 mod view;
 
-use coupon::apply::{Action, Change, Outcome};
+use coupon::apply::{Change, Outcome};
 use coupon::code::CodeText;
 use coupon::refusal::Refusal;
 use hot::{Applied, CouponSnapshot};
@@ -27,15 +27,6 @@ impl Engine {
         &self,
         caller: &Caller,
         text: &CodeText,
-        action: Action,
-    ) -> Result<Done<CouponSnapshot>, Failure> {
-        self.changed_at(caller, text, self.change(caller, action)).await
-    }
-
-    async fn changed_at(
-        &self,
-        caller: &Caller,
-        text: &CodeText,
         change: Change,
     ) -> Result<Done<CouponSnapshot>, Failure> {
         let found = self.find(text).await?;
@@ -49,23 +40,15 @@ impl Engine {
             (Outcome::Accepted(_), Some(snapshot)) => Ok(Done::Created(snapshot)),
             (Outcome::Replayed, Some(snapshot)) => Ok(Done::Same(snapshot)),
             (Outcome::Refused(refusal), snapshot) => {
-                Err(self.refusal(caller, refusal, snapshot.as_ref()))
+                // Callers for whom there is no such coupon learn nothing about it.
+                let hidden = matches!(refusal, Refusal::NotFound | Refusal::NotIssued);
+                let snapshot = snapshot.filter(|_| !hidden);
+                let seen = snapshot.and_then(|snapshot| self.view(caller, &snapshot));
+                Err(Failure::Refused { refusal, coupon: seen.map(Box::new) })
             }
             (Outcome::Accepted(_) | Outcome::Replayed, None) => {
                 Err(Failure::refused(Refusal::NotFound))
             }
         }
-    }
-
-    fn refusal(
-        &self,
-        caller: &Caller,
-        refusal: Refusal,
-        snapshot: Option<&CouponSnapshot>,
-    ) -> Failure {
-        // Callers for whom there is no such coupon learn nothing about it.
-        let hidden = matches!(refusal, Refusal::NotFound | Refusal::NotIssued);
-        let seen = snapshot.filter(|_| !hidden).and_then(|snapshot| self.view(caller, snapshot));
-        Failure::Refused { refusal, coupon: seen.map(Box::new) }
     }
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use coupon::campaign::{BatchKind, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::refusal::Refusal;
 use futures::Stream;
 use futures::stream::try_unfold;
 use router::openings;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, found};
 use crate::{Caller, Engine, Role};
 
 /// Codes minted and looked up at a time: some 10 KB of text and two milliseconds of a core. With
@@ -96,8 +95,7 @@ impl Engine {
         let Some(run) = progress.runs.first().copied() else { return Ok(None) };
         let count = CHUNK.min(run.count - progress.offset);
         let keys = self.router.keys();
-        let key = keys.iter().find(|key| key.id() == run.key);
-        let key = key.ok_or(Failure::refused(Refusal::NotFound))?;
+        let key = found(keys.iter().find(|key| key.id() == run.key))?;
         let mut codes: Vec<Code> = Vec::with_capacity(count as usize);
         key.mint_run(run.day, run.first + progress.offset, count as usize, &mut |text| {
             codes.push(text.parse().expect("a minted code is a code"));

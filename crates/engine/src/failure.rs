@@ -1,7 +1,7 @@
 //! Failures: how a use case ends if it does not do what was asked.
 
 use coupon::refusal::Refusal;
-use hot::HotError;
+use hot::{HotError, Named};
 
 use crate::coupons::CouponView;
 use crate::import::ImportStopped;
@@ -73,6 +73,11 @@ impl Failure {
     }
 }
 
+/// What was looked for, or `NotFound`.
+pub(crate) fn found<T>(found: Option<T>) -> Result<T, Failure> {
+    found.ok_or(Failure::refused(Refusal::NotFound))
+}
+
 impl From<HotError> for Failure {
     fn from(error: HotError) -> Failure {
         Failure::Store(error)
@@ -89,6 +94,14 @@ pub enum Done<T> {
 }
 
 impl<T> Done<T> {
+    pub(crate) fn of(named: Named<T>) -> Result<Done<T>, Failure> {
+        match named {
+            Named::Created(it) => Ok(Done::Created(it)),
+            Named::Same(it) => Ok(Done::Same(it)),
+            Named::Refused(refusal) => Err(Failure::refused(refusal)),
+        }
+    }
+
     /// What was made or found.
     pub fn into_inner(self) -> T {
         match self {

@@ -7,16 +7,39 @@
 mod coupons;
 mod redemptions;
 
-pub use coupons::{Coupons, CouponsRequest, DayOf};
-pub use redemptions::{RedemptionEntry, Redemptions, RedemptionsRequest};
+use coupon::coupon::Coupon;
+use hot::CouponSnapshot;
 
-/// Some rows, and how many coupons were looked at for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sifted<T> {
-    /// The selected rows, perhaps none.
-    pub rows: Vec<T>,
-    /// Coupons looked at.
-    pub looked_at: u64,
+use crate::Engine;
+use crate::failure::Failure;
+use crate::walk::{Sifted, Walk};
+
+pub use coupons::{CouponsRequest, DayOf};
+pub use redemptions::{RedemptionEntry, RedemptionsRequest};
+
+/// A stream of rows, by partition and by code; those of one coupon in their order.
+pub struct History<T> {
+    walk: Walk,
+    takes: Box<dyn Fn(&Coupon) -> bool + Send + Sync>,
+    rows: Box<dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync>,
+}
+
+impl<T> History<T> {
+    /// The next rows, perhaps none; `None` after the last ones.
+    ///
+    /// # Errors
+    /// Those of both stores. An error ends the stream.
+    pub async fn next(&mut self) -> Result<Option<Sifted<T>>, Failure> {
+        let Some(found) = self.walk.next_of(&self.takes).await? else { return Ok(None) };
+        let engine = self.walk.engine();
+        let rows = found.rows.iter().flat_map(|snapshot| (self.rows)(engine, snapshot)).collect();
+        Ok(Some(Sifted { rows, looked_at: found.looked_at }))
+    }
+
+    /// Coupons left out so far because a restored hot store does not know their campaigns.
+    pub fn strangers(&self) -> u64 {
+        self.walk.strangers()
+    }
 }
 
 #[cfg(test)]

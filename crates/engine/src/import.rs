@@ -1,6 +1,5 @@
 //! Imports: reads a file of codes as a stream, in constant memory, and answers for every line.
 
-mod bad_header;
 mod cells;
 pub mod columns;
 mod dry_run;
@@ -22,17 +21,17 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use futures::Stream;
 
-use crate::batches::{made_batch_id, named};
+use crate::batches::made_batch_id;
 use crate::failure::{Done, Failure};
 use crate::{Caller, Engine, Role};
 use columns::ColumnMap;
 use encoding::Encoding;
-use file::File;
 use run::Import;
 
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
+pub use file::File;
 pub use stopped::ImportStopped;
 pub use template::TEMPLATE;
 
@@ -84,7 +83,7 @@ impl Engine {
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(request.format.columns.as_ref()).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
-        let opened = named(self.hot.open_import(&campaign.id, &id, self.now()).await?)?;
+        let opened = Done::of(self.hot.open_import(&campaign.id, &id, self.now()).await?)?;
         let parser = self.parser(&campaign, begin.header);
         let mut import = Import::begin(self, caller, parser, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;

@@ -29,13 +29,14 @@ use std::sync::{Arc, RwLock};
 use cold::ColdStore;
 use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
-use coupon::code::{Code, CodeText};
+use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::clock::clock_record;
 use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
+
+use failure::found;
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use archive::ColdArchive;
@@ -50,16 +51,14 @@ pub use coupons::{
 pub use events::EventView;
 pub use export::CodesRequest;
 pub use failure::{BadFile, Done, Failure, Fault};
-pub use history::{
-    Coupons, CouponsRequest, DayOf, RedemptionEntry, Redemptions, RedemptionsRequest, Sifted,
-};
+pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::{PartitionCoupons, Walk};
+pub use walk::{PartitionCoupons, Sifted};
 
 /// Everything that couponry does with coupons.
 pub struct Engine {
@@ -135,14 +134,13 @@ impl Engine {
     }
 
     /// The code as people read it: a minted one in groups of four, after its campaign's prefix.
-    pub fn printed(&self, code: &Code, prefix: Option<&str>) -> String {
-        // No foreign code opens: an import rejects the line of one that does.
-        if self.router.opens(code) { code.printed(prefix) } else { code.to_string() }
-    }
-
     fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
-        let prefix = snapshot.campaign.code_prefix.as_ref();
-        self.printed(snapshot.coupon.code(), prefix.map(|prefix| prefix.as_str()))
+        let (code, prefix) = (snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref());
+        // No foreign code opens: an import rejects the line of one that does.
+        match self.router.opens(code) {
+            true => code.printed(prefix.map(|prefix| prefix.as_str())),
+            false => code.to_string(),
+        }
     }
 
     /// Whether anything was ever archived. If so, checks that cold has all of it: a list must not
@@ -166,8 +164,7 @@ impl Engine {
     }
 
     async fn find(&self, text: &CodeText) -> Result<Found, Failure> {
-        let found = self.router.find(text, self.hot.as_ref()).await?;
-        found.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.router.find(text, self.hot.as_ref()).await?)
     }
 
     fn change(&self, caller: &Caller, action: Action) -> Change {
@@ -192,8 +189,7 @@ impl Engine {
         {
             return Ok(*handout);
         }
-        let row = self.hot.campaign(id, self.now()).await?;
-        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        let row = found(self.hot.campaign(id, self.now()).await?)?;
         if let Ok(mut known) = self.handouts.write() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();

@@ -6,9 +6,9 @@ use coupon::ids::{CampaignId, UserId};
 use coupon::time::DAY_MS;
 use hot::{CouponFilter, ListOrder, ListScope, Span};
 
-use crate::campaigns::range;
+use crate::campaigns::must_lie;
 use crate::coupons::CouponView;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::pages::{PageQuery, Position};
 use crate::{Caller, Engine, Role};
 
@@ -70,9 +70,7 @@ impl Engine {
                 before: Some(on.end(zone).plus_ms(1)),
             };
         }
-        if let Some(fault) = range("limit", request.limit, 1, PAGE_MAX as u64) {
-            return Err(Failure::Invalid(vec![fault]));
-        }
+        must_lie("limit", request.limit, 1, PAGE_MAX as u64)?;
         let scope = scope(caller, request.user, request.campaign, &mut filter)?;
         if let ListScope::Campaign(id) = &scope {
             self.handout(id).await?;
@@ -95,7 +93,7 @@ fn scope(
     let holder = match caller.role {
         Role::User => Some(caller.acts_for(user)?),
         Role::Shop if user.is_none() => {
-            return Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say whose")]));
+            return Err(Failure::invalid("user_id", "is missing: say whose"));
         }
         Role::Shop | Role::Operator | Role::Admin => user,
     };
@@ -115,7 +113,7 @@ fn scope(
                      expires_on, or expires_from and expires_before at most {SPAN_DAYS_MAX} days \
                      apart"
                 );
-                Err(Failure::Invalid(vec![Fault::new("user_id", detail)]))
+                Err(Failure::invalid("user_id", detail))
             }
         },
     }

@@ -5,7 +5,7 @@
 //! own zone. From that day on its notice is *due*, until it is delivered or the coupon has expired.
 //! Absent on purpose: what was delivered, and how notices reach people.
 
-use coupon::calendar::{Date, Zone};
+use coupon::calendar::Date;
 use coupon::coupon::{Coupon, EventKind, State};
 use coupon::ids::UserId;
 use coupon::time::Millis;
@@ -126,16 +126,12 @@ fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
     let (zone, last) = (coupon.zone(), coupon.expires_on());
     let (today, stands_since) = (Date::of(now, zone), Date::of(stands_since(coupon), zone));
     let reached = |watch: &&Watch| {
-        let first = first_day(watch, zone).max(stands_since);
+        let first = Date::of(watch.since, zone).max(stands_since);
         (first.plus_days(watch.days)..=today.plus_days(watch.days)).contains(&last)
     };
     let days = watches.iter().filter(reached).map(|watch| watch.days).min()?;
     let days_left = (0..days).find(|left| today.plus_days(*left) >= last).unwrap_or(days);
     Some(Due { days, days_left })
-}
-
-fn first_day(watch: &Watch, zone: &Zone) -> Date {
-    Date::of(watch.since, zone)
 }
 
 /// Since when its holder has it with this expiry. A watch that it reached before does not count:

@@ -42,17 +42,15 @@ impl Engine {
     /// One page over both tiers.
     pub(crate) async fn page(&self, query: PageQuery) -> Result<Page, Failure> {
         let now = self.now();
-        let hot = self
-            .hot
-            .list(ListQuery {
-                scope: query.scope.clone(),
-                filter: query.filter.clone(),
-                order: query.order,
-                after: query.after.as_ref().map(|after| after.in_hot(query.order)),
-                limit: query.limit,
-                now,
-            })
-            .await?;
+        let in_hot = ListQuery {
+            scope: query.scope.clone(),
+            filter: query.filter.clone(),
+            order: query.order,
+            after: query.after.as_ref().map(|after| after.in_hot(query.order)),
+            limit: query.limit,
+            now,
+        };
+        let hot = self.hot.list(in_hot).await?;
         let cold = match may_be_archived(&query, now) {
             true => self.archived(&query, now).await?,
             false => ArchivedPage::default(),

@@ -27,7 +27,7 @@ use partition::PartitionWalk;
 const CHUNK: usize = 4_096;
 
 /// A walk under way.
-pub struct Walk {
+pub(crate) struct Walk {
     engine: Arc<Engine>,
     /// The first day that is still to be visited, and the last one.
     next: Day,
@@ -37,17 +37,18 @@ pub struct Walk {
     strangers: u64,
 }
 
-/// The next coupons of a walk.
-pub(crate) struct Stretch {
-    /// The wanted ones.
-    pub(crate) snapshots: Vec<CouponSnapshot>,
-    /// How many coupons were looked at.
-    pub(crate) looked_at: u64,
+/// Some rows, and how many coupons were looked at for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sifted<T> {
+    /// The selected rows, perhaps none.
+    pub rows: Vec<T>,
+    /// Coupons looked at.
+    pub looked_at: u64,
 }
 
 impl Engine {
     /// Begins a walk over the partitions from `from` on.
-    pub fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
+    pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
         self.walk_by(CHUNK, from)
     }
 
@@ -59,26 +60,18 @@ impl Engine {
 
 impl Walk {
     /// The same walk, over the partitions up to `last` only.
-    pub fn up_to(self, last: Option<Day>) -> Walk {
+    pub(crate) fn up_to(self, last: Option<Day>) -> Walk {
         Walk { last: last.unwrap_or(self.last), ..self }
     }
 
-    /// The next coupons, perhaps none; `None` after the last one.
+    /// The next coupons that are `wanted`, perhaps none; `None` after the last one.
     ///
     /// # Errors
     /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
-    pub async fn next(&mut self) -> Result<Option<Vec<CouponSnapshot>>, Failure> {
-        Ok(self.next_of(|_| true).await?.map(|stretch| stretch.snapshots))
-    }
-
-    /// The next coupons that are `wanted`.
-    ///
-    /// # Errors
-    /// As [`Walk::next`].
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Option<Stretch>, Failure> {
+    ) -> Result<Option<Sifted<CouponSnapshot>>, Failure> {
         loop {
             if self.partition.is_none() {
                 let Some(day) = self.next_day().await? else { return Ok(None) };
@@ -86,7 +79,7 @@ impl Walk {
             }
             let Some(partition) = &mut self.partition else { return Ok(None) };
             match partition.next(&self.engine).await? {
-                Some(coupons) => return self.stretch(coupons, wanted).await.map(Some),
+                Some(coupons) => return self.sifted(coupons, wanted).await.map(Some),
                 None => {
                     // No coupon expires at the end of the range of days.
                     self.next = Day(partition.day.0.saturating_add(1));
@@ -102,7 +95,7 @@ impl Walk {
 
     /// Coupons that the walk has left out so far, because a restored hot store does not know their
     /// campaigns.
-    pub fn strangers(&self) -> u64 {
+    pub(crate) fn strangers(&self) -> u64 {
         self.strangers
     }
 
@@ -122,17 +115,17 @@ impl Walk {
         Ok(hot.into_iter().chain(cold).min())
     }
 
-    async fn stretch(
+    async fn sifted(
         &mut self,
         coupons: Vec<(Coupon, Tier)>,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Stretch, Failure> {
+    ) -> Result<Sifted<CouponSnapshot>, Failure> {
         let looked_at = coupons.len() as u64;
         let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
         let found = coupons.len();
-        let snapshots = self.engine.snapshots_of(coupons).await?;
-        self.strangers += (found - snapshots.len()) as u64;
-        Ok(Stretch { snapshots, looked_at })
+        let rows = self.engine.snapshots_of(coupons).await?;
+        self.strangers += (found - rows.len()) as u64;
+        Ok(Sifted { rows, looked_at })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an import of a file would do.
 
 use coupon::calendar::{Date, Zone, format_instant};
+use coupon::imported::ImportedState;
 use engine::RejectedLine;
 use engine::import::columns::Column;
 use engine::import::{CheckedLines, DryRun, ParsedLine};
@@ -135,6 +136,13 @@ impl From<&RejectedLine> for RejectedBody {
 impl ParsedBody {
     fn of(parsed: &ParsedLine, zone: &Zone) -> ParsedBody {
         let read = &parsed.read;
+        let (issued_at, redeemed_at, order) = match &read.imported_state {
+            ImportedState::Available | ImportedState::Void => (None, None, None),
+            ImportedState::Issued { at, .. } => (*at, None, None),
+            ImportedState::Redeemed { issued_at, at, order, .. } => {
+                (*issued_at, Some(*at), order.as_ref())
+            }
+        };
         ParsedBody {
             line: parsed.line,
             code: read.code.to_string(),
@@ -143,9 +151,9 @@ impl ParsedBody {
             expires_on: Date::last_of(read.expires_at, zone).to_string(),
             state: parsed.state(),
             user_id: read.imported_state.holder().map(ToString::to_string),
-            issued_at: parsed.issued_at().map(format_instant),
-            redeemed_at: parsed.redeemed_at().map(format_instant),
-            order_ref: parsed.order().map(ToString::to_string),
+            issued_at: issued_at.map(format_instant),
+            redeemed_at: redeemed_at.map(format_instant),
+            order_ref: order.map(ToString::to_string),
         }
     }
 }

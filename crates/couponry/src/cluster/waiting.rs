@@ -74,13 +74,13 @@ pub(crate) async fn patiently<T>(
     waiting: Waiting,
     mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
 ) -> Result<T, CliError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = match waiting {
+        Waiting::Service => None,
+        Waiting::Command => Some(Instant::now() + PATIENCE),
+    };
     let mut last = None;
     loop {
-        let limit = match waiting {
-            Waiting::Service => Instant::now() + ATTEMPT_MAX,
-            Waiting::Command => deadline,
-        };
+        let limit = deadline.unwrap_or_else(|| Instant::now() + ATTEMPT_MAX);
         let why = match timeout_at(limit, attempt()).await {
             Ok(Ok(opened)) => return Ok(opened),
             Ok(Err(NotOpen::Never(error))) => return Err(error),
@@ -91,23 +91,19 @@ pub(crate) async fn patiently<T>(
                 .unwrap_or_else(|| format!("no answer within {} s", ATTEMPT_MAX.as_secs())),
         };
         let sentence = format!("waiting for the cluster: {target}: {why}");
-        match waiting {
-            Waiting::Service => tracing::warn!(cluster = %target, "{sentence}"),
-            Waiting::Command if Instant::now() >= deadline => {
+        match deadline {
+            None => tracing::warn!(cluster = %target, "{sentence}"),
+            Some(deadline) if Instant::now() >= deadline => {
                 let waited = PATIENCE.as_secs();
                 return Err(CliError::new(format!(
                     "waited {waited} s for the cluster {target}: {why}"
                 )));
             }
-            Waiting::Command if last.is_none() => output::note(&sentence),
-            Waiting::Command => {}
+            Some(_) if last.is_none() => output::note(&sentence),
+            Some(_) => {}
         }
         last = Some(why);
         let again = Instant::now() + AGAIN_AFTER;
-        sleep_until(match waiting {
-            Waiting::Service => again,
-            Waiting::Command => again.min(deadline),
-        })
-        .await;
+        sleep_until(deadline.map_or(again, |deadline| again.min(deadline))).await;
     }
 }

@@ -54,8 +54,7 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
             let what = "is no unfinished backup: move it away, or name another folder";
             return Err(CliError::new(format!("{} {what}", part.display())));
         }
-        let cannot = format!("cannot remove {}", part.display());
-        fs::remove_dir_all(&part).map_err(CliError::because(cannot))?;
+        files::remove_folder(&part)?;
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
@@ -71,13 +70,12 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     }
     publish(&part, to)?;
     let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
-    output::say(&format!(
+    output::done(&format!(
         "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
         to.display(),
         thousands(bytes),
         settings.cold.value
-    ))?;
-    Ok(Ended::Done)
+    ))
 }
 
 /// Whether a folder has only what a killed backup leaves behind.
@@ -92,12 +90,11 @@ fn is_unfinished(part: &Path) -> bool {
 
 /// Gives the complete backup its name, durably.
 fn publish(part: &Path, to: &Path) -> Result<(), CliError> {
-    let cannot = format!("cannot make {}", to.display());
     let parent = match to.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     fs::rename(part, to)
         .and_then(|()| File::open(parent)?.sync_all())
-        .map_err(CliError::because(cannot))
+        .map_err(CliError::cannot("make", to))
 }

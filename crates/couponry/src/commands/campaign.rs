@@ -6,7 +6,7 @@ mod list;
 use std::sync::Arc;
 
 use api::views::{BatchBody, CampaignBody};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::ids::{BatchId, CampaignId};
 use engine::{BatchRequest, CampaignPatch, CampaignView, Done, Engine, Failure};
 
@@ -16,19 +16,8 @@ use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Make, show and pause campaigns, and mint coupons for them
-///
-/// Prints JSON as the HTTP interface answers it: indented on a terminal, on one line elsewhere.
-/// `serve` may run.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct CampaignArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum CampaignCommand {
     Create(Box<CreateFlags>),
     /// List the campaigns in the order of their ids
     ///
@@ -100,24 +89,24 @@ Example:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, args: &CampaignArgs) -> Result<Ended, CliError> {
-    match &args.what {
-        What::Create(flags) => create::run(settings, flags).await?,
-        What::List { json } => {
+pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended, CliError> {
+    match command {
+        CampaignCommand::Create(flags) => create::run(settings, flags).await?,
+        CampaignCommand::List { json } => {
             let work = async |engine: &Arc<Engine>| match output::is_terminal() && !json {
                 true => list::table(engine).await,
                 false => list::lines(engine).await,
             };
             open::with(settings, Purpose::Read, work).await?;
         }
-        What::Show { id } => {
+        CampaignCommand::Show { id } => {
             let work =
                 async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
             open::with(settings, Purpose::Read, work).await?;
         }
-        What::Pause { id } => pause(settings, id, true).await?,
-        What::Resume { id } => pause(settings, id, false).await?,
-        What::Generate { id, count, batch } => {
+        CampaignCommand::Pause { id } => pause(settings, id, true).await?,
+        CampaignCommand::Resume { id } => pause(settings, id, false).await?,
+        CampaignCommand::Generate { id, count, batch } => {
             let request = BatchRequest { id: batch.clone(), count: *count };
             generate(settings, id, request).await?;
         }

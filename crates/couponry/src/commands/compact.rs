@@ -90,7 +90,7 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
 }
 
 async fn dry_run(settings: &Settings, engine: &Engine, closed: Closed) -> Result<Ended, CliError> {
-    let compactor = compaction::compactor(engine, Arc::new(|_| {}));
+    let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
     let clock = clock::would_observe(settings, engine).await?;
     let closed = match clock.warning() {
         None => closed,
@@ -108,6 +108,7 @@ async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ende
     let shown = Arc::clone(&progress);
     let compactor = compaction::compactor(
         engine,
+        engine.cold(),
         Arc::new(move |step| match step {
             Step::Begins(_) | Step::Committed { .. } => {}
             Step::Copied { rows, total } | Step::Removed { rows, total } => shown.set(rows, total),

@@ -1,6 +1,7 @@
 //! `couponry completion`: prints a script with which a shell completes the command line.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
@@ -19,34 +20,18 @@ Examples:
   source <(couponry completion zsh)")]
 pub(crate) struct CompletionArgs {
     /// Shell that runs the script
-    #[arg(value_enum)]
-    shell: ShellName,
+    #[arg(value_parser = shell())]
+    shell: Shell,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ShellName {
-    Bash,
-    Zsh,
-    Fish,
-    #[value(name = "powershell")]
-    PowerShell,
-}
-
-impl ShellName {
-    fn shell(self) -> Shell {
-        match self {
-            ShellName::Bash => Shell::Bash,
-            ShellName::Zsh => Shell::Zsh,
-            ShellName::Fish => Shell::Fish,
-            ShellName::PowerShell => Shell::PowerShell,
-        }
-    }
+/// The shells that people use couponry in.
+fn shell() -> impl TypedValueParser<Value = Shell> {
+    let names = PossibleValuesParser::new(["bash", "zsh", "fish", "powershell"]);
+    names.try_map(|name| name.parse::<Shell>())
 }
 
 pub(crate) fn run(args: &CompletionArgs) -> Result<Ended, CliError> {
     let mut script = Vec::new();
-    let shell = args.shell.shell();
-    clap_complete::generate(shell, &mut Cli::command(), "couponry", &mut script);
-    output::say(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(Ended::Done)
+    clap_complete::generate(args.shell, &mut Cli::command(), "couponry", &mut script);
+    output::done(String::from_utf8_lossy(&script).trim_end())
 }

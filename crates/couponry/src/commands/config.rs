@@ -10,12 +10,10 @@ pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
         let value = if value.is_empty() { "(none)" } else { &value };
         format!("{name} = {value}  # {origin}")
     });
-    output::say(&lines.collect::<Vec<_>>().join("\n"))?;
-    Ok(Ended::Done)
+    output::done(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Prints what `couponry help settings` prints.
 pub(crate) fn topic() -> Result<Ended, CliError> {
-    output::say(help::topic().trim_end())?;
-    Ok(Ended::Done)
+    output::done(help::topic().trim_end())
 }

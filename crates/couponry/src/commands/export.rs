@@ -19,18 +19,8 @@ use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
-/// Export codes, coupons or redemptions as CSV or JSON lines
-///
-/// Needs constant memory, whatever the number of rows. `serve` may run.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct ExportArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum ExportCommand {
     Codes(CodesFlags),
     Coupons(CouponsFlags),
     Redemptions(RedemptionsFlags),
@@ -48,7 +38,7 @@ Examples:
   couponry export codes --campaign spring-2027 --output codes.csv
   couponry export codes --campaign spring-2027 | head -n 101
   couponry export codes --campaign spring-2027 --after 7K2M-9QXD-4TRB-H0VE")]
-struct CodesFlags {
+pub(crate) struct CodesFlags {
     /// Campaign of the codes
     #[arg(long, value_name = "ID")]
     campaign: CampaignId,
@@ -62,28 +52,28 @@ struct CodesFlags {
     into: Into,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &ExportArgs) -> Result<Ended, CliError> {
-    match &args.what {
-        What::Codes(_) => {}
-        What::Coupons(flags) => in_order(flags.from, flags.to)?,
-        What::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
+pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<Ended, CliError> {
+    match command {
+        ExportCommand::Codes(_) => {}
+        ExportCommand::Coupons(flags) => in_order(flags.from, flags.to)?,
+        ExportCommand::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
     }
-    open::with(settings, Purpose::Read, async |engine| written_out(engine, args).await).await
+    open::with(settings, Purpose::Read, async |engine| written_out(engine, command).await).await
 }
 
-async fn written_out(engine: &Arc<Engine>, args: &ExportArgs) -> Result<Ended, CliError> {
+async fn written_out(engine: &Arc<Engine>, command: &ExportCommand) -> Result<Ended, CliError> {
     let engine = Arc::clone(engine);
-    match &args.what {
-        What::Codes(flags) => {
+    match command {
+        ExportCommand::Codes(flags) => {
             let write = async |sink: &mut Sink<'_>| codes(&engine, flags, sink).await;
             written(&flags.into, "codes", write).await
         }
-        What::Coupons(flags) => {
+        ExportCommand::Coupons(flags) => {
             let write =
                 async |sink: &mut Sink<'_>| coupons::write(engine, flags.request(), sink).await;
             written(&flags.into, "coupons", write).await
         }
-        What::Redemptions(flags) => {
+        ExportCommand::Redemptions(flags) => {
             let write =
                 async |sink: &mut Sink<'_>| redemptions::write(engine, flags.request(), sink).await;
             written(&flags.into, "redemptions", write).await
@@ -106,7 +96,7 @@ async fn codes(
     };
     let chunks =
         Arc::clone(engine).codes(&caller, &flags.campaign, request).await.map_err(about)?;
-    sink.header(&["code"])?;
+    sink.header("code")?;
     futures::pin_mut!(chunks);
     while let Some(lines) = chunks.try_next().await? {
         match sink.format() {

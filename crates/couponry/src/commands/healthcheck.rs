@@ -46,10 +46,9 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended,
     let answer =
         answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error))))?;
     match answer.status() {
-        status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
-        status => return Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
+        status if status.is_success() => output::done(&format!("ok {url}: {}", status.as_u16())),
+        status => Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
     }
-    Ok(Ended::Done)
 }
 
 fn no_answer(error: &reqwest::Error) -> String {
@@ -73,17 +72,13 @@ fn plain_http(text: &str) -> Result<Url, String> {
 /// The address of a service that listens on `listen`. One that listens on every address also
 /// listens on loopback.
 fn address(listen: &str) -> String {
-    let mut here = listen.to_owned();
-    if let Ok(parsed) = listen.parse::<SocketAddr>() {
-        let ip = match parsed {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => "[::1]".to_owned(),
-            SocketAddr::V4(v4) => v4.ip().to_string(),
-            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
-        };
-        here = format!("{ip}:{}", parsed.port());
+    match listen.parse::<SocketAddr>() {
+        Ok(SocketAddr::V4(v4)) if v4.ip().is_unspecified() => {
+            format!("http://127.0.0.1:{}", v4.port())
+        }
+        Ok(SocketAddr::V6(v6)) if v6.ip().is_unspecified() => format!("http://[::1]:{}", v6.port()),
+        Ok(_) | Err(_) => format!("http://{listen}"),
     }
-    format!("http://{here}")
 }
 
 #[cfg(test)]

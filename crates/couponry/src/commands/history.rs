@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::views::CouponDetail;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
@@ -20,18 +20,8 @@ use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Look up coupons, active and archived
-///
-/// `serve` may run.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct HistoryArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum HistoryCommand {
     /// Show one coupon and everything that happened to it
     ///
     /// Prints a table on a terminal; elsewhere the JSON of the HTTP interface, on one line.
@@ -86,18 +76,18 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Ended, CliError> {
-    open::with(settings, Purpose::Read, async |engine| look_up(engine, args).await).await
+pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
+    open::with(settings, Purpose::Read, async |engine| look_up(engine, command).await).await
 }
 
-async fn look_up(engine: &Arc<Engine>, args: &HistoryArgs) -> Result<Ended, CliError> {
-    match &args.what {
-        What::Code { code } => one(engine, code).await,
-        What::User { user, into } => {
+async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended, CliError> {
+    match command {
+        HistoryCommand::Code { code } => one(engine, code).await,
+        HistoryCommand::User { user, into } => {
             let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
             written(into, "coupons", write).await
         }
-        What::ExpiresOn { date, time_zone, campaign, into } => {
+        HistoryCommand::ExpiresOn { date, time_zone, campaign, into } => {
             let request = CouponsRequest {
                 campaign: campaign.clone(),
                 from: Some(*date),
@@ -115,14 +105,11 @@ async fn look_up(engine: &Arc<Engine>, args: &HistoryArgs) -> Result<Ended, CliE
 async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     let view = engine.coupon(&open::caller(), code, None).await?;
     let detail = CouponDetail::from(&view);
-    match output::is_terminal() {
-        true => {
-            let detail = serde_json::to_value(&detail);
-            let detail = detail.map_err(|error| CliError::new(error.to_string()))?;
-            output::say(table::of_coupon(&detail).trim_end())?;
-        }
-        false => output::say_json(&detail)?,
+    if output::is_terminal() {
+        let detail = serde_json::to_value(&detail).map_err(CliError::of)?;
+        return output::done(table::of_coupon(&detail).trim_end());
     }
+    output::say_json(&detail)?;
     Ok(Ended::Done)
 }
 
@@ -138,12 +125,11 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
     };
     // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
-    coupons::header(sink)?;
+    sink.header(coupons::COLUMNS)?;
     loop {
         let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
-        coupons::put(&page.coupons, sink)?;
-        sink.page_done(page.coupons.len(), 0)?;
+        sink.page(coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
         match page.next {
             Some(next) => request.after = Some(next),
             None => return Ok(()),

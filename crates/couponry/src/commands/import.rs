@@ -3,7 +3,6 @@
 mod summary;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use coupon::campaign::{Batch, ImportCounts};
@@ -11,12 +10,12 @@ use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
 use engine::import::encoding::Encoding;
 use engine::import::{FileFormat, ImportRequest, TEMPLATE, record};
-use engine::{Done, Engine, Failure, RejectedLine};
+use engine::{Engine, Failure, RejectedLine};
 use futures::StreamExt;
-use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::failure::{CliError, Ended};
+use crate::files;
 use crate::open::{self, Purpose};
 use crate::output::{self, Out};
 use crate::progress::{Progress, Work};
@@ -99,76 +98,40 @@ impl ImportFlags {
 
 pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, CliError> {
     let (Some(request), false) = (flags.request(), flags.template) else {
-        output::say(TEMPLATE.trim_end())?;
-        return Ok(Ended::Done);
+        return output::done(TEMPLATE.trim_end());
     };
-    let (file, bytes) = opened(flags.file()).await?;
-    let work = async |engine: &Arc<Engine>| {
-        if flags.dry_run {
-            return dry_run(engine, flags, request, file, bytes).await;
-        }
+    let (file, bytes) = files::readable(flags.file()).await?;
+    open::with(settings, Purpose::Write, async |engine| {
         // Before the import, so that a file that cannot be written fails at once.
         let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
-        let batch = imported(engine, flags, request, file, bytes).await?;
+        let caller = open::caller();
+        let progress = Progress::new(Work::Import, bytes, false);
+        let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
+            progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
+        });
+        if flags.dry_run {
+            let found = progress.during(engine.dry_run_import(&caller, request, pieces)).await;
+            drop(progress);
+            let found = found.map_err(|failure| cli_error(failure, flags))?;
+            output::say(summary::of_dry_run(&found).trim_end())?;
+            return Ok(ended(found.counts.rejected));
+        }
+        let show = |counts: ImportCounts| progress.set(counts.imported, counts.lines);
+        let done = progress.during(engine.import(&caller, request, pieces, show)).await;
+        drop(progress);
+        let batch = done.map_err(|failure| cli_error(failure, flags))?.into_inner();
         let first = first_rejected(engine, &batch).await?;
         output::say(summary::of_import(&batch, &first, flags.rejects.as_deref()).trim_end())?;
         if let Some(out) = rejects {
             write_rejects(engine, &batch, out).await?;
         }
-        Ok(if batch.import.rejected > 0 { Ended::Partly } else { Ended::Done })
-    };
-    open::with(settings, Purpose::Write, work).await
+        Ok(ended(batch.import.rejected))
+    })
+    .await
 }
 
-async fn dry_run(
-    engine: &Engine,
-    flags: &ImportFlags,
-    request: ImportRequest,
-    file: Source,
-    bytes: Option<u64>,
-) -> Result<Ended, CliError> {
-    let progress = Progress::new(Work::Import, bytes, false);
-    let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
-        progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
-    });
-    let caller = open::caller();
-    let found = progress.during(engine.dry_run_import(&caller, request, pieces)).await;
-    let found = found.map_err(|failure| cli_error(failure, flags))?;
-    output::say(summary::of_dry_run(&found).trim_end())?;
-    Ok(if found.counts.rejected > 0 { Ended::Partly } else { Ended::Done })
-}
-
-type Source = Box<dyn AsyncRead + Unpin>;
-
-/// Opens the file; its length, if it is known.
-async fn opened(path: &Path) -> Result<(Source, Option<u64>), CliError> {
-    if path == Path::new("-") {
-        return Ok((Box::new(tokio::io::stdin()), None));
-    }
-    let cannot = || CliError::because(format!("cannot read {}", path.display()));
-    let file = tokio::fs::File::open(path).await.map_err(cannot())?;
-    let about = file.metadata().await.map_err(cannot())?;
-    if about.is_dir() {
-        return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
-    }
-    Ok((Box::new(file), about.is_file().then_some(about.len())))
-}
-
-async fn imported(
-    engine: &Engine,
-    flags: &ImportFlags,
-    request: ImportRequest,
-    file: Source,
-    bytes: Option<u64>,
-) -> Result<Batch, CliError> {
-    let progress = Progress::new(Work::Import, bytes, false);
-    let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
-        progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
-    });
-    let caller = open::caller();
-    let show = |counts: ImportCounts| progress.set(counts.imported, counts.lines);
-    let done = progress.during(engine.import(&caller, request, pieces, show)).await;
-    done.map(Done::into_inner).map_err(|failure| cli_error(failure, flags))
+fn ended(rejected: u64) -> Ended {
+    if rejected > 0 { Ended::Partly } else { Ended::Done }
 }
 
 fn cli_error(failure: Failure, flags: &ImportFlags) -> CliError {

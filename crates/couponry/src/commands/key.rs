@@ -1,6 +1,6 @@
 //! `couponry key`: lists, adds and retires the keys that mint codes and sign tokens.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::calendar::format_instant;
 
 use crate::failure::{CliError, Ended};
@@ -16,19 +16,8 @@ const KNOWN: &str = "a running `serve` sees a change within a second";
 const COPY_TO_ALL: &str = "copy the folder `keys` to all nodes before the next batch is minted; a \
                            running `serve` sees a new key within a second";
 
-/// List, add and retire keys
-///
-/// A code key mints codes, a token key signs tokens. The newest key of a kind is the one that mints
-/// or signs. The keys are in the folder `keys` of the data folder.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct KeyArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum KeyCommand {
     /// List the keys
     ///
     /// Prints one line for each key: its kind, its id, when it was made, and its state. The newest
@@ -70,7 +59,7 @@ Example:
     },
 }
 
-pub(crate) fn run(settings: &Settings, args: &KeyArgs) -> Result<Ended, CliError> {
+pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, CliError> {
     let data = &settings.data.value;
     let there = || match data.join("keys").is_dir() {
         true => Keys::load(data),
@@ -79,18 +68,18 @@ pub(crate) fn run(settings: &Settings, args: &KeyArgs) -> Result<Ended, CliError
             Hot::Cluster(_) => open::no_keys(data),
         }),
     };
-    let (keys, shown) = match &args.what {
-        What::List => {
+    let (keys, shown) = match command {
+        KeyCommand::List => {
             let keys = there()?;
             let all = keys.all.clone();
             (keys, all)
         }
-        What::Add { kind } => {
+        KeyCommand::Add { kind } => {
             let mut keys = open::keys(settings)?;
             let key = keys.add(*kind)?;
             (keys, vec![key])
         }
-        What::Retire { id } => {
+        KeyCommand::Retire { id } => {
             let mut keys = there()?;
             let key = keys.retire(id)?;
             (keys, vec![key])
@@ -101,8 +90,7 @@ pub(crate) fn run(settings: &Settings, args: &KeyArgs) -> Result<Ended, CliError
         Hot::Sqlite => KNOWN,
         Hot::Cluster(_) => COPY_TO_ALL,
     };
-    output::say(&format!("\n{next}"))?;
-    Ok(Ended::Done)
+    output::done(&format!("\n{next}"))
 }
 
 fn listed(keys: &Keys, shown: &[Key]) -> String {

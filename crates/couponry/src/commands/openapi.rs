@@ -5,6 +5,5 @@ use crate::output;
 
 pub(crate) fn run() -> Result<Ended, CliError> {
     let text = serde_json::to_string_pretty(&api::openapi::document());
-    output::say(&text.map_err(|error| CliError::new(error.to_string()))?)?;
-    Ok(Ended::Done)
+    output::done(&text.map_err(CliError::of)?)
 }

@@ -4,16 +4,14 @@ mod folder;
 mod reconcile;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
-use engine::ColdArchive;
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
 
-use crate::cluster::{self, NotOpen, Waiting};
+use crate::cluster::{NotOpen, Waiting};
 use crate::compaction::{self, Alone};
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
@@ -66,22 +64,13 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     }
     let cold = open::cold(settings, Patience::Work)?;
     let keys = Keys::load(data)?;
-    match &settings.hot.value {
-        Hot::Sqlite => {
-            let store = open::sqlite(settings, &keys, &cold)?;
-            brought_together(&store, &cold, args).await
-        }
-        Hot::Cluster(target) => {
-            let attempt = async || {
-                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-                cluster::connect(settings, target, keys.code_keys(), archive).await
-            };
-            let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
-            let ended = brought_together(cluster.store.as_ref(), &cold, args).await;
-            cluster.flush().await;
-            ended
-        }
+    let attempt = async || open::store(settings, &keys, &cold).await;
+    let (store, cluster) = open::patiently(settings, Waiting::Command, attempt).await?;
+    let ended = brought_together(store.as_ref(), &cold, args).await;
+    if let Some(cluster) = cluster {
+        cluster.flush().await;
     }
+    ended
 }
 
 /// Refuses what cannot be restored, before anything is changed.
@@ -128,7 +117,7 @@ async fn brought_together(
         // archived or not.
         store.pass_over_serials().await?;
     }
-    let reconciled = match cold.version().await.map_err(reconcile::cold_error)? {
+    let reconciled = match cold.version().await.map_err(CliError::of)? {
         Some(_) => {
             let since = reconcile::since(store, cold, args).await?;
             reconcile::run(store, cold, since).await?

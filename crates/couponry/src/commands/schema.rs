@@ -1,7 +1,6 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
-use clap::{Args, Subcommand};
-use hot::HotError;
+use clap::Subcommand;
 use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cluster::{self, Waiting};
@@ -12,18 +11,8 @@ use crate::settings::{Hot, Settings};
 /// Most copies accepted: a write waits for more than half of them.
 const COPIES_MAX: i64 = 9;
 
-/// Make the keyspace and the tables of a cluster, or compare them
-///
-/// Only a cluster needs it: a store in the data folder makes its tables when it is opened.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct SchemaArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum SchemaCommand {
     /// Make what is missing: the keyspace, types, tables and columns
     ///
     /// Prints a line for each. Only adds and never removes or changes, so you may repeat it while
@@ -54,7 +43,7 @@ Example:
     Diff,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
         Hot::Cluster(target) => target,
         Hot::Sqlite => {
@@ -69,17 +58,17 @@ pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<Ended,
         connected.map_err(|error| cluster::not_open(target, error))
     };
     let keyspace = cluster::patiently(target, Waiting::Command, attempt).await?;
-    match &args.what {
-        What::Apply { replication, compaction } => {
+    match command {
+        SchemaCommand::Apply { replication, compaction } => {
             let (replication, compaction) = (*replication, compaction.clone());
             apply(&keyspace, &SchemaOptions { replication, compaction }).await
         }
-        What::Diff => diff(&keyspace, target).await,
+        SchemaCommand::Diff => diff(&keyspace, target).await,
     }
 }
 
 async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
-    let done = keyspace.apply(options).await.map_err(cli_error)?;
+    let done = keyspace.apply(options).await.map_err(|error| CliError::of(cause(&error)))?;
     match done.is_empty() {
         true => output::say("nothing was missing")?,
         false => done.iter().try_for_each(|line| output::say(line))?,
@@ -88,21 +77,13 @@ async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, Cl
 }
 
 async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, CliError> {
-    let found = keyspace.differences().await.map_err(cli_error)?;
+    let found = keyspace.differences().await.map_err(|error| CliError::of(cause(&error)))?;
     found.iter().try_for_each(|it| output::say(&line(it, target)))?;
     match found.len() {
-        0 => {
-            output::say("nothing differs")?;
-            Ok(Ended::Done)
-        }
+        0 => output::done("nothing differs"),
         1 => Err(CliError::new("1 difference to the schema of this release")),
         many => Err(CliError::new(format!("{many} differences to the schema of this release"))),
     }
-}
-
-/// The error of the cluster about a statement.
-fn cli_error(error: HotError) -> CliError {
-    CliError::new(cause(&error))
 }
 
 /// A difference and what repairs it.

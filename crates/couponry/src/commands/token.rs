@@ -1,11 +1,9 @@
 //! `couponry token`: prints a token, signed with the newest token key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
-use engine::Role;
+use engine::{Clock, Role, SystemClock};
 
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
@@ -45,12 +43,9 @@ pub(crate) fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliErr
     };
     let keys = open::keys(settings)?;
     let tokens = open::tokens(settings, &keys)?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    let minted = tokens.mint(name, args.role, args.ttl, now);
+    let minted = tokens.mint(name, args.role, args.ttl, SystemClock.now().0);
     let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
-    output::say(&token)?;
-    Ok(Ended::Done)
+    output::done(&token)
 }
 
 /// Parses the time for which a token is valid.

@@ -27,19 +27,17 @@ struct KeyText {
 /// Locks the folder while keys are made, so that two processes do not both make the first.
 pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
     let path = folder.join("lock");
-    let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(CliError::because(cannot()))?;
-    file.lock().map_err(CliError::because(cannot()))?;
-    Ok(file)
+    let locked = file.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(CliError::cannot("lock", &path))
 }
 
 /// Reads all keys of the folder, oldest first.
 pub(super) fn read_all(folder: &Path) -> Result<Vec<Key>, CliError> {
-    let cannot = || format!("cannot read {}", folder.display());
+    let cannot = || CliError::cannot("read", folder);
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(CliError::because(cannot()))? {
-        let path = entry.map_err(CliError::because(cannot()))?.path();
+    for entry in std::fs::read_dir(folder).map_err(cannot())? {
+        let path = entry.map_err(cannot())?.path();
         if path.extension().is_some_and(|extension| extension == "key") {
             all.push(read(&path)?);
         }
@@ -86,7 +84,7 @@ pub(super) fn write(key: &Key) -> Result<(), CliError> {
         retired_at: key.retired_at.map(format_instant),
         secret: hex(&key.secret),
     };
-    let text = toml::to_string(&text).map_err(|error| CliError::new(error.to_string()))?;
+    let text = toml::to_string(&text).map_err(CliError::of)?;
     let staged = key.path.with_extension("new");
     let wrote = || -> std::io::Result<()> {
         let mut file =
@@ -99,7 +97,7 @@ pub(super) fn write(key: &Key) -> Result<(), CliError> {
             None => Ok(()),
         }
     };
-    wrote().map_err(CliError::because(format!("cannot write {}", key.path.display())))
+    wrote().map_err(CliError::cannot("write", &key.path))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -33,7 +33,7 @@ pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => Err(missing),
-        Err(error) => Err(CliError::because(format!("cannot look for {}", path.display()))(error)),
+        Err(error) => Err(CliError::cannot("look for", &path)(error)),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn must_fit(store: &dyn HotStore, cold: &ColdStore) -> Result<(
     match paired {
         Ok(()) => Ok(()),
         Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
-            Err(CliError::new(mismatch.to_string()).into())
+            Err(CliError::of(mismatch).into())
         }
         Err(CompactError::Hot(error)) => Err(error.into()),
         Err(error) => {
@@ -51,7 +51,7 @@ pub(crate) async fn found_older(engine: Arc<Engine>) -> CliError {
         match check_pairing(engine.hot(), engine.cold()).await {
             Ok(()) => std::future::pending().await,
             Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
-                return CliError::new(mismatch.to_string());
+                return CliError::of(mismatch);
             }
             Err(_) => tokio::time::sleep(LOOK_EVERY).await,
         }

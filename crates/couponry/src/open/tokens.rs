@@ -12,19 +12,17 @@ use crate::settings::Settings;
 
 /// All keys that tokens may be signed with.
 pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, CliError> {
-    let bad = |error: BadKey| CliError::new(error.to_string());
-    Tokens::new(local_keys(keys)?, external(settings)?).map_err(bad)
+    Tokens::new(local_keys(keys)?, external(settings)?).map_err(CliError::of)
 }
 
 /// The token keys of the data folder.
 pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
-    let bad = |error: BadKey| CliError::new(error.to_string());
     let local = keys.token_keys().map(|key| match key.retired_at {
         None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
         Some(_) => LocalKey::retired(&key.id),
     });
-    let local = local.collect::<Result<Vec<_>, _>>().map_err(bad)?;
-    LocalKeys::new(local).map_err(bad)
+    let local = local.collect::<Result<Vec<_>, _>>().map_err(CliError::of)?;
+    LocalKeys::new(local).map_err(CliError::of)
 }
 
 /// The identity provider, if the settings name one.
@@ -60,8 +58,7 @@ fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
 
 fn public_key(path: &Path, algorithm: &str) -> Result<PublicKey, CliError> {
     let algorithm = algorithm.parse().map_err(usage)?;
-    let cannot = format!("cannot read {}", path.display());
-    let pem = std::fs::read(path).map_err(CliError::because(cannot))?;
+    let pem = std::fs::read(path).map_err(CliError::cannot("read", path))?;
     PublicKey::from_pem(algorithm, &pem).map_err(usage)
 }
 

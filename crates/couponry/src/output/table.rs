@@ -1,5 +1,6 @@
 //! Tables and numbers as people read them.
 
+use indicatif::HumanCount;
 use serde_json::Value;
 
 /// A JSON value as the text of a cell; null is empty.
@@ -13,15 +14,7 @@ pub(crate) fn cell_text(value: &Value) -> String {
 
 /// A number with a comma between its thousands.
 pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }
 
 /// How the cells of a column are aligned.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::stores::{Cold, Hot};
 use super::value::{Secret, Value, variable};
-use super::{Origin, Setting, resolved, written};
+use super::{Origin, Setting, resolved};
 use crate::failure::CliError;
 use crate::span::Every;
 
@@ -54,9 +54,11 @@ macro_rules! settings {
         $(no flag: $skip:ident,)?
         $sentence:literal;
     )*) => {
-        /// The settings that the command line and the environment give.
-        #[derive(Args, Default)]
-        pub(crate) struct SettingFlags {
+        /// The settings that the command line and the environment give, or the settings file;
+        /// every command takes them as flags.
+        #[derive(Args, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct SettingFlags {
             #[arg(
                 long,
                 global = true,
@@ -65,6 +67,7 @@ macro_rules! settings {
                 value_name = "FILE",
                 help = CONFIG.sentence
             )]
+            #[serde(skip)]
             pub(super) config: Option<PathBuf>,
             $(
                 $(
@@ -83,13 +86,6 @@ macro_rules! settings {
             )*
         }
 
-        /// The settings that the settings file gives.
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct File {
-            $($name: Option<<$value as Value>::Written>,)*
-        }
-
         /// All settings.
         #[derive(Clone, Debug)]
         pub(crate) struct Settings {
@@ -103,14 +99,15 @@ macro_rules! settings {
             /// Usage: a value that cannot be used.
             pub(super) fn merged(
                 flags: &SettingFlags,
-                file: File,
+                file: SettingFlags,
                 path: &Path,
             ) -> Result<Settings, CliError> {
                 $(
                     let default = first!($($computed,)? $default.to_owned());
                     let $name: Setting<$value> = resolved(
                         stringify!($name),
-                        written(&flags.$name, file.$name, path),
+                        flags.$name.clone(),
+                        (file.$name, path),
                         &default,
                     )?;
                 )*
@@ -225,7 +222,8 @@ mod tests {
     #[test]
     fn defaults() {
         let flags = SettingFlags::default();
-        let settings = Settings::merged(&flags, File::default(), Path::new("none")).unwrap();
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
         let lines = settings.lines();
         assert_eq!(lines.len() + 1, TABLE.len());
         for (row, (name, value, origin)) in TABLE.iter().skip(1).zip(lines) {
@@ -243,7 +241,8 @@ mod tests {
     fn on_a_cluster() {
         let flags =
             SettingFlags { hot: Some("cql://db/shop".to_owned()), ..SettingFlags::default() };
-        let settings = Settings::merged(&flags, File::default(), Path::new("none")).unwrap();
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
         assert_eq!(settings.compact_every.value.every, None);
     }
 

@@ -156,16 +156,7 @@ pub(super) fn normal_form(draft: &CampaignDraft) -> String {
 /// The JSON text with the members of every object sorted: two clients may write one object in two
 /// orders.
 fn sorted(text: &str) -> String {
-    fn sort(value: Value) -> Value {
-        match value {
-            Value::Object(members) => {
-                let mut members: Vec<_> = members.into_iter().collect();
-                members.sort_by(|(a, _), (b, _)| a.cmp(b));
-                members.into_iter().map(|(name, value)| (name, sort(value))).collect()
-            }
-            Value::Array(values) => values.into_iter().map(sort).collect(),
-            plain => plain,
-        }
-    }
-    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value| sort(value).to_string())
+    let Ok(mut value) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    value.sort_all_objects();
+    value.to_string()
 }

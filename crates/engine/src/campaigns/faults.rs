@@ -10,7 +10,7 @@ use coupon::time::Millis;
 use serde_json::Value;
 
 use super::CampaignDraft;
-use crate::failure::Fault;
+use crate::failure::{Failure, Fault};
 
 /// The fields that are outside their limits.
 pub(super) fn limits(draft: &CampaignDraft) -> Vec<Fault> {
@@ -57,10 +57,18 @@ pub(super) fn dates(
 }
 
 /// The fault of a number outside `min` to `max`.
-pub(crate) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<Fault> {
+pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<Fault> {
     let found = found?;
     let outside = !(min..=max).contains(&found);
     outside.then(|| Fault::new(field, format!("is {found}, want {min} to {max}")))
+}
+
+/// Refuses a number outside `min` to `max`.
+pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
+    match range(field, found, min, max) {
+        None => Ok(()),
+        Some(fault) => Err(Failure::Invalid(vec![fault])),
+    }
 }
 
 pub(super) fn bad_name(name: &str) -> Option<Fault> {

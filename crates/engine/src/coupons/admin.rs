@@ -9,7 +9,7 @@ use coupon::time::Millis;
 use router::Found;
 
 use super::view::CouponView;
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine, Role};
 
 /// A later expiry, as an instant or as the last day.
@@ -90,8 +90,7 @@ impl Engine {
     async fn zone_of(&self, text: &CodeText) -> Result<Zone, Failure> {
         match self.find(text).await? {
             Found::Coupon(address) => {
-                let snapshot = self.hot.read(&address).await?;
-                let snapshot = snapshot.ok_or(Failure::refused(Refusal::NotFound))?;
+                let snapshot = found(self.hot.read(&address).await?)?;
                 Ok(snapshot.coupon.zone().clone())
             }
             Found::Shared { .. } => Err(Failure::refused(Refusal::NotFound)),
@@ -107,7 +106,7 @@ impl Engine {
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
-        let done = self.changed_at(caller, text, change).await?;
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
     }
 }

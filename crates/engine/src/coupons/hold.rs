@@ -6,7 +6,7 @@ use coupon::ids::{OrderRef, UserId};
 use coupon::time::Millis;
 
 use super::view::CouponView;
-use crate::campaigns::range;
+use crate::campaigns::must_lie;
 use crate::failure::{Done, Failure};
 use crate::{Caller, Engine, Role};
 
@@ -44,12 +44,10 @@ impl Engine {
     ) -> Result<Done<HoldView>, Failure> {
         let by = caller.acts_for(user)?;
         let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
-        if let Some(fault) = range("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into()) {
-            return Err(Failure::Invalid(vec![fault]));
-        }
+        must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
         let until = self.now().plus_ms(i64::from(seconds) * 1000);
-        let action = Action::Hold { by, order: order.clone(), until };
-        let done = self.change_at(caller, text, action).await?;
+        let change = self.change(caller, Action::Hold { by, order: order.clone(), until });
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| {
             let until = snapshot.coupon.hold().map_or(until, |hold| hold.until);
             HoldView { order, until, coupon: self.view_at_least(caller, &snapshot) }
@@ -67,7 +65,8 @@ impl Engine {
         order: OrderRef,
     ) -> Result<Done<CouponView>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
-        let done = self.change_at(caller, text, Action::Release { order }).await?;
+        let change = self.change(caller, Action::Release { order });
+        let done = self.change_at(caller, text, change).await?;
         Ok(done.map(|snapshot| self.view_at_least(caller, &snapshot)))
     }
 }

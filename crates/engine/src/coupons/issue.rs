@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use router::Found;
 
 use super::view::CouponView;
-use crate::failure::{Done, Failure, Fault};
+use crate::failure::{Done, Failure};
 use crate::{Caller, Engine, Role};
 
 impl Engine {
@@ -81,7 +81,7 @@ impl Engine {
             (_, limit) => {
                 let limit = limit.map_or("no limit".into(), |limit| format!("limit {limit}"));
                 let detail = format!("is missing: the campaign has {limit}, so name the request");
-                Err(Failure::Invalid(vec![Fault::new("issue_ref", detail)]))
+                Err(Failure::invalid("issue_ref", detail))
             }
         }
     }

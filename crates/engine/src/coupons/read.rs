@@ -2,12 +2,11 @@
 
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use coupon::refusal::Refusal;
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListScope};
 use router::Found;
 
 use super::view::CouponView;
-use crate::failure::Failure;
+use crate::failure::{Failure, found};
 use crate::lists::PAGE_MAX;
 use crate::pages::PageQuery;
 use crate::{Caller, Engine, Role};
@@ -38,7 +37,7 @@ impl Engine {
         let named =
             |snapshot: &CouponSnapshot| user.is_none() || snapshot.coupon.holder() == user.as_ref();
         let seen = snapshot.filter(named).and_then(|snapshot| self.view(caller, &snapshot));
-        seen.ok_or(Failure::refused(Refusal::NotFound))
+        found(seen)
     }
 
     async fn newest_of(

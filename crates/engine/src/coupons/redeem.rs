@@ -35,8 +35,8 @@ impl Engine {
         order: OrderRef,
     ) -> Result<Done<RedemptionView>, Failure> {
         let by = caller.acts_for(user)?;
-        let action = Action::Redeem { by, order: order.clone() };
-        let done = self.change_at(caller, text, action).await?;
+        let change = self.change(caller, Action::Redeem { by, order: order.clone() });
+        let done = self.change_at(caller, text, change).await?;
         self.redemption_view(done, &order)
     }
 
@@ -53,7 +53,7 @@ impl Engine {
     ) -> Result<Done<(RedemptionView, CouponView)>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let action = Action::CancelRedemption { order: order.clone(), reason };
-        let done = self.change_at(caller, text, action).await?;
+        let done = self.change_at(caller, text, self.change(caller, action)).await?;
         let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
         let coupon = self.view_at_least(caller, snapshot);
         Ok(self.redemption_view(done, &order)?.map(|redemption| (redemption, coupon)))

@@ -7,11 +7,10 @@ use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::Day;
 
-use super::Sifted;
+use super::History;
 use crate::coupons::CouponView;
 use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
-use crate::walk::Walk;
 use crate::{Caller, Engine, Role};
 
 /// By which of its days a coupon is selected.
@@ -40,13 +39,6 @@ pub struct CouponsRequest {
     pub zone: Option<Zone>,
 }
 
-/// A stream of coupons, by partition and by code.
-pub struct Coupons {
-    walk: Walk,
-    caller: Caller,
-    request: CouponsRequest,
-}
-
 impl Engine {
     /// Begins a stream of the coupons that have an event or were imported, each once: by partition,
     /// which is the UTC day of its latest expiry, then by code. A coupon that is archived meanwhile
@@ -59,7 +51,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: CouponsRequest,
-    ) -> Result<Coupons, Failure> {
+    ) -> Result<History<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let early = self.expire_early(caller, &request).await?;
         let walk = match request.by {
@@ -69,7 +61,14 @@ impl Engine {
                 self.walk(first_partition(&request)).up_to(last)
             }
         };
-        Ok(Coupons { walk, caller: caller.clone(), request })
+        let caller = caller.clone();
+        Ok(History {
+            walk,
+            takes: Box::new(move |coupon| request.takes(coupon)),
+            rows: Box::new(move |engine, snapshot| {
+                engine.view(&caller, snapshot).into_iter().collect()
+            }),
+        })
     }
 
     /// Whether coupons of the request can expire long before their partition, by `valid_days`.
@@ -78,13 +77,9 @@ impl Engine {
         caller: &Caller,
         request: &CouponsRequest,
     ) -> Result<bool, Failure> {
-        match &request.campaign {
-            Some(id) => Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some()),
-            None => self.some_expire_early(caller).await,
+        if let Some(id) = &request.campaign {
+            return Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some());
         }
-    }
-
-    async fn some_expire_early(&self, caller: &Caller) -> Result<bool, Failure> {
         let mut after = None;
         loop {
             let page = self.campaigns(caller, after, PAGE_MAX).await?;
@@ -129,27 +124,5 @@ impl CouponsRequest {
             (DayOf::Change, Some(zone)) => Date::of(coupon.modified_at(), zone),
         };
         self.from.is_none_or(|from| from <= on) && self.to.is_none_or(|to| on <= to)
-    }
-}
-
-impl Coupons {
-    /// The next coupons; `None` after the last one.
-    ///
-    /// # Errors
-    /// Those of both stores. An error ends the stream.
-    pub async fn next(&mut self) -> Result<Option<Sifted<CouponView>>, Failure> {
-        let Coupons { walk, caller, request } = self;
-        let Some(stretch) = walk.next_of(|coupon| request.takes(coupon)).await? else {
-            return Ok(None);
-        };
-        let engine = walk.engine();
-        let rows =
-            stretch.snapshots.iter().filter_map(|snapshot| engine.view(caller, snapshot)).collect();
-        Ok(Some(Sifted { rows, looked_at: stretch.looked_at }))
-    }
-
-    /// Coupons left out so far because a restored hot store does not know their campaigns.
-    pub fn strangers(&self) -> u64 {
-        self.walk.strangers()
     }
 }

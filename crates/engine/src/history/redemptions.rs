@@ -6,10 +6,10 @@ use std::sync::Arc;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Coupon, EventKind, Redemption};
 use coupon::ids::{BatchId, CampaignId, Reason};
+use hot::CouponSnapshot;
 
-use super::Sifted;
+use super::History;
 use crate::failure::Failure;
-use crate::walk::Walk;
 use crate::{Caller, Engine, Role};
 
 /// Which redemptions.
@@ -40,13 +40,6 @@ pub struct RedemptionEntry {
     pub cancel_reason: Option<Reason>,
 }
 
-/// A stream of redemptions, by partition and by code; those of one coupon in their order.
-pub struct Redemptions {
-    walk: Walk,
-    request: RedemptionsRequest,
-    zone: Zone,
-}
-
 impl Engine {
     /// Begins a stream of redemptions, live and cancelled, each once. Reads every partition,
     /// because an imported coupon may have been redeemed on any day.
@@ -57,51 +50,34 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionsRequest,
-    ) -> Result<Redemptions, Failure> {
+    ) -> Result<History<RedemptionEntry>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let of_campaign = match &request.campaign {
             Some(id) => Some(self.campaign(caller, id).await?.campaign.zone.clone()),
             None => None,
         };
-        let zone = request.zone.clone().or(of_campaign).unwrap_or_else(Zone::utc);
-        Ok(Redemptions { walk: self.walk(None), request, zone })
-    }
-}
-
-impl Redemptions {
-    /// The next redemptions; `None` after the last one.
-    ///
-    /// # Errors
-    /// Those of both stores. An error ends the stream.
-    pub async fn next(&mut self) -> Result<Option<Sifted<RedemptionEntry>>, Failure> {
-        let Redemptions { walk, request, zone } = self;
-        let of_campaign = |coupon: &Coupon| {
-            request.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+        let RedemptionsRequest { campaign, days, zone } = request;
+        let zone = zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let (asked_days, asked_zone) = (days.clone(), zone.clone());
+        let takes = move |coupon: &Coupon| {
+            campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+                && redemptions_of(coupon, &asked_days, &asked_zone).next().is_some()
         };
-        let asked = |coupon: &Coupon| {
-            of_campaign(coupon) && redemptions_of(coupon, &request.days, zone).next().is_some()
-        };
-        let Some(stretch) = walk.next_of(asked).await? else { return Ok(None) };
-        let engine = walk.engine();
-        let mut rows = Vec::new();
-        for snapshot in &stretch.snapshots {
+        let rows = move |engine: &Engine, snapshot: &CouponSnapshot| {
             let genesis = snapshot.coupon.genesis();
-            let made = redemptions_of(&snapshot.coupon, &request.days, zone);
-            rows.extend(made.map(|(redemption, cancel_reason)| RedemptionEntry {
-                code: engine.printed_of(snapshot),
-                campaign: genesis.campaign.clone(),
-                batch: genesis.batch.clone(),
-                on: Date::of(redemption.at, zone),
-                redemption,
-                cancel_reason,
-            }));
-        }
-        Ok(Some(Sifted { rows, looked_at: stretch.looked_at }))
-    }
-
-    /// As [`super::Coupons::strangers`].
-    pub fn strangers(&self) -> u64 {
-        self.walk.strangers()
+            let made = redemptions_of(&snapshot.coupon, &days, &zone);
+            let entry =
+                |(redemption, cancel_reason): (Redemption, Option<Reason>)| RedemptionEntry {
+                    code: engine.printed_of(snapshot),
+                    campaign: genesis.campaign.clone(),
+                    batch: genesis.batch.clone(),
+                    on: Date::of(redemption.at, &zone),
+                    redemption,
+                    cancel_reason,
+                };
+            made.map(entry).collect::<Vec<_>>()
+        };
+        Ok(History { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
     }
 }
 

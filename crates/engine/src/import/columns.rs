@@ -8,7 +8,6 @@ mod guess;
 
 use std::fmt;
 
-use aliases::ALIASES;
 pub use column_map::{BadColumnMap, ColumnMap, Source};
 pub use guess::Guess;
 
@@ -65,8 +64,8 @@ impl Column {
     }
 
     /// What other systems call it, in small letters and without blanks, `_`, `-` and `.`.
-    pub fn aliases(self) -> &'static [&'static str] {
-        ALIASES.iter().find(|(column, _)| *column == self).map_or(&[], |(_, aliases)| aliases)
+    pub fn aliases(self) -> impl Iterator<Item = &'static str> {
+        aliases::of(self).split_whitespace()
     }
 
     /// The column with exactly this name, ignoring case.
@@ -78,7 +77,7 @@ impl Column {
     pub(super) fn meant(cell: &str) -> Option<Column> {
         let meant = || {
             let normal = normal(cell);
-            Column::ALL.into_iter().find(|column| column.aliases().contains(&normal.as_str()))
+            Column::ALL.into_iter().find(|column| column.aliases().any(|alias| alias == normal))
         };
         Column::named(cell).or_else(meant)
     }
@@ -119,8 +118,8 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for column in Column::ALL {
             for alias in column.aliases() {
-                assert_eq!(&normal(alias), alias);
-                assert_eq!(seen.insert(*alias, column), None, "{alias} is there twice");
+                assert_eq!(normal(alias), alias);
+                assert_eq!(seen.insert(alias, column), None, "{alias} is there twice");
                 assert_eq!(Column::meant(alias), Some(column), "{alias}");
             }
         }

@@ -20,7 +20,7 @@ use super::ImportRequest;
 use super::file::File;
 use super::lines::Line;
 use super::parser::Parser;
-use super::rejected::{rejected_line, taken};
+use super::rejected::{TAKEN, rejected_line};
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
@@ -147,7 +147,7 @@ impl Checking<'_> {
                         self.found.counts.known += 1;
                     }
                     Some(Entry::Coupon { .. } | Entry::Shared { .. }) => {
-                        self.reject(line, "CODE_TAKEN", taken());
+                        self.reject(line, "CODE_TAKEN", TAKEN.to_owned());
                     }
                 }
             }

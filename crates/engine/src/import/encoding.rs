@@ -10,10 +10,6 @@ use std::str::FromStr;
 
 use encoding_rs::{EUC_KR, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 
-const MARK_UTF_8: &[u8] = b"\xEF\xBB\xBF";
-const MARK_UTF_16LE: &[u8] = b"\xFF\xFE";
-const MARK_UTF_16BE: &[u8] = b"\xFE\xFF";
-
 /// Names of CP949 that the Encoding Standard does not have.
 const CP949: [&str; 4] = ["cp949", "ms949", "uhc", "949"];
 
@@ -54,12 +50,9 @@ impl Encoding {
 
     /// The bytes of the byte-order mark; empty for encodings without one.
     pub fn mark(self) -> &'static [u8] {
-        let marks = [
-            (Encoding::UTF_8, MARK_UTF_8),
-            (Encoding::UTF_16LE, MARK_UTF_16LE),
-            (Encoding::UTF_16BE, MARK_UTF_16BE),
-        ];
-        marks.into_iter().find(|(encoding, _)| *encoding == self).map_or(b"", |(_, mark)| mark)
+        let marks: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"];
+        let is_own = |mark: &&[u8]| marked(mark) == Some(self);
+        marks.into_iter().find(is_own).unwrap_or_default()
     }
 
     /// The text of `raw`; `None` if any byte does not decode.
@@ -99,12 +92,13 @@ impl Encoding {
     }
 }
 
+/// The encoding whose byte-order mark `head` begins with.
+fn marked(head: &[u8]) -> Option<Encoding> {
+    encoding_rs::Encoding::for_bom(head).map(|(encoding, _)| Encoding(encoding))
+}
+
 fn marked_utf16(head: &[u8]) -> Option<Encoding> {
-    match head {
-        [0xFF, 0xFE, ..] => Some(Encoding::UTF_16LE),
-        [0xFE, 0xFF, ..] => Some(Encoding::UTF_16BE),
-        _ => None,
-    }
+    marked(head).filter(|encoding| encoding.is_utf16())
 }
 
 /// UTF-16 by its ASCII characters: a file of coupons is full of digits, commas and line ends. At

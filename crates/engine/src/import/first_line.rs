@@ -11,7 +11,6 @@ mod unmapped;
 
 use csv_core::{ReaderBuilder, Terminator};
 
-use super::bad_header::BadHeader;
 use super::cells::{Cells, bare};
 use super::columns::{Column, ColumnMap};
 use super::record::Header;
@@ -21,14 +20,13 @@ use unmapped::unmapped;
 /// The characters that can separate cells. A comma if the first line has one cell.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
-/// What the first line turned out to be.
-#[derive(Debug)]
-pub enum HeaderOrFirst {
-    /// The header: no coupon.
-    Header(Header),
-    /// There is no header: the line is the first row and still has to be parsed.
-    First(Header),
-}
+/// What to do about names of columns that are not known.
+const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3";
+
+/// Why the first line refuses the whole file, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadHeader(pub(super) String);
 
 impl Header {
     /// Reads the first line of a file.
@@ -41,7 +39,7 @@ impl Header {
     ///
     /// # Errors
     /// [`BadHeader`], which refuses the file.
-    pub fn read(first_line: &str, map: Option<&ColumnMap>) -> Result<HeaderOrFirst, BadHeader> {
+    pub fn read(first_line: &str, map: Option<&ColumnMap>) -> Result<Header, BadHeader> {
         let mut verdicts = Vec::new();
         for separator in separators(first_line) {
             let mut reader = ReaderBuilder::new()
@@ -49,7 +47,8 @@ impl Header {
                 .delimiter(separator as u8)
                 .build();
             let cells = Cells::split(first_line, separator, &mut reader);
-            let verdict = cells.ok_or(BadHeader::Quote).and_then(|cells| {
+            let quote = || BadHeader("a quote in the first line is not closed in it".to_owned());
+            let verdict = cells.ok_or_else(quote).and_then(|cells| {
                 let cells: Vec<&str> = cells.iter().collect();
                 match map {
                     Some(map) => mapped(&cells, map),
@@ -60,14 +59,14 @@ impl Header {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
                 Ok(layout @ Layout { is_header: false, .. }) => {
-                    return Ok(HeaderOrFirst::First(layout.header(separator, reader)));
+                    return Ok(Header::of(layout, separator, reader));
                 }
                 other => verdicts.push(other.map(|layout| (layout, separator, reader))),
             }
         }
         let at = verdicts.iter().position(Result::is_ok).unwrap_or(0);
         let (layout, separator, reader) = verdicts.swap_remove(at)?;
-        Ok(HeaderOrFirst::Header(layout.header(separator, reader)))
+        Ok(Header::of(layout, separator, reader))
     }
 }
 
@@ -85,12 +84,16 @@ fn separators(line: &str) -> Vec<char> {
 }
 
 /// What the first line says about the other lines.
-struct Layout {
-    is_header: bool,
-    columns: Vec<Option<Column>>,
-    cells_min: usize,
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Whether the line names the columns. If not, it is the first row and still has to be parsed.
+    pub(super) is_header: bool,
+    /// What each cell is; `None` for one that is skipped.
+    pub(super) columns: Vec<Option<Column>>,
+    /// The fewest cells of a row; the most are the columns.
+    pub(super) cells_min: usize,
     /// The header's name for the code. A row with this name is a header in the middle of the file.
-    code_name: Option<String>,
+    pub(super) code_name: Option<String>,
 }
 
 impl Layout {
@@ -98,11 +101,6 @@ impl Layout {
         let code = columns.iter().position(|column| *column == Some(Column::Code));
         let code_name = code.map(|at| cells[at].to_owned());
         Layout { is_header: true, cells_min: columns.len(), columns, code_name }
-    }
-
-    fn header(self, separator: char, reader: csv_core::Reader) -> Header {
-        let Layout { columns, cells_min, code_name, .. } = self;
-        Header::of(columns, cells_min, code_name, separator, reader)
     }
 }
 

@@ -41,18 +41,7 @@ pub struct Lines {
     taken: u64,
 }
 
-impl Default for Lines {
-    fn default() -> Lines {
-        Lines::of(Encoding::UTF_8)
-    }
-}
-
 impl Lines {
-    /// A splitter at the start of a file in UTF-8.
-    pub fn new() -> Lines {
-        Lines::default()
-    }
-
     /// A splitter at the start of a file.
     pub fn of(encoding: Encoding) -> Lines {
         Lines { encoding, waiting: Vec::new(), read: 0, started: Vec::new(), taken: 0 }
@@ -147,7 +136,7 @@ mod tests {
     use super::*;
 
     fn split(chunks: &[&[u8]]) -> Vec<Line> {
-        let mut lines = Lines::new();
+        let mut lines = Lines::of(Encoding::UTF_8);
         let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
@@ -272,7 +261,7 @@ mod tests {
 
     /// The lines when a chunk is pushed before all lines of the one before it were taken.
     fn split_lazily(file: &[u8], random: &mut u64) -> Vec<Line> {
-        let mut lines = Lines::new();
+        let mut lines = Lines::of(Encoding::UTF_8);
         let mut found = Vec::new();
         let mut rest = file;
         while !rest.is_empty() {
@@ -299,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_does_not_fill_the_memory() {
-        let mut lines = Lines::new();
+        let mut lines = Lines::of(Encoding::UTF_8);
         for _ in 0..1_000 {
             lines.push(&[b'x'; 65_536]);
             assert_eq!(lines.next_line(), None);

@@ -6,7 +6,7 @@ use coupon::imported::ImportedState;
 use hot::ImportLine;
 
 use super::lines::Line;
-use super::record::{Defaults, Header, Record, RowError};
+use super::record::{Defaults, Header, RowError};
 use crate::Engine;
 
 /// Reads lines as coupons of one campaign.
@@ -35,22 +35,17 @@ impl Parser<'_> {
             Some(header) => header.parse(text, &self.defaults),
             None => Err(RowError::Empty),
         });
-        let record: Record = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
-        if self.engine.router.looks_minted(&CodeText::from(record.code.clone())) {
+        let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
+        if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));
         }
-        if let ImportedState::Redeemed { at, .. } = &record.imported_state
+        if let ImportedState::Redeemed { at, .. } = &read.imported_state
             && *at > self.engine.now()
         {
             // The days in which it can be cancelled would count from that future instant.
             return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));
         }
-        Ok(ImportLine {
-            code: record.code,
-            valid_from: record.valid_from,
-            expires_at: record.expires_at,
-            imported_state: record.imported_state,
-        })
+        Ok(read)
     }
 }

@@ -1,5 +1,5 @@
 //! Rows of an import: the only place where a line of text becomes a coupon with its
-//! [`ImportedState`].
+//! [`ImportedState`](coupon::imported::ImportedState).
 //!
 //! A line is a *row* of *cells*; the first line of the file says which *column* each cell is. A bad
 //! row is rejected alone, with the first fault found: the whole line, then the code, the dates, the
@@ -12,13 +12,13 @@ mod row_error;
 use std::sync::{Mutex, PoisonError};
 
 use coupon::calendar::Zone;
-use coupon::code::Code;
-pub use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use csv_core::Reader;
+use hot::ImportLine;
 
 use super::cells::{Cells, bare};
 use super::columns::Column;
+use super::first_line::Layout;
 pub use super::rejected::{REJECT_HEADER, reject_row};
 use row::Row;
 pub use row_error::RowError;
@@ -34,28 +34,10 @@ pub struct Defaults {
     pub zone: Zone,
 }
 
-/// One coupon of the file. `valid_from` is before `expires_at`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The code, read as a foreign one.
-    pub code: Code,
-    /// The first instant at which it works.
-    pub valid_from: Millis,
-    /// The first instant at which it no longer works.
-    pub expires_at: Millis,
-    /// Its state in the system it comes from.
-    pub imported_state: ImportedState,
-}
-
 /// Where the columns are. Reads every line of a file except the header.
 #[derive(Debug)]
 pub struct Header {
-    /// What each cell is; `None` for one that is skipped.
-    columns: Vec<Option<Column>>,
-    /// The fewest cells of a row; the most are the columns.
-    cells_min: usize,
-    /// The header's name for the code, if there is a header.
-    code_name: Option<String>,
+    layout: Layout,
     separator: char,
     /// Kept, because a new reader builds tables, which takes longer than reading a row. Locked,
     /// because a reader has a position, and its `Clone` (csv-core 0.1.13) drops half of the tables.
@@ -65,7 +47,12 @@ pub struct Header {
 impl Header {
     /// The columns in the order of the file; `None` for one that is skipped.
     pub fn columns(&self) -> &[Option<Column>] {
-        &self.columns
+        &self.layout.columns
+    }
+
+    /// Whether it is a line of the file. If not, the first line is the first row.
+    pub(super) fn is_line(&self) -> bool {
+        self.layout.is_header
     }
 
     /// The character between two cells.
@@ -73,24 +60,18 @@ impl Header {
         self.separator
     }
 
-    pub(super) fn of(
-        columns: Vec<Option<Column>>,
-        cells_min: usize,
-        code_name: Option<String>,
-        separator: char,
-        reader: Reader,
-    ) -> Header {
-        Header { columns, cells_min, code_name, separator, reader: Mutex::new(reader) }
+    pub(super) fn of(layout: Layout, separator: char, reader: Reader) -> Header {
+        Header { layout, separator, reader: Mutex::new(reader) }
     }
 
-    /// The coupon of one line, given without its line end.
+    /// The coupon of one line, given without its line end. Its `valid_from` is before `expires_at`.
     ///
     /// Cells are trimmed and may be quoted. A date is the first instant of its day, in `expires_at`
     /// the end of its day, in the zone of `defaults`; an instant is taken as it is.
     ///
     /// # Errors
     /// The first [`RowError`], in the order that the module doc gives.
-    pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<Record, RowError> {
+    pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<ImportLine, RowError> {
         if bare(line, self.separator).trim().is_empty() {
             return Err(RowError::Empty);
         }
@@ -102,7 +83,7 @@ impl Header {
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
         let imported_state = row.imported_state(&defaults.zone)?;
-        Ok(Record { code, valid_from, expires_at, imported_state })
+        Ok(ImportLine { code, valid_from, expires_at, imported_state })
     }
 
     fn cells(&self, line: &str) -> Option<Cells> {
@@ -113,19 +94,19 @@ impl Header {
 
     /// Whether the cell of the code has a header's name for it: two files were joined.
     fn is_header(&self, cell: &str) -> bool {
-        let ours = self.code_name.as_deref();
+        let ours = self.layout.code_name.as_deref();
         Column::named(cell) == Some(Column::Code)
             || ours.is_some_and(|name| cell.eq_ignore_ascii_case(name))
     }
 
     fn row<'a>(&self, cells: &'a Cells) -> Result<Row<'a>, RowError> {
-        let (min, max, found) = (self.cells_min, self.columns.len(), cells.len());
+        let (min, max, found) = (self.layout.cells_min, self.layout.columns.len(), cells.len());
         if !(min..=max).contains(&found) {
             let want = if min == max { max.to_string() } else { format!("{min} to {max}") };
             return Err(RowError::Cells { found, want });
         }
         let mut row = Row { cells: [""; Column::ALL.len()] };
-        for (column, cell) in self.columns.iter().zip(cells.iter()) {
+        for (column, cell) in self.layout.columns.iter().zip(cells.iter()) {
             if let Some(column) = *column {
                 row.cells[column as usize] = cell;
             }

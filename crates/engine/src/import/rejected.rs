@@ -29,9 +29,8 @@ pub(super) fn rejected_line(line: &Line, reason: &str, detail: String) -> Reject
     }
 }
 
-pub(super) fn taken() -> String {
-    "the code stands already, with other dates or in another campaign".to_owned()
-}
+/// Why a line is rejected whose code has another coupon.
+pub(super) const TAKEN: &str = "the code stands already, with other dates or in another campaign";
 
 pub(super) fn refused(refusal: Refusal) -> String {
     format!("{refusal}: the line contradicts what has happened to the coupon")

@@ -6,16 +6,15 @@ use bytes::Bytes;
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::ImportRun;
-use coupon::refusal::Refusal;
 use futures::Stream;
 use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
 
 use super::file::File;
 use super::lines::Line;
 use super::parser::Parser;
-use super::rejected::{refused, rejected_line, taken};
+use super::rejected::{TAKEN, refused, rejected_line};
 use super::window::{Sent, Window, Written};
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine};
 
 /// Rejected lines per transaction: other writers wait a few milliseconds for it.
@@ -179,7 +178,7 @@ impl Import<'_> {
             match outcome {
                 ImportOutcome::Imported => self.counts.imported += 1,
                 ImportOutcome::AlreadyThere => self.counts.already_there += 1,
-                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", taken()),
+                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", TAKEN.to_owned()),
                 ImportOutcome::Refused(refusal) => {
                     self.reject(line, refusal.as_str(), refused(refusal));
                 }
@@ -199,7 +198,6 @@ impl Import<'_> {
         // The lines that the last window rejected.
         self.flush().await?;
         let hot = &self.engine.hot;
-        let batch = hot.close_import(&self.campaign, &self.batch, self.counts).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(hot.close_import(&self.campaign, &self.batch, self.counts).await?)
     }
 }

@@ -1,4 +1,3 @@
-use super::first_line::HeaderOrFirst;
 use super::lines::{Line, Lines};
 use super::record::{Defaults, Header};
 use super::*;
@@ -18,9 +17,7 @@ fn read(bytes: &[u8]) -> Vec<String> {
     let mut lines = Lines::of(encoding);
     lines.push(bytes);
     let first = lines.next_line().unwrap();
-    let header = match Header::read(first.text().unwrap(), None).unwrap() {
-        HeaderOrFirst::Header(header) | HeaderOrFirst::First(header) => header,
-    };
+    let header = Header::read(first.text().unwrap(), None).unwrap();
     let defaults = defaults();
     let each = std::iter::from_fn(|| lines.next_line().or_else(|| lines.finish()));
     let brief = |line: Line| match line.text().and_then(|text| header.parse(text, &defaults)) {

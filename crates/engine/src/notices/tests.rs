@@ -1,3 +1,4 @@
+use coupon::calendar::Zone;
 use coupon::coupon::{Event, Genesis};
 use coupon::ids::{Actor, OperationId};
 

@@ -1,7 +1,7 @@
 //! The archived coupons of a page.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use cold::ScanFilter;
 use coupon::code::Code;
@@ -22,10 +22,9 @@ const ARCHIVED_MAX: u64 = 10_000_000;
 /// Archived coupons of one holder that are looked up at a time.
 const LOOKED_UP: usize = 64;
 
-/// An archived coupon and its position in the list. The greatest one comes last in the list.
+/// An archived coupon and its position in the list.
 pub(super) struct Archived {
     position: Position,
-    order: ListOrder,
     pub(super) day: Day,
     pub(super) coupon: Coupon,
 }
@@ -39,33 +38,19 @@ pub(super) struct ArchivedPage {
 }
 
 impl ArchivedPage {
-    /// The first `limit` of what was found. If more was found, there is a next page.
-    fn of(mut found: Vec<Archived>, limit: usize) -> ArchivedPage {
-        let is_more = found.len() > limit;
-        found.truncate(limit);
+    /// The first of what was found. If more was found, there is a next page.
+    fn of(mut found: Vec<Archived>, query: &PageQuery) -> ArchivedPage {
+        let is_more = found.len() > query.limit;
+        keep_first(&mut found, query.limit, query.order);
         let next = found.last().filter(|_| is_more).map(|last| last.position.clone());
         ArchivedPage { coupons: found, next }
     }
 }
 
-impl PartialEq for Archived {
-    fn eq(&self, other: &Archived) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Archived {}
-
-impl PartialOrd for Archived {
-    fn partial_cmp(&self, other: &Archived) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Archived {
-    fn cmp(&self, other: &Archived) -> Ordering {
-        self.position.order(&other.position, self.order)
-    }
+/// Sorts what was found, and keeps the first `limit`.
+fn keep_first(found: &mut Vec<Archived>, limit: usize, order: ListOrder) {
+    found.sort_by(|one, other| one.position.order(&other.position, order));
+    found.truncate(limit);
 }
 
 impl Engine {
@@ -127,13 +112,12 @@ impl Engine {
             let wanted = here.into_iter().filter(|(_, coupon)| {
                 coupon.holder() == Some(holder) && query.filter.holds(coupon, now)
             });
-            found.extend(wanted.map(|(day, coupon)| archived(day, coupon, query.order)));
+            found.extend(wanted.map(|(day, coupon)| archived(day, coupon)));
             if found.len() > query.limit {
                 break;
             }
         }
-        found.sort();
-        Ok(ArchivedPage::of(found, query.limit))
+        Ok(ArchivedPage::of(found, query))
     }
 
     /// The first of all coupons that a scan finds.
@@ -145,20 +129,17 @@ impl Engine {
     ) -> Result<ArchivedPage, Failure> {
         // The time limit is for each step: a page may read millions while they keep coming.
         let mut scan = in_time(&self.cold, 0, self.cold.scan(filter)).await?;
-        let mut first: BinaryHeap<Archived> = BinaryHeap::new();
+        let mut found = Vec::new();
         while let Some(chunk) = in_time(&self.cold, 0, scan.next()).await? {
-            for (day, coupon) in chunk {
-                let position = archived_at(coupon.expires_at(), coupon.code());
-                if !is_behind(&position, query) || !query.filter.holds(&coupon, now) {
-                    continue;
-                }
-                first.push(archived(day, coupon, query.order));
-                if first.len() > query.limit + 1 {
-                    first.pop();
-                }
-            }
+            found.extend(chunk.into_iter().filter_map(|(day, coupon)| {
+                let archived = archived(day, coupon);
+                let is_wanted = is_behind(&archived.position, query)
+                    && query.filter.holds(&archived.coupon, now);
+                is_wanted.then_some(archived)
+            }));
+            keep_first(&mut found, query.limit + 1, query.order);
         }
-        Ok(ArchivedPage::of(first.into_sorted_vec(), query.limit))
+        Ok(ArchivedPage::of(found, query))
     }
 }
 
@@ -166,8 +147,8 @@ pub(super) fn archived_at(expires_at: Millis, code: &Code) -> Position {
     Position { expires_at, tie: Tie::Cold(code.clone()) }
 }
 
-fn archived(day: Day, coupon: Coupon, order: ListOrder) -> Archived {
-    Archived { position: archived_at(coupon.expires_at(), coupon.code()), order, day, coupon }
+fn archived(day: Day, coupon: Coupon) -> Archived {
+    Archived { position: archived_at(coupon.expires_at(), coupon.code()), day, coupon }
 }
 
 /// The side table is built from the partitions, so a code of the one has to be in the other.

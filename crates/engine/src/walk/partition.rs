@@ -37,7 +37,7 @@ impl PartitionCoupons {
     /// coupons of campaigns that a restored hot store does not know, too.
     ///
     /// # Errors
-    /// As [`super::Walk::next`].
+    /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
     pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
         self.partition.next(&self.engine).await
     }
@@ -58,16 +58,8 @@ pub(super) struct PartitionWalk {
 
 impl PartitionWalk {
     pub(super) fn begin(day: Day, chunk: usize) -> PartitionWalk {
-        let (after, residue) = (None, VecDeque::new());
-        PartitionWalk {
-            day,
-            chunk,
-            after,
-            residue,
-            hot_ended: false,
-            archive_commit: 0,
-            cold: None,
-        }
+        let (residue, hot_ended, archive_commit) = (VecDeque::new(), false, 0);
+        PartitionWalk { day, chunk, after: None, residue, hot_ended, archive_commit, cold: None }
     }
 
     /// The next coupons, perhaps none; `None` at the end of the partition.
@@ -87,11 +79,8 @@ impl PartitionWalk {
     /// Whether the partition has a newer archive commit than the open files. The files that
     /// replaced them have the same coupons.
     async fn was_merged(&self, engine: &Engine) -> bool {
-        engine
-            .cold
-            .partition(self.day)
-            .await
-            .is_ok_and(|partition| partition.archive_commit > self.archive_commit)
+        let partition = engine.cold.partition(self.day).await;
+        partition.is_ok_and(|partition| partition.archive_commit > self.archive_commit)
     }
 
     /// Goes back to the last code that was handed out.

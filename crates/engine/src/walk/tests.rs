@@ -232,7 +232,8 @@ struct Seen(Vec<Coupon>);
 
 impl Seen {
     async fn next(&mut self, walk: &mut Walk) -> bool {
-        let Some(snapshots) = walk.next().await.unwrap() else { return false };
+        let Some(sifted) = walk.next_of(|_| true).await.unwrap() else { return false };
+        let snapshots = sifted.rows;
         assert!(snapshots.len() <= 2 * SMALL, "{} coupons at a time", snapshots.len());
         self.0.extend(snapshots.into_iter().map(|snapshot| snapshot.coupon));
         true

@@ -6,7 +6,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
 /// One line of an import whose text was well-formed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportLine {
     /// Its code.
     pub code: Code,

@@ -6,6 +6,7 @@ use api::bodies::NewCampaign;
 use api::views::CampaignBody;
 use clap::Args;
 use engine::Engine;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::CliError;
@@ -18,7 +19,7 @@ use crate::settings::Settings;
 /// Takes the fields of POST /v1/campaigns as flags and prints the campaign. Needs --expires-at or
 /// --expires-on. The same id with the same flags again changes nothing; with other flags it is
 /// refused with NAME_TAKEN.
-#[derive(Args)]
+#[derive(Args, Serialize)]
 #[command(after_help = "\
 Exit codes: 0 made (now or before), 1 refused or failed, 2 usage error.
 
@@ -27,7 +28,7 @@ Examples:
       --time-zone Asia/Seoul --metadata '{\"percent\": 10}'
   couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
       --stock 5000 --expires-at 2027-09-01T00:00:00Z")]
-pub(super) struct CreateFlags {
+pub(crate) struct CreateFlags {
     /// Name of the campaign in URLs [default: a new id]
     #[arg(long, value_name = "ID", visible_alias = "id", alias = "campaign")]
     campaign_id: Option<String>,
@@ -69,6 +70,7 @@ pub(super) struct CreateFlags {
     issue_until: Option<String>,
     /// Most coupons of one user, 1 to 100; or none, with --handout bearer [default: 1]
     #[arg(long, value_name = "N|none", value_parser = limit)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     per_user_limit: Option<Limit>,
     /// Days in which a redemption can be cancelled, 0 to 366 [default: 30]
     #[arg(long, value_name = "DAYS")]
@@ -81,7 +83,7 @@ pub(super) struct CreateFlags {
     metadata: Option<Value>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Limit(Option<u16>);
 
 fn limit(text: &str) -> Result<Limit, String> {
@@ -95,36 +97,18 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))
-}
-
-impl CreateFlags {
-    fn body(&self) -> NewCampaign {
-        NewCampaign {
-            campaign_id: self.campaign_id.clone(),
-            name: self.name.clone(),
-            stock: self.stock,
-            handout: self.handout.clone(),
-            shared_code: self.shared_code.clone(),
-            code_prefix: self.code_prefix.clone(),
-            valid_from: self.valid_from.clone(),
-            expires_at: self.expires_at.clone(),
-            expires_on: self.expires_on.clone(),
-            time_zone: self.time_zone.clone(),
-            valid_days: self.valid_days,
-            issue_from: self.issue_from.clone(),
-            issue_until: self.issue_until.clone(),
-            per_user_limit: self.per_user_limit.map(|Limit(limit)| limit),
-            cancel_days: self.cancel_days,
-            extend_days: self.extend_days,
-            metadata: self.metadata.clone(),
-        }
+    match serde_json::from_str(text) {
+        // It would be taken for a flag that is not given.
+        Ok(Value::Null) => Err("it is null, want an object".to_owned()),
+        read => read.map_err(|error| format!("it is not JSON: {error}")),
     }
 }
 
 pub(super) async fn run(settings: &Settings, flags: &CreateFlags) -> Result<(), CliError> {
     // Before anything is opened, so that a wrong flag makes no folder.
-    let draft = flags.body().into_draft()?;
+    // The flags have the names of the fields.
+    let body = serde_json::to_value(flags).and_then(serde_json::from_value::<NewCampaign>);
+    let draft = body.map_err(CliError::of)?.into_draft()?;
     let work = async |engine: &Arc<Engine>| {
         let done = engine.create_campaign(&open::caller(), draft).await?;
         output::say_json(&CampaignBody::from(&super::made(done)))

@@ -18,7 +18,7 @@ pub(super) async fn lines(engine: &Engine) -> Result<(), CliError> {
         after = Some(last.campaign.id.clone());
         for view in &page {
             let line = serde_json::to_string(&CampaignBody::from(view));
-            out.put(&line.map_err(|error| CliError::new(error.to_string()))?)?;
+            out.put(&line.map_err(CliError::of)?)?;
             out.put("\n")?;
         }
     }

@@ -10,15 +10,13 @@ use crate::output::{self, Side, thousands};
 /// Prints what a run would do.
 pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
-        output::say("nothing to do: no day is over, and too few closed coupons wait")?;
-        return Ok(Ended::Done);
+        return output::done("nothing to do: no day is over, and too few closed coupons wait");
     }
     let mut rows = vec![["DAY", "WHAT", "CLOSED"].map(String::from).to_vec()];
     rows.extend(works.iter().map(|work| {
         vec![work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
     }));
-    output::say(output::table(&[Side::Left, Side::Left, Side::Right], &rows).trim_end())?;
-    Ok(Ended::Done)
+    output::done(output::table(&[Side::Left, Side::Left, Side::Right], &rows).trim_end())
 }
 
 fn would(pass: Pass) -> &'static str {

@@ -1,28 +1,17 @@
-//! Actions on a coupon, and their answers.
+//! What each command does with a coupon, and its answer.
 
 use api::views::{CancelledBody, CouponBody, CouponDetail, RedemptionBody};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
-use engine::{AdminChange, CouponView, Done, Engine, Expiry, Failure};
+use coupon::ids::CampaignId;
+use engine::{CouponView, Done, Engine, Failure};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::calls::Call;
 use crate::failure::CliError;
 use crate::open;
 
-/// What a command does with a coupon.
-pub(super) enum CouponAction {
-    Show { user: Option<UserId> },
-    Issue { user: UserId, reference: Option<IssueRef> },
-    Redeem { user: UserId, order: OrderRef },
-    Release { order: OrderRef },
-    Cancel { order: OrderRef, reason: Option<Reason> },
-    Revoke { user: UserId, reference: Option<RevokeRef>, with: AdminChange },
-    Void { with: AdminChange },
-    Extend { expiry: Expiry, with: AdminChange },
-}
-
-/// The answer to an action.
+/// The answer to a command.
 pub(super) struct Answer {
     /// The answer of the HTTP interface.
     pub(super) body: Value,
@@ -30,13 +19,8 @@ pub(super) struct Answer {
     pub(super) detail: String,
 }
 
-impl CouponAction {
-    /// Whether the action only reads the store.
-    pub(super) fn only_reads(&self) -> bool {
-        matches!(self, CouponAction::Show { .. })
-    }
-
-    /// Applies the action to the coupon with this code.
+impl Call {
+    /// Does it with the coupon that has this code.
     pub(super) async fn to(
         &self,
         engine: &Engine,
@@ -44,50 +28,48 @@ impl CouponAction {
     ) -> Result<Done<Answer>, Failure> {
         let by = open::caller();
         Ok(match self {
-            CouponAction::Show { user } => {
+            Call::Show { user, .. } => {
                 let view = engine.coupon(&by, code, user.clone()).await?;
                 let detail = state_of(&view);
                 Done::Created(Answer { body: json(&CouponDetail::from(&view)), detail })
             }
-            CouponAction::Issue { user, .. } => {
+            Call::Issue { user, .. } => {
                 coupon(engine.issue_code(&by, code, Some(user.clone())).await?)
             }
-            CouponAction::Redeem { user, order } => {
+            Call::Redeem { user, order, .. } => {
                 let done = engine.redeem(&by, code, Some(user.clone()), order.clone()).await?;
                 done.map(|view| bare(json(&RedemptionBody::from(&view))))
             }
-            CouponAction::Release { order } => {
-                coupon(engine.release(&by, code, order.clone()).await?)
-            }
-            CouponAction::Cancel { order, reason } => {
+            Call::Release { order, .. } => coupon(engine.release(&by, code, order.clone()).await?),
+            Call::CancelRedemption { order, reason, .. } => {
                 let done = engine.cancel_redemption(&by, code, order.clone(), reason.clone());
                 done.await?.map(|(redemption, coupon)| {
                     let redemption = RedemptionBody::from(&redemption);
                     bare(json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
                 })
             }
-            CouponAction::Revoke { user, reference, with } => {
-                let done = engine.revoke(&by, code, user.clone(), reference.clone(), with.clone());
-                coupon(done.await?)
+            Call::Revoke { user, revoke_ref, why, .. } => {
+                let (user, reference) = (user.clone(), revoke_ref.clone());
+                coupon(engine.revoke(&by, code, user, reference, why.change()).await?)
             }
-            CouponAction::Void { with } => coupon(engine.void(&by, code, with.clone()).await?),
-            CouponAction::Extend { expiry, with } => {
-                coupon(engine.extend(&by, code, expiry.clone(), with.clone()).await?)
+            Call::Void { why, .. } => coupon(engine.void(&by, code, why.change()).await?),
+            Call::Extend { until, why, .. } => {
+                coupon(engine.extend(&by, code, until.expiry()?, why.change()).await?)
             }
         })
     }
 
-    /// Applies the action to the next coupon of a campaign's stock.
+    /// Does it with the next coupon of a campaign's stock.
     pub(super) async fn to_stock(
         &self,
         engine: &Engine,
         campaign: &CampaignId,
     ) -> Result<Done<Answer>, CliError> {
-        let CouponAction::Issue { user, reference } = self else {
+        let Call::Issue { user, issue_ref, .. } = self else {
             return Err(CliError::usage("only `coupon issue` takes --campaign: name a code"));
         };
         let (by, user) = (open::caller(), Some(user.clone()));
-        let done = engine.issue(&by, campaign, user, reference.clone()).await;
+        let done = engine.issue(&by, campaign, user, issue_ref.clone()).await;
         Ok(coupon(done.map_err(CliError::about(format!("campaign {campaign}")))?))
     }
 }

@@ -1,10 +1,9 @@
-//! The commands of `couponry coupon`, and the action that each stands for.
+//! The commands of `couponry coupon`, with their help.
 
 use clap::Subcommand;
-use coupon::ids::{IssueRef, OrderRef, RevokeRef, UserId};
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 
-use super::action::CouponAction;
-use super::flags::{AdminWhy, Selection, Stocked, Until, Which, Why};
+use super::flags::{AdminWhy, Selection, Until, Which};
 use crate::failure::CliError;
 
 /// The end of each help.
@@ -19,7 +18,7 @@ macro_rules! endings {
 }
 
 #[derive(Subcommand)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// Print a coupon with its history
     ///
     /// With --file, the detail is the state of the coupon.
@@ -45,7 +44,10 @@ pub(super) enum Call {
     ))]
     Issue {
         #[command(flatten)]
-        which: Stocked,
+        which: Which,
+        /// Take the next coupon of the stock of this campaign
+        #[arg(long, value_name = "ID", group = "Which")]
+        campaign: Option<CampaignId>,
         /// User who gets the coupon
         #[arg(long, value_name = "ID")]
         user: UserId,
@@ -97,8 +99,9 @@ pub(super) enum Call {
         /// Order that redeemed the coupon
         #[arg(long, value_name = "REF")]
         order: OrderRef,
-        #[command(flatten)]
-        why: Why,
+        /// Reason, for people who read the history; at most 200 bytes
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
     /// Revoke a coupon from its holder
     ///
@@ -153,42 +156,26 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// The action, and the coupons that it is for.
+    /// Whether it only reads the store.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self, Call::Show { .. })
+    }
+
+    /// The coupons that it is for.
     ///
     /// # Errors
     /// Usage: flags that clap should have refused.
-    pub(super) fn plan(&self) -> Result<(Selection<'_>, CouponAction), CliError> {
-        Ok(match self {
-            Call::Show { which, user } => {
-                (which.selection()?, CouponAction::Show { user: user.clone() })
-            }
-            Call::Issue { which, user, issue_ref } => {
-                let (user, reference) = (user.clone(), issue_ref.clone());
-                (which.selection()?, CouponAction::Issue { user, reference })
-            }
-            Call::Redeem { which, user, order } => {
-                let (user, order) = (user.clone(), order.clone());
-                (which.selection()?, CouponAction::Redeem { user, order })
-            }
-            Call::Release { which, order } => {
-                (which.selection()?, CouponAction::Release { order: order.clone() })
-            }
-            Call::CancelRedemption { which, order, why } => {
-                let (order, reason) = (order.clone(), why.reason.clone());
-                (which.selection()?, CouponAction::Cancel { order, reason })
-            }
-            Call::Revoke { which, user, revoke_ref, why } => {
-                let (user, reference) = (user.clone(), revoke_ref.clone());
-                let with = why.change();
-                (which.selection()?, CouponAction::Revoke { user, reference, with })
-            }
-            Call::Void { which, why } => {
-                (which.selection()?, CouponAction::Void { with: why.change() })
-            }
-            Call::Extend { which, until, why } => {
-                let (expiry, with) = (until.expiry()?, why.change());
-                (which.selection()?, CouponAction::Extend { expiry, with })
-            }
-        })
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        match self {
+            Call::Issue { campaign: Some(campaign), .. } => Ok(Selection::Stock(campaign)),
+            Call::Issue { which, .. }
+            | Call::Show { which, .. }
+            | Call::Redeem { which, .. }
+            | Call::Release { which, .. }
+            | Call::CancelRedemption { which, .. }
+            | Call::Revoke { which, .. }
+            | Call::Void { which, .. }
+            | Call::Extend { which, .. } => which.selection(),
+        }
     }
 }

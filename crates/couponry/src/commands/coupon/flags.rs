@@ -7,7 +7,7 @@ use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, Reason};
 use coupon::time::Millis;
-use engine::{AdminChange, Expiry};
+use engine::{AdminChange, Expiry, Failure};
 
 use crate::failure::CliError;
 
@@ -20,7 +20,7 @@ pub(super) enum Selection<'a> {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Which {
+pub(crate) struct Which {
     /// Code of the coupon; hyphens, spaces and case do not matter
     code: Option<CodeText>,
     /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
@@ -31,54 +31,21 @@ pub(super) struct Which {
 
 impl Which {
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
-        selection(self.code.as_ref(), self.file.as_ref(), None)
+        match (&self.code, &self.file) {
+            (Some(code), None) => Ok(Selection::One(code)),
+            (None, Some(file)) => Ok(Selection::File(file)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(CliError::usage("no coupon is named: give a code, or a --file of codes"))
+            }
+        }
     }
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Stocked {
-    /// Code of the coupon; hyphens, spaces and case do not matter
-    code: Option<CodeText>,
-    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
-    /// input
-    #[arg(long)]
-    file: Option<PathBuf>,
-    /// Take the next coupon of the stock of this campaign
-    #[arg(long, value_name = "ID")]
-    campaign: Option<CampaignId>,
-}
-
-impl Stocked {
-    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
-        selection(self.code.as_ref(), self.file.as_ref(), self.campaign.as_ref())
-    }
-}
-
-fn selection<'a>(
-    code: Option<&'a CodeText>,
-    file: Option<&'a PathBuf>,
-    campaign: Option<&'a CampaignId>,
-) -> Result<Selection<'a>, CliError> {
-    match (code, file, campaign) {
-        (Some(code), None, None) => Ok(Selection::One(code)),
-        (None, Some(file), None) => Ok(Selection::File(file)),
-        (None, None, Some(campaign)) => Ok(Selection::Stock(campaign)),
-        _ => Err(CliError::usage("no coupon is named: give a code, or a --file of codes")),
-    }
-}
-
-#[derive(Args)]
-pub(super) struct Why {
+pub(crate) struct AdminWhy {
     /// Reason, for people who read the history; at most 200 bytes
     #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<Reason>,
-}
-
-#[derive(Args)]
-pub(super) struct AdminWhy {
-    #[command(flatten)]
-    why: Why,
+    reason: Option<Reason>,
     /// Change the coupon only if it has this version
     #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
     version: Option<u64>,
@@ -86,12 +53,12 @@ pub(super) struct AdminWhy {
 
 impl AdminWhy {
     pub(super) fn change(&self) -> AdminChange {
-        AdminChange { reason: self.why.reason.clone(), if_version: self.version }
+        AdminChange { reason: self.reason.clone(), if_version: self.version }
     }
 }
 
 #[derive(Args)]
-pub(super) struct Until {
+pub(crate) struct Until {
     #[command(flatten)]
     end: End,
     /// Time zone of --expires-on, such as Asia/Seoul [default: UTC]
@@ -111,14 +78,16 @@ struct End {
 }
 
 impl Until {
-    pub(super) fn expiry(&self) -> Result<Expiry, CliError> {
+    /// # Errors
+    /// `Invalid`: flags that clap should have refused.
+    pub(super) fn expiry(&self) -> Result<Expiry, Failure> {
         match (self.end.expires_at, self.end.expires_on) {
             (Some(at), None) => Ok(Expiry::At(at)),
             (None, Some(on)) => {
                 Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
             }
             (Some(_), Some(_)) | (None, None) => {
-                Err(CliError::usage("give one of --expires-at and --expires-on"))
+                Err(Failure::invalid("expires_at", "or expires_on is wanted: give one of them"))
             }
         }
     }

@@ -5,13 +5,12 @@ use std::path::Path;
 use coupon::code::CodeText;
 use engine::{Done, Engine, Failure};
 use futures::future::join_all;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
-use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
 
-use super::action::{Answer, CouponAction};
+use super::action::Answer;
+use super::calls::Call;
 use super::codes::Codes;
 use crate::failure::{CliError, Ended, faults, refused};
+use crate::files;
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
@@ -21,12 +20,8 @@ const AT_ONCE: usize = 64;
 /// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
-/// The result of one code.
-struct Row {
-    code: String,
-    result: &'static str,
-    detail: String,
-}
+/// A code, its result, and the detail of it.
+type Row = (String, &'static str, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -49,41 +44,38 @@ impl Counts {
     }
 }
 
-/// Applies `action` to the codes of the file, group by group, and prints the results in the order
+/// Does `call` with the codes of the file, group by group, and prints the results in the order
 /// of the file.
-pub(super) async fn run(
-    engine: &Engine,
-    action: &CouponAction,
-    path: &Path,
-) -> Result<Ended, CliError> {
-    let codes = opened(path).await?;
+pub(super) async fn run(engine: &Engine, call: &Call, path: &Path) -> Result<Ended, CliError> {
+    let (source, _) = files::readable(path).await?;
+    let unreadable = |failure| unreadable(path, failure);
     let progress = Progress::new(Work::Change, None, output::is_terminal());
     let mut out = Out::standard();
     out.put("code,result,detail\n")?;
     let mut counts = Counts::default();
     let written = async {
-        let mut codes = codes;
+        let mut codes = Codes::open(source).await.map_err(unreadable)?;
         let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
-        while let Some(code) = codes.try_next().await? {
+        while let Some(code) = codes.next().await.map_err(unreadable)? {
             // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(engine, action, &mut group, &mut out, &mut counts).await?;
+                write_group(engine, call, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
             }
             group.push(code);
         }
-        write_group(engine, action, &mut group, &mut out, &mut counts).await
+        write_group(engine, call, &mut group, &mut out, &mut counts).await
     };
     let written = progress.during(written).await;
     drop(progress);
     if let Err(error) = written {
         let done = thousands(counts.all());
-        let again = match action.only_reads() {
+        let again = match call.only_reads() {
             true => "run it again",
             false => "run it again with the same file: what is done is a replay",
         };
         // A reader may want only half of a list. Half of the changes is a failure.
-        let error = match error.is_quiet() && !action.only_reads() {
+        let error = match error.is_quiet() && !call.only_reads() {
             true => CliError::new("the reader closed the output"),
             false => error,
         };
@@ -104,17 +96,17 @@ fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Applies `action` to a whole group at a time, and writes the results in their order.
+/// Does `call` with a whole group at a time, and writes the results in their order.
 async fn write_group(
     engine: &Engine,
-    action: &CouponAction,
+    call: &Call,
     group: &mut Vec<String>,
     out: &mut Out,
     counts: &mut Counts,
 ) -> Result<(), CliError> {
-    let calls = group.drain(..).map(|code| done(engine, action, code));
+    let calls = group.drain(..).map(|code| done(engine, call, code));
     for row in join_all(calls).await {
-        let Row { code, result, detail } = row?;
+        let (code, result, detail) = row?;
         counts.add(result);
         out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
     }
@@ -137,15 +129,12 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
 }
 
 /// A refusal is a result; a failure of the store ends the whole run.
-async fn done(engine: &Engine, action: &CouponAction, code: String) -> Result<Row, CliError> {
+async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
-        Err(error) => {
-            let detail = error.to_string();
-            return Ok(Row { code, result: "INVALID", detail });
-        }
+        Err(error) => return Ok((code, "INVALID", error.to_string())),
     };
-    let (result, detail) = match action.to(engine, &text).await {
+    let (result, detail) = match call.to(engine, &text).await {
         Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
         Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
         Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
@@ -160,48 +149,16 @@ async fn done(engine: &Engine, action: &CouponAction, code: String) -> Result<Ro
             | Failure::ImportStopped(_)),
         ) => return Err(CliError::from(other)),
     };
-    Ok(Row { code, result, detail })
+    Ok((code, result, detail))
 }
 
-type Source = Box<dyn AsyncRead + Send + Unpin>;
-
-/// The codes of the file as a stream.
-async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, CliError>>, CliError> {
-    let name = path.display().to_string();
-    let source: Source = if path == Path::new("-") {
-        Box::new(tokio::io::stdin())
-    } else {
-        let file = tokio::fs::File::open(path).await;
-        Box::new(file.map_err(CliError::because(format!("cannot read {name}")))?)
-    };
-    let from = (ReaderStream::new(source), Codes::default(), false);
-    let codes = try_unfold(from, move |(mut pieces, mut codes, ended)| {
-        let name = name.clone();
-        async move {
-            loop {
-                if let Some(code) = codes.next() {
-                    return Ok(Some((code, (pieces, codes, ended))));
-                }
-                if ended {
-                    return Ok(None);
-                }
-                match pieces.next().await {
-                    Some(Ok(piece)) => {
-                        let pushed = codes.push(&piece);
-                        pushed.map_err(|why| CliError::new(format!("{name}: {why}")))?;
-                    }
-                    Some(Err(error)) => {
-                        return Err(CliError::new(format!("cannot read {name}: {error}")));
-                    }
-                    None => {
-                        let last = codes.last();
-                        return Ok(last.map(|code| (code, (pieces, codes, true))));
-                    }
-                }
-            }
-        }
-    });
-    Ok(codes.boxed())
+/// Why the file cannot be read, with its name.
+fn unreadable(path: &Path, failure: Failure) -> CliError {
+    let name = path.display();
+    match failure {
+        Failure::BrokenOff(why) => CliError::new(format!("cannot read {name}: {why}")),
+        other => CliError::new(format!("{name}: {}", CliError::from(other))),
+    }
 }
 
 #[cfg(test)]

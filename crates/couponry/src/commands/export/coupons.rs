@@ -13,27 +13,9 @@ use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-const COLUMNS: [&str; 19] = [
-    "code",
-    "campaign_id",
-    "batch_id",
-    "state",
-    "expired",
-    "paused",
-    "holder",
-    "valid_from",
-    "expires_at",
-    "expires_on",
-    "time_zone",
-    "held_until",
-    "issued_at",
-    "redeemed_at",
-    "order_ref",
-    "created_at",
-    "modified_at",
-    "version",
-    "tier",
-];
+pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,\
+    holder,valid_from,expires_at,expires_on,time_zone,held_until,issued_at,redeemed_at,order_ref,\
+    created_at,modified_at,version,tier";
 
 /// Export coupons that were imported, or that something happened to
 ///
@@ -59,7 +41,7 @@ Examples: what expires in November, what changed in November in Seoul, and one c
   couponry export coupons --from 2026-11-01 --to 2026-11-30 --by last-change \\
       --time-zone Asia/Seoul
   couponry export coupons --campaign spring-2027 --format jsonl")]
-pub(super) struct CouponsFlags {
+pub(crate) struct CouponsFlags {
     /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,
@@ -109,27 +91,13 @@ pub(in crate::commands) async fn write(
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_coupon(&open::caller(), request).await;
-    let mut coupons = begun.map_err(CliError::about(thing))?;
-    sink.header(&COLUMNS)?;
-    while let Some(some) = coupons.next().await? {
-        put(&some.rows, sink)?;
-        sink.page_done(some.rows.len(), some.looked_at)?;
-    }
-    sink.left_out(coupons.strangers());
-    Ok(())
+    let coupons = engine.every_coupon(&open::caller(), request).await;
+    sink.all(COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
 }
 
-/// The rows of some coupons, without a header.
-pub(in crate::commands) fn put(
-    coupons: &[CouponView],
-    sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
-    coupons.iter().try_for_each(|view| sink.row(&COLUMNS, &CouponBody::from(view)))
-}
-
-pub(in crate::commands) fn header(sink: &mut Sink<'_>) -> Result<(), CliError> {
-    sink.header(&COLUMNS)
+/// The fields of a row.
+pub(in crate::commands) fn row(view: &CouponView) -> CouponBody {
+    CouponBody::from(view)
 }
 
 #[cfg(test)]
@@ -141,6 +109,6 @@ mod tests {
         let document = serde_json::to_value(api::openapi::document()).unwrap();
         let fields = document.pointer("/components/schemas/Coupon/properties").unwrap();
         let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(COLUMNS.as_slice(), fields);
+        assert_eq!(COLUMNS, fields.join(","));
     }
 }

@@ -5,26 +5,16 @@ use std::sync::Arc;
 use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::ids::{CampaignId, UserId};
-use coupon::time::Millis;
 use engine::{Engine, RedemptionEntry, RedemptionsRequest};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::sink::{Into, Sink};
 use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export redemptions`. A new column is added after the last one.
-const COLUMNS: [&str; 9] = [
-    "code",
-    "campaign_id",
-    "batch_id",
-    "user_id",
-    "order_ref",
-    "redeemed_at",
-    "redeemed_on",
-    "cancelled_at",
-    "cancel_reason",
-];
+const COLUMNS: &str = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,redeemed_on,\
+    cancelled_at,cancel_reason";
 
 /// Export the redemptions of some days, with the cancelled ones
 ///
@@ -51,7 +41,7 @@ Examples: the November of a shop in Seoul, and one campaign as JSON:
       --output november.csv
   couponry export redemptions --campaign spring-2027 --from 2027-03-01 --to 2027-05-31 \\
       --format jsonl")]
-pub(super) struct RedemptionsFlags {
+pub(crate) struct RedemptionsFlags {
     /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,
@@ -79,56 +69,36 @@ impl RedemptionsFlags {
     }
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    code: &'a str,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    user_id: Option<&'a str>,
-    order_ref: &'a str,
-    redeemed_at: String,
-    redeemed_on: String,
-    cancelled_at: Option<String>,
-    cancel_reason: Option<&'a str>,
-}
-
-impl<'a> From<&'a RedemptionEntry> for Row<'a> {
-    fn from(entry: &'a RedemptionEntry) -> Row<'a> {
-        let made = &entry.redemption;
-        Row {
-            code: &entry.code,
-            campaign_id: entry.campaign.as_str(),
-            batch_id: entry.batch.as_str(),
-            user_id: made.by.as_ref().map(UserId::as_str),
-            order_ref: made.order.as_str(),
-            redeemed_at: format_instant(made.at),
-            redeemed_on: entry.on.to_string(),
-            cancelled_at: made.cancelled_at.map(|at: Millis| format_instant(at)),
-            cancel_reason: entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
-        }
-    }
-}
-
 pub(super) async fn write(
     engine: Arc<Engine>,
     request: RedemptionsRequest,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_redemption(&open::caller(), request).await;
-    let mut redemptions = begun.map_err(CliError::about(thing))?;
-    sink.header(&COLUMNS)?;
-    while let Some(some) = redemptions.next().await? {
-        some.rows.iter().try_for_each(|entry| sink.row(&COLUMNS, &Row::from(entry)))?;
-        sink.page_done(some.rows.len(), some.looked_at)?;
-    }
-    sink.left_out(redemptions.strangers());
-    Ok(())
+    let redemptions = engine.every_redemption(&open::caller(), request).await;
+    sink.all(COLUMNS, redemptions.map_err(CliError::about(thing))?, row).await
+}
+
+/// The fields of a row.
+fn row(entry: &RedemptionEntry) -> Value {
+    let made = &entry.redemption;
+    json!({
+        "code": entry.code,
+        "campaign_id": entry.campaign.as_str(),
+        "batch_id": entry.batch.as_str(),
+        "user_id": made.by.as_ref().map(UserId::as_str),
+        "order_ref": made.order.as_str(),
+        "redeemed_at": format_instant(made.at),
+        "redeemed_on": entry.on.to_string(),
+        "cancelled_at": made.cancelled_at.map(format_instant),
+        "cancel_reason": entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use coupon::coupon::Redemption;
+    use coupon::time::Millis;
 
     use super::*;
 
@@ -147,8 +117,8 @@ mod tests {
             on: "1970-01-01".parse().unwrap(),
             cancel_reason: None,
         };
-        let row = serde_json::to_value(Row::from(&entry)).unwrap();
+        let row = row(&entry);
         let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, COLUMNS);
+        assert_eq!(fields.join(","), COLUMNS);
     }
 }

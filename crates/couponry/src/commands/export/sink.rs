@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coupon::calendar::Date;
+use engine::{History, Sifted};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
 #[derive(Args)]
-pub(in crate::commands) struct Into {
+pub(crate) struct Into {
     /// Format of the rows
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(super) format: Format,
@@ -46,21 +47,41 @@ impl Sink<'_> {
         self.format
     }
 
-    /// Writes the header, if the format has one.
-    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), CliError> {
+    /// Writes the header, if the format has one: the names of the columns, between commas.
+    pub(in crate::commands) fn header(&mut self, columns: &str) -> Result<(), CliError> {
         match self.format {
-            Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
+            Format::Csv => self.out.put(&format!("{columns}\n")),
             Format::Jsonl => Ok(()),
         }
     }
 
-    /// Writes a row with the fields `columns` of `body`.
-    pub(in crate::commands) fn row(
+    /// Writes a stream of rows under their header. `body` has the fields `columns`.
+    pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
-        columns: &[&str],
-        body: &impl Serialize,
+        columns: &str,
+        mut rows: History<T>,
+        body: fn(&T) -> B,
     ) -> Result<(), CliError> {
-        self.out.put(&row(columns, body, self.format)?)
+        self.header(columns)?;
+        while let Some(Sifted { rows, looked_at }) = rows.next().await? {
+            self.page(columns, &rows, body, looked_at)?;
+        }
+        self.strangers = rows.strangers();
+        Ok(())
+    }
+
+    /// Writes a page of rows.
+    pub(in crate::commands) fn page<T, B: Serialize>(
+        &mut self,
+        columns: &str,
+        rows: &[T],
+        body: fn(&T) -> B,
+        looked_at: u64,
+    ) -> Result<(), CliError> {
+        for each in rows {
+            self.out.put(&row(columns, &body(each), self.format)?)?;
+        }
+        self.page_done(rows.len(), looked_at)
     }
 
     /// Writes lines as they are.
@@ -78,10 +99,6 @@ impl Sink<'_> {
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
         self.out.flush()
-    }
-
-    pub(in crate::commands) fn left_out(&mut self, strangers: u64) {
-        self.strangers = strangers;
     }
 }
 
@@ -129,14 +146,13 @@ pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Res
     }
 }
 
-fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, CliError> {
-    let bad = |error: serde_json::Error| CliError::new(error.to_string());
+fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
     match format {
-        Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
+        Format::Jsonl => Ok(serde_json::to_string(body).map_err(CliError::of)? + "\n"),
         Format::Csv => {
-            let fields = serde_json::to_value(body).map_err(bad)?;
-            let cell = |name: &&str| output::cell_text(fields.get(*name).unwrap_or(&Value::Null));
-            let cells: Vec<String> = columns.iter().map(cell).collect();
+            let fields = serde_json::to_value(body).map_err(CliError::of)?;
+            let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
+            let cells: Vec<String> = columns.split(',').map(cell).collect();
             Ok(engine::csv::row(cells.iter().map(String::as_str)))
         }
     }

@@ -20,7 +20,7 @@ const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
 pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
     let staging = data.join(open::RESTORING);
     if staging.exists() {
-        remove(&staging)?;
+        files::remove_folder(&staging)?;
     }
     stage(&staging, from)?;
     files::sync_folder(data)?;
@@ -35,7 +35,7 @@ pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
         rename(&staging.join(name), &data.join(name))?;
     }
     files::sync_folder(data)?;
-    remove(&staging)
+    files::remove_folder(&staging)
 }
 
 /// Copies the backup to `staging`, and upgrades its store if an earlier release wrote it.
@@ -46,16 +46,11 @@ fn stage(staging: &Path, from: &Path) -> Result<(), CliError> {
     }
     let store = staging.join(FILE_NAME);
     files::copy_file(&from.join(FILE_NAME), &store)?;
-    make_ready(&store).map_err(|error| CliError::new(error.to_string()))?;
+    make_ready(&store).map_err(CliError::of)?;
     files::sync_folder(staging)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), CliError> {
     let cannot = format!("cannot move {} to {}", from.display(), to.display());
     fs::rename(from, to).map_err(CliError::because(cannot))
-}
-
-fn remove(folder: &Path) -> Result<(), CliError> {
-    let cannot = format!("cannot remove {}", folder.display());
-    fs::remove_dir_all(folder).map_err(CliError::because(cannot))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cold::{ColdError, ColdStore, Since};
+use cold::{ColdStore, Since};
 use hot::{Partitions, Reconciled};
 
 use super::RestoreArgs;
@@ -30,7 +30,7 @@ pub(super) async fn since(
         return Ok(Since::ArchiveCommits(store.archive_commits().await?.into_iter().collect()));
     }
     let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
-    let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(cold_error)?;
+    let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(CliError::of)?;
     Ok(before.map_or(everything, Since::Version))
 }
 
@@ -44,8 +44,8 @@ pub(super) async fn run(
     progress
         .during(async {
             let mut all = Reconciled::default();
-            let mut archived = cold.archived(since).await.map_err(cold_error)?;
-            while let Some((day, coupons)) = archived.next().await.map_err(cold_error)? {
+            let mut archived = cold.archived(since).await.map_err(CliError::of)?;
+            while let Some((day, coupons)) = archived.next().await.map_err(CliError::of)? {
                 let here = store.reconcile(day, coupons).await?;
                 all.reconciled += here.reconciled;
                 all.known += here.known;
@@ -61,8 +61,7 @@ pub(super) async fn run(
 /// Prints the counts.
 pub(super) fn report(reconciled: &Reconciled) -> Result<Ended, CliError> {
     if *reconciled == Reconciled::default() {
-        output::say("the hot store has everything that is in the cold tier")?;
-        return Ok(Ended::Done);
+        return output::done("the hot store has everything that is in the cold tier");
     }
     output::say(&format!(
         "{} archived coupons replaced older ones, {} were known",
@@ -80,8 +79,4 @@ pub(super) fn report(reconciled: &Reconciled) -> Result<Ended, CliError> {
             Ok(Ended::Partly)
         }
     }
-}
-
-pub(super) fn cold_error(error: ColdError) -> CliError {
-    CliError::new(error.to_string())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::osa_distance;
+
 use super::{Column, clipped, normal};
 
 /// A name that a cell of a header was perhaps meant to be.
@@ -47,7 +49,7 @@ const INSIDE: usize = 2;
 fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
     let cell = normal(cell);
     let names = Column::ALL.into_iter().flat_map(|column| {
-        let all = std::iter::once(column.name()).chain(column.aliases().iter().copied());
+        let all = std::iter::once(column.name()).chain(column.aliases());
         all.map(move |name| (name, column))
     });
     let near = names.filter_map(|(name, column)| {
@@ -56,31 +58,10 @@ fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
         if letters > 2 && cell.contains(&normal) {
             return Some((INSIDE, name, column));
         }
-        let distance = edits(&cell, &normal);
+        let distance = osa_distance(&cell, &normal);
         (distance <= usize::max(1, letters / 3)).then_some((distance, name, column))
     });
     near.min_by_key(|(distance, ..)| *distance)
-}
-
-/// The edit distance: how many characters have to be inserted, deleted, replaced or swapped with
-/// the next one.
-fn edits(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let replaced = last[j] + usize::from(a != b);
-            let mut least = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before_last[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[other.len()]
 }
 
 #[cfg(test)]
@@ -126,7 +107,8 @@ mod tests {
             ("만료일", "만료", 1),
         ];
         for (one, other, want) in cases {
-            assert_eq!((edits(one, other), edits(other, one)), (want, want), "{one} {other}");
+            let found = (osa_distance(one, other), osa_distance(other, one));
+            assert_eq!(found, (want, want), "{one} {other}");
         }
     }
 }

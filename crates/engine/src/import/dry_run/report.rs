@@ -1,9 +1,8 @@
 //! What a dry run reports.
 
 use coupon::calendar::Zone;
-use coupon::ids::{CampaignId, OrderRef};
+use coupon::ids::CampaignId;
 use coupon::imported::ImportedState;
-use coupon::time::Millis;
 use hot::{ImportLine, RejectedLine};
 
 use super::super::columns::Column;
@@ -66,31 +65,6 @@ impl ParsedLine {
             ImportedState::Issued { .. } => "issued",
             ImportedState::Redeemed { .. } => "redeemed",
             ImportedState::Void => "void",
-        }
-    }
-
-    /// When it was issued, if the line says.
-    pub fn issued_at(&self) -> Option<Millis> {
-        match self.read.imported_state {
-            ImportedState::Issued { at, .. } => at,
-            ImportedState::Redeemed { issued_at, .. } => issued_at,
-            ImportedState::Available | ImportedState::Void => None,
-        }
-    }
-
-    /// When it was redeemed.
-    pub fn redeemed_at(&self) -> Option<Millis> {
-        match self.read.imported_state {
-            ImportedState::Redeemed { at, .. } => Some(at),
-            ImportedState::Available | ImportedState::Issued { .. } | ImportedState::Void => None,
-        }
-    }
-
-    /// For which order, if the line says.
-    pub fn order(&self) -> Option<&OrderRef> {
-        match &self.read.imported_state {
-            ImportedState::Redeemed { order, .. } => order.as_ref(),
-            ImportedState::Available | ImportedState::Issued { .. } | ImportedState::Void => None,
         }
     }
 }

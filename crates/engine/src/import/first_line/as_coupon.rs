@@ -3,7 +3,6 @@
 use coupon::calendar::{Date, parse_instant};
 use coupon::code::Code;
 
-use super::super::bad_header::NoCoupon;
 use super::super::columns::{Column, clipped};
 
 /// Words that are found above a list of codes and could be codes themselves. They are no aliases:
@@ -19,13 +18,16 @@ pub(super) struct Coupon {
 
 /// The cells as a coupon under these columns: the code is a code, and dates are dates or empty.
 /// Other faults reject the row, not the file.
-pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupon, NoCoupon> {
+///
+/// # Errors
+/// The first fault for which the line is no coupon.
+pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupon, String> {
     let mut is_dated = false;
     for (nth, (cell, column)) in cells.iter().zip(columns).enumerate() {
         let (at, found) = (nth + 1, || clipped(cell));
         match column {
             Some(Column::Code) if cell.parse::<Code>().is_err() => {
-                return Err(NoCoupon::Code { at, found: found() });
+                return Err(format!("its cell {at} is {:?}, which is no code", found()));
             }
             Some(
                 column @ (Column::ValidFrom
@@ -34,7 +36,10 @@ pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupo
                 | Column::RedeemedAt),
             ) if !cell.is_empty() => {
                 if cell.parse::<Date>().is_err() && parse_instant(cell).is_err() {
-                    return Err(NoCoupon::Date { column: *column, at, found: found() });
+                    let found = found();
+                    return Err(format!(
+                        "its cell {at} is {found:?}, which is no date for {column}"
+                    ));
                 }
                 is_dated = true;
             }
@@ -42,6 +47,11 @@ pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupo
         }
     }
     Ok(Coupon { is_dated })
+}
+
+/// The fault of a cell for which [`is_name`] holds.
+pub(super) fn name_fault(at: usize, cell: &str) -> String {
+    format!("its cell {at} is {:?}, which is the name of a column", clipped(cell))
 }
 
 /// Whether a cell that could be a code is a name that headers have.

@@ -14,20 +14,16 @@ const _: () = assert!(LONG_LINE_SHOWN_MAX <= LINE_LEN_MAX);
 pub struct Line {
     /// Its number in the file, from 1; the header and empty lines count.
     pub number: u64,
-    content: Content,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
-    Text(String),
-    Undecoded { shown: String, error: RowError },
-    TooLong { shown: String },
+    shown: String,
+    /// Why it is no text.
+    fault: Option<RowError>,
 }
 
 impl Line {
     /// The line with these bytes, without its line end.
     pub(super) fn of(number: u64, raw: Vec<u8>, encoding: Encoding) -> Line {
-        Line { number, content: content_of(raw, encoding) }
+        let (shown, fault) = read(raw, encoding);
+        Line { number, shown, fault }
     }
 
     /// The text of the line, without its line end.
@@ -35,44 +31,36 @@ impl Line {
     /// # Errors
     /// [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::Encoding`].
     pub fn text(&self) -> Result<&str, RowError> {
-        match &self.content {
-            Content::Text(text) => Ok(text),
-            Content::Undecoded { error, .. } => Err(error.clone()),
-            Content::TooLong { .. } => Err(RowError::TooLong),
+        match &self.fault {
+            None => Ok(&self.shown),
+            Some(fault) => Err(fault.clone()),
         }
     }
 
     /// The line as a report shows it: U+FFFD for what does not decode, and the first
     /// [`LONG_LINE_SHOWN_MAX`] bytes of a line that is too long.
     pub fn shown(&self) -> &str {
-        match &self.content {
-            Content::Text(shown)
-            | Content::Undecoded { shown, .. }
-            | Content::TooLong { shown } => shown,
-        }
+        &self.shown
     }
 }
 
-fn content_of(raw: Vec<u8>, encoding: Encoding) -> Content {
+fn read(raw: Vec<u8>, encoding: Encoding) -> (String, Option<RowError>) {
     if raw.len() > LINE_LEN_MAX {
         let mut shown = encoding.shown(&raw);
         shown.truncate(shown.floor_char_boundary(LONG_LINE_SHOWN_MAX));
-        return Content::TooLong { shown };
+        return (shown, Some(RowError::TooLong));
     }
     if encoding != Encoding::UTF_8 {
         return match encoding.decoded(&raw) {
-            Some(text) => Content::Text(text),
-            None => Content::Undecoded {
-                shown: encoding.shown(&raw),
-                error: RowError::Encoding { encoding: encoding.name() },
-            },
+            Some(text) => (text, None),
+            None => (encoding.shown(&raw), Some(RowError::Encoding { encoding: encoding.name() })),
         };
     }
     match String::from_utf8(raw) {
-        Ok(text) => Content::Text(text),
-        Err(error) => Content::Undecoded {
-            shown: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            error: RowError::NotUtf8 { at: error.utf8_error().valid_up_to() },
-        },
+        Ok(text) => (text, None),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(RowError::NotUtf8 { at }))
+        }
     }
 }

@@ -70,20 +70,17 @@ pub fn sniff(head: &[u8], named: Option<Encoding>) -> Result<Encoding, NotCsv> {
 }
 
 fn binary_kind(head: &[u8]) -> Option<NotCsv> {
-    let begins = |signature: &[u8]| head.starts_with(signature);
-    if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") || begins(b"PK\x07\x08") {
-        return Some(if is_workbook(head) { NotCsv::Workbook } else { NotCsv::Zip });
+    let is_binary = |b: &u8| b.is_ascii_control() && !b.is_ascii_whitespace();
+    match head {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => {
+            Some(if is_workbook(head) { NotCsv::Workbook } else { NotCsv::Zip })
+        }
+        [0xD0, 0xCF, 0x11, 0xE0, ..] => Some(NotCsv::OldWorkbook),
+        [0x1F, 0x8B, ..] => Some(NotCsv::Gzip),
+        [b'P', b'A', b'R', b'1', ..] if head.iter().any(is_binary) => Some(NotCsv::Parquet),
+        [b'%', b'P', b'D', b'F', ..] => Some(NotCsv::Pdf),
+        _ => None,
     }
-    if begins(b"\xD0\xCF\x11\xE0") {
-        return Some(NotCsv::OldWorkbook);
-    }
-    if begins(b"\x1F\x8B") {
-        return Some(NotCsv::Gzip);
-    }
-    if begins(b"PAR1") && head.iter().any(|b| b.is_ascii_control() && !b.is_ascii_whitespace()) {
-        return Some(NotCsv::Parquet);
-    }
-    begins(b"%PDF").then_some(NotCsv::Pdf)
 }
 
 /// Whether a zip archive is an xlsx, which names one of these in its first entries.

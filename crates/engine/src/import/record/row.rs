@@ -42,18 +42,24 @@ impl Row<'_> {
         let began = defaults.valid_from.min(expires_at.plus_ms(-1));
         let valid_from = valid_from.unwrap_or(began);
         if valid_from >= expires_at {
-            let relation = "before";
-            return Err(self.order_of(Column::ValidFrom, Column::ExpiresAt, relation));
+            return Err(self.order_of(Column::ValidFrom, Column::ExpiresAt, "before"));
         }
         Ok((valid_from, expires_at))
     }
 
     pub(super) fn imported_state(&self, zone: &Zone) -> Result<ImportedState, RowError> {
-        let state = self.state()?;
+        let cell = self.cell(Column::State);
+        let mut states = STATES.iter();
+        let found = match cell.is_empty() {
+            true => states.next(),
+            false => states.find(|(_, word, _)| cell.eq_ignore_ascii_case(word)),
+        };
+        let found = found.ok_or_else(|| RowError::BadState { found: clipped(cell) })?;
+        let (state, word, own) = *found;
         for column in [Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef] {
-            if !self.cell(column).is_empty() && !state.has(column) {
+            if !self.cell(column).is_empty() && !own.contains(&column) {
                 let found = self.found(column);
-                return Err(RowError::Misplaced { column, found, state: state.as_str() });
+                return Err(RowError::Misplaced { column, found, state: word });
             }
         }
         match state {
@@ -62,16 +68,6 @@ impl Row<'_> {
             State::Redeemed => self.redeemed(zone),
             State::Void => Ok(ImportedState::Void),
         }
-    }
-
-    fn state(&self) -> Result<State, RowError> {
-        let cell = self.cell(Column::State);
-        if cell.is_empty() {
-            return Ok(State::Available);
-        }
-        let mut all = [State::Available, State::Issued, State::Redeemed, State::Void].into_iter();
-        let state = all.find(|state| cell.eq_ignore_ascii_case(state.as_str()));
-        state.ok_or_else(|| RowError::BadState { found: clipped(cell) })
     }
 
     fn issued(&self, zone: &Zone) -> Result<ImportedState, RowError> {
@@ -86,8 +82,7 @@ impl Row<'_> {
         let at = self.first_instant(Column::RedeemedAt, zone)?;
         let at = at.ok_or(RowError::MissingRedeemedAt)?;
         if issued_at.is_some_and(|issued_at| issued_at > at) {
-            let relation = "not after";
-            return Err(self.order_of(Column::IssuedAt, Column::RedeemedAt, relation));
+            return Err(self.order_of(Column::IssuedAt, Column::RedeemedAt, "not after"));
         }
         let order = self.name::<OrderRef>(Column::OrderRef).map_err(RowError::BadOrder)?;
         Ok(ImportedState::Redeemed { holder, issued_at, at, order })
@@ -141,7 +136,7 @@ fn is_scientific(cell: &str) -> bool {
     digits(whole) && digits(part) && digits(exponent.trim_start_matches(['+', '-']))
 }
 
-/// The word in the column `state`.
+/// What the column `state` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Available,
@@ -150,21 +145,15 @@ enum State {
     Void,
 }
 
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            State::Available => "available",
-            State::Issued => "issued",
-            State::Redeemed => "redeemed",
-            State::Void => "void",
-        }
-    }
-
-    fn has(self, column: Column) -> bool {
-        match column {
-            Column::Code | Column::ValidFrom | Column::ExpiresAt | Column::State => true,
-            Column::UserId | Column::IssuedAt => matches!(self, State::Issued | State::Redeemed),
-            Column::RedeemedAt | Column::OrderRef => matches!(self, State::Redeemed),
-        }
-    }
-}
+/// Each state with its word, and with the columns that not every state has. An empty cell is the
+/// first.
+const STATES: [(State, &str, &[Column]); 4] = [
+    (State::Available, "available", &[]),
+    (State::Issued, "issued", &[Column::UserId, Column::IssuedAt]),
+    (
+        State::Redeemed,
+        "redeemed",
+        &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef],
+    ),
+    (State::Void, "void", &[]),
+];

@@ -1,7 +1,7 @@
 use coupon::calendar::parse_instant;
 use coupon::ids::UserId;
+use coupon::imported::ImportedState;
 
-use super::super::first_line::HeaderOrFirst;
 use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
@@ -20,22 +20,25 @@ fn at(text: &str) -> Millis {
 }
 
 fn header(line: &str) -> Header {
-    match Header::read(line, None).unwrap() {
-        HeaderOrFirst::Header(header) | HeaderOrFirst::First(header) => header,
-    }
+    Header::read(line, None).unwrap()
 }
 
-fn parse(first: &str, line: &str) -> Result<Record, RowError> {
+fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
     header(first).parse(line, &defaults())
 }
 
-fn record(code: &str, valid_from: &str, expires_at: &str, imported_state: ImportedState) -> Record {
+fn record(
+    code: &str,
+    valid_from: &str,
+    expires_at: &str,
+    imported_state: ImportedState,
+) -> ImportLine {
     let (valid_from, expires_at) = (at(valid_from), at(expires_at));
-    Record { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
+    ImportLine { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
 }
 
-/// A record with the dates of [`defaults`].
-fn usual(code: &str, imported_state: ImportedState) -> Record {
+/// A line with the dates of [`defaults`].
+fn usual(code: &str, imported_state: ImportedState) -> ImportLine {
     record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
 }
 
