@@ -80,11 +80,11 @@ impl ColdStore {
                     seen.extend(files);
                     known = coupons.since(ticket).await?;
                 }
-                Err(Missed { error: ReadError::Cold(error), .. }) => return Err(error),
-                Err(Missed { error: ReadError::Gone, file }) => {
+                Err((_, ReadError::Cold(error))) => return Err(error),
+                Err((file, ReadError::Gone)) => {
                     known = coupons.newest().await?;
                     if known.is_live(day, &file.path) {
-                        return Err(self.unread(&file, ReadError::Gone).await);
+                        return Err(coupons.unread_file(&file, ReadError::Gone).await);
                     }
                 }
             }
@@ -97,15 +97,18 @@ impl ColdStore {
     }
 
     /// Those of `codes` that the files hold. `codes` ascend.
-    async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
-        let Inner { location, coupons, files: reader, .. } = &*self.inner;
+    async fn look(
+        &self,
+        files: &[Arc<LiveFile>],
+        codes: &[Code],
+    ) -> Result<Found, (Arc<LiveFile>, ReadError)> {
+        let Inner { location, files: reader, .. } = &*self.inner;
         let mut reads: Vec<Read> = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
                 continue;
             }
-            let object = coupons.object(&file.path);
-            let footer = reader.footer(&object, file).await.map_err(|error| missed(file, error))?;
+            let footer = reader.footer(file).await.map_err(|error| (Arc::clone(file), error))?;
             for (at, group) in footer.groups.iter().enumerate() {
                 let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
                 if !wanted.is_empty() {
@@ -116,8 +119,8 @@ impl ColdStore {
         }
         let found = reads.into_iter().map(|read| async move {
             let Read { file, footer, at, wanted } = read;
-            let object = coupons.object(&file.path);
-            let fail = |error: ReadError| missed(&file, error);
+            let object = file.object();
+            let fail = |error: ReadError| (Arc::clone(&file), error);
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
             let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
             decoded
@@ -152,15 +155,6 @@ struct Read {
     footer: Arc<Footer>,
     at: usize,
     wanted: Vec<Code>,
-}
-
-struct Missed {
-    file: Arc<LiveFile>,
-    error: ReadError,
-}
-
-fn missed(file: &Arc<LiveFile>, error: ReadError) -> Missed {
-    Missed { file: Arc::clone(file), error }
 }
 
 /// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then

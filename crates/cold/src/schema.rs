@@ -8,15 +8,14 @@ mod encoding;
 mod evolve;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use delta_kernel::schema as delta;
 
 use columns::EVENT;
 
-pub(crate) use columns::{
-    BY_HOLDER, COUPONS, HOLDER_INDEX, by_holder_arrow, coupons_arrow, holder_index_arrow,
-};
+pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
 pub(crate) use evolve::Addition;
 
 /// Wanted size of a row group of `coupons`, which is what a look-up reads. Decision 0010 compares
@@ -86,6 +85,8 @@ pub(crate) struct TableSchema {
     pub(crate) group_bytes: usize,
     /// Size of a row group in the footer, rounded up, so that one read gets the whole footer.
     pub(crate) footer_group_bytes: u64,
+    /// How long to keep files that a merge has replaced, at most.
+    pub(crate) retention_max: Duration,
 }
 
 impl TableSchema {
@@ -94,6 +95,7 @@ impl TableSchema {
         self.columns[0].name
     }
 
+    /// The Arrow schema of a file.
     pub(crate) fn to_arrow(&self) -> Arc<Schema> {
         Arc::new(Schema::new(fields(&self.columns[1..], self.events)))
     }
