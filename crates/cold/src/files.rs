@@ -96,7 +96,7 @@ impl Files {
             return Err(self.location.damaged(object, what).into());
         }
         let metadata = footer.of_group(at).map_err(|error| self.location.damaged(object, error))?;
-        Ok(GroupBytes::new(file, metadata, start, bytes))
+        Ok(GroupBytes::new(file, metadata, bytes))
     }
 
     /// Reads a file back: every checksum must be right, and the number of rows must be that of

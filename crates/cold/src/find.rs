@@ -2,9 +2,9 @@
 //! code.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -159,51 +159,27 @@ struct Read {
 
 /// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then
 /// the other columns of the matching rows.
-fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
-    let mut rows: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut at = 0;
-    let codes = group.decode(Some(&["code"]), None, BATCH_ROWS).map_err(|it| it.to_string())?;
-    let mut left = wanted;
-    for batch in codes {
-        let batch = batch.map_err(|error| error.to_string())?;
-        left = matches(&batch, left, at, &mut rows)?;
+fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, Box<dyn Error + Send + Sync>> {
+    let mut wanted = wanted.iter().peekable();
+    let (mut rows, mut at) = (Vec::new(), 0);
+    for batch in group.decode(Some(&["code"]), None, BATCH_ROWS)? {
+        let batch = batch?;
+        let codes = decode::texts(&batch, "code")?;
+        for row in 0..batch.num_rows() {
+            let code = codes.needed(row)?;
+            while wanted.next_if(|wanted| wanted.as_str() < code).is_some() {}
+            if wanted.peek().is_some_and(|wanted| wanted.as_str() == code) {
+                rows.push(at + row..at + row + 1);
+            }
+        }
         at += batch.num_rows();
     }
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
     let mut found = Vec::new();
-    let rows = group.decode(None, Some(selected), BATCH_ROWS).map_err(|it| it.to_string())?;
-    for batch in rows {
-        let batch = batch.map_err(|error| error.to_string())?;
-        found.extend(decode::coupons(&batch).map_err(|error| error.to_string())?);
+    if !rows.is_empty() {
+        let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
+        for batch in group.decode(None, Some(selected), BATCH_ROWS)? {
+            found.extend(decode::coupons(&batch?)?);
+        }
     }
     Ok(found)
-}
-
-/// Adds the matching rows of `batch` to `rows`; `at` is the number of its first row. Both ascend.
-/// Returns the codes after the batch.
-fn matches<'a>(
-    batch: &RecordBatch,
-    mut wanted: &'a [Code],
-    at: usize,
-    rows: &mut Vec<std::ops::Range<usize>>,
-) -> Result<&'a [Code], String> {
-    let codes = batch.column_by_name("code").and_then(|column| column.as_string_opt::<i32>());
-    let codes = codes.ok_or("it has no column code")?;
-    for row in 0..codes.len() {
-        let code = codes.value(row);
-        while let [first, rest @ ..] = wanted
-            && first.as_str() < code
-        {
-            wanted = rest;
-        }
-        match wanted {
-            [first, ..] if first.as_str() == code => rows.push(at + row..at + row + 1),
-            [] => break,
-            _ => {}
-        }
-    }
-    Ok(wanted)
 }

@@ -53,7 +53,7 @@ pub use examine::FileFinding;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
 pub use log::Committed;
-pub use names::day_text;
+pub use names::iso as day_text;
 pub use options::Options;
 pub use origins::{Archived, Since};
 pub use probe::ProbeResult;

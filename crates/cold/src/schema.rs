@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use delta_kernel::engine::arrow_conversion::TryFromArrow;
 use delta_kernel::schema as delta;
 
 use columns::EVENT;
@@ -102,7 +103,8 @@ impl TableSchema {
 
     /// The Delta schema, including the partition column.
     pub(crate) fn delta(&self) -> delta::StructType {
-        delta_struct(self.columns, self.events)
+        delta::StructType::try_new(self.columns.iter().map(|column| column.delta(self.events)))
+            .expect("no two columns of a table have one name")
     }
 
     /// The columns that have minimum and maximum in the log.
@@ -127,17 +129,7 @@ impl Column {
     }
 
     fn delta(&self, events: &[Column]) -> delta::StructField {
-        let data_type = match self.kind {
-            Kind::Text => delta::DataType::STRING,
-            Kind::Long => delta::DataType::LONG,
-            Kind::Instant => delta::DataType::TIMESTAMP,
-            Kind::Day => delta::DataType::DATE,
-            Kind::Events => {
-                let event = delta::DataType::from(delta_struct(events, &[]));
-                delta::ArrayType::new(event, false).into()
-            }
-        };
-        delta::StructField::new(self.name, data_type, self.nullable)
+        delta::StructField::try_from_arrow(&self.arrow(events)).expect("Delta has these types")
     }
 }
 
@@ -173,9 +165,4 @@ pub(crate) fn event_element() -> Arc<Field> {
 
 fn element(events: &[Column]) -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Struct(fields(events, &[])), false))
-}
-
-fn delta_struct(columns: &[Column], events: &[Column]) -> delta::StructType {
-    delta::StructType::try_new(columns.iter().map(|column| column.delta(events)))
-        .expect("no two columns of a table have one name")
 }
