@@ -6,14 +6,19 @@ use serde_json::Value;
 
 /// Minimum and maximum of columns of a file or of a row group. A missing pair excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Bounds {
-    pub(crate) code: Option<(String, String)>,
-    pub(crate) campaign: Option<(String, String)>,
-    pub(crate) holder: Option<(String, String)>,
-    pub(crate) expires_at: Option<(Millis, Millis)>,
-    pub(crate) modified_at: Option<(Millis, Millis)>,
+pub struct Bounds {
+    /// The first and the last code.
+    pub code: Option<(String, String)>,
+    /// The first and the last campaign.
+    pub campaign: Option<(String, String)>,
+    /// The first and the last holder.
+    pub holder: Option<(String, String)>,
+    /// The first and the last expiry.
+    pub expires_at: Option<(Millis, Millis)>,
+    /// The first and the last change.
+    pub modified_at: Option<(Millis, Millis)>,
     /// The archive commits that brought the rows to cold.
-    pub(crate) archived_in: Option<(u64, u64)>,
+    pub archived_in: Option<(u64, u64)>,
 }
 
 impl Bounds {

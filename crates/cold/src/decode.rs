@@ -8,8 +8,7 @@ mod events;
 
 use std::fmt::Display;
 
-use arrow::array::{AsArray, Int64Array, ListArray, RecordBatch};
-use arrow::datatypes::Date32Type;
+use arrow::array::{ListArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::ids::UserId;
@@ -19,7 +18,7 @@ use crate::index::Row;
 use columns::{Zones, column};
 use events::Events;
 
-pub(crate) use columns::{Instants, Texts, instants, longs, texts, unsigned};
+pub(crate) use columns::{Instants, Longs, Texts, days, instants, longs, texts};
 
 /// Why a row cannot be decoded. The caller adds the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +40,7 @@ pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coup
     let (rows, archived_in) = (Rows::of(batch)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
-        if unsigned("archived_in", row, archived_in.value(row))? > after {
+        if archived_in.unsigned(row)? > after {
             found.push(rows.coupon(row)?);
         }
     }
@@ -52,10 +51,7 @@ pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coup
 pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadRow> {
     let archived_in = longs(batch, "archived_in")?;
     let keys = keys(batch)?.into_iter().enumerate();
-    keys.map(|(row, (code, version))| {
-        Ok((code, version, unsigned("archived_in", row, archived_in.value(row))?))
-    })
-    .collect()
+    keys.map(|(row, (code, version))| Ok((code, version, archived_in.unsigned(row)?))).collect()
 }
 
 /// Decodes a batch of the holder index.
@@ -69,9 +65,7 @@ pub(crate) fn indexed_of(batch: &RecordBatch, holder: &UserId) -> Result<Vec<Row
 }
 
 fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, BadRow> {
-    let days = column(batch, "expiry_day")?.as_primitive_opt::<Date32Type>();
-    let days = days.ok_or_else(|| bad("expiry_day", 0, "no day"))?;
-    let (rows, holders) = (Rows::of(batch)?, texts(batch, "holder")?);
+    let (rows, days, holders) = (Rows::of(batch)?, days(batch)?, texts(batch, "holder")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if wanted.is_none_or(|wanted| holders.get(row) == Some(wanted.as_str())) {
@@ -84,29 +78,28 @@ fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, Bad
 /// The codes and versions of a batch.
 pub(crate) fn keys(batch: &RecordBatch) -> Result<Vec<(Code, u64)>, BadRow> {
     let (codes, versions) = (texts(batch, "code")?, longs(batch, "version")?);
-    let key = |row| Ok((codes.parsed(row)?, unsigned("version", row, versions.value(row))?));
+    let key = |row| Ok((codes.parsed(row)?, versions.unsigned(row)?));
     (0..batch.num_rows()).map(key).collect()
 }
 
-struct Rows<'a> {
-    codes: Texts<'a>,
-    campaigns: Texts<'a>,
-    batches: Texts<'a>,
-    states: Texts<'a>,
-    versions: &'a Int64Array,
-    valid_from: Instants<'a>,
-    made_expires_at: Instants<'a>,
-    made_zones: Zones<'a>,
-    created_at: Instants<'a>,
-    modified_at: Instants<'a>,
-    lists: &'a ListArray,
-    events: Events<'a>,
+struct Rows {
+    codes: Texts,
+    campaigns: Texts,
+    batches: Texts,
+    states: Texts,
+    versions: Longs,
+    valid_from: Instants,
+    made_expires_at: Instants,
+    made_zones: Zones,
+    created_at: Instants,
+    modified_at: Instants,
+    lists: ListArray,
+    events: Events,
 }
 
-impl<'a> Rows<'a> {
-    fn of(batch: &'a RecordBatch) -> Result<Rows<'a>, BadRow> {
-        let lists =
-            column(batch, "events")?.as_list_opt().ok_or_else(|| bad("events", 0, "no list"))?;
+impl Rows {
+    fn of(batch: &RecordBatch) -> Result<Rows, BadRow> {
+        let lists: ListArray = column(batch, "events", "no list")?;
         Ok(Rows {
             codes: texts(batch, "code")?,
             campaigns: texts(batch, "campaign_id")?,
@@ -118,8 +111,8 @@ impl<'a> Rows<'a> {
             made_zones: Zones::of(texts(batch, "made_time_zone")?)?,
             created_at: instants(batch, "created_at")?,
             modified_at: instants(batch, "modified_at")?,
+            events: Events::of(&lists)?,
             lists,
-            events: Events::of(lists)?,
         })
     }
 
@@ -138,7 +131,7 @@ impl<'a> Rows<'a> {
         let events = (0..self.lists.value_length(row))
             .map(|at| self.events.event(from, usize::try_from(at).unwrap_or(0)))
             .collect::<Result<Vec<Event>, BadRow>>()?;
-        let version = unsigned("version", row, self.versions.value(row))?;
+        let version = self.versions.unsigned(row)?;
         let modified_at = self.modified_at.needed(row)?;
         let coupon = Coupon::of(genesis, events, None, version, modified_at);
         let state = self.states.needed(row)?;

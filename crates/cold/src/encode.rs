@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Int64Builder, ListArray, RecordBatch, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondBuilder,
+    ArrayRef, Date32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
@@ -13,7 +13,7 @@ use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 
 use crate::index::Row;
-use crate::schema;
+use crate::schema::{self, COUPONS, HOLDER_INDEX};
 
 /// Microseconds in a millisecond: Delta's timestamps are in microseconds.
 pub(crate) const MICROS: i64 = 1000;
@@ -23,14 +23,14 @@ pub(crate) const MICROS: i64 = 1000;
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
     columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
-    RecordBatch::try_new(schema::coupons_arrow(), columns)
+    RecordBatch::try_new(COUPONS.to_arrow(), columns)
 }
 
 /// Encodes a batch of the holder index.
 pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
-    RecordBatch::try_new(schema::holder_index_arrow(), columns)
+    RecordBatch::try_new(HOLDER_INDEX.to_arrow(), columns)
 }
 
 /// The columns that describe a coupon, without `archived_in`.
@@ -65,36 +65,26 @@ pub(crate) fn optional_text<'a>(values: impl Iterator<Item = Option<&'a str>>) -
 }
 
 pub(crate) fn instants(values: impl Iterator<Item = Option<Millis>>) -> ArrayRef {
-    let mut column = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-    for value in values {
-        column.append_option(value.map(|at| at.0.saturating_mul(MICROS)));
-    }
-    Arc::new(column.finish())
+    let micros = values.map(|value| value.map(|at| at.0.saturating_mul(MICROS)));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
 pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
-    let mut column = Int64Builder::new();
-    for value in values {
-        column.append_value(value);
-    }
-    Arc::new(column.finish())
+    Arc::new(Int64Array::from_iter_values(values))
 }
 
 fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     let lengths = OffsetBuffer::from_lengths(coupons.iter().map(|coupon| coupon.events().len()));
     let events: Vec<&Event> = coupons.iter().flat_map(|coupon| coupon.events()).collect();
     let all = || events.iter().copied();
-    let mut operations = StringBuilder::new();
-    for event in all() {
-        operations.append_value(format!("{:032x}", event.operation.0));
-    }
+    let operations = all().map(|event| format!("{:032x}", event.operation.0));
     let sequence = coupons.iter().flat_map(|coupon| (1..).zip(coupon.events()).map(|(at, _)| at));
     let columns: Vec<ArrayRef> = vec![
         longs(sequence),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.kind.as_str()))),
         instants(all().map(|event| Some(event.at))),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.actor.as_str()))),
-        Arc::new(operations.finish()),
+        Arc::new(StringArray::from_iter_values(operations)),
         optional_text(all().map(|event| Details::of(event).user)),
         optional_text(all().map(|event| Details::of(event).reference)),
         optional_text(all().map(|event| Details::of(event).reason)),
@@ -103,10 +93,6 @@ fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     ];
     let events = StructArray::try_new(schema::event_fields(), columns, None)?;
     Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
-}
-
-fn why(reason: &Option<Reason>) -> Option<&str> {
-    reason.as_ref().map(Reason::as_str)
 }
 
 /// The fields of an event besides its kind. Fields that a kind does not have are null.
@@ -135,18 +121,20 @@ impl Details<'_> {
             },
             EventKind::RedemptionCancelled { order, reason } => Details {
                 reference: Some(order.as_str()),
-                reason: why(reason),
+                reason: reason.as_ref().map(Reason::as_str),
                 ..Details::default()
             },
             EventKind::Revoked { from, reference, reason } => Details {
                 user: Some(from.as_str()),
                 reference: reference.as_ref().map(RevokeRef::as_str),
-                reason: why(reason),
+                reason: reason.as_ref().map(Reason::as_str),
                 ..Details::default()
             },
-            EventKind::Voided { reason } => Details { reason: why(reason), ..Details::default() },
+            EventKind::Voided { reason } => {
+                Details { reason: reason.as_ref().map(Reason::as_str), ..Details::default() }
+            }
             EventKind::Extended { expires_at, zone, reason } => Details {
-                reason: why(reason),
+                reason: reason.as_ref().map(Reason::as_str),
                 expires_at: Some(*expires_at),
                 zone: Some(zone.name()),
                 ..Details::default()

@@ -17,19 +17,9 @@ use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
-use crate::schema::TableSchema;
 use cache::FooterCache;
 
 pub(crate) use group::{Batches, GroupBytes};
-
-/// Size of a footer besides its row groups, rounded up.
-const FOOTER_BYTES: u64 = 16 << 10;
-
-/// Bytes at the end of a file of `bytes` that hold its footer, estimated by its number of row
-/// groups.
-pub(crate) fn footer_bytes(schema: &TableSchema, bytes: u64) -> u64 {
-    FOOTER_BYTES + bytes.div_ceil(schema.group_bytes as u64) * schema.footer_group_bytes
-}
 
 /// Why a file could not be read.
 #[derive(Debug)]
@@ -58,16 +48,13 @@ impl Files {
     }
 
     /// The footer of a file, from the cache if it is there.
-    pub(crate) async fn footer(
-        &self,
-        object: &Path,
-        file: &LiveFile,
-    ) -> Result<Arc<Footer>, ReadError> {
-        if let Some(footer) = self.footers.get(object) {
+    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ReadError> {
+        let object = file.object();
+        if let Some(footer) = self.footers.get(&object) {
             return Ok(footer);
         }
-        let footer = Arc::new(self.read_footer(object, file).await?);
-        self.footers.put(object, &footer);
+        let footer = Arc::new(self.read_footer(&object, file).await?);
+        self.footers.put(&object, &footer);
         Ok(footer)
     }
 
@@ -77,7 +64,7 @@ impl Files {
         object: &Path,
         file: &LiveFile,
     ) -> Result<Footer, ReadError> {
-        let mut tail = file.footer_bytes;
+        let mut tail = file.footer_bytes();
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
         let bytes = loop {
             tail = tail.min(file.bytes);
@@ -109,20 +96,21 @@ impl Files {
             return Err(self.location.damaged(object, what).into());
         }
         let metadata = footer.of_group(at).map_err(|error| self.location.damaged(object, error))?;
-        Ok(GroupBytes::new(file, metadata, start, bytes))
+        Ok(GroupBytes::new(file, metadata, bytes))
     }
 
     /// Reads a file back: every checksum must be right, and the number of rows must be that of
     /// `file`.
-    pub(crate) async fn check(&self, object: &Path, file: &LiveFile) -> Result<(), ReadError> {
-        let footer = self.read_footer(object, file).await?;
+    pub(crate) async fn check(&self, file: &LiveFile) -> Result<(), ReadError> {
+        let object = file.object();
+        let footer = self.read_footer(&object, file).await?;
         for at in 0..footer.groups.len() {
-            self.group(object, file, &footer, at).await?;
+            self.group(&object, file, &footer, at).await?;
         }
         let rows: u64 = footer.groups.iter().map(|group| group.rows).sum();
         if rows != file.rows {
             let what = format!("it has {rows} rows, want {}", file.rows);
-            return Err(self.location.damaged(object, what).into());
+            return Err(self.location.damaged(&object, what).into());
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 //! code.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -80,11 +80,11 @@ impl ColdStore {
                     seen.extend(files);
                     known = coupons.since(ticket).await?;
                 }
-                Err(Missed { error: ReadError::Cold(error), .. }) => return Err(error),
-                Err(Missed { error: ReadError::Gone, file }) => {
+                Err((_, ReadError::Cold(error))) => return Err(error),
+                Err((file, ReadError::Gone)) => {
                     known = coupons.newest().await?;
                     if known.is_live(day, &file.path) {
-                        return Err(self.unread(&file, ReadError::Gone).await);
+                        return Err(coupons.unread_file(&file, ReadError::Gone).await);
                     }
                 }
             }
@@ -97,15 +97,18 @@ impl ColdStore {
     }
 
     /// Those of `codes` that the files hold. `codes` ascend.
-    async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
-        let Inner { location, coupons, files: reader, .. } = &*self.inner;
+    async fn look(
+        &self,
+        files: &[Arc<LiveFile>],
+        codes: &[Code],
+    ) -> Result<Found, (Arc<LiveFile>, ReadError)> {
+        let Inner { location, files: reader, .. } = &*self.inner;
         let mut reads: Vec<Read> = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
                 continue;
             }
-            let object = coupons.object(&file.path);
-            let footer = reader.footer(&object, file).await.map_err(|error| missed(file, error))?;
+            let footer = reader.footer(file).await.map_err(|error| (Arc::clone(file), error))?;
             for (at, group) in footer.groups.iter().enumerate() {
                 let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
                 if !wanted.is_empty() {
@@ -116,8 +119,8 @@ impl ColdStore {
         }
         let found = reads.into_iter().map(|read| async move {
             let Read { file, footer, at, wanted } = read;
-            let object = coupons.object(&file.path);
-            let fail = |error: ReadError| missed(&file, error);
+            let object = file.object();
+            let fail = |error: ReadError| (Arc::clone(&file), error);
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
             let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
             decoded
@@ -154,62 +157,29 @@ struct Read {
     wanted: Vec<Code>,
 }
 
-struct Missed {
-    file: Arc<LiveFile>,
-    error: ReadError,
-}
-
-fn missed(file: &Arc<LiveFile>, error: ReadError) -> Missed {
-    Missed { file: Arc::clone(file), error }
-}
-
 /// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then
 /// the other columns of the matching rows.
-fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
-    let mut rows: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut at = 0;
-    let codes = group.decode(Some(&["code"]), None, BATCH_ROWS).map_err(|it| it.to_string())?;
-    let mut left = wanted;
-    for batch in codes {
-        let batch = batch.map_err(|error| error.to_string())?;
-        left = matches(&batch, left, at, &mut rows)?;
+fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, Box<dyn Error + Send + Sync>> {
+    let mut wanted = wanted.iter().peekable();
+    let (mut rows, mut at) = (Vec::new(), 0);
+    for batch in group.decode(Some(&["code"]), None, BATCH_ROWS)? {
+        let batch = batch?;
+        let codes = decode::texts(&batch, "code")?;
+        for row in 0..batch.num_rows() {
+            let code = codes.needed(row)?;
+            while wanted.next_if(|wanted| wanted.as_str() < code).is_some() {}
+            if wanted.peek().is_some_and(|wanted| wanted.as_str() == code) {
+                rows.push(at + row..at + row + 1);
+            }
+        }
         at += batch.num_rows();
     }
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
     let mut found = Vec::new();
-    let rows = group.decode(None, Some(selected), BATCH_ROWS).map_err(|it| it.to_string())?;
-    for batch in rows {
-        let batch = batch.map_err(|error| error.to_string())?;
-        found.extend(decode::coupons(&batch).map_err(|error| error.to_string())?);
+    if !rows.is_empty() {
+        let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
+        for batch in group.decode(None, Some(selected), BATCH_ROWS)? {
+            found.extend(decode::coupons(&batch?)?);
+        }
     }
     Ok(found)
-}
-
-/// Adds the matching rows of `batch` to `rows`; `at` is the number of its first row. Both ascend.
-/// Returns the codes after the batch.
-fn matches<'a>(
-    batch: &RecordBatch,
-    mut wanted: &'a [Code],
-    at: usize,
-    rows: &mut Vec<std::ops::Range<usize>>,
-) -> Result<&'a [Code], String> {
-    let codes = batch.column_by_name("code").and_then(|column| column.as_string_opt::<i32>());
-    let codes = codes.ok_or("it has no column code")?;
-    for row in 0..codes.len() {
-        let code = codes.value(row);
-        while let [first, rest @ ..] = wanted
-            && first.as_str() < code
-        {
-            wanted = rest;
-        }
-        match wanted {
-            [first, ..] if first.as_str() == code => rows.push(at + row..at + row + 1),
-            [] => break,
-            _ => {}
-        }
-    }
-    Ok(wanted)
 }

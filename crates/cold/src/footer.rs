@@ -82,18 +82,17 @@ impl Footer {
         Ok(Footer { file, shape, groups })
     }
 
-    /// Metadata of a file that has this row group alone, at its position.
+    /// Metadata of a file that has the bytes of this row group alone.
     pub(crate) fn of_group(&self, at: usize) -> ParquetResult<ArrowReaderMetadata> {
         let missing = || ParquetError::General(format!("there is no row group {at}"));
         let (group, shape) = self.groups.get(at).zip(self.shape.as_ref()).ok_or_else(missing)?;
-        let place = |offset: u32| (group.span.start + u64::from(offset)).cast_signed();
         let columns = shape.columns().iter().zip(&group.chunks).map(|(column, chunk)| {
             column
                 .clone()
                 .into_builder()
                 .set_num_values(chunk.values.into())
-                .set_dictionary_page_offset(chunk.dictionary.map(place))
-                .set_data_page_offset(place(chunk.data))
+                .set_dictionary_page_offset(chunk.dictionary.map(i64::from))
+                .set_data_page_offset(chunk.data.into())
                 .set_total_compressed_size(chunk.bytes.into())
                 .build()
         });

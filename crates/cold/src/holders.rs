@@ -18,13 +18,16 @@ use coupon::time::{Day, Millis};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::bounds::may_hold;
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::Reading;
+use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
+use crate::index::Row;
 use crate::log::LiveFile;
 use crate::names::{self, Origin};
 use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
 
+pub(crate) use pieces::EVERYBODY;
 pub(crate) use rows::{Held, REPEATED, held, of_coupons};
 
 /// Files read at once.
@@ -64,6 +67,17 @@ impl ColdStore {
         from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ColdError> {
         let Inner { location, by_holder, index, .. } = &*self.inner;
+        let wanted = holder.clone();
+        let of_index = Reading::all(move |batch| {
+            let rows = decode::indexed_of(batch, &wanted)?.into_iter();
+            let rows = rows.filter(|row| from.is_none_or(|from| row.day >= from));
+            Ok(rows.map(HolderEntry::of).collect())
+        });
+        let wanted = holder.clone();
+        let of_side = Reading::all(move |batch| {
+            let held = held(batch)?.into_iter().filter(|held| held.holder == wanted);
+            Ok(held.map(|held| held.entry).collect())
+        });
         for _ in 0..READ_TRIES_MAX {
             // The index is looked up first: files that it covers may be gone from a later version
             // of the side table, and files that it does not cover are in every later version.
@@ -76,14 +90,12 @@ impl ColdStore {
                 let Origin { day, archive_commit, .. } = file.origin;
                 from.is_none_or(|from| day >= from) && archive_commit > has(day)
             };
-            let known = known.all().filter(waits).filter(may).map(|file| (by_holder, file));
+            let known =
+                known.all().filter(waits).filter(may).map(|file| (by_holder, &of_side, file));
             let files = indexed.iter().flat_map(|known| known.files(names::INDEX)).filter(may);
-            let files = files.map(|file| (index, file)).chain(known);
-            let reads = files.map(|(table, file)| async move {
-                let read = match table.schema().name == index.schema().name {
-                    true => self.indexed(file, holder, from).await,
-                    false => self.entries(file, holder).await,
-                };
+            let files = files.map(|file| (index, &of_index, file)).chain(known);
+            let reads = files.map(|(table, reading, file)| async move {
+                let read = self.entries(file, holder, reading.clone()).await;
                 read.map_err(|error| (table, Arc::clone(file), error))
             });
             let reads: Vec<_> = reads.collect();
@@ -93,7 +105,7 @@ impl ColdStore {
                 Err((_, _, ReadError::Cold(error))) => return Err(error),
                 Err((table, file, ReadError::Gone)) => {
                     if table.newest().await?.is_live(file.origin.day, &file.path) {
-                        return Err(location.damaged(table.object(&file.path), "it is missing"));
+                        return Err(location.damaged(file.object(), "it is missing"));
                     }
                 }
             }
@@ -101,32 +113,36 @@ impl ColdStore {
         Err(location.unavailable("merges keep replacing the files of the side table: retry"))
     }
 
+    /// The coupons of `holder` in one file, from the row groups that may have them.
     async fn entries(
         &self,
         file: &Arc<LiveFile>,
         holder: &UserId,
+        reading: Reading<HolderEntry>,
     ) -> Result<Vec<HolderEntry>, ReadError> {
-        let Inner { location, by_holder, files, .. } = &*self.inner;
-        let object = by_holder.object(&file.path);
-        let footer = files.footer(&object, file).await?;
-        let may = |at: &usize| {
-            let ends = footer.groups[*at].bounds.holder.as_ref();
-            may_hold(ends, holder.as_str())
-        };
-        let groups = (0..footer.groups.len()).filter(may).collect();
-        let wanted = holder.clone();
-        let reading = Reading::all(move |batch| {
-            let mut held = held(batch)?;
-            held.retain(|held| held.holder == wanted);
-            Ok(held)
+        let footer = self.inner.files.footer(file).await?;
+        let mut rows = self.inner.cursor_where(file, footer, reading, |bounds| {
+            may_hold(bounds.holder.as_ref(), holder.as_str())
         });
-        let footer = Arc::clone(&footer);
-        let mut rows = Cursor::new(location, files, object, file, footer, reading, groups);
         let mut entries = Vec::new();
-        while let Some(held) = rows.next().await? {
-            entries.extend(held.into_iter().map(|held| held.entry));
+        while let Some(some) = rows.next().await? {
+            entries.extend(some);
         }
         Ok(entries)
+    }
+}
+
+impl HolderEntry {
+    /// The entry of a row of the holder index.
+    fn of(Row { day, coupon }: Row) -> HolderEntry {
+        HolderEntry {
+            code: coupon.code().clone(),
+            day,
+            expires_at: coupon.expires_at(),
+            state: coupon.state().as_str(),
+            version: coupon.version(),
+            coupon: Some(Box::new(coupon)),
+        }
     }
 }
 

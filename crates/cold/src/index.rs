@@ -19,7 +19,6 @@ mod commit;
 mod intake;
 mod merge;
 mod plan;
-mod read;
 mod write;
 
 use std::collections::BTreeSet;
@@ -30,8 +29,7 @@ use coupon::ids::UserId;
 use coupon::time::Day;
 
 use crate::error::ColdError;
-use crate::files::ReadError;
-use crate::log::{LiveFile, TableVersion};
+use crate::log::TableVersion;
 use crate::names;
 use crate::store::{ColdStore, Inner};
 use intake::Intake;
@@ -145,15 +143,6 @@ impl ColdStore {
             index.folder()
         );
         location.damaged(index.log_folder(), what)
-    }
-
-    /// A file of the index cannot be read during a merge.
-    fn index_gone(&self, file: &LiveFile, error: ReadError) -> ColdError {
-        let Inner { location, .. } = &*self.inner;
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => location.unavailable(format!("{} was merged away", file.path)),
-        }
     }
 }
 

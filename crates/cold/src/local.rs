@@ -159,10 +159,7 @@ impl ObjectStore for LocalFolder {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.inner() {
-            Ok(inner) => ascending(inner.list(prefix)),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        ascending(self.inner().map(|inner| inner.list(prefix)))
     }
 
     fn list_with_offset(
@@ -170,10 +167,7 @@ impl ObjectStore for LocalFolder {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.inner() {
-            Ok(inner) => ascending(inner.list_with_offset(prefix, offset)),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        ascending(self.inner().map(|inner| inner.list_with_offset(prefix, offset)))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -197,10 +191,10 @@ impl fmt::Display for LocalFolder {
 /// `LocalFileSystem` lists in the order of the disk, and the log must be read in the order of
 /// names.
 fn ascending(
-    list: BoxStream<'static, Result<ObjectMeta>>,
+    list: Result<BoxStream<'static, Result<ObjectMeta>>>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     stream::once(async {
-        let mut found: Vec<ObjectMeta> = list.try_collect().await?;
+        let mut found: Vec<ObjectMeta> = list?.try_collect().await?;
         found.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         Ok::<_, Error>(stream::iter(found.into_iter().map(Ok)))
     })

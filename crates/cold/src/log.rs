@@ -31,7 +31,8 @@ use crate::location::StoreLocation;
 use crate::schema::TableSchema;
 use newest::Memory;
 
-pub(crate) use commit::{Change, Ended, Written};
+pub(crate) use commit::Change;
+pub use commit::Committed;
 pub(crate) use entries::actions;
 pub(crate) use version::{LiveFile, TableVersion};
 

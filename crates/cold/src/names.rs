@@ -21,14 +21,9 @@ pub(crate) struct Origin {
     pub(crate) rewrites: u8,
 }
 
-/// `2026-12-31`.
-pub(crate) fn iso(day: Day) -> String {
-    Date::of(day.start(), &Zone::utc()).to_string()
-}
-
 /// A day as in messages and folder names: `2026-12-31`.
-pub fn day_text(day: Day) -> String {
-    iso(day)
+pub fn iso(day: Day) -> String {
+    Date::of(day.start(), &Zone::utc()).to_string()
 }
 
 /// Parses what [`iso`] wrote.

@@ -12,11 +12,12 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::path::Path;
 
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::Reading;
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 use crate::names;
+use crate::rows::{FileRows, Rows};
 use crate::store::{ColdFile, ColdStore};
 
 /// Where [`ColdStore::archived`] begins.
@@ -36,8 +37,8 @@ pub struct Archived {
     since: BTreeMap<Day, u64>,
     /// The files that are still to be read, in reverse order: the newest file of each partition
     /// comes first.
-    files: Vec<ColdFile>,
-    open: Option<(ColdFile, Cursor<Coupon>)>,
+    files: Vec<Arc<LiveFile>>,
+    open: Option<(Day, Rows)>,
 }
 
 impl ColdStore {
@@ -56,9 +57,8 @@ impl ColdStore {
         let is_new = |file: &&Arc<LiveFile>| {
             file.newest_archive_commit() > since.get(&file.origin.day).copied().unwrap_or(0)
         };
-        let files = known.all().filter(is_new).map(|live| ColdFile { live: Arc::clone(live) });
-        let mut files: Vec<ColdFile> = files.collect();
-        files.sort_by_key(|file| (file.day(), file.archive_commit()));
+        let mut files: Vec<Arc<LiveFile>> = known.all().filter(is_new).cloned().collect();
+        files.sort_by_key(|file| (file.origin.day, file.origin.archive_commit));
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
@@ -108,21 +108,16 @@ impl Archived {
     /// As [`ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>, ColdError> {
         loop {
-            if let Some((file, rows)) = &mut self.open {
-                match rows.next().await {
-                    // All rows of a batch may be older.
-                    Ok(Some(coupons)) if coupons.is_empty() => {}
-                    Ok(Some(coupons)) => return Ok(Some((file.day(), coupons))),
-                    Ok(None) => self.open = None,
-                    Err(error) => return Err(self.store.unread(&file.live, error).await),
-                }
-                continue;
+            if let Some((day, rows)) = &mut self.open
+                && let Some(coupons) = rows.next().await?
+            {
+                return Ok(Some((*day, coupons)));
             }
             let Some(file) = self.files.pop() else { return Ok(None) };
-            let after = self.since.get(&file.day()).copied().unwrap_or(0);
+            let day = file.origin.day;
+            let after = self.since.get(&day).copied().unwrap_or(0);
             let new = Reading::all(move |batch| decode::coupons_behind(batch, after));
-            let rows = self.store.open(&file, new).await?;
-            self.open = Some((file, rows));
+            self.open = Some((day, self.store.open(&file, new).await?));
         }
     }
 }
@@ -130,23 +125,16 @@ impl Archived {
 /// Reads the replaced files in step with the new one.
 pub(crate) struct Origins {
     archive_commit: u64,
-    store: Option<ColdStore>,
     heads: Vec<Head>,
 }
 
+/// A replaced file: the code, the version and the archive commit of each row.
 struct Head {
-    file: ColdFile,
-    cursor: Cursor<(Code, u64, u64)>,
+    file: FileRows<(Code, u64, u64)>,
     rows: VecDeque<(Code, u64, u64)>,
-    has_ended: bool,
 }
 
 impl Origins {
-    /// For an archive commit that replaces nothing.
-    pub(crate) fn none(archive_commit: u64) -> Origins {
-        Origins { archive_commit, store: None, heads: Vec::new() }
-    }
-
     pub(crate) async fn of_files(
         store: &ColdStore,
         archive_commit: u64,
@@ -154,24 +142,21 @@ impl Origins {
     ) -> Result<Origins, ColdError> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
-            let columns = &["code", "version", "archived_in"];
-            let reading = Reading::of(columns, decode::origins);
-            let cursor = store.open(file, reading).await?;
-            let rows = VecDeque::new();
-            heads.push(Head { file: file.clone(), cursor, rows, has_ended: false });
+            let reading = Reading::of(&["code", "version", "archived_in"], decode::origins);
+            let file = store.open(&file.live, reading).await?;
+            heads.push(Head { file, rows: VecDeque::new() });
         }
-        Ok(Origins { archive_commit, store: Some(store.clone()), heads })
+        Ok(Origins { archive_commit, heads })
     }
 
     /// The archive commits that brought `coupons` to cold. Codes must ascend, also from call to
     /// call.
     pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
-        let Some(store) = &self.store else { return Ok(vec![self.archive_commit; coupons.len()]) };
         let mut archive_commits = Vec::with_capacity(coupons.len());
         for coupon in coupons {
             let mut first = self.archive_commit;
             for head in &mut self.heads {
-                if let Some((version, archive_commit)) = head.at(store, coupon.code()).await?
+                if let Some((version, archive_commit)) = head.at(coupon.code()).await?
                     && version == coupon.version()
                 {
                     first = first.min(archive_commit);
@@ -185,11 +170,7 @@ impl Origins {
 
 impl Head {
     /// The version and the archive commit of the row of `code`.
-    async fn at(
-        &mut self,
-        store: &ColdStore,
-        code: &Code,
-    ) -> Result<Option<(u64, u64)>, ColdError> {
+    async fn at(&mut self, code: &Code) -> Result<Option<(u64, u64)>, ColdError> {
         loop {
             match self.rows.front() {
                 Some((here, _, _)) if here < code => {
@@ -198,11 +179,9 @@ impl Head {
                 Some((here, version, archive_commit)) => {
                     return Ok((here == code).then_some((*version, *archive_commit)));
                 }
-                None if self.has_ended => return Ok(None),
-                None => match self.cursor.next().await {
-                    Ok(Some(rows)) => self.rows = rows.into(),
-                    Ok(None) => self.has_ended = true,
-                    Err(error) => return Err(store.unread(&self.file.live, error).await),
+                None => match self.file.next().await? {
+                    Some(rows) => self.rows = rows.into(),
+                    None => return Ok(None),
                 },
             }
         }

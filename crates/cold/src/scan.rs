@@ -1,7 +1,6 @@
 //! Scans over many coupons, one partition after the other. The statistics of files and row groups
 //! exclude what cannot match.
 
-mod merge;
 mod partition;
 
 use std::collections::VecDeque;
@@ -17,8 +16,9 @@ use crate::decode;
 use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::log::{LiveFile, TableVersion};
+use crate::merge::Merge;
+use crate::rows::FileRows;
 use crate::store::{ColdStore, Inner};
-use merge::{Head, Merge};
 
 pub use partition::PartitionRows;
 
@@ -97,7 +97,7 @@ pub struct Scan {
     known: Arc<TableVersion>,
     /// Partitions that are still to be read.
     days: VecDeque<Day>,
-    partition: Option<Merge>,
+    partition: Option<(Day, Merge<Coupon>)>,
 }
 
 impl Scan {
@@ -108,20 +108,20 @@ impl Scan {
     /// As [`ColdStore::scan`].
     pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
         loop {
-            let mut partition = match self.partition.take() {
+            let (day, mut partition) = match self.partition.take() {
                 Some(partition) => partition,
                 None => match self.days.pop_front() {
-                    Some(day) => self.open(day).await?,
+                    Some(day) => (day, self.open(day).await?),
                     None => return Ok(None),
                 },
             };
             let mut taken = Vec::new();
-            while let Some(coupon) = partition.next(&self.store).await? {
+            while let Some(coupon) = partition.next().await? {
                 if self.filter.takes(&coupon) {
-                    taken.push((partition.day(), coupon));
+                    taken.push((day, coupon));
                 }
                 if taken.len() == BATCH_ROWS {
-                    self.partition = Some(partition);
+                    self.partition = Some((day, partition));
                     return Ok(Some(taken));
                 }
             }
@@ -148,11 +148,7 @@ impl Scan {
         let mut parts = Vec::new();
         let mut some_expire = false;
         for file in files.iter().filter(|file| self.filter.may_take(&file.bounds)) {
-            let object = self.store.inner.coupons.object(&file.path);
-            let footer = match self.store.inner.files.footer(&object, file).await {
-                Ok(footer) => footer,
-                Err(error) => return Err(self.store.unread(file, error).await),
-            };
+            let footer = self.store.footer(file).await?;
             let bounds = |at: &usize| &footer.groups[*at].bounds;
             let mut groups: VecDeque<usize> =
                 (0..footer.groups.len()).filter(|at| self.filter.may_take(bounds(at))).collect();
@@ -166,14 +162,14 @@ impl Scan {
         Ok(parts)
     }
 
-    async fn open(&self, day: Day) -> Result<Merge, ColdError> {
+    async fn open(&self, day: Day) -> Result<Merge<Coupon>, ColdError> {
         let Inner { location, coupons, files, .. } = &*self.store.inner;
-        let heads = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
-            let (object, reading) = (coupons.object(&file.path), Reading::all(decode::coupons));
+        let rows = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
+            let (object, reading) = (file.object(), Reading::all(decode::coupons));
             let cursor = Cursor::new(location, files, object, &file, footer, reading, groups);
-            Head::new(file, cursor)
+            FileRows::new(coupons, &file, cursor)
         });
-        Ok(Merge::new(day, heads.collect()))
+        Ok(Merge::new(rows))
     }
 }
 

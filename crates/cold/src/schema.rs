@@ -8,15 +8,15 @@ mod encoding;
 mod evolve;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use delta_kernel::engine::arrow_conversion::TryFromArrow;
 use delta_kernel::schema as delta;
 
 use columns::EVENT;
 
-pub(crate) use columns::{
-    BY_HOLDER, COUPONS, HOLDER_INDEX, by_holder_arrow, coupons_arrow, holder_index_arrow,
-};
+pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
 pub(crate) use evolve::Addition;
 
 /// Wanted size of a row group of `coupons`, which is what a look-up reads. Decision 0010 compares
@@ -86,6 +86,8 @@ pub(crate) struct TableSchema {
     pub(crate) group_bytes: usize,
     /// Size of a row group in the footer, rounded up, so that one read gets the whole footer.
     pub(crate) footer_group_bytes: u64,
+    /// How long to keep files that a merge has replaced, at most.
+    pub(crate) retention_max: Duration,
 }
 
 impl TableSchema {
@@ -94,13 +96,15 @@ impl TableSchema {
         self.columns[0].name
     }
 
+    /// The Arrow schema of a file.
     pub(crate) fn to_arrow(&self) -> Arc<Schema> {
         Arc::new(Schema::new(fields(&self.columns[1..], self.events)))
     }
 
     /// The Delta schema, including the partition column.
     pub(crate) fn delta(&self) -> delta::StructType {
-        delta_struct(self.columns, self.events)
+        delta::StructType::try_new(self.columns.iter().map(|column| column.delta(self.events)))
+            .expect("no two columns of a table have one name")
     }
 
     /// The columns that have minimum and maximum in the log.
@@ -125,17 +129,7 @@ impl Column {
     }
 
     fn delta(&self, events: &[Column]) -> delta::StructField {
-        let data_type = match self.kind {
-            Kind::Text => delta::DataType::STRING,
-            Kind::Long => delta::DataType::LONG,
-            Kind::Instant => delta::DataType::TIMESTAMP,
-            Kind::Day => delta::DataType::DATE,
-            Kind::Events => {
-                let event = delta::DataType::from(delta_struct(events, &[]));
-                delta::ArrayType::new(event, false).into()
-            }
-        };
-        delta::StructField::new(self.name, data_type, self.nullable)
+        delta::StructField::try_from_arrow(&self.arrow(events)).expect("Delta has these types")
     }
 }
 
@@ -171,9 +165,4 @@ pub(crate) fn event_element() -> Arc<Field> {
 
 fn element(events: &[Column]) -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Struct(fields(events, &[])), false))
-}
-
-fn delta_struct(columns: &[Column], events: &[Column]) -> delta::StructType {
-    delta::StructType::try_new(columns.iter().map(|column| column.delta(events)))
-        .expect("no two columns of a table have one name")
 }

@@ -10,36 +10,24 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
+use crate::bounds::Bounds;
 use crate::bucket::{self, BadBucket, BucketAddress};
 use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::{Files, ReadError};
+use crate::footer::Footer;
 use crate::local::LocalFolder;
 use crate::location::StoreLocation;
 use crate::log::{LiveFile, Table};
 use crate::options::Options;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
-pub use commit::Committed;
 pub use partition::{ColdFile, Partition};
 
 /// How often a read begins again because a merge has replaced the files it was about to read.
 /// Merges of one partition are days apart, so a second one in a row means that something else is
 /// wrong.
 pub(crate) const READ_TRIES_MAX: usize = 3;
-
-/// The columns of the tables. A test opens a store with the columns of another release.
-#[derive(Clone, Copy)]
-pub(crate) struct Tables {
-    pub(crate) coupons: &'static TableSchema,
-    pub(crate) by_holder: &'static TableSchema,
-}
-
-impl Default for Tables {
-    fn default() -> Tables {
-        Tables { coupons: &COUPONS, by_holder: &BY_HOLDER }
-    }
-}
 
 /// Archived coupons. A clone is the same store.
 #[derive(Clone)]
@@ -50,9 +38,9 @@ pub struct ColdStore {
 pub(crate) struct Inner {
     pub(crate) location: StoreLocation,
     pub(crate) options: Options,
-    pub(crate) coupons: Table,
-    pub(crate) by_holder: Table,
-    pub(crate) index: Table,
+    pub(crate) coupons: Arc<Table>,
+    pub(crate) by_holder: Arc<Table>,
+    pub(crate) index: Arc<Table>,
     pub(crate) files: Arc<Files>,
     /// Whether the store must prove that it creates an object only once. A bucket must; a folder
     /// need not, and the caller of [`ColdStore::with_store`] vouches for its store.
@@ -64,7 +52,7 @@ pub(crate) struct Inner {
 impl Inner {
     /// The tables that exist: `holder_index` exists after its first merge.
     pub(crate) async fn tables(&self) -> Result<Vec<&Table>, ColdError> {
-        let mut tables = vec![&self.coupons, &self.by_holder];
+        let mut tables = vec![&*self.coupons, &*self.by_holder];
         if self.index.newest_if_any().await?.is_some() {
             tables.push(&self.index);
         }
@@ -74,35 +62,24 @@ impl Inner {
     /// A cursor over all rows of a live file.
     pub(crate) async fn cursor<T: Send + 'static>(
         &self,
-        table: &Table,
         file: &Arc<LiveFile>,
         reading: Reading<T>,
     ) -> Result<Cursor<T>, ReadError> {
-        let object = table.object(&file.path);
-        let footer = self.files.footer(&object, file).await?;
-        let groups = (0..footer.groups.len()).collect();
-        Ok(Cursor::new(&self.location, &self.files, object, file, footer, reading, groups))
+        let footer = self.files.footer(file).await?;
+        Ok(self.cursor_where(file, footer, reading, |_| true))
     }
 
-    /// What an error on reading a live file means: a file that is missing although it is live is
-    /// damage; a file that a merge has replaced is [`ColdError::Unavailable`], and the caller reads
-    /// again.
-    pub(crate) async fn unread(
+    /// A cursor over those row groups of a live file whose bounds `may` have wanted rows.
+    pub(crate) fn cursor_where<T: Send + 'static>(
         &self,
-        table: &Table,
-        file: &LiveFile,
-        error: ReadError,
-    ) -> ColdError {
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => match table.newest().await {
-                Ok(known) if known.is_live(file.origin.day, &file.path) => {
-                    self.location.damaged(table.object(&file.path), "it is missing")
-                }
-                Ok(_) => self.location.unavailable(format!("{} was merged away", file.path)),
-                Err(error) => error,
-            },
-        }
+        file: &Arc<LiveFile>,
+        footer: Arc<Footer>,
+        reading: Reading<T>,
+        may: impl Fn(&Bounds) -> bool,
+    ) -> Cursor<T> {
+        let groups = (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds));
+        let groups = groups.collect();
+        Cursor::new(&self.location, &self.files, file.object(), file, footer, reading, groups)
     }
 }
 
@@ -149,19 +126,21 @@ impl ColdStore {
     }
 
     fn at(location: StoreLocation, options: Options, needs_probe: bool) -> ColdStore {
-        ColdStore::with_tables(location, options, needs_probe, Tables::default())
+        ColdStore::with_coupons(location, options, needs_probe, &COUPONS)
     }
 
-    pub(crate) fn with_tables(
+    /// A test opens a store with the columns of another release.
+    pub(crate) fn with_coupons(
         location: StoreLocation,
         options: Options,
         needs_probe: bool,
-        tables: Tables,
+        coupons: &'static TableSchema,
     ) -> ColdStore {
+        let table = |schema| Arc::new(Table::new(&location, schema));
         let inner = Inner {
-            coupons: Table::new(&location, tables.coupons),
-            by_holder: Table::new(&location, tables.by_holder),
-            index: Table::new(&location, &HOLDER_INDEX),
+            coupons: table(coupons),
+            by_holder: table(&BY_HOLDER),
+            index: table(&HOLDER_INDEX),
             files: Arc::new(Files::new(&location, options.footers_bytes_max)),
             location,
             options,

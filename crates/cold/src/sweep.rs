@@ -13,10 +13,6 @@ use crate::log::{Table, actions};
 use crate::names;
 use crate::store::{ColdStore, Inner};
 
-/// How long to keep replaced files of the holder index. Only couponry reads it, and begins a list
-/// again if a file is gone. Merges of the index write much and must not fill the disk.
-const INDEX_RETENTION: Duration = Duration::from_secs(10 * 60);
-
 /// Entries of a log read at once.
 const READS_MAX: usize = 16;
 
@@ -85,10 +81,7 @@ impl ColdStore {
             // The usual case. The log need not be read for it.
             return Ok(());
         }
-        let retention = match table.schema().name == self.inner.index.schema().name {
-            true => options.retention.min(INDEX_RETENTION),
-            false => options.retention,
-        };
+        let retention = options.retention.min(table.schema().retention_max);
         let kept = removed_since(self, table, before(now, retention)).await?;
         for object in over {
             if !kept.contains(within(table, &object.location)) {

@@ -5,10 +5,10 @@ mod sink;
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use coupon::time::Millis;
 use delta_kernel::expressions::ColumnName;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
@@ -17,11 +17,13 @@ use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 use tokio::runtime::Handle;
 
-use crate::checksums;
+use crate::bounds::Bounds;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
-use crate::log::Written;
+use crate::log::LiveFile;
 use crate::schema::TableSchema;
+use crate::write::NewFile;
+use crate::{checksums, names};
 use sink::Sink;
 
 pub(crate) use cut::Cut;
@@ -36,11 +38,12 @@ const PARTS_MAX: usize = 2;
 /// Rows encoded at a time.
 const SLICE: usize = 512;
 
-/// A file that takes rows. Every call blocks. If it is dropped before it is finished, no reader
-/// sees the file.
+/// A file that takes rows. Every call blocks. If it is dropped before it is finished, which blocks
+/// too, the store discards the parts that it has.
 pub(crate) struct Upload {
     location: StoreLocation,
     runtime: Handle,
+    schema: &'static TableSchema,
     object: Path,
     /// Its path within the table.
     path: String,
@@ -61,7 +64,6 @@ impl Upload {
         location: &StoreLocation,
         runtime: &Handle,
         schema: &'static TableSchema,
-        columns: SchemaRef,
         path: String,
         cut: Cut,
     ) -> Result<Upload, ColdError> {
@@ -70,8 +72,8 @@ impl Upload {
             .block_on(location.store.put_multipart(&object))
             .map_err(|error| location.failed(&format!("beginning {object}"), error))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let sink = Sink::new(upload);
-        let mut writer = ArrowWriter::try_new(sink, columns, Some(schema.properties()))
+        let sink = Sink::new(upload, runtime);
+        let mut writer = ArrowWriter::try_new(sink, schema.to_arrow(), Some(schema.properties()))
             .map_err(|error| unwritten(location, &object, error))?;
         // The checksum of the first row group does not cover the bytes before it.
         writer.sync().map_err(|error| unwritten(location, &object, error))?;
@@ -83,6 +85,7 @@ impl Upload {
         Ok(Upload {
             location,
             runtime,
+            schema,
             object,
             path,
             writer,
@@ -144,7 +147,7 @@ impl Upload {
     }
 
     /// Ends the file. When this returns, the file has its name and is durable.
-    pub(crate) fn finish(mut self) -> Result<Written, ColdError> {
+    pub(crate) fn finish(mut self) -> Result<NewFile, ColdError> {
         if self.in_group > 0 {
             self.end_group()?;
         }
@@ -159,8 +162,9 @@ impl Upload {
         sealed.map_err(|error| unwritten(location, object, error))?;
         let bytes = self.writer.bytes_written() as u64;
         let stats = self.stats.finish().map_err(|error| unwritten(location, object, error))?;
-        let stats =
-            stats.ok_or_else(|| unwritten(location, object, io::Error::other("no rows")))?;
+        let (stats, origin) = stats
+            .zip(names::origin(&self.path))
+            .ok_or_else(|| unwritten(location, object, io::Error::other("no rows or no name")))?;
         if let Some(upload) = self.writer.inner_mut().take_upload()
             && let Err(error) = self.runtime.block_on(upload.finish())
         {
@@ -171,16 +175,15 @@ impl Upload {
                 return Err(location.failed(&format!("writing {object}"), error));
             }
         }
-        Ok(Written { path: self.path, rows: self.rows, bytes, written_at: now(), stats })
-    }
-
-    /// Tells the store to discard the parts that it has.
-    pub(crate) fn abandon(mut self) {
-        if let Some(upload) = self.writer.inner_mut().take_upload()
-            && let Err(error) = self.runtime.block_on(upload.abort())
-        {
-            tracing::debug!(file = %self.object, %error, "the parts of an abandoned upload could not be deleted");
-        }
+        let live = LiveFile {
+            schema: self.schema,
+            path: self.path,
+            origin,
+            rows: self.rows,
+            bytes,
+            bounds: Bounds::default(),
+        };
+        Ok(NewFile { live: Arc::new(live), written_at: now(), stats })
     }
 }
 

@@ -1,26 +1,24 @@
-//! Writing the files of an archive commit. A second thread encodes while the caller reads the next
-//! rows.
-
-mod encoder;
+//! Writing the files of an archive commit.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arrow::array::StructArray;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::Day;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use coupon::time::{Day, Millis};
 
-use crate::bounds::Bounds;
+use crate::encoder::{Encoder, NewFiles};
 use crate::error::ColdError;
-use crate::files::footer_bytes;
 use crate::location::StoreLocation;
-use crate::log::{LiveFile, Written};
-use crate::names::Origin;
+use crate::log::LiveFile;
+use crate::names::{self, Origin};
 use crate::options::Options;
 use crate::origins::Origins;
-use crate::schema;
-use encoder::Order;
+use crate::{encode, schema};
+
+/// Coupons, and for each the archive commit that brought it to cold.
+type Chunk = (Vec<Coupon>, Vec<u64>);
 
 /// Chunks that wait for the encoder: enough to hide one slow read.
 const CHUNKS_MAX: usize = 4;
@@ -28,47 +26,37 @@ const CHUNKS_MAX: usize = 4;
 /// A file that is written and in no commit yet.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    pub(crate) origin: Origin,
-    pub(crate) written: Written,
+    /// The file as it will be after its commit, but without bounds.
+    pub(crate) live: Arc<LiveFile>,
+    pub(crate) written_at: Millis,
+    /// The statistics of its columns, for the log.
+    pub(crate) stats: StructArray,
 }
 
 impl NewFile {
-    /// Its path within the table `coupons`.
+    /// Its path within its table.
     pub fn path(&self) -> &str {
-        &self.written.path
+        &self.live.path
     }
 
     /// The expiry day of the partition it was written for.
     pub fn day(&self) -> Day {
-        self.origin.day
+        self.live.origin.day
     }
 
     /// The archive commit it was written for.
     pub fn archive_commit(&self) -> u64 {
-        self.origin.archive_commit
+        self.live.origin.archive_commit
     }
 
     /// How many coupons it has.
     pub fn rows(&self) -> u64 {
-        self.written.rows
+        self.live.rows
     }
 
     /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
-        self.written.bytes
-    }
-
-    /// The file as it will be after its commit.
-    pub(crate) fn as_live(&self) -> LiveFile {
-        LiveFile {
-            schema: &schema::COUPONS,
-            path: self.written.path.clone(),
-            origin: self.origin,
-            rows: self.written.rows,
-            footer_bytes: footer_bytes(&schema::COUPONS, self.written.bytes),
-            bytes: self.written.bytes,
-            bounds: Bounds::default(),
-        }
+        self.live.bytes
     }
 }
 
@@ -77,8 +65,8 @@ impl NewFile {
 /// If it is dropped before [`PartitionWriter::finish`], a later sweep deletes any file it leaves.
 pub struct PartitionWriter {
     location: StoreLocation,
-    orders: Option<mpsc::Sender<Order>>,
-    encoder: Option<JoinHandle<Result<Vec<NewFile>, ColdError>>>,
+    /// `None` after an error.
+    encoder: Option<Encoder<Chunk>>,
     last: Option<Code>,
     origins: Origins,
 }
@@ -96,14 +84,14 @@ impl PartitionWriter {
         origin: Origin,
         origins: Origins,
     ) -> PartitionWriter {
-        let (orders, received) = mpsc::channel(CHUNKS_MAX);
-        PartitionWriter {
-            location: location.clone(),
-            orders: Some(orders),
-            encoder: Some(encoder::start(location, options, origin, received)),
-            last: None,
-            origins,
-        }
+        let name = move || names::coupons_file(origin);
+        let files = NewFiles::new(location, &schema::COUPONS, options.group_bytes, name);
+        let rows_max = options.file_rows_max.max(1);
+        let take = move |files: &mut NewFiles, (coupons, archived_in): Chunk| {
+            write(files, rows_max, &coupons, &archived_in)
+        };
+        let encoder = Encoder::start(files, CHUNKS_MAX, take);
+        PartitionWriter { location: location.clone(), encoder: Some(encoder), last: None, origins }
     }
 
     /// Takes the next coupons. Waits only while the encoder is several chunks behind.
@@ -114,11 +102,16 @@ impl PartitionWriter {
     /// more can be written.
     pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {
         if let Err(error) = self.check_order(&coupons) {
-            self.orders = None;
+            self.encoder = None;
             return Err(error);
         }
         let archived_in = self.origins.of(&coupons).await?;
-        self.send(Order::Rows(coupons, archived_in)).await
+        if let Some(encoder) = &self.encoder
+            && encoder.push((coupons, archived_in)).await
+        {
+            return Ok(());
+        }
+        self.outcome().await.map(|_| ())
     }
 
     /// Ends the files and returns them; none if there were no coupons. They are durable and in no
@@ -127,7 +120,6 @@ impl PartitionWriter {
     /// # Errors
     /// What went wrong with any chunk.
     pub async fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
-        self.send(Order::End).await?;
         self.outcome().await
     }
 
@@ -143,22 +135,30 @@ impl PartitionWriter {
         Ok(())
     }
 
-    async fn send(&mut self, order: Order) -> Result<(), ColdError> {
-        let Some(orders) = &self.orders else {
-            return Err(self.location.unavailable("the writer has failed before"));
-        };
-        if orders.send(order).await.is_err() {
-            // Before it receives `End`, the encoder stops only with an error.
-            self.orders = None;
-            return self.outcome().await.map(|_| ());
-        }
-        Ok(())
-    }
-
     async fn outcome(&mut self) -> Result<Vec<NewFile>, ColdError> {
         match self.encoder.take() {
-            Some(encoder) => encoder.await.map_err(|error| self.location.stopped(error))?,
+            Some(encoder) => encoder.finish().await,
             None => Err(self.location.unavailable("the writer has failed before")),
         }
     }
+}
+
+/// Writes coupons to files of at most `rows_max` rows.
+fn write(
+    files: &mut NewFiles,
+    rows_max: u64,
+    mut coupons: &[Coupon],
+    mut archived_in: &[u64],
+) -> Result<(), ColdError> {
+    while !coupons.is_empty() {
+        let room = usize::try_from(rows_max - files.rows()).unwrap_or(usize::MAX);
+        let (now, later) = coupons.split_at(room.min(coupons.len()));
+        let (archive_commits, later_archive_commits) = archived_in.split_at(now.len());
+        files.write(encode::batch(now, archive_commits))?;
+        if files.rows() >= rows_max {
+            files.close()?;
+        }
+        (coupons, archived_in) = (later, later_archive_commits);
+    }
+    Ok(())
 }

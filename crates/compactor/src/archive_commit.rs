@@ -10,8 +10,8 @@ use crate::merge::Merge;
 use crate::report::Progress;
 use crate::{CompactError, Compactor};
 
-/// A digest of the rows of an archive commit: their codes and versions, in order. It finds lost and
-/// changed rows; it is not stored.
+/// A digest of the rows of an archive commit: their number, and a hash of their codes and versions,
+/// in order. It finds lost and changed rows; it is not stored.
 #[derive(Default)]
 struct Digest {
     rows: u64,
@@ -23,10 +23,6 @@ impl Digest {
         self.rows += 1;
         self.hash.update(code.as_str().as_bytes());
         self.hash.update(&version.to_le_bytes());
-    }
-
-    fn is(&self, other: &Digest) -> bool {
-        self.rows == other.rows && self.hash.digest() == other.hash.digest()
     }
 }
 
@@ -61,16 +57,15 @@ impl Compactor {
         let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
         let mut writer =
             self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
-        let (mut digest, mut rows) = (Digest::default(), 0);
+        let mut digest = Digest::default();
         loop {
             let chunk = merge.next().await?;
             if chunk.is_empty() {
                 break;
             }
-            rows += chunk.len() as u64;
             chunk.iter().for_each(|coupon: &Coupon| digest.add(coupon.code(), coupon.version()));
             writer.push(chunk).await?;
-            (self.watch)(Progress::Copied { rows, total });
+            (self.watch)(Progress::Copied { rows: digest.rows, total });
         }
         let files = writer.finish().await?;
         // Before the commit, so that a file that cannot be read is never published.
@@ -120,12 +115,10 @@ impl Compactor {
                 chunk.iter().for_each(|(code, version)| found.add(code, *version));
             }
         }
-        match found.is(written) {
-            true => Ok(()),
-            false => {
-                let names: Vec<&str> = files.iter().map(|file| file.path()).collect();
-                Err(CompactError::NotAsWritten { day, file: names.join(", ") })
-            }
+        if found.rows == written.rows && found.hash.digest() == written.hash.digest() {
+            return Ok(());
         }
+        let names: Vec<&str> = files.iter().map(NewFile::path).collect();
+        Err(CompactError::NotAsWritten { day, file: names.join(", ") })
     }
 }

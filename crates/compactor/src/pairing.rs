@@ -68,22 +68,15 @@ async fn look(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError
     // Cold is read first: a process that commits meanwhile has raised the mark of hot before.
     let found = cold.version().await?;
     let mark = hot.cold_mark().await?;
-    let location = || cold.location().to_owned();
-    match found {
-        None => match mark.committed {
-            Some(committed) => {
-                Err(StoreMismatch::ColdGone { committed, location: location() }.into())
-            }
-            None => Ok(()),
-        },
-        Some(found) if mark.begun.is_none_or(|begun| found > begun) => {
-            Err(StoreMismatch::HotOlder { location: location(), found, begun: mark.begun }.into())
+    let location = cold.location().to_owned();
+    Err(CompactError::StoreMismatch(match (found, mark.committed) {
+        (None, Some(committed)) => StoreMismatch::ColdGone { committed, location },
+        (Some(found), _) if mark.begun.is_none_or(|begun| found > begun) => {
+            StoreMismatch::HotOlder { location, found, begun: mark.begun }
         }
-        Some(found) => match mark.committed.filter(|committed| found < *committed) {
-            Some(committed) => {
-                Err(StoreMismatch::ColdOlder { location: location(), found, committed }.into())
-            }
-            None => Ok(()),
-        },
-    }
+        (Some(found), Some(committed)) if found < committed => {
+            StoreMismatch::ColdOlder { location, found, committed }
+        }
+        (None, None) | (Some(_), _) => return Ok(()),
+    }))
 }

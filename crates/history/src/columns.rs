@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use datafusion::arrow::array::{ArrayRef, Date32Array, RecordBatch, StringViewArray};
+use datafusion::arrow::array::{Date32Array, RecordBatch, StringViewArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Operator;
@@ -48,13 +49,8 @@ const COUPONS: [&str; 21] = [
 ];
 
 /// The columns of the files, with text as views, so that grouping and comparing copies no text.
-static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let viewed = |field: &FieldRef| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(cold::external::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
-});
+static OF_FILES: LazyLock<SchemaRef> =
+    LazyLock::new(|| retyped(&cold::external::columns(), DataType::Utf8, DataType::Utf8View));
 
 /// The columns of merged coupons: those of the files, `expiry_day` and `tier`.
 static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -75,6 +71,15 @@ static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
     };
     Arc::new(Schema::new(COUPONS.iter().map(field).collect::<Vec<_>>()))
 });
+
+/// The same columns, those of one type with another type.
+pub(crate) fn retyped(schema: &Schema, from: DataType, to: DataType) -> SchemaRef {
+    let field = |field: &FieldRef| match *field.data_type() == from {
+        true => Arc::new(field.as_ref().clone().with_data_type(to.clone())),
+        false => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
 
 /// The column in the names of the folders.
 pub(crate) fn expiry_day() -> FieldRef {
@@ -128,17 +133,21 @@ pub(crate) fn made_of(
 
 /// Merged coupons of one partition as rows.
 pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
-    let rows = cold::external::rows(coupons)?;
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(OF_MERGED.fields().len());
-    for (column, field) in rows.columns().iter().zip(OF_FILES.fields()) {
-        columns.push(match column.data_type() == field.data_type() {
-            true => Arc::clone(column),
-            false => cast(column, field.data_type())?,
-        });
-    }
+    let rows = with_types_of(&OF_FILES, &cold::external::rows(coupons)?)?;
+    let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Date32Array::from(vec![day.0; coupons.len()])));
     columns.push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(word))));
     Ok(RecordBatch::try_new(of_merged(), columns)?)
+}
+
+/// Rows with their columns cast to the types of `schema`.
+pub(crate) fn with_types_of(
+    schema: &SchemaRef,
+    rows: &RecordBatch,
+) -> Result<RecordBatch, ArrowError> {
+    let columns = rows.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
 fn word(tier: &Tier) -> &'static str {

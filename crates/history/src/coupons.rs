@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cold::ColdFile;
 use coupon::time::Day;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
@@ -138,15 +138,6 @@ impl Scan<'_> {
         Ok(Arc::new(CouponsExec::new(pruned, input)))
     }
 
-    fn names(&self) -> Vec<String> {
-        let table = columns::of_table();
-        let name = |at: usize| table.field(at).name().clone();
-        match self.projection {
-            Some(wanted) => wanted.iter().map(|at| name(*at)).collect(),
-            None => (0..table.fields().len()).map(name).collect(),
-        }
-    }
-
     fn schema(&self) -> Result<SchemaRef> {
         match self.projection {
             Some(wanted) => Ok(Arc::new(columns::of_table().project(wanted)?)),
@@ -158,12 +149,12 @@ impl Scan<'_> {
     fn projected(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let from = input.schema();
         let options = Arc::new(self.state.config_options().clone());
-        let column = |name: String| {
-            let expr = columns::made_of(&name, &from, self.tiers.now, &options)?;
-            Ok(ProjectionExpr { expr, alias: name })
+        let column = |field: &FieldRef| {
+            let expr = columns::made_of(field.name(), &from, self.tiers.now, &options)?;
+            Ok(ProjectionExpr { expr, alias: field.name().clone() })
         };
         let columns: Vec<ProjectionExpr> =
-            self.names().into_iter().map(column).collect::<Result<_>>()?;
+            self.schema()?.fields().iter().map(column).collect::<Result<_>>()?;
         Ok(Arc::new(ProjectionExec::try_new(columns, input)?))
     }
 

@@ -5,9 +5,9 @@ mod table;
 use std::io::Write;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::{FileWriter, StreamWriter};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -17,23 +17,25 @@ use datafusion::parquet::file::properties::WriterProperties;
 use engine::csv;
 use serde_json::{Map, Value};
 
+use crate::columns::{retyped, with_types_of};
 use crate::values;
 use table::Table;
 
-/// A format of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A format of rows, as `--format` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned columns, for people.
+    /// Aligned columns
     Table,
-    /// A header and comma-separated cells.
+    /// A header and comma-separated cells
     Csv,
-    /// One JSON object per line.
+    /// One JSON object per line
     Jsonl,
-    /// A Parquet file.
+    /// A Parquet file
     Parquet,
-    /// An Arrow IPC file.
+    /// An Arrow file (IPC, Feather version 2)
     Arrow,
-    /// An Arrow IPC stream.
+    /// An Arrow IPC stream, over HTTP alone.
+    #[value(skip)]
     ArrowStream,
 }
 
@@ -73,7 +75,8 @@ impl<W: Write + Send> Rows<W> {
     /// # Errors
     /// [`Unwritten`].
     pub fn begin(mut out: W, format: Format, schema: &SchemaRef) -> Result<Rows<W>, Unwritten> {
-        let schema = plain(schema);
+        // Not every reader knows views of text.
+        let schema = retyped(schema, DataType::Utf8View, DataType::Utf8);
         let form = match format {
             Format::Table => Form::Table(Table::begin(out, &schema)),
             Format::Csv => {
@@ -119,9 +122,9 @@ impl<W: Write + Send> Rows<W> {
                     writeln!(out, "{}", object(rows, row))?;
                 }
             }
-            Form::Parquet(writer) => writer.write(&plainly(rows, &self.schema)?)?,
-            Form::Arrow(writer) => writer.write(&plainly(rows, &self.schema)?)?,
-            Form::Stream(writer) => writer.write(&plainly(rows, &self.schema)?)?,
+            Form::Parquet(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            Form::Arrow(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            Form::Stream(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
         }
         Ok(())
     }
@@ -183,22 +186,4 @@ fn csv_row(rows: &RecordBatch, row: usize) -> String {
     let mut line = rows.columns().iter().map(cell).collect::<Vec<_>>().join(",");
     line.push('\n');
     line
-}
-
-/// The same columns without views of text, which not every reader knows.
-fn plain(schema: &SchemaRef) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-fn plainly(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = rows.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| match column.data_type() == field.data_type() {
-        true => Ok(Arc::clone(column)),
-        false => cast(column, field.data_type()),
-    });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }

@@ -41,22 +41,12 @@ impl Pruning {
 
     /// The partitions that may have wanted coupons, by their days alone.
     pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
-        let known = days.iter().map(|day| Arc::new(self.of_partition(*day))).collect();
-        Ok(days
-            .iter()
-            .zip(self.kept(known)?)
-            .filter_map(|(day, kept)| kept.then_some(*day))
-            .collect())
+        self.kept(days.to_vec(), |day| self.of_partition(*day))
     }
 
     /// The files that may have wanted coupons.
     pub(crate) fn files<'a>(&self, files: Vec<&'a ColdFile>) -> Result<Vec<&'a ColdFile>> {
-        let known = files.iter().map(|file| Arc::new(self.of_file(file))).collect();
-        Ok(files
-            .iter()
-            .zip(self.kept(known)?)
-            .filter_map(|(file, kept)| kept.then_some(*file))
-            .collect())
+        self.kept(files, |file| self.of_file(file))
     }
 
     /// Whether a partition whose files must be read together may have wanted coupons.
@@ -64,13 +54,15 @@ impl Pruning {
         Ok(!self.days(&[partition.day])?.is_empty())
     }
 
-    fn kept(&self, known: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
-        match &self.predicate {
-            Some(predicate) if !known.is_empty() => {
-                predicate.prune(&PrunableStatistics::new(known, Arc::clone(&self.schema)))
-            }
-            Some(_) | None => Ok(vec![true; known.len()]),
+    /// Those of `all` that may have wanted coupons.
+    fn kept<T>(&self, mut all: Vec<T>, known: impl Fn(&T) -> Statistics) -> Result<Vec<T>> {
+        if let Some(predicate) = self.predicate.as_ref().filter(|_| !all.is_empty()) {
+            let known = all.iter().map(|one| Arc::new(known(one))).collect();
+            let known = PrunableStatistics::new(known, Arc::clone(&self.schema));
+            let mut kept = predicate.prune(&known)?.into_iter();
+            all.retain(|_| kept.next().unwrap_or(true));
         }
+        Ok(all)
     }
 
     /// A coupon of a partition expires by the end of the day, perhaps long before.
@@ -85,23 +77,25 @@ impl Pruning {
     }
 
     fn of_file(&self, file: &ColdFile) -> Statistics {
-        let text = |ends: Option<(&str, &str)>| {
-            let value = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
-            (ends.map(|it| value(it.0)), ends.map(|it| value(it.1)))
+        let bounds = file.bounds();
+        let value = |text: &str| Some(ScalarValue::Utf8View(Some(text.to_owned())));
+        let text = |ends: &Option<(String, String)>| match ends {
+            Some((first, last)) => (value(first), value(last)),
+            None => (None, None),
         };
         let moment = |ends: Option<(Millis, Millis)>| {
             (ends.map(|it| instant(it.0)), ends.map(|it| instant(it.1)))
         };
         self.statistics(Some(file.rows()), |name| match name {
             "expiry_day" => (Some(date(file.day())), Some(date(file.day()))),
-            "tier" => text(Some(("cold", "cold"))),
-            "code" => text(file.codes()),
-            "campaign_id" => text(file.campaigns()),
-            "holder" => text(file.holders()),
-            "expires_at" => moment(file.expiries()),
-            "modified_at" => moment(file.changes()),
+            "tier" => (value("cold"), value("cold")),
+            "code" => text(&bounds.code),
+            "campaign_id" => text(&bounds.campaign),
+            "holder" => text(&bounds.holder),
+            "expires_at" => moment(bounds.expires_at),
+            "modified_at" => moment(bounds.modified_at),
             "expires_on" => {
-                let days = file.expiries().map(|(first, last)| last_day::between(first, last));
+                let days = bounds.expires_at.map(|(first, last)| last_day::between(first, last));
                 (days.map(|it| date(it.0)), days.map(|it| date(it.1)))
             }
             _ => (None, None),

@@ -65,22 +65,19 @@ impl Tiers {
         Ok(plans.into_iter().map(|plan| plan.day).collect())
     }
 
-    async fn snapshot(&self) -> Result<Option<cold::external::Snapshot>, HotError> {
-        let snapshot = self.engine.cold().snapshot(self.as_of).await;
-        snapshot.map_err(|error| HotError::Cold(Box::new(error)))
-    }
-
     async fn look(&self) -> Result<Seen, HotError> {
         let (open, has_cold) = match self.as_of {
             Some(_) => (Vec::new(), true),
             None => (self.open().await?, self.engine.has_cold().await.map_err(of_store)?),
         };
-        let snapshot = match has_cold {
-            true => self.snapshot().await?,
-            false => None,
+        let partitions = match has_cold {
+            true => {
+                let snapshot = self.engine.cold().snapshot(self.as_of).await;
+                snapshot.map_err(|error| HotError::Cold(Box::new(error)))?
+            }
+            false => Vec::new(),
         };
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
-        let partitions = snapshot.map(|snapshot| snapshot.partitions).unwrap_or_default();
         let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
         let (settled, layered) = alone.partition(is_settled);
         Ok(Seen { open: in_hot.into_iter().collect(), settled, layered })

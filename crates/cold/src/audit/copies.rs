@@ -9,7 +9,7 @@ use coupon::time::Day;
 
 use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
-use crate::bounds::may_hold;
+use crate::bounds::{Bounds, may_hold};
 use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::log::LiveFile;
@@ -81,18 +81,16 @@ impl ColdStore {
         may: impl Fn(Option<&(String, String)>) -> bool,
         reading: Reading<AuditedRow>,
     ) -> Result<Result<Cursor<AuditedRow>, FileFault>, ColdError> {
-        let Inner { location, coupons, files, .. } = &*self.inner;
-        let object = coupons.object(&file.path);
-        if let Err(error) = self.audit_size(&object, file).await {
+        let Inner { coupons, files, .. } = &*self.inner;
+        if let Err(error) = self.audit_size(&file.object(), file).await {
             return FileFault::of(error).map(Err);
         }
-        let footer = match files.footer(&object, file).await {
+        let footer = match files.footer(file).await {
             Ok(footer) => footer,
             Err(error) => return self.fault_of(coupons, file, error).await.map(Err),
         };
-        let groups = 0..footer.groups.len();
-        let groups = groups.filter(|at| may(footer.groups[*at].bounds.code.as_ref())).collect();
-        Ok(Ok(Cursor::new(location, files, object, file, footer, reading, groups)))
+        let may = |bounds: &Bounds| may(bounds.code.as_ref());
+        Ok(Ok(self.inner.cursor_where(file, footer, reading, may)))
     }
 
     /// The next rows of a file of `coupons`, or why they cannot be read.

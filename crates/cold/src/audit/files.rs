@@ -161,6 +161,6 @@ impl ColdStore {
         file: &LiveFile,
         error: ReadError,
     ) -> Result<FileFault, ColdError> {
-        FileFault::of(self.inner.unread(table, file, error).await)
+        FileFault::of(table.unread_file(file, error).await)
     }
 }

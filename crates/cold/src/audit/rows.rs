@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 use coupon::coupon::Coupon;
 
 use super::copies::ColdCopy;
 use crate::decode::{self, BadRow};
-use crate::encode::MICROS;
 
 /// A row, readable or not.
 #[derive(Clone, Debug)]
@@ -57,18 +55,6 @@ fn disagreement(
     row: usize,
     coupon: &Coupon,
 ) -> Result<Option<String>, BadRow> {
-    let text = |name: &'static str| -> Result<Option<&str>, BadRow> {
-        let column = batch.column_by_name(name).and_then(|it| it.as_string_opt::<i32>());
-        let column = column.ok_or_else(|| decode::bad(name, row, "no text"))?;
-        Ok(column.is_valid(row).then(|| column.value(row)))
-    };
-    let at = |name: &'static str| -> Result<Option<i64>, BadRow> {
-        let column = batch
-            .column_by_name(name)
-            .and_then(|it| it.as_primitive_opt::<TimestampMicrosecondType>());
-        let column = column.ok_or_else(|| decode::bad(name, row, "no instant"))?;
-        Ok(column.is_valid(row).then(|| column.value(row).div_euclid(MICROS)))
-    };
     let redemption = coupon.redemption();
     let texts = [
         ("holder", coupon.holder().map(|it| it.as_str())),
@@ -76,7 +62,8 @@ fn disagreement(
         ("order_ref", redemption.map(|it| it.order.as_str())),
     ];
     for (name, folded) in texts {
-        let stored = text(name)?;
+        let column = decode::texts(batch, name)?;
+        let stored = column.get(row);
         if stored != folded {
             return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
         }
@@ -87,7 +74,7 @@ fn disagreement(
         ("redeemed_at", redemption.map(|it| it.at.0)),
     ];
     for (name, folded) in instants {
-        let stored = at(name)?;
+        let stored = decode::instants(batch, name)?.get(row).map(|at| at.0);
         if stored != folded {
             return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
         }

@@ -12,10 +12,10 @@ use super::files::FileFault;
 use crate::cursor::Reading;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::holders::REPEATED;
+use crate::holders::{EVERYBODY, Held, REPEATED, held, of_coupons};
 use crate::log::LiveFile;
 use crate::store::{ColdStore, Inner};
-use rows::{SideRow, Sum, of_coupons, of_side};
+use rows::Sum;
 
 /// A row of the side table that does not agree with `coupons`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,21 +108,16 @@ impl ColdStore {
         to: &[Arc<LiveFile>],
         audit: &mut SideAudit,
     ) -> Result<(), ColdError> {
-        let Inner { coupons, by_holder, .. } = &*self.inner;
-        let truth = Reading::of(REPEATED, move |batch| of_coupons(batch, day));
-        let side = Reading::all(of_side);
+        let truth = Reading::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY));
+        let side = Reading::all(held);
         let wanted = self.sum_of_coupons(from, &truth).await?;
         let found = self.sum_of_side(to, &side, audit).await?;
         let (Some(wanted), Some(found)) = (wanted, found) else { return Ok(()) };
         if wanted == found {
             return Ok(());
         }
-        for (which, other, is) in [
-            ((coupons, from, &truth), (by_holder, to, &side), SideIs::Missing),
-            ((by_holder, to, &side), (coupons, from, &truth), SideIs::Alone),
-        ] {
-            self.differences(which, other, is, audit).await?;
-        }
+        self.differences((from, &truth), (to, &side), SideIs::Missing, audit).await;
+        self.differences((to, &side), (from, &truth), SideIs::Alone, audit).await;
         Ok(())
     }
 
@@ -131,7 +126,7 @@ impl ColdStore {
     async fn sum_of_coupons(
         &self,
         files: &[Arc<LiveFile>],
-        reading: &Reading<SideRow>,
+        reading: &Reading<Held>,
     ) -> Result<Option<Sum>, ColdError> {
         let coupons = &self.inner.coupons;
         let mut sum = Sum::default();
@@ -147,10 +142,10 @@ impl ColdStore {
     async fn add_up(
         &self,
         file: &Arc<LiveFile>,
-        reading: &Reading<SideRow>,
+        reading: &Reading<Held>,
         sum: &mut Sum,
     ) -> Result<(), ReadError> {
-        let mut cursor = self.inner.cursor(&self.inner.coupons, file, reading.clone()).await?;
+        let mut cursor = self.inner.cursor(file, reading.clone()).await?;
         while let Some(rows) = cursor.next().await? {
             rows.iter().for_each(|row| sum.add(row));
         }
@@ -161,14 +156,14 @@ impl ColdStore {
     async fn sum_of_side(
         &self,
         files: &[Arc<LiveFile>],
-        reading: &Reading<SideRow>,
+        reading: &Reading<Held>,
         audit: &mut SideAudit,
     ) -> Result<Option<Sum>, ColdError> {
         let by_holder = &self.inner.by_holder;
-        let ascends = |last: &SideRow, row: &SideRow| last.key() < row.key();
+        let ascends = |last: &Held, row: &Held| last.key() < row.key();
         let (mut sum, mut is_whole) = (Sum::default(), true);
         for file in files {
-            let add = |row: &SideRow| sum.add(row);
+            let add = |row: &Held| sum.add(row);
             if let Err(error) = self.audit_rows(by_holder, file, reading, ascends, add).await {
                 audit.files.push(self.fault_of(by_holder, file, error).await?);
                 is_whole = false;

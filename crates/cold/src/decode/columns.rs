@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use coupon::calendar::Zone;
 use coupon::time::Millis;
 
@@ -14,17 +13,17 @@ use super::{BadRow, bad};
 use crate::encode::MICROS;
 
 /// A column of text.
-pub(crate) struct Texts<'a> {
+pub(crate) struct Texts {
     name: &'static str,
-    values: &'a StringArray,
+    values: StringArray,
 }
 
-impl<'a> Texts<'a> {
-    pub(super) fn get(&self, row: usize) -> Option<&'a str> {
+impl Texts {
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
         self.values.is_valid(row).then(|| self.values.value(row))
     }
 
-    pub(crate) fn needed(&self, row: usize) -> Result<&'a str, BadRow> {
+    pub(crate) fn needed(&self, row: usize) -> Result<&str, BadRow> {
         self.get(row).ok_or_else(|| bad(self.name, row, "missing"))
     }
 
@@ -41,13 +40,13 @@ impl<'a> Texts<'a> {
 }
 
 /// A column of instants.
-pub(crate) struct Instants<'a> {
+pub(crate) struct Instants {
     name: &'static str,
-    values: &'a TimestampMicrosecondArray,
+    values: TimestampMicrosecondArray,
 }
 
-impl Instants<'_> {
-    pub(super) fn get(&self, row: usize) -> Option<Millis> {
+impl Instants {
+    pub(crate) fn get(&self, row: usize) -> Option<Millis> {
         self.values.is_valid(row).then(|| Millis(self.values.value(row).div_euclid(MICROS)))
     }
 
@@ -56,77 +55,70 @@ impl Instants<'_> {
     }
 }
 
-/// A column of time zones. Nearly all rows of a batch have the same zone and a look-up by name is
-/// expensive, so the first one is cached.
-pub(super) struct Zones<'a> {
-    names: Texts<'a>,
-    first: Option<(&'a str, Zone)>,
+/// A column of numbers.
+pub(crate) struct Longs {
+    name: &'static str,
+    values: Int64Array,
 }
 
-impl<'a> Zones<'a> {
-    pub(super) fn of(names: Texts<'a>) -> Result<Zones<'a>, BadRow> {
+impl Longs {
+    pub(super) fn get(&self, row: usize) -> i64 {
+        self.values.value(row)
+    }
+
+    pub(crate) fn unsigned(&self, row: usize) -> Result<u64, BadRow> {
+        u64::try_from(self.get(row)).map_err(|_| bad(self.name, row, self.get(row)))
+    }
+}
+
+/// A column of time zones. Nearly all rows of a batch have the same zone and a look-up by name is
+/// expensive, so the first one is cached.
+pub(super) struct Zones {
+    names: Texts,
+    first: Option<Zone>,
+}
+
+impl Zones {
+    pub(super) fn of(names: Texts) -> Result<Zones, BadRow> {
         let first = match names.values.is_empty() {
             true => None,
-            false => Some((names.needed(0)?, names.parsed(0)?)),
+            false => Some(names.parsed(0)?),
         };
         Ok(Zones { names, first })
     }
 
     pub(super) fn get(&self, row: usize) -> Result<Zone, BadRow> {
         match &self.first {
-            Some((name, zone)) if self.names.get(row) == Some(name) => Ok(zone.clone()),
+            Some(zone) if self.names.get(row) == self.names.get(0) => Ok(zone.clone()),
             _ => self.names.parsed(row),
         }
     }
 }
 
-pub(super) fn column<'a>(
-    batch: &'a RecordBatch,
-    name: &'static str,
-) -> Result<&'a ArrayRef, BadRow> {
-    batch.column_by_name(name).ok_or_else(|| bad(name, 0, "missing"))
+/// A column of a batch, or of the fields of its events: then `path` begins with `events.`.
+pub(super) fn column<A: Clone + 'static>(
+    batch: &RecordBatch,
+    path: &'static str,
+    otherwise: &str,
+) -> Result<A, BadRow> {
+    let name = path.strip_prefix("events.").unwrap_or(path);
+    let column = batch.column_by_name(name).ok_or_else(|| bad(path, 0, "missing"))?;
+    column.as_any().downcast_ref::<A>().cloned().ok_or_else(|| bad(path, 0, otherwise))
 }
 
-pub(crate) fn texts<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<Texts<'a>, BadRow> {
-    as_texts(name, column(batch, name)?)
+pub(crate) fn texts(batch: &RecordBatch, name: &'static str) -> Result<Texts, BadRow> {
+    Ok(Texts { name, values: column(batch, name, "no text")? })
 }
 
-pub(super) fn as_texts<'a>(name: &'static str, column: &'a ArrayRef) -> Result<Texts<'a>, BadRow> {
-    let values = column.as_string_opt::<i32>().ok_or_else(|| bad(name, 0, "no text"))?;
-    Ok(Texts { name, values })
+pub(crate) fn longs(batch: &RecordBatch, name: &'static str) -> Result<Longs, BadRow> {
+    Ok(Longs { name, values: column(batch, name, "no number")? })
 }
 
-pub(crate) fn longs<'a>(
-    batch: &'a RecordBatch,
-    name: &'static str,
-) -> Result<&'a Int64Array, BadRow> {
-    as_longs(name, column(batch, name)?)
+pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<Instants, BadRow> {
+    Ok(Instants { name, values: column(batch, name, "no instant")? })
 }
 
-pub(super) fn as_longs<'a>(
-    name: &'static str,
-    column: &'a ArrayRef,
-) -> Result<&'a Int64Array, BadRow> {
-    column.as_primitive_opt::<Int64Type>().ok_or_else(|| bad(name, 0, "no number"))
-}
-
-pub(crate) fn instants<'a>(
-    batch: &'a RecordBatch,
-    name: &'static str,
-) -> Result<Instants<'a>, BadRow> {
-    as_instants(name, column(batch, name)?)
-}
-
-pub(super) fn as_instants<'a>(
-    name: &'static str,
-    column: &'a ArrayRef,
-) -> Result<Instants<'a>, BadRow> {
-    let values = column
-        .as_primitive_opt::<TimestampMicrosecondType>()
-        .ok_or_else(|| bad(name, 0, "no instant"))?;
-    Ok(Instants { name, values })
-}
-
-pub(crate) fn unsigned(column: &'static str, row: usize, value: i64) -> Result<u64, BadRow> {
-    u64::try_from(value).map_err(|_| bad(column, row, value))
+/// The expiry days of the rows of a side table.
+pub(crate) fn days(batch: &RecordBatch) -> Result<Date32Array, BadRow> {
+    column(batch, "expiry_day", "no day")
 }

@@ -1,55 +1,50 @@
 //! The events of a batch of coupons.
 
-use arrow::array::{AsArray, Int64Array, ListArray};
+use arrow::array::{Array, AsArray, ListArray, RecordBatch};
 use coupon::calendar::Zone;
 use coupon::coupon::{Event, EventKind};
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 
-use super::columns::{Instants, Texts, as_instants, as_longs, as_texts};
+use super::columns::{Instants, Longs, Texts, instants, longs, texts};
 use super::{BadRow, bad};
 
 /// The events of all rows of a batch, concatenated.
-pub(super) struct Events<'a> {
-    sequences: &'a Int64Array,
-    kinds: Texts<'a>,
-    at: Instants<'a>,
-    actors: Texts<'a>,
-    operations: Texts<'a>,
-    users: Texts<'a>,
-    references: Texts<'a>,
-    reasons: Texts<'a>,
-    expires_at: Instants<'a>,
-    zones: Texts<'a>,
+pub(super) struct Events {
+    sequences: Longs,
+    kinds: Texts,
+    at: Instants,
+    actors: Texts,
+    operations: Texts,
+    users: Texts,
+    references: Texts,
+    reasons: Texts,
+    expires_at: Instants,
+    zones: Texts,
 }
 
-impl<'a> Events<'a> {
-    pub(super) fn of(lists: &'a ListArray) -> Result<Events<'a>, BadRow> {
-        let rows =
-            lists.values().as_struct_opt().ok_or_else(|| bad("events", 0, "no list of structs"))?;
-        let column = |path: &'static str, name: &str| {
-            rows.column_by_name(name).ok_or_else(|| bad(path, 0, "missing"))
-        };
-        let texts = |path: &'static str, name: &str| as_texts(path, column(path, name)?);
-        let instants = |path: &'static str, name: &str| as_instants(path, column(path, name)?);
+impl Events {
+    pub(super) fn of(lists: &ListArray) -> Result<Events, BadRow> {
+        let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
+        let rows = RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?);
         Ok(Events {
-            sequences: as_longs("events.sequence", column("events.sequence", "sequence")?)?,
-            kinds: texts("events.kind", "kind")?,
-            at: instants("events.at", "at")?,
-            actors: texts("events.actor", "actor")?,
-            operations: texts("events.operation", "operation")?,
-            users: texts("events.user_id", "user_id")?,
-            references: texts("events.reference", "reference")?,
-            reasons: texts("events.reason", "reason")?,
-            expires_at: instants("events.expires_at", "expires_at")?,
-            zones: texts("events.time_zone", "time_zone")?,
+            sequences: longs(&rows, "events.sequence")?,
+            kinds: texts(&rows, "events.kind")?,
+            at: instants(&rows, "events.at")?,
+            actors: texts(&rows, "events.actor")?,
+            operations: texts(&rows, "events.operation")?,
+            users: texts(&rows, "events.user_id")?,
+            references: texts(&rows, "events.reference")?,
+            reasons: texts(&rows, "events.reason")?,
+            expires_at: instants(&rows, "events.expires_at")?,
+            zones: texts(&rows, "events.time_zone")?,
         })
     }
 
     /// Event number `at`, from 0, of the coupon whose events begin at `from`.
     pub(super) fn event(&self, from: usize, at: usize) -> Result<Event, BadRow> {
         let row = from + at;
-        if usize::try_from(self.sequences.value(row)).ok() != Some(at + 1) {
-            let found = format!("{}, want {}", self.sequences.value(row), at + 1);
+        if usize::try_from(self.sequences.get(row)).ok() != Some(at + 1) {
+            let found = format!("{}, want {}", self.sequences.get(row), at + 1);
             return Err(bad("events.sequence", row, found));
         }
         let operation = self.operations.needed(row)?;

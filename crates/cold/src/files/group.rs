@@ -2,13 +2,12 @@
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::errors::Result as ParquetResult;
 
 use crate::log::LiveFile;
 use crate::schema::TableSchema;
@@ -17,21 +16,15 @@ use crate::schema::TableSchema;
 #[derive(Debug)]
 pub(crate) struct GroupBytes {
     schema: &'static TableSchema,
-    /// Metadata of a file that has this row group alone.
+    /// Metadata of a file that has these bytes alone.
     metadata: ArrowReaderMetadata,
-    span: Span,
+    bytes: Bytes,
 }
 
 impl GroupBytes {
-    /// A row group described by `metadata`, whose `bytes` are at `start` of `file`.
-    pub(super) fn new(
-        file: &LiveFile,
-        metadata: ArrowReaderMetadata,
-        start: u64,
-        bytes: Bytes,
-    ) -> GroupBytes {
-        let span = Span { start, bytes, file_bytes: file.bytes };
-        GroupBytes { schema: file.schema, metadata, span }
+    /// A row group of `file`, described by `metadata`.
+    pub(super) fn new(file: &LiveFile, metadata: ArrowReaderMetadata, bytes: Bytes) -> GroupBytes {
+        GroupBytes { schema: file.schema, metadata, bytes }
     }
 
     /// Decodes some columns or all, of some rows or all. A column that the file does not have is
@@ -43,7 +36,7 @@ impl GroupBytes {
         batch_rows: usize,
     ) -> ParquetResult<Batches> {
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.span.clone(),
+            self.bytes.clone(),
             self.metadata.clone(),
         )
         .with_batch_size(batch_rows);
@@ -71,45 +64,5 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
         Some(batch.and_then(|batch| self.schema.completed(batch, self.columns)))
-    }
-}
-
-/// A range of a file, at its position in the file.
-#[derive(Clone, Debug)]
-struct Span {
-    start: u64,
-    bytes: Bytes,
-    file_bytes: u64,
-}
-
-impl Span {
-    fn from(&self, start: u64) -> ParquetResult<Bytes> {
-        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        match at.filter(|at| *at <= self.bytes.len()) {
-            Some(at) => Ok(self.bytes.slice(at..)),
-            None => Err(ParquetError::EOF(format!("offset {start} is outside of its row group"))),
-        }
-    }
-}
-
-impl Length for Span {
-    fn len(&self) -> u64 {
-        self.file_bytes
-    }
-}
-
-impl ChunkReader for Span {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!("the page at {start} ends after its row group")));
-        }
-        Ok(bytes.slice(..length))
     }
 }

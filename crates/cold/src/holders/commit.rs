@@ -6,17 +6,17 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use coupon::time::Day;
-use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::rows::{Held, REPEATED, of_coupons};
-use crate::cursor::{BATCH_ROWS, Cursor, Reading};
+use crate::cursor::{BATCH_ROWS, Reading};
+use crate::encoder::NewFiles;
 use crate::error::ColdError;
-use crate::location::StoreLocation;
-use crate::log::{Change, Ended, Written};
+use crate::log::{Change, Committed};
+use crate::schema::BY_HOLDER;
 use crate::store::{ColdFile, ColdStore, Inner};
-use crate::upload::{Cut, Upload};
-use crate::{encode, names, schema};
+use crate::write::NewFile;
+use crate::{encode, names};
 
 /// How often a commit to the side table begins again because the partition has changed meanwhile.
 const HOLDER_TRIES_MAX: usize = 8;
@@ -69,8 +69,8 @@ impl ColdStore {
                 covers,
             };
             match by_holder.commit(change, u64::MAX).await? {
-                Ended::Done { .. } => return Ok(()),
-                Ended::Taken { .. } | Ended::Moved { .. } => {}
+                Committed::Done { .. } => return Ok(()),
+                Committed::Taken { .. } | Committed::Moved { .. } => {}
             }
         }
         Err(location.unavailable(format!("partition {} keeps changing: retry", names::iso(day))))
@@ -83,39 +83,28 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
         files: &[ColdFile],
-    ) -> Result<Vec<Written>, ColdError> {
+    ) -> Result<Vec<NewFile>, ColdError> {
         let mut written = Vec::new();
         for piece in self.pieces(files).await? {
             let mut entries: Vec<Held> = Vec::new();
             for file in files {
                 let piece = piece.clone();
                 let reading = Reading::of(REPEATED, move |batch| of_coupons(batch, day, &piece));
-                let mut rows = self.open(file, reading).await?;
-                while let Some(held) = self.read(file, &mut rows).await? {
+                let mut rows = self.open(&file.live, reading).await?;
+                while let Some(held) = rows.next().await? {
                     entries.extend(held);
                     // A holder with very many coupons, or a bad sample, may still exceed the limit.
                     if entries.len() >= self.inner.options.holder_rows_max {
                         let full = std::mem::take(&mut entries);
-                        written.push(self.write_sorted(day, archive_commit, full).await?);
+                        written.extend(self.write_sorted(day, archive_commit, full).await?);
                     }
                 }
             }
             if !entries.is_empty() {
-                written.push(self.write_sorted(day, archive_commit, entries).await?);
+                written.extend(self.write_sorted(day, archive_commit, entries).await?);
             }
         }
         Ok(written)
-    }
-
-    pub(super) async fn read<T: Send + 'static>(
-        &self,
-        file: &ColdFile,
-        rows: &mut Cursor<T>,
-    ) -> Result<Option<Vec<T>>, ColdError> {
-        match rows.next().await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.unread(&file.live, error).await),
-        }
     }
 
     async fn write_sorted(
@@ -123,40 +112,19 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
         mut entries: Vec<Held>,
-    ) -> Result<Written, ColdError> {
-        let (location, runtime) = (self.inner.location.clone(), Handle::current());
+    ) -> Result<Vec<NewFile>, ColdError> {
+        let location = &self.inner.location;
+        let name = move || names::by_holder_file(day, archive_commit);
+        let mut file = NewFiles::new(location, &BY_HOLDER, BY_HOLDER.group_bytes, name);
         let wrote = spawn_blocking(move || {
-            entries.sort_unstable_by(|a, b| {
-                (&a.holder, &a.entry.code).cmp(&(&b.holder, &b.entry.code))
-            });
-            write(&location, &runtime, day, archive_commit, &entries)
+            entries.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+            for entries in entries.chunks(BATCH_ROWS) {
+                file.write(to_batch(entries))?;
+            }
+            file.finish()
         });
-        wrote.await.map_err(|error| self.inner.location.stopped(error))?
+        wrote.await.map_err(|error| location.stopped(error))?
     }
-}
-
-fn write(
-    location: &StoreLocation,
-    runtime: &Handle,
-    day: Day,
-    archive_commit: u64,
-    entries: &[Held],
-) -> Result<Written, ColdError> {
-    let path = names::by_holder_file(day, archive_commit);
-    let columns = schema::by_holder_arrow();
-    let cut = Cut::at(schema::BY_HOLDER.group_bytes);
-    let mut upload = Upload::begin(location, runtime, &schema::BY_HOLDER, columns, path, cut)?;
-    for entries in entries.chunks(BATCH_ROWS) {
-        let wrote = match to_batch(entries) {
-            Ok(batch) => upload.write(&batch),
-            Err(error) => Err(location.unavailable(format!("entries cannot be encoded: {error}"))),
-        };
-        if let Err(error) = wrote {
-            upload.abandon();
-            return Err(error);
-        }
-    }
-    upload.finish()
 }
 
 fn to_batch(entries: &[Held]) -> Result<RecordBatch, ArrowError> {
@@ -171,5 +139,5 @@ fn to_batch(entries: &[Held]) -> Result<RecordBatch, ArrowError> {
         text(|held| held.entry.state),
         encode::longs(entries.iter().map(|held| held.entry.version.cast_signed())),
     ];
-    RecordBatch::try_new(schema::by_holder_arrow(), columns)
+    RecordBatch::try_new(BY_HOLDER.to_arrow(), columns)
 }

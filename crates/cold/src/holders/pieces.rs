@@ -16,20 +16,23 @@ const SAMPLES: u64 = 65_536;
 /// A range of holders.
 pub(crate) type Piece = (Bound<UserId>, Bound<UserId>);
 
+/// All holders.
+pub(crate) const EVERYBODY: Piece = (Bound::Unbounded, Bound::Unbounded);
+
 impl ColdStore {
     /// Ranges of holders whose entries fit into memory.
     pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<Piece>, ColdError> {
         let max = self.inner.options.holder_rows_max.max(1) as u64;
         let rows: u64 = files.iter().map(ColdFile::rows).sum();
         if rows <= max {
-            return Ok(vec![(Bound::Unbounded, Bound::Unbounded)]);
+            return Ok(vec![EVERYBODY]);
         }
         let step = usize::try_from(rows.div_ceil(SAMPLES)).unwrap_or(usize::MAX);
         let (mut samples, mut held) = (Vec::new(), 0);
         for file in files {
-            let mut rows =
-                self.open(file, Reading::of(&["holder"], move |it| sample(it, step))).await?;
-            while let Some(batches) = self.read(file, &mut rows).await? {
+            let reading = Reading::of(&["holder"], move |batch| sample(batch, step));
+            let mut rows = self.open(&file.live, reading).await?;
+            while let Some(batches) = rows.next().await? {
                 for batch in batches {
                     held += batch.held;
                     samples.extend(batch.holders);

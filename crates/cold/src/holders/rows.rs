@@ -1,7 +1,7 @@
 //! The rows of the side table, decoded from its own files or from those of `coupons`.
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::Date32Type;
+use arrow::array::RecordBatch;
+use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::time::Day;
 
@@ -19,12 +19,16 @@ pub(crate) struct Held {
     pub(crate) entry: HolderEntry,
 }
 
+impl Held {
+    /// The sort key of a file of the side table.
+    pub(crate) fn key(&self) -> (&UserId, &Code) {
+        (&self.holder, &self.entry.code)
+    }
+}
+
 /// Decodes a batch of the side table.
 pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
-    let days =
-        batch.column_by_name("expiry_day").and_then(|it| it.as_primitive_opt::<Date32Type>());
-    let days = days.ok_or_else(|| decode::bad("expiry_day", 0, "no day"))?;
-    let columns = Columns::of(batch)?;
+    let (days, columns) = (decode::days(batch)?, Columns::of(batch)?);
     (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
 }
 
@@ -46,16 +50,16 @@ pub(crate) fn of_coupons(
 }
 
 /// The columns that both tables have.
-struct Columns<'a> {
-    holders: decode::Texts<'a>,
-    codes: decode::Texts<'a>,
-    expires_at: decode::Instants<'a>,
-    states: decode::Texts<'a>,
-    versions: &'a Int64Array,
+struct Columns {
+    holders: decode::Texts,
+    codes: decode::Texts,
+    expires_at: decode::Instants,
+    states: decode::Texts,
+    versions: decode::Longs,
 }
 
-impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch) -> Result<Columns<'a>, BadRow> {
+impl Columns {
+    fn of(batch: &RecordBatch) -> Result<Columns, BadRow> {
         Ok(Columns {
             holders: decode::texts(batch, "holder")?,
             codes: decode::texts(batch, "code")?,
@@ -78,7 +82,7 @@ impl<'a> Columns<'a> {
             day,
             expires_at: self.expires_at.needed(row)?,
             state,
-            version: decode::unsigned("version", row, self.versions.value(row))?,
+            version: self.versions.unsigned(row)?,
             coupon: None,
         };
         Ok(Held { holder: self.holders.parsed(row)?, entry })

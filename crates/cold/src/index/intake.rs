@@ -5,14 +5,14 @@ use std::sync::Arc;
 use coupon::time::Day;
 
 use super::plan;
-use super::write::{IndexWriter, PIECE};
+use super::write::{PIECE, encoder};
 use super::{HolderMerge, Row, Unread};
 use crate::cursor::Reading;
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 use crate::names;
-use crate::store::{ColdFile, ColdStore};
+use crate::store::ColdStore;
 
 /// Coupons sorted in memory. Each takes about a kilobyte with its events.
 const CHUNK_ROWS: usize = 32_768;
@@ -107,25 +107,20 @@ impl ColdStore {
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
         let day = file.origin.day;
-        let file = ColdFile { live: Arc::clone(file) };
         let held = Reading::all(move |batch| {
             decode::coupons_behind(batch, after).map(|mut coupons| {
                 coupons.retain(|coupon| coupon.holder().is_some());
                 coupons
             })
         });
-        let mut rows = self.open(&file, held).await?;
-        loop {
-            let coupons = match rows.next().await {
-                Ok(Some(coupons)) => coupons,
-                Ok(None) => return Ok(true),
-                Err(error) => return Err(self.unread(&file.live, error).await),
-            };
+        let mut rows = self.open(file, held).await?;
+        while let Some(coupons) = rows.next().await? {
             intake.rows.extend(coupons.into_iter().map(|coupon| Row { day, coupon }));
             if intake.rows.len() >= CHUNK_ROWS && !self.add_file(intake, done).await? {
                 return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Commits the pending rows as a file of level 0, then does every merge that is due. Returns
@@ -142,15 +137,14 @@ impl ColdStore {
             a.key().cmp(&b.key()).then(b.coupon.version().cmp(&a.coupon.version()))
         });
         rows.dedup_by(|later, first| later.key() == first.key());
-        let writer =
-            IndexWriter::new(&self.inner.location, 0, archive_commit, self.index_file_bytes());
+        let encoder = encoder(&self.inner.location, 0, archive_commit, self.index_file_bytes());
         while !rows.is_empty() {
             let later = rows.split_off(rows.len().min(PIECE));
-            if !writer.push(std::mem::replace(&mut rows, later)).await {
+            if !encoder.push(std::mem::replace(&mut rows, later)).await {
                 break;
             }
         }
-        let added = writer.finish().await?;
+        let added = encoder.finish().await?;
         let covers = std::mem::take(&mut intake.covers);
         if !self.commit_index(&intake.known, added, &[], covers, done).await? {
             return Ok(false);

@@ -1,25 +1,24 @@
 //! Merging files of the holder index into files of one level.
 
-use std::sync::Arc;
+use std::cmp::Ordering;
 
-use super::write::{IndexWriter, PIECE};
-use super::{HolderMerge, Key, Row, plan};
-use crate::cursor::{Cursor, Reading};
+use super::write::{PIECE, encoder};
+use super::{HolderMerge, Row, plan};
+use crate::cursor::Reading;
 use crate::decode;
 use crate::error::ColdError;
-use crate::log::{LiveFile, TableVersion};
+use crate::log::TableVersion;
+use crate::merge::{Merge, Versioned};
 use crate::names;
 use crate::store::{ColdStore, Inner};
 
-struct Head {
-    file: Arc<LiveFile>,
-    cursor: Cursor<Row>,
-    rows: std::vec::IntoIter<Row>,
-}
+impl Versioned for Row {
+    fn order(&self, other: &Row) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 
-impl Head {
-    fn key(&self) -> Option<Key<'_>> {
-        self.rows.as_slice().first().map(Row::key)
+    fn version(&self) -> u64 {
+        self.coupon.version()
     }
 }
 
@@ -34,55 +33,21 @@ impl ColdStore {
     ) -> Result<bool, ColdError> {
         let Inner { location, index, .. } = &*self.inner;
         let archive_commit = on.archive_commit(names::INDEX) + 1;
-        let mut heads = Vec::with_capacity(merge.files.len());
+        let mut files = Vec::with_capacity(merge.files.len());
         for file in &merge.files {
-            let cursor = self.inner.cursor(index, file, Reading::all(decode::indexed)).await;
-            let cursor = cursor.map_err(|error| self.index_gone(file, error))?;
-            heads.push(Head { file: Arc::clone(file), cursor, rows: Vec::new().into_iter() });
+            files.push(self.open_of(index, file, Reading::all(decode::indexed)).await?);
         }
-        let writer =
-            IndexWriter::new(location, merge.target, archive_commit, self.index_file_bytes());
+        let mut rows = Merge::new(files);
+        let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
-        while let Some(row) = self.next_row(&mut heads).await? {
+        while let Some(row) = rows.next().await? {
             piece.push(row);
-            if piece.len() == PIECE && !writer.push(std::mem::take(&mut piece)).await {
+            if piece.len() == PIECE && !encoder.push(std::mem::take(&mut piece)).await {
                 break;
             }
         }
-        writer.push(piece).await;
-        let added = writer.finish().await?;
+        encoder.push(piece).await;
+        let added = encoder.finish().await?;
         self.commit_index(on, added, &merge.files, Vec::new(), done).await
-    }
-
-    /// The next row of all files; of equal keys the newest version.
-    async fn next_row(&self, heads: &mut Vec<Head>) -> Result<Option<Row>, ColdError> {
-        let mut at = 0;
-        while let Some(head) = heads.get_mut(at) {
-            if head.rows.as_slice().is_empty() {
-                match head.cursor.next().await {
-                    Ok(Some(rows)) => head.rows = rows.into_iter(),
-                    Ok(None) => {
-                        heads.swap_remove(at);
-                    }
-                    Err(error) => return Err(self.index_gone(&head.file, error)),
-                }
-                continue;
-            }
-            at += 1;
-        }
-        let least = (0..heads.len()).min_by(|a, b| heads[*a].key().cmp(&heads[*b].key()));
-        let Some(mut newest) = least.and_then(|least| heads[least].rows.next()) else {
-            return Ok(None);
-        };
-        for head in heads {
-            // A file has each coupon once.
-            if head.key() == Some(newest.key())
-                && let Some(row) = head.rows.next()
-                && row.coupon.version() > newest.coupon.version()
-            {
-                newest = row;
-            }
-        }
-        Ok(Some(newest))
     }
 }

@@ -111,7 +111,6 @@ mod tests {
             path: format!("level={level}/{holders}"),
             origin: Origin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
             rows: 1,
-            footer_bytes: 0,
             bytes,
             bounds: Bounds { holder, ..Bounds::default() },
         })

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, StructArray};
-use coupon::time::{Day, Millis};
+use arrow::array::{Array, AsArray};
+use coupon::time::Day;
 use delta_kernel::committer::FileSystemCommitter;
 use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
 use delta_kernel::engine_data::FilteredEngineData;
@@ -22,6 +22,7 @@ use super::{DeltaEngine, Table, WRITER};
 use crate::error::ColdError;
 use crate::names;
 use crate::schema::TableSchema;
+use crate::write::NewFile;
 
 /// How often a commit that lost the next version to other partitions begins again. Each lost try
 /// means that another commit got through, so this many would have to come in while one is written.
@@ -32,18 +33,6 @@ const COMMIT_TRIES_MAX: usize = 64;
 const COMMIT_ERRORS_MAX: u32 = 3;
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A file that is written and in no commit yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    /// Its path within the table.
-    pub(crate) path: String,
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
-    pub(crate) written_at: Millis,
-    /// The statistics of its columns, for the log.
-    pub(crate) stats: StructArray,
-}
-
 /// A change to the partition of one day.
 #[derive(Debug)]
 pub(crate) struct Change {
@@ -51,7 +40,7 @@ pub(crate) struct Change {
     /// The commit fails unless this is the last number of the partition.
     pub(crate) after: u64,
     pub(crate) archive_commit: u64,
-    pub(crate) added: Vec<Written>,
+    pub(crate) added: Vec<NewFile>,
     /// Paths of files to remove. The commit fails unless each is live.
     pub(crate) removed: HashSet<String>,
     /// Of the holder index: the partitions that are complete with this commit, and the archive
@@ -60,17 +49,30 @@ pub(crate) struct Change {
 }
 
 /// How a commit ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    Done { version: u64 },
-    Taken { archive_commit: u64 },
-    Moved { version: u64 },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// The commit was made and is durable.
+    Done {
+        /// A version of the table that has the commit.
+        version: u64,
+    },
+    /// The number is taken, or a file to remove is not live: look up the partition and begin again.
+    Taken {
+        /// The number of the partition's last commit.
+        archive_commit: u64,
+    },
+    /// Commits to other partitions came in between, so that the version would be higher than the
+    /// caller allowed. Prepare for the next version, and commit again.
+    Moved {
+        /// The newest version of the table.
+        version: u64,
+    },
 }
 
 impl Table {
     /// Commits `change` on the newest version that allows it, as version `up_to` at the latest.
     /// Losing to another commit is an outcome, not an error.
-    pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Ended, ColdError> {
+    pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Committed, ColdError> {
         let change = Arc::new(change);
         let mut errors = 0;
         for _ in 0..COMMIT_TRIES_MAX {
@@ -82,7 +84,7 @@ impl Table {
                 return Ok(ended);
             }
             if known.version >= up_to {
-                return Ok(Ended::Moved { version: known.version });
+                return Ok(Committed::Moved { version: known.version });
             }
             let (engine, on, what) =
                 (Arc::clone(&self.engine), Arc::clone(&known), Arc::clone(&change));
@@ -95,7 +97,7 @@ impl Table {
             });
             let tried = tried.await?;
             match tried {
-                Ok(Some(version)) => return Ok(Ended::Done { version }),
+                Ok(Some(version)) => return Ok(Committed::Done { version }),
                 Ok(None) => {}
                 // The commit may have been made although its answer was lost: look it up before
                 // reporting the error or trying again. If the first try arrives late, one of the
@@ -118,17 +120,17 @@ impl Table {
     }
 
     /// How `change` has ended; `None` if it can still be committed.
-    fn ended(&self, known: &TableVersion, change: &Change) -> Option<Ended> {
+    fn ended(&self, known: &TableVersion, change: &Change) -> Option<Committed> {
         let archive_commit = known.archive_commit(change.day);
         let is_live = |path: &str| known.is_live(change.day, path);
-        let is_ours = |file: &Written| is_live(&file.path);
+        let is_ours = |file: &NewFile| is_live(file.path());
         if !change.added.is_empty() && change.added.iter().all(is_ours) {
-            return Some(Ended::Done { version: known.version });
+            return Some(Committed::Done { version: known.version });
         }
         let is_open = archive_commit == change.after
             && change.archive_commit > archive_commit
             && change.removed.iter().all(|path| is_live(path));
-        (!is_open).then_some(Ended::Taken { archive_commit })
+        (!is_open).then_some(Committed::Taken { archive_commit })
     }
 }
 
@@ -151,15 +153,15 @@ fn attempt(
     for file in &change.added {
         let partition = match schema.partition() {
             "month" => Scalar::String(names::month(change.day)),
-            "level" => Scalar::String(names::level(&file.path).unwrap_or(0).to_string()),
+            "level" => Scalar::String(names::level(file.path()).unwrap_or(0).to_string()),
             _ => Scalar::Date(change.day.0),
         };
         let context = state
             .write_context_builder()
             .with_partition_values(HashMap::from([(schema.partition().to_owned(), partition)]))
             .build()?;
-        let url = context.table_root_dir().join(&file.path)?;
-        let meta = FileMeta::new(url, file.written_at.0, file.bytes);
+        let url = context.table_root_dir().join(file.path())?;
+        let meta = FileMeta::new(url, file.written_at.0, file.bytes());
         let add = DataFileMetadata::new(meta, file.stats.clone());
         transaction.add_files(build_add_file_metadata(add, &context)?);
     }

@@ -2,8 +2,9 @@
 
 use delta_kernel::KernelError;
 
-use super::Table;
+use super::{LiveFile, Table};
 use crate::error::ColdError;
+use crate::files::ReadError;
 
 /// Why a snapshot could not be loaded.
 pub(super) enum Unread {
@@ -19,6 +20,22 @@ impl From<KernelError> for Unread {
 }
 
 impl Table {
+    /// What an error on reading a live file means: a file that is missing although it is live is
+    /// damage; a file that a merge has replaced is [`ColdError::Unavailable`], and the caller reads
+    /// again.
+    pub(crate) async fn unread_file(&self, file: &LiveFile, error: ReadError) -> ColdError {
+        match error {
+            ReadError::Cold(error) => error,
+            ReadError::Gone => match self.newest().await {
+                Ok(known) if known.is_live(file.origin.day, &file.path) => {
+                    self.location.damaged(file.object(), "it is missing")
+                }
+                Ok(_) => self.location.unavailable(format!("{} was merged away", file.path)),
+                Err(error) => error,
+            },
+        }
+    }
+
     pub(super) async fn unread(&self, what: &str, unread: Unread) -> ColdError {
         match unread {
             Unread::Foreign(path) => {

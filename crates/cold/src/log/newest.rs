@@ -67,7 +67,7 @@ impl Table {
             }
         }
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
-        let (known, entry_bytes) = self.newest_from(self.remembered_with_bytes()).await?;
+        let (known, entry_bytes) = self.newest_from_memory().await?;
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         *memory = Memory { known: known.clone(), look, entry_bytes };
         Ok(known)
@@ -75,12 +75,13 @@ impl Table {
 
     /// The newest version, and the size of its entry. Versions have no gaps, so two requests by
     /// name replace a listing of the log.
-    async fn newest_from(
-        &self,
-        remembered: Option<(Arc<TableVersion>, u64)>,
-    ) -> Result<(Option<Arc<TableVersion>>, u64), ColdError> {
+    async fn newest_from_memory(&self) -> Result<(Option<Arc<TableVersion>>, u64), ColdError> {
+        let (remembered, bytes) = {
+            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+            (memory.known.clone(), memory.entry_bytes)
+        };
         let mut base = None;
-        if let Some((known, bytes)) = remembered {
+        if let Some(known) = remembered {
             let (this, next) = (self.entry(known.version), self.entry(known.version + 1));
             let (this, next) =
                 futures::try_join!(self.location.size(&this), self.location.size(&next))?;
@@ -98,11 +99,6 @@ impl Table {
             0 => Err(self.location.damaged(entry, "it is empty")),
             bytes => Ok((Some(known), bytes)),
         }
-    }
-
-    fn remembered_with_bytes(&self) -> Option<(Arc<TableVersion>, u64)> {
-        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
-        memory.known.clone().map(|known| (known, memory.entry_bytes))
     }
 
     async fn load(

@@ -15,7 +15,6 @@ use super::DeltaEngine;
 use super::errors::Unread;
 use super::version::{LiveFile, TableVersion};
 use crate::bounds::Bounds;
-use crate::files::footer_bytes;
 use crate::names;
 use crate::schema::TableSchema;
 
@@ -61,8 +60,7 @@ fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<L
         let counted = stats.is_valid(row).then(|| Bounds::from_stats(stats.value(row))).flatten();
         let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
         let bytes = sizes.value(row).unsigned_abs();
-        let footer_bytes = footer_bytes(schema, bytes);
-        Ok(LiveFile { schema, path, origin, rows, footer_bytes, bytes, bounds })
+        Ok(LiveFile { schema, path, origin, rows, bytes, bounds })
     };
     (0..batch.num_rows()).map(file).collect()
 }

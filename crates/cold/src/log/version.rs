@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use coupon::time::Day;
 use delta_kernel::snapshot::SnapshotRef;
+use object_store::path::Path;
 
 use crate::bounds::Bounds;
 use crate::names::Origin;
 use crate::schema::{Addition, TableSchema};
+
+/// Size of a footer besides its row groups, rounded up.
+const FOOTER_BYTES: u64 = 16 << 10;
 
 /// A file of a table, as the log has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +23,23 @@ pub(crate) struct LiveFile {
     pub(crate) path: String,
     pub(crate) origin: Origin,
     pub(crate) rows: u64,
-    /// Bytes at the end of the file that hold its footer, rounded up.
-    pub(crate) footer_bytes: u64,
     pub(crate) bytes: u64,
     pub(crate) bounds: Bounds,
 }
 
 impl LiveFile {
+    /// Its path within the store.
+    pub(crate) fn object(&self) -> Path {
+        Path::from(format!("{}/{}", self.schema.name, self.path))
+    }
+
+    /// Bytes at the end of the file that hold its footer, estimated by its number of row groups and
+    /// rounded up.
+    pub(crate) fn footer_bytes(&self) -> u64 {
+        let groups = self.bytes.div_ceil(self.schema.group_bytes as u64);
+        FOOTER_BYTES + groups * self.schema.footer_group_bytes
+    }
+
     /// The last archive commit that brought a coupon into the file, as far as its entry in the log
     /// says. No coupon of the file came to cold later.
     pub(crate) fn newest_archive_commit(&self) -> u64 {

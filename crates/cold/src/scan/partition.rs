@@ -1,20 +1,18 @@
 //! Reading the coupons of one partition, each in its newest version.
 
-use std::sync::Arc;
-
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 
-use super::merge::{Head, Merge};
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::Reading;
 use crate::decode;
 use crate::error::ColdError;
-use crate::store::{ColdFile, ColdStore, Inner, Partition};
+use crate::merge::Merge;
+use crate::rows::FileRows;
+use crate::store::{ColdFile, ColdStore, Partition};
 
 /// The coupons of one partition, in the order of codes.
 pub struct PartitionRows {
-    store: ColdStore,
-    merge: Merge,
+    merge: Merge<Coupon>,
     after: Option<Code>,
 }
 
@@ -29,25 +27,18 @@ impl ColdStore {
         partition: &Partition,
         after: Option<&Code>,
     ) -> Result<PartitionRows, ColdError> {
-        let Inner { location, coupons, files, .. } = &*self.inner;
-        let mut heads = Vec::with_capacity(partition.files.len());
+        let mut files = Vec::with_capacity(partition.files.len());
         for ColdFile { live: file } in &partition.files {
-            let object = coupons.object(&file.path);
-            let footer = match files.footer(&object, file).await {
-                Ok(footer) => footer,
-                Err(error) => return Err(self.unread(file, error).await),
-            };
-            let is_behind = |at: &usize| match (&footer.groups[*at].bounds.code, after) {
-                (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
-                (None, _) | (_, None) => true,
-            };
-            let groups = (0..footer.groups.len()).filter(is_behind).collect();
-            let reading = Reading::all(decode::coupons);
-            let cursor = Cursor::new(location, files, object, file, footer, reading, groups);
-            heads.push(Head::new(Arc::clone(file), cursor));
+            let (footer, reading) = (self.footer(file).await?, Reading::all(decode::coupons));
+            let cursor = self.inner.cursor_where(file, footer, reading, |bounds| {
+                match (&bounds.code, after) {
+                    (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
+                    (None, _) | (_, None) => true,
+                }
+            });
+            files.push(FileRows::new(&self.inner.coupons, file, cursor));
         }
-        let merge = Merge::new(partition.day, heads);
-        Ok(PartitionRows { store: self.clone(), merge, after: after.cloned() })
+        Ok(PartitionRows { merge: Merge::new(files), after: after.cloned() })
     }
 }
 
@@ -63,11 +54,11 @@ impl PartitionRows {
     ) -> Result<Vec<Coupon>, ColdError> {
         let mut taken = Vec::new();
         while taken.len() < limit {
-            let Some(code) = self.merge.next_code(&self.store).await? else { break };
-            if last.is_some_and(|last| code > *last) {
+            let Some(next) = self.merge.peek().await? else { break };
+            if last.is_some_and(|last| next.code() > last) {
                 break;
             }
-            let Some(coupon) = self.merge.next(&self.store).await? else { break };
+            let Some(coupon) = self.merge.next().await? else { break };
             // The row group may begin before `after`.
             if self.after.as_ref().is_none_or(|after| coupon.code() > after) {
                 taken.push(coupon);

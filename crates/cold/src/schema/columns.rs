@@ -1,40 +1,52 @@
 //! The columns of each table. A test compares these lists with `schema/cold.md`.
 
-use std::sync::{Arc, LazyLock};
-
-use arrow::datatypes::Schema;
+use std::time::Duration;
 
 use super::{Column, GROUP_BYTES, HOLDER_GROUP_BYTES, Kind, Layout, TableSchema, column, optional};
+
+/// The columns of a table of whole coupons: its partition column, those that describe a coupon, and
+/// its last columns.
+macro_rules! of_coupons {
+    ($partition:expr, code: $code:expr, holder: $holder:expr, $($last:expr),+) => {
+        &[
+            $partition,
+            column("code", Kind::Text, $code),
+            column("campaign_id", Kind::Text, Layout::Dictionary),
+            column("batch_id", Kind::Text, Layout::Dictionary),
+            column("state", Kind::Text, Layout::Dictionary),
+            column("version", Kind::Long, Layout::Dictionary),
+            optional("holder", Kind::Text, $holder),
+            column("valid_from", Kind::Instant, Layout::Dictionary),
+            column("expires_at", Kind::Instant, Layout::Dictionary),
+            column("made_expires_at", Kind::Instant, Layout::Dictionary),
+            column("time_zone", Kind::Text, Layout::Dictionary),
+            column("made_time_zone", Kind::Text, Layout::Dictionary),
+            optional("issued_at", Kind::Instant, Layout::Deltas),
+            optional("redeemed_at", Kind::Instant, Layout::Deltas),
+            optional("order_ref", Kind::Text, Layout::Plain),
+            column("created_at", Kind::Instant, Layout::Dictionary),
+            column("modified_at", Kind::Instant, Layout::Deltas),
+            column("events", Kind::Events, Layout::Plain),
+            $($last),+
+        ]
+    };
+}
 
 /// Coupons by expiry day and code.
 pub(crate) const COUPONS: TableSchema = TableSchema {
     name: "coupons",
-    columns: &[
+    columns: of_coupons!(
         column("expiry_day", Kind::Day, Layout::Partition),
-        column("code", Kind::Text, Layout::Prefixes),
-        column("campaign_id", Kind::Text, Layout::Dictionary),
-        column("batch_id", Kind::Text, Layout::Dictionary),
-        column("state", Kind::Text, Layout::Dictionary),
-        column("version", Kind::Long, Layout::Dictionary),
-        optional("holder", Kind::Text, Layout::Plain),
-        column("valid_from", Kind::Instant, Layout::Dictionary),
-        column("expires_at", Kind::Instant, Layout::Dictionary),
-        column("made_expires_at", Kind::Instant, Layout::Dictionary),
-        column("time_zone", Kind::Text, Layout::Dictionary),
-        column("made_time_zone", Kind::Text, Layout::Dictionary),
-        optional("issued_at", Kind::Instant, Layout::Deltas),
-        optional("redeemed_at", Kind::Instant, Layout::Deltas),
-        optional("order_ref", Kind::Text, Layout::Plain),
-        column("created_at", Kind::Instant, Layout::Dictionary),
-        column("modified_at", Kind::Instant, Layout::Deltas),
-        column("events", Kind::Events, Layout::Plain),
-        column("archived_in", Kind::Long, Layout::Dictionary),
-    ],
+        code: Layout::Prefixes,
+        holder: Layout::Plain,
+        column("archived_in", Kind::Long, Layout::Dictionary)
+    ),
     events: EVENT,
     bounded: None,
     sorted_by: &["code"],
     group_bytes: GROUP_BYTES,
     footer_group_bytes: 4 << 10,
+    retention_max: Duration::MAX,
 };
 
 /// The side table: which coupons a holder has.
@@ -54,37 +66,26 @@ pub(crate) const BY_HOLDER: TableSchema = TableSchema {
     sorted_by: &["holder", "code"],
     group_bytes: HOLDER_GROUP_BYTES,
     footer_group_bytes: 4 << 10,
+    retention_max: Duration::MAX,
 };
 
 /// The holder index: the coupons of `coupons` that have a holder, whole, from which lists are read.
 pub(crate) const HOLDER_INDEX: TableSchema = TableSchema {
     name: "holder_index",
-    columns: &[
+    columns: of_coupons!(
         column("level", Kind::Text, Layout::Partition),
-        column("code", Kind::Text, Layout::Plain),
-        column("campaign_id", Kind::Text, Layout::Dictionary),
-        column("batch_id", Kind::Text, Layout::Dictionary),
-        column("state", Kind::Text, Layout::Dictionary),
-        column("version", Kind::Long, Layout::Dictionary),
-        optional("holder", Kind::Text, Layout::Prefixes),
-        column("valid_from", Kind::Instant, Layout::Dictionary),
-        column("expires_at", Kind::Instant, Layout::Dictionary),
-        column("made_expires_at", Kind::Instant, Layout::Dictionary),
-        column("time_zone", Kind::Text, Layout::Dictionary),
-        column("made_time_zone", Kind::Text, Layout::Dictionary),
-        optional("issued_at", Kind::Instant, Layout::Deltas),
-        optional("redeemed_at", Kind::Instant, Layout::Deltas),
-        optional("order_ref", Kind::Text, Layout::Plain),
-        column("created_at", Kind::Instant, Layout::Dictionary),
-        column("modified_at", Kind::Instant, Layout::Deltas),
-        column("events", Kind::Events, Layout::Plain),
-        column("expiry_day", Kind::Day, Layout::Dictionary),
-    ],
+        code: Layout::Plain,
+        holder: Layout::Prefixes,
+        column("expiry_day", Kind::Day, Layout::Dictionary)
+    ),
     events: EVENT,
     bounded: Some(&["holder"]),
     sorted_by: &["holder", "expiry_day", "code"],
     group_bytes: HOLDER_GROUP_BYTES,
     footer_group_bytes: 5 << 9,
+    // Only couponry reads it, and begins a list again if a file is gone. Merges of the index write
+    // much and must not fill the disk.
+    retention_max: Duration::from_secs(10 * 60),
 };
 
 /// The fields of an event; the same as in the hot store.
@@ -100,22 +101,3 @@ pub(super) const EVENT: &[Column] = &[
     optional("expires_at", Kind::Instant, Layout::Deltas),
     optional("time_zone", Kind::Text, Layout::Dictionary),
 ];
-
-static COUPONS_ARROW: LazyLock<Arc<Schema>> = LazyLock::new(|| COUPONS.to_arrow());
-static BY_HOLDER_ARROW: LazyLock<Arc<Schema>> = LazyLock::new(|| BY_HOLDER.to_arrow());
-static HOLDER_INDEX_ARROW: LazyLock<Arc<Schema>> = LazyLock::new(|| HOLDER_INDEX.to_arrow());
-
-/// The Arrow schema of a file of `coupons`.
-pub(crate) fn coupons_arrow() -> Arc<Schema> {
-    Arc::clone(&COUPONS_ARROW)
-}
-
-/// The Arrow schema of a file of `coupons_by_holder`.
-pub(crate) fn by_holder_arrow() -> Arc<Schema> {
-    Arc::clone(&BY_HOLDER_ARROW)
-}
-
-/// The Arrow schema of a file of `holder_index`.
-pub(crate) fn holder_index_arrow() -> Arc<Schema> {
-    Arc::clone(&HOLDER_INDEX_ARROW)
-}

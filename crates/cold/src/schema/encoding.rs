@@ -28,19 +28,14 @@ impl TableSchema {
             .set_statistics_truncate_length(None)
             .set_offset_index_disabled(true)
             .set_sorting_columns(Some(self.sorting()));
-        for column in self.events {
-            // Ten columns in each row group, and nobody looks up the minimum of all references.
-            let path = column.event_path();
-            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
-        for column in &self.columns[1..] {
-            if self.bounded.is_some_and(|bounded| !bounded.contains(&column.name)) {
-                let path = ColumnPath::from(column.name);
+        let counted: Vec<ColumnPath> = self.counted().map(ColumnPath::from).collect();
+        for (path, layout) in self.leaves() {
+            // An event has ten columns, and nobody looks up the minimum of all references.
+            if !counted.contains(&path) {
+                let path = path.clone();
                 properties =
                     properties.set_column_statistics_enabled(path, EnabledStatistics::None);
             }
-        }
-        for (path, layout) in self.leaves() {
             properties = match layout {
                 Layout::Partition | Layout::Plain => properties,
                 Layout::Prefixes => {

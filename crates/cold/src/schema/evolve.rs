@@ -126,3 +126,6 @@ fn element_of(field: &delta::StructField) -> Option<&delta::StructType> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,31 +6,10 @@ use super::partition::{ColdFile, Partition};
 use super::{ColdStore, Inner};
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::log::{Change, Ended};
+use crate::log::{Change, Committed};
 use crate::names::Origin;
 use crate::origins::Origins;
 use crate::write::{NewFile, PartitionWriter};
-
-/// How a commit ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Committed {
-    /// The commit was made and is durable.
-    Done {
-        /// A version of the table that has the commit.
-        version: u64,
-    },
-    /// The number is taken, or a file to remove is not live: look up the partition and begin again.
-    Taken {
-        /// The number of the partition's last commit.
-        archive_commit: u64,
-    },
-    /// Commits to other partitions came in between, so that the version would be higher than the
-    /// caller allowed. Prepare for the next version, and commit again.
-    Moved {
-        /// The newest version of the table.
-        version: u64,
-    },
-}
 
 impl ColdStore {
     /// Begins the files of an archive commit. They are encoded on another thread.
@@ -42,7 +21,7 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
     ) -> Result<PartitionWriter, ColdError> {
-        self.begin(Origin { day, archive_commit, rewrites: 0 }, &[]).await
+        self.writer_replacing(day, archive_commit, 0, &[]).await
     }
 
     /// Begins the files of an archive commit that replaces files of the partition. Merges have
@@ -63,23 +42,11 @@ impl ColdStore {
         rewrites: u8,
         replaced: &[ColdFile],
     ) -> Result<PartitionWriter, ColdError> {
-        self.begin(Origin { day, archive_commit, rewrites }, replaced).await
-    }
-
-    async fn begin(
-        &self,
-        origin: Origin,
-        replaced: &[ColdFile],
-    ) -> Result<PartitionWriter, ColdError> {
         let Inner { location, options, coupons, .. } = &*self.inner;
         coupons.newest().await?;
-        let origins = match replaced {
-            [] => Origins::none(origin.archive_commit),
-            some => {
-                self.can_replace(some).await?;
-                Origins::of_files(self, origin.archive_commit, some).await?
-            }
-        };
+        self.can_replace(replaced).await?;
+        let origins = Origins::of_files(self, archive_commit, replaced).await?;
+        let origin = Origin { day, archive_commit, rewrites };
         Ok(PartitionWriter::new(location, options, origin, origins))
     }
 
@@ -127,15 +94,11 @@ impl ColdStore {
             day: on.day,
             after: on.archive_commit,
             archive_commit,
-            added: files.iter().map(|file| file.written.clone()).collect(),
+            added: files.to_vec(),
             removed: removed.iter().map(|file| file.path().to_owned()).collect(),
             covers: Vec::new(),
         };
-        Ok(match self.inner.coupons.commit(change, up_to).await? {
-            Ended::Done { version } => Committed::Done { version },
-            Ended::Taken { archive_commit } => Committed::Taken { archive_commit },
-            Ended::Moved { version } => Committed::Moved { version },
-        })
+        self.inner.coupons.commit(change, up_to).await
     }
 
     /// Refuses to replace a file that has a column unknown to this release: the new file would not
@@ -146,15 +109,14 @@ impl ColdStore {
             return Ok(());
         }
         for ColdFile { live } in removed {
-            let object = coupons.object(&live.path);
-            let footer = match files.footer(&object, live).await {
+            let footer = match files.footer(live).await {
                 Ok(footer) => footer,
                 // The commit finds out whether the file is live.
                 Err(ReadError::Gone) => continue,
                 Err(ReadError::Cold(error)) => return Err(error),
             };
             if let Some(column) = footer.unknown(coupons.schema()) {
-                let column = column.string();
+                let (object, column) = (live.object(), column.string());
                 return Err(location.unavailable(format!(
                     "{object} has the column {column}, which this release does not know and \
                      would drop; compact with the release that wrote it"

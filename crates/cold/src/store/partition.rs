@@ -67,13 +67,25 @@ pub struct Partition {
     pub files: Vec<ColdFile>,
 }
 
+impl Partition {
+    pub(crate) fn of(known: &TableVersion, day: Day) -> Partition {
+        let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) });
+        Partition {
+            day,
+            version: known.version,
+            archive_commit: known.archive_commit(day),
+            files: files.collect(),
+        }
+    }
+}
+
 impl ColdStore {
     /// Looks up the files of a partition. What this returns is durable, whoever committed it.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn partition(&self, day: Day) -> Result<Partition, ColdError> {
-        Ok(partition_of(&*self.settled().await?, day))
+        Ok(Partition::of(&*self.settled().await?, day))
     }
 
     /// Looks up every partition that has a file or a commit, all at one version. Otherwise as
@@ -87,7 +99,7 @@ impl ColdStore {
             known.archive_commits.keys().chain(known.files.keys()).copied().collect();
         days.sort_unstable();
         days.dedup();
-        Ok(days.into_iter().map(|day| partition_of(&known, day)).collect())
+        Ok(days.into_iter().map(|day| Partition::of(&known, day)).collect())
     }
 
     /// Checks that every partition has the archive commits that the caller has seen. Returns the
@@ -124,9 +136,4 @@ impl ColdStore {
         self.inner.location.settle(&self.inner.coupons.log_folder()).await?;
         Ok(known)
     }
-}
-
-fn partition_of(known: &TableVersion, day: Day) -> Partition {
-    let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) }).collect();
-    Partition { day, version: known.version, archive_commit: known.archive_commit(day), files }
 }

@@ -3,20 +3,22 @@
 use std::io::{self, Write};
 
 use object_store::WriteMultipart;
+use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::checksums;
 
 pub(super) struct Sink {
     upload: Option<WriteMultipart>,
+    runtime: Handle,
     hasher: Xxh3,
     /// The bytes after the last row group, held back until they have their checksum.
     tail: Option<Vec<u8>>,
 }
 
 impl Sink {
-    pub(super) fn new(upload: WriteMultipart) -> Sink {
-        Sink { upload: Some(upload), hasher: Xxh3::new(), tail: None }
+    pub(super) fn new(upload: WriteMultipart, runtime: &Handle) -> Sink {
+        Sink { upload: Some(upload), runtime: runtime.clone(), hasher: Xxh3::new(), tail: None }
     }
 
     /// The upload, unless [`Sink::take_upload`] has taken it.
@@ -24,7 +26,7 @@ impl Sink {
         self.upload.as_mut()
     }
 
-    /// Takes the upload, to complete or abort it.
+    /// Takes the upload, to complete it.
     pub(super) fn take_upload(&mut self) -> Option<WriteMultipart> {
         self.upload.take()
     }
@@ -45,6 +47,17 @@ impl Sink {
         let mut tail = self.tail.take().unwrap_or_default();
         checksums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
         self.write_all(&tail)
+    }
+}
+
+impl Drop for Sink {
+    /// Tells the store to discard the parts of a file that was not completed.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take()
+            && let Err(error) = self.runtime.block_on(upload.abort())
+        {
+            tracing::debug!(%error, "the parts of an abandoned upload could not be deleted");
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use couponry::bootstrap::StoreFlags;
 
+use crate::formats::Format;
 use crate::query::Limits;
 
 /// SQL over both tiers of couponry
@@ -63,8 +64,8 @@ pub(super) struct QueryArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// Write the rows in this format
-    #[arg(long, value_enum, default_value_t = Form::Table)]
-    pub(super) format: Form,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
     /// Write to this file instead of standard output; it appears when it is complete, and only its
     /// owner can read it
     #[arg(long, value_name = "FILE")]
@@ -73,20 +74,6 @@ pub(super) struct QueryArgs {
     /// versions
     #[arg(long, value_name = "VERSION")]
     pub(super) as_of: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
-    /// Aligned columns
-    Table,
-    /// A header and comma-separated cells
-    Csv,
-    /// One JSON object per line
-    Jsonl,
-    /// A Parquet file
-    Parquet,
-    /// An Arrow file (IPC, Feather version 2)
-    Arrow,
 }
 
 #[derive(Args)]

@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read};
 
 use couponry::bootstrap::{CliError, is_terminal};
 
-use super::args::{Form, QueryArgs};
+use super::args::QueryArgs;
 use super::cli_error;
+use crate::formats::Format;
 use crate::query::History;
 
 /// Longest SQL, in bytes. Nobody writes more.
@@ -14,7 +15,7 @@ const SQL_BYTES_MAX: u64 = 1 << 20;
 /// The statements to run. Reads no store: a text that is no SQL needs none.
 pub(super) fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
     let can_show = match (ask.format, &ask.output) {
-        (Form::Parquet | Form::Arrow, None) => !is_terminal(),
+        (Format::Parquet | Format::Arrow, None) => !is_terminal(),
         _ => true,
     };
     if !can_show {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use couponry::bootstrap::{CliError, Out, Progress, Work, thousands};
 use tokio::time::{interval, timeout};
 
-use super::args::{Form, QueryArgs};
+use super::args::QueryArgs;
 use super::cli_error;
-use crate::formats::{Format, Rows, Unwritten};
+use crate::formats::{Rows, Unwritten};
 use crate::query::{Answer, History};
 use crate::scanned::Scanned;
 
@@ -22,15 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(super) async fn written(history: &History, sql: &str, ask: &QueryArgs) -> Result<(), CliError> {
     let mut answer = history.ask(sql, ask.as_of).await.map_err(cli_error)?;
     let out = Out::to(ask.output.as_deref())?;
-    let format = match ask.format {
-        Form::Table => Format::Table,
-        Form::Csv => Format::Csv,
-        Form::Jsonl => Format::Jsonl,
-        Form::Parquet => Format::Parquet,
-        Form::Arrow => Format::Arrow,
-    };
     let schema = answer.schema();
-    let mut rows = Rows::begin(out, format, &schema).map_err(unwritten)?;
+    let mut rows = Rows::begin(out, ask.format, &schema).map_err(unwritten)?;
     let mut progress = None;
     while let Some(batch) = next(&mut answer, &mut progress).await? {
         rows.put(&batch).map_err(unwritten)?;

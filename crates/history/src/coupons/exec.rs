@@ -10,8 +10,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::{
-    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions, StatisticsArgs,
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs,
 };
 
 /// What is left of the table after pruning: how many, of how many.
@@ -69,19 +68,12 @@ impl ExecutionPlan for CouponsExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_input(children)
-    }
-
     fn with_new_children(
         self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
+        mut input: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_input(children)
+        let input = input.pop().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(CouponsExec { pruned: self.pruned.clone(), input }))
     }
 
     fn execute(
@@ -123,10 +115,5 @@ impl ExecutionPlan for CouponsExec {
 impl CouponsExec {
     pub(super) fn new(pruned: Pruned, input: Arc<dyn ExecutionPlan>) -> CouponsExec {
         CouponsExec { pruned, input }
-    }
-
-    fn with_input(&self, mut input: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = input.pop().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(CouponsExec { pruned: self.pruned.clone(), input }))
     }
 }

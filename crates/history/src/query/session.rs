@@ -14,6 +14,7 @@ use engine::Engine;
 
 use super::Limits;
 use crate::campaigns::Campaigns;
+use crate::columns;
 use crate::coupons::Coupons;
 use crate::error::Names;
 use crate::redemptions;
@@ -84,7 +85,7 @@ pub(super) async fn context(
     let tiers = Tiers::new(Arc::clone(engine), as_of);
     context.register_table("coupons", Arc::new(Coupons::new(tiers.clone())))?;
     context.register_table("campaigns", Arc::new(Campaigns::new(tiers)))?;
-    context.register_udf(redemptions::udf());
+    context.register_udf(redemptions::udf(columns::of_table().field_with_name("events")?));
     for (name, sql) in [("events", EVENTS), ("redemptions", REDEMPTIONS)] {
         let plan = context.state().create_logical_plan(sql).await?;
         context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;

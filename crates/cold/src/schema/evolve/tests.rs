@@ -19,12 +19,13 @@ use crate::cursor::Reading;
 use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
-use crate::log::{Change, Ended, Table, Written};
+use crate::log::{Change, Committed, Table};
 use crate::names::Origin;
 use crate::options::Options;
-use crate::schema::{self, BY_HOLDER, COUPONS, TableSchema};
-use crate::store::{ColdStore, Committed, Tables};
+use crate::schema::{self, COUPONS, TableSchema};
+use crate::store::ColdStore;
 use crate::upload::{Cut, Upload};
+use crate::write::NewFile;
 use crate::{encode, names};
 
 const DAY: Day = Day(20_818);
@@ -42,8 +43,7 @@ fn this(memory: &Arc<InMemory>) -> ColdStore {
 }
 
 fn later(memory: &Arc<InMemory>) -> ColdStore {
-    let tables = Tables { coupons: &LATER, by_holder: &BY_HOLDER };
-    ColdStore::with_tables(location(memory), Options::default(), false, tables)
+    ColdStore::with_coupons(location(memory), Options::default(), false, &LATER)
 }
 
 fn coupon(code: &str, day: Day) -> Coupon {
@@ -76,7 +76,7 @@ async fn written_later(
     day: Day,
     archive_commit: u64,
     codes: &[&str],
-) -> Written {
+) -> NewFile {
     let coupons: Vec<Coupon> = codes.iter().map(|code| coupon(code, day)).collect();
     let (location, runtime) = (location(memory), Handle::current());
     let write = move || {
@@ -88,8 +88,7 @@ async fn written_later(
         let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
         let origin = Origin { day, archive_commit, rewrites: 0 };
         let (path, cut) = (names::coupons_file(origin), Cut::at(schema::GROUP_BYTES));
-        let columns = LATER.to_arrow();
-        let mut upload = Upload::begin(&location, &runtime, &LATER, columns, path, cut).unwrap();
+        let mut upload = Upload::begin(&location, &runtime, &LATER, path, cut).unwrap();
         upload.write(&batch).unwrap();
         upload.finish().unwrap()
     };
@@ -102,7 +101,7 @@ async fn committed_later(
     day: Day,
     codes: &[&str],
     up_to: u64,
-) -> Ended {
+) -> Committed {
     let after = store.partition(day).await.unwrap().archive_commit;
     let added = vec![written_later(memory, day, after + 1, codes).await];
     let (removed, covers) = (HashSet::new(), Vec::new());
@@ -137,7 +136,8 @@ async fn channels(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> 
     };
     let mut found = Vec::new();
     for file in store.partition(day).await.unwrap().files {
-        let mut rows = store.open(&file, Reading::of(&["code", "channel"], decode)).await.unwrap();
+        let mut rows =
+            store.open(&file.live, Reading::of(&["code", "channel"], decode)).await.unwrap();
         while let Some(some) = rows.next().await.unwrap() {
             found.extend(some);
         }
@@ -159,9 +159,9 @@ async fn a_later_release_adds_its_columns() {
 
     // The caller has prepared for version 2, which the new columns have taken.
     let moved = committed_later(&memory, &later, DAY, &["BBBB"], 2).await;
-    assert!(matches!(moved, Ended::Moved { version: 2 }), "{moved:?}");
+    assert!(matches!(moved, Committed::Moved { version: 2 }), "{moved:?}");
     let done = committed_later(&memory, &later, DAY, &["BBBB"], 3).await;
-    assert!(matches!(done, Ended::Done { version: 3 }), "{done:?}");
+    assert!(matches!(done, Committed::Done { version: 3 }), "{done:?}");
     let web = |code: &str| (code.to_owned(), Some("web".to_owned()));
     assert_eq!(channels(&later, DAY).await, [("AAAA".to_owned(), None), web("BBBB")]);
 
@@ -237,7 +237,7 @@ async fn many_add_the_columns_at_once() {
         }
     });
     for (day, ended) in join_all(commits).await {
-        assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+        assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
         let want = [("NEW1".to_owned(), Some("web".to_owned()))];
         assert_eq!(channels(&stores[0], day).await, want);
     }
