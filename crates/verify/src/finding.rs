@@ -82,8 +82,7 @@ kinds! {
     /// A file of the cold tier is missing, cut, or differs from what was written.
     ColdFile, "cold-file",
         "put the file back from a copy of the bucket or folder; until then requests for its coupons get 503";
-    /// A file or a log entry of the holder index of the cold tier is missing, cut, or differs from
-    /// what was written.
+    /// A file or log entry of the holder index is missing, cut, or differs from what was written.
     HolderIndex, "holder-index",
         "delete the folder `holder_index`; lists read `coupons_by_holder` until `compact` has made it again";
     /// A row cannot be read.
@@ -116,8 +115,7 @@ kinds! {
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
         "do not start `serve`: the coupon could be redeemed again; run `couponry restore --everything`";
-    /// A coupon is in cold, and its open partition in hot has neither a row nor an archived marker
-    /// for it.
+    /// A coupon is in cold, and its open partition has neither a row nor an archived marker for it.
     RowMissing, "row-missing",
         "pause the campaign: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
     /// An archived marker names a coupon that is not in the cold tier.
@@ -126,8 +124,7 @@ kinds! {
     /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
         "nobody reads it; compare it with the cold row before you delete it";
-    /// A coupon was extended to a later partition, and did not arrive before its own partition was
-    /// sealed.
+    /// A coupon was extended to a later partition, and did not arrive before its own was sealed.
     MoveLost, "move-lost",
         "read the coupon once: any request for it finishes the move";
     /// An imported or extended coupon is not in the directory.
@@ -139,8 +136,7 @@ kinds! {
     /// The shared code of a campaign and the directory do not agree.
     SharedCodeAstray, "shared-code-astray",
         "pause the campaign and take the entry from a backup";
-    /// A serial that was taken from the stock has no row: its coupon was lost, and its code looks
-    /// untouched.
+    /// A serial taken from the stock has no row: its coupon was lost, and its code looks untouched.
     SerialMissing, "serial-missing",
         "pause the batch: the code could be redeemed again; take the row from a backup";
     /// Two batches have the same serials, or serials that the day will give again.
@@ -221,8 +217,7 @@ notes! {
     BehindDamage, "behind-damage";
     /// partitions whose side table is behind, of archive commits that `compact` has not finished
     SideBehind, "side-behind";
-    /// claims and directory entries of archived coupons that were not compared, because each costs
-    /// a read
+    /// claims and directory entries of archived coupons, not compared because each costs a read
     NotFollowed, "not-followed";
     /// campaigns whose counts of cold changed while they were read
     CountsMoving, "counts-moving";
