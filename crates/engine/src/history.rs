@@ -17,11 +17,14 @@ use crate::walk::{Sifted, Walk};
 pub use coupons::{CouponsRequest, DayOf};
 pub use redemptions::{RedemptionEntry, RedemptionsRequest};
 
+/// The rows of a coupon.
+type Rows<T> = dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync;
+
 /// A stream of rows, by partition and by code; those of one coupon in their order.
 pub struct History<T> {
     walk: Walk,
     takes: Box<dyn Fn(&Coupon) -> bool + Send + Sync>,
-    rows: Box<dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync>,
+    rows: Box<Rows<T>>,
 }
 
 impl<T> History<T> {
