@@ -3,27 +3,7 @@
 //! These are the rules of [`crate::apply()`] and of an import, without the clock and the terms: a
 //! reader of a row does not know what those were.
 
-use crate::coupon::{Coupon, EVENTS_MAX, EventKind};
-use crate::ids::{OrderRef, UserId};
-use crate::time::Millis;
-
-enum At<'a> {
-    Available,
-    Issued(&'a UserId),
-    Redeemed { order: &'a OrderRef, before: Option<&'a UserId> },
-    Void,
-}
-
-impl At<'_> {
-    fn as_str(&self) -> &'static str {
-        match self {
-            At::Available => "available",
-            At::Issued(_) => "issued",
-            At::Redeemed { .. } => "redeemed",
-            At::Void => "void",
-        }
-    }
-}
+use crate::coupon::{Coupon, EVENTS_MAX, EventKind, State};
 
 /// The first event that cannot have followed the events before it, and why; or that the coupon has
 /// too many events, or too few versions. `None` if the history is possible. One step per event.
@@ -36,74 +16,50 @@ pub fn invalid_history(coupon: &Coupon) -> Option<String> {
     if events.len() as u64 > coupon.version() + 1 || (coupon.version() == 0 && !events.is_empty()) {
         return Some(format!("{} events in version {}", events.len(), coupon.version()));
     }
-    let mut at = At::Available;
-    let (mut expires_at, mut lasts_until) =
-        (coupon.genesis().expires_at, coupon.genesis().expires_at);
-    let mut orders: Vec<&OrderRef> = Vec::new();
+    let mut before = Coupon::untouched(coupon.genesis().clone());
     for (number, event) in (1..).zip(events) {
-        let no = |why: String| Some(format!("event {number}, {}: {why}", event.kind.as_str()));
-        at = match (&event.kind, at) {
-            (EventKind::Issued { to, expires_at: until, .. }, At::Available) => {
-                expires_at = earlier(*until, lasts_until);
-                At::Issued(to)
-            }
-            (EventKind::Redeemed { by, order }, before @ (At::Available | At::Issued(_))) => {
-                let holder = match before {
-                    At::Issued(holder) => Some(holder),
-                    At::Available | At::Redeemed { .. } | At::Void => None,
-                };
-                if holder.is_some() && by.as_ref() != holder {
-                    return no("by somebody who did not hold it".to_owned());
-                }
-                if orders.contains(&order) {
-                    return no(format!("for {order} a second time"));
-                }
-                orders.push(order);
-                At::Redeemed { order, before: holder }
-            }
-            (
-                EventKind::RedemptionCancelled { order: cancelled, .. },
-                At::Redeemed { order, before },
-            ) => {
-                if cancelled != order {
-                    return no(format!("of {cancelled}, and it was redeemed for {order}"));
-                }
-                before.map_or(At::Available, At::Issued)
-            }
-            (EventKind::Revoked { from, .. }, At::Issued(holder)) => {
-                if from != holder {
-                    return no("from somebody who did not hold it".to_owned());
-                }
-                expires_at = lasts_until;
-                At::Available
-            }
-            (EventKind::Voided { .. }, At::Available | At::Issued(_)) => At::Void,
-            (
-                EventKind::Extended { expires_at: until, .. },
-                at @ (At::Available | At::Issued(_)),
-            ) => {
-                if *until <= expires_at {
-                    return no("to an instant that is not later".to_owned());
-                }
-                expires_at = *until;
-                lasts_until = lasts_until.max(*until);
-                at
-            }
-            (_, at) => return no(format!("it was {} then", at.as_str())),
-        };
+        if let Some(why) = cannot_follow(&before, &event.kind) {
+            return Some(format!("event {number}, {}: {why}", event.kind.as_str()));
+        }
+        before.step(event.clone());
     }
     None
 }
 
-fn earlier(until: Option<Millis>, lasts_until: Millis) -> Millis {
-    until.unwrap_or(lasts_until).min(lasts_until)
+/// Why an event cannot follow those of `before`, if it cannot.
+fn cannot_follow(before: &Coupon, kind: &EventKind) -> Option<String> {
+    match (kind, before.state()) {
+        (EventKind::Issued { .. }, State::Available)
+        | (EventKind::Voided { .. }, State::Available | State::Issued { .. }) => None,
+        (EventKind::Redeemed { by, .. }, State::Issued { holder })
+            if by.as_ref() != Some(holder) =>
+        {
+            Some("by somebody who did not hold it".to_owned())
+        }
+        (EventKind::Redeemed { order, .. }, State::Available | State::Issued { .. }) => {
+            before.redemption_of(order).map(|_| format!("for {order} a second time"))
+        }
+        (EventKind::RedemptionCancelled { order, .. }, State::Redeemed { redemption, .. }) => {
+            let redeemed = &redemption.order;
+            (order != redeemed).then(|| format!("of {order}, and it was redeemed for {redeemed}"))
+        }
+        (EventKind::Revoked { from, .. }, State::Issued { holder }) => {
+            (from != holder).then(|| "from somebody who did not hold it".to_owned())
+        }
+        (EventKind::Extended { expires_at, .. }, State::Available | State::Issued { .. }) => {
+            let is_later = *expires_at > before.expires_at();
+            (!is_later).then(|| "to an instant that is not later".to_owned())
+        }
+        (_, state) => Some(format!("it was {} then", state.as_str())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::calendar::Zone;
     use crate::coupon::{Event, Genesis};
-    use crate::ids::{Actor, OperationId};
+    use crate::ids::{Actor, OperationId, OrderRef, UserId};
+    use crate::time::Millis;
 
     use super::*;
 

@@ -36,7 +36,7 @@ impl Coupon {
     }
 
     /// Appends one event and applies its effect.
-    fn step(&mut self, event: Event) {
+    pub(crate) fn step(&mut self, event: Event) {
         match &event.kind {
             EventKind::Issued { to, expires_at, .. } => {
                 self.state = State::Issued { holder: to.clone() };
