@@ -107,6 +107,7 @@ pub(crate) fn completed(document: Document) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     problems::add(&mut document);
     shapes::write_out(&mut document);
+    shapes::require_fields(&mut document);
     shapes::name_items(&mut document);
     shapes::describe_fields(&mut document);
     names::add(&mut document);

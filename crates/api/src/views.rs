@@ -27,6 +27,5 @@ pub struct List<T> {
     #[schema(max_items = 1000)]
     pub(crate) data: Vec<T>,
     /// Where the next page begins; null behind the last one.
-    #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }

@@ -32,13 +32,10 @@ pub struct NewCampaign {
     /// Decoration in front of the codes of the campaign: 1 to 12 of A-Z 0-9.
     pub code_prefix: Option<String>,
     /// First instant at which the coupons work. If it is left out, they work at once.
-    #[schema(format = DateTime)]
     pub valid_from: Option<String>,
     /// First instant at which the coupons no longer work. Give this, or `expires_on`.
-    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Last day on which the coupons work, in `time_zone`. Give this, or `expires_at`.
-    #[schema(format = Date)]
     pub expires_on: Option<String>,
     /// The IANA time zone of the dates. If it is left out, it is UTC.
     pub time_zone: Option<String>,
@@ -47,10 +44,8 @@ pub struct NewCampaign {
     #[schema(minimum = 1, maximum = 3660)]
     pub valid_days: Option<u16>,
     /// First instant at which the campaign issues coupons. If it is left out, it issues at once.
-    #[schema(format = DateTime)]
     pub issue_from: Option<String>,
     /// First instant at which the campaign no longer issues coupons.
-    #[schema(format = DateTime)]
     pub issue_until: Option<String>,
     /// Most coupons of one user: 1 to 100. If it is left out, it is 1. `null`, for no limit, goes
     /// only with handout `bearer`.
@@ -114,11 +109,11 @@ pub struct CampaignChanges {
     paused: Option<bool>,
     /// First instant at which the campaign issues coupons; `null` for at once.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>)]
     issue_from: Option<Option<String>>,
     /// First instant at which the campaign no longer issues coupons; `null` for never.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>)]
     issue_until: Option<Option<String>>,
     /// Most coupons of one user. It can only grow, to 100 at most. `null`, for no limit, goes only
     /// with handout `bearer`.

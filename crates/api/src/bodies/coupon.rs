@@ -174,10 +174,8 @@ impl VoidRequest {
 #[serde(deny_unknown_fields)]
 pub struct ExtendRequest {
     /// First instant at which the coupon no longer works.
-    #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// Last day on which the coupon works.
-    #[schema(format = Date)]
     expires_on: Option<String>,
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,

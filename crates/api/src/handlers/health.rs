@@ -36,11 +36,9 @@ pub(crate) struct Ready {
     /// cluster enough nodes answer, and its clock agrees with the clock of this machine.
     writable: bool,
     /// Why reads or writes are not taken; null if they are.
-    #[schema(required)]
     reason: Option<String>,
     /// What is wrong with the clock; null if nothing is. If it has jumped, nothing is archived
     /// until it has run for a day without another jump. Reads and writes go on.
-    #[schema(required)]
     clock: Option<String>,
     /// The version of this server.
     version: &'static str,

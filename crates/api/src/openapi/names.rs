@@ -127,8 +127,8 @@ const COUNTS: &[&str] = &[
 /// The largest whole number that every reader of JSON takes.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// Adds the limits of each text and number to every schema and parameter, and to each parameter an
-/// example. What a handler or a body says itself stays.
+/// Adds the limits of each text and number, and the format of each instant, to every schema and
+/// parameter, and to each parameter an example. What a handler or a body says itself stays.
 pub(super) fn add(document: &mut Value) {
     for (_, schema) in schemas(document) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
@@ -160,11 +160,26 @@ fn limit(name: &str, schema: &mut Value) {
         or_insert(schema, "maxLength", json!(text.len.end()));
         or_insert(schema, "pattern", json!(text.pattern));
     }
+    if is(schema, "string")
+        && let Some(format) = format_of(name)
+    {
+        or_insert(schema, "format", json!(format));
+    }
     if is(schema, "integer") && COUNTS.contains(&name) {
         or_insert(schema, "maximum", json!(STOCK_MAX));
     }
     if is(schema, "integer") && name == "version" {
         or_insert(schema, "maximum", json!(NUMBER_MAX));
+    }
+}
+
+/// How an instant or a date is written. The name says which it is.
+fn format_of(name: &str) -> Option<&'static str> {
+    let is_instant = ["_at", "_from", "_until", "_before"].iter().any(|end| name.ends_with(end));
+    match name {
+        "at" | "until" => Some("date-time"),
+        "expires_on" => Some("date"),
+        _ => is_instant.then_some("date-time"),
     }
 }
 

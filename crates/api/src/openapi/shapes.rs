@@ -11,18 +11,28 @@ pub(super) fn write_out(document: &mut Value) {
     for (_, schema) in schemas(document) {
         let parts = schema.as_object_mut().and_then(|schema| schema.remove("allOf"));
         let Some(Value::Array(parts)) = parts else { continue };
-        let (mut required, mut properties) = (Vec::new(), Map::new());
+        let mut properties = Map::new();
         for part in &parts {
             let name = part["$ref"].as_str().and_then(|to| to.rsplit('/').next());
             let part = name.map_or(part, |name| &known[name]);
-            required.extend(part["required"].as_array().into_iter().flatten().cloned());
             for (name, property) in part["properties"].as_object().into_iter().flatten() {
                 properties.insert(name.clone(), property.clone());
             }
         }
         schema["type"] = json!("object");
-        schema["required"] = Value::Array(required);
         schema["properties"] = Value::Object(properties);
+    }
+}
+
+/// Requires every field of an answer: a field without a value is null, never absent.
+pub(super) fn require_fields(document: &mut Value) {
+    for (_, schema) in schemas(document) {
+        // Only the body of a request refuses other fields.
+        if let (Some(fields), Value::Null) =
+            (schema["properties"].as_object(), &schema["additionalProperties"])
+        {
+            schema["required"] = fields.keys().cloned().collect();
+        }
     }
 }
 

@@ -27,19 +27,15 @@ pub struct ProblemBody {
     /// What went wrong this time, for people.
     detail: String,
     /// What to do about it, where one sentence helps everybody.
-    #[schema(required)]
     hint: Option<&'static str>,
     /// What to do with the request.
     #[schema(value_type = closed::Retry)]
     retry: &'static str,
     /// When the same request may succeed, where that is known.
-    #[schema(required, format = DateTime)]
     retry_at: Option<String>,
     /// The coupon, where the caller may see it.
-    #[schema(required)]
     coupon: Option<Box<CouponBody>>,
     /// The fields that cannot be used, with `INVALID`; null with every other code.
-    #[schema(required)]
     errors: Option<Vec<ErrorBody>>,
     /// Names this request in the log of the server. The header `x-request-id` has it as well.
     request_id: String,

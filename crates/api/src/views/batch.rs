@@ -24,19 +24,14 @@ pub struct BatchBody {
     /// Whether it is paused.
     paused: bool,
     /// Lines of the last file imported into it. In a minted batch this and the next three are null.
-    #[schema(required)]
     lines: Option<u64>,
     /// Lines that made a coupon, or moved one forward.
-    #[schema(required)]
     imported: Option<u64>,
     /// Lines that said nothing new.
-    #[schema(required)]
     already_there: Option<u64>,
     /// Lines that were rejected. `imported`, `already_there` and `rejected` add up to `lines`.
-    #[schema(required)]
     rejected: Option<u64>,
     /// When the batch was made.
-    #[schema(format = DateTime)]
     created_at: String,
 }
 

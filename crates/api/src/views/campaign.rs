@@ -21,47 +21,36 @@ pub struct CampaignBody {
     #[schema(value_type = closed::Handout)]
     handout: &'static str,
     /// How many coupons all of its batches have together.
-    #[schema(required)]
     stock: Option<u64>,
     /// How many are issued and not redeemed, at `counted_at`.
-    #[schema(required)]
     issued: Option<u64>,
     /// How many are redeemed, at `counted_at`.
-    #[schema(required)]
     redeemed: Option<u64>,
     /// How many are void, at `counted_at`.
-    #[schema(required)]
     void: Option<u64>,
     /// Whether it is paused.
     paused: bool,
     /// The one code for everybody, with handout `shared`.
-    #[schema(required)]
     shared_code: Option<String>,
     /// Decoration in front of the codes of the campaign.
-    #[schema(required)]
     code_prefix: Option<String>,
     /// First instant at which the coupons work.
-    #[schema(format = DateTime)]
     valid_from: String,
     /// First instant at which the coupons no longer work.
-    #[schema(format = DateTime)]
     expires_at: String,
     /// Last day on which the coupons work, in `time_zone`.
-    #[schema(format = Date)]
     expires_on: String,
     /// The IANA time zone of the dates.
     time_zone: String,
     /// If it is not null, a coupon works until the end of the day that many days after its issue.
-    #[schema(required, minimum = 1, maximum = 3660)]
+    #[schema(minimum = 1, maximum = 3660)]
     valid_days: Option<u16>,
     /// First instant at which the campaign issues coupons.
-    #[schema(required, format = DateTime)]
     issue_from: Option<String>,
     /// First instant at which the campaign no longer issues coupons.
-    #[schema(required, format = DateTime)]
     issue_until: Option<String>,
     /// Most coupons of one user; null for no limit.
-    #[schema(required, minimum = 1, maximum = 100)]
+    #[schema(minimum = 1, maximum = 100)]
     per_user_limit: Option<u16>,
     /// Days after a redemption in which it can be cancelled.
     #[schema(maximum = 366)]
@@ -70,13 +59,11 @@ pub struct CampaignBody {
     #[schema(maximum = 366)]
     extend_days: u16,
     /// The shop's own JSON object, at most 4 KiB.
-    #[schema(required, value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
     /// When the campaign was made.
-    #[schema(format = DateTime)]
     created_at: String,
     /// When the coupons were counted.
-    #[schema(required, format = DateTime)]
     counted_at: Option<String>,
 }
 

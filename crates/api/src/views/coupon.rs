@@ -25,36 +25,26 @@ pub struct CouponBody {
     /// Whether its campaign or its batch is paused.
     paused: bool,
     /// The user who holds it or redeemed it.
-    #[schema(required)]
     holder: Option<String>,
     /// First instant at which it works.
-    #[schema(format = DateTime)]
     valid_from: String,
     /// First instant at which it no longer works.
-    #[schema(format = DateTime)]
     expires_at: String,
     /// Last day on which it works, in `time_zone`.
-    #[schema(format = Date)]
     expires_on: String,
     /// The IANA time zone of `expires_on`.
     time_zone: String,
     /// First instant at which it is no longer held for an order.
-    #[schema(required, format = DateTime)]
     held_until: Option<String>,
     /// When its holder got it.
-    #[schema(required, format = DateTime)]
     issued_at: Option<String>,
     /// When it was redeemed.
-    #[schema(required, format = DateTime)]
     redeemed_at: Option<String>,
     /// The order that redeemed it, or that holds it at the moment.
-    #[schema(required)]
     order_ref: Option<String>,
     /// When its batch was made, or its line imported.
-    #[schema(format = DateTime)]
     created_at: String,
     /// When it last changed.
-    #[schema(format = DateTime)]
     modified_at: String,
     /// Grows with each change; 0 before the first.
     version: u64,
@@ -126,14 +116,13 @@ pub struct EventBody {
     #[schema(value_type = closed::EventKind)]
     kind: &'static str,
     /// When it happened.
-    #[schema(format = DateTime)]
     at: String,
     /// Who did it, as `role:name`. If it was somebody else, a user sees the role alone.
     #[schema(max_length = 80)]
     actor: String,
     /// The `issue_ref`, `order_ref` or `revoke_ref` of the request, or the reason where there is
     /// none. A user does not see the reasons of others.
-    #[schema(required, max_length = 200)]
+    #[schema(max_length = 200)]
     reference: Option<String>,
 }
 

@@ -25,10 +25,9 @@ pub struct DryRunBody {
     #[schema(min_length = 1, max_length = 40)]
     encoding: &'static str,
     /// What stands between two cells; null for an empty file.
-    #[schema(required, value_type = Option<closed::Separator>)]
+    #[schema(value_type = Option<closed::Separator>)]
     separator: Option<String>,
     /// The header as it stands in the file; null where the first line is a coupon.
-    #[schema(required)]
     header: Option<String>,
     /// What each column of the file is about, in their order; null for one that is skipped.
     #[schema(value_type = Vec<Option<closed::ImportColumn>>)]
@@ -79,28 +78,21 @@ pub struct ParsedBody {
     /// The code of the coupon.
     code: String,
     /// First instant at which the coupon would work.
-    #[schema(format = DateTime)]
     valid_from: String,
     /// First instant at which the coupon would no longer work.
-    #[schema(format = DateTime)]
     expires_at: String,
     /// Last day on which the coupon would work, in `time_zone`.
-    #[schema(format = Date)]
     expires_on: String,
     /// What the coupon would be.
     #[schema(value_type = closed::CouponState)]
     state: &'static str,
     /// The user who would hold it, or who redeemed it.
-    #[schema(required)]
     user_id: Option<String>,
     /// When it was issued.
-    #[schema(required, format = DateTime)]
     issued_at: Option<String>,
     /// When it was redeemed.
-    #[schema(required, format = DateTime)]
     redeemed_at: Option<String>,
     /// The order that redeemed it.
-    #[schema(required)]
     order_ref: Option<String>,
 }
 

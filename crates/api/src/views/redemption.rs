@@ -20,15 +20,12 @@ pub struct RedemptionBody {
     /// The campaign of the coupon.
     campaign_id: String,
     /// The user who redeemed; null only where an import did not name one.
-    #[schema(required)]
     user_id: Option<String>,
     /// The order that redeemed it.
     order_ref: String,
     /// When it was redeemed.
-    #[schema(format = DateTime)]
     redeemed_at: String,
     /// When the redemption was cancelled.
-    #[schema(required, format = DateTime)]
     cancelled_at: Option<String>,
 }
 
@@ -65,7 +62,6 @@ pub struct HoldBody {
     /// The order that it is held for.
     order_ref: String,
     /// First instant at which it is no longer held.
-    #[schema(format = DateTime)]
     until: String,
     /// The coupon.
     coupon: CouponBody,
@@ -89,13 +85,11 @@ pub struct CheckBody {
     /// Whether redeem would succeed at this moment.
     redeemable: bool,
     /// If redeem would fail, the problem code that it would answer.
-    #[schema(required, value_type = Option<closed::Refusal>)]
+    #[schema(value_type = Option<closed::Refusal>)]
     refusal: Option<&'static str>,
     /// The coupon; null where redeem would first make one behind a shared code.
-    #[schema(required)]
     coupon: Option<CouponBody>,
     /// The campaign of the coupon.
-    #[schema(required)]
     campaign: Option<CampaignBody>,
 }
 

@@ -12,6 +12,5 @@ pub struct SessionBody {
     /// The token, for the header `Authorization: Bearer TOKEN`.
     pub(crate) token: String,
     /// When the token expires.
-    #[schema(format = DateTime)]
     pub(crate) expires_at: String,
 }

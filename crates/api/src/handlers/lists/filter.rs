@@ -30,43 +30,30 @@ pub(crate) struct CouponParams {
     #[param(value_type = Option<bool>)]
     expired: Option<String>,
     /// Only the coupons that begin to work at this instant or later.
-    #[param(format = DateTime)]
     valid_from: Option<String>,
     /// Only the coupons that begin to work before this instant.
-    #[param(format = DateTime)]
     valid_before: Option<String>,
     /// Only the coupons that expire at this instant or later.
-    #[param(format = DateTime)]
     expires_from: Option<String>,
     /// Only the coupons that expire before this instant.
-    #[param(format = DateTime)]
     expires_before: Option<String>,
     /// Only the coupons that were issued at this instant or later.
-    #[param(format = DateTime)]
     issued_from: Option<String>,
     /// Only the coupons that were issued before this instant.
-    #[param(format = DateTime)]
     issued_before: Option<String>,
     /// Only the coupons that were redeemed at this instant or later.
-    #[param(format = DateTime)]
     redeemed_from: Option<String>,
     /// Only the coupons that were redeemed before this instant.
-    #[param(format = DateTime)]
     redeemed_before: Option<String>,
     /// Only the coupons that were made at this instant or later.
-    #[param(format = DateTime)]
     created_from: Option<String>,
     /// Only the coupons that were made before this instant.
-    #[param(format = DateTime)]
     created_before: Option<String>,
     /// Only the coupons that last changed at this instant or later.
-    #[param(format = DateTime)]
     modified_from: Option<String>,
     /// Only the coupons that last changed before this instant.
-    #[param(format = DateTime)]
     modified_before: Option<String>,
     /// Only the coupons whose last day this is, in `time_zone`.
-    #[param(format = Date)]
     expires_on: Option<String>,
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,
