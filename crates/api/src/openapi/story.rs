@@ -1,108 +1,79 @@
 //! One example of every schema, all of one story: the campaign `spring-2027`, the user `ann` and
-//! her order `991`.
-
-mod answers;
+//! her order `991`. `story/examples.json` tells it; this module makes the shapes that have others
+//! in them.
 
 use serde_json::{Value, json};
 
-use self::answers::{
-    CANCELLED_AT, CODE, HELD_UNTIL, ISSUED_AT, LAST_DAY, batch, campaign, cancelled, dry_run,
-    event, held, issued, problem, redemption, with_events,
-};
 use super::schemas;
+use crate::problem::Code;
 
 /// Adds to each schema its example; a closed set has its first word.
 pub(super) fn add(document: &mut Value) {
+    let story: Value =
+        serde_json::from_str(include_str!("story/examples.json")).unwrap_or_default();
     for (name, schema) in schemas(document) {
         let first = schema["enum"][0].clone();
-        let example = if first.is_null() { example(name) } else { first };
+        let example = if first.is_null() { example(&story, name) } else { first };
         schema["example"] = example;
     }
 }
 
-fn example(name: &str) -> Value {
+fn example(story: &Value, name: &str) -> Value {
+    let later = |what: &str, then: &str| but(&story[what], &story[format!("{what}, {then}")]);
+    let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
-        "BatchChanges"
-        | "CampaignChanges"
-        | "CancelRedemptionRequest"
-        | "Credentials"
-        | "ExtendRequest"
-        | "HoldRequest"
-        | "IssueCouponRequest"
-        | "IssueRequest"
-        | "NewBatch"
-        | "NewCampaign"
-        | "RedeemRequest"
-        | "ReleaseRequest"
-        | "RevokeRequest"
-        | "VoidRequest" => request(name),
-        "Batch" | "BatchOrDryRun" => batch(),
-        "ImportDryRun" | "RejectedLine" | "ParsedLine" => dry_run(name),
-        "Campaign" => campaign(),
-        "Coupon" => issued(),
-        "CouponWithEvents" => with_events(),
-        "Event" => event(1, "issued", ISSUED_AT, "welcome-2027"),
-        "Redemption" => redemption(Value::Null),
-        "CancelledRedemption" => {
-            json!({"redemption": redemption(json!(CANCELLED_AT)), "coupon": cancelled()})
+        "BatchOrDryRun" => story["Batch"].clone(),
+        "CouponWithEvents" => {
+            let events = json!({"events": [story["Event"], later("Event", "redeemed")]});
+            but(&later("Coupon", "redeemed"), &events)
         }
-        "Hold" => {
-            json!({"code": CODE, "order_ref": "991", "until": HELD_UNTIL, "coupon": held()})
-        }
+        "CancelledRedemption" => json!({
+            "redemption": later("Redemption", "cancelled"), "coupon": later("Coupon", "cancelled"),
+        }),
+        "Hold" => but(&story["Hold"], &json!({"coupon": later("Coupon", "held")})),
         "Check" => json!({
-            "redeemable": true, "refusal": null, "coupon": issued(), "campaign": campaign(),
+            "redeemable": true, "refusal": null,
+            "coupon": story["Coupon"], "campaign": story["Campaign"],
         }),
-        "List_Coupon" => json!({"data": [issued()], "next_cursor": null}),
-        "List_Campaign" => json!({"data": [campaign()], "next_cursor": null}),
-        "List_Batch" => json!({"data": [batch()], "next_cursor": null}),
-        "Session" => json!({
-            "user_id": "acc_01981f2c77a07c1e9b1c5a2f0c0e9d13",
-            "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl",
-            "expires_at": "2027-03-08T13:12:00.000Z",
-        }),
-        "Problem" => problem(),
-        "FieldError" => json!({"field": "order_ref", "detail": "is missing"}),
-        "Alive" => json!({"status": "ok"}),
-        "Ready" => json!({
-            "ready": true, "writable": true, "reason": null, "clock": null,
-            "version": env!("CARGO_PKG_VERSION"),
-        }),
-        _ => Value::Null,
+        "ImportDryRun" => {
+            let (rejected, parsed) = (&story["RejectedLine"], &story["ParsedLine"]);
+            let lines = json!({"rejected_lines": [rejected], "parsed_lines": [parsed]});
+            but(&story["ImportDryRun"], &lines)
+        }
+        "List_Coupon" => page("Coupon"),
+        "List_Campaign" => page("Campaign"),
+        "List_Batch" => page("Batch"),
+        "Problem" => problem(&later("Coupon", "redeemed")),
+        "Ready" => but(&story["Ready"], &json!({"version": env!("CARGO_PKG_VERSION")})),
+        name => story[name].clone(),
     }
 }
 
-/// What ann's shop sends, call by call.
-fn request(name: &str) -> Value {
-    match name {
-        "NewCampaign" => json!({
-            "campaign_id": "spring-2027",
-            "name": "Spring 2027",
-            "stock": 1000,
-            "handout": "shop",
-            "expires_on": LAST_DAY,
-            "time_zone": "Asia/Seoul",
-        }),
-        "CampaignChanges" => json!({"name": "Spring sale 2027", "paused": false}),
-        "NewBatch" => json!({"batch_id": "second", "count": 500}),
-        "BatchChanges" => json!({"paused": true, "reason": "printed twice"}),
-        "IssueRequest" => json!({"user_id": "ann", "issue_ref": "welcome-2027"}),
-        "IssueCouponRequest" => json!({"user_id": "ann"}),
-        "HoldRequest" => json!({"user_id": "ann", "order_ref": "991", "seconds": 900}),
-        "ReleaseRequest" => json!({"order_ref": "991"}),
-        "RedeemRequest" => json!({"user_id": "ann", "order_ref": "991"}),
-        "CancelRedemptionRequest" => json!({"order_ref": "991", "reason": "goods returned"}),
-        "RevokeRequest" => json!({
-            "user_id": "ann", "revoke_ref": "ticket-4711", "reason": "issued by mistake",
-        }),
-        "ExtendRequest" => json!({
-            "expires_on": "2027-06-30", "time_zone": "Asia/Seoul", "reason": "the shop was closed",
-        }),
-        "VoidRequest" => json!({"reason": "the code was published"}),
-        "Credentials" => {
-            json!({"login_id": "ann@example.com", "password": "correct horse battery"})
-        }
-        _ => Value::Null,
+/// A thing of the story with some fields otherwise.
+fn but(thing: &Value, changes: &Value) -> Value {
+    let mut thing = thing.clone();
+    for (field, value) in changes.as_object().into_iter().flatten() {
+        thing[field] = value.clone();
     }
+    thing
+}
+
+/// What another order gets after ann's.
+fn problem(redeemed: &Value) -> Value {
+    let code = Code::AlreadyRedeemed;
+    json!({
+        "type": format!("/docs/problems/{}", code.as_str()),
+        "title": code.title(),
+        "status": code.status(),
+        "code": code.as_str(),
+        "detail": "the coupon has been redeemed",
+        "hint": code.hint(),
+        "retry": code.retry().as_str(),
+        "retry_at": null,
+        "coupon": redeemed,
+        "errors": null,
+        "request_id": "01981f2c-77a0-7c1e-9b1c-5a2f0c0e9d13",
+    })
 }
 
 #[cfg(test)]
