@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::memory::{Mark, Tell};
 use super::notice::{BEGINS, Notice};
 use crate::failure::CliError;
+use crate::files;
 
 /// Longest line that is read, in bytes: many times a notice.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -23,7 +24,6 @@ pub(super) struct NoticeFile {
 impl NoticeFile {
     /// Opens or makes the file. Only its owner can read it, since codes are worth money.
     pub(super) fn open(path: &Path) -> Result<NoticeFile, CliError> {
-        let cannot = || CliError::because(format!("cannot write {}", path.display()));
         let found = path.metadata();
         if found.as_ref().is_ok_and(|it| !it.is_file()) {
             return Err(CliError::usage(format!(
@@ -33,15 +33,14 @@ impl NoticeFile {
         }
         let mut open = OpenOptions::new();
         let file = open.read(true).append(true).create(true).mode(0o600).open(path);
-        let file = file.map_err(cannot())?;
+        let file = file.map_err(CliError::cannot("write", path))?;
         if file.try_lock().is_err() {
             let sentence = format!("another process has locked {}: wait for it", path.display());
             return Err(CliError::new(sentence));
         }
         if found.is_err() {
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-            let folder = File::open(folder.unwrap_or(Path::new(".")));
-            folder.and_then(|folder| folder.sync_all()).map_err(cannot())?;
+            files::sync_folder(folder.unwrap_or(Path::new(".")))?;
         }
         Ok(NoticeFile { path: path.to_owned(), file, end: 0 })
     }
@@ -49,10 +48,10 @@ impl NoticeFile {
     /// Calls `tell` with each key after `mark`, or with all if the mark is of another file. Removes
     /// an incomplete notice at the end.
     pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), CliError> {
-        let cannot = || CliError::because(format!("cannot write {}", self.path.display()));
         let (end, torn) = read(&self.path, &self.file, mark, tell)?;
         if torn {
-            self.file.set_len(end).and_then(|()| self.file.sync_all()).map_err(cannot())?;
+            let cut = self.file.set_len(end).and_then(|()| self.file.sync_all());
+            cut.map_err(CliError::cannot("write", &self.path))?;
         }
         self.end = end;
         Ok(())
@@ -63,7 +62,7 @@ impl NoticeFile {
         match File::open(path) {
             Ok(file) => read(path, &file, mark, tell).map(drop),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(CliError::because(format!("cannot read {}", path.display()))(error)),
+            Err(error) => Err(CliError::cannot("read", path)(error)),
         }
     }
 
@@ -71,16 +70,14 @@ impl NoticeFile {
     pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), CliError> {
         let text: String = notices.iter().flat_map(|it| [it.line.as_str(), "\n"]).collect();
         let wrote = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        wrote.map_err(CliError::because(format!("cannot write {}", self.path.display())))?;
+        wrote.map_err(CliError::cannot("write", &self.path))?;
         self.end += text.len() as u64;
         Ok(())
     }
 
     /// The end of the file.
     pub(super) fn mark(&self) -> Result<Mark, CliError> {
-        let about = self.file.metadata();
-        let about =
-            about.map_err(CliError::because(format!("cannot read {}", self.path.display())))?;
+        let about = self.file.metadata().map_err(CliError::cannot("read", &self.path))?;
         Ok(Mark { device: about.dev(), inode: about.ino(), end: self.end })
     }
 }
@@ -93,7 +90,7 @@ fn read(
     mark: Option<Mark>,
     tell: Tell<'_>,
 ) -> Result<(u64, bool), CliError> {
-    let cannot = || CliError::because(format!("cannot read {}", path.display()));
+    let cannot = || CliError::cannot("read", path);
     let about = file.metadata().map_err(cannot())?;
     let same = mark.filter(|mark| {
         (mark.device, mark.inode) == (about.dev(), about.ino()) && mark.end <= about.len()

@@ -5,9 +5,9 @@
 //! lock file `lock`.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use coupon::calendar::{Date, Zone};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notice::{Key, Notice};
 use crate::failure::CliError;
+use crate::files;
 
 /// Days after a coupon's last day that a sent notice is remembered. By then the day is over in
 /// every time zone, and no more notices are due.
@@ -51,6 +52,8 @@ pub(super) struct Mark {
 pub(super) struct Recalled {
     /// The watches of the days of this run.
     pub(super) watches: Vec<Watch>,
+    /// Since when each number of days is watched: others count again when a later run names them.
+    since: BTreeMap<u16, Millis>,
     pub(super) file: Option<Mark>,
     /// Notices that may or may not have arrived, in the order of their attempts.
     pub(super) pending: Vec<Notice>,
@@ -78,32 +81,25 @@ impl Memory {
         now: Millis,
         tell: Tell<'_>,
     ) -> Result<(Memory, Recalled), CliError> {
-        let cannot = || CliError::because(format!("cannot write {}", folder.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot())?;
+        files::private_folder(folder)?;
         let only = lock(&folder.join("lock"))?;
         let (path, staged) = (folder.join("journal"), folder.join("journal.new"));
         let mut open = OpenOptions::new();
         open.create(true).truncate(true).write(true).mode(0o600);
-        let file = open.open(&staged).map_err(cannot())?;
-        let mut memory = Memory { path, journal: BufWriter::new(file), _only: only };
-        let journal = memory.path.clone();
-        let recalled = recall(&journal, days, now, &mut |key| {
+        let file = open.open(&staged).map_err(CliError::cannot("write", &staged))?;
+        let mut memory = Memory { path: path.clone(), journal: BufWriter::new(file), _only: only };
+        let recalled = Memory::look(folder, days, now, &mut |key| {
             memory.add(&Record::Told(key.clone()))?;
             tell(key)
         })?;
-        for (days, since) in &recalled.all_watches {
-            memory.add(&Record::Watch(*days, since.0))?;
-        }
-        if let Some(mark) = recalled.kept.file {
-            memory.add(&Record::File(mark))?;
-        }
-        for notice in &recalled.kept.pending {
-            memory.add(&Record::Try(notice.line.clone()))?;
-        }
+        let watches = recalled.since.iter().map(|(days, since)| Record::Watch(*days, since.0));
+        let file = recalled.file.map(Record::File);
+        let pending = recalled.pending.iter().map(|notice| Record::Try(notice.line.clone()));
+        watches.chain(file).chain(pending).try_for_each(|record| memory.add(&record))?;
         memory.keep()?;
-        std::fs::rename(&staged, &journal).map_err(cannot())?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot())?;
-        Ok((memory, recalled.kept))
+        std::fs::rename(&staged, &path).map_err(CliError::cannot("write", &path))?;
+        files::sync_folder(folder)?;
+        Ok((memory, recalled))
     }
 
     /// Reads the journal as [`Memory::open`] does. Writes nothing.
@@ -113,7 +109,27 @@ impl Memory {
         now: Millis,
         tell: Tell<'_>,
     ) -> Result<Recalled, CliError> {
-        Ok(recall(&folder.join("journal"), days, now, tell)?.kept)
+        let mut recalled = Recalled::default();
+        let today = Date::of(now, &Zone::utc());
+        replay(&folder.join("journal"), |record| {
+            match record {
+                Record::Watch(days, since) => {
+                    recalled.since.entry(days).or_insert(Millis(since));
+                }
+                Record::Told(key) if key.expires_on.plus_days(KEPT_DAYS) < today => {}
+                Record::Told(key) => tell(&key)?,
+                Record::File(mark) => recalled.file = Some(mark),
+                Record::Try(line) => recalled.pending.extend(Notice::read(&line)),
+                Record::Done(id) => recalled.pending.retain(|notice| notice.id != id),
+            }
+            Ok(())
+        })?;
+        recalled.pending.retain(|notice| now < notice.expires_at);
+        for days in days {
+            let since = *recalled.since.entry(*days).or_insert(now);
+            recalled.watches.push(Watch { days: *days, since });
+        }
+        Ok(recalled)
     }
 
     /// Appends a record; [`Memory::keep`] makes it durable.
@@ -147,7 +163,7 @@ impl Memory {
     }
 
     fn cannot(&self) -> impl FnOnce(std::io::Error) -> CliError + use<> {
-        CliError::because(format!("cannot write {}", self.path.display()))
+        CliError::cannot("write", &self.path)
     }
 }
 
@@ -159,13 +175,13 @@ pub(super) fn sent_lines(notice: &Notice) -> Result<String, CliError> {
 }
 
 fn line(record: &Record) -> Result<String, CliError> {
-    serde_json::to_string(record).map_err(|error| CliError::new(error.to_string()))
+    serde_json::to_string(record).map_err(CliError::of)
 }
 
 fn lock(path: &Path) -> Result<File, CliError> {
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(CliError::because(format!("cannot lock {}", path.display())))?;
+    let file = file.map_err(CliError::cannot("lock", path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(_) => Err(CliError::new(format!(
@@ -175,47 +191,11 @@ fn lock(path: &Path) -> Result<File, CliError> {
     }
 }
 
-struct Everything {
-    kept: Recalled,
-    /// The watches of all days: other days count again when a later run names them.
-    all_watches: BTreeMap<u16, Millis>,
-}
-
-fn recall(
-    journal: &Path,
-    days: &[u16],
-    now: Millis,
-    tell: Tell<'_>,
-) -> Result<Everything, CliError> {
-    let (mut file, mut pending) = (None, Vec::<Notice>::new());
-    let mut all_watches = BTreeMap::new();
-    let today = Date::of(now, &Zone::utc());
-    replay(journal, |record| {
-        match record {
-            Record::Watch(days, since) => {
-                all_watches.entry(days).or_insert(Millis(since));
-            }
-            Record::Told(key) if key.expires_on.plus_days(KEPT_DAYS) < today => {}
-            Record::Told(key) => tell(&key)?,
-            Record::File(mark) => file = Some(mark),
-            Record::Try(line) => pending.extend(Notice::read(&line)),
-            Record::Done(id) => pending.retain(|notice| notice.id != id),
-        }
-        Ok(())
-    })?;
-    pending.retain(|notice| now < notice.expires_at);
-    for days in days {
-        all_watches.entry(*days).or_insert(now);
-    }
-    let watches = days.iter().map(|days| Watch { days: *days, since: all_watches[days] });
-    Ok(Everything { kept: Recalled { watches: watches.collect(), file, pending }, all_watches })
-}
-
 fn replay(
     path: &Path,
     mut each: impl FnMut(Record) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let cannot = || CliError::because(format!("cannot read {}", path.display()));
+    let cannot = || CliError::cannot("read", path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

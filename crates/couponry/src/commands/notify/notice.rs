@@ -53,7 +53,8 @@ impl TryFrom<PlainKey> for Key {
 }
 
 /// One coupon of a notice.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct CouponEntry {
     pub(super) code: String,
     pub(super) campaign_id: String,
@@ -82,30 +83,16 @@ pub(super) struct Notice {
     pub(super) line: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    notice_id: &'a str,
-    r#type: &'static str,
-    timestamp: String,
-    user_id: &'a str,
-    days_left: u16,
-    coupons: &'a [CouponEntry],
-}
-
-/// The part of a line that says which coupons the notice is about.
-#[derive(Deserialize)]
-struct Read {
+/// The line, field by field.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Body {
     notice_id: String,
+    r#type: String,
+    timestamp: String,
     user_id: String,
-    coupons: Vec<ReadCoupon>,
-}
-
-#[derive(Deserialize)]
-struct ReadCoupon {
-    code: String,
-    days: u16,
-    expires_at: String,
-    expires_on: String,
+    days_left: u16,
+    coupons: Vec<CouponEntry>,
 }
 
 impl Key {
@@ -122,20 +109,18 @@ impl Key {
 impl Notice {
     /// Makes the notice of these coupons: at least one, all of one user.
     pub(super) fn new(coupons: Vec<(Key, CouponEntry)>, at: Millis) -> Result<Notice, CliError> {
-        let (keys, entries): (Vec<Key>, Vec<CouponEntry>) = coupons.into_iter().unzip();
-        let user = keys[0].user.clone();
-        let id = id(&keys);
+        let (keys, coupons): (Vec<Key>, Vec<CouponEntry>) = coupons.into_iter().unzip();
+        let (id, user) = (id(&keys), keys[0].user.clone());
         let body = Body {
-            notice_id: &id,
-            r#type: "coupons.expiring",
+            notice_id: id.clone(),
+            r#type: "coupons.expiring".to_owned(),
             timestamp: format_instant(at),
-            user_id: user.as_str(),
-            days_left: entries.iter().map(|it| it.days_left).min().unwrap_or(0),
-            coupons: &entries,
+            user_id: user.to_string(),
+            days_left: coupons.iter().map(|it| it.days_left).min().unwrap_or(0),
+            coupons,
         };
-        let line =
-            serde_json::to_string(&body).map_err(|error| CliError::new(error.to_string()))?;
-        let ends = entries.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
+        let line = serde_json::to_string(&body).map_err(CliError::of)?;
+        let ends = body.coupons.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
         let expires_at = ends.max().unwrap_or(at);
         Ok(Notice { id, user, keys, expires_at, line })
     }
@@ -145,16 +130,15 @@ impl Notice {
         if !line.starts_with(BEGINS) {
             return None;
         }
-        let read: Read = serde_json::from_str(line).ok()?;
-        let user: UserId = read.user_id.parse().ok()?;
-        let mut keys = Vec::with_capacity(read.coupons.len());
+        let Body { notice_id: id, user_id, coupons, .. } = serde_json::from_str(line).ok()?;
+        let user: UserId = user_id.parse().ok()?;
+        let mut keys = Vec::with_capacity(coupons.len());
         let mut expires_at = Millis(0);
-        for coupon in read.coupons {
-            expires_at = expires_at.max(parse_instant(&coupon.expires_at).ok()?);
-            let ReadCoupon { code, days, expires_on, .. } = coupon;
-            keys.push(Key::try_from((read.user_id.clone(), expires_on, code, days)).ok()?);
+        for CouponEntry { code, days, expires_at: ends, expires_on, .. } in coupons {
+            expires_at = expires_at.max(parse_instant(&ends).ok()?);
+            keys.push(Key::try_from((user_id.clone(), expires_on, code, days)).ok()?);
         }
-        Some(Notice { id: read.notice_id, user, keys, expires_at, line: line.to_owned() })
+        Some(Notice { id, user, keys, expires_at, line: line.to_owned() })
     }
 }
 

@@ -10,11 +10,11 @@ use engine::Engine;
 use super::counts::NoticeCounts;
 use super::destination::NoticeDestination;
 use super::file::NoticeFile;
-use super::memory::{self, Memory, Recalled, Record};
+use super::memory::{Memory, Recalled, Record, sent_lines};
 use super::notice::Notice;
 use super::plan::{self, Plan};
 use super::posts::Posts;
-use super::sorter::{PIECE_BYTES, Sorter, scratch};
+use super::sorter::{SORTED_BYTES_MAX, Sorter};
 use crate::failure::CliError;
 use crate::output::Out;
 
@@ -46,7 +46,7 @@ impl Round<'_> {
     /// Another round to the same destination; an I/O error; an error of the store.
     pub(super) async fn run(&self) -> Result<NoticeCounts, CliError> {
         let now = self.engine.now();
-        let mut sorter = Sorter::new(self.data, PIECE_BYTES);
+        let mut sorter = Sorter::new(self.data, SORTED_BYTES_MAX);
         let mut file = match self.target {
             NoticeDestination::File(path) => Some(NoticeFile::open(path)?),
             NoticeDestination::Standard | NoticeDestination::Webhook(_) => None,
@@ -68,14 +68,7 @@ impl Round<'_> {
         // Begin with another notice each time: the receiver may fail at the same one.
         let first = now.0.unsigned_abs() as usize % pending.len().max(1);
         pending.rotate_left(first);
-        match (self.target, file) {
-            (NoticeDestination::Webhook(webhook), _) => {
-                let mut posts = Posts { round: self, webhook, memory, counts: &mut counts };
-                posts.all(&mut plan, pending).await?;
-            }
-            (_, Some(file)) => self.append(&mut plan, pending, file, memory, &mut counts).await?,
-            (_, None) => self.print(&mut plan, pending, memory, &mut counts).await?,
-        }
+        self.send(&mut plan, pending, file, memory, &mut counts).await?;
         counts.already = plan.already;
         Ok(counts)
     }
@@ -83,7 +76,7 @@ impl Round<'_> {
     /// Counts what [`Round::run`] would send. Writes nothing but temporary files for sorting.
     pub(super) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
         let now = self.engine.now();
-        let mut sorter = Sorter::new(self.data, PIECE_BYTES);
+        let mut sorter = Sorter::new(self.data, SORTED_BYTES_MAX);
         let mut push = |key: &_| sorter.push(&plan::sent_line(key));
         let folder = self.target.memory(self.data, self.name);
         let recalled = Memory::look(&folder, self.days, now, &mut push)?;
@@ -120,62 +113,70 @@ impl Round<'_> {
             (self.progress)(0, counts.looked_at);
         };
         plan::look(self.engine, &recalled.watches, now, &mut sorter, &mut look).await?;
-        Plan::new(self.engine, now, sorter)
+        Ok(Plan::new(self.engine, now, sorter.finish()))
     }
 
-    async fn append(
+    /// Sends the pending notices and those of the plan, and remembers them.
+    async fn send(
         &self,
         plan: &mut Plan<'_>,
-        mut notices: Vec<Notice>,
-        mut file: NoticeFile,
+        pending: Vec<Notice>,
+        file: Option<NoticeFile>,
         mut memory: Memory,
         counts: &mut NoticeCounts,
     ) -> Result<(), CliError> {
-        loop {
-            file.append(&notices)?;
-            for notice in &notices {
-                memory.sent(notice)?;
-                counts.add_sent(notice);
+        match (self.target, file) {
+            (NoticeDestination::Webhook(webhook), _) => {
+                let mut posts = Posts { round: self, webhook, memory, counts };
+                posts.all(plan, pending).await
             }
-            memory.add(&Record::File(file.mark()?))?;
-            memory.keep()?;
+            (_, Some(mut file)) => {
+                let mut write = |notices: &[Notice]| {
+                    file.append(notices)?;
+                    notices.iter().try_for_each(|notice| memory.sent(notice))?;
+                    memory.add(&Record::File(file.mark()?))?;
+                    memory.keep()
+                };
+                self.each_chunk(plan, pending, counts, &mut write).await
+            }
+            // Standard output proves nothing: its notices are remembered at the end.
+            (_, None) => {
+                let cannot = || CliError::cannot("write to", self.data);
+                let mut out = Out::standard();
+                let mut printed = tempfile::tempfile_in(self.data).map_err(cannot())?;
+                let mut write = |notices: &[Notice]| {
+                    for notice in notices {
+                        out.put(&notice.line)?;
+                        out.put("\n")?;
+                        printed.write_all(sent_lines(notice)?.as_bytes()).map_err(cannot())?;
+                    }
+                    out.flush()
+                };
+                self.each_chunk(plan, pending, counts, &mut write).await?;
+                out.finish()?;
+                printed.rewind().map_err(cannot())?;
+                memory.take_over(&mut printed)
+            }
+        }
+    }
+
+    /// Writes and counts these notices, and then those of the plan, a chunk at a time.
+    async fn each_chunk(
+        &self,
+        plan: &mut Plan<'_>,
+        mut notices: Vec<Notice>,
+        counts: &mut NoticeCounts,
+        write: &mut (dyn FnMut(&[Notice]) -> Result<(), CliError> + Send),
+    ) -> Result<(), CliError> {
+        loop {
+            write(&notices)?;
+            notices.iter().for_each(|notice| counts.add_sent(notice));
             (self.progress)(counts.sent, counts.looked_at);
             notices = plan.take(CHUNK).await?;
             if notices.is_empty() {
                 return Ok(());
             }
         }
-    }
-
-    async fn print(
-        &self,
-        plan: &mut Plan<'_>,
-        mut notices: Vec<Notice>,
-        mut memory: Memory,
-        counts: &mut NoticeCounts,
-    ) -> Result<(), CliError> {
-        let cannot = || CliError::because(format!("cannot write to {}", self.data.display()));
-        let mut out = Out::standard();
-        let mut printed = scratch(self.data)?;
-        loop {
-            let mut records = String::new();
-            for notice in &notices {
-                out.put(&notice.line)?;
-                out.put("\n")?;
-                records.push_str(&memory::sent_lines(notice)?);
-                counts.add_sent(notice);
-            }
-            out.flush()?;
-            printed.write_all(records.as_bytes()).map_err(cannot())?;
-            (self.progress)(counts.sent, counts.looked_at);
-            notices = plan.take(CHUNK).await?;
-            if notices.is_empty() {
-                break;
-            }
-        }
-        out.finish()?;
-        printed.rewind().map_err(cannot())?;
-        memory.take_over(&mut printed)
     }
 }
 
