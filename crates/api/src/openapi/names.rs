@@ -13,98 +13,35 @@ use super::{operations, schemas};
 use crate::cursor::CURSOR_BYTES_MAX;
 use crate::token::TOKEN_BYTES_MAX;
 
-/// A text that looks the same wherever it stands.
-struct Text {
-    names: &'static [&'static str],
-    len: RangeInclusive<usize>,
-    pattern: &'static str,
-    example: &'static str,
-    /// What it is, for a path.
-    about: &'static str,
-}
+/// Texts that look the same wherever they stand: their names, their length and their pattern.
+const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
+    (&["campaign_id", "batch_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
+    (&["user_id", "holder", "login_id"], 1..=NAME_LEN_MAX, "^[!-~]+$"),
+    (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
+    (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
+    (&["order_ref", "issue_ref", "revoke_ref"], 1..=REF_LEN_MAX, "^[!-~]+$"),
+    (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
+    (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
+    (&["token"], 1..=TOKEN_BYTES_MAX, "^[A-Za-z0-9._-]+$"),
+];
 
-const VISIBLE: &str = "^[!-~]+$";
-const IN_A_PATH: &str = "^[A-Za-z0-9._~:-]+$";
-const TYPED_CODE: &str = "^[A-Za-z0-9 -]+$";
-
-const TEXTS: &[Text] = &[
-    Text {
-        names: &["campaign_id"],
-        len: 1..=NAME_LEN_MAX,
-        pattern: IN_A_PATH,
-        example: "spring-2027",
-        about: "The campaign's name in URLs.",
-    },
-    Text {
-        names: &["batch_id"],
-        len: 1..=NAME_LEN_MAX,
-        pattern: IN_A_PATH,
-        example: "first",
-        about: "The batch's name within its campaign.",
-    },
-    Text {
-        names: &["user_id", "holder"],
-        len: 1..=NAME_LEN_MAX,
-        pattern: VISIBLE,
-        example: "ann",
-        about: "The user's name: the shop's own, or the one that this server gave their account.",
-    },
-    Text {
-        names: &["login_id"],
-        len: 1..=NAME_LEN_MAX,
-        pattern: VISIBLE,
-        example: "ann@example.com",
-        about: "The login of an account.",
-    },
-    Text {
-        names: &["code", "after", "shared_code"],
-        len: FOREIGN_LEN_MIN..=TEXT_LEN_MAX,
-        pattern: TYPED_CODE,
-        example: "7K2M-9QXD-4TRB-H0VE",
-        about: "The code of the coupon. Hyphens, spaces and case do not matter.",
-    },
-    Text {
-        names: &["code_prefix"],
-        len: 1..=PREFIX_LEN_MAX,
-        pattern: "^[A-Za-z0-9]+$",
-        example: "SPRING",
-        about: "Decoration in front of a code.",
-    },
-    Text {
-        names: &["order_ref"],
-        len: 1..=REF_LEN_MAX,
-        pattern: VISIBLE,
-        example: "991",
-        about: "One attempt to pay.",
-    },
-    Text {
-        names: &["issue_ref", "revoke_ref"],
-        len: 1..=REF_LEN_MAX,
-        pattern: VISIBLE,
-        example: "welcome-2027",
-        about: "One request, in the caller's own words.",
-    },
-    Text {
-        names: &["time_zone"],
-        len: 1..=ZONE_LEN_MAX,
-        pattern: "^[A-Za-z0-9._/+-]+$",
-        example: "Asia/Seoul",
-        about: "An IANA time zone.",
-    },
-    Text {
-        names: &["cursor", "next_cursor"],
-        len: 1..=CURSOR_BYTES_MAX,
-        pattern: "^[A-Za-z0-9_-]+$",
-        example: "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d",
-        about: "Where a page ends.",
-    },
-    Text {
-        names: &["token"],
-        len: 1..=TOKEN_BYTES_MAX,
-        pattern: "^[A-Za-z0-9._-]+$",
-        example: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl",
-        about: "A JSON Web Token.",
-    },
+/// An example of each parameter, and what it is if it stands in a path.
+const PARAMETERS: &[(&str, &str, &str)] = &[
+    ("campaign_id", "spring-2027", "The campaign's name in URLs."),
+    ("batch_id", "first", "The batch's name within its campaign."),
+    (
+        "user_id",
+        "ann",
+        "The user's name: the shop's own, or the one that this server gave their account.",
+    ),
+    (
+        "code",
+        "7K2M-9QXD-4TRB-H0VE",
+        "The code of the coupon. Hyphens, spaces and case do not matter.",
+    ),
+    ("after", "7K2M-9QXD-4TRB-H0VE", ""),
+    ("time_zone", "Asia/Seoul", ""),
+    ("cursor", "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d", ""),
 ];
 
 /// Numbers of coupons or lines. A campaign has no more, so neither has a part of it.
@@ -141,24 +78,20 @@ pub(super) fn add(document: &mut Value) {
         for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
             limit(&name, &mut parameter["schema"]);
-            let Some(text) = text(&name) else { continue };
-            or_insert(parameter, "description", json!(text.about));
-            or_insert(parameter, "example", json!(text.example));
+            let known = PARAMETERS.iter().find(|(known, ..)| *known == name);
+            let Some((_, example, about)) = known else { continue };
+            or_insert(parameter, "description", json!(about));
+            or_insert(parameter, "example", json!(example));
         }
     }
 }
 
-fn text(name: &str) -> Option<&'static Text> {
-    TEXTS.iter().find(|text| text.names.contains(&name))
-}
-
 fn limit(name: &str, schema: &mut Value) {
-    if is(schema, "string")
-        && let Some(text) = text(name)
-    {
-        or_insert(schema, "minLength", json!(text.len.start()));
-        or_insert(schema, "maxLength", json!(text.len.end()));
-        or_insert(schema, "pattern", json!(text.pattern));
+    let text = TEXTS.iter().find(|(names, ..)| names.contains(&name));
+    if let (true, Some((_, len, pattern))) = (is(schema, "string"), text) {
+        or_insert(schema, "minLength", json!(len.start()));
+        or_insert(schema, "maxLength", json!(len.end()));
+        or_insert(schema, "pattern", json!(pattern));
     }
     if is(schema, "string")
         && let Some(format) = format_of(name)
@@ -222,20 +155,23 @@ mod tests {
             "cursor" | "next_cursor" | "token" => true,
             other => panic!("{other} is of no kind here"),
         };
-        for text in TEXTS {
-            for name in text.names {
-                assert!(takes(name, text.example), "{name} {}", text.example);
-                assert!(text.len.contains(&text.example.len()), "{name} {}", text.example);
+        for (names, len, _) in TEXTS {
+            for name in *names {
                 let free = !["time_zone", "cursor", "next_cursor", "token"].contains(name);
                 // Hyphens make a code longer, and do not count.
                 let is_code = ["code", "after", "shared_code"].contains(name);
                 let long = match is_code {
-                    true => "A-".repeat(text.len.end() / 2),
-                    false => "A".repeat(*text.len.end()),
+                    true => "A-".repeat(len.end() / 2),
+                    false => "A".repeat(*len.end()),
                 };
                 assert!(!free || takes(name, &long), "{name} at its limit");
                 assert!(!free || !takes(name, &format!("{long}A")), "{name} past its limit");
             }
+        }
+        for (name, example, _) in PARAMETERS {
+            assert!(takes(name, example), "{name} {example}");
+            let (_, len, _) = TEXTS.iter().find(|(names, ..)| names.contains(name)).expect(name);
+            assert!(len.contains(&example.len()), "{name} {example}");
         }
     }
 }
