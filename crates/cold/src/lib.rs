@@ -51,7 +51,6 @@ pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
 pub use log::Committed;
-pub use names::iso as day_text;
 pub use options::Options;
 pub use origins::{Archived, Since};
 pub use probe::ProbeResult;

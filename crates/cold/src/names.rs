@@ -22,7 +22,7 @@ pub(crate) struct Origin {
 }
 
 /// A day as in messages and folder names: `2026-12-31`.
-pub fn iso(day: Day) -> String {
+pub(crate) fn iso(day: Day) -> String {
     Date::of(day.start(), &Zone::utc()).to_string()
 }
 

@@ -81,7 +81,7 @@ enum Judgement {
 fn judged(claim: &ClaimItem, found: &Whereabouts, atomicity: Atomicity) -> Judgement {
     let wrong = |kind, says: String| {
         let place = format!("the claim of {} in {}", claim.user, claim.campaign);
-        let names = format!("it names {}, in partition {}", claim.code, cold::day_text(claim.day));
+        let names = format!("it names {}, in partition {}", claim.code, claim.day);
         let about = claim.code.to_string();
         let other = Said::new("the coupon", says);
         Judgement::Wrong(Box::new(Finding { kind, about, one: Said::new(place, names), other }))

@@ -56,29 +56,21 @@ impl Verifier<'_> {
     ) -> Result<Vec<(EntryItem, Finding)>, VerifyError> {
         let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
         for entry in entries {
-            match (&entry.is, rules::code_of(&entry.code)) {
-                (EntryIs::Unreadable(why), _) => {
-                    let finding = unwritten(&entry, why.clone());
-                    wrong.push((entry, finding));
-                }
-                (_, None) => {
-                    let finding = unwritten(&entry, "a text that is no code".to_owned());
-                    wrong.push((entry, finding));
-                }
-                (EntryIs::Gone, Some(_)) => {}
+            let finding = match (&entry.is, rules::code_of(&entry.code)) {
+                (EntryIs::Unreadable(why), _) => Some(unwritten(&entry, why.clone())),
+                (_, None) => Some(unwritten(&entry, "a text that is no code".to_owned())),
+                (EntryIs::Gone, Some(_)) => None,
                 (EntryIs::Shared { campaign }, Some(code)) => {
                     let terms = self.catalog.terms(campaign);
-                    if let Some(finding) =
-                        terms.and_then(|terms| word_astray(&entry, &code, &terms))
-                    {
-                        wrong.push((entry, finding));
-                    }
+                    terms.and_then(|terms| word_astray(&entry, &code, &terms))
                 }
                 (EntryIs::Coupon { day, .. }, Some(code)) => {
                     let day = *day;
                     of_coupons.push((entry, day, code));
+                    continue;
                 }
-            }
+            };
+            wrong.extend(finding.map(|finding| (entry, finding)));
         }
         self.wrong_coupons(of_coupons, look, &mut wrong).await?;
         Ok(wrong)
@@ -138,7 +130,7 @@ impl Verifier<'_> {
                     is_sealed
                 }
             };
-            let says = format!("a coupon in partition {}", cold::day_text(day));
+            let says = format!("a coupon in partition {day}");
             match (is_sealed, self.hot.atomicity()) {
                 (true, _) => in_cold.push((day, code, entry)),
                 (false, Atomicity::StepByStep) => self.note(Note::EntryBegun),
@@ -153,7 +145,7 @@ impl Verifier<'_> {
             in_cold.iter().map(|(day, code, _)| (*day, code.clone())).collect();
         let found = self.in_cold(&spots, look).await?;
         for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
-            let says = format!("a coupon in partition {}", cold::day_text(day));
+            let says = format!("a coupon in partition {day}");
             match (found, self.hot.atomicity()) {
                 (Whereabouts::Nowhere, Atomicity::OneTransaction) => {
                     let finding = entry_alone(&entry, says, "cold", "there is no such coupon");

@@ -121,16 +121,16 @@ impl Verifier<'_> {
                         format!("serials {first} to {}", first + count - 1),
                     );
                     let other = Said::new(other.clone(), format!("serials from {next} on"));
-                    self.found(Kind::SerialsOverlap, &cold::day_text(day), one, other);
+                    self.found(Kind::SerialsOverlap, &day.to_string(), one, other);
                 }
             }
             let given = next.get(&day).copied().unwrap_or(0);
             if let Some((first, count, name)) = runs.last().filter(|it| it.0 + it.1 > given) {
                 let one =
                     Said::new(name.clone(), format!("serials {first} to {}", first + count - 1));
-                let place = format!("the plan of {}", cold::day_text(day));
-                let other = Said::new(place, format!("serial {given} is the next to be given"));
-                self.found(Kind::SerialsOverlap, &cold::day_text(day), one, other);
+                let given = format!("serial {given} is the next to be given");
+                let other = Said::new(format!("the plan of {day}"), given);
+                self.found(Kind::SerialsOverlap, &day.to_string(), one, other);
             }
         }
         Ok(())

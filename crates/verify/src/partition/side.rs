@@ -34,18 +34,16 @@ impl Verifier<'_> {
             self.report.side_rows += audit.rows;
             if audit.archive_commit < finished {
                 let one = Said::new("hot", format!("archive commit {finished} is finished"));
-                let place = format!("cold, coupons_by_holder, partition {}", cold::day_text(day));
-                let other = Said::new(
-                    place,
-                    format!("it has archive commit {} at the last", audit.archive_commit),
-                );
-                self.found(Kind::SideMissing, &cold::day_text(day), one, other);
+                let place = format!("cold, coupons_by_holder, partition {day}");
+                let last = format!("it has archive commit {} at the last", audit.archive_commit);
+                let other = Said::new(place, last);
+                self.found(Kind::SideMissing, &day.to_string(), one, other);
             } else if audit.behind > 0 {
                 self.note(Note::SideBehind);
             }
             audit.files.into_iter().for_each(|fault| self.file_fault(fault));
             for fault in audit.faults {
-                let partition = format!("cold, coupons, partition {}", cold::day_text(day));
+                let partition = format!("cold, coupons, partition {day}");
                 let holder = format!("cold, coupons_by_holder, {}", fault.holder);
                 let (kind, one, other) = match fault.is {
                     cold::SideIs::Missing => (Kind::SideMissing, "a coupon of theirs", "not there"),

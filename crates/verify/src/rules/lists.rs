@@ -10,7 +10,7 @@ use crate::finding::{Kind, Said};
 pub(super) fn lists(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let lies = || {
         let tier = if view.hot_coupon().is_some() { "hot" } else { "cold" };
-        let place = format!("{tier}, partition {}", cold::day_text(view.day));
+        let place = format!("{tier}, partition {}", view.day);
         let holder = coupon.holder().map_or("nobody", |holder| holder.as_str());
         Said::new(place, format!("{}, held by {holder}", said_of_coupon(coupon)))
     };

@@ -30,7 +30,7 @@ pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
     };
     let one = |dates: &[Millis]| {
         let place = if view.hot_coupon().is_some() { "hot" } else { "cold" };
-        let place = format!("{place}, partition {}", cold::day_text(view.day));
+        let place = format!("{place}, partition {}", view.day);
         Said::new(place, said(genesis.campaign.as_str(), genesis.batch.as_str(), dates))
     };
     match &view.home {

@@ -19,7 +19,7 @@ pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
         (true, _) => {}
         (false, false) => judged.notes.push(Note::MoveUnfinished),
         (false, true) => {
-            let one = Said::new(view.hot_place(), format!("moved to {}", cold::day_text(to)));
+            let one = Said::new(view.hot_place(), format!("moved to {to}"));
             let other = Said::new("the directory", entry_says(entry.as_ref()));
             judged.find(Kind::MoveLost, &view.code, one, other);
         }
@@ -32,7 +32,6 @@ fn entry_says(entry: Option<&EntryItem>) -> String {
         Some(EntryIs::Gone) => "gone, with a campaign that is not known here".to_owned(),
         Some(EntryIs::Shared { campaign }) => format!("the word of campaign {campaign}"),
         Some(EntryIs::Coupon { day, owner, .. }) => {
-            let day = cold::day_text(*day);
             format!("a coupon of {}, {} in partition {day}", owner.campaign, owner.batch)
         }
         Some(EntryIs::Unreadable(why)) => format!("unreadable: {why}"),
@@ -45,10 +44,10 @@ pub(super) fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
         (Some(_), _) | (None, None) => view.hot_place(),
         (None, Some(copy)) => cold_place(copy),
     };
-    let lies = Said::new(lies, format!("a row in partition {}", cold::day_text(view.day)));
+    let lies = Said::new(lies, format!("a row in partition {}", view.day));
     let partition = Day::expiry_day_of(coupon.lasts_until());
     if partition != view.day {
-        let other = Said::new("its expiry", format!("partition {}", cold::day_text(partition)));
+        let other = Said::new("its expiry", format!("partition {partition}"));
         return judged.find(Kind::WrongPartition, &view.code, lies, other);
     }
     let Asked::Is(entry) = &view.entry else { return };

@@ -48,7 +48,7 @@ fn said_of(is: &RowIs) -> String {
     match is {
         RowIs::Coupon { coupon, .. } => said_of_coupon(coupon),
         RowIs::ArchivedMarker { version } => format!("an archived marker for version {version}"),
-        RowIs::Forwarding { to } => format!("moved to partition {}", cold::day_text(*to)),
+        RowIs::Forwarding { to } => format!("moved to partition {to}"),
         RowIs::Unreadable(why) => format!("unreadable: {why}"),
     }
 }

@@ -73,8 +73,7 @@ fn archived_marker(
     let other = match (newest, view.cold_whole) {
         (None, false) => return judged.notes.push(Note::BehindDamage),
         (None, true) => {
-            let place = format!("cold, partition {}", cold::day_text(view.day));
-            Said::new(place, "there is no such coupon")
+            Said::new(format!("cold, partition {}", view.day), "there is no such coupon")
         }
         (Some((copy, coupon)), _) => Said::new(cold_place(copy), said_of_coupon(coupon)),
     };

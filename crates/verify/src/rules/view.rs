@@ -109,7 +109,7 @@ impl View {
     }
 
     pub(super) fn hot_place(&self) -> String {
-        format!("hot, partition {}", cold::day_text(self.day))
+        format!("hot, partition {}", self.day)
     }
 
     pub(super) fn is_sealed(&self) -> bool {
