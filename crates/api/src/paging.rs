@@ -31,11 +31,10 @@ pub(crate) struct Page {
 
 impl Page {
     /// Behind what, and at most how many.
-    pub(crate) fn read<T>(&self, query: &str) -> Result<(Option<T>, usize), Problem>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
+    pub(crate) fn read<T: FromStr<Err: Display>>(
+        &self,
+        query: &str,
+    ) -> Result<(Option<T>, usize), Problem> {
         let mut reading = Reading::default();
         let after = match &self.cursor {
             None => None,
@@ -50,15 +49,12 @@ impl Page {
 }
 
 /// One page of things that are named, behind which the next begins.
-pub(crate) fn named_page<T, B>(
+pub(crate) fn named_page<T, B: for<'a> From<&'a T>>(
     query: &str,
     items: &[T],
     limit: usize,
     name: impl Fn(&T) -> &str,
-) -> List<B>
-where
-    B: for<'a> From<&'a T>,
-{
+) -> List<B> {
     let last = items.last().filter(|_| items.len() == limit);
     let next_cursor = last.map(|last| cursor::cursor(query, &[name(last)]));
     List { data: items.iter().map(B::from).collect(), next_cursor }

@@ -40,7 +40,7 @@ pub use self::public_key::{PublicAlgorithm, PublicKey};
 
 use crate::jwks::Published;
 
-use self::local_keys::Found;
+use self::local_keys::LocalState;
 use self::mint::sign;
 use self::raw::Parts;
 use self::text::echo;
@@ -196,8 +196,8 @@ fn verify_local(
 ) -> Result<Claims, BadToken> {
     let kid = kid.ok_or(BadToken::NoKid)?;
     let key = match keys.find(kid) {
-        Some(Found::Active(key)) => key,
-        Some(Found::Retired) => return Err(BadToken::RetiredKey { kid: echo(kid) }),
+        Some(LocalState::Active { verifies, .. }) => verifies,
+        Some(LocalState::Retired) => return Err(BadToken::RetiredKey { kid: echo(kid) }),
         None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
     };
     parts.check_signature(Algorithm::HS256, key)?;

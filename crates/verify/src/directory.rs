@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, RowItem, Table};
+use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, Table};
 
 use crate::finding::{Finding, Kind, Note, Said};
 use crate::rules;
@@ -83,32 +83,23 @@ impl Verifier<'_> {
         look: Look,
         wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
-        let mut spots: Vec<(Day, Code)> = Vec::new();
-        let mut homes = Vec::new();
-        for (_, day, code) in &entries {
-            spots.push((*day, code.clone()));
-            let home = match self.catalog.serial(self.hot, self.keys, code).await? {
-                Some(serial) => Some(serial.run.day).filter(|home| home != day),
-                None => None,
-            };
-            homes.push(home);
-        }
+        let spots = entries.iter().map(|(_, day, code)| (*day, code.clone())).collect();
         let there = self.hot.rows_at(spots).await?;
-        let at_home = homes.iter().zip(&entries);
-        let at_home = at_home.filter_map(|(home, (_, _, code))| Some(((*home)?, code.clone())));
-        let mut left = self.hot.rows_at(at_home.collect()).await?.into_iter();
-        let mut nowhere: Vec<(EntryItem, Day, Code)> = Vec::new();
-        for (((entry, day, code), rows), home) in entries.into_iter().zip(there).zip(homes) {
-            let left = home.and_then(|_| left.next()).unwrap_or_default();
-            let stays = |row: &&RowItem| !matches!(row.is, RowIs::Forwarding { .. });
-            if let (Some(home), true) = (home, left.iter().any(|row| stays(&row))) {
+        let mut homes: Vec<(Day, Code)> = Vec::new();
+        for (_, day, code) in &entries {
+            let serial = self.catalog.serial(self.hot, self.keys, code).await?;
+            let home = serial.map(|serial| serial.run.day).filter(|home| home != day);
+            homes.extend(home.map(|home| (home, code.clone())));
+        }
+        let left = self.hot.rows_at(homes.clone()).await?;
+        for ((home, code), rows) in homes.into_iter().zip(left) {
+            if rows.iter().any(|row| !matches!(row.is, RowIs::Forwarding { .. })) {
                 // The walk over its home partition does not read the directory.
-                self.recheck.add(home, code.clone());
-            }
-            if rows.is_empty() {
-                nowhere.push((entry, day, code));
+                self.recheck.add(home, code);
             }
         }
+        let nowhere = entries.into_iter().zip(there).filter(|(_, rows)| rows.is_empty());
+        let nowhere = nowhere.map(|(entry, _)| entry).collect();
         self.entries_without_rows(nowhere, look, wrong).await
     }
 

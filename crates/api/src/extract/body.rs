@@ -22,11 +22,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T, S> FromRequest<S> for Json<T>
-where
-    T: DeserializeOwned,
-    S: Send + Sync,
-{
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {

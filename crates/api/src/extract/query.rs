@@ -11,11 +11,7 @@ use crate::problem::Problem;
 /// The query; unknown parameters are refused by name.
 pub(crate) struct Params<T>(pub(crate) T);
 
-impl<T, S> FromRequestParts<S> for Params<T>
-where
-    T: DeserializeOwned,
-    S: Send + Sync,
-{
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -31,7 +31,7 @@ pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 /// answers 403. One address may make 30 accounts in ten minutes. Anyone may call it, without a
 /// token.
 #[utoipa::path(
-    post, path = "/v1/users", tag = "accounts", request_body = Credentials, security(()),
+    post, path = "/v1/users", tag = "accounts", security(()),
     responses(
         (status = 201, body = SessionBody, description = "The account was made; a token for it"),
         (status = 200, body = SessionBody,
@@ -105,7 +105,7 @@ async fn made_before(
 /// sends five wrong passwords for a login within 15 minutes, it is refused for this login until the
 /// 15 minutes are over; other addresses are not. Anyone may call it, without a token.
 #[utoipa::path(
-    post, path = "/v1/sessions", tag = "accounts", request_body = Credentials, security(()),
+    post, path = "/v1/sessions", tag = "accounts", security(()),
     responses((status = 200, body = SessionBody, description = "A token for the account"))
 )]
 pub(crate) async fn create_session(

@@ -21,7 +21,6 @@ use crate::views::CouponBody;
 /// a newer issue to the same user. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
-    request_body = RevokeRequest,
     responses((status = 200, body = CouponBody, description = "The coupon is available again"))
 )]
 pub(crate) async fn revoke(
@@ -41,7 +40,6 @@ pub(crate) async fn revoke(
 /// the coupon has changed since, answers 409 VERSION_CONFLICT. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
-    request_body = VoidRequest,
     responses((status = 200, body = CouponBody, description = "The coupon is void"))
 )]
 pub(crate) async fn void_coupon(
@@ -61,7 +59,6 @@ pub(crate) async fn void_coupon(
 /// VERSION_CONFLICT. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
-    request_body = ExtendRequest,
     responses((status = 200, body = CouponBody, description = "The coupon with its new expiry"))
 )]
 pub(crate) async fn extend(

@@ -96,7 +96,6 @@ impl Rejects {
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
     params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
-    request_body = BatchChanges,
     responses((status = 200, body = BatchBody, description = "The batch as it is now"))
 )]
 pub(crate) async fn change_batch(

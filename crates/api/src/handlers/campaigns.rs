@@ -19,7 +19,7 @@ use crate::views::{CampaignBody, CouponBody, List};
 /// billion. If the same `campaign_id` and body are sent again, at any later time, answers 200 with
 /// the same campaign. Only an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/campaigns", tag = "campaigns", request_body = NewCampaign,
+    post, path = "/v1/campaigns", tag = "campaigns",
     responses(
         (status = 201, body = CampaignBody, description = "The campaign was made"),
         (status = 200, body = CampaignBody, description = "The same request made it before"),
@@ -40,7 +40,7 @@ pub(crate) async fn create_campaign(
 /// answered, every server of a cluster follows the change. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
-    params(("campaign_id" = String, Path)), request_body = CampaignChanges,
+    params(("campaign_id" = String, Path)),
     responses((status = 200, body = CampaignBody, description = "The campaign as it is now"))
 )]
 pub(crate) async fn change_campaign(
@@ -101,7 +101,7 @@ pub(crate) async fn read_campaign(
 /// themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
-    params(("campaign_id" = String, Path)), request_body = IssueRequest,
+    params(("campaign_id" = String, Path)),
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
         (status = 200, body = CouponBody, description = "The coupon was issued before"),

@@ -54,7 +54,6 @@ pub(crate) async fn read_coupon(
 /// the coupon into their wallet. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/issue", tag = "coupons", params(("code" = String, Path)),
-    request_body = IssueCouponRequest,
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
         (status = 200, body = CouponBody, description = "The user already holds this coupon"),
@@ -78,7 +77,6 @@ pub(crate) async fn issue_coupon(
 /// shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/check", tag = "coupons", params(("code" = String, Path)),
-    request_body = RedeemRequest,
     responses((status = 200, body = CheckBody, description = "What redeem would answer"))
 )]
 pub(crate) async fn check(
@@ -100,7 +98,6 @@ pub(crate) async fn check(
 /// a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/hold", tag = "coupons", params(("code" = String, Path)),
-    request_body = HoldRequest,
     responses(
         (status = 201, body = HoldBody, description = "The coupon is held, or held for longer"),
         (status = 200, body = HoldBody, description = "The coupon was held for that long already"),
@@ -124,7 +121,6 @@ pub(crate) async fn hold(
 /// admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
-    request_body = ReleaseRequest,
     responses((status = 200, body = CouponBody,
         description = "That order does not hold the coupon"))
 )]
@@ -145,7 +141,6 @@ pub(crate) async fn release(
 /// redemption with 200, at any later time. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons", params(("code" = String, Path)),
-    request_body = RedeemRequest,
     responses(
         (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
         (status = 200, body = RedemptionBody, description = "This order redeemed it before"),
@@ -169,7 +164,7 @@ pub(crate) async fn redeem(
 /// same order cannot redeem it again. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
-    params(("code" = String, Path)), request_body = CancelRedemptionRequest,
+    params(("code" = String, Path)),
     responses((status = 200, body = CancelledBody,
         description = "The redemption is cancelled, now or before"))
 )]

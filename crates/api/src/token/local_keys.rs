@@ -22,9 +22,10 @@ pub struct LocalKey {
     state: LocalState,
 }
 
-#[derive(Clone)]
-enum LocalState {
-    Active { secret: Vec<u8>, made_at_ms: i64 },
+/// What a local key id stands for.
+#[derive(Clone, Debug)]
+pub(super) enum LocalState {
+    Active { signs: EncodingKey, verifies: DecodingKey, made_at_ms: i64 },
     Retired,
 }
 
@@ -38,7 +39,9 @@ impl LocalKey {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(BadKey::Secret { kid, len: secret.len() });
         }
-        Ok(LocalKey { kid, state: LocalState::Active { secret: secret.to_vec(), made_at_ms } })
+        let (signs, verifies) =
+            (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+        Ok(LocalKey { kid, state: LocalState::Active { signs, verifies, made_at_ms } })
     }
 
     /// A key that neither signs nor verifies; it is known so that its tokens are told apart from
@@ -61,7 +64,7 @@ impl fmt::Debug for LocalKey {
 #[derive(Clone, Debug)]
 pub struct LocalKeys {
     signing: Signing,
-    verifying: HashMap<String, Found>,
+    all: HashMap<String, LocalState>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,51 +73,38 @@ pub(super) struct Signing {
     pub(super) key: EncodingKey,
 }
 
-/// What a local key id stands for.
-#[derive(Clone, Debug)]
-pub(super) enum Found {
-    Active(DecodingKey),
-    Retired,
-}
-
 impl LocalKeys {
     /// Takes the keys in any order; of two made in the same millisecond the later id signs.
     ///
     /// # Errors
     /// [`BadKey::Twice`], [`BadKey::NoneActive`].
     pub fn new(keys: Vec<LocalKey>) -> Result<LocalKeys, BadKey> {
-        let mut verifying = HashMap::with_capacity(keys.len());
+        let mut all = HashMap::with_capacity(keys.len());
         for key in &keys {
-            let found = match &key.state {
-                LocalState::Active { secret, .. } => {
-                    Found::Active(DecodingKey::from_secret(secret))
-                }
-                LocalState::Retired => Found::Retired,
-            };
-            if verifying.insert(key.kid.clone(), found).is_some() {
+            if all.insert(key.kid.clone(), key.state.clone()).is_some() {
                 return Err(BadKey::Twice { kid: key.kid.clone() });
             }
         }
-        Ok(LocalKeys { signing: newest(keys).ok_or(BadKey::NoneActive)?, verifying })
+        Ok(LocalKeys { signing: newest(keys).ok_or(BadKey::NoneActive)?, all })
     }
 
     pub(super) fn signing(&self) -> &Signing {
         &self.signing
     }
 
-    pub(super) fn find(&self, kid: &str) -> Option<&Found> {
-        self.verifying.get(kid)
+    pub(super) fn find(&self, kid: &str) -> Option<&LocalState> {
+        self.all.get(kid)
     }
 }
 
 fn newest(keys: Vec<LocalKey>) -> Option<Signing> {
     keys.into_iter()
         .filter_map(|key| match key.state {
-            LocalState::Active { secret, made_at_ms } => Some((made_at_ms, key.kid, secret)),
+            LocalState::Active { signs, made_at_ms, .. } => Some((made_at_ms, key.kid, signs)),
             LocalState::Retired => None,
         })
         .max_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)))
-        .map(|(_, kid, secret)| Signing { kid, key: EncodingKey::from_secret(&secret) })
+        .map(|(_, kid, key)| Signing { kid, key })
 }
 
 pub(super) fn checked_kid(kid: &str) -> Result<String, BadKey> {

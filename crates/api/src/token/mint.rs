@@ -1,7 +1,7 @@
 //! Local tokens: the only place that signs any.
 
 use jsonwebtoken::{Algorithm, Header};
-use serde::Serialize;
+use serde_json::json;
 
 use super::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER, Role, SUBJECT_BYTES_MAX};
 use super::local_keys::LocalKeys;
@@ -55,25 +55,11 @@ pub(super) fn sign(
     let exp = now_ms.saturating_add(ttl_ms).saturating_add(999).div_euclid(1_000);
     let signing = keys.signing();
     let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
-    let minted = Minted {
-        iss: LOCAL_ISSUER,
-        aud: LOCAL_AUDIENCE,
-        sub: subject,
-        role: role.as_str(),
-        iat,
-        exp,
-    };
-    jsonwebtoken::encode(&header, &minted, &signing.key)
+    let claims = json!({
+        "iss": LOCAL_ISSUER, "aud": LOCAL_AUDIENCE, "sub": subject, "role": role.as_str(),
+        "iat": iat, "exp": exp,
+    });
+    jsonwebtoken::encode(&header, &claims, &signing.key)
         .map(|token| (token, exp.saturating_mul(1_000)))
         .map_err(|error| BadMint::Signing { why: error.to_string() })
-}
-
-#[derive(Serialize)]
-struct Minted<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a str,
-    role: &'a str,
-    iat: i64,
-    exp: i64,
 }

@@ -25,17 +25,11 @@ impl Unredeemed<'_> {
         match &self.change.action {
             Action::Redeem { by, order } => self.redeem(by, order),
             Action::Hold { by, order, until } => self.hold(by, order, *until),
-            Action::Issue { to, reference, expires_at } => {
-                self.issue(to, reference.as_ref(), *expires_at)
-            }
+            Action::Issue { to, reference, expires_at } => self.issue(to, reference, *expires_at),
             Action::Release { order } => Ok(self.release(order)),
-            Action::Revoke { user, reference, reason } => {
-                self.revoke(user, reference.as_ref(), reason.as_ref())
-            }
-            Action::Void { reason } => self.void(reason.as_ref()),
-            Action::Extend { expires_at, zone, reason } => {
-                self.extend(*expires_at, zone, reason.as_ref())
-            }
+            Action::Revoke { user, reference, reason } => self.revoke(user, reference, reason),
+            Action::Void { reason } => self.void(reason),
+            Action::Extend { expires_at, zone, reason } => self.extend(*expires_at, zone, reason),
             Action::CancelRedemption { .. } => Err(Refusal::NotRedeemed),
         }
     }
@@ -65,7 +59,7 @@ impl Unredeemed<'_> {
     fn issue(
         &self,
         to: &UserId,
-        reference: Option<&IssueRef>,
+        reference: &Option<IssueRef>,
         expires_at: Option<Millis>,
     ) -> Result<Verdict, Refusal> {
         if let State::Issued { holder } = self.coupon.state() {
@@ -79,7 +73,7 @@ impl Unredeemed<'_> {
         self.has_room(if self.own_hold.is_some() { 2 } else { 1 })?;
         Ok(Verdict::Append(EventKind::Issued {
             to: to.clone(),
-            reference: reference.cloned(),
+            reference: reference.clone(),
             expires_at,
         }))
     }
@@ -98,30 +92,30 @@ impl Unredeemed<'_> {
     fn revoke(
         &self,
         user: &UserId,
-        reference: Option<&RevokeRef>,
-        reason: Option<&Reason>,
+        reference: &Option<RevokeRef>,
+        reason: &Option<Reason>,
     ) -> Result<Verdict, Refusal> {
         self.version_matches()?;
         match self.coupon.state() {
             State::Issued { holder } if holder == user => Ok(Verdict::Append(EventKind::Revoked {
                 from: user.clone(),
-                reference: reference.cloned(),
-                reason: reason.cloned(),
+                reference: reference.clone(),
+                reason: reason.clone(),
             })),
             _ => Err(Refusal::NotIssued),
         }
     }
 
-    fn void(&self, reason: Option<&Reason>) -> Result<Verdict, Refusal> {
+    fn void(&self, reason: &Option<Reason>) -> Result<Verdict, Refusal> {
         self.version_matches()?;
-        Ok(Verdict::Append(EventKind::Voided { reason: reason.cloned() }))
+        Ok(Verdict::Append(EventKind::Voided { reason: reason.clone() }))
     }
 
     fn extend(
         &self,
         expires_at: Millis,
         zone: &Zone,
-        reason: Option<&Reason>,
+        reason: &Option<Reason>,
     ) -> Result<Verdict, Refusal> {
         let present = self.coupon.expires_at();
         if expires_at == present {
@@ -138,7 +132,7 @@ impl Unredeemed<'_> {
         Ok(Verdict::Append(EventKind::Extended {
             expires_at,
             zone: zone.clone(),
-            reason: reason.cloned(),
+            reason: reason.clone(),
         }))
     }
 

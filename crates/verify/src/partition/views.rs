@@ -70,39 +70,29 @@ impl Verifier<'_> {
         views: &mut [(View, Option<Serial>)],
         check: EntryCheck,
     ) -> Result<(), VerifyError> {
-        let mut asked: Vec<(usize, Code)> = Vec::new();
-        for (at, (view, _)) in views.iter().enumerate() {
+        let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
             let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
             let needed =
                 check == EntryCheck::All || moved || rules::needs_entry(&view.home, view.day);
-            if let Some(code) = rules::code_of(&view.code).filter(|_| needed) {
-                asked.push((at, code));
-            }
-        }
-        let codes = asked.iter().map(|(_, code)| code.clone()).collect();
-        let entries = self.hot.entries_at(codes).await?;
-        for ((at, _), entry) in asked.into_iter().zip(entries) {
+            Some((at, rules::code_of(&view.code).filter(|_| needed)?))
+        });
+        let (at, codes): (Vec<usize>, Vec<Code>) = asked.unzip();
+        for (at, entry) in at.into_iter().zip(self.hot.entries_at(codes).await?) {
             views[at].0.entry = Asked::Is(entry);
         }
         Ok(())
     }
 
     async fn ask_claims(&self, views: &mut [(View, Option<Serial>)]) -> Result<(), VerifyError> {
-        let (mut at, mut asked) = (Vec::new(), Vec::new());
-        for (nth, (view, _)) in views.iter().enumerate() {
-            let limited = view.terms.as_ref().is_some_and(|it| it.per_user_limit.is_some());
-            let held = view.coupon().filter(|_| limited).and_then(|coupon| {
-                let holder = coupon.holder()?.clone();
-                Some((coupon.genesis().campaign.clone(), holder, coupon.code().clone()))
-            });
-            if let Some(held) = held {
-                at.push(nth);
-                asked.push(held);
-            }
-        }
-        let claimed = self.hot.claimed(asked).await?;
-        for (nth, claimed) in at.into_iter().zip(claimed) {
-            views[nth].0.claimed = Asked::Is(claimed);
+        let held = views.iter().enumerate().filter_map(|(at, (view, _))| {
+            view.terms.as_ref()?.per_user_limit?;
+            let (coupon, holder) = (view.coupon()?, view.coupon()?.holder()?);
+            let claim = (coupon.genesis().campaign.clone(), holder.clone(), coupon.code().clone());
+            Some((at, claim))
+        });
+        let (at, held): (Vec<usize>, Vec<_>) = held.unzip();
+        for (at, claimed) in at.into_iter().zip(self.hot.claimed(held).await?) {
+            views[at].0.claimed = Asked::Is(claimed);
         }
         Ok(())
     }
@@ -111,23 +101,17 @@ impl Verifier<'_> {
         &self,
         views: &mut [(View, Option<Serial>)],
     ) -> Result<(), VerifyError> {
-        let (mut at, mut asked): (Vec<usize>, Vec<Coupon>) = (Vec::new(), Vec::new());
         if self.hot.atomicity() == Atomicity::OneTransaction {
             return Ok(());
         }
-        for (nth, (view, _)) in views.iter().enumerate() {
+        let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
             // A sealed partition deletes index rows and rows in any order.
-            if view.plan.is_some_and(|plan| plan.sealed) {
-                continue;
-            }
-            if let Some(coupon) = view.hot_coupon() {
-                at.push(nth);
-                asked.push(coupon.clone());
-            }
-        }
-        let unindexed = self.hot.unindexed(asked).await?;
-        for (nth, unindexed) in at.into_iter().zip(unindexed) {
-            views[nth].0.unindexed = unindexed;
+            let is_sealed = view.plan.is_some_and(|plan| plan.sealed);
+            Some((at, view.hot_coupon().filter(|_| !is_sealed)?.clone()))
+        });
+        let (at, coupons): (Vec<usize>, Vec<Coupon>) = indexed.unzip();
+        for (at, unindexed) in at.into_iter().zip(self.hot.unindexed(coupons).await?) {
+            views[at].0.unindexed = unindexed;
         }
         Ok(())
     }
