@@ -167,7 +167,7 @@ impl Passwords {
         stored: Option<&str>,
     ) -> Result<bool, PasswordError> {
         let exists = stored.is_some();
-        let stored = Stored::parse(stored.unwrap_or(NOBODY))?;
+        let stored = Stored::parse(stored.unwrap_or(NOBODY)).map_err(PasswordError::Stored)?;
         let matches = self.slots(purpose).run(move || stored.is_of(&password)).await?;
         Ok(exists && matches)
     }
@@ -211,11 +211,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn parse(phc: &str) -> Result<Stored, PasswordError> {
-        Stored::read(phc).map_err(PasswordError::Stored)
-    }
-
-    fn read(phc: &str) -> Result<Stored, HashError> {
+    fn parse(phc: &str) -> Result<Stored, HashError> {
         let parsed = PasswordHash::new(phc)?;
         let algorithm = Algorithm::try_from(parsed.algorithm.as_str())?;
         let version = parsed.version.map(Version::try_from).transpose()?.unwrap_or_default();

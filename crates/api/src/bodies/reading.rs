@@ -51,13 +51,25 @@ impl Reading {
         text: Option<&str>,
         range: RangeInclusive<u64>,
     ) -> Option<u64> {
+        let want = format!("{} to {}", range.start(), range.end());
+        let number = |text: &str| text.parse::<u64>().ok().filter(|number| range.contains(number));
+        self.choice(field, text, &want, number)
+    }
+
+    /// One of a few values; `of` knows the text of each.
+    pub(crate) fn choice<T>(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        want: &str,
+        of: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = text?;
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        if number.is_none() {
-            let (least, most) = (range.start(), range.end());
-            self.fault(field, format!("is {text:?}, want {least} to {most}"));
+        let found = of(text);
+        if found.is_none() {
+            self.fault(field, format!("is {text:?}, want {want}"));
         }
-        number
+        found
     }
 
     pub(crate) fn parsed<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {

@@ -90,51 +90,33 @@ impl CouponParams {
             redeemed: span("redeemed", &self.redeemed_from, &self.redeemed_before),
             created: span("created", &self.created_from, &self.created_before),
             modified: span("modified", &self.modified_from, &self.modified_before),
-            state: state(&mut reading, self.state.as_deref()),
-            expired: expired(&mut reading, self.expired.as_deref()),
+            state: reading.choice("state", self.state.as_deref(), &STATES.join(", "), |text| {
+                STATES.into_iter().find(|state| *state == text)
+            }),
+            expired: reading.choice("expired", self.expired.as_deref(), "true or false", |text| {
+                text.parse().ok()
+            }),
         };
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
         let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
         if self.time_zone.is_some() && self.expires_on.is_none() {
             reading.fault("time_zone", "goes with expires_on");
         }
-        let order = match self.order.as_deref() {
-            None | Some("latest") => ListOrder::Latest,
-            Some("soonest") => ListOrder::Soonest,
-            Some(other) => {
-                reading.fault("order", format!("is {other:?}, want latest or soonest"));
-                ListOrder::Latest
-            }
-        };
+        let order = reading.choice("order", self.order.as_deref(), "latest or soonest", |text| {
+            let orders = [("latest", ListOrder::Latest), ("soonest", ListOrder::Soonest)];
+            orders.into_iter().find_map(|(name, order)| (name == text).then_some(order))
+        });
         let ask = ListRequest {
             user: reading.may("user_id", self.user_id.as_deref()),
             campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
             filter,
             expires_on: on.map(|on| (on, zone.unwrap_or_else(Zone::utc))),
-            order,
+            order: order.unwrap_or(ListOrder::Latest),
             after,
             limit: reading.number("limit", self.limit.as_deref(), LIMITS),
         };
         reading.done(Some(ask))
     }
-}
-
-fn state(reading: &mut Reading, text: Option<&str>) -> Option<&'static str> {
-    let text = text?;
-    let known = STATES.into_iter().find(|state| *state == text);
-    if known.is_none() {
-        reading.fault("state", format!("is {text:?}, want {}", STATES.join(", ")));
-    }
-    known
-}
-
-fn expired(reading: &mut Reading, text: Option<&str>) -> Option<bool> {
-    let text = text?;
-    let expired = text.parse().ok();
-    if expired.is_none() {
-        reading.fault("expired", format!("is {text:?}, want true or false"));
-    }
-    expired
 }
 
 /// An expiry range over everybody's coupons needs both its ends, a month apart: the engine refuses
