@@ -34,11 +34,12 @@ const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
 const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
 
 /// Why there is no key for an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NoKey {
     /// The issuer has none of this name, as far as is known.
     Unknown,
-    /// The last fetch failed: it may have one.
+    /// The last fetch failed, or there was none yet: the issuer may have one.
+    #[default]
     Unavailable,
 }
 
@@ -69,14 +70,8 @@ struct Shared {
 struct FetchedKeys {
     keys: HashMap<String, PublicKey>,
     fetched_at_ms: Option<i64>,
-    last: Last,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Last {
-    #[default]
-    Failed,
-    Fine,
+    /// What it means that a key is not among them, by how the last fetch ended.
+    missing: NoKey,
 }
 
 impl Jwks {
@@ -104,7 +99,7 @@ impl Jwks {
         }
         // Its failure is logged where it happens, and shows below.
         let _outcome = self.fetch_through(gate, now_ms).await;
-        self.shared.find(kid, now_ms).ok_or_else(|| self.shared.no_key())
+        self.shared.find(kid, now_ms).ok_or_else(|| self.shared.read(|known| known.missing))
     }
 
     fn refresh_if_old(&self, now_ms: i64) {
@@ -151,14 +146,14 @@ impl Shared {
         match fetched {
             Ok(keys) => {
                 tracing::info!(url = %self.url, keys = keys.len(), "token keys fetched");
-                *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), last: Last::Fine };
+                *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), missing: NoKey::Unknown };
                 Ok(known.keys.len())
             }
             Err(error) => {
                 let kept = known.keys.len();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(url = %self.url, kept, %error, cause, "token keys not fetched");
-                known.last = Last::Failed;
+                known.missing = NoKey::Unavailable;
                 Err(error)
             }
         }
@@ -177,13 +172,6 @@ impl Shared {
             let key = known.keys.get(kid)?.clone();
             Some(Published { key, good_until_ms })
         })
-    }
-
-    fn no_key(&self) -> NoKey {
-        match self.read(|known| known.last) {
-            Last::Fine => NoKey::Unknown,
-            Last::Failed => NoKey::Unavailable,
-        }
     }
 }
 

@@ -95,7 +95,7 @@ impl Verifier<'_> {
         for ((home, code), rows) in homes.into_iter().zip(left) {
             if rows.iter().any(|row| !matches!(row.is, RowIs::Forwarding { .. })) {
                 // The walk over its home partition does not read the directory.
-                self.recheck.add(home, code);
+                self.recheck.insert((home, code));
             }
         }
         let nowhere = entries.into_iter().zip(there).filter(|(_, rows)| rows.is_empty());

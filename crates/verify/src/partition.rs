@@ -68,13 +68,7 @@ impl Verifier<'_> {
                 Ok(None) => return Ok(()),
                 Ok(Some(met)) => {
                     walk.after = met.last().map_or(walk.after, |it| it.code.clone());
-                    let partition = PartitionState {
-                        day,
-                        plan: walk.plan,
-                        cold_archive_commit: walk.archive_commit,
-                        cold_whole: walk.whole,
-                    };
-                    self.meet(partition, met).await?;
+                    self.meet(walk.partition, met).await?;
                     self.look_again_if_many().await?;
                     self.tick();
                 }
@@ -111,7 +105,9 @@ impl Verifier<'_> {
                 continue;
             }
             match rules::code_of(&view.code).filter(|_| !self.is_flooded(&judged.findings)) {
-                Some(code) => self.recheck.add(partition.day, code),
+                Some(code) => {
+                    self.recheck.insert((partition.day, code));
+                }
                 // It cannot be read by its code, or it is one of very many.
                 None => judged.findings.into_iter().for_each(|finding| self.tell(finding)),
             }

@@ -16,22 +16,10 @@ use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 /// Codes that are collected before they are looked at again.
 const KEPT_MAX: usize = 1_024;
 
-/// Codes to be looked at again.
-#[derive(Default)]
-pub(crate) struct Recheck {
-    spots: BTreeSet<(Day, Code)>,
-}
-
-impl Recheck {
-    pub(crate) fn add(&mut self, day: Day, code: Code) {
-        self.spots.insert((day, code));
-    }
-}
-
 impl Verifier<'_> {
     /// Looks again once enough codes are collected.
     pub(crate) async fn look_again_if_many(&mut self) -> Result<(), VerifyError> {
-        match self.recheck.spots.len() >= KEPT_MAX {
+        match self.recheck.len() >= KEPT_MAX {
             true => self.look_again().await,
             false => Ok(()),
         }
@@ -39,7 +27,7 @@ impl Verifier<'_> {
 
     /// Looks at every collected code again, after each pause, and reports those that are wrong each time.
     pub(crate) async fn look_again(&mut self) -> Result<(), VerifyError> {
-        let mut spots = std::mem::take(&mut self.recheck.spots);
+        let mut spots = std::mem::take(&mut self.recheck);
         self.report.looked_again += spots.len() as u64;
         let mut wrong: Vec<(View, Vec<Finding>)> = Vec::new();
         for pause in self.pauses() {

@@ -4,10 +4,11 @@ mod files;
 mod options;
 mod report;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cold::{ColdError, ColdStore};
+use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
@@ -16,7 +17,6 @@ use hot::{HotError, HotStore};
 
 use crate::catalog::Catalog;
 use crate::finding::{Finding, Kind, Note, Said};
-use crate::recheck::Recheck;
 pub use options::{Options, Repair};
 use options::{PAUSES, PAUSES_OF_STEPS};
 pub use report::{Progress, Report};
@@ -53,7 +53,7 @@ pub struct Verifier<'a> {
     progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
     pub(crate) report: Report,
     pub(crate) catalog: Catalog,
-    pub(crate) recheck: Recheck,
+    pub(crate) recheck: BTreeSet<(Day, Code)>,
     /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
     /// Coupons that are in cold and no longer in hot: issued, redeemed, void.
@@ -105,7 +105,7 @@ impl<'a> Verifier<'a> {
             progress,
             report: Report::default(),
             catalog: Catalog::default(),
-            recheck: Recheck::default(),
+            recheck: BTreeSet::new(),
             cold_is: ColdIs::Unused,
             cold_states: HashMap::new(),
             hot_states: HashMap::new(),

@@ -4,37 +4,26 @@ use std::collections::VecDeque;
 
 use cold::{ColdCode, PartitionAudit};
 use coupon::time::Day;
-use hot::PartitionPlan;
 use hot::inventory::RowItem;
 
-use super::Met;
+use super::{Met, PartitionState};
 use crate::verifier::{ColdIs, Verifier, VerifyError};
 
 /// A walk over one partition.
 pub(super) struct Walk {
-    day: Day,
+    /// The archive commit is that of the moment when cold was opened last.
+    pub(super) partition: PartitionState,
     pub(super) after: String,
     rows: VecDeque<RowItem>,
     hot_ended: bool,
-    /// The partition's archive commit when cold was opened last.
-    pub(super) archive_commit: u64,
     cold: Option<PartitionAudit>,
-    pub(super) plan: Option<PartitionPlan>,
-    pub(super) whole: bool,
 }
 
 impl Walk {
     pub(super) fn begin(day: Day, after: String) -> Walk {
-        Walk {
-            day,
-            after,
-            rows: VecDeque::new(),
-            hot_ended: false,
-            archive_commit: 0,
-            cold: None,
-            plan: None,
-            whole: true,
-        }
+        let partition =
+            PartitionState { day, plan: None, cold_archive_commit: 0, cold_whole: true };
+        Walk { partition, after, rows: VecDeque::new(), hot_ended: false, cold: None }
     }
 
     /// The next codes, each once, in their order; `None` at the end of the partition.
@@ -44,8 +33,9 @@ impl Walk {
     ) -> Result<Option<Vec<Met>>, VerifyError> {
         let chunk = verifier.options.chunk;
         if self.rows.is_empty() && !self.hot_ended {
-            self.plan = verifier.hot.partition(self.day).await?;
-            let rows = verifier.hot.rows_by_code(self.day, self.after.clone(), chunk).await?;
+            let day = self.partition.day;
+            self.partition.plan = verifier.hot.partition(day).await?;
+            let rows = verifier.hot.rows_by_code(day, self.after.clone(), chunk).await?;
             self.hot_ended = rows.len() < chunk;
             self.rows = rows.into();
             self.open_cold(verifier).await?;
@@ -60,7 +50,7 @@ impl Walk {
         };
         if let Some(audit) = &mut self.cold {
             for fault in audit.faults() {
-                self.whole = false;
+                self.partition.cold_whole = false;
                 verifier.file_fault(fault);
             }
         }
@@ -79,18 +69,18 @@ impl Walk {
     /// coupon that was archived in between is then in both, never in neither.
     async fn open_cold(&mut self, verifier: &mut Verifier<'_>) -> Result<(), VerifyError> {
         if !verifier.has_cold_log() {
-            self.whole = verifier.cold_is == ColdIs::Unused;
+            self.partition.cold_whole = verifier.cold_is == ColdIs::Unused;
             if verifier.cold_is == ColdIs::Unused && verifier.cold.version().await?.is_some() {
                 // The very first archive commit was made after this run began.
                 verifier.cold_is = ColdIs::Whole;
-                self.whole = true;
+                self.partition.cold_whole = true;
             } else {
                 return Ok(());
             }
         }
-        let partition = verifier.cold.partition(self.day).await?;
-        if self.cold.is_none() || self.archive_commit != partition.archive_commit {
-            self.archive_commit = partition.archive_commit;
+        let partition = verifier.cold.partition(self.partition.day).await?;
+        if self.cold.is_none() || self.partition.cold_archive_commit != partition.archive_commit {
+            self.partition.cold_archive_commit = partition.archive_commit;
             self.cold = Some(verifier.cold.audit_partition(&partition, &self.after).await?);
         }
         Ok(())
