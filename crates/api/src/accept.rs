@@ -39,7 +39,7 @@ pub use self::limits::{
     IDLE_TIMEOUT, Limits, PER_PEER_MAX, WRITE_TIMEOUT,
 };
 
-use self::bodies::{Arriving, Leaving};
+use self::bodies::{Arriving, Watched};
 use self::connections::{ConnectionSlot, Connections};
 use self::door::Door;
 use self::stream::Timed;
@@ -138,14 +138,15 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let busy = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&its))));
+        let watch = Arriving(Arc::clone(&its));
+        let request = request.map(|inner| Body::new(Watched { inner, watch }));
         let (app, closing) = (app.clone(), Arc::clone(&closing));
         async move {
             let mut answer = app.oneshot(request).await;
             if let (true, Ok(answer)) = (closing.load(Ordering::Relaxed), &mut answer) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            answer.map(|answer| answer.map(|body| Leaving::new(body, busy)))
+            answer.map(|answer| answer.map(|inner| Watched { inner, watch: busy }))
         }
     });
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));

@@ -11,7 +11,7 @@ mod problems;
 mod schema;
 
 pub use openapi::api_page;
-pub use problems::{problem_codes, problem_index, problem_page};
+pub use problems::{problem_index, problem_page};
 
 use markdown::escape;
 

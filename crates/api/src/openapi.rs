@@ -27,17 +27,7 @@ use crate::problem::ProblemBody;
 #[openapi(
     info(
         title = "couponry",
-        description = "couponry stores coupons, and redeems each of them at most once.\n\n\
-            The caller names every write, for ever: with `campaign_id`, `batch_id`, `issue_ref` or \
-            `order_ref`. If a request fails, send it again, and the answer says what happened. An \
-            answer that is not 2xx is a problem document; decide by its `code` and `retry`. If a \
-            write answers 503 OUTCOME_UNKNOWN, send it again.\n\n\
-            Instants are in UTC, in the form of RFC 3339. An `expires_at` is exclusive. The server \
-            refuses unknown fields and parameters by name. A list goes on at its `next_cursor`. \
-            Every answer has the header `x-request-id`, which names its request in the log of the \
-            server.\n\n\
-            A later version may add fields to answers, and words to the closed sets in them, such \
-            as a problem code. A client must accept those that it does not know.",
+        description = include_str!("openapi/description.md"),
     ),
     tags(
         (name = "coupons", description = "What happens to one coupon, and lists of coupons."),

@@ -111,26 +111,23 @@ impl Verifier<'_> {
                 self.unreadable(row);
             }
         }
+        let minted = |(first, count, name): &(u64, u64, String)| {
+            Said::new(name.clone(), format!("serials {first} to {}", first + count - 1))
+        };
         for (day, mut runs) in days {
             runs.sort_unstable();
             for pair in runs.windows(2) {
-                let [(first, count, name), (next, _, other)] = pair else { continue };
-                if first + count > *next {
-                    let one = Said::new(
-                        name.clone(),
-                        format!("serials {first} to {}", first + count - 1),
-                    );
+                let [run, (next, _, other)] = pair else { continue };
+                if run.0 + run.1 > *next {
                     let other = Said::new(other.clone(), format!("serials from {next} on"));
-                    self.found(Kind::SerialsOverlap, &day.to_string(), one, other);
+                    self.found(Kind::SerialsOverlap, &day.to_string(), minted(run), other);
                 }
             }
             let given = next.get(&day).copied().unwrap_or(0);
-            if let Some((first, count, name)) = runs.last().filter(|it| it.0 + it.1 > given) {
-                let one =
-                    Said::new(name.clone(), format!("serials {first} to {}", first + count - 1));
+            if let Some(run) = runs.last().filter(|run| run.0 + run.1 > given) {
                 let given = format!("serial {given} is the next to be given");
                 let other = Said::new(format!("the plan of {day}"), given);
-                self.found(Kind::SerialsOverlap, &day.to_string(), one, other);
+                self.found(Kind::SerialsOverlap, &day.to_string(), minted(run), other);
             }
         }
         Ok(())

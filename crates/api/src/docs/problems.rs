@@ -3,20 +3,6 @@
 use super::{frame, markdown, table};
 use crate::problem::Code;
 
-/// What the index says about retrying, in the words of the `retry` field.
-const RETRY: &str = "\
-- `never`: the same request will not succeed; it, or the world, has to change first.
-- `later`: nothing was changed; send it again at `retry_at` or after `Retry-After`, where given.
-- `same`: it may have happened; send exactly the same again, and the repeat says what happened.
-
-No answer at all is treated like `same`. Decide by `code` and `retry`; the words of `title`, `detail`
-and `hint` are for people and may change.";
-
-/// Every problem code that has a page, in the order of the index.
-pub fn problem_codes() -> impl Iterator<Item = &'static str> {
-    Code::ALL.iter().map(|code| code.as_str())
-}
-
 /// The page of one code as HTML; `None` when there is no such code.
 pub fn problem_page(code: &str) -> Option<String> {
     let code = Code::ALL.iter().find(|known| known.as_str() == code)?;
@@ -26,16 +12,10 @@ pub fn problem_page(code: &str) -> Option<String> {
 
 /// The list of all codes as HTML: status, whether to repeat, and a sentence of meaning for each.
 pub fn problem_index() -> String {
-    let retry = markdown::block(RETRY);
+    let about = markdown::block(include_str!("problems.md"));
     let rows: String = Code::ALL.iter().copied().map(row).collect();
-    let main = format!(
-        "<h1>Problems</h1>\
-         <p>Every refusal and every failure is an <code>application/problem+json</code> document \
-         with one of these codes in <code>code</code> and one of three words in \
-         <code>retry</code>:</p>\n{retry}{}",
-        table("problems", &["Code", "Status", "Retry", "Meaning"], &rows)
-    );
-    frame("Problems", "", &main)
+    let table = table("problems", &["Code", "Status", "Retry", "Meaning"], &rows);
+    frame("Problems", "", &format!("{about}{table}"))
 }
 
 fn row(code: Code) -> String {

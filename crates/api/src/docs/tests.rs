@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::problem::Code;
 
 /// Elements that have no end tag.
 const VOID: &[&str] = &["meta", "link", "br", "hr", "wbr", "img", "input"];
@@ -73,9 +74,9 @@ fn every_page() -> Vec<(String, String)> {
         ("marked up".to_owned(), api_page(&marked_up())),
         ("api".to_owned(), api_page(&crate::openapi::document())),
     ];
-    pages.extend(problem_codes().map(|code| {
-        let page = problem_page(code).expect("a code has a page");
-        (code.to_owned(), page)
+    pages.extend(Code::ALL.iter().map(|code| {
+        let page = problem_page(code.as_str()).expect("a code has a page");
+        (code.as_str().to_owned(), page)
     }));
     pages
 }
