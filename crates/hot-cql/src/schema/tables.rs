@@ -27,6 +27,39 @@ pub(super) fn wanted() -> BTreeMap<String, Columns> {
     all
 }
 
+/// A column or field that a keyspace does not have.
+pub(super) struct Addition {
+    /// `table.column` or `type.field`.
+    pub(super) what: String,
+    /// Adds it.
+    pub(super) statement: String,
+}
+
+/// The columns and fields that are missing in the tables and types that are `there`.
+pub(super) fn additions(keyspace: &str, there: &BTreeMap<String, Columns>) -> Vec<Addition> {
+    let mut all = Vec::new();
+    for statement in statements() {
+        let name = name_of(&statement);
+        let (Some(here), Some(columns)) = (there.get(name), wanted().remove(name)) else {
+            continue;
+        };
+        let what = if is_table(&statement) { "TABLE" } else { "TYPE" };
+        for (column, kind) in columns.iter().filter(|(column, _)| !here.contains_key(*column)) {
+            all.push(Addition {
+                what: format!("{name}.{column}"),
+                statement: format!("ALTER {what} {keyspace}.{name} ADD {column} {kind}"),
+            });
+        }
+    }
+    all
+}
+
+/// The names of what is missing: whole tables and types, then columns and fields of the others.
+pub(super) fn missing(there: &BTreeMap<String, Columns>) -> Vec<String> {
+    let whole = wanted().into_keys().filter(|name| !there.contains_key(name));
+    whole.chain(additions("", there).into_iter().map(|addition| addition.what)).collect()
+}
+
 /// The statements of the file without its comments.
 pub(super) fn statements() -> Vec<String> {
     let lines = TABLES.lines().filter(|line| !line.trim_start().starts_with("--"));
@@ -63,5 +96,27 @@ mod tests {
         }
         assert!(wanted.values().all(|columns| !columns.contains_key("PRIMARY")));
         assert_eq!(wanted.len(), statements().len(), "each statement makes one thing");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_added() {
+        assert_eq!(missing(&wanted()), [""; 0]);
+        let mut there = wanted();
+        there.remove("claim");
+        for (name, column) in
+            [("event", "time_zone"), ("coupon", "sealed"), ("partition_plan", "emptied")]
+        {
+            there.get_mut(name).and_then(|columns| columns.remove(column)).expect(column);
+        }
+        let names = ["claim", "event.time_zone", "coupon.sealed", "partition_plan.emptied"];
+        assert_eq!(missing(&there), names);
+        let added: Vec<String> =
+            additions("shop", &there).into_iter().map(|addition| addition.statement).collect();
+        let statements = [
+            "ALTER TYPE shop.event ADD time_zone text",
+            "ALTER TABLE shop.coupon ADD sealed boolean static",
+            "ALTER TABLE shop.partition_plan ADD emptied boolean",
+        ];
+        assert_eq!(added, statements);
     }
 }
