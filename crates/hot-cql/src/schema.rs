@@ -11,7 +11,8 @@ use scylla::client::session_builder::SessionBuilder;
 
 use crate::dialect::CqlEngine;
 use crate::options::{ConnectError, Options};
-use tables::{Addition, Columns, additions, is_table, missing, name_of, statements, wanted};
+use crate::session::{damaged, rows_of};
+use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
 /// How a keyspace is made.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +118,7 @@ impl Keyspace {
             self.run(&statement).await?;
             done.push(format!("made {name}"));
         }
-        for Addition { what, statement } in additions(&self.name, &there) {
+        for (what, statement) in additions(&self.name, &there) {
             self.run(&statement).await?;
             done.push(format!("added {what}"));
         }
@@ -150,24 +151,16 @@ impl Keyspace {
             }),
         }
         let there = columns(&self.session, &self.name).await?;
+        for what in missing(&there) {
+            found.push(Difference { what, why: "is not there".to_owned(), mendable: true });
+        }
         for (table, columns) in wanted() {
-            let Some(here) = there.get(&table) else {
-                let why = "is not there".to_owned();
-                found.push(Difference { what: table, why, mendable: true });
-                continue;
-            };
+            let Some(here) = there.get(&table) else { continue };
             for (column, kind) in columns {
-                let what = format!("{table}.{column}");
-                match here.get(&column) {
-                    None => {
-                        let why = "is not there".to_owned();
-                        found.push(Difference { what, why, mendable: true });
-                    }
-                    Some(other) if *other != kind => {
-                        let why = format!("is {other}, this release wants {kind}");
-                        found.push(Difference { what, why, mendable: false });
-                    }
-                    Some(_) => {}
+                if let Some(other) = here.get(&column).filter(|other| **other != kind) {
+                    let what = format!("{table}.{column}");
+                    let why = format!("is {other}, this release wants {kind}");
+                    found.push(Difference { what, why, mendable: false });
                 }
             }
         }
@@ -181,8 +174,7 @@ impl Keyspace {
 
     async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
         let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        let rows: Vec<(BTreeMap<String, String>,)> =
-            select(&self.session, cql, (&self.name,)).await?;
+        let rows: Vec<(_,)> = select(&self.session, cql, (&self.name,)).await?;
         Ok(rows.into_iter().next().map(|(replication,)| replication))
     }
 
@@ -212,11 +204,11 @@ impl Keyspace {
 }
 
 /// Tables and types with their columns.
-async fn columns(session: &Session, keyspace: &str) -> Result<BTreeMap<String, Columns>, HotError> {
+async fn columns(session: &Session, keyspace: &str) -> Result<Tables, HotError> {
     let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
                WHERE keyspace_name = ?";
     let rows: Vec<(String, String, String, String)> = select(session, cql, (keyspace,)).await?;
-    let mut all: BTreeMap<String, Columns> = BTreeMap::new();
+    let mut all = Tables::new();
     for (table, column, kind, of) in rows {
         let kind = if of == "static" { format!("{kind} static") } else { kind };
         all.entry(table).or_default().insert(column, kind);
@@ -238,10 +230,7 @@ async fn select<R>(
 where
     R: for<'f> scylla::deserialize::row::DeserializeRow<'f, 'f>,
 {
-    let bad = |error: &dyn fmt::Display| HotError::Damaged(error.to_string());
     let ran = session.query_unpaged(cql, values).await;
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
-    let rows = rows.into_rows_result().map_err(|error| bad(&error))?;
-    let rows = rows.rows::<R>().map_err(|error| bad(&error))?;
-    rows.collect::<Result<_, _>>().map_err(|error| bad(&error))
+    rows_of(rows.into_rows_result().map_err(damaged)?)
 }
