@@ -30,8 +30,8 @@ use crate::outcome::{Cas, of_conditional};
 pub use gate::Gate;
 pub(crate) use profiles::StatementProfile;
 use profiles::profiles;
-pub(crate) use results::damaged;
-use results::{applied, rows_of, unread};
+use results::{applied, unread};
+pub(crate) use results::{damaged, rows_of};
 
 pub(crate) type Result<T> = std::result::Result<T, HotError>;
 

@@ -36,11 +36,14 @@ pub(crate) struct BackupArgs {
 }
 
 pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
-    if let Hot::Cluster(_) = settings.hot.value {
-        return Err(CliError::usage(
-            "this command cannot back up a cluster: take a snapshot on every node (nodetool \
-             snapshot), and copy the folder `keys` and the cold tier",
-        ));
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "this command cannot back up a cluster: take a snapshot on every node (nodetool \
+                 snapshot), and copy the folder `keys` and the cold tier",
+            ));
+        }
     }
     let data = &settings.data.value;
     open::must_be_there(settings)?;

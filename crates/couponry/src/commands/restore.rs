@@ -65,11 +65,9 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     let cold = open::cold(settings, Patience::Work)?;
     let keys = Keys::load(data)?;
     let attempt = async || open::store(settings, &keys, &cold).await;
-    let (store, cluster) = open::patiently(settings, Waiting::Command, attempt).await?;
+    let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;
     let ended = brought_together(store.as_ref(), &cold, args).await;
-    if let Some(cluster) = cluster {
-        cluster.flush().await;
-    }
+    hot.flush().await;
     ended
 }
 
@@ -79,11 +77,14 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
     let Some(from) = &args.folder else {
         return open::must_be_there(settings);
     };
-    if let Hot::Cluster(_) = &settings.hot.value {
-        return Err(CliError::usage(
-            "a backup folder contains no cluster: restore the snapshot of the cluster, then run \
-             `couponry restore` without DIR",
-        ));
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "a backup folder contains no cluster: restore the snapshot of the cluster, then \
+                 run `couponry restore` without DIR",
+            ));
+        }
     }
     if !from.join(FILE_NAME).exists() {
         return Err(CliError::new(format!(

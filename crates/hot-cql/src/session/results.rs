@@ -19,7 +19,7 @@ pub(super) fn applied(result: &QueryRowsResult) -> Result<bool> {
     }
 }
 
-pub(super) fn rows_of<R>(result: QueryRowsResult) -> Result<Vec<R>>
+pub(crate) fn rows_of<R>(result: QueryRowsResult) -> Result<Vec<R>>
 where
     R: for<'f> DeserializeRow<'f, 'f>,
 {

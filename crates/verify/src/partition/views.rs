@@ -2,7 +2,7 @@
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use hot::inventory::{Atomicity, RowIs};
+use hot::inventory::RowIs;
 use router::Owner;
 
 use super::{Met, PartitionState};
@@ -112,9 +112,6 @@ impl Verifier<'_> {
         views: &mut [(View, Option<Serial>)],
     ) -> Result<(), VerifyError> {
         let (mut at, mut asked): (Vec<usize>, Vec<Coupon>) = (Vec::new(), Vec::new());
-        if self.hot.atomicity() == Atomicity::OneTransaction {
-            return Ok(());
-        }
         for (nth, (view, _)) in views.iter().enumerate() {
             // A sealed partition deletes index rows and rows in any order.
             if view.plan.is_some_and(|plan| plan.sealed) {
