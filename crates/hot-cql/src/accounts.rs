@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use super::outcome::Cas;
-use super::session::{Result, StatementProfile};
+use super::session::Result;
 use super::values::{instant, parsed};
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{Account, HotError};
@@ -34,7 +34,7 @@ impl Store {
     pub(super) async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
         let row: Option<(String, Option<String>, Option<String>)> =
-            self.session.row(StatementProfile::Read, cql, (login.as_str(),)).await?;
+            self.session.row(cql, (login.as_str(),)).await?;
         let Some((login, Some(user), Some(password_hash))) = row else { return Ok(None) };
         let (login_id, user_id) = (parsed("login_id", &login)?, parsed("user_id", &user)?);
         Ok(Some(Account { login_id, user_id, password_hash }))
@@ -42,9 +42,8 @@ impl Store {
 
     pub(super) async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
-        let row: Option<(Option<String>,)> =
-            self.session.row(StatementProfile::Read, cql, (user.as_str(),)).await?;
-        let Some((Some(login),)) = row else { return Ok(None) };
+        let login: Option<String> = self.session.value(cql, (user.as_str(),)).await?;
+        let Some(login) = login else { return Ok(None) };
         let account = self.account(&parsed("login_id", &login)?).await?;
         Ok(account.filter(|account| account.user_id == *user))
     }
@@ -67,10 +66,7 @@ impl Store {
     }
 
     pub(super) async fn setting(&self, name: &str) -> Result<Option<String>> {
-        let cql = "SELECT value FROM setting WHERE name = ?";
-        let row: Option<(Option<String>,)> =
-            self.session.row(StatementProfile::Read, cql, (name,)).await?;
-        Ok(row.and_then(|(value,)| value))
+        self.session.value("SELECT value FROM setting WHERE name = ?", (name,)).await
     }
 
     pub(super) async fn setting_number(&self, name: &str) -> Result<Option<u64>> {

@@ -23,8 +23,8 @@ use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::parsed;
 use hot::{CampaignRow, HotError, protocol};
-pub(super) use rows::TermsColumns;
-use rows::{BatchRow, Row};
+use rows::BatchRow;
+pub(super) use rows::Row;
 
 /// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(super) struct CampaignHere {
     pub(super) terms: Arc<Campaign>,
     pub(super) batches: Arc<BTreeMap<BatchId, BatchHere>>,
-    created_as: Arc<str>,
+    pub(super) created_as: Arc<str>,
     revision: i64,
     made: bool,
 }
@@ -53,8 +53,9 @@ pub(super) struct BatchHere {
     pub(super) number: i64,
     pub(super) run: Option<MintedRun>,
     pub(super) paused: bool,
+    pub(super) paused_reason: Option<String>,
     pub(super) made_at: Millis,
-    import: ImportCounts,
+    pub(super) import: ImportCounts,
 }
 
 impl CampaignHere {
@@ -106,12 +107,11 @@ impl Store {
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
                    created_as FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let row: Option<Row> =
-            self.session.row(StatementProfile::Read, cql, (id.as_str(),)).await?;
+        let row: Option<Row> = self.session.row(cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
         let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, \
-                   lines, imported, already_there, rejected, batch_made_at FROM campaign WHERE \
-                   campaign_id = ?";
+                   paused_reason, lines, imported, already_there, rejected, batch_made_at FROM \
+                   campaign WHERE campaign_id = ?";
         let mut batches = BTreeMap::new();
         for batch in self.session.scan::<BatchRow>(cql, (id.as_str(),)).await? {
             if let Some(batch) = batch.batch()? {

@@ -60,7 +60,7 @@ impl Store {
         let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
         let values = (campaign.terms.id.as_str(), user.as_str());
         type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
-        let row: Option<Row> = self.session.row(profile, cql, values).await?;
+        let row: Option<Row> = self.session.row_with(profile, cql, values).await?;
         let (revision, entries) = row.unwrap_or_default();
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }

@@ -63,7 +63,7 @@ impl Store {
             coupon_columns!(),
             " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?"
         );
-        self.session.row(profile, cql, (date(day), bucket, code.as_str())).await
+        self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
     /// The coupon at `address`, also if it was forwarded or archived.
@@ -129,7 +129,7 @@ impl Store {
     pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
         let cql = "SELECT kind, expiry_day FROM directory WHERE code = ?";
         let row: Option<(Option<String>, Option<CqlDate>)> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+            self.session.row(cql, (code.as_str(),)).await?;
         let Some((kind, day)) = row else { return Ok(None) };
         Ok(day.filter(|_| kind.as_deref() == Some("coupon")).map(crate::values::day))
     }

@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::spread::Spread;
 use crate::values::{date, instant, signed, tie};
 pub(crate) use closed::Closed;
@@ -91,7 +91,7 @@ impl Store {
                    AND expires_at = ? AND tie = ? AND code = ?";
         let on = Day::expiry_day_of(expires_at);
         let values = (date(on), partition, instant(expires_at), tie, code.as_str());
-        let row: Option<(String,)> = self.session.row(StatementProfile::Read, cql, values).await?;
+        let row: Option<(String,)> = self.session.row(cql, values).await?;
         Ok(row.is_some())
     }
 

@@ -139,8 +139,7 @@ impl Store {
         for plan in self.plans().await? {
             let day = date(plan.day());
             let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
-            let row: Option<(Option<i64>,)> =
-                self.session.row(StatementProfile::Read, cql, (day,)).await?;
+            let row: Option<(Option<i64>,)> = self.session.row(cql, (day,)).await?;
             let Some((Some(next),)) = row else { continue };
             let cql =
                 "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";

@@ -9,9 +9,9 @@ use hot::HotError;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::dialect::CqlEngine;
+use crate::dialect::{compaction, engine_of};
 use crate::options::{ConnectError, Options};
-use crate::session::{CqlSession, StatementProfile};
+use crate::session::{CqlSession, OwnedRow, StatementProfile, damaged, rows_of};
 use tables::{Columns, is_table, name_of, statements, wanted};
 
 /// How a keyspace is made.
@@ -105,7 +105,7 @@ impl Keyspace {
         let there = self.columns().await?;
         let compaction = match &options.compaction {
             Some(map) => map.clone(),
-            None => self.compaction().to_owned(),
+            None => compaction(engine_of(&self.session)).to_owned(),
         };
         for statement in statements() {
             let name = name_of(&statement).to_owned();
@@ -189,20 +189,14 @@ impl Keyspace {
         ran.map(drop).map_err(|error| HotError::Unavailable(error.into()))
     }
 
-    async fn select<R>(
+    async fn select<R: OwnedRow>(
         &self,
         cql: &str,
         values: impl scylla::serialize::row::SerializeRow,
-    ) -> Result<Vec<R>, HotError>
-    where
-        R: for<'f> scylla::deserialize::row::DeserializeRow<'f, 'f>,
-    {
-        let bad = |error: &dyn fmt::Display| HotError::Damaged(error.to_string());
+    ) -> Result<Vec<R>, HotError> {
         let ran = self.session.query_unpaged(cql, values).await;
         let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
-        let rows = rows.into_rows_result().map_err(|error| bad(&error))?;
-        let rows = rows.rows::<R>().map_err(|error| bad(&error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| bad(&error))
+        rows_of(rows.into_rows_result().map_err(damaged)?)
     }
 
     async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
@@ -244,12 +238,5 @@ impl Keyspace {
         let state = self.session.get_cluster_state();
         let nodes = state.get_nodes_info().iter();
         nodes.filter(|node| node.datacenter.as_deref() == Some(datacenter)).count()
-    }
-
-    fn compaction(&self) -> &'static str {
-        let state = self.session.get_cluster_state();
-        let scylla = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
-        let engine = if scylla { CqlEngine::Scylla } else { CqlEngine::Cassandra };
-        crate::dialect::compaction(engine)
     }
 }

@@ -90,7 +90,7 @@ impl Store {
         }
         let cql = "SELECT done_until FROM closed WHERE expiry_day = ? AND shard = ? LIMIT 1";
         let done: Option<(Option<CqlTimestamp>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day), queue)).await?;
+            self.session.row(cql, (date(day), queue)).await?;
         let done = done.and_then(|(done,)| done).map_or(Millis(i64::MIN / 4), millis);
         let slice = i32::try_from(limit).unwrap_or(i32::MAX).clamp(16, 500);
         let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);

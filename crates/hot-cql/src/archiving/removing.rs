@@ -46,8 +46,7 @@ impl Store {
     async fn remove_bucket(&self, day: Day, bucket: i32) -> Result<u64> {
         let cql =
             "SELECT WRITETIME(sealed) FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
-        let time: Option<(Option<i64>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day), bucket)).await?;
+        let time: Option<(Option<i64>,)> = self.session.row(cql, (date(day), bucket)).await?;
         let Some((Some(time),)) = time else {
             return Err(HotError::Damaged(format!(
                 "bucket {bucket} of a sealed partition has no seal"

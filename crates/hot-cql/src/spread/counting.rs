@@ -169,8 +169,7 @@ impl Store {
                 return Ok(rows);
             }
         };
-        let row: Option<(Option<i64>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day),)).await?;
+        let row: Option<(Option<i64>,)> = self.session.row(cql, (date(day),)).await?;
         Ok(row.and_then(|(rows,)| rows).map_or(0, i64::unsigned_abs))
     }
 
