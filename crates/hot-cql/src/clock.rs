@@ -74,7 +74,8 @@ impl Store {
     pub(super) async fn compare_clocks(&self) -> Result<()> {
         let before = now_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
-        if let Some(there) = self.session.value(cql, ()).await? {
+        let there: Option<CqlTimestamp> = self.session.value(cql, ()).await?;
+        if let Some(there) = there {
             let ahead = ahead_of(there, before, now_ms());
             self.clock.0.store(ahead, Ordering::Relaxed);
         }

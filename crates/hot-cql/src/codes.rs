@@ -160,8 +160,6 @@ impl Store {
     }
 
     pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
-        let cql = "SELECT kind FROM directory WHERE code = ?";
-        let row: Option<(Option<String>,)> = self.session.row(cql, (code.as_str(),)).await?;
-        Ok(row.is_some())
+        self.session.has("SELECT kind FROM directory WHERE code = ?", (code.as_str(),)).await
     }
 }

@@ -31,7 +31,8 @@ pub(super) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> 
         CqlEngine::Cassandra => "SELECT release_version FROM system.local",
         CqlEngine::Scylla => "SELECT version FROM system.versions WHERE key = 'local'",
     };
-    Ok((engine, session.value(cql, ()).await?.unwrap_or_default()))
+    let version: Option<String> = session.value(cql, ()).await?;
+    Ok((engine, version.unwrap_or_default()))
 }
 
 /// The engine alone: only nodes of ScyllaDB have shards.

@@ -98,10 +98,8 @@ impl Verifiable for CqlHot {
     }
 
     async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
-        let looks = asked.iter().map(|(campaign, user, code)| async move {
-            let entries = self.store.claim_entries(campaign.as_str(), user.as_str()).await?;
-            Ok::<_, HotError>(entries.iter().any(|entry| entry.code == code.as_str()))
-        });
+        let looks =
+            asked.iter().map(|(campaign, user, code)| self.store.is_claimed(campaign, user, code));
         bounded_join(AT_ONCE, looks).await
     }
 
@@ -120,9 +118,7 @@ impl Verifiable for CqlHot {
     }
 
     async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<()> {
-        if let Some(holder) = coupon.holder() {
-            self.store.write_wallet(holder, &coupon, day).await?;
-        }
+        self.store.write_wallet(&coupon, day).await?;
         self.store.write_expiring(coupon.genesis().campaign.as_str(), &coupon, day).await
     }
 

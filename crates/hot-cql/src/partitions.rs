@@ -160,7 +160,7 @@ impl Store {
     /// Whether a bucket is sealed: nothing in it changes any more.
     pub(super) async fn is_sealed(&self, of: Day, bucket: i32) -> Result<bool> {
         let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
-        let row: Option<(Option<bool>,)> = self.session.row(cql, (date(of), bucket)).await?;
-        Ok(row.is_some_and(|(sealed,)| sealed == Some(true)))
+        let sealed: Option<bool> = self.session.value(cql, (date(of), bucket)).await?;
+        Ok(sealed == Some(true))
     }
 }

@@ -24,13 +24,9 @@ impl Store {
                 break;
             }
             let cql = "UPDATE partition_plan SET archive_commit = ?, emptied = ? WHERE expiry_day \
-                       = ? IF archive_commit = :before";
-            let values = ArchiveCommitValues {
-                archive_commit: signed(wanted),
-                emptied,
-                expiry_day: date(day),
-                before: (plan.archive_commit() > 0).then(|| signed(plan.archive_commit())),
-            };
+                       = ? IF archive_commit = ?";
+            let before = (plan.archive_commit() > 0).then(|| signed(plan.archive_commit()));
+            let values = (signed(wanted), emptied, date(day), before);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
         if emptied {
@@ -59,12 +55,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-#[derive(scylla::SerializeRow)]
-struct ArchiveCommitValues {
-    archive_commit: i64,
-    emptied: bool,
-    expiry_day: scylla::value::CqlDate,
-    before: Option<i64>,
 }

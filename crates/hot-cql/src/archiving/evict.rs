@@ -50,16 +50,9 @@ impl Store {
             }
             let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = ?, \
                        operation = ?, holder = null, hold = null, events = null WHERE expiry_day = \
-                       ? AND bucket = ? AND code = ? IF version = :before AND sealed = null";
-            let values = ArchivedMarkerValues {
-                version: signed(version + 1),
-                archived_version: signed(version),
-                operation,
-                expiry_day: date(day),
-                bucket,
-                code: code.as_str(),
-                before: signed(version),
-            };
+                       ? AND bucket = ? AND code = ? IF version = ? AND sealed = null";
+            let (next, version) = (signed(version + 1), signed(version));
+            let values = (next, version, operation, date(day), bucket, code.as_str(), version);
             let lock = attempts.looked(self.write_locks.lock((day, bucket)).await)?;
             let cas = self.session.change(attempts.profile(), cql, values).await;
             drop(lock);
@@ -90,15 +83,4 @@ impl Store {
         let expires_at = row.expires_at.map_or(Millis(0), millis);
         self.remove_index_rows(row.holder.as_deref(), expires_at, &code).await
     }
-}
-
-#[derive(scylla::SerializeRow)]
-struct ArchivedMarkerValues<'a> {
-    version: i64,
-    archived_version: i64,
-    operation: Uuid,
-    expiry_day: scylla::value::CqlDate,
-    bucket: i32,
-    code: &'a str,
-    before: i64,
 }

@@ -9,10 +9,9 @@ use hot::{HotError, Residue};
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::{CouponRow, coupon_columns};
+use crate::coupon_row::CouponRow;
 use crate::merging::{Page, Wanted, Window};
-use crate::session::{Result, StatementProfile};
-use crate::values::date;
+use crate::session::Result;
 
 /// Which rows a merge lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,17 +80,10 @@ impl Store {
     async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
         let (day, listed) = (merge.day, merge.listed);
         let reads = wanted.into_iter().map(|wanted| async move {
-            let cql = concat!(
-                "SELECT ",
-                coupon_columns!(),
-                " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?"
-            );
             let after = wanted.after.as_ref().map_or("", Code::as_str);
             let bucket = i32::try_from(wanted.bucket).unwrap_or(i32::MAX);
             let limit = i32::try_from(wanted.limit).unwrap_or(i32::MAX);
-            let values = (date(day), bucket, after, limit);
-            let read: Vec<CouponRow> =
-                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let read = self.rows_of_bucket(day, bucket, after, limit).await?;
             let ended = read.len() < wanted.limit;
             let last = read.last().map(CouponRow::code).transpose()?;
             let listed = read.into_iter().filter(|row| listed.lists(row));

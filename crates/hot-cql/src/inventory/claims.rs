@@ -54,18 +54,6 @@ impl Store {
         }
         Ok(Page { items, next })
     }
-
-    /// The entries of a user's claim.
-    pub(super) async fn claim_entries(
-        &self,
-        campaign: &str,
-        user: &str,
-    ) -> Result<Vec<EntryValue>> {
-        let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
-        let claim: Option<(Option<BTreeMap<i32, EntryValue>>,)> =
-            self.session.row(cql, (campaign, user)).await?;
-        Ok(claim.and_then(|(entries,)| entries).unwrap_or_default().into_values().collect())
-    }
 }
 
 /// The coupon of an entry, if the entry came to something: an issue that was not finished was

@@ -79,8 +79,7 @@ impl Store {
         let code = coupon.code();
         let at = instant(coupon.expires_at());
         let values = (holder.as_str(), at, signed(tie(code)), code.as_str());
-        let index_row: Option<(String,)> = self.session.row(cql, values).await?;
-        Ok(index_row.is_some())
+        self.session.has(cql, values).await
     }
 
     pub(super) async fn remove_old_index_row(&self, index_row: &IndexRow) -> Result<()> {

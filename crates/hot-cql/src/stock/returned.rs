@@ -71,8 +71,7 @@ impl Store {
                    AND part = ? LIMIT 1";
         let looks = parts.into_iter().map(|part| async move {
             let values = (id.as_str(), batch.as_str(), part);
-            let row: Option<(i64,)> = self.session.row(cql, values).await?;
-            Ok::<_, hot::HotError>(row.map(|_| part))
+            Ok::<_, hot::HotError>(self.session.has(cql, values).await?.then_some(part))
         });
         Ok(bounded_join(WALKED_AT_ONCE, looks).await?.into_iter().flatten().collect())
     }
