@@ -1,18 +1,53 @@
 //! Accounts of users who sign in with a password, and settings.
 
+use async_trait::async_trait;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use tokio::time::Instant;
 
-use super::Store;
 use super::outcome::Cas;
 use super::session::Result;
 use super::values::{instant, parsed};
-use hot::settings::{LONG_CODES, TOUCHED_AT};
-use hot::{Account, HotError};
+use super::{CqlHot, Store};
+use hot::settings::LONG_CODES;
+use hot::{Account, Fact, Facts, HotError};
 
 /// How long a setting that was absent is taken to be absent.
 pub(super) const SETTINGS_KNOWN: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[async_trait]
+impl Facts for CqlHot {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>> {
+        self.store.setting(fact.name()).await
+    }
+
+    /// If the outcome of the write is unknown, the value afterwards decides.
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        let store = &self.store;
+        let mut attempts = store.attempts("a setting");
+        let mut sent = false;
+        loop {
+            let present = attempts.looked(store.setting(fact.name()).await)?;
+            if sent && present == next {
+                return Ok(true);
+            }
+            if present != seen {
+                return Ok(false);
+            }
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (next.as_deref(), fact.name(), seen.as_deref());
+            sent = true;
+            if attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await? {
+                return Ok(true);
+            }
+        }
+    }
+}
 
 impl Store {
     pub(super) async fn make_account(&self, account: &Account, now: Millis) -> Result<bool> {
@@ -80,11 +115,6 @@ impl Store {
         self.session.write(cql, (name, value)).await
     }
 
-    /// One small conditional update, whose time a caller may measure.
-    pub(super) async fn touch_setting(&self, now: Millis) -> Result<()> {
-        self.change_number(TOUCHED_AT, |_| Some(now.0.unsigned_abs())).await
-    }
-
     /// Replaces a number by what `next` returns for it; `None` leaves it.
     pub(super) async fn change_number(
         &self,
@@ -104,33 +134,6 @@ impl Store {
             wanted = Some(new);
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
-            }
-        }
-    }
-
-    /// Sets a setting whose value is still `seen`; whether it did. If the outcome of the write is
-    /// unknown, the value afterwards decides.
-    pub(super) async fn replace_setting(
-        &self,
-        name: &str,
-        seen: Option<String>,
-        next: Option<String>,
-    ) -> Result<bool> {
-        let mut attempts = self.attempts("a setting");
-        let mut sent = false;
-        loop {
-            let present = attempts.looked(self.setting(name).await)?;
-            if sent && present == next {
-                return Ok(true);
-            }
-            if present != seen {
-                return Ok(false);
-            }
-            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
-            let values = (next.as_deref(), name, seen.as_deref());
-            sent = true;
-            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
-                return Ok(true);
             }
         }
     }

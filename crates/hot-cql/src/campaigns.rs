@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// The same, if it is finished.
-    async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+    pub(super) async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         Ok(self.campaign_now(id).await?.filter(|here| here.made))
     }
 
@@ -180,7 +180,11 @@ impl Store {
         Ok(())
     }
 
-    async fn campaign_row(&self, here: &CampaignHere, now: Millis) -> Result<CampaignRow> {
+    pub(super) async fn campaign_row(
+        &self,
+        here: &CampaignHere,
+        now: Millis,
+    ) -> Result<CampaignRow> {
         let counted = self.counts.of(self, &here.terms.id).await?;
         let minted = here.batches.values().filter_map(|batch| batch.run).map(|run| run.count);
         let stock = minted.sum::<u64>() + counted.arrived();
@@ -188,17 +192,6 @@ impl Store {
         let counted_at = counted.counted_at(now);
         let (campaign, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
         Ok(CampaignRow { campaign, counts, counted_at, created_as })
-    }
-
-    pub(super) async fn campaign_with_counts(
-        &self,
-        id: &CampaignId,
-        now: Millis,
-    ) -> Result<Option<CampaignRow>> {
-        match self.made_now(id).await? {
-            Some(here) => self.campaign_row(&here, now).await.map(Some),
-            None => Ok(None),
-        }
     }
 
     pub(super) async fn campaign_names(
@@ -212,25 +205,6 @@ impl Store {
         let values = (NAMES, after.map_or("", CampaignId::as_str), limit);
         let names: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
         names.iter().map(|(name,)| parsed("campaign_id", name)).collect()
-    }
-
-    pub(super) async fn campaigns_with_counts(
-        &self,
-        after: Option<CampaignId>,
-        limit: usize,
-        now: Millis,
-    ) -> Result<Vec<CampaignRow>> {
-        let (mut after, mut rows) = (after, Vec::new());
-        while rows.len() < limit {
-            let names = self.campaign_names(after.as_ref(), limit - rows.len()).await?;
-            let Some(last) = names.last() else { break };
-            after = Some(last.clone());
-            for name in &names {
-                // A name without a campaign: it was never finished.
-                rows.extend(self.campaign_with_counts(name, now).await?);
-            }
-        }
-        Ok(rows)
     }
 }
 

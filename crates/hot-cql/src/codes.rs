@@ -135,11 +135,6 @@ impl Store {
         }
     }
 
-    pub(super) async fn keys_named(&self) -> Result<Vec<KeyId>> {
-        let rows: Vec<(String,)> = self.session.scan("SELECT key_id FROM key_in_use", ()).await?;
-        rows.iter().map(|(id,)| parsed("key_id", id)).collect()
-    }
-
     pub(super) async fn directory_entry(&self, code: &Code) -> Result<Option<Entry>> {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day FROM directory WHERE code = ?";
         type EntryRow = (Option<String>, Option<String>, Option<String>, Option<CqlDate>);

@@ -5,9 +5,7 @@ use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use uuid::Uuid;
 
-use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
 use crate::outcome::Cas;
 use crate::session::{Result, StatementProfile};
@@ -17,15 +15,9 @@ use crate::values::{date, millis, signed};
 const GONE_MAX: usize = 1_000_000;
 
 impl Store {
-    pub(crate) async fn evict_all(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
-        let evicted = copied.iter().map(|(code, version)| self.evict_one(day, code, *version));
-        let evicted: Vec<bool> = bounded_join(AT_ONCE, evicted).await?;
-        Ok(evicted.into_iter().filter(|evicted| *evicted).count() as u64)
-    }
-
     /// Replaces a coupon by an archived marker: a change like any other, so that a late write names
     /// a version that is gone.
-    async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
+    pub(super) async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let operation = Uuid::now_v7();
         let mut attempts = self.attempts("a coupon's archived marker");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::{HotError, Residue};
+use hot::HotError;
 
 use super::AT_ONCE;
 use crate::Store;
@@ -94,25 +94,5 @@ impl Store {
             merge.window.fill(bucket, page);
         }
         Ok(())
-    }
-
-    pub(crate) async fn residue_page(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<Residue>> {
-        let rows = self.merged(day, after, limit, Listed::Residue).await?;
-        let mut residue = Vec::with_capacity(rows.len());
-        for (_, row) in rows {
-            residue.push(match row.is_archived_marker() {
-                true => {
-                    Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
-                }
-                // The bucket is not used.
-                false => Residue::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
-            });
-        }
-        Ok(residue)
     }
 }
