@@ -30,7 +30,6 @@ mod keyed_lock;
 mod keyspace_address;
 mod lists;
 mod merging;
-mod moves;
 mod options;
 mod outcome;
 mod partitions;

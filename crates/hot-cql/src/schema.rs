@@ -9,9 +9,9 @@ use hot::HotError;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::dialect::CqlEngine;
+use crate::dialect::{compaction, engine_of};
 use crate::options::{ConnectError, Options};
-use crate::session::{damaged, rows_of};
+use crate::session::{OwnedRow, damaged, rows_of};
 use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
 /// How a keyspace is made.
@@ -99,7 +99,7 @@ impl Keyspace {
         let there = columns(&self.session, &self.name).await?;
         let compaction = match &options.compaction {
             Some(map) => map.clone(),
-            None => self.compaction().to_owned(),
+            None => compaction(engine_of(&self.session)).to_owned(),
         };
         for statement in statements() {
             let name = name_of(&statement).to_owned();
@@ -194,13 +194,6 @@ impl Keyspace {
         let nodes = state.get_nodes_info().iter();
         nodes.filter(|node| node.datacenter.as_deref() == Some(datacenter)).count()
     }
-
-    fn compaction(&self) -> &'static str {
-        let state = self.session.get_cluster_state();
-        let scylla = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
-        let engine = if scylla { CqlEngine::Scylla } else { CqlEngine::Cassandra };
-        crate::dialect::compaction(engine)
-    }
 }
 
 /// Tables and types with their columns.
@@ -222,14 +215,11 @@ async fn columns(session: &Session, keyspace: &str) -> Result<Tables, HotError> 
     Ok(all)
 }
 
-async fn select<R>(
+async fn select<R: OwnedRow>(
     session: &Session,
     cql: &str,
     values: impl scylla::serialize::row::SerializeRow,
-) -> Result<Vec<R>, HotError>
-where
-    R: for<'f> scylla::deserialize::row::DeserializeRow<'f, 'f>,
-{
+) -> Result<Vec<R>, HotError> {
     let ran = session.query_unpaged(cql, values).await;
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
     rows_of(rows.into_rows_result().map_err(damaged)?)
