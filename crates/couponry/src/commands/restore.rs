@@ -90,7 +90,7 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
     }
     if !from.join(FILE_NAME).exists() {
         return Err(CliError::new(format!(
-            "there is no {FILE_NAME} in {}: name a folder that `couponry backup` made",
+            "there is no {FILE_NAME} in {}: name a folder that `couponry backup` created",
             from.display()
         )));
     }

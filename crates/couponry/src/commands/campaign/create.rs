@@ -21,7 +21,7 @@ use crate::settings::Settings;
 /// same id and other flags is refused with NAME_TAKEN.
 ///
 /// The values of --handout: `shop`, the shop issues coupons to users; `self`, signed-in users can
-/// also take one; `bearer`, whoever shows a code can redeem it; `shared`, all users redeem with one
+/// also take one; `bearer`, anyone who shows a code can redeem it; `shared`, all users redeem with one
 /// code, and each user gets a coupon of their own.
 #[derive(Args, Serialize)]
 #[command(after_help = "\
@@ -63,8 +63,8 @@ pub(crate) struct CreateFlags {
     /// Time zone of the dates, such as Asia/Seoul [default: UTC]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// A coupon expires at the end of the day this many days after its issue, or with the campaign
-    /// if that is earlier
+    /// A coupon expires at the end of the day this many days after its issue, never later than it
+    /// expires without this flag
     #[arg(long, value_name = "DAYS")]
     valid_days: Option<u16>,
     /// Time from which coupons are issued [default: no limit]
