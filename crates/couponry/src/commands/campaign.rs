@@ -1,4 +1,4 @@
-//! `couponry campaign`: makes, shows, pauses and resumes campaigns, and mints coupons for them.
+//! `couponry campaign`: creates, shows, pauses and resumes campaigns, and mints coupons for them.
 
 mod create;
 mod list;

@@ -1,4 +1,4 @@
-//! `couponry campaign create`: makes a campaign from flags.
+//! `couponry campaign create`: creates a campaign from flags.
 
 use std::sync::Arc;
 
