@@ -120,7 +120,7 @@ kinds! {
         "stop `serve`: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
     /// An archived marker names a coupon that is not in the cold tier.
     ArchivedMarkerAlone, "archived-marker-alone",
-        "requests for the coupon get 503, and couponry never issues it again; put the file back from a copy of the cold tier";
+        "requests for the coupon get 503, and it is never issued again; put the file back from a copy of the cold tier";
     /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
         "nobody reads the row; compare it with the row in cold before you delete it";
