@@ -124,7 +124,7 @@ kinds! {
     /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
         "nobody reads the row; compare it with the row in cold before you delete it";
-    /// A coupon was extended to a later partition, and did not arrive before its own was sealed.
+    /// A coupon was extended to a later partition, and its own partition was sealed before it arrived there.
     MoveLost, "move-lost",
         "read the coupon once: any request for it finishes the move";
     /// An imported or extended coupon is not in the directory.
