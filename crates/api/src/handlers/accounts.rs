@@ -58,7 +58,7 @@ pub(crate) async fn create_user(
         return made_before(&app, &peer, &login, password, account).await;
     }
     if let Some(wait) = app.sign_in_limits.sign_ups.blocked(&peer, now) {
-        return Err(Problem::too_many("too many accounts made from this address", wait));
+        return Err(Problem::too_many("too many accounts from this IP address", wait));
     }
     // Counted before the slow part, so that sign-ups side by side do not get past the limit.
     app.sign_in_limits.sign_ups.count(&peer, now);
@@ -144,7 +144,7 @@ async fn is_right(
     let (tries, now) = (&app.sign_in_limits.wrong, app.engine.now().0);
     let key = format!("{peer} {login}");
     if let Some(wait) = tries.blocked(&key, now) {
-        let detail = "too many wrong passwords under this login_id from this address";
+        let detail = "too many wrong passwords for this login_id from this IP address";
         return Err(Problem::too_many(detail, wait));
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
@@ -170,7 +170,7 @@ async fn is_right(
 }
 
 fn under_way<'a>(counts: &'a Throttle, peer: &'a str, now: i64) -> Result<UnderWay<'a>, Problem> {
-    let detail = "too many sign-ins or sign-ups at once from this address";
+    let detail = "too many sign-ins or sign-ups at once from this IP address";
     UnderWay::begin(counts, peer, now).ok_or_else(|| Problem::too_many(detail, 1_000))
 }
 

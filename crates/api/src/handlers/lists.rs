@@ -47,8 +47,8 @@ pub(crate) async fn list_coupons(
 fn incomplete(failure: Failure) -> Problem {
     match named(CAMPAIGN)(failure) {
         problem if problem.code() == Code::ColdUnavailable => problem.about(
-            "the list would be incomplete: what was archived belongs in it. Live coupons alone, \
-             as with state=issued&expired=false, are listed all the same",
+            "the archive did not answer, so the list would be incomplete. A list without archived \
+             coupons still works, as with state=issued&expired=false",
         ),
         problem => problem,
     }

@@ -53,7 +53,7 @@ problems! {
     ExpiryDayClosed: Refusal "EXPIRY_DAY_CLOSED" 409 Never "The expiry day is closed"
         hint "use a later expiry; for an old coupon, issue another with issue_ref replaces:CODE";
     /// The coupon has as many events as it may have.
-    HistoryFull: Refusal "HISTORY_FULL" 409 Never "The history is full";
+    HistoryFull: Refusal "HISTORY_FULL" 409 Never "The history or the campaign is full";
     /// The coupon has another version than the request names.
     VersionConflict: Refusal "VERSION_CONFLICT" 409 Never "The coupon has another version";
     /// This call does not issue coupons of this campaign.
