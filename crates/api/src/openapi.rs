@@ -1,5 +1,5 @@
-//! The document of the interface, `/openapi.json`: made from the handlers, and completed with what
-//! their attributes do not say.
+//! The document of the interface, `/openapi.json`: generated from the handlers, and completed with
+//! what their attributes do not say.
 
 mod headers;
 mod names;
@@ -28,16 +28,24 @@ use crate::problem::ProblemBody;
     info(
         title = "couponry",
         description = "couponry stores coupons, and redeems each of them at most once.\n\n\
-            The caller names every write, for ever: with `campaign_id`, `batch_id`, `issue_ref` or \
-            `order_ref`. If a request fails, send it again, and the answer says what happened. An \
-            answer that is not 2xx is a problem document; decide by its `code` and `retry`. If a \
-            write answers 503 OUTCOME_UNKNOWN, send it again.\n\n\
-            Instants are in UTC, in the form of RFC 3339. An `expires_at` is exclusive. The server \
-            refuses unknown fields and parameters by name. A list goes on at its `next_cursor`. \
-            Every answer has the header `x-request-id`, which names its request in the log of the \
-            server.\n\n\
-            A later version may add fields to answers, and words to the closed sets in them, such \
-            as a problem code. A client must accept those that it does not know.",
+            **Repeats.** Give your own `campaign_id`, `batch_id`, `issue_ref`, `order_ref` or \
+            `revoke_ref`. It identifies the request: if you send it again, the server does it \
+            once. It does not expire.\n\n\
+            **Problems.** Every answer that is not 2xx is a problem document, except the 503 of \
+            `/readyz`. Decide by its `code` and its `retry`:\n\n\
+            - `never`: do not repeat the request automatically. It fails until something is \
+            changed.\n\
+            - `later`: nothing was changed, except that an import may have imported some lines. \
+            Send the same request later.\n\
+            - `same`, or no answer at all: the write may have happened. Send exactly the same \
+            request again, and the answer says what happened.\n\n\
+            **Formats.** Instants are in UTC, in the form of RFC 3339. `expires_at` is exclusive: \
+            the coupon works until one millisecond before it. The server refuses a request with an \
+            unknown field or parameter, and names it. If a list has a `next_cursor`, there is a \
+            next page: send the same request with this `cursor`. Every answer has the header \
+            `x-request-id`, which names the request in the log of the server.\n\n\
+            **Later versions** may add fields to answers, and values to the enums in them, such as \
+            a problem code. A client must accept fields and values that it does not know.",
     ),
     tags(
         (name = "coupons", description = "What happens to one coupon, and lists of coupons."),

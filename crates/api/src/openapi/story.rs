@@ -11,7 +11,7 @@ use self::answers::{
 };
 use super::schemas;
 
-/// Adds to each schema its example; a closed set has its first word.
+/// Adds to each schema its example; an enum has its first value.
 pub(super) fn add(document: &mut Value) {
     for (name, schema) in schemas(document) {
         let first = schema["enum"][0].clone();
