@@ -137,9 +137,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 
 /// SQLite's own check of pages, indexes and constraints: at most 20 faults.
 pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
-    let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
-    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    let said: Vec<String> = txn.all("PRAGMA integrity_check(20)", [], |row| row.get(0))?;
     Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
