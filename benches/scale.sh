@@ -67,7 +67,7 @@ over() {
     }'
 }
 
-echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | start, ms | idle, then under load, MiB | compact, rows/s | cold, bytes each | verify, items/s |"
+echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | start, ms | memory idle, then under load, MiB | compact, rows/s | cold, bytes each | verify, coupons/s |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
 for count in "$@"; do
     export COUPONRY_DATA="$folder/$count" COUPONRY_URL=$url

@@ -68,6 +68,7 @@ CREATE INDEX batch_by_serial ON batch (expiry_day, first_serial) WHERE expiry_da
 -- One row for each partition, written before the first coupon of its day.
 CREATE TABLE partition_plan (
     expiry_day     INTEGER PRIMARY KEY,
+    -- For the router: how many bits of a code's hash are its bucket. No row in this file has a bucket.
     bucket_bits    INTEGER NOT NULL,
     -- The partition may be sealed after this instant.
     seal_after     INTEGER NOT NULL,

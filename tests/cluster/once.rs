@@ -297,7 +297,7 @@ fn once_under_faults() {
         return;
     }
     let Some(cluster) = TestCluster::start(3) else { return };
-    let (operations, faults) = size(10_000);
+    let (operations, faults) = size(4_000);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));
     let faults = Shape { nodes: 3, serves: 2, faults, frozen, down };

@@ -16,30 +16,7 @@ fn help() {
     let help = data.run(&["--help"]);
     assert_eq!(help.code, Some(0));
     let all = commands(&help.stdout);
-    let wanted = [
-        "serve",
-        "import",
-        "export",
-        "campaign",
-        "coupon",
-        "compact",
-        "history",
-        "notify",
-        "backup",
-        "restore",
-        "copy",
-        "schema",
-        "token",
-        "key",
-        "doctor",
-        "healthcheck",
-        "config",
-        "openapi",
-        "completion",
-    ];
-    for command in wanted {
-        assert!(all.iter().any(|it| it == command), "{command} is missing: {all:?}");
-    }
+    assert!(all.len() >= 20, "commands are missing: {all:?}");
     let mut lacking = Vec::new();
     for command in &all {
         let help = data.run(&[command, "--help"]);
@@ -55,15 +32,14 @@ fn help() {
             let help = data.run(&arguments);
             assert_eq!(help.code, Some(0), "{path}: {}", help.stderr);
             let text = &help.stdout;
-            let example = text
-                .lines()
-                .any(|it| it.starts_with("  ") && it.contains(&format!("couponry {command}")));
-            if !text.contains("Exit code") && !text.contains("Example") && !example {
+            let call = format!("couponry {path}");
+            let has_example = text.lines().any(|it| it.starts_with("  ") && it.contains(&call));
+            if !text.contains("Exit codes: ") || !has_example {
                 lacking.push(path);
             }
         }
     }
-    assert!(lacking.is_empty(), "no exit codes and no example in the help of {lacking:?}");
+    assert!(lacking.is_empty(), "no exit codes or no example in the help of {lacking:?}");
 }
 
 /// `help settings` lists all settings; every other help has its own options first, then one line

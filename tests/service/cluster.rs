@@ -18,10 +18,16 @@ struct Keyspace {
 
 impl Keyspace {
     fn of(addresses: &str) -> Keyspace {
+        let keyspace = Keyspace::before_it_is_made(addresses);
+        keyspace.runtime.block_on(keyspace.session.use_keyspace("verify", false)).expect("use");
+        keyspace
+    }
+
+    /// A session in which statements name the keyspace.
+    fn before_it_is_made(addresses: &str) -> Keyspace {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let builder = scylla::client::session_builder::SessionBuilder::new()
-            .known_nodes(addresses.split(','))
-            .use_keyspace("verify", false);
+            .known_nodes(addresses.split(','));
         let session = runtime.block_on(builder.build()).expect("a session");
         Keyspace { runtime, session }
     }
@@ -55,15 +61,7 @@ fn on_a_cluster() {
     let token = data.token("admin", "root");
     let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
     fs::write(data.folder().join("couponry.toml"), target).expect("couponry.toml");
-    let made = data.run(&["schema", "apply"]);
-    assert_eq!(made.code, Some(0), "{made:?}");
-    // As an earlier release would have left it, without a table and a column of this one.
-    let earlier = Keyspace::of(cluster.addresses());
-    earlier.done("DROP TABLE key_in_use");
-    earlier.done("ALTER TABLE partition_plan DROP emptied");
-    let upgraded = data.run(&["schema", "apply"]);
-    let wanted = "made key_in_use\nadded partition_plan.emptied\n";
-    assert_eq!((upgraded.code, upgraded.stdout.as_str()), (Some(0), wanted), "{upgraded:?}");
+    upgraded(&data, cluster.addresses());
     let scene = Scene::of(data, &token);
     let data = &scene.data;
     let clean = verify(data, &[]).must_be_clean("before");
@@ -125,6 +123,32 @@ fn on_a_cluster() {
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
     }
+}
+
+/// Applies the schema to a keyspace as an earlier release would have left it: first without a field of
+/// a type, then without a table and a column of this one.
+fn upgraded(data: &Data, addresses: &str) {
+    let earlier = Keyspace::before_it_is_made(addresses);
+    earlier.done(
+        "CREATE KEYSPACE verify WITH replication = \
+         {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+    );
+    // A field of a type cannot be dropped, so the type is made without it.
+    earlier.done(
+        "CREATE TYPE verify.event (kind text, at timestamp, actor text, operation uuid, \
+         user_id text, reference text, reason text, expires_at timestamp)",
+    );
+    let made = data.run(&["schema", "apply"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stdout.ends_with("\nadded event.time_zone\n"), "{made:?}");
+    earlier.done("ALTER TABLE verify.partition_plan DROP emptied");
+    let refused = data.run(&["verify"]);
+    let why = "verify has no partition_plan.emptied: run `couponry schema apply";
+    assert!(refused.code == Some(1) && refused.stderr.contains(why), "{refused:?}");
+    earlier.done("DROP TABLE verify.key_in_use");
+    let upgraded = data.run(&["schema", "apply"]);
+    let wanted = "made key_in_use\nadded partition_plan.emptied\n";
+    assert_eq!((upgraded.code, upgraded.stdout.as_str()), (Some(0), wanted), "{upgraded:?}");
 }
 
 /// The cluster as it was before more was archived, taken along in a data folder and put back.

@@ -126,8 +126,10 @@ fn files() {
     for (path, text) in documents() {
         let name = path.display();
         for (at, _) in text.match_indices("schema/") {
-            let end = |c: char| !(c.is_ascii_alphanumeric() || "./-_".contains(c));
-            let file = text[at..].split(end).next().unwrap_or_default().trim_end_matches('.');
+            let of_path = |c: char| c.is_ascii_alphanumeric() || "./-_".contains(c);
+            let begin = text[..at].trim_end_matches(of_path).len();
+            let file = text[begin..].split(|c: char| !of_path(c)).next().unwrap_or_default();
+            let file = file.trim_end_matches('.').trim_start_matches("../");
             assert!(root().join(file).exists(), "{name}: {file} is not there");
         }
         for (at, _) in text.match_indices("](") {

@@ -1,8 +1,8 @@
-//! Closed sets: the words that a field or a parameter can have, as named schemas of the OpenAPI
-//! document. A generator of clients makes one type of each.
+//! Enums: the values that a field or a parameter can have, as named schemas of the OpenAPI
+//! document. A generator of clients creates one type for each.
 //!
 //! The bodies keep their `&'static str`; the types here only describe it, and have no values. A
-//! test compares each set with the list of the domain.
+//! test compares each enum with the list of the domain.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::problem::code;
 use crate::problem::table::Code;
 
-/// What a coupon can be at the moment.
+/// The states of a coupon.
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
 macro_rules! closed {
@@ -37,11 +37,12 @@ macro_rules! closed {
 }
 
 closed! {
-    /// What a coupon is at the moment. `available`: nobody holds it. `issued`: a user holds it.
+    /// The present state of a coupon. `available`: no user has it. `issued`: a user has it.
     /// `redeemed`: an order used it. `void`: it can no longer be issued or redeemed.
     CouponState: STATES;
 
-    /// Where a coupon is kept: `hot` while it may still change, `cold` when it is final.
+    /// Where a coupon is stored. `hot`: in the store of coupons that may still change. `cold`: in
+    /// the archive. An archived coupon no longer changes.
     Tier: ["hot", "cold"];
 
     /// What happened to a coupon.
@@ -49,9 +50,9 @@ closed! {
         "issued", "redeemed", "redemption_cancelled", "revoked", "voided", "extended",
     ];
 
-    /// How the coupons of a campaign reach people. `shop`: a shop issues them. `self`: a user may
-    /// take one as well. `bearer`: whoever shows the code redeems it. `shared`: one code for
-    /// everybody, behind which each user gets a coupon of their own.
+    /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
+    /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.
+    /// `shared`: everybody uses the same code, and each user gets a coupon of their own.
     Handout: ["shop", "self", "bearer", "shared"];
 
     /// Where the codes of a batch come from: `minted` by this server, or `imported` from another
@@ -61,15 +62,28 @@ closed! {
     /// What went wrong, for programs. `/docs/problems/{code}` says what to do.
     ProblemCode: words(Code::ALL);
 
-    /// What the rules of a coupon say: some of the problem codes.
+    /// Why a rule refuses a change of a coupon. These are some of the problem codes.
     Refusal: words(Code::REFUSALS);
 
-    /// What to do after a problem. `never`: the same request fails again. `later`: nothing was
-    /// changed; send the same request later. `same`: it may have happened; send the same request
-    /// again, and the answer says what happened.
+    /// What to do after a problem. `never`: do not repeat the request automatically; it fails until
+    /// something is changed. `later`: nothing was changed, except that an import may have imported
+    /// some lines; send the same request later. `same`: the write may have happened; send exactly
+    /// the same request again, and the answer says what happened.
     Retry: code::Retry::ALL.iter().map(|retry| retry.as_str());
 
-    /// Why an import rejects a line.
+    /// Why an import rejects a line. `EMPTY`: the line is empty. `TOO_LONG`: it has more than 4,096
+    /// bytes. `NOT_UTF8`: it is not UTF-8. `BAD_ENCODING`: it has bytes that are no text in the
+    /// encoding of the file. `QUOTE`: a quotation mark is not closed in its line. `CELLS`: it has
+    /// more or fewer cells than the file has columns. `HEADER`: it is a header again. `BAD_CODE`:
+    /// the code has characters or a length that no code has, or a spreadsheet damaged it.
+    /// `BAD_DATE`: a cell is no date and no instant, or `redeemed_at` is in the future.
+    /// `ORDER_OF_DATES`: two dates are in the wrong order. `BAD_STATE`: the state is not
+    /// `available`, `issued`, `redeemed` or `void`. `MISPLACED`: a cell has a value that a coupon
+    /// in this state cannot have. `MISSING_USER`: an issued coupon has no `user_id`.
+    /// `MISSING_REDEEMED_AT`: a redeemed coupon has no `redeemed_at`. `BAD_USER`: `user_id` is not
+    /// valid. `BAD_ORDER`: `order_ref` is not valid. `LOOKS_MINTED`: the code looks like one that
+    /// this server minted. `CODE_TAKEN`: the code exists with other dates or in another campaign.
+    /// Each other value is a problem code: it says which rule does not allow the line.
     RejectedReason: [
         "EMPTY", "TOO_LONG", "NOT_UTF8", "BAD_ENCODING", "QUOTE", "CELLS", "HEADER", "BAD_CODE",
         "BAD_DATE", "ORDER_OF_DATES", "BAD_STATE", "MISPLACED", "MISSING_USER",
@@ -78,13 +92,14 @@ closed! {
         "EXPIRY_DAY_CLOSED", "HISTORY_FULL",
     ];
 
-    /// What a column of an imported file is about.
+    /// The meaning of a column of an imported file.
     ImportColumn: Column::ALL.map(Column::name);
 
-    /// What stands between two cells of an imported file: a comma, a semicolon or a tab.
+    /// The character between two cells of an imported file: a comma, a semicolon or a tab.
     Separator: [",", ";", "\t"];
 
-    /// In which order a list of coupons comes: `latest` expiry first, or `soonest` expiry first.
+    /// The order of a list of coupons. `latest`: the latest expiry comes first. `soonest`: the
+    /// soonest expiry comes first.
     ListOrder: ["latest", "soonest"];
 
     /// The process runs.

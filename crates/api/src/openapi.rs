@@ -1,5 +1,5 @@
-//! The document of the interface, `/openapi.json`: made from the handlers, and completed with what
-//! their attributes do not say.
+//! The document of the interface, `/openapi.json`: generated from the handlers, and completed with
+//! what their attributes do not say.
 
 mod headers;
 mod names;

@@ -21,11 +21,10 @@ pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
-    /// How many items the page has at most: 1 to 1,000. If it is left out, it is 50.
+    /// The most items of a page: 1 to 1,000. If it is left out, it is 50.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before. The other parameters must be the same as for that
-    /// page.
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

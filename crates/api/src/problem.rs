@@ -105,7 +105,7 @@ impl From<Failure> for Problem {
             Failure::BadFile(BadFile::Header(why)) => Problem::new(Code::Unprocessable, why),
             Failure::BrokenOff(why) => Problem::new(Code::Timeout, why),
             Failure::LoginTaken => {
-                Problem::new(Code::LoginTaken, "somebody has an account under this login_id")
+                Problem::new(Code::LoginTaken, "this login_id already has an account")
             }
             Failure::NoCodeKey => {
                 tracing::error!("there is no code key to mint with");
@@ -135,18 +135,20 @@ impl From<HotError> for Problem {
         let (code, detail) = match &error {
             HotError::Overloaded { waiting } => {
                 tracing::warn!(error = %error, "a write was turned away");
-                let detail = format!("{waiting} writes are waiting already");
+                let detail = format!("{waiting} writes already wait");
                 return Problem::new(Code::Overloaded, detail);
             }
             HotError::Unavailable(_) => {
-                (Code::StoreUnavailable, "the store did not take it in time")
+                (Code::StoreUnavailable, "the store did not answer in time")
             }
             HotError::Full(_) => {
                 (Code::StoreFull, "the store's disk is full, nearly full or read-only")
             }
-            HotError::Unknown(_) => (Code::OutcomeUnknown, "its commit has not ended"),
-            HotError::Cold(_) => (Code::ColdUnavailable, "what it is about was archived"),
-            HotError::Damaged(_) => (Code::StoreDamaged, "what stands there cannot be true"),
+            HotError::Unknown(_) => {
+                (Code::OutcomeUnknown, "the store did not say whether it happened")
+            }
+            HotError::Cold(_) => (Code::ColdUnavailable, "the archive did not answer"),
+            HotError::Damaged(_) => (Code::StoreDamaged, "the data in the store is damaged"),
         };
         tracing::error!(error = %error, "the hot store did not answer");
         Problem::new(code, detail)

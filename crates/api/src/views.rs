@@ -23,9 +23,10 @@ pub use self::session::SessionBody;
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct List<T> {
-    /// The items of the page. A page may have fewer than `limit`, even none, and have a next one.
+    /// The items of the page. A page of coupons may have fewer than `limit`, even none, and still
+    /// have a `next_cursor`.
     #[schema(max_items = 1000)]
     pub(crate) data: Vec<T>,
-    /// Where the next page begins; null behind the last one.
+    /// Send it as `cursor` to get the next page; null if this is the last page.
     pub(crate) next_cursor: Option<String>,
 }

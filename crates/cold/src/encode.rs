@@ -8,8 +8,9 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
-use coupon::coupon::{Coupon, Event, EventKind};
-use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
+use coupon::coupon::{Coupon, Event};
+use coupon::flat::Flat;
+use coupon::ids::UserId;
 use coupon::time::Millis;
 
 use crate::index::Row;
@@ -85,60 +86,12 @@ fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
         instants(all().map(|event| Some(event.at))),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.actor.as_str()))),
         Arc::new(StringArray::from_iter_values(operations)),
-        optional_text(all().map(|event| Details::of(event).user)),
-        optional_text(all().map(|event| Details::of(event).reference)),
-        optional_text(all().map(|event| Details::of(event).reason)),
-        instants(all().map(|event| Details::of(event).expires_at)),
-        optional_text(all().map(|event| Details::of(event).zone)),
+        optional_text(all().map(|event| Flat::of(event).user)),
+        optional_text(all().map(|event| Flat::of(event).reference)),
+        optional_text(all().map(|event| Flat::of(event).reason)),
+        instants(all().map(|event| Flat::of(event).expires_at)),
+        optional_text(all().map(|event| Flat::of(event).time_zone)),
     ];
     let events = StructArray::try_new(schema::event_fields(), columns, None)?;
     Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
-}
-
-/// The fields of an event besides its kind. Fields that a kind does not have are null.
-#[derive(Default)]
-struct Details<'a> {
-    user: Option<&'a str>,
-    reference: Option<&'a str>,
-    reason: Option<&'a str>,
-    expires_at: Option<Millis>,
-    zone: Option<&'a str>,
-}
-
-impl Details<'_> {
-    fn of(event: &Event) -> Details<'_> {
-        match &event.kind {
-            EventKind::Issued { to, reference, expires_at } => Details {
-                user: Some(to.as_str()),
-                reference: reference.as_ref().map(IssueRef::as_str),
-                expires_at: *expires_at,
-                ..Details::default()
-            },
-            EventKind::Redeemed { by, order } => Details {
-                user: by.as_ref().map(UserId::as_str),
-                reference: Some(order.as_str()),
-                ..Details::default()
-            },
-            EventKind::RedemptionCancelled { order, reason } => Details {
-                reference: Some(order.as_str()),
-                reason: reason.as_ref().map(Reason::as_str),
-                ..Details::default()
-            },
-            EventKind::Revoked { from, reference, reason } => Details {
-                user: Some(from.as_str()),
-                reference: reference.as_ref().map(RevokeRef::as_str),
-                reason: reason.as_ref().map(Reason::as_str),
-                ..Details::default()
-            },
-            EventKind::Voided { reason } => {
-                Details { reason: reason.as_ref().map(Reason::as_str), ..Details::default() }
-            }
-            EventKind::Extended { expires_at, zone, reason } => Details {
-                reason: reason.as_ref().map(Reason::as_str),
-                expires_at: Some(*expires_at),
-                zone: Some(zone.name()),
-                ..Details::default()
-            },
-        }
-    }
 }

@@ -46,8 +46,9 @@ impl Chosen {
     /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
         let settings = &self.settings;
-        if let Hot::Sqlite = settings.hot.value {
-            must_be_current(settings)?;
+        match settings.hot.value {
+            Hot::Sqlite => must_be_current(settings)?,
+            Hot::Cql(_) => {}
         }
         let attempt = async || open::opened(settings, Purpose::Read, Patience::Work).await;
         open::patiently(settings, Waiting::Command, attempt).await

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::commands;
 use crate::settings::{SettingFlags, help};
 
-/// The store for coupons that are worth money exactly once.
+/// Store coupons, each of which can be redeemed at most once.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the service: HTTP on one address, the data in one folder
     ///
-    /// Needs no settings: the first start makes the folder, the keys and the store. SIGTERM or
+    /// Needs no settings: the first start creates the folder, the keys and the store. SIGTERM or
     /// Ctrl-C stops the service after it has answered the requests that it accepted.
     #[command(after_help = "\
 Exit codes: 0 stopped by a signal, 1 could not start or failed, 2 usage error.
@@ -29,55 +29,57 @@ Examples:
   couponry serve
   couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080")]
     Serve,
-    /// Make, show and pause campaigns, and mint coupons for them
+    /// Create, show and pause campaigns, and mint coupons for them
     ///
-    /// Prints JSON as the HTTP interface answers it: indented on a terminal, on one line elsewhere.
-    /// `serve` may run.
+    /// You can run this while `serve` is running. Prints the same JSON as the HTTP interface:
+    /// indented on a terminal, on one line elsewhere. `campaign list` prints a table on a terminal.
     #[command(subcommand)]
     Campaign(commands::campaign::CampaignCommand),
     /// Show and change coupons
     ///
-    /// Acts as an admin on one CODE, or on every code of a --file. `serve` may run. For one code,
-    /// prints the answer of the HTTP interface as JSON; a refusal is one line on standard error.
-    /// For a file, prints CSV with one line a code: code, result, detail. The result is `ok`,
-    /// `replay` (an earlier call did the same), or the code of the refusal.
+    /// Acts as an admin on one CODE, or on every code of a --file. You can run this while `serve`
+    /// is running.
+    ///
+    /// For one code, prints the answer of the HTTP interface as JSON; a refusal is one line on
+    /// standard error. For a file, prints CSV with one line for each code: code, result, detail. The
+    /// result is `ok`, `replay` (there was nothing to change), or the code of the refusal.
     #[command(subcommand)]
     Coupon(commands::coupon::Call),
     Import(commands::import::ImportFlags),
     /// Export codes, coupons or redemptions as CSV or JSON lines
     ///
-    /// Needs constant memory, whatever the number of rows. `serve` may run.
+    /// Needs constant memory for any number of rows. You can run this while `serve` is running.
     #[command(subcommand)]
     Export(commands::export::ExportCommand),
     /// Look up coupons, active and archived
     ///
-    /// `serve` may run.
+    /// You can run this while `serve` is running.
     #[command(subcommand)]
     History(commands::history::HistoryCommand),
     Compact(commands::compact::CompactArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Copy(commands::copy::CopyArgs),
-    /// Make the keyspace and the tables of a cluster, or compare them
+    /// Create the keyspace and the tables of a cluster, or compare them
     ///
-    /// Only a cluster needs it: a store in the data folder makes its tables when it is opened.
+    /// Only a cluster needs this. With SQLite, couponry creates the tables when it opens the store.
     #[command(subcommand)]
     Schema(commands::schema::SchemaCommand),
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenArgs),
     /// List, add and retire keys
     ///
-    /// A code key mints codes, a token key signs tokens. The newest key of a kind is the one that
-    /// mints or signs. The keys are in the folder `keys` of the data folder.
+    /// A code key mints codes, and a token key signs tokens. couponry mints and signs with the newest
+    /// key of each kind. The keys are in the folder `keys` of the data folder.
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
     Doctor(commands::doctor::DoctorArgs),
     Verify(commands::verify::VerifyArgs),
     Healthcheck(commands::healthcheck::HealthArgs),
-    /// Print the settings that a command would run with, and where each comes from
+    /// Print the settings that a command would use, and where each comes from
     ///
-    /// One setting a line: name = value  # origin. Flags override COUPONRY_* variables, which
-    /// override couponry.toml, which overrides the defaults.
+    /// Prints one line for each setting: name = value  # origin. Flags override COUPONRY_* variables,
+    /// which override couponry.toml, which overrides the defaults.
     #[command(after_help = "\
 Exit codes: 0 printed, 2 a setting cannot be used.
 
@@ -86,7 +88,7 @@ Example:
     Config,
     /// Print the OpenAPI document of the HTTP interface
     ///
-    /// Prints the same JSON that a running service answers at /openapi.json.
+    /// Prints the same JSON that a running service returns at /openapi.json.
     #[command(after_help = "\
 Exit codes: 0 printed, 2 usage error.
 

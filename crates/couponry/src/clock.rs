@@ -29,7 +29,7 @@ pub(crate) enum Trust {
 fn witness(settings: &Settings) -> Witness {
     match settings.hot.value {
         Hot::Sqlite => Witness::Alone,
-        Hot::Cluster(_) => Witness::Confirmed,
+        Hot::Cql(_) => Witness::Confirmed,
     }
 }
 

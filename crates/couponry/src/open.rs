@@ -47,9 +47,25 @@ pub struct Opened {
     pub(crate) engine: Arc<Engine>,
     /// The keys of the data folder.
     pub(crate) keys: Keys,
-    /// The hot store, if it is on a cluster.
-    pub(crate) cluster: Option<ConnectedCluster>,
+    /// The hot store, for what only its engine has.
+    pub(crate) hot: OpenHot,
     settings: Settings,
+}
+
+/// An open hot store, by its engine. [`Hot`] is the same before it is open.
+pub(crate) enum OpenHot {
+    Sqlite,
+    Cql(ConnectedCluster),
+}
+
+impl OpenHot {
+    /// Writes what is only in memory.
+    pub(crate) async fn flush(&self) {
+        match self {
+            OpenHot::Sqlite => {}
+            OpenHot::Cql(cluster) => cluster.flush().await,
+        }
+    }
 }
 
 impl Opened {
@@ -68,9 +84,7 @@ impl Opened {
 
     /// Writes what is only in memory. Call it at the end, however the work ended.
     pub async fn close(&self) {
-        if let Some(cluster) = &self.cluster {
-            cluster.flush().await;
-        }
+        self.hot.flush().await;
     }
 }
 
@@ -99,7 +113,7 @@ pub(crate) async fn patiently<T>(
 ) -> Result<T, CliError> {
     match &settings.hot.value {
         Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
-        Hot::Cluster(target) => cluster::patiently(target, waiting, attempt).await,
+        Hot::Cql(target) => cluster::patiently(target, waiting, attempt).await,
     }
 }
 
@@ -117,35 +131,35 @@ pub(crate) async fn opened(
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
     let keys = match (&settings.hot.value, purpose) {
-        (Hot::Cluster(target), _) => cluster::keys(settings, target, purpose).await?,
+        (Hot::Cql(target), _) => cluster::keys(settings, target, purpose).await?,
         (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
         (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
             must_be_there(settings)?;
             Keys::load(data)?
         }
     };
-    let (store, cluster) = store(settings, &keys, &cold).await?;
+    let (store, hot) = store(settings, &keys, &cold).await?;
     if purpose != Purpose::Read {
         must_not_have_moved(store.as_ref()).await?;
     }
     pairing::must_fit(store.as_ref(), &cold).await?;
     checks::must_have_every_key(settings, store.as_ref(), &keys).await?;
     let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
-    Ok(Opened { engine, keys, cluster, settings })
+    Ok(Opened { engine, keys, hot, settings })
 }
 
-/// Opens the hot store that the settings name; the second is the same one, if it is on a cluster.
+/// Opens the hot store that the settings name; the second is the same one, by its engine.
 pub(crate) async fn store(
     settings: &Settings,
     keys: &Keys,
     cold: &Arc<ColdStore>,
-) -> Result<(Arc<dyn HotStore>, Option<ConnectedCluster>), NotOpen> {
+) -> Result<(Arc<dyn HotStore>, OpenHot), NotOpen> {
     match &settings.hot.value {
-        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), None)),
-        Hot::Cluster(target) => {
+        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), OpenHot::Sqlite)),
+        Hot::Cql(target) => {
             let archive = Arc::new(ColdArchive(Arc::clone(cold)));
             let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
-            Ok((Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster)))
+            Ok((Arc::clone(&cluster.store) as Arc<dyn HotStore>, OpenHot::Cql(cluster)))
         }
     }
 }
@@ -156,7 +170,7 @@ pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     match settings.hot.value {
         Hot::Sqlite => Keys::load_or_make(data),
-        Hot::Cluster(_) => {
+        Hot::Cql(_) => {
             must_be_there(settings)?;
             Keys::load(data)
         }

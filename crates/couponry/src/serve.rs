@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::cluster::{self, Waiting};
 use crate::commands::notify::Rounds;
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Opened, Purpose};
+use crate::open::{self, OpenHot, Opened, Purpose};
 use crate::settings::Settings;
 use crate::{clock, compaction, files, reload};
 
@@ -91,9 +91,12 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
     if let Some(notices) = notices {
         tasks.spawn(notices.go(settings.clone(), engine()));
     }
-    if let Some(cluster) = &opened.cluster {
-        let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
-        tasks.spawn(cluster::watch_keys(store, opened.keys.ring()));
+    match &opened.hot {
+        OpenHot::Sqlite => {}
+        OpenHot::Cql(cluster) => {
+            let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
+            tasks.spawn(cluster::watch_keys(store, opened.keys.ring()));
+        }
     }
     tasks
 }

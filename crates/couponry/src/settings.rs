@@ -78,7 +78,7 @@ impl Settings {
         let is_encrypted = self.cql_authority.value.is_some();
         let stays_here = match &self.hot.value {
             Hot::Sqlite => true,
-            Hot::Cluster(target) => target.is_loopback(),
+            Hot::Cql(target) => target.is_loopback(),
         };
         let is_allowed = is_encrypted || stays_here || self.cql_plain_password.value;
         if self.cql_password.value.is_none() || is_allowed {

@@ -99,7 +99,10 @@ impl Caller {
                 Err(Failure::invalid("user_id", "users act for themselves: leave it out"))
             }
             (_, Some(user)) => Ok(user),
-            (_, None) => Err(Failure::invalid("user_id", "is missing: say for whom")),
+            (_, None) => Err(Failure::invalid(
+                "user_id",
+                "is missing: a shop or an admin must name the user",
+            )),
         }
     }
 }

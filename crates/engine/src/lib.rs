@@ -4,23 +4,23 @@
 //! role, finds the coupon through `router`, lets `hot` make the change, and returns what the caller
 //! may see. Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
 
-mod accounts;
-mod archive;
+mod accounts; // people who sign in here
+mod archive; // the cold tier, as the hot store looks up archived coupons in it
 mod batches;
-mod caller;
+mod caller; // who asks, and what their role allows
 mod campaigns;
 mod clock;
-mod coupons;
+mod codes; // the list of a campaign's unused codes, for a printer
+mod coupons; // what a caller does with one coupon
 pub mod csv;
-mod events;
-mod export;
-mod failure;
-mod history;
+mod events; // which part of a coupon's history a caller may see
+mod failure; // how a use case ends if it does not do what was asked
+mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
-mod lists;
-mod notices;
-mod pages;
-mod walk;
+mod lists; // which lists of coupons a caller may ask for
+mod notices; // which holders to notify before the expiry, and when
+mod pages; // pages of a list, over both tiers
+mod walk; // every coupon of both tiers, once each
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,12 +44,12 @@ pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
+pub use codes::CodesRequest;
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,
 };
 pub use events::EventView;
-pub use export::CodesRequest;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::{

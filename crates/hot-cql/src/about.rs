@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::future::join_all;
 use scylla::cluster::Node;
-use scylla::deserialize::row::DeserializeRow;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
 
-use super::session::{CqlSession, Result, StatementProfile, damaged};
+use super::clock::{ahead_of, now_ms};
+use super::session::{CqlSession, OwnedRow, Result, damaged};
 use super::{CqlEngine, CqlHot, dialect};
 use hot::HotError;
 
@@ -60,7 +60,7 @@ impl CqlHot {
     /// # Errors Those of a read. A node that does not answer is not an error.
     pub async fn about(&self) -> Result<About> {
         let (session, keyspace) = (&self.store.session, &self.store.options.keyspace);
-        let (engine, _) = dialect::engine(session).await?;
+        let engine = dialect::engine_of(session.driver());
         let state = session.driver().get_cluster_state();
         let asked = state.get_nodes_info().iter().map(|node| ask(session, engine, node));
         let mut nodes = join_all(asked).await;
@@ -72,9 +72,8 @@ impl CqlHot {
 
 async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    let row: Option<(BTreeMap<String, String>,)> =
-        session.row(StatementProfile::Read, cql, (keyspace,)).await?;
-    let replication = row.map(|(replication,)| replication).unwrap_or_default();
+    let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
+    let replication = replication.unwrap_or_default();
     // The map names the class, too, which is no number.
     Ok(replication
         .into_iter()
@@ -108,13 +107,7 @@ async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Re
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(session, node, cql).await?;
-    let after = now_ms();
-    // It was read at some instant between the two: the nearer end counts.
-    let clock_ahead_ms = match there.0 {
-        there if there < before => before - there,
-        there if there > after => after - there,
-        _ => 0,
-    };
+    let clock_ahead_ms = ahead_of(there, before, now_ms());
     let (version, paxos) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
@@ -131,10 +124,7 @@ async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Re
 }
 
 /// The row of a table that is local to a node.
-async fn one<R>(session: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R>
-where
-    R: for<'f> DeserializeRow<'f, 'f>,
-{
+async fn one<R: OwnedRow>(session: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R> {
     let mut statement = Statement::new(cql);
     let only = NodeIdentifier::Node(Arc::clone(node));
     statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(only, None)));
@@ -145,11 +135,6 @@ where
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
     let rows = rows.into_rows_result().map_err(damaged)?;
     rows.first_row::<R>().map_err(damaged)
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,18 +1,53 @@
 //! Accounts of users who sign in with a password, and settings.
 
+use async_trait::async_trait;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use tokio::time::Instant;
 
-use super::Store;
 use super::outcome::Cas;
-use super::session::{Result, StatementProfile};
+use super::session::Result;
 use super::values::{instant, parsed};
-use hot::settings::{LONG_CODES, TOUCHED_AT};
-use hot::{Account, HotError};
+use super::{CqlHot, Store};
+use hot::settings::LONG_CODES;
+use hot::{Account, Fact, Facts, HotError};
 
 /// How long a setting that was absent is taken to be absent.
 pub(super) const SETTINGS_KNOWN: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[async_trait]
+impl Facts for CqlHot {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>> {
+        self.store.setting(fact.name()).await
+    }
+
+    /// If the outcome of the write is unknown, the value afterwards decides.
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        let store = &self.store;
+        let mut attempts = store.attempts("a setting");
+        let mut sent = false;
+        loop {
+            let present = attempts.looked(store.setting(fact.name()).await)?;
+            if sent && present == next {
+                return Ok(true);
+            }
+            if present != seen {
+                return Ok(false);
+            }
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (next.as_deref(), fact.name(), seen.as_deref());
+            sent = true;
+            if attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await? {
+                return Ok(true);
+            }
+        }
+    }
+}
 
 impl Store {
     pub(super) async fn make_account(&self, account: &Account, now: Millis) -> Result<bool> {
@@ -34,7 +69,7 @@ impl Store {
     pub(super) async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
         let row: Option<(String, Option<String>, Option<String>)> =
-            self.session.row(StatementProfile::Read, cql, (login.as_str(),)).await?;
+            self.session.row(cql, (login.as_str(),)).await?;
         let Some((login, Some(user), Some(password_hash))) = row else { return Ok(None) };
         let (login_id, user_id) = (parsed("login_id", &login)?, parsed("user_id", &user)?);
         Ok(Some(Account { login_id, user_id, password_hash }))
@@ -42,9 +77,8 @@ impl Store {
 
     pub(super) async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
-        let row: Option<(Option<String>,)> =
-            self.session.row(StatementProfile::Read, cql, (user.as_str(),)).await?;
-        let Some((Some(login),)) = row else { return Ok(None) };
+        let login: Option<String> = self.session.value(cql, (user.as_str(),)).await?;
+        let Some(login) = login else { return Ok(None) };
         let account = self.account(&parsed("login_id", &login)?).await?;
         Ok(account.filter(|account| account.user_id == *user))
     }
@@ -67,10 +101,7 @@ impl Store {
     }
 
     pub(super) async fn setting(&self, name: &str) -> Result<Option<String>> {
-        let cql = "SELECT value FROM setting WHERE name = ?";
-        let row: Option<(Option<String>,)> =
-            self.session.row(StatementProfile::Read, cql, (name,)).await?;
-        Ok(row.and_then(|(value,)| value))
+        self.session.value("SELECT value FROM setting WHERE name = ?", (name,)).await
     }
 
     pub(super) async fn setting_number(&self, name: &str) -> Result<Option<u64>> {
@@ -82,11 +113,6 @@ impl Store {
     pub(super) async fn set(&self, name: &str, value: &str) -> Result<()> {
         let cql = "INSERT INTO setting (name, value) VALUES (?, ?)";
         self.session.write(cql, (name, value)).await
-    }
-
-    /// One small conditional update, whose time a caller may measure.
-    pub(super) async fn touch_setting(&self, now: Millis) -> Result<()> {
-        self.change_number(TOUCHED_AT, |_| Some(now.0.unsigned_abs())).await
     }
 
     /// Replaces a number by what `next` returns for it; `None` leaves it.
@@ -108,33 +134,6 @@ impl Store {
             wanted = Some(new);
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
-            }
-        }
-    }
-
-    /// Sets a setting whose value is still `seen`; whether it did. If the outcome of the write is
-    /// unknown, the value afterwards decides.
-    pub(super) async fn replace_setting(
-        &self,
-        name: &str,
-        seen: Option<String>,
-        next: Option<String>,
-    ) -> Result<bool> {
-        let mut attempts = self.attempts("a setting");
-        let mut sent = false;
-        loop {
-            let present = attempts.looked(self.setting(name).await)?;
-            if sent && present == next {
-                return Ok(true);
-            }
-            if present != seen {
-                return Ok(false);
-            }
-            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
-            let values = (next.as_deref(), name, seen.as_deref());
-            sent = true;
-            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
-                return Ok(true);
             }
         }
     }

@@ -23,8 +23,8 @@ use super::Store;
 use super::session::{Result, StatementProfile};
 use super::values::parsed;
 use hot::{CampaignRow, HotError, protocol};
-pub(super) use rows::TermsColumns;
-use rows::{BatchRow, Row};
+use rows::BatchRow;
+pub(super) use rows::Row;
 
 /// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(super) struct CampaignHere {
     pub(super) terms: Arc<Campaign>,
     pub(super) batches: Arc<BTreeMap<BatchId, BatchHere>>,
-    created_as: Arc<str>,
+    pub(super) created_as: Arc<str>,
     revision: i64,
     made: bool,
 }
@@ -53,8 +53,9 @@ pub(super) struct BatchHere {
     pub(super) number: i64,
     pub(super) run: Option<MintedRun>,
     pub(super) paused: bool,
+    pub(super) paused_reason: Option<String>,
     pub(super) made_at: Millis,
-    import: ImportCounts,
+    pub(super) import: ImportCounts,
 }
 
 impl CampaignHere {
@@ -106,12 +107,11 @@ impl Store {
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
                    created_as FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let row: Option<Row> =
-            self.session.row(StatementProfile::Read, cql, (id.as_str(),)).await?;
+        let row: Option<Row> = self.session.row(cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
         let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, \
-                   lines, imported, already_there, rejected, batch_made_at FROM campaign WHERE \
-                   campaign_id = ?";
+                   paused_reason, lines, imported, already_there, rejected, batch_made_at FROM \
+                   campaign WHERE campaign_id = ?";
         let mut batches = BTreeMap::new();
         for batch in self.session.scan::<BatchRow>(cql, (id.as_str(),)).await? {
             if let Some(batch) = batch.batch()? {
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// The same, if it is finished.
-    async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+    pub(super) async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         Ok(self.campaign_now(id).await?.filter(|here| here.made))
     }
 
@@ -180,7 +180,11 @@ impl Store {
         Ok(())
     }
 
-    async fn campaign_row(&self, here: &CampaignHere, now: Millis) -> Result<CampaignRow> {
+    pub(super) async fn campaign_row(
+        &self,
+        here: &CampaignHere,
+        now: Millis,
+    ) -> Result<CampaignRow> {
         let counted = self.counts.of(self, &here.terms.id).await?;
         let minted = here.batches.values().filter_map(|batch| batch.run).map(|run| run.count);
         let stock = minted.sum::<u64>() + counted.arrived();
@@ -188,17 +192,6 @@ impl Store {
         let counted_at = counted.counted_at(now);
         let (campaign, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
         Ok(CampaignRow { campaign, counts, counted_at, created_as })
-    }
-
-    pub(super) async fn campaign_with_counts(
-        &self,
-        id: &CampaignId,
-        now: Millis,
-    ) -> Result<Option<CampaignRow>> {
-        match self.made_now(id).await? {
-            Some(here) => self.campaign_row(&here, now).await.map(Some),
-            None => Ok(None),
-        }
     }
 
     pub(super) async fn campaign_names(
@@ -212,25 +205,6 @@ impl Store {
         let values = (NAMES, after.map_or("", CampaignId::as_str), limit);
         let names: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
         names.iter().map(|(name,)| parsed("campaign_id", name)).collect()
-    }
-
-    pub(super) async fn campaigns_with_counts(
-        &self,
-        after: Option<CampaignId>,
-        limit: usize,
-        now: Millis,
-    ) -> Result<Vec<CampaignRow>> {
-        let (mut after, mut rows) = (after, Vec::new());
-        while rows.len() < limit {
-            let names = self.campaign_names(after.as_ref(), limit - rows.len()).await?;
-            let Some(last) = names.last() else { break };
-            after = Some(last.clone());
-            for name in &names {
-                // A name without a campaign: it was never finished.
-                rows.extend(self.campaign_with_counts(name, now).await?);
-            }
-        }
-        Ok(rows)
     }
 }
 

@@ -13,7 +13,7 @@ mod reading;
 use std::collections::BTreeMap;
 
 use coupon::code::Code;
-use coupon::ids::{IssueRef, UserId};
+use coupon::ids::{CampaignId, IssueRef, UserId};
 use hot::protocol;
 
 use crate::Store;
@@ -60,7 +60,7 @@ impl Store {
         let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
         let values = (campaign.terms.id.as_str(), user.as_str());
         type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
-        let row: Option<Row> = self.session.row(profile, cql, values).await?;
+        let row: Option<Row> = self.session.row_with(profile, cql, values).await?;
         let (revision, entries) = row.unwrap_or_default();
         Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
     }
@@ -79,11 +79,23 @@ impl Store {
     /// Whether a user's claim names a coupon.
     pub(crate) async fn is_claimed(
         &self,
-        campaign: &CampaignHere,
+        campaign: &CampaignId,
         user: &UserId,
         code: &Code,
     ) -> Result<bool> {
-        let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
-        Ok(row.entries.values().any(|entry| entry.code == code.as_str()))
+        let entries = self.claim_entries(campaign.as_str(), user.as_str()).await?;
+        Ok(entries.iter().any(|entry| entry.code == code.as_str()))
+    }
+
+    /// The entries of a user's claim.
+    pub(crate) async fn claim_entries(
+        &self,
+        campaign: &str,
+        user: &str,
+    ) -> Result<Vec<EntryValue>> {
+        let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
+        let entries: Option<BTreeMap<i32, EntryValue>> =
+            self.session.value(cql, (campaign, user)).await?;
+        Ok(entries.unwrap_or_default().into_values().collect())
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scylla::value::CqlTimestamp;
 
 use super::Store;
-use super::session::{Result, StatementProfile};
+use super::session::Result;
 use hot::HotError;
 
 /// How far the clocks of two processes may differ, in milliseconds. Other processes wait so much
@@ -54,24 +54,29 @@ fn seconds(ms: i64) -> String {
     format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
 }
 
+/// Our clock, in milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How far our clock is ahead of another one, in milliseconds. The other one was read at some instant
+/// between `before` and `after`: the nearer end counts.
+pub(super) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
+    match there.0 {
+        there if there < before => before - there,
+        there if there > after => after - there,
+        _ => 0,
+    }
+}
+
 impl Store {
     pub(super) async fn compare_clocks(&self) -> Result<()> {
-        let here = || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-        };
-        let before = here();
+        let before = now_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
-        let there: Option<(CqlTimestamp,)> =
-            self.session.row(StatementProfile::Read, cql, ()).await?;
-        let after = here();
-        if let Some((there,)) = there {
-            // It was read at some instant between the two: the nearer end counts.
-            let ahead = match there.0 {
-                there if there < before => before - there,
-                there if there > after => after - there,
-                _ => 0,
-            };
+        let there: Option<CqlTimestamp> = self.session.value(cql, ()).await?;
+        if let Some(there) = there {
+            let ahead = ahead_of(there, before, now_ms());
             self.clock.0.store(ahead, Ordering::Relaxed);
         }
         Ok(())

@@ -10,7 +10,7 @@ use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 
 use super::Store;
-use super::session::{Result, StatementProfile};
+use super::session::Result;
 use super::values::{date, day, parsed, signed};
 use hot::protocol::{may_mint, serials_after};
 use hot::settings::SERIAL_FLOOR;
@@ -56,8 +56,7 @@ impl Store {
         serial: u64,
     ) -> Result<Option<(Owner, MintedRun)>> {
         let cql = concat!(run_columns!(), " AND first <= ? LIMIT 1");
-        let row: Option<RunRow> =
-            self.session.row(StatementProfile::Read, cql, (date(on), signed(serial))).await?;
+        let row: Option<RunRow> = self.session.row(cql, (date(on), signed(serial))).await?;
         let found = row.map(|row| row.run(on)).transpose()?.flatten();
         Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
     }
@@ -76,8 +75,7 @@ impl Store {
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
         let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
-        let row: Option<RunRow> =
-            self.session.row(StatementProfile::Read, cql, (date(on),)).await?;
+        let row: Option<RunRow> = self.session.row(cql, (date(on),)).await?;
         Ok(row.and_then(|row| row.next_serial).map_or(floor, i64::unsigned_abs))
     }
 
@@ -137,16 +135,10 @@ impl Store {
         }
     }
 
-    pub(super) async fn keys_named(&self) -> Result<Vec<KeyId>> {
-        let rows: Vec<(String,)> = self.session.scan("SELECT key_id FROM key_in_use", ()).await?;
-        rows.iter().map(|(id,)| parsed("key_id", id)).collect()
-    }
-
     pub(super) async fn directory_entry(&self, code: &Code) -> Result<Option<Entry>> {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day FROM directory WHERE code = ?";
         type EntryRow = (Option<String>, Option<String>, Option<String>, Option<CqlDate>);
-        let row: Option<EntryRow> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+        let row: Option<EntryRow> = self.session.row(cql, (code.as_str(),)).await?;
         let Some((Some(kind), campaign, batch, expiry_day)) = row else { return Ok(None) };
         if kind == "gone" {
             return Ok(None);
@@ -163,9 +155,6 @@ impl Store {
     }
 
     pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
-        let cql = "SELECT kind FROM directory WHERE code = ?";
-        let row: Option<(Option<String>,)> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
-        Ok(row.is_some())
+        self.session.has("SELECT kind FROM directory WHERE code = ?", (code.as_str(),)).await
     }
 }

@@ -37,11 +37,24 @@ pub(super) struct ProcessCounts(Mutex<HashMap<CampaignId, OfCampaign>>);
 /// The counts of a campaign over all processes.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    sums: StateCounts,
+    pub(super) sums: StateCounts,
     arrived: BTreeMap<String, i64>,
 }
 
 impl Counted {
+    fn add(&mut self, row: Row) {
+        if !row.batch_id.is_empty() {
+            *self.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
+            return;
+        }
+        let all = [row.issued, row.redeemed, row.void];
+        let cold = [row.cold_issued, row.cold_redeemed, row.cold_void];
+        for at in 0..3 {
+            self.sums.all[at] += all[at].unwrap_or(0);
+            self.sums.cold[at] += cold[at].unwrap_or(0);
+        }
+    }
+
     /// Without `stock`.
     pub(super) fn counts(&self) -> CampaignCounts {
         let [issued, redeemed, void] = self.sums.all.map(|sum| u64::try_from(sum).unwrap_or(0));
@@ -72,6 +85,9 @@ struct Row {
     issued: Option<i64>,
     redeemed: Option<i64>,
     void: Option<i64>,
+    cold_issued: Option<i64>,
+    cold_redeemed: Option<i64>,
+    cold_void: Option<i64>,
     arrived: Option<i64>,
 }
 
@@ -124,31 +140,20 @@ impl ProcessCounts {
     /// The counts of a campaign: those of this process as they are now, those of others as they
     /// were last written.
     pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
-        let cql = "SELECT process, batch_id, issued, redeemed, void, arrived \
-                   FROM campaign_counts WHERE campaign_id = ?";
-        let rows: Vec<Row> = store.session.scan(cql, (id.as_str(),)).await?;
+        let rows = written(store, id).await?;
         let own = self.own(id);
-        let mut counted = Counted { sums: own.sums, arrived: BTreeMap::new() };
-        for (batch, count) in own.arrived {
-            counted.arrived.insert(batch.to_string(), count);
-        }
-        for row in rows.into_iter().filter(|row| row.process != store.process) {
-            if row.batch_id.is_empty() {
-                let all = [row.issued, row.redeemed, row.void];
-                for (sum, written) in counted.sums.all.iter_mut().zip(all) {
-                    *sum += written.unwrap_or(0);
-                }
-            } else {
-                *counted.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
-            }
-        }
+        let arrived = own.arrived.into_iter().map(|(batch, count)| (batch.to_string(), count));
+        let mut counted = Counted { sums: own.sums, arrived: arrived.collect() };
+        let others = rows.into_iter().filter(|row| row.process != store.process);
+        others.for_each(|row| counted.add(row));
         Ok(counted)
     }
 
     /// Writes the sums that changed since the last call.
     pub(super) async fn write_down(&self, store: &Store) {
         for (id, of) in self.dirty() {
-            if let Err(error) = write_one(store, &id, &of).await {
+            let arrived = of.arrived.iter().map(|(batch, count)| (batch, *count)).collect();
+            if let Err(error) = write_sums(store, &id, store.process, of.sums, arrived).await {
                 // The next round writes the same sums and more.
                 tracing::debug!(error = %error, "counts could not be written down");
                 self.still_dirty(&id);
@@ -157,15 +162,36 @@ impl ProcessCounts {
     }
 }
 
-async fn write_one(store: &Store, id: &CampaignId, of: &OfCampaign) -> Result<()> {
+/// The rows of a campaign of all processes.
+async fn written(store: &Store, id: &CampaignId) -> Result<Vec<Row>> {
+    let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
+               cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
+    store.session.scan(cql, (id.as_str(),)).await
+}
+
+/// The counts of a campaign, those of this process too as they were last written.
+pub(super) async fn as_written(store: &Store, id: &CampaignId) -> Result<Counted> {
+    let mut counted = Counted::default();
+    written(store, id).await?.into_iter().for_each(|row| counted.add(row));
+    Ok(counted)
+}
+
+/// Writes the sums of a process, and how many coupons have come into each batch.
+pub(super) async fn write_sums(
+    store: &Store,
+    id: &CampaignId,
+    process: Uuid,
+    sums: StateCounts,
+    arrived: Vec<(&BatchId, i64)>,
+) -> Result<()> {
     let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, \
                void, cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
-    let ([issued, redeemed, void], cold) = (of.sums.all, of.sums.cold);
-    let values = (id.as_str(), store.process, issued, redeemed, void, cold[0], cold[1], cold[2]);
+    let StateCounts { all: [issued, redeemed, void], cold } = sums;
+    let values = (id.as_str(), process, issued, redeemed, void, cold[0], cold[1], cold[2]);
     store.session.write(cql, values).await?;
     let cql =
         "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) VALUES (?, ?, ?, ?)";
-    let rows = of.arrived.iter();
-    let rows = rows.map(|(batch, count)| (id.as_str(), store.process, batch.as_str(), *count));
+    let rows = arrived.iter();
+    let rows = rows.map(|(batch, count)| (id.as_str(), process, batch.as_str(), *count));
     store.session.write_all(cql, rows.collect()).await
 }

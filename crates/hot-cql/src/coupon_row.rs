@@ -15,16 +15,21 @@ use uuid::Uuid;
 use crate::session::Result;
 use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 
-macro_rules! coupon_columns {
-    () => {
-        "expiry_day, code, sealed, version, state, campaign_id, batch_id, holder, valid_from, \
-         expires_at, made_expires_at, hold, events, operation, forward_to, archived_version, \
-         created_at, modified_at"
+/// Rows of one bucket: those that `$which` says.
+macro_rules! coupon_rows {
+    ($which:literal) => {
+        concat!(
+            "SELECT expiry_day, code, sealed, version, state, campaign_id, batch_id, holder, \
+             valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+             archived_version, created_at, modified_at FROM coupon \
+             WHERE expiry_day = ? AND bucket = ?",
+            $which
+        )
     };
 }
-pub(crate) use coupon_columns;
+pub(crate) use coupon_rows;
 
-/// From [`coupon_columns`].
+/// From [`coupon_rows`].
 #[derive(Debug, DeserializeRow)]
 pub(crate) struct CouponRow {
     pub(crate) expiry_day: CqlDate,
@@ -97,6 +102,11 @@ impl CouponRow {
 
     pub(crate) fn is_archived_marker(&self) -> bool {
         self.state.as_deref() == Some("archived")
+    }
+
+    /// Whether it is a coupon, and not what is left of one.
+    pub(crate) fn is_coupon(&self) -> bool {
+        !self.is_archived_marker() && self.forward_to().is_none()
     }
 
     /// The partition that it was forwarded to.

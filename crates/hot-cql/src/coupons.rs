@@ -18,10 +18,10 @@ use scylla::value::CqlDate;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use crate::coupon_row::{CouponRow, coupon_columns, disagreement};
+use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
 use crate::session::{Result, StatementProfile};
 use crate::values::date;
-pub(crate) use columns::{CouponKeyColumns, GenesisColumns};
+pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow};
 pub(crate) use trace::Trace;
 pub(crate) use writing::begun;
 
@@ -58,12 +58,20 @@ impl Store {
         bucket: i32,
         code: &Code,
     ) -> Result<Option<CouponRow>> {
-        let cql = concat!(
-            "SELECT ",
-            coupon_columns!(),
-            " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?"
-        );
-        self.session.row(profile, cql, (date(day), bucket, code.as_str())).await
+        let cql = coupon_rows!(" AND code = ?");
+        self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
+    }
+
+    /// The rows of a bucket after a code.
+    pub(crate) async fn rows_of_bucket(
+        &self,
+        day: Day,
+        bucket: i32,
+        after: &str,
+        limit: i32,
+    ) -> Result<Vec<CouponRow>> {
+        let cql = coupon_rows!(" AND code > ? LIMIT ?");
+        self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
     }
 
     /// The coupon at `address`, also if it was forwarded or archived.
@@ -129,7 +137,7 @@ impl Store {
     pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
         let cql = "SELECT kind, expiry_day FROM directory WHERE code = ?";
         let row: Option<(Option<String>, Option<CqlDate>)> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+            self.session.row(cql, (code.as_str(),)).await?;
         let Some((kind, day)) = row else { return Ok(None) };
         Ok(day.filter(|_| kind.as_deref() == Some("coupon")).map(crate::values::day))
     }

@@ -1,6 +1,8 @@
 //! What the two engines do differently.
 
-use super::session::{CqlSession, Result, StatementProfile};
+use scylla::client::session::Session;
+
+use super::session::{CqlSession, Result};
 
 /// The engine of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,21 +26,22 @@ impl CqlEngine {
 /// The engine and its version. ScyllaDB answers with a version of Cassandra, too, and has a table
 /// of its own version.
 pub(super) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> {
-    let scylla = session
-        .driver()
-        .get_cluster_state()
-        .get_nodes_info()
-        .iter()
-        .any(|node| node.sharder().is_some());
-    if scylla {
-        let cql = "SELECT version FROM system.versions WHERE key = 'local'";
-        let row: Option<(Option<String>,)> = session.row(StatementProfile::Read, cql, ()).await?;
-        let version = row.and_then(|(version,)| version).unwrap_or_default();
-        return Ok((CqlEngine::Scylla, version));
+    let engine = engine_of(session.driver());
+    let cql = match engine {
+        CqlEngine::Cassandra => "SELECT release_version FROM system.local",
+        CqlEngine::Scylla => "SELECT version FROM system.versions WHERE key = 'local'",
+    };
+    let version: Option<String> = session.value(cql, ()).await?;
+    Ok((engine, version.unwrap_or_default()))
+}
+
+/// The engine alone: only nodes of ScyllaDB have shards.
+pub(super) fn engine_of(session: &Session) -> CqlEngine {
+    let state = session.get_cluster_state();
+    match state.get_nodes_info().iter().any(|node| node.sharder().is_some()) {
+        true => CqlEngine::Scylla,
+        false => CqlEngine::Cassandra,
     }
-    let cql = "SELECT release_version FROM system.local";
-    let row: Option<(Option<String>,)> = session.row(StatementProfile::Read, cql, ()).await?;
-    Ok((CqlEngine::Cassandra, row.and_then(|(version,)| version).unwrap_or_default()))
 }
 
 /// The compaction that suits rows which are changed in place and removed by ranges.

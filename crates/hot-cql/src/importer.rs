@@ -76,18 +76,7 @@ impl Store {
                 self.session.write(cql, values).await
             }
             Item::Rejected { campaign, batch, line, at } => {
-                let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, \
-                           reason, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?)";
-                let values = (
-                    campaign.as_str(),
-                    batch.as_str(),
-                    signed(line.line),
-                    line.text.as_str(),
-                    line.reason.as_str(),
-                    line.detail.as_str(),
-                    instant(*at),
-                );
-                self.session.write(cql, values).await
+                self.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
             }
             Item::Setting { setting, value } => match setting {
                 CopiedSetting::LongCodes => self.set(setting.name(), &setting.text(*value)).await,

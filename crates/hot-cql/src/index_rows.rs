@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::spread::Spread;
 use crate::values::{date, instant, signed, tie};
 pub(crate) use closed::Closed;
@@ -25,12 +24,9 @@ const ROWS_AT_ONCE: usize = 50;
 const BUCKETS_AT_ONCE: usize = 16;
 
 impl Store {
-    pub(crate) async fn write_wallet(
-        &self,
-        user: &UserId,
-        coupon: &Coupon,
-        day: Day,
-    ) -> Result<()> {
+    /// The row in the wallet of a coupon's holder, if it has one.
+    pub(crate) async fn write_wallet(&self, coupon: &Coupon, day: Day) -> Result<()> {
+        let Some(user) = coupon.holder() else { return Ok(()) };
         let cql = "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
                    VALUES (?, ?, ?, ?, ?)";
         let code = coupon.code();
@@ -91,8 +87,7 @@ impl Store {
                    AND expires_at = ? AND tie = ? AND code = ?";
         let on = Day::expiry_day_of(expires_at);
         let values = (date(on), partition, instant(expires_at), tie, code.as_str());
-        let row: Option<(String,)> = self.session.row(StatementProfile::Read, cql, values).await?;
-        Ok(row.is_some())
+        self.session.has(cql, values).await
     }
 
     /// The CQL partitions from which the `expiring` row of a coupon is to be deleted. If it may be

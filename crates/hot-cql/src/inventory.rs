@@ -20,10 +20,9 @@ use hot::inventory::{
     Atomicity, CampaignItem, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory, Item, Page,
     Reading, RowItem, Table, Verifiable, all,
 };
-use scylla::deserialize::row::DeserializeRow;
 
 use crate::bounded_join::bounded_join;
-use crate::session::{Result, StatementProfile};
+use crate::session::{OwnedRow, Result, StatementProfile};
 use crate::values::parsed;
 use crate::{CqlHot, Store};
 
@@ -99,10 +98,8 @@ impl Verifiable for CqlHot {
     }
 
     async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
-        let looks = asked.iter().map(|(campaign, user, code)| async move {
-            let entries = self.store.claim_entries(campaign.as_str(), user.as_str()).await?;
-            Ok::<_, HotError>(entries.iter().any(|entry| entry.code == code.as_str()))
-        });
+        let looks =
+            asked.iter().map(|(campaign, user, code)| self.store.is_claimed(campaign, user, code));
         bounded_join(AT_ONCE, looks).await
     }
 
@@ -121,9 +118,7 @@ impl Verifiable for CqlHot {
     }
 
     async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<()> {
-        if let Some(holder) = coupon.holder() {
-            self.store.write_wallet(holder, &coupon, day).await?;
-        }
+        self.store.write_wallet(&coupon, day).await?;
         self.store.write_expiring(coupon.genesis().campaign.as_str(), &coupon, day).await
     }
 
@@ -196,16 +191,13 @@ fn limit_of(limit: usize) -> i32 {
 impl Store {
     /// A page of a table in the order of its tokens. `cql` asks for rows after a token, at most so
     /// many.
-    async fn rows_by_token<R>(
+    async fn rows_by_token<R: OwnedRow>(
         &self,
         cql: &'static str,
         at: &Position<'_>,
         limit: usize,
         token: fn(&R) -> i64,
-    ) -> Result<(Vec<R>, Option<String>)>
-    where
-        R: for<'f> DeserializeRow<'f, 'f>,
-    {
+    ) -> Result<(Vec<R>, Option<String>)> {
         let values = (at.number(0, i64::MIN)?, limit_of(limit));
         let rows: Vec<R> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         Ok(by_token(rows, limit.max(2), token))

@@ -30,7 +30,6 @@ mod keyed_lock;
 mod keyspace_address;
 mod lists;
 mod merging;
-mod moves;
 mod options;
 mod outcome;
 mod partitions;
@@ -132,10 +131,9 @@ impl CqlHot {
     ) -> Result<CqlHot, ConnectError> {
         let session = CqlSession::connect(&options).await?;
         session.one_datacenter(&options)?;
-        let missing = schema::missing_tables(&session, &options.keyspace).await?;
-        if let Some(table) = missing.first() {
-            let keyspace = &options.keyspace;
-            return Err(ConnectError::Schema(format!("{keyspace} has no {table}")));
+        let keyspace = &options.keyspace;
+        if let Some(name) = schema::first_missing(session.driver(), keyspace).await? {
+            return Err(ConnectError::Schema(format!("{keyspace} has no {name}")));
         }
         let limit = options.call_limit;
         let store = Store {

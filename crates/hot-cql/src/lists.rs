@@ -140,8 +140,8 @@ impl Store {
             return Ok(None);
         };
         match self.row_of(StatementProfile::Read, index_row.day, bucket, &index_row.code).await? {
-            Some(row) if row.is_archived_marker() || row.forward_to().is_some() => Ok(None),
-            Some(row) => self.located(&row, bucket).await.map(Some),
+            Some(row) if row.is_coupon() => self.located(&row, bucket).await.map(Some),
+            Some(_) => Ok(None),
             None if self.is_sealed(index_row.day, bucket).await? => Ok(None),
             // It may be on its way here: reading it where it comes from brings it here.
             None => Ok(self.anywhere(&index_row.code).await?.filter(|it| it.coupon.version() > 0)),

@@ -73,7 +73,7 @@ pub enum ConnectError {
     /// No node answers; the call may be repeated.
     #[error("no node of the cluster answers: {0}")]
     Away(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The keyspace or a table is missing; apply the schema.
+    /// The keyspace is missing, or a table, a type, a column or a field in it; apply the schema.
     #[error("{0}: run `couponry schema apply --hot cql://…`")]
     Schema(String),
     /// A setting is wrong; correct it.

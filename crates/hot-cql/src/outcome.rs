@@ -1,5 +1,6 @@
 //! Decides from an error of the driver whether the statement can have been applied.
 
+use hot::HotError;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
 
@@ -14,6 +15,18 @@ pub(super) enum Cas {
     Unknown(ExecutionError),
     /// It was not applied and never will be.
     NotSent(ExecutionError),
+}
+
+impl Cas {
+    /// Whether an update that is sent only once was applied.
+    pub(super) fn known(self) -> Result<bool, HotError> {
+        match self {
+            Cas::Applied => Ok(true),
+            Cas::Refused => Ok(false),
+            Cas::Unknown(why) => Err(HotError::Unknown(why.into())),
+            Cas::NotSent(why) => Err(HotError::Unavailable(why.into())),
+        }
+    }
 }
 
 /// What `error` says of a conditional update.

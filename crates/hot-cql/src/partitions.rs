@@ -75,7 +75,7 @@ macro_rules! plan_columns {
 impl Store {
     pub(super) async fn plan(&self, profile: StatementProfile, of: Day) -> Result<Option<PlanRow>> {
         let cql = concat!(plan_columns!(), " WHERE expiry_day = ?");
-        let row: Option<PlanRow> = self.session.row(profile, cql, (date(of),)).await?;
+        let row: Option<PlanRow> = self.session.row_with(profile, cql, (date(of),)).await?;
         // A row with nothing but its key is no plan: the write of the plan was not applied.
         Ok(row.filter(|plan| plan.bucket_bits.is_some()))
     }
@@ -160,8 +160,7 @@ impl Store {
     /// Whether a bucket is sealed: nothing in it changes any more.
     pub(super) async fn is_sealed(&self, of: Day, bucket: i32) -> Result<bool> {
         let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
-        let row: Option<(Option<bool>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(of), bucket)).await?;
-        Ok(row.is_some_and(|(sealed,)| sealed == Some(true)))
+        let sealed: Option<bool> = self.session.value(cql, (date(of), bucket)).await?;
+        Ok(sealed == Some(true))
     }
 }

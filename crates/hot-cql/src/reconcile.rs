@@ -6,16 +6,15 @@ mod directory;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
+use hot::Reconciled;
 use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
 use hot::settings::SERIAL_FLOOR;
-use hot::{HotError, Reconciled};
 use router::home;
 
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
-use crate::outcome::Cas;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
 
@@ -119,14 +118,10 @@ impl Store {
                 coupon.issue_ref().map(IssueRef::as_str),
                 ANY_ISSUE,
             );
-            match self.session.change(StatementProfile::Change, cql, values).await? {
-                Cas::Applied | Cas::Refused => {}
-                Cas::Unknown(why) => return Err(HotError::Unknown(why.into())),
-                Cas::NotSent(why) => return Err(HotError::Unavailable(why.into())),
-            }
+            self.session.change(StatementProfile::Change, cql, values).await?.known()?;
         }
         let Some(holder) = coupon.holder() else { return Ok(()) };
-        if self.is_claimed(campaign, holder, coupon.code()).await? {
+        if self.is_claimed(&campaign.terms.id, holder, coupon.code()).await? {
             return Ok(());
         }
         self.claim_for_holder(campaign, day, coupon, coupon.issue_ref()).await
@@ -139,18 +134,16 @@ impl Store {
         for plan in self.plans().await? {
             let day = date(plan.day());
             let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
-            let row: Option<(Option<i64>,)> =
-                self.session.row(StatementProfile::Read, cql, (day,)).await?;
-            let Some((Some(next),)) = row else { continue };
+            let next: Option<i64> = self.session.value(cql, (day,)).await?;
+            let Some(next) = next else { continue };
             let cql =
                 "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";
             let after = next.saturating_add(signed(SERIAL_GAP));
-            match self.session.change(StatementProfile::Change, cql, (after, day, next)).await? {
-                // Refused: another process mints during a restore, which none should do.
-                Cas::Applied | Cas::Refused => {}
-                Cas::Unknown(why) => return Err(HotError::Unknown(why.into())),
-                Cas::NotSent(why) => return Err(HotError::Unavailable(why.into())),
-            }
+            // Refused: another process mints during a restore, which none should do.
+            self.session
+                .change(StatementProfile::Change, cql, (after, day, next))
+                .await?
+                .known()?;
         }
         Ok(())
     }

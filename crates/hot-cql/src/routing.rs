@@ -31,12 +31,16 @@ pub(super) enum Which {
 
 impl ToReplica {
     pub(super) fn new(which: Which, datacenter: Option<&str>) -> ToReplica {
-        let policy = DefaultPolicy::builder().token_aware(true);
-        let policy = match datacenter {
-            Some(name) => policy.prefer_datacenter(name.to_owned()),
-            None => policy,
-        };
-        ToReplica { policy: policy.build(), which }
+        ToReplica { policy: to_any_replica(datacenter), which }
+    }
+}
+
+/// The driver's own policy: replicas of the CQL partition first, in the data centre.
+pub(super) fn to_any_replica(datacenter: Option<&str>) -> Arc<dyn LoadBalancingPolicy> {
+    let policy = DefaultPolicy::builder().token_aware(true);
+    match datacenter {
+        Some(name) => policy.prefer_datacenter(name.to_owned()).build(),
+        None => policy.build(),
     }
 }
 

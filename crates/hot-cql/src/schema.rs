@@ -2,17 +2,17 @@
 
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use hot::HotError;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::dialect::CqlEngine;
+use crate::dialect::{compaction, engine_of};
 use crate::options::{ConnectError, Options};
-use crate::session::{CqlSession, StatementProfile};
-use tables::{Columns, is_table, name_of, statements, wanted};
+use crate::session::{OwnedRow, damaged, rows_of};
+use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
 /// How a keyspace is made.
 #[derive(Clone, Debug, Default)]
@@ -40,20 +40,14 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Tables that are missing.
-pub(crate) async fn missing_tables(
-    session: &CqlSession,
+/// The first table, type, column or field that this release needs and the keyspace does not have.
+pub(crate) async fn first_missing(
+    session: &Session,
     keyspace: &str,
-) -> Result<Vec<String>, ConnectError> {
-    let cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
-    let rows: Vec<(String,)> = session
-        .rows(StatementProfile::Read, cql, (keyspace,))
-        .await
-        .map_err(|error| ConnectError::Away(error.into()))?;
-    let there: BTreeSet<String> = rows.into_iter().map(|(name,)| name).collect();
-    let tables = statements().into_iter().filter(|statement| is_table(statement));
-    let names = tables.map(|statement| name_of(&statement).to_owned());
-    Ok(names.filter(|name| !there.contains(name)).collect())
+) -> Result<Option<String>, ConnectError> {
+    let there = columns(session, keyspace).await;
+    let there = there.map_err(|error| ConnectError::Away(error.into()))?;
+    Ok(missing(&there).into_iter().next())
 }
 
 /// A keyspace as an operator works on it, whether it exists or not.
@@ -102,10 +96,10 @@ impl Keyspace {
             .await?;
             done.push(format!("keyspace {name}: {copies} copies in {datacenter}"));
         }
-        let there = self.columns().await?;
+        let there = columns(&self.session, &self.name).await?;
         let compaction = match &options.compaction {
             Some(map) => map.clone(),
-            None => self.compaction().to_owned(),
+            None => compaction(engine_of(&self.session)).to_owned(),
         };
         for statement in statements() {
             let name = name_of(&statement).to_owned();
@@ -124,12 +118,9 @@ impl Keyspace {
             self.run(&statement).await?;
             done.push(format!("made {name}"));
         }
-        for (table, columns) in wanted() {
-            let Some(here) = there.get(&table) else { continue };
-            for (column, kind) in columns.iter().filter(|(column, _)| !here.contains_key(*column)) {
-                self.run(&format!("ALTER TABLE {}.{table} ADD {column} {kind}", self.name)).await?;
-                done.push(format!("added {table}.{column}"));
-            }
+        for (what, statement) in additions(&self.name, &there) {
+            self.run(&statement).await?;
+            done.push(format!("added {what}"));
         }
         Ok(done)
     }
@@ -159,25 +150,17 @@ impl Keyspace {
                 mendable: false,
             }),
         }
-        let there = self.columns().await?;
+        let there = columns(&self.session, &self.name).await?;
+        for what in missing(&there) {
+            found.push(Difference { what, why: "is not there".to_owned(), mendable: true });
+        }
         for (table, columns) in wanted() {
-            let Some(here) = there.get(&table) else {
-                let why = "is not there".to_owned();
-                found.push(Difference { what: table, why, mendable: true });
-                continue;
-            };
+            let Some(here) = there.get(&table) else { continue };
             for (column, kind) in columns {
-                let what = format!("{table}.{column}");
-                match here.get(&column) {
-                    None => {
-                        let why = "is not there".to_owned();
-                        found.push(Difference { what, why, mendable: true });
-                    }
-                    Some(other) if *other != kind => {
-                        let why = format!("is {other}, this release wants {kind}");
-                        found.push(Difference { what, why, mendable: false });
-                    }
-                    Some(_) => {}
+                if let Some(other) = here.get(&column).filter(|other| **other != kind) {
+                    let what = format!("{table}.{column}");
+                    let why = format!("is {other}, this release wants {kind}");
+                    found.push(Difference { what, why, mendable: false });
                 }
             }
         }
@@ -189,45 +172,10 @@ impl Keyspace {
         ran.map(drop).map_err(|error| HotError::Unavailable(error.into()))
     }
 
-    async fn select<R>(
-        &self,
-        cql: &str,
-        values: impl scylla::serialize::row::SerializeRow,
-    ) -> Result<Vec<R>, HotError>
-    where
-        R: for<'f> scylla::deserialize::row::DeserializeRow<'f, 'f>,
-    {
-        let bad = |error: &dyn fmt::Display| HotError::Damaged(error.to_string());
-        let ran = self.session.query_unpaged(cql, values).await;
-        let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
-        let rows = rows.into_rows_result().map_err(|error| bad(&error))?;
-        let rows = rows.rows::<R>().map_err(|error| bad(&error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| bad(&error))
-    }
-
     async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
         let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        let rows: Vec<(BTreeMap<String, String>,)> = self.select(cql, (&self.name,)).await?;
+        let rows: Vec<(_,)> = select(&self.session, cql, (&self.name,)).await?;
         Ok(rows.into_iter().next().map(|(replication,)| replication))
-    }
-
-    /// Tables and types with their columns.
-    async fn columns(&self) -> Result<BTreeMap<String, Columns>, HotError> {
-        let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
-                   WHERE keyspace_name = ?";
-        let rows: Vec<(String, String, String, String)> = self.select(cql, (&self.name,)).await?;
-        let mut all: BTreeMap<String, Columns> = BTreeMap::new();
-        for (table, column, kind, of) in rows {
-            let kind = if of == "static" { format!("{kind} static") } else { kind };
-            all.entry(table).or_default().insert(column, kind);
-        }
-        let cql = "SELECT type_name, field_names, field_types FROM system_schema.types \
-                   WHERE keyspace_name = ?";
-        let rows: Vec<(String, Vec<String>, Vec<String>)> = self.select(cql, (&self.name,)).await?;
-        for (name, fields, kinds) in rows {
-            all.insert(name, fields.into_iter().zip(kinds).collect());
-        }
-        Ok(all)
     }
 
     /// The data centre that was named, or that of the node that answers.
@@ -235,7 +183,8 @@ impl Keyspace {
         if let Some(name) = &self.datacenter {
             return Ok(name.clone());
         }
-        let rows: Vec<(String,)> = self.select("SELECT data_center FROM system.local", ()).await?;
+        let rows: Vec<(String,)> =
+            select(&self.session, "SELECT data_center FROM system.local", ()).await?;
         let name = rows.into_iter().next().map(|(name,)| name);
         name.ok_or_else(|| HotError::Damaged("system.local has no data centre".into()))
     }
@@ -245,11 +194,33 @@ impl Keyspace {
         let nodes = state.get_nodes_info().iter();
         nodes.filter(|node| node.datacenter.as_deref() == Some(datacenter)).count()
     }
+}
 
-    fn compaction(&self) -> &'static str {
-        let state = self.session.get_cluster_state();
-        let scylla = state.get_nodes_info().iter().any(|node| node.sharder().is_some());
-        let engine = if scylla { CqlEngine::Scylla } else { CqlEngine::Cassandra };
-        crate::dialect::compaction(engine)
+/// Tables and types with their columns.
+async fn columns(session: &Session, keyspace: &str) -> Result<Tables, HotError> {
+    let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
+               WHERE keyspace_name = ?";
+    let rows: Vec<(String, String, String, String)> = select(session, cql, (keyspace,)).await?;
+    let mut all = Tables::new();
+    for (table, column, kind, of) in rows {
+        let kind = if of == "static" { format!("{kind} static") } else { kind };
+        all.entry(table).or_default().insert(column, kind);
     }
+    let cql = "SELECT type_name, field_names, field_types FROM system_schema.types \
+               WHERE keyspace_name = ?";
+    let rows: Vec<(String, Vec<String>, Vec<String>)> = select(session, cql, (keyspace,)).await?;
+    for (name, fields, kinds) in rows {
+        all.insert(name, fields.into_iter().zip(kinds).collect());
+    }
+    Ok(all)
+}
+
+async fn select<R: OwnedRow>(
+    session: &Session,
+    cql: &str,
+    values: impl scylla::serialize::row::SerializeRow,
+) -> Result<Vec<R>, HotError> {
+    let ran = session.query_unpaged(cql, values).await;
+    let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
+    rows_of(rows.into_rows_result().map_err(damaged)?)
 }

@@ -17,21 +17,21 @@ use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfileHandle;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::ExecutionError;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
+use scylla::value::Row;
 
 use crate::options::{ConnectError, Options};
 use crate::outcome::{Cas, of_conditional};
 pub use gate::Gate;
 pub(crate) use profiles::StatementProfile;
 use profiles::profiles;
-pub(crate) use results::damaged;
-use results::{applied, rows_of, unread};
+pub(crate) use results::{OwnedRow, damaged, rows_of};
+use results::{applied, unread};
 
 pub(crate) type Result<T> = std::result::Result<T, HotError>;
 
@@ -164,15 +164,12 @@ impl CqlSession {
     }
 
     /// The rows of a read that has few.
-    pub(crate) async fn rows<R>(
+    pub(crate) async fn rows<R: OwnedRow>(
         &self,
         profile: StatementProfile,
         cql: &'static str,
         values: impl SerializeRow,
-    ) -> Result<Vec<R>>
-    where
-        R: for<'f> DeserializeRow<'f, 'f>,
-    {
+    ) -> Result<Vec<R>> {
         let statement = self.prepared(profile, cql).await?;
         self.count(profile, 1);
         let result = self.session.execute_unpaged(&statement, values).await.map_err(unread)?;
@@ -180,28 +177,50 @@ impl CqlSession {
     }
 
     /// The row of a read that has at most one.
-    pub(crate) async fn row<R>(
+    pub(crate) async fn row_with<R: OwnedRow>(
         &self,
         profile: StatementProfile,
         cql: &'static str,
         values: impl SerializeRow,
-    ) -> Result<Option<R>>
-    where
-        R: for<'f> DeserializeRow<'f, 'f>,
-    {
+    ) -> Result<Option<R>> {
         Ok(self.rows(profile, cql, values).await?.into_iter().next())
     }
 
+    /// The same with [`StatementProfile::Read`].
+    pub(crate) async fn row<R: OwnedRow>(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Option<R>> {
+        self.row_with(StatementProfile::Read, cql, values).await
+    }
+
+    /// The one column of a read that has at most one row; `None` also if it is null.
+    pub(crate) async fn value<T>(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Option<T>>
+    where
+        (Option<T>,): OwnedRow,
+    {
+        let row: Option<(Option<T>,)> = self.row(cql, values).await?;
+        Ok(row.and_then(|(value,)| value))
+    }
+
+    /// Whether a read has a row.
+    pub(crate) async fn has(&self, cql: &'static str, values: impl SerializeRow) -> Result<bool> {
+        let row: Option<Row> = self.row(cql, values).await?;
+        Ok(row.is_some())
+    }
+
     /// One page of a scan and where the next begins; `None` after the last.
-    pub(crate) async fn page<R>(
+    pub(crate) async fn page<R: OwnedRow>(
         &self,
         cql: &'static str,
         values: impl SerializeRow,
         from: PagingState,
-    ) -> Result<(Vec<R>, Option<PagingState>)>
-    where
-        R: for<'f> DeserializeRow<'f, 'f>,
-    {
+    ) -> Result<(Vec<R>, Option<PagingState>)> {
         let statement = self.prepared(StatementProfile::Bulk, cql).await?;
         self.counts.reads.fetch_add(1, Ordering::Relaxed);
         let (result, next) =
@@ -214,14 +233,11 @@ impl CqlSession {
     }
 
     /// All rows of a scan. Holds them in memory.
-    pub(crate) async fn scan<R>(
+    pub(crate) async fn scan<R: OwnedRow>(
         &self,
         cql: &'static str,
         values: impl SerializeRow + Clone,
-    ) -> Result<Vec<R>>
-    where
-        R: for<'f> DeserializeRow<'f, 'f>,
-    {
+    ) -> Result<Vec<R>> {
         let (mut all, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {
             let (rows, next) = self.page(cql, values.clone(), state).await?;

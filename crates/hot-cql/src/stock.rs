@@ -32,9 +32,9 @@ pub(crate) use offers::{Next, Offer, Still};
 const WALKED_AT_ONCE: usize = 64;
 
 /// Kinds of leases, in the order in which they are stored.
-const CHUNK: i32 = 1;
+pub(crate) const CHUNK: i32 = 1;
 
-const RUN: i32 = 2;
+pub(crate) const RUN: i32 = 2;
 
 /// A lease, or one coupon that came back, as this process has it.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
+use hot::settings::TOUCHED_AT;
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Patched,
@@ -21,6 +22,7 @@ use crate::CqlHot;
 use crate::resolving::Resolutions;
 use crate::session::{Result, StatementProfile};
 use crate::stock;
+use crate::values::parsed;
 
 #[async_trait]
 impl Directory for CqlHot {
@@ -66,7 +68,10 @@ impl HotStore for CqlHot {
     }
 
     async fn campaign(&self, id: &CampaignId, now: Millis) -> Result<Option<CampaignRow>> {
-        self.store.campaign_with_counts(id, now).await
+        match self.store.made_now(id).await? {
+            Some(here) => self.store.campaign_row(&here, now).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn campaigns(
@@ -75,7 +80,17 @@ impl HotStore for CqlHot {
         limit: usize,
         now: Millis,
     ) -> Result<Vec<CampaignRow>> {
-        self.store.campaigns_with_counts(after, limit, now).await
+        let (mut after, mut rows) = (after, Vec::new());
+        while rows.len() < limit {
+            let names = self.store.campaign_names(after.as_ref(), limit - rows.len()).await?;
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            for name in &names {
+                // A name without a campaign: it was never finished.
+                rows.extend(self.campaign(name, now).await?);
+            }
+        }
+        Ok(rows)
     }
 
     async fn patch_campaign(
@@ -107,7 +122,9 @@ impl HotStore for CqlHot {
         self.store.clock_is_right()?;
         let named = self.store.open_import_batch(campaign, batch, now).await?;
         if matches!(named, Named::Same(_)) {
-            self.store.forget_rejected_of(campaign, batch).await?;
+            // Those of earlier runs.
+            let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ?";
+            self.store.session.write(cql, (campaign.as_str(), batch.as_str())).await?;
         }
         Ok(named)
     }
@@ -134,7 +151,10 @@ impl HotStore for CqlHot {
         lines: Vec<RejectedLine>,
         now: Millis,
     ) -> Result<()> {
-        self.store.keep_rejected_lines(campaign, batch, &lines, now).await
+        match self.store.batch_of(campaign, batch).await? {
+            Some(_) => self.store.put_rejected(campaign, batch, &lines, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn close_import(
@@ -153,7 +173,8 @@ impl HotStore for CqlHot {
         after: u64,
         limit: usize,
     ) -> Result<Vec<RejectedLine>> {
-        self.store.rejected_lines(campaign, batch, after, limit).await
+        let lines = self.store.rejected_behind(campaign, batch, after, limit).await?;
+        Ok(lines.into_iter().map(|(line, _)| line).collect())
     }
 
     async fn forget_rejected(&self, before: Millis) -> Result<usize> {
@@ -166,11 +187,22 @@ impl HotStore for CqlHot {
         after: Option<BatchId>,
         limit: usize,
     ) -> Result<Vec<Batch>> {
-        self.store.some_batches(campaign, after.as_ref(), limit).await
+        let here = self.store.made_now(campaign).await?;
+        let Some(here) = here else { return Ok(Vec::new()) };
+        let after = after.and_then(|id| here.batches.get(&id)).map_or(-1, |batch| batch.number);
+        let mut batches = Vec::new();
+        for batch in here.in_order().into_iter().filter(|it| it.number > after).take(limit) {
+            batches.push(self.store.batch_row(&here, batch).await?);
+        }
+        Ok(batches)
     }
 
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>> {
-        self.store.one_batch(campaign, id).await
+        let here = self.store.made_now(campaign).await?;
+        match here.as_ref().and_then(|here| Some((here, here.batches.get(id)?))) {
+            Some((here, batch)) => self.store.batch_row(here, batch).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn pause_batch(
@@ -189,7 +221,9 @@ impl HotStore for CqlHot {
     }
 
     async fn keys_in_use(&self) -> Result<Vec<KeyId>> {
-        self.store.keys_named().await
+        let cql = "SELECT key_id FROM key_in_use";
+        let rows: Vec<(String,)> = self.store.session.scan(cql, ()).await?;
+        rows.iter().map(|(id,)| parsed("key_id", id)).collect()
     }
 
     async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>> {
@@ -252,7 +286,8 @@ impl HotStore for CqlHot {
     }
 
     async fn touch(&self, now: Millis) -> Result<()> {
-        self.store.touch_setting(now).await
+        // One small conditional update, whose time a caller may measure.
+        self.store.change_number(TOUCHED_AT, |_| Some(now.0.unsigned_abs())).await
     }
 
     fn gauge(&self) -> Gauge {

@@ -57,7 +57,9 @@ where
     text.parse().map_err(|why| HotError::Damaged(format!("{column}: {why}")))
 }
 
-/// The type `event`.
+/// The type `event`. No field is `allow_missing`: the store does not open while the type lacks one, and
+/// with it a field that was added too late would be lost in silence. Rows that are older than a field
+/// read as null, so a new field is an `Option`.
 #[derive(Clone, Debug, SerializeValue, DeserializeValue)]
 pub(crate) struct EventValue {
     kind: String,

@@ -3,7 +3,7 @@
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use hot::Account;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::columns::parsed;
 use crate::txn::Txn;
@@ -24,15 +24,11 @@ pub(crate) fn create(txn: &Txn<'_>, account: &Account, now: Millis) -> rusqlite:
 }
 
 pub(crate) fn of_login(txn: &Txn<'_>, login_id: &UserId) -> rusqlite::Result<Option<Account>> {
-    txn.statement("SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?1")?
-        .query_row([login_id.as_str()], |row| {
-            Ok(Account {
-                login_id: parsed(row, 0)?,
-                user_id: parsed(row, 1)?,
-                password_hash: row.get(2)?,
-            })
-        })
-        .optional()
+    let sql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?1";
+    txn.first(sql, [login_id.as_str()], |row| {
+        let (login_id, user_id) = (parsed(row, 0)?, parsed(row, 1)?);
+        Ok(Account { login_id, user_id, password_hash: row.get(2)? })
+    })
 }
 
 pub(crate) fn exists(txn: &Txn<'_>, user_id: &UserId) -> rusqlite::Result<bool> {

@@ -9,20 +9,22 @@ pub(crate) mod shrink;
 
 use coupon::time::{Day, Millis};
 use hot::PartitionPlan;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
-use crate::columns::unsigned;
-use crate::numbers::signed;
+use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
-macro_rules! plan_columns {
-    () => {
-        "expiry_day, seal_after, sealed, archive_commit, emptied"
+macro_rules! select_plan {
+    ($rest:literal) => {
+        concat!(
+            "SELECT expiry_day, seal_after, sealed, archive_commit, emptied FROM partition_plan ",
+            $rest
+        )
     };
 }
 
-/// A plan, from the columns of [`plan_columns`].
-pub(crate) fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
+/// A plan, from the columns of [`select_plan`].
+fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
     Ok(PartitionPlan {
         day: Day(row.get(0)?),
         seal_after: Millis(row.get(1)?),
@@ -34,36 +36,26 @@ pub(crate) fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
 
 /// The plans of partitions that are not emptied.
 pub(crate) fn plans(txn: &Txn<'_>) -> rusqlite::Result<Vec<PartitionPlan>> {
-    let sql = concat!(
-        "SELECT ",
-        plan_columns!(),
-        " FROM partition_plan WHERE emptied = 0 ORDER BY expiry_day"
-    );
-    txn.statement(sql)?.query_map([], plan)?.collect()
+    txn.all(select_plan!("WHERE emptied = 0 ORDER BY expiry_day"), [], plan)
 }
 
 pub(crate) fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<PartitionPlan>> {
-    let sql = concat!("SELECT ", plan_columns!(), " FROM partition_plan WHERE expiry_day = ?1");
-    txn.statement(sql)?.query_row([day.0], plan).optional()
+    txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], plan)
 }
 
 /// The last archive commit of every partition that has one.
 pub(crate) fn archive_commits(txn: &Txn<'_>) -> rusqlite::Result<Vec<(Day, u64)>> {
-    let mut statement = txn.statement(
-        "SELECT expiry_day, archive_commit FROM partition_plan WHERE archive_commit > 0",
-    )?;
-    let archive_commits =
-        statement.query_map([], |row| Ok((Day(row.get(0)?), unsigned(row, 1)?)))?;
-    archive_commits.collect()
+    let sql = "SELECT expiry_day, archive_commit FROM partition_plan WHERE archive_commit > 0";
+    txn.all(sql, [], |row| Ok((Day(row.get(0)?), unsigned(row, 1)?)))
 }
 
 /// Seals a partition if its time is over, and returns whether it is sealed.
 pub(crate) fn seal(txn: &Txn<'_>, day: Day, now: Millis) -> rusqlite::Result<bool> {
-    txn.statement(
+    txn.run(
         "UPDATE partition_plan SET closing = 1, sealed = 1 \
          WHERE expiry_day = ?1 AND seal_after < ?2 AND sealed = 0",
-    )?
-    .execute(params![day.0, now.0])?;
+        params![day.0, now.0],
+    )?;
     txn.forget_terms();
     txn.is_sealed(day)
 }
@@ -75,10 +67,9 @@ pub(crate) fn finish(
     archive_commit: u64,
     emptied: bool,
 ) -> rusqlite::Result<()> {
-    txn.statement(
+    txn.run(
         "UPDATE partition_plan SET archive_commit = max(archive_commit, ?2), \
          emptied = max(emptied, ?3) WHERE expiry_day = ?1",
-    )?
-    .execute(params![day.0, signed(archive_commit), emptied])?;
-    Ok(())
+        params![day.0, signed(archive_commit), emptied],
+    )
 }

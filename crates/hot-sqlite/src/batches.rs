@@ -9,11 +9,10 @@ use coupon::time::{Day, Millis};
 use hot::protocol::{batch_before, may_mint};
 use hot::{MintOrder, Named};
 use router::Owner;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use crate::columns::{parsed, unsigned};
+use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
-use crate::numbers::signed;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 use crate::{partitions, rows};
@@ -33,8 +32,8 @@ pub(crate) fn mint(
     }
     match reserve(txn, &here.terms, order, now)? {
         Err(refusal) => Ok(Named::Refused(refusal)),
-        Ok(first_serial) => {
-            insert_minted(txn, here.number, &here.terms, order, first_serial, now)?;
+        Ok(run) => {
+            insert_minted(txn, here.number, &order.id, run, now)?;
             made(txn, campaign, &order.id)
         }
     }
@@ -47,13 +46,13 @@ fn made(txn: &Txn<'_>, campaign: &CampaignId, id: &BatchId) -> rusqlite::Result<
     }
 }
 
-/// Takes the serials of a batch out of its day's counter, and returns the first of them.
+/// Takes the serials of a batch out of its day's counter.
 pub(crate) fn reserve(
     txn: &Txn<'_>,
     campaign: &Campaign,
     order: &MintOrder,
     now: Millis,
-) -> rusqlite::Result<Result<u64, Refusal>> {
+) -> rusqlite::Result<Result<MintedRun, Refusal>> {
     if let Err(refusal) = may_mint(campaign, now) {
         return Ok(Err(refusal));
     }
@@ -61,34 +60,45 @@ pub(crate) fn reserve(
     if partitions::enter(txn, day, campaign)?.is_err() {
         return Ok(Err(Refusal::ExpiryDayClosed));
     }
-    partitions::take_serials(txn, day, order.count)
+    let first = partitions::take_serials(txn, day, order.count)?;
+    Ok(first.map(|first| MintedRun { key: order.key, day, first, count: order.count }))
 }
 
 pub(crate) fn insert_minted(
     txn: &Txn<'_>,
-    number: i64,
-    campaign: &Campaign,
-    order: &MintOrder,
-    first_serial: u64,
+    campaign: i64,
+    id: &BatchId,
+    run: MintedRun,
     now: Millis,
 ) -> rusqlite::Result<()> {
+    insert(txn, campaign, id, Some(run), now)?;
+    let sql = "UPDATE campaign SET stock = stock + ?2 WHERE number = ?1";
+    txn.run(sql, params![campaign, signed(run.count)])
+}
+
+/// Makes the row of a batch, and returns its number.
+pub(crate) fn insert(
+    txn: &Txn<'_>,
+    campaign: i64,
+    id: &BatchId,
+    run: Option<MintedRun>,
+    now: Millis,
+) -> rusqlite::Result<i64> {
     txn.statement(
         "INSERT INTO batch (campaign, batch_id, key_id, expiry_day, first_serial, next_offset, \
          count, paused, lines, imported, already_there, rejected, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, 0, 0, 0, 0, 0, ?7)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, ?8)",
     )?
-    .execute(params![
-        number,
-        order.id.as_str(),
-        order.key.to_string(),
-        campaign.expiry_day().0,
-        signed(first_serial),
-        signed(order.count),
+    .insert(params![
+        campaign,
+        id.as_str(),
+        run.map(|run| run.key.to_string()),
+        run.map(|run| run.day.0),
+        run.map(|run| signed(run.first)),
+        run.map(|_| 0),
+        run.map_or(0, |run| signed(run.count)),
         now.0
-    ])?;
-    txn.statement("UPDATE campaign SET stock = stock + ?2 WHERE number = ?1")?
-        .execute(params![number, signed(order.count)])?;
-    Ok(())
+    ])
 }
 
 /// The answer to a call that makes a batch, if nothing has to be made for it.
@@ -118,11 +128,7 @@ pub(crate) fn open_import(
     if let Some(named) = before(txn, &here, id, None)? {
         return Ok(named);
     }
-    txn.statement(
-        "INSERT INTO batch (campaign, batch_id, count, paused, lines, imported, already_there, \
-         rejected, created_at) VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, ?3)",
-    )?
-    .execute(params![here.number, id.as_str(), now.0])?;
+    insert(txn, here.number, id, None, now)?;
     made(txn, campaign, id)
 }
 
@@ -132,15 +138,11 @@ pub(crate) fn batch(
     id: &BatchId,
 ) -> rusqlite::Result<Option<Batch>> {
     txn.flush()?;
-    let sql = concat!(
-        "SELECT ",
-        rows::batch_columns!(),
+    let sql = rows::select_batch!(
         " FROM batch WHERE batch_id = ?2 AND campaign = \
           (SELECT number FROM campaign WHERE campaign_id = ?1)"
     );
-    txn.statement(sql)?
-        .query_row(params![campaign.as_str(), id.as_str()], |row| rows::batch(row, campaign))
-        .optional()
+    txn.first(sql, params![campaign.as_str(), id.as_str()], |row| rows::batch(row, campaign))
 }
 
 pub(crate) fn batches(
@@ -149,19 +151,13 @@ pub(crate) fn batches(
     after: Option<&BatchId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Batch>> {
-    let sql = concat!(
-        "SELECT ",
-        rows::batch_columns!(),
+    let sql = rows::select_batch!(
         " FROM batch WHERE campaign = (SELECT number FROM campaign WHERE campaign_id = ?1) \
           AND number > coalesce((SELECT after.number FROM batch after WHERE after.batch_id = ?2 \
           AND after.campaign = batch.campaign), 0) ORDER BY number LIMIT ?3"
     );
-    let after = after.map(BatchId::as_str);
-    let mut statement = txn.statement(sql)?;
-    let rows = statement.query_map(params![campaign.as_str(), after, limit as i64], |row| {
-        rows::batch(row, campaign)
-    })?;
-    rows.collect()
+    let asked = params![campaign.as_str(), after.map(BatchId::as_str), limit as i64];
+    txn.all(sql, asked, |row| rows::batch(row, campaign))
 }
 
 pub(crate) fn pause_batch(
@@ -171,21 +167,19 @@ pub(crate) fn pause_batch(
     paused: bool,
     reason: Option<&str>,
 ) -> rusqlite::Result<Option<Batch>> {
-    txn.statement(
+    txn.run(
         "UPDATE batch SET paused = ?3, paused_reason = ?4 WHERE batch_id = ?2 AND campaign = \
          (SELECT number FROM campaign WHERE campaign_id = ?1)",
-    )?
-    .execute(params![campaign.as_str(), id.as_str(), paused, reason])?;
+        params![campaign.as_str(), id.as_str(), paused, reason],
+    )?;
     txn.forget_terms();
     batch(txn, campaign, id)
 }
 
 /// The keys of all minted batches.
 pub(crate) fn keys_in_use(txn: &Txn<'_>) -> rusqlite::Result<Vec<KeyId>> {
-    let mut statement =
-        txn.statement("SELECT DISTINCT key_id FROM batch WHERE key_id IS NOT NULL")?;
-    let keys = statement.query_map([], |row| parsed(row, 0))?;
-    keys.collect()
+    let sql = "SELECT DISTINCT key_id FROM batch WHERE key_id IS NOT NULL";
+    txn.all(sql, [], |row| parsed(row, 0))
 }
 
 /// The batch whose run holds `serial` of `day` under `key`.
@@ -195,21 +189,16 @@ pub(crate) fn run_of(
     day: Day,
     serial: u64,
 ) -> rusqlite::Result<Option<(Owner, MintedRun)>> {
-    let found = txn
-        .statement(
-            "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
-             WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
-        )?
-        .query_row(params![day.0, signed(serial)], |row| {
-            let run = MintedRun {
-                key: parsed(row, 2)?,
-                day,
-                first: unsigned(row, 3)?,
-                count: unsigned(row, 4)?,
-            };
-            Ok((row.get::<_, i64>(0)?, parsed::<BatchId>(row, 1)?, run))
-        })
-        .optional()?;
+    let found: Option<(i64, BatchId, MintedRun)> = txn.first(
+        "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
+         WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
+        params![day.0, signed(serial)],
+        |row| {
+            let (first, count) = (unsigned(row, 3)?, unsigned(row, 4)?);
+            let run = MintedRun { key: parsed(row, 2)?, day, first, count };
+            Ok((row.get(0)?, parsed(row, 1)?, run))
+        },
+    )?;
     let Some((campaign, batch, run)) = found else { return Ok(None) };
     if run.key != key || !run.holds(serial) {
         return Ok(None);

@@ -10,7 +10,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::failure::damaged;
 use crate::txn::Txn;
@@ -24,9 +24,8 @@ pub(crate) fn row(
 ) -> rusqlite::Result<Option<CampaignRow>> {
     // The jobs of this group before this one have counted in memory alone.
     txn.flush()?;
-    let sql =
-        concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE campaign_id = ?1");
-    txn.statement(sql)?.query_row([id.as_str()], |row| from_row(row, now)).optional()
+    let sql = rows::select_campaign!(" FROM campaign WHERE campaign_id = ?1");
+    txn.first(sql, [id.as_str()], |row| from_row(row, now))
 }
 
 fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> rusqlite::Result<CampaignRow> {
@@ -41,15 +40,11 @@ pub(crate) fn list(
     limit: usize,
     now: Millis,
 ) -> rusqlite::Result<Vec<CampaignRow>> {
-    let sql = concat!(
-        "SELECT ",
-        rows::campaign_columns!(),
+    let sql = rows::select_campaign!(
         " FROM campaign WHERE campaign_id > ?1 ORDER BY campaign_id LIMIT ?2"
     );
     let after = after.map_or("", CampaignId::as_str);
-    let mut statement = txn.statement(sql)?;
-    let rows = statement.query_map(params![after, limit as i64], |row| from_row(row, now))?;
-    rows.collect()
+    txn.all(sql, params![after, limit as i64], |row| from_row(row, now))
 }
 
 /// How many rows of each campaign, by its number, are issued, redeemed, void.
@@ -94,16 +89,16 @@ pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
         None => None,
         Some(order) => match batches::reserve(txn, campaign, order, now)? {
             Err(refusal) => return Ok(Named::Refused(refusal)),
-            Ok(first_serial) => Some((order, first_serial)),
+            Ok(run) => Some((order, run)),
         },
     };
     let number = insert(txn, campaign, &new.created_as)?;
     if let Some(word) = &campaign.shared_code {
-        txn.statement("INSERT INTO directory (code, kind, campaign) VALUES (?1, 'shared', ?2)")?
-            .execute(params![word.as_str(), number])?;
+        let sql = "INSERT INTO directory (code, kind, campaign) VALUES (?1, 'shared', ?2)";
+        txn.run(sql, params![word.as_str(), number])?;
     }
-    if let Some((order, first_serial)) = first_batch {
-        batches::insert_minted(txn, number, campaign, order, first_serial, now)?;
+    if let Some((order, run)) = first_batch {
+        batches::insert_minted(txn, number, &order.id, run, now)?;
     }
     match row(txn, &campaign.id, now)? {
         Some(row) => Ok(Named::Created(row)),
@@ -111,7 +106,12 @@ pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     }
 }
 
-fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> rusqlite::Result<i64> {
+/// Makes the row of a campaign, and returns its number.
+pub(crate) fn insert(
+    txn: &Txn<'_>,
+    campaign: &Campaign,
+    created_as: &str,
+) -> rusqlite::Result<i64> {
     txn.statement(
         "INSERT INTO campaign (campaign_id, name, handout, shared_code, code_prefix, valid_from, \
          expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
@@ -152,19 +152,25 @@ pub(crate) fn patch(
         Ok(campaign) => campaign,
         Err(refused) => return Ok(refused),
     };
-    txn.statement(
+    write_terms(txn, here.number, &campaign)?;
+    Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
+}
+
+/// Writes those terms that can change.
+pub(crate) fn write_terms(txn: &Txn<'_>, number: i64, campaign: &Campaign) -> rusqlite::Result<()> {
+    txn.run(
         "UPDATE campaign SET name = ?2, metadata = ?3, paused = ?4, issue_from = ?5, \
          issue_until = ?6, per_user_limit = ?7 WHERE number = ?1",
-    )?
-    .execute(params![
-        here.number,
-        campaign.name,
-        campaign.metadata,
-        campaign.paused,
-        campaign.issue_from.map(|at| at.0),
-        campaign.issue_until.map(|at| at.0),
-        campaign.per_user_limit,
-    ])?;
+        params![
+            number,
+            campaign.name,
+            campaign.metadata,
+            campaign.paused,
+            campaign.issue_from.map(|at| at.0),
+            campaign.issue_until.map(|at| at.0),
+            campaign.per_user_limit,
+        ],
+    )?;
     txn.forget_terms();
-    Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
+    Ok(())
 }

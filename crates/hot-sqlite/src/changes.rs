@@ -8,7 +8,6 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
-use rusqlite::params;
 
 use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, locate, writing};
@@ -69,15 +68,15 @@ pub(crate) fn write(
     after: &Coupon,
     entry: Option<&NewEntry<i64>>,
 ) -> rusqlite::Result<()> {
-    let day = partition_after(before.day, after);
+    let (day, number) = (partition_after(before.day, after), before.here.campaign.number);
     if let Some(entry) = entry {
-        claims::enter(txn, before.here.campaign.number, entry, day, after)?;
+        claims::enter(txn, number, entry, day, after)?;
     }
-    txn.count_change(before.here.campaign.number, before.coupon.state(), after.state());
+    txn.counts().change(number, before.coupon.state(), after.state());
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
-        writing::insert(txn, before, after, day)
+        writing::insert(txn, number, before.here.batch, after, day)
     } else {
         writing::update(txn, before, after)
     }
@@ -89,8 +88,8 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlit
         // The decision has checked this in the same transaction.
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
-    txn.statement("DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
-        .execute(params![before.day.0, after.code().as_str()])?;
-    writing::insert(txn, before, after, day)?;
-    directory::point_to(txn, after.code(), before.here.campaign.number, before.here.batch, day)
+    let (campaign, batch) = (before.here.campaign.number, before.here.batch);
+    writing::delete(txn, before.day, after.code())?;
+    writing::insert(txn, campaign, batch, after, day)?;
+    directory::enter(txn, after.code(), campaign, batch, day, None)
 }

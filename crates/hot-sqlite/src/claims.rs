@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 use hot::protocol::{
     self, ClaimEnd, Counting, ENTRIES_MAX, NamedEntry, NewEntry, Replacement, issue_of,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::columns::parsed;
 use crate::coupons::{Here, stored};
@@ -48,14 +48,12 @@ impl ClaimRows {
         campaign: &CampaignHere,
         user: &UserId,
     ) -> rusqlite::Result<ClaimRows> {
-        let mut statement = txn.statement(
+        let found: Vec<(i64, Row)> = txn.all(
             "SELECT expiry_day, code, ref, issue, entry FROM claim \
              WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
+            params![campaign.number, user.as_str(), ENTRIES_MAX as i64],
+            |row| Ok((row.get(4)?, entry_of(row)?)),
         )?;
-        let asked = params![campaign.number, user.as_str(), ENTRIES_MAX as i64];
-        let found =
-            statement.query_map(asked, |row| Ok((row.get::<_, i64>(4)?, entry_of(row)?)))?;
-        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(ClaimRows {
             campaign: campaign.number,
             limit: campaign.terms.per_user_limit,
@@ -155,12 +153,12 @@ fn older_entry(
     user: &UserId,
     reference: &IssueRef,
 ) -> rusqlite::Result<Option<Row>> {
-    txn.statement(
+    txn.first(
         "SELECT expiry_day, code, ref, issue FROM claim \
          WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
-    )?
-    .query_row(params![campaign, user.as_str(), reference.as_str()], entry_of)
-    .optional()
+        params![campaign, user.as_str(), reference.as_str()],
+        entry_of,
+    )
 }
 
 fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -186,9 +184,8 @@ pub(crate) fn next_entry(
 
 /// The user who was given a coupon that replaces `code`.
 pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
-    txn.statement("SELECT user_id, issue FROM replacement WHERE replaced = ?1")?
-        .query_row([code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
-        .optional()
+    let sql = "SELECT user_id, issue FROM replacement WHERE replaced = ?1";
+    txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
 }
 
 pub(crate) fn keep_replacement(
@@ -196,9 +193,10 @@ pub(crate) fn keep_replacement(
     replaced: &Coupon,
     user: &UserId,
 ) -> rusqlite::Result<()> {
-    txn.statement("INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)")?
-        .execute(params![replaced.code().as_str(), user.as_str(), issue_of(replaced)])?;
-    Ok(())
+    txn.run(
+        "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)",
+        params![replaced.code().as_str(), user.as_str(), issue_of(replaced)],
+    )
 }
 
 pub(crate) fn enter(
@@ -208,18 +206,28 @@ pub(crate) fn enter(
     day: Day,
     coupon: &Coupon,
 ) -> rusqlite::Result<()> {
-    txn.statement(
+    txn.run(
         "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        campaign,
-        entry.user.as_str(),
-        entry.slot,
-        day.0,
-        coupon.code().as_str(),
-        entry.reference.as_ref().map(IssueRef::as_str),
-        issue_of(coupon),
-    ])?;
-    Ok(())
+        params![
+            campaign,
+            entry.user.as_str(),
+            entry.slot,
+            day.0,
+            coupon.code().as_str(),
+            entry.reference.as_ref().map(IssueRef::as_str),
+            issue_of(coupon),
+        ],
+    )
+}
+
+/// Whether a user's claim names a coupon.
+pub(crate) fn has(
+    txn: &Txn<'_>,
+    campaign: i64,
+    user: &UserId,
+    code: &Code,
+) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
+        .exists(params![campaign, user.as_str(), code.as_str()])
 }

@@ -39,6 +39,11 @@ pub(crate) fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<O
     Ok(row.get::<_, Option<i64>>(column)?.map(Millis))
 }
 
+/// A count or a version, as it is stored: these stay far below 2^63.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A count or a version.
 pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)

@@ -93,8 +93,7 @@ fn archived(
     };
     let genesis = coupon.genesis();
     let gone = || damaged("campaign", format!("{} is gone", genesis.campaign));
-    let campaign = txn.campaign(&genesis.campaign)?.ok_or_else(gone)?;
-    let batch = txn.batch_number(campaign.number, &genesis.batch)?.ok_or_else(gone)?;
+    let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let (coupon, tier) = (coupon.clone(), Tier::Cold);
     let here = Here { campaign, batch, row: None };
@@ -103,11 +102,7 @@ fn archived(
 
 /// The coupon with a row in the partition `day`.
 pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
-    let sql = concat!(
-        "SELECT ",
-        rows::coupon_columns!(),
-        " FROM coupon WHERE expiry_day = ?1 AND code = ?2"
-    );
+    let sql = rows::select_coupon!(" FROM coupon WHERE expiry_day = ?1 AND code = ?2");
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(params![day.0, code.as_str()])?;
     found.next()?.map(|row| checked(txn, row)).transpose()
@@ -147,9 +142,10 @@ fn untouched(
     owner: &Owner,
     day: Day,
 ) -> rusqlite::Result<Option<Located>> {
-    let Some(campaign) = txn.campaign(&owner.campaign)? else { return Ok(None) };
-    let Some(batch) = txn.batch_number(campaign.number, &owner.batch)? else { return Ok(None) };
-    untouched_of(txn, code.clone(), campaign, batch, day).map(Some)
+    match txn.batch(&owner.campaign, &owner.batch)? {
+        Some((campaign, batch)) => untouched_of(txn, code.clone(), campaign, batch, day).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The same, for a batch that has been looked up.

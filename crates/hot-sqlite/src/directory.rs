@@ -2,53 +2,69 @@
 //! has moved.
 
 use coupon::code::Code;
-use coupon::time::Day;
+use coupon::imported::ImportedState;
+use coupon::time::{Day, Millis};
+use hot::imported_state_text;
 use router::Entry;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::failure::damaged;
 use crate::txn::Txn;
 
 /// What a code names: a shared code or a coupon.
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    txn.statement(
-        "SELECT kind, campaign, batch, expiry_day FROM directory \
-         WHERE code = ?1 AND kind <> 'gone'",
-    )?
-    .query_row([code.as_str()], |row| match (row.get_ref(0)?.as_str()?, row.get(2)?, row.get(3)?) {
-        ("shared", _, _) => {
-            Ok(Entry::Shared { campaign: txn.campaign_at(row.get(1)?)?.terms.id.clone() })
+    let sql = "SELECT kind, campaign, batch, expiry_day FROM directory \
+               WHERE code = ?1 AND kind <> 'gone'";
+    txn.first(sql, [code.as_str()], |row| {
+        match (row.get_ref(0)?.as_str()?, row.get(2)?, row.get(3)?) {
+            ("shared", _, _) => {
+                Ok(Entry::Shared { campaign: txn.campaign_at(row.get(1)?)?.terms.id.clone() })
+            }
+            ("coupon", Some(batch), Some(day)) => {
+                Ok(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
+            }
+            (kind, _, _) => Err(damaged("kind", kind)),
         }
-        ("coupon", Some(batch), Some(day)) => {
-            Ok(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
-        }
-        (kind, _, _) => Err(damaged("kind", kind)),
     })
-    .optional()
 }
 
 /// The partition that the directory names for a coupon's code.
 pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
-    let day = txn
-        .statement("SELECT expiry_day FROM directory WHERE code = ?1 AND kind = 'coupon'")?
-        .query_row([code.as_str()], |row| row.get::<_, Option<i32>>(0))
-        .optional()?;
+    let sql = "SELECT expiry_day FROM directory WHERE code = ?1 AND kind = 'coupon'";
+    let day: Option<Option<i32>> = txn.first(sql, [code.as_str()], |row| row.get(0))?;
     Ok(day.flatten().map(Day))
 }
 
-/// Makes the directory name the partition `day` for the coupon.
-pub(crate) fn point_to(
+/// What an imported line says about its coupon.
+pub(crate) struct Line<'a> {
+    pub(crate) valid_from: Millis,
+    pub(crate) expires_at: Millis,
+    pub(crate) imported_state: &'a ImportedState,
+}
+
+/// Makes the directory name the partition `day` for the coupon. A new entry says what its line says.
+pub(crate) fn enter(
     txn: &Txn<'_>,
     code: &Code,
     campaign: i64,
     batch: i64,
     day: Day,
+    line: Option<Line<'_>>,
 ) -> rusqlite::Result<()> {
-    txn.statement(
-        "INSERT INTO directory (code, kind, campaign, batch, expiry_day) \
-         VALUES (?1, 'coupon', ?2, ?3, ?4) \
+    let line = line.as_ref();
+    txn.run(
+        "INSERT INTO directory \
+         (code, kind, campaign, batch, expiry_day, valid_from, expires_at, imported_state) \
+         VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7) \
          ON CONFLICT (code) DO UPDATE SET expiry_day = excluded.expiry_day",
-    )?
-    .execute(params![code.as_str(), campaign, batch, day.0])?;
-    Ok(())
+        params![
+            code.as_str(),
+            campaign,
+            batch,
+            day.0,
+            line.map(|line| line.valid_from.0),
+            line.map(|line| line.expires_at.0),
+            line.map(|line| imported_state_text::to_json(line.imported_state)),
+        ],
+    )
 }

@@ -10,16 +10,16 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::protocol::{advance_line, arrived, claimant};
-use hot::{ImportLine, ImportOutcome, Tier, imported_state_text};
-use rusqlite::{OptionalExtension, params};
+use hot::{ImportLine, ImportOutcome, imported_state_text};
+use rusqlite::params;
 
 use crate::changes::write;
-use crate::coupons::{Here, Located, in_partition, writing};
+use crate::columns::signed;
+use crate::coupons::{in_partition, writing};
 use crate::failure::{Elsewhere, damaged, elsewhere};
-use crate::numbers::signed;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, partitions};
+use crate::{claims, directory, partitions};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
@@ -48,8 +48,7 @@ pub(crate) fn lines(
     lines: &[NumberedLine],
     run: &ImportRun,
 ) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
-    let Some(campaign) = txn.campaign(campaign)? else { return Ok(None) };
-    let Some(batch) = txn.batch_number(campaign.number, batch)? else { return Ok(None) };
+    let Some((campaign, batch)) = txn.batch(campaign, batch)? else { return Ok(None) };
     let target = Target { campaign, batch, run, open: RefCell::default() };
     let outcomes = lines.iter().map(|(_, line)| match target.line(txn, line) {
         // A line asks cold before its first write.
@@ -95,30 +94,16 @@ impl Target<'_> {
             }
             self.open.borrow_mut().push(day);
         }
-        txn.statement(
-            "INSERT INTO directory \
-             (code, kind, campaign, batch, expiry_day, valid_from, expires_at, imported_state) \
-             VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            line.code.as_str(),
-            self.campaign.number,
-            self.batch,
-            day.0,
-            line.valid_from.0,
-            line.expires_at.0,
-            imported_state_text::to_json(&line.imported_state),
-        ])?;
-        let batch = txn.batch_at(self.batch)?;
-        let said = &line.imported_state;
-        let coupon = arrived(&self.campaign.terms, batch.id, line, said, self.run);
-        let here = Here { campaign: self.campaign.clone(), batch: self.batch, row: None };
-        let (batch_paused, tier) = (batch.paused, Tier::Hot);
-        let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
-        writing::insert(txn, &located, &located.coupon, day)?;
-        txn.count_arrivals(self.campaign.number, self.batch, 1);
-        txn.count_change(self.campaign.number, &State::Available, located.coupon.state());
-        self.claim(txn, &located.coupon, day)?;
+        let (campaign, imported_state) = (self.campaign.number, &line.imported_state);
+        let (valid_from, expires_at) = (line.valid_from, line.expires_at);
+        let entry = directory::Line { valid_from, expires_at, imported_state };
+        directory::enter(txn, &line.code, campaign, self.batch, day, Some(entry))?;
+        let batch = txn.batch_at(self.batch)?.id;
+        let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
+        writing::insert(txn, campaign, self.batch, &coupon, day)?;
+        txn.counts().arrive(campaign, self.batch, 1);
+        txn.counts().change(campaign, &State::Available, coupon.state());
+        self.claim(txn, &coupon, day)?;
         Ok(ImportOutcome::Imported)
     }
 
@@ -139,9 +124,9 @@ impl Target<'_> {
         };
         let advance = advance_line(&located, &line.imported_state, was, self.run, false);
         if advance.raises {
-            txn.statement("UPDATE directory SET imported_state = ?2 WHERE code = ?1")?.execute(
-                params![line.code.as_str(), imported_state_text::to_json(&line.imported_state)],
-            )?;
+            let said = imported_state_text::to_json(&line.imported_state);
+            let sql = "UPDATE directory SET imported_state = ?2 WHERE code = ?1";
+            txn.run(sql, params![line.code.as_str(), said])?;
         }
         if let Some(after) = &advance.after {
             if advance.has_new_holder {
@@ -163,11 +148,9 @@ impl Target<'_> {
 
 /// The directory entry of a code.
 fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
-    txn.statement(
-        "SELECT campaign, expiry_day, valid_from, expires_at, imported_state FROM directory \
-         WHERE code = ?1",
-    )?
-    .query_row([code.as_str()], |row| {
+    let sql = "SELECT campaign, expiry_day, valid_from, expires_at, imported_state \
+               FROM directory WHERE code = ?1";
+    txn.first(sql, [code.as_str()], |row| {
         let line = match row.get_ref(4)?.as_str_or_null()? {
             None => None,
             Some(imported_state) => Some(ImportedAs {
@@ -179,21 +162,19 @@ fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
         };
         Ok(EntryOfLine { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
     })
-    .optional()
 }
 
 /// Writes how an import ended.
 pub(crate) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
-    txn.statement(
+    txn.run(
         "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
          WHERE number = ?1",
-    )?
-    .execute(params![
-        batch,
-        signed(counts.lines),
-        signed(counts.imported),
-        signed(counts.already_there),
-        signed(counts.rejected)
-    ])?;
-    Ok(())
+        params![
+            batch,
+            signed(counts.lines),
+            signed(counts.imported),
+            signed(counts.already_there),
+            signed(counts.rejected)
+        ],
+    )
 }

@@ -7,7 +7,6 @@ use coupon::apply::Change;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
-use hot::Applied;
 use hot::protocol::{self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy};
 use router::{Address, openings};
 
@@ -34,18 +33,9 @@ pub(crate) fn issue(
     }
 }
 
-/// The answer to an issue that needs no write: a replay or a refusal. It was true when the read
-/// transaction began, which is after the request came.
-pub(crate) fn issue_without_writing(
-    txn: &Txn<'_>,
-    keys: &[CodeKey],
-    campaign: &CampaignId,
-    change: &Change,
-) -> rusqlite::Result<Option<Applied>> {
-    Ok(plan(txn, keys, campaign, change)?.without_writing())
-}
-
-fn plan(
+/// What the claim of a user decides. An answer that needs no write, a replay or a refusal, was true
+/// when the read transaction began, which is after the request came.
+pub(crate) fn plan(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     campaign: &CampaignId,

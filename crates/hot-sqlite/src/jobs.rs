@@ -4,29 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use hot::HotError;
-
-use crate::SqliteHot;
 use crate::cold::Prefetched;
 use crate::prefetch::{Attempt, attempt};
 use crate::txn::Txn;
+use crate::{Result, SqliteHot};
 
 impl SqliteHot {
-    /// Runs `body` in a transaction that writes. Retries it with the coupons of cold that it
-    /// misses.
-    pub(crate) async fn write<T: Send + 'static>(
-        &self,
-        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
-    ) -> Result<T, HotError> {
-        self.write_with(Arc::default(), body).await
-    }
-
-    /// The same, for a job that has fetched coupons from cold before.
+    /// Runs `body` in a transaction that writes, with the coupons of cold that were fetched before.
+    /// Retries it with those that it misses.
     pub(crate) async fn write_with<T: Send + 'static>(
         &self,
         prefetched: Arc<Prefetched>,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
-    ) -> Result<T, HotError> {
+    ) -> Result<T> {
         let body = Arc::new(body);
         let run = |prefetched: Arc<Prefetched>| {
             let body = Arc::clone(&body);
@@ -39,7 +29,7 @@ impl SqliteHot {
     pub(crate) async fn look<T>(
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
-    ) -> Result<T, HotError> {
+    ) -> Result<T> {
         Ok(self.look_with(body).await?.0)
     }
 
@@ -47,7 +37,7 @@ impl SqliteHot {
     pub(crate) async fn look_with<T>(
         &self,
         body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
-    ) -> Result<(T, Arc<Prefetched>), HotError> {
+    ) -> Result<(T, Arc<Prefetched>)> {
         let body = &body;
         let run = async |prefetched: Arc<Prefetched>| {
             self.readers.point(|txn| attempt(txn, &prefetched, body)).await
@@ -60,9 +50,9 @@ impl SqliteHot {
         &self,
         mut prefetched: Arc<Prefetched>,
         run: impl Fn(Arc<Prefetched>) -> F + Send,
-    ) -> Result<(T, Arc<Prefetched>), HotError>
+    ) -> Result<(T, Arc<Prefetched>)>
     where
-        F: Future<Output = Result<Attempt<T>, HotError>> + Send,
+        F: Future<Output = Result<Attempt<T>>> + Send,
     {
         loop {
             match run(Arc::clone(&prefetched)).await? {
@@ -79,7 +69,7 @@ impl SqliteHot {
     pub(crate) async fn background_write<T: Send + 'static>(
         &self,
         mut body: impl FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, HotError> {
+    ) -> Result<T> {
         let begun = Instant::now();
         let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.commits_of_others()?));
         let (done, elsewhere) = self.writer.run(work).await?;

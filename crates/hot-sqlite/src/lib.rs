@@ -27,7 +27,6 @@ mod issuing;
 mod jobs;
 mod list;
 mod moves;
-mod numbers;
 mod partitions;
 mod prefetch;
 mod private_files;
@@ -57,6 +56,8 @@ use crate::fair_file_lock::FairFileLock;
 use crate::readers::Readers;
 pub use crate::schema::{FILE_NAME, OpenError, is_current};
 use crate::writer::{Desk, Writer};
+
+pub(crate) type Result<T, E = HotError> = std::result::Result<T, E>;
 
 /// With fewer free bytes on its disk the store refuses writes. They leave room for the log to grow
 /// until the next checkpoint, and for the operator to work.
@@ -152,7 +153,7 @@ impl SqliteHot {
     ///
     /// # Errors
     /// `Unavailable`; there is no file at `to` then.
-    pub async fn back_up(&self, to: &Path) -> Result<(), HotError> {
+    pub async fn back_up(&self, to: &Path) -> Result<()> {
         let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
         let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
         copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)

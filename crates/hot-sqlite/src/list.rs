@@ -6,8 +6,8 @@ use hot::{
 };
 use rusqlite::{Row, ToSql};
 
+use crate::columns::signed;
 use crate::coupons::checked;
-use crate::numbers::signed;
 use crate::rows;
 use crate::txn::Txn;
 
@@ -84,8 +84,8 @@ fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, 
         ListOrder::Latest => "expires_at DESC, number DESC",
         ListOrder::Soonest => "expires_at, number",
     };
-    let columns = rows::coupon_columns!();
-    let sql = format!("SELECT {columns} FROM coupon WHERE {wheres} ORDER BY {order}");
+    let select = rows::select_coupon!(" FROM coupon");
+    let sql = format!("{select} WHERE {wheres} ORDER BY {order}");
     Ok(Some((sql, values)))
 }
 

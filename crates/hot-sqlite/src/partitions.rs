@@ -7,10 +7,9 @@ use coupon::time::Day;
 use hot::protocol::{seal_after, serials_after};
 use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use crate::columns::unsigned;
-use crate::numbers::signed;
+use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
 /// A day that no longer takes coupons.
@@ -24,30 +23,26 @@ pub(crate) fn enter(
     campaign: &Campaign,
 ) -> rusqlite::Result<Result<(), Closing>> {
     let seal_after = seal_after(day, campaign);
-    txn.statement(
+    txn.run(
         "INSERT INTO partition_plan (expiry_day, bucket_bits, seal_after, closing, next_serial) \
          VALUES (?1, ?2, ?3, 0, coalesce( \
          (SELECT CAST(value AS INTEGER) FROM setting WHERE name = ?4), 0)) \
          ON CONFLICT (expiry_day) DO UPDATE SET seal_after = excluded.seal_after \
          WHERE seal_after < excluded.seal_after AND closing = 0",
-    )?
-    .execute(params![day.0, BUCKET_BITS_DEFAULT, seal_after.0, SERIAL_FLOOR])?;
+        params![day.0, BUCKET_BITS_DEFAULT, seal_after.0, SERIAL_FLOOR],
+    )?;
     Ok(if is_closing(txn, day)? { Err(Closing) } else { Ok(()) })
 }
 
 /// Whether the day has begun to close: no coupon may come to it any more.
 pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> rusqlite::Result<bool> {
-    let closing = txn
-        .statement("SELECT closing FROM partition_plan WHERE expiry_day = ?1")?
-        .query_row([day.0], |row| row.get(0))
-        .optional()?;
-    Ok(closing.unwrap_or(false))
+    let sql = "SELECT closing FROM partition_plan WHERE expiry_day = ?1";
+    Ok(txn.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
 }
 
 pub(crate) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8>> {
-    txn.statement("SELECT bucket_bits FROM partition_plan WHERE expiry_day = ?1")?
-        .query_row([day.0], |row| row.get(0))
-        .optional()
+    let sql = "SELECT bucket_bits FROM partition_plan WHERE expiry_day = ?1";
+    txn.first(sql, [day.0], |row| row.get(0))
 }
 
 /// Takes `count` serials of the day's counter, and returns the first of them. The day must have a
@@ -64,8 +59,8 @@ pub(crate) fn take_serials(
         Ok(next) => next,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    txn.statement("UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1")?
-        .execute(params![day.0, signed(next)])?;
+    let sql = "UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1";
+    txn.run(sql, params![day.0, signed(next)])?;
     Ok(Ok(first))
 }
 
@@ -75,7 +70,19 @@ pub(crate) fn archived_marker(
     day: Day,
     code: &Code,
 ) -> rusqlite::Result<Option<u64>> {
-    txn.statement("SELECT version FROM archived_marker WHERE expiry_day = ?1 AND code = ?2")?
-        .query_row(params![day.0, code.as_str()], |row| unsigned(row, 0))
-        .optional()
+    let sql = "SELECT version FROM archived_marker WHERE expiry_day = ?1 AND code = ?2";
+    txn.first(sql, params![day.0, code.as_str()], |row| unsigned(row, 0))
+}
+
+/// Makes the archived marker of a coupon that was archived in this version.
+pub(crate) fn mark_archived(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+    version: u64,
+) -> rusqlite::Result<()> {
+    txn.run(
+        "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
+        params![day.0, code.as_str(), signed(version)],
+    )
 }

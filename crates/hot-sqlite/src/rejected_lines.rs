@@ -2,10 +2,9 @@
 
 use coupon::time::Millis;
 use hot::RejectedLine;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
-use crate::columns::unsigned;
-use crate::numbers::signed;
+use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
 /// Keeps lines of an import into `batch`.
@@ -39,19 +38,22 @@ pub(crate) fn page(
     after: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectedLine>> {
-    let mut statement = txn.statement(
+    txn.all(
         "SELECT line, text, reason, detail FROM rejected_line \
          WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3",
-    )?;
-    let lines = statement.query_map(params![batch, signed(after), limit as i64], |row| {
-        Ok(RejectedLine {
-            line: unsigned(row, 0)?,
-            text: row.get(1)?,
-            reason: row.get(2)?,
-            detail: row.get(3)?,
-        })
-    })?;
-    lines.collect()
+        params![batch, signed(after), limit as i64],
+        line,
+    )
+}
+
+/// A line, from the columns line, text, reason, detail.
+pub(crate) fn line(row: &Row<'_>) -> rusqlite::Result<RejectedLine> {
+    Ok(RejectedLine {
+        line: unsigned(row, 0)?,
+        text: row.get(1)?,
+        reason: row.get(2)?,
+        detail: row.get(3)?,
+    })
 }
 
 /// Deletes up to `limit` lines of a batch that were kept before `before`. Returns how many.

@@ -13,27 +13,36 @@ use rusqlite::Row;
 use crate::columns::{millis_or_null, parsed, parsed_or_null, unsigned};
 use crate::{history, holds};
 
-macro_rules! campaign_columns {
-    () => {
-        "campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, time_zone, \
-         valid_days, issue_from, issue_until, per_user_limit, cancel_days, extend_days, paused, \
-         metadata, created_at, stock, issued, redeemed, void, created_as"
+macro_rules! select_campaign {
+    ($rest:literal) => {
+        concat!(
+            "SELECT campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, \
+             time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
+             extend_days, paused, metadata, created_at, stock, issued, redeemed, void, created_as",
+            $rest
+        )
     };
 }
-macro_rules! batch_columns {
-    () => {
-        "batch_id, key_id, expiry_day, first_serial, count, paused, lines, imported, \
-         already_there, rejected, created_at"
+macro_rules! select_batch {
+    ($rest:literal) => {
+        concat!(
+            "SELECT batch_id, key_id, expiry_day, first_serial, count, paused, lines, imported, \
+             already_there, rejected, created_at",
+            $rest
+        )
     };
 }
-macro_rules! coupon_columns {
-    () => {
-        "expiry_day, code, campaign, batch, version, valid_from, made_expires_at, hold, events, \
-         created_at, modified_at, number, state, holder, expires_at, issued_at, redeemed_at, \
-         order_ref, history_full"
+macro_rules! select_coupon {
+    ($rest:literal) => {
+        concat!(
+            "SELECT expiry_day, code, campaign, batch, version, valid_from, made_expires_at, hold, \
+             events, created_at, modified_at, number, state, holder, expires_at, issued_at, \
+             redeemed_at, order_ref, history_full",
+            $rest
+        )
     };
 }
-pub(crate) use {batch_columns, campaign_columns, coupon_columns};
+pub(crate) use {select_batch, select_campaign, select_coupon};
 
 /// A campaign and its number in this file.
 #[derive(Clone, Debug)]
@@ -127,7 +136,7 @@ pub(crate) struct CouponRow {
     modified_at: Millis,
 }
 
-/// From [`coupon_columns`].
+/// From [`select_coupon`].
 pub(crate) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
     let hold = row.get_ref(7)?.as_str_or_null()?.map(holds::from_json).transpose()?;
     Ok(CouponRow {

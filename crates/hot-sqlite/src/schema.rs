@@ -14,7 +14,7 @@ use crate::txn::Txn;
 pub const FILE_NAME: &str = "hot.db";
 
 /// The statements that make a new store.
-pub(crate) const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
 /// The steps by which later releases change the schema: the first upgrades a store of version 1 to
 /// version 2, and so on. Version 1 is the schema of the first release.
@@ -137,9 +137,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 
 /// SQLite's own check of pages, indexes and constraints: at most 20 faults.
 pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
-    let mut statement = txn.statement("PRAGMA integrity_check(20)")?;
-    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    let said: Vec<String> = txn.all("PRAGMA integrity_check(20)", [], |row| row.get(0))?;
     Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
@@ -169,7 +167,7 @@ fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenErr
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = match version()? {
-        0 => create(conn).map_err(OpenError::from),
+        0 => create(conn, SCHEMA, newest).map_err(OpenError::from),
         found if found > newest => Err(OpenError::Newer { found, needs: written_by(conn)? }),
         found => upgrade(conn, steps, found).map_err(OpenError::from),
     };
@@ -177,14 +175,14 @@ fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenErr
     result
 }
 
-fn create(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch(SCHEMA)?;
+fn create(conn: &Connection, schema: &str, version: i64) -> rusqlite::Result<()> {
+    conn.execute_batch(schema)?;
     conn.execute(
         "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
         [env!("CARGO_PKG_VERSION")],
     )?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    conn.pragma_update(None, "user_version", SCHEMA_VERSION)
+    conn.pragma_update(None, "user_version", version)
 }
 
 /// Writes `hot.db.schema-1` and so on next to the store. If there is such a copy already, it or its

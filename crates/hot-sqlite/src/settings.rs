@@ -8,12 +8,11 @@ use crate::txn::Txn;
 pub(crate) const PROBED: &str = "probed";
 
 pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
-    txn.statement(
+    txn.run(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )?
-    .execute(params![name, value])?;
-    Ok(())
+        params![name, value],
+    )
 }
 
 /// Sets a setting if it still reads `seen`, and returns whether it did. `None` is no setting.
@@ -28,9 +27,7 @@ pub(crate) fn replace(
     }
     match next {
         Some(next) => set(txn, name, next)?,
-        None => {
-            txn.statement("DELETE FROM setting WHERE name = ?1")?.execute([name])?;
-        }
+        None => txn.run("DELETE FROM setting WHERE name = ?1", [name])?,
     }
     Ok(true)
 }

@@ -9,11 +9,10 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::protocol::{Left, is_on_offer};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use crate::columns::{parsed, parsed_or_null, unsigned};
+use crate::columns::{parsed, parsed_or_null, signed, unsigned};
 use crate::coupons::{Located, in_partition, untouched_of};
-use crate::numbers::signed;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 use crate::{directory, partitions};
@@ -26,20 +25,8 @@ const SKIP_MAX: u64 = 1_000;
 pub(crate) struct Supply<'a> {
     /// The keys that mint the codes of serials.
     pub(crate) keys: &'a [CodeKey],
-    /// How far a dry run has seen serials to be gone.
-    walked: Option<&'a Walked>,
-}
-
-impl Supply<'_> {
-    /// For a transaction that may be followed by another.
-    pub(crate) fn for_writing(keys: &[CodeKey]) -> Supply<'_> {
-        Supply { keys, walked: None }
-    }
-
-    /// For a dry run that has got so far.
-    pub(crate) fn for_dry_run<'a>(keys: &'a [CodeKey], walked: &'a Walked) -> Supply<'a> {
-        Supply { keys, walked: Some(walked) }
-    }
+    /// How far a dry run has seen serials to be gone; `None` for a transaction that writes it.
+    pub(crate) walked: Option<&'a Walked>,
 }
 
 /// How far the serials of batches, by number, were seen to be gone.
@@ -62,9 +49,8 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Writes how far the serials are gone. They stay gone, so the next issue begins there.
     pub(crate) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
-        txn.statement("UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1")?
-            .execute(params![self.batch, signed(self.next_offset)])
-            .map(drop)
+        let sql = "UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1";
+        txn.run(sql, params![self.batch, signed(self.next_offset)])
     }
 }
 
@@ -177,11 +163,9 @@ fn batches(
     campaign: i64,
     walked: Option<&Walked>,
 ) -> rusqlite::Result<Vec<OpenBatch>> {
-    let mut statement = txn.statement(
-        "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset FROM batch \
-         WHERE campaign = ?1 ORDER BY number",
-    )?;
-    let batches = statement.query_map([campaign], |row| {
+    let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
+               FROM batch WHERE campaign = ?1 ORDER BY number";
+    txn.all(sql, [campaign], |row| {
         let run = match parsed_or_null(row, 2)? {
             None => None,
             Some(key) => Some(MintedRun {
@@ -195,8 +179,7 @@ fn batches(
         let walked = walked.and_then(|walked| walked.0.get(&number)).copied().unwrap_or(0);
         let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs().max(walked);
         Ok(OpenBatch { number, paused: row.get(1)?, run, next_offset })
-    })?;
-    batches.collect()
+    })
 }
 
 /// Whether anything of the batch is left, expired or not.
@@ -206,16 +189,13 @@ fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
 
 /// The coupon of the batch with a row that is on offer `at` a moment and expires first.
 fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
-    let found = txn
-        .statement(
-            "SELECT expiry_day, code FROM coupon \
-             WHERE batch = ?1 AND state = 'available' AND history_full = 0 AND expires_at > ?2 \
-             ORDER BY expires_at, version LIMIT 1",
-        )?
-        .query_row(params![batch.number, at.0], |row| {
-            Ok((Day(row.get(0)?), parsed::<Code>(row, 1)?))
-        })
-        .optional()?;
+    let found = txn.first(
+        "SELECT expiry_day, code FROM coupon \
+         WHERE batch = ?1 AND state = 'available' AND history_full = 0 AND expires_at > ?2 \
+         ORDER BY expires_at, version LIMIT 1",
+        params![batch.number, at.0],
+        |row| Ok((Day(row.get(0)?), parsed::<Code>(row, 1)?)),
+    )?;
     let Some((day, code)) = found else { return Ok(None) };
     let located = in_partition(txn, day, &code)?;
     debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));

@@ -17,13 +17,13 @@ mod seen;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
-use coupon::coupon::{Coupon, State};
+use coupon::coupon::Coupon;
 use coupon::time::Day;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::cold::{Prefetched, Spot, Wanted};
-use crate::failure::Elsewhere;
-use counts::Shift;
+use crate::failure::{Elsewhere, damaged};
+use counts::{Counts, Shift};
 pub(crate) use seen::Seen;
 
 /// The setting with the number of changes of terms; none before the first change.
@@ -96,20 +96,47 @@ impl<'a> Txn<'a> {
         self.conn.prepare_cached(sql)
     }
 
+    /// Runs a statement that has no rows.
+    pub(crate) fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<()> {
+        self.statement(sql)?.execute(values).map(drop)
+    }
+
+    /// The first row of a query, if it has one.
+    pub(crate) fn first<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.statement(sql)?.query_row(values, read).optional()
+    }
+
+    /// Every row of a query.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.statement(sql)?.query_map(values, read)?.collect()
+    }
+
     /// The last archive commit of a partition whose coupons were removed here; 0 before the first.
     fn archive_commit(&self, day: Day) -> rusqlite::Result<u64> {
-        let archive_commit = self
-            .statement("SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1")?
-            .query_row([day.0], |row| row.get::<_, i64>(0))
-            .optional()?;
+        let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
+        let archive_commit: Option<i64> = self.first(sql, [day.0], |row| row.get(0))?;
         Ok(archive_commit.unwrap_or(0).unsigned_abs())
     }
 
     /// A row of the table `setting`.
     pub(crate) fn setting(&self, name: &str) -> rusqlite::Result<Option<String>> {
-        self.statement("SELECT value FROM setting WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()
+        self.first("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
+    }
+
+    /// The same, for a number.
+    pub(crate) fn setting_number(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+        let text = self.setting(name)?;
+        text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
     }
 
     /// What was seen, without what is not true in this transaction.
@@ -137,36 +164,26 @@ impl<'a> Txn<'a> {
         self.seen.forget();
     }
 
-    /// Counts a coupon of `campaign` that goes from one state to another.
-    pub(crate) fn count_change(&self, campaign: i64, from: &State, to: &State) {
-        self.seen.counts.change(campaign, from, to);
-    }
-
-    /// Counts a coupon of `campaign` in this state that is archived.
-    pub(crate) fn count_archived(&self, campaign: i64, state: &str) {
-        self.seen.counts.archive(campaign, state);
-    }
-
-    /// Counts coupons that come into `batch`.
-    pub(crate) fn count_arrivals(&self, campaign: i64, batch: i64, count: i64) {
-        self.seen.counts.arrive(campaign, batch, count);
+    /// Where the transaction adds up counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.seen.counts
     }
 
     /// Writes the counts: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> rusqlite::Result<()> {
         for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
-            self.statement(
+            self.run(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
                  redeemed = redeemed + ?4, void = void + ?5, cold_issued = cold_issued + ?6, \
                  cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8 \
                  WHERE number = ?1",
-            )?
-            .execute(params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]])?;
+                params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
+            )?;
         }
         for (batch, count) in self.seen.counts.take_arrivals() {
-            self.statement("UPDATE batch SET count = count + ?2 WHERE number = ?1")?
-                .execute(params![batch, count])?;
+            let sql = "UPDATE batch SET count = count + ?2 WHERE number = ?1";
+            self.run(sql, params![batch, count])?;
         }
         Ok(())
     }

@@ -189,14 +189,17 @@ pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError
 /// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Verifiable: Inventory {
-    /// How it runs the protocols.
+    /// How it runs the protocols. Decides for `verify` which contradictions are findings and which
+    /// are only notes, how long it waits before it looks again, and whether counts must be right (then
+    /// `mend_counts` corrects them) or may drift.
     fn atomicity(&self) -> Atomicity;
 
     /// What is wrong with its files, as the engine itself sees it. May read everything.
     async fn engine_faults(&self) -> Result<Vec<String>, HotError>;
 
-    /// Every campaign, its counts and [`CampaignItem::rows`] of one moment. Memory for all of them;
-    /// may read every row.
+    /// Every campaign with its counts. With [`Atomicity::OneTransaction`] the counts and
+    /// [`CampaignItem::rows`] are of one moment. With [`Atomicity::StepByStep`] there are no `rows`.
+    /// Memory for all campaigns; may read every row.
     async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>, HotError>;
 
     /// The first partition from `from` on that has a plan, an emptied one too, or a row.

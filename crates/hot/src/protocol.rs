@@ -21,15 +21,14 @@ mod stock;
 #[cfg(test)]
 mod testing;
 
-pub use change::{Accepted, Admitted, ChangeStep, change, with_issued_until};
+pub use change::{Accepted, Admitted, ChangeStep, change};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
-    NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
+    NewEntry, Replacement, claimant, fate, finish, issue_of, makes_holder,
 };
 pub use import::{LineAdvance, advance_line, arrived};
 pub use issue::{
-    Irreplaceable, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give,
-    irreplaceable, issue, replaced,
+    IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give, issue, replaced,
 };
 pub use located::{Decision, FromCold, Here, Located, Promise, Writes, from_cold};
 pub use named::{batch_before, patched};

@@ -2,12 +2,15 @@
 //! and keeps active coupons in a hot table bucketed by expiry date*. This is that crate: it alone
 //! turns a code into an expiry day and a bucket.
 //!
-//! A **partition** has all coupons that expire on one UTC day. A hash of the code spreads them over
-//! the **buckets** of the partition. A minted code contains its expiry day, so its [`BucketKey`] is
-//! computed; for any other code the directory has the day. The [`Router`] knows the keys and this
-//! arithmetic, and asks the [`Directory`] it is given for everything else.
+//! The sentence uses two words the other way round. What it buckets by expiry date is our
+//! **partition**: all coupons that expire on one UTC day. The partitions over which it hashes are
+//! our **buckets**: the parts of one partition, chosen by a hash of the code ([`bucket`]).
 //!
-//! A **run** is the serials of one minted batch. The router caches runs and plans, which never
+//! A minted code contains its expiry day, so its [`BucketKey`] is computed; for any other code the
+//! directory has the day. The [`Router`] knows the keys and this arithmetic, and asks the
+//! [`Directory`] it is given for everything else.
+//!
+//! A **run** is the serial range of one minted batch. The router caches runs and plans, which never
 //! change once they exist. It never caches that one is missing: it may exist a moment later.
 
 mod address;

@@ -9,9 +9,9 @@ use crate::finding::{Kind, Note, Said};
 use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 
 impl Verifier<'_> {
-    /// Compares the counts of each campaign with its rows. The counts of hot and its rows are of one
-    /// moment. The counts of cold only rise, so the rows that the walk has seen lie between the count
-    /// before it and the count after it.
+    /// Compares the counts of each campaign with its rows. Where protocols are transactions, the counts
+    /// of hot and its rows are of one moment; elsewhere counts may drift. The counts of cold only rise,
+    /// so the rows that the walk has seen lie between the count before it and the count after it.
     pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<(), VerifyError> {
         let after = self.hot.counted_campaigns().await?;
         let earlier: HashMap<&CampaignId, &CampaignItem> =

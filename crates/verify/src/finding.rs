@@ -72,103 +72,103 @@ macro_rules! kinds {
 kinds! {
     /// The hot store and the cold tier do not belong together.
     StoresApart, "stores-apart",
-        "do not start `serve`; name the right stores, or reconcile them with `couponry restore`";
-    /// The engine reports damaged pages, indexes or partitions of the hot store.
+        "do not start `serve`; check `--data`, `--hot` and `--cold`; if the hot store is the older one, run `couponry restore`; if the cold tier is the older one, put its newest copy back";
+    /// SQLite reports damage in the hot store, or a cluster has rows in buckets that their day does not have.
     HotFile, "hot-file",
-        "back up everything readable, then restore the last good backup and run `couponry restore`";
+        "stop `serve`, keep a copy of the damaged data, and restore the last good backup";
     /// An entry of the cold tier's log cannot be read.
     ColdLog, "cold-log",
-        "put the entry back from a copy of the bucket or folder; delete nothing";
+        "put the entry back from a copy of the cold tier; delete nothing";
     /// A file of the cold tier is missing, cut, or differs from what was written.
     ColdFile, "cold-file",
-        "put the file back from a copy of the bucket or folder; until then requests for its coupons get 503";
+        "put the file back from a copy of the cold tier; until then requests for its coupons get 503";
     /// A file or log entry of the holder index is missing, cut, or differs from what was written.
     HolderIndex, "holder-index",
-        "delete the folder `holder_index`; lists read `coupons_by_holder` until `compact` has made it again";
+        "stop `serve` and all commands, delete the folder `holder_index`, and run `couponry compact`; until then lists read `coupons_by_holder`";
     /// A row cannot be read.
     RowUnreadable, "row-unreadable",
-        "do not change it; take the coupon from a backup by hand, and find out who wrote the row";
+        "do not change the row until you know who wrote it; then take the row from a backup";
     /// The columns of a row contradict its events.
     RowNotItsEvents, "row-not-its-events",
-        "the events are the truth: find out who changed the row, and compare with a backup";
-    /// The events are in an order that no rule allows.
+        "the events are right: find out who changed the row, and compare it with a backup";
+    /// The events of a coupon are in an order that no rule allows.
     EventsInvalid, "events-invalid",
-        "somebody changed the history: compare with a backup; void the coupon if it could be redeemed twice";
-    /// A row is not where its code, its expiry or the directory says.
+        "somebody changed the events: compare them with a backup; if the coupon could be redeemed twice, void it";
+    /// A row is in another partition than its code, its expiry or the directory says.
     WrongPartition, "wrong-partition",
-        "requests by its code do not find it; put the file or the row back where it was";
-    /// A coupon has other dates, another batch or another campaign than at its creation.
+        "requests by its code do not find it: find out who moved the row or its file, and move it back";
+    /// The dates, the batch or the campaign of a coupon differ from those at its creation.
     OriginDiffers, "origin-differs",
-        "compare with the batch or the imported file, and with a backup";
+        "compare the coupon with the batch or the imported file, and with a backup";
     /// One code has a row and an archived marker, or several rows.
     Twice, "twice",
         "pause the campaign: the coupon could be redeemed twice; keep the row with the longer history";
     /// One version of a code is in two files of the cold tier.
     ColdTwice, "cold-twice",
-        "readers use one of them; `couponry compact` merges them when the partition is over; find out who copied a file";
+        "readers use one of them, and `couponry compact` merges them when the partition is over; find out who copied a file";
     /// Two copies of one coupon have different histories.
     CopiesDiffer, "copies-differ",
-        "delete neither: compare both with a backup";
+        "delete neither copy: compare both with a backup";
     /// A coupon is in both tiers, although its archive commit is finished.
     HotAndCold, "hot-and-cold",
         "readers use the hot row, which is equal; find out who wrote the row back";
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
-        "do not start `serve`: the coupon could be redeemed again; run `couponry restore --everything`";
+        "stop `serve`: the coupon could be redeemed again; run `couponry restore --everything`";
     /// A coupon is in cold, and its open partition has neither a row nor an archived marker for it.
     RowMissing, "row-missing",
-        "pause the campaign: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
+        "stop `serve`: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
     /// An archived marker names a coupon that is not in the cold tier.
     ArchivedMarkerAlone, "archived-marker-alone",
-        "requests for the coupon get 503, it is never issued as new; put the file back from a copy";
+        "requests for the coupon get 503, and it is never issued again; put the file back from a copy of the cold tier";
     /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
-        "nobody reads it; compare it with the cold row before you delete it";
-    /// A coupon was extended to a later partition, and did not arrive before its own was sealed.
+        "nobody reads the row; compare it with the row in cold before you delete it";
+    /// A coupon was extended to a later partition, and its own partition was sealed before it arrived there.
     MoveLost, "move-lost",
         "read the coupon once: any request for it finishes the move";
     /// An imported or extended coupon is not in the directory.
     EntryMissing, "entry-missing",
-        "no request finds it, and its code could be imported as new: do not import it, restore the entry from a backup";
+        "no request finds the coupon, and its code could be imported as new: do not import it, and take the entry from a backup";
     /// A directory entry cannot be read, or names a coupon that does not exist.
     EntryAlone, "entry-alone",
-        "its coupon was lost: take it from a backup";
+        "the coupon was lost: take its row from a backup";
     /// The shared code of a campaign and the directory do not agree.
     SharedCodeAstray, "shared-code-astray",
-        "pause the campaign and take the entry from a backup";
-    /// A serial taken from the stock has no row: its coupon was lost, and its code looks untouched.
+        "pause the campaign, and take the directory entry from a backup";
+    /// A serial was taken from the stock, and has no row: the row was lost, and its code looks unused.
     SerialMissing, "serial-missing",
         "pause the batch: the code could be redeemed again; take the row from a backup";
-    /// Two batches have the same serials, or serials that the day will give again.
+    /// Two batches have the same serials, or a later batch will get the serials of an earlier one.
     SerialsOverlap, "serials-overlap",
         "pause both batches: they mint the same codes";
-    /// A holder's coupon is in no claim.
+    /// A coupon has a holder, and no claim names it.
     ClaimMissing, "claim-missing",
-        "the user may get one coupon too many; take the entry from a backup";
+        "the user may get one coupon too many; take the claim from a backup";
     /// A claim names a coupon that does not exist.
     ClaimAlone, "claim-alone",
         "the coupon was lost: take its row from a backup";
     /// A claim names a coupon that this user never had.
     ClaimOfAnother, "claim-of-another",
-        "the user may get one coupon too few, or not see it; compare with a backup";
+        "the user may get one coupon too few, or not see a coupon; compare the claim with a backup";
     /// A coupon has no index row for its holder or its expiry.
     IndexRowMissing, "index-row-missing",
-        "`couponry verify --repair` writes it";
+        "run `couponry verify --repair`, which writes it";
     /// The side table of the cold tier does not have a coupon with a holder.
     SideMissing, "side-missing",
-        "the holder does not see the coupon in their list; the coupon itself is safe";
+        "the coupon itself is safe; run `couponry compact`, then the lists of couponry are right; for other programs, put `coupons_by_holder` back from a copy";
     /// A row of the side table of the cold tier does not match its coupon.
     SideAlone, "side-alone",
-        "the list of the holder may be wrong; the coupon itself is safe";
+        "the coupon itself is safe; run `couponry compact`, then the lists of couponry are right; for other programs, put `coupons_by_holder` back from a copy";
     /// The counts of a campaign are higher than its rows: a row may be lost.
     RowsFewer, "rows-fewer",
-        "pause the campaign and compare with a backup: a lost coupon could be redeemed again; only if none is lost, run `couponry verify --repair --lower-counts`";
+        "pause the campaign and compare with a backup: a lost coupon could be redeemed again; only if no row is lost, run `couponry verify --repair --lower-counts`";
     /// The counts of a campaign are lower than its rows.
     CountsWrong, "counts-wrong",
-        "`couponry verify --repair` corrects them; no decision depends on them";
+        "run `couponry verify --repair`, which corrects them; no decision depends on them";
     /// The stock of a campaign is not the sum of its batches.
     StockWrong, "stock-wrong",
-        "`couponry verify --repair` corrects it; no decision depends on it";
+        "run `couponry verify --repair`, which corrects it; no decision depends on it";
 }
 
 macro_rules! notes {
@@ -197,27 +197,27 @@ macro_rules! notes {
 }
 
 notes! {
-    /// coupons in both tiers, of archive commits that `compact` has not finished
+    /// coupons that are in both tiers because `compact` has not finished their archive commit
     ArchiveCommitUnfinished, "archive-commit-unfinished";
-    /// coupons that changed after they were copied to cold: the hot row counts
+    /// coupons that changed after they were copied to cold: the row in hot counts
     HotNewer, "hot-newer";
     /// moves to a later partition that the next request for the coupon finishes
     MoveUnfinished, "move-unfinished";
-    /// directory entries of an import without a row: the same line, imported again, writes the row
+    /// directory entries without a row, of imports that stopped: import the same line again to write the row
     EntryBegun, "entry-begun";
-    /// claim entries without an effect, or that the user's next request finishes
+    /// claim entries that have no effect, or that the user's next request finishes
     ClaimBegun, "claim-begun";
-    /// index rows without a coupon; --repair deletes those that are an hour old
+    /// index rows without a coupon; --repair deletes those that are older than an hour
     IndexRowTooMany, "index-row-too-many";
-    /// campaigns whose counts differ from their rows, on a cluster, where counts may be late
+    /// campaigns on a cluster whose counts differ from their rows, because counts may be late
     CountsDrifted, "counts-drifted";
     /// archived coupons of campaigns that a restored hot store does not have
     Stranger, "stranger";
     /// coupons that could not be compared because a file of the cold tier cannot be read
     BehindDamage, "behind-damage";
-    /// partitions whose side table is behind, of archive commits that `compact` has not finished
+    /// partitions whose side table is behind because `compact` has not finished an archive commit
     SideBehind, "side-behind";
-    /// claims and directory entries of archived coupons, not compared because each costs a read
+    /// claims and directory entries of archived coupons that were not compared, because each costs a read
     NotFollowed, "not-followed";
     /// campaigns whose counts of cold changed while they were read
     CountsMoving, "counts-moving";

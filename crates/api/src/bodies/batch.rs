@@ -1,4 +1,4 @@
-//! Requests that make and change batches.
+//! Requests that create and change batches.
 
 use coupon::ids::{BatchId, Reason};
 use engine::BatchRequest;
@@ -12,10 +12,9 @@ use crate::problem::Problem;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBatch {
-    /// The batch's name within the campaign. If it is left out, the server makes one.
+    /// The id of the batch, unique within the campaign. If it is left out, the server chooses one.
     batch_id: Option<String>,
-    /// How many coupons to mint: 1 to 100,000,000,000. Whatever the number, it costs one small
-    /// write.
+    /// How many coupons to mint: 1 to 100,000,000,000. This is one small write for any number.
     #[schema(minimum = 1)]
     count: u64,
 }
@@ -28,13 +27,13 @@ impl NewBatch {
     }
 }
 
-/// What to change of a batch.
+/// The changes of a batch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchChanges {
     /// `true` pauses the coupons of the batch, `false` resumes them.
     pub(crate) paused: bool,
-    /// Why, for whoever reads the log later: 1 to 200 bytes.
+    /// The reason, for people who read the log later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Requests that make and change campaigns.
+//! Requests that create and change campaigns.
 
 use coupon::calendar::{Date, Zone};
 use engine::{CampaignDraft, CampaignPatch};
@@ -11,27 +11,27 @@ use super::reading::present;
 use crate::closed;
 use crate::problem::Problem;
 
-/// A campaign to make. Give `expires_at` or `expires_on`; everything else may be left out.
+/// A campaign to create. Give `expires_at` or `expires_on`; everything else may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCampaign {
-    /// The campaign's name in URLs: 1 to 64 of A-Z a-z 0-9 - _ . ~ : If it is left out, the server
-    /// makes one. The same name with the same body answers the first result, for ever.
+    /// The id of the campaign: 1 to 64 of A-Z a-z 0-9 - _ . ~ : If it is left out, the server
+    /// chooses one. A request with the same id and the same body always returns the first result.
     pub campaign_id: Option<String>,
     /// The campaign's name for people: 1 to 200 bytes. If it is left out, it is the `campaign_id`.
     #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
-    /// How many coupons to mint at once: 0 to 100,000,000,000. Whatever the number, it costs one
-    /// small write.
+    /// How many coupons to mint together with the campaign: 0 to 100,000,000,000. This is one small
+    /// write for any number. If it is left out, it is 0.
     pub stock: Option<u64>,
     /// How the coupons reach people. If it is left out, it is `shop`.
     #[schema(value_type = Option<closed::Handout>)]
     pub handout: Option<String>,
     /// The one code for everybody, with handout `shared`: 4 to 64 of A-Z 0-9.
     pub shared_code: Option<String>,
-    /// Decoration in front of the codes of the campaign: 1 to 12 of A-Z 0-9.
+    /// Letters and digits that stand in front of each code of the campaign: 1 to 12 of A-Z 0-9.
     pub code_prefix: Option<String>,
-    /// First instant at which the coupons work. If it is left out, they work at once.
+    /// First instant at which the coupons work. If it is left out, it is now.
     pub valid_from: Option<String>,
     /// First instant at which the coupons no longer work. Give this, or `expires_on`.
     pub expires_at: Option<String>,
@@ -43,20 +43,23 @@ pub struct NewCampaign {
     /// 3,660.
     #[schema(minimum = 1, maximum = 3660)]
     pub valid_days: Option<u16>,
-    /// First instant at which the campaign issues coupons. If it is left out, it issues at once.
+    /// First instant at which the campaign issues coupons. If it is left out, it issues them from
+    /// now on.
     pub issue_from: Option<String>,
-    /// First instant at which the campaign no longer issues coupons.
+    /// First instant at which the campaign no longer issues coupons. If it is left out, issuing has no
+    /// end.
     pub issue_until: Option<String>,
-    /// Most coupons of one user: 1 to 100. If it is left out, it is 1. `null`, for no limit, goes
-    /// only with handout `bearer`.
+    /// The most coupons that one user may have: 1 to 100. If it is left out, it is 1. `null` means
+    /// no limit, and is allowed only with handout `bearer`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, example = 1)]
     pub per_user_limit: Option<Option<u16>>,
-    /// Days after a redemption in which it can be cancelled: 0 (never) to 366. If it is left out,
+    /// How many days after a redemption it can be cancelled: 0 (never) to 366. If it is left out,
     /// it is 30.
     #[schema(maximum = 366, example = 30)]
     pub cancel_days: Option<u16>,
-    /// Days after expiry in which a coupon can be extended: 0 to 366. If it is left out, it is 30.
+    /// How many days after its expiry a coupon can be extended: 0 to 366. If it is left out, it is
+    /// 30.
     #[schema(maximum = 366, example = 30)]
     pub extend_days: Option<u16>,
     /// The shop's own JSON object, at most 4 KiB. Users can read it.
@@ -94,7 +97,7 @@ impl NewCampaign {
     }
 }
 
-/// What to change of a campaign. A field that is left out stays as it is.
+/// The changes of a campaign. A field that is left out stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignChanges {
@@ -105,18 +108,20 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Option<Value>>,
-    /// `true` pauses issue, check, hold and redeem; `false` resumes them.
+    /// `true` stops issue, hold and redeem, and check then reports `PAUSED`. `false` allows them
+    /// again.
     paused: Option<bool>,
-    /// First instant at which the campaign issues coupons; `null` for at once.
+    /// First instant at which the campaign issues coupons; `null` means from now on.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     issue_from: Option<Option<String>>,
-    /// First instant at which the campaign no longer issues coupons; `null` for never.
+    /// First instant at which the campaign no longer issues coupons; `null` means that issuing
+    /// has no end.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     issue_until: Option<Option<String>>,
-    /// Most coupons of one user. It can only grow, to 100 at most. `null`, for no limit, goes only
-    /// with handout `bearer`.
+    /// The most coupons that one user may have. It can only grow, to 100 at most. `null` means no
+    /// limit, and is allowed only with handout `bearer`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
     per_user_limit: Option<Option<u16>>,

@@ -9,14 +9,15 @@ use utoipa::ToSchema;
 use super::Reading;
 use crate::problem::Problem;
 
-/// Whom to issue a coupon of a campaign to.
+/// The user who gets a coupon of a campaign.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueRequest {
     /// The user who gets the coupon. A user leaves it out: they get it themselves.
     user_id: Option<String>,
-    /// Names this request, for ever: a repeat answers the same coupon. It must be given where
-    /// `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of that coupon.
+    /// Identifies this request and does not expire: a repeat returns the same coupon. It is
+    /// required if `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of the coupon
+    /// CODE.
     issue_ref: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl IssueRequest {
     }
 }
 
-/// Whom to issue this coupon to.
+/// The user who gets this coupon.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueCouponRequest {
@@ -52,13 +53,13 @@ fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, Or
     reading.done(order.map(|order| (user, order)))
 }
 
-/// Who redeems the coupon, and for which order.
+/// The user who redeems the coupon, and the order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedeemRequest {
     /// The user who redeems. A user leaves it out.
     user_id: Option<String>,
-    /// Names one attempt to pay, for ever: a repeat answers the same redemption.
+    /// Identifies one attempt to pay and does not expire: a repeat returns the same redemption.
     order_ref: String,
 }
 
@@ -68,13 +69,13 @@ impl RedeemRequest {
     }
 }
 
-/// Who holds the coupon, for which order, and for how long.
+/// The user, the order for which to hold the coupon, and for how long.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
-    /// The user who holds. A user leaves it out.
+    /// The user who pays the order. A user leaves it out.
     user_id: Option<String>,
-    /// The order that the coupon is held for.
+    /// The order for which to hold the coupon.
     order_ref: String,
     /// For how many seconds: 1 to 604,800. If it is left out, it is 900.
     #[schema(minimum = 1, maximum = 604_800, example = 900)]
@@ -87,11 +88,11 @@ impl HoldRequest {
     }
 }
 
-/// Which order releases the coupon.
+/// The order whose hold to release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
-    /// The order that the coupon is held for.
+    /// The order whose hold to release.
     order_ref: String,
 }
 
@@ -103,13 +104,13 @@ impl ReleaseRequest {
     }
 }
 
-/// Which order's redemption to cancel.
+/// The order whose redemption to cancel.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelRedemptionRequest {
     /// The order that redeemed the coupon.
     order_ref: String,
-    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    /// The reason, for people who read the history later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }
@@ -123,18 +124,18 @@ impl CancelRedemptionRequest {
     }
 }
 
-/// From whom to take the coupon back.
+/// The user from whom to revoke the coupon.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRequest {
-    /// The user who holds the coupon.
+    /// The user who has the coupon.
     user_id: String,
-    /// Names this request, for ever: a repeat changes nothing.
+    /// Identifies this request and does not expire: a repeat changes nothing.
     revoke_ref: Option<String>,
-    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    /// The reason, for people who read the history later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
-    /// Revoke only while the coupon has this version.
+    /// Revoke only if the coupon still has this version.
     version: Option<u64>,
 }
 
@@ -149,14 +150,14 @@ impl RevokeRequest {
     }
 }
 
-/// Why the coupon is voided.
+/// The reason for voiding the coupon.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VoidRequest {
-    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    /// The reason, for people who read the history later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
-    /// Void only while the coupon has this version.
+    /// Void only if the coupon still has this version.
     version: Option<u64>,
 }
 
@@ -169,7 +170,7 @@ impl VoidRequest {
     }
 }
 
-/// Until when to extend the coupon. Give `expires_at`, or `expires_on` with or without `time_zone`.
+/// The new expiry. Give `expires_at`, or `expires_on` with or without `time_zone`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendRequest {
@@ -179,10 +180,10 @@ pub struct ExtendRequest {
     expires_on: Option<String>,
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,
-    /// Why, for whoever reads the history later: 1 to 200 bytes.
+    /// The reason, for people who read the history later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
-    /// Extend only while the coupon has this version.
+    /// Extend only if the coupon still has this version.
     version: Option<u64>,
 }
 

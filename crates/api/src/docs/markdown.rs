@@ -3,7 +3,7 @@
 //! The texts are our own, from the handlers and from `docs/problems`. Raw HTML in them is shown, not
 //! obeyed, and a problem code in backquotes becomes a link to its page.
 
-use pulldown_cmark::{Event, Parser, Tag, TagEnd, html::push_html};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
 use crate::problem::Code;
 
@@ -45,7 +45,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
-    Parser::new(text).map(|event| match event {
+    Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
         Event::Code(text) => Event::InlineHtml(code(&text).into()),
         other => other,

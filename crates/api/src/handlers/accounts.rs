@@ -1,4 +1,4 @@
-//! Accounts of this server: sign up, sign in, remove.
+//! Accounts of this server: sign up, sign in, delete.
 
 use std::sync::Arc;
 
@@ -24,18 +24,18 @@ use crate::views::SessionBody;
 /// How long a user's token is good for: an evening of shopping.
 pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 
-/// Make an account
+/// Create an account
 ///
-/// If the `login_id` already has an account with this password, answers 200 with that account. If
+/// If the `login_id` already has an account with this password, returns 200 with that account. If
 /// the server accepts the tokens of an identity provider, or its setting `sign_up` is `off`,
-/// answers 403. One address may make 30 accounts in ten minutes. Anyone may call it, without a
-/// token.
+/// returns
+/// 403. One IP address may create 30 accounts in ten minutes. Anyone may call it, without a token.
 #[utoipa::path(
     post, path = "/v1/users", tag = "accounts", security(()),
     responses(
-        (status = 201, body = SessionBody, description = "The account was made; a token for it"),
+        (status = 201, body = SessionBody, description = "The account was created; a token for it"),
         (status = 200, body = SessionBody,
-            description = "The account was there; a new token for it"),
+            description = "The account already existed; a new token for it"),
     )
 )]
 pub(crate) async fn create_user(
@@ -58,7 +58,7 @@ pub(crate) async fn create_user(
         return made_before(&app, &peer, &login, password, account).await;
     }
     if let Some(wait) = app.sign_in_limits.sign_ups.blocked(&peer, now) {
-        return Err(Problem::too_many("too many accounts made from this address", wait));
+        return Err(Problem::too_many("too many accounts from this IP address", wait));
     }
     // Counted before the slow part, so that sign-ups side by side do not get past the limit.
     app.sign_in_limits.sign_ups.count(&peer, now);
@@ -101,9 +101,10 @@ async fn made_before(
 
 /// Sign in
 ///
-/// An unknown login and a wrong password get the same answer after the same time. If an address
-/// sends five wrong passwords for a login within 15 minutes, it is refused for this login until the
-/// 15 minutes are over; other addresses are not. Anyone may call it, without a token.
+/// An unknown login and a wrong password get the same answer after the same time. If an IP address
+/// sends five wrong passwords for a login within 15 minutes, the server refuses this login from
+/// this IP address until the 15 minutes have ended. The login still works from other IP addresses.
+/// Anyone may call it, without a token.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "accounts", security(()),
     responses((status = 200, body = SessionBody, description = "A token for the account"))
@@ -143,7 +144,7 @@ async fn is_right(
     let (tries, now) = (&app.sign_in_limits.wrong, app.engine.now().0);
     let key = format!("{peer} {login}");
     if let Some(wait) = tries.blocked(&key, now) {
-        let detail = "too many wrong passwords under this login_id from this address";
+        let detail = "too many wrong passwords for this login_id from this IP address";
         return Err(Problem::too_many(detail, wait));
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
@@ -169,17 +170,17 @@ async fn is_right(
 }
 
 fn under_way<'a>(counts: &'a Throttle, peer: &'a str, now: i64) -> Result<UnderWay<'a>, Problem> {
-    let detail = "too many sign-ins or sign-ups at once from this address";
+    let detail = "too many sign-ins or sign-ups at once from this IP address";
     UnderWay::begin(counts, peer, now).ok_or_else(|| Problem::too_many(detail, 1_000))
 }
 
-/// Remove an account
+/// Delete an account
 ///
-/// The login is removed and its tokens are refused from now on. The coupons of the user stay. A
-/// user may remove their own account, an admin every account.
+/// The login is deleted and its tokens stop working. The coupons of the user stay. A user may
+/// delete their own account, an admin every account.
 #[utoipa::path(
     delete, path = "/v1/users/{user_id}", tag = "accounts", params(("user_id" = String, Path)),
-    responses((status = 204, description = "The account is removed"))
+    responses((status = 204, description = "The account is deleted"))
 )]
 pub(crate) async fn delete_user(
     State(app): State<Arc<App>>,

@@ -11,14 +11,15 @@ use crate::extract::{CodeInPath, Json, Who};
 use crate::problem::Problem;
 use crate::views::CouponBody;
 
-/// Take a coupon back from its holder
+/// Revoke a coupon from its holder
 ///
-/// The coupon becomes available again, and the user may get another one under the campaign's limit.
+/// The coupon becomes available again, and it no longer counts towards the user's limit.
 ///
-/// If a request with the same `revoke_ref` was made before, answers 200 and changes nothing, even
-/// if the user got the coupon again since. If `version` is given and the coupon has changed since,
-/// answers 409 VERSION_CONFLICT. If neither is given, a repeat whose first answer was lost can undo
-/// a newer issue to the same user. Only an admin may call it.
+/// If a request with the same `revoke_ref` already revoked the coupon, returns 200 and changes
+/// nothing, even if the user got the coupon again since. If `version` is given and the coupon has
+/// another version, returns 409 VERSION_CONFLICT. Give one of the two: without them, a repeated
+/// request can revoke the coupon a second time after it was issued to the same user again. Only an
+/// admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
     responses((status = 200, body = CouponBody, description = "The coupon is available again"))
@@ -36,8 +37,9 @@ pub(crate) async fn revoke(
 
 /// Void a coupon
 ///
-/// The coupon can no longer be issued or redeemed; its record is kept. If `version` is given and
-/// the coupon has changed since, answers 409 VERSION_CONFLICT. Only an admin may call it.
+/// The coupon can no longer be issued or redeemed; its record is kept. If the coupon is already
+/// void, returns 200. Otherwise, if `version` is given and the coupon has another version, returns
+/// 409 VERSION_CONFLICT. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
     responses((status = 200, body = CouponBody, description = "The coupon is void"))
@@ -55,8 +57,9 @@ pub(crate) async fn void_coupon(
 /// Extend a coupon
 ///
 /// Gives the coupon a later expiry. An expired coupon can be extended within the campaign's
-/// `extend_days`. If `version` is given and the coupon has changed since, answers 409
-/// VERSION_CONFLICT. Only an admin may call it.
+/// `extend_days`. If the coupon already has this expiry, returns 200. Otherwise, if `version` is
+/// given and the coupon has another version, returns 409 VERSION_CONFLICT. Only an admin may call
+/// it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
     responses((status = 200, body = CouponBody, description = "The coupon with its new expiry"))

@@ -20,7 +20,7 @@ use crate::views::{BatchBody, List};
 
 /// List the batches of a campaign
 ///
-/// They come in the order in which they were made. An operator and an admin may call it.
+/// Returns batches in the order in which they were created. An operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
     params(("campaign_id" = String, Path), Page),
@@ -41,8 +41,8 @@ pub(crate) async fn list_batches(
 
 /// Read a batch
 ///
-/// With `Accept: text/csv`, answers the rejected lines of its last import, which are kept for 30
-/// days. An operator and an admin may call it.
+/// With `Accept: text/csv`, returns the rejected lines of its last import. The server keeps them
+/// for 30 days. An operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
     params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
@@ -91,12 +91,12 @@ impl Rejects {
 
 /// Pause or resume a batch
 ///
-/// While a batch is paused, its coupons can be neither issued nor held nor redeemed. Only an admin
-/// may call it.
+/// While a batch is paused, its coupons cannot be issued, held or redeemed. Only an admin may call
+/// it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
     params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
-    responses((status = 200, body = BatchBody, description = "The batch as it is now"))
+    responses((status = 200, body = BatchBody, description = "The batch after the change"))
 )]
 pub(crate) async fn change_batch(
     State(app): State<Arc<App>>,

@@ -13,16 +13,16 @@ use crate::paging::{Page, named_page};
 use crate::problem::Problem;
 use crate::views::{CampaignBody, CouponBody, List};
 
-/// Make a campaign
+/// Create a campaign
 ///
-/// If it has stock, its first batch is made with it: one small write for one coupon or for ten
-/// billion. If the same `campaign_id` and body are sent again, at any later time, answers 200 with
-/// the same campaign. Only an admin may call it.
+/// If `stock` is given, the server also creates the first batch. This is one small write, for one
+/// coupon as for ten billion. If you send the same `campaign_id` with the same body again, at any
+/// later time, returns 200 with the same campaign. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns", tag = "campaigns",
     responses(
-        (status = 201, body = CampaignBody, description = "The campaign was made"),
-        (status = 200, body = CampaignBody, description = "The same request made it before"),
+        (status = 201, body = CampaignBody, description = "The campaign was created"),
+        (status = 200, body = CampaignBody, description = "An earlier request created it"),
     )
 )]
 pub(crate) async fn create_campaign(
@@ -36,12 +36,12 @@ pub(crate) async fn create_campaign(
 
 /// Change a campaign
 ///
-/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. When this is
-/// answered, every server of a cluster follows the change. Only an admin may call it.
+/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. After the
+/// answer, every server of a cluster uses the new terms. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)),
-    responses((status = 200, body = CampaignBody, description = "The campaign as it is now"))
+    responses((status = 200, body = CampaignBody, description = "The campaign after the change"))
 )]
 pub(crate) async fn change_campaign(
     State(app): State<Arc<App>>,
@@ -56,7 +56,8 @@ pub(crate) async fn change_campaign(
 
 /// List campaigns
 ///
-/// They come in the order of their `campaign_id`. A shop, an operator and an admin may call it.
+/// Returns campaigns in the order of their `campaign_id`. A shop, an operator and an admin may call
+/// it.
 #[utoipa::path(
     get, path = "/v1/campaigns", tag = "campaigns", params(Page),
     responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
@@ -74,7 +75,8 @@ pub(crate) async fn list_campaigns(
 
 /// Read a campaign
 ///
-/// A user sees it without `shared_code`, `code_prefix`, `stock` and counts. Every role may call it.
+/// For a user, `shared_code`, `code_prefix`, `stock` and the counts are null. Every role may call
+/// it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)),
@@ -91,11 +93,14 @@ pub(crate) async fn read_campaign(
 
 /// Issue a coupon of a campaign
 ///
-/// The answer is final. If this request got a coupon before, or if the limit is 1 and the user has
-/// a coupon, answers 200 with that coupon. Answers `SOLD_OUT` only if no coupon is left.
+/// The server chooses a coupon from the stock. If a request with the same `issue_ref` already got a
+/// coupon, or if the limit is 1 and the user already has a coupon, returns 200 with that coupon.
+/// Returns `SOLD_OUT` only if the server can issue no coupon of the campaign.
 ///
-/// With the `issue_ref` `replaces:CODE`, replaces a coupon of the user that is void, redeemed or
-/// expired: once, and beside the limit. If that coupon still works, answers it as it is.
+/// The `issue_ref` `replaces:CODE` replaces the user's coupon CODE. That coupon must be void, or
+/// redeemed more than its campaign's `cancel_days` ago, or expired more than its `extend_days` ago.
+/// It no longer counts towards the limit, and it can be replaced only once. If it still works,
+/// returns 200 with it. Only a shop and an admin may replace a coupon.
 ///
 /// A shop and an admin may call it. If the handout of the campaign is `self`, users may call it for
 /// themselves.
@@ -104,7 +109,7 @@ pub(crate) async fn read_campaign(
     params(("campaign_id" = String, Path)),
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
-        (status = 200, body = CouponBody, description = "The coupon was issued before"),
+        (status = 200, body = CouponBody, description = "The user already has this coupon"),
     )
 )]
 pub(crate) async fn issue(

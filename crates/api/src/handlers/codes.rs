@@ -23,19 +23,20 @@ use crate::problem::Problem;
 pub(crate) struct CodesParams {
     /// Only the codes of this batch.
     batch_id: Option<String>,
-    /// Only the codes that come after this one in the list, to go on where a download broke off.
+    /// Only the codes that come after this one in the list. Use it to continue a download that was
+    /// interrupted.
     after: Option<String>,
 }
 
 /// Download the codes of a campaign
 ///
-/// Streams the minted codes that nothing has happened to yet, one a line, as people read them. Only
-/// an admin may call it.
+/// Returns one line for each minted code to which nothing has happened yet. The codes have hyphens,
+/// as people read them. Only an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches",
     params(("campaign_id" = String, Path), CodesParams),
     responses((status = 200, body = String, content_type = "text/csv",
-        description = "A header, `code`, and the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
+        description = "The header `code`, then the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
 )]
 pub(crate) async fn list_codes(
     State(app): State<Arc<App>>,

@@ -21,15 +21,16 @@ use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody,
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Whose {
-    /// Answer the coupon only if this user holds it. Behind a shared code, it says whose coupon is
-    /// meant. A user leaves it out.
+    /// Return the coupon only if this user has it. For a shared code, it says whose coupon to
+    /// return. A user leaves it out.
     user_id: Option<String>,
 }
 
 /// Read a coupon
 ///
-/// Answers the coupon with its history. A user sees their own coupons, and a bearer code without
-/// its holder and order; for every other coupon they get 404. Every role may call it.
+/// Returns the coupon with its history. A user may read their own coupons. A user may also read a
+/// coupon of a bearer campaign, but without holder, order and history. For every other coupon the
+/// user gets 404. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), Whose),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
@@ -50,13 +51,14 @@ pub(crate) async fn read_coupon(
 
 /// Issue this coupon to a user
 ///
-/// If the user already holds the coupon, answers 200. A user may call it with a bearer code, to put
-/// the coupon into their wallet. A user, a shop and an admin may call it.
+/// The user becomes the holder of the coupon. If the user already is its holder, returns 200. In a
+/// bearer campaign, users may put the code that they know into their own wallet. A user, a shop and
+/// an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/issue", tag = "coupons", params(("code" = String, Path)),
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
-        (status = 200, body = CouponBody, description = "The user already holds this coupon"),
+        (status = 200, body = CouponBody, description = "The user already has this coupon"),
     )
 )]
 pub(crate) async fn issue_coupon(
@@ -73,11 +75,13 @@ pub(crate) async fn issue_coupon(
 
 /// Check whether a coupon can be redeemed
 ///
-/// Takes the request of redeem, answers what redeem would answer, and writes nothing. A user, a
-/// shop and an admin may call it.
+/// Takes the same request as redeem and writes nothing. Returns 200. `redeemable` says whether
+/// redeem would succeed now. If not, `refusal` has the problem code that redeem would return. A
+/// code that does not exist, or that belongs to another user, gets 404. A user, a shop and an admin
+/// may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/check", tag = "coupons", params(("code" = String, Path)),
-    responses((status = 200, body = CheckBody, description = "What redeem would answer"))
+    responses((status = 200, body = CheckBody, description = "Whether redeem would succeed now"))
 )]
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
@@ -93,14 +97,15 @@ pub(crate) async fn check(
 
 /// Hold a coupon for one order
 ///
-/// Reserves the coupon between check-out and payment, for at most seven days. If `seconds` is left
-/// out, for 15 minutes. A hold lapses by itself. The same order may hold again, for longer. A user,
-/// a shop and an admin may call it.
+/// Reserves the coupon for one order between check-out and payment. A hold lasts `seconds`; the
+/// default is 900 (15 minutes). It lasts at most seven days from the first hold of the order, and
+/// never longer than 15 minutes after `expires_at`. Then it ends by itself. The same order may hold
+/// again to make it longer. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/hold", tag = "coupons", params(("code" = String, Path)),
     responses(
         (status = 201, body = HoldBody, description = "The coupon is held, or held for longer"),
-        (status = 200, body = HoldBody, description = "The coupon was held for that long already"),
+        (status = 200, body = HoldBody, description = "The order already held it for that long"),
     )
 )]
 pub(crate) async fn hold(
@@ -117,12 +122,12 @@ pub(crate) async fn hold(
 
 /// Release a hold
 ///
-/// If the order does not hold the coupon, changes nothing and answers 200. A user, a shop and an
-/// admin may call it.
+/// If the order does not hold the coupon, changes nothing and returns 200. A shop and an admin may
+/// release the hold of any order, a user only their own. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
     responses((status = 200, body = CouponBody,
-        description = "That order does not hold the coupon"))
+        description = "The order no longer holds the coupon."))
 )]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
@@ -137,13 +142,14 @@ pub(crate) async fn release(
 
 /// Redeem a coupon
 ///
-/// A coupon is redeemed at most once. If the order already redeemed this coupon, returns the same
-/// redemption with 200, at any later time. A user, a shop and an admin may call it.
+/// A coupon has at most one redemption that is not cancelled. If the order already redeemed this
+/// coupon, returns the same redemption with 200, at any later time. A user, a shop and an admin may
+/// call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons", params(("code" = String, Path)),
     responses(
         (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
-        (status = 200, body = RedemptionBody, description = "This order redeemed it before"),
+        (status = 200, body = RedemptionBody, description = "The order already redeemed it"),
     )
 )]
 pub(crate) async fn redeem(
@@ -160,13 +166,14 @@ pub(crate) async fn redeem(
 
 /// Cancel a redemption
 ///
-/// The coupon becomes what it was before; `coupon.expired` says whether it expired meanwhile. The
-/// same order cannot redeem it again. A user, a shop and an admin may call it.
+/// The coupon gets back the state and the holder that it had before the redemption.
+/// `coupon.expired` says whether it has expired since. The same `order_ref` cannot redeem the
+/// coupon again. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
     params(("code" = String, Path)),
     responses((status = 200, body = CancelledBody,
-        description = "The redemption is cancelled, now or before"))
+        description = "The redemption is cancelled, by this request or by an earlier one"))
 )]
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,

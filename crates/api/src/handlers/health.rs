@@ -30,15 +30,17 @@ pub(crate) struct Alive {
 /// What the process can do at the moment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ready {
-    /// Whether reads are answered.
+    /// Whether the server answers reads.
     ready: bool,
-    /// Whether writes are taken. On one machine the disk has room and is not read-only; of a
-    /// cluster enough nodes answer, and its clock agrees with the clock of this machine.
+    /// Whether the server accepts writes. On one machine: the disk has enough free space and is not
+    /// read-only. On a cluster: enough nodes answer, and the clock of the cluster agrees with the
+    /// clock of this machine.
     writable: bool,
-    /// Why reads or writes are not taken; null if they are.
+    /// Why the server does not answer reads or accept writes; null if it does both.
     reason: Option<String>,
-    /// What is wrong with the clock; null if nothing is. If it has jumped, nothing is archived
-    /// until it has run for a day without another jump. Reads and writes go on.
+    /// What is wrong with the clock; null if nothing is. If the clock has jumped, the server
+    /// archives nothing until the clock has run for a day without another jump. Reads and writes
+    /// continue.
     clock: Option<String>,
     /// The version of this server.
     version: &'static str,
@@ -46,8 +48,8 @@ pub(crate) struct Ready {
 
 /// Check whether the process runs
 ///
-/// Looks at nothing else: a restart would not repair what `/readyz` reports. Anyone may call it,
-/// without a token.
+/// Checks nothing else, because a restart would not solve what `/readyz` reports. Anyone may call
+/// it, without a token.
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, body = Alive, description = "The process runs"))
@@ -58,13 +60,14 @@ pub(crate) async fn healthz() -> Answer<Alive> {
 
 /// Check whether the server can do its work
 ///
-/// If reads are answered, answers 200; `writable` says whether writes are taken as well. Looks at
-/// the store each time, and answers within 2 seconds. Anyone may call it, without a token.
+/// If the server can answer reads, returns 200; `writable` says whether it also accepts writes.
+/// Checks the store each time, and answers within 2 seconds. The body of a 503 is not a problem
+/// document, but the same as that of a 200. Anyone may call it, without a token.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
-        (status = 200, body = Ready, description = "Reads are answered"),
-        (status = 503, body = Ready, description = "Reads are not answered; `reason` says why"),
+        (status = 200, body = Ready, description = "The server answers reads"),
+        (status = 503, body = Ready, description = "It cannot; `reason` says why"),
     )
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<Ready>) {

@@ -27,46 +27,48 @@ use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
 /// Longest pause between two pieces of an imported file.
 pub const IMPORT_IDLE: Duration = Duration::from_secs(30);
 
-/// How a file is imported; all of these go with `text/csv`.
+/// How to import a file. All of these parameters are for `text/csv`.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportParams {
-    /// With `text/csv`: the batch to import into. If it is left out, the server makes a name. With
-    /// JSON it stands in the body.
+    /// With `text/csv`: the batch to import into. If it is left out, the server chooses an id. With
+    /// JSON it is in the body.
     batch_id: Option<String>,
-    /// With `text/csv`: which column of the file is which, by the name in its header or by its
-    /// number from 1, as in `code:쿠폰번호,expires_at:만료일` or `code:1,expires_at:3`. Columns that are
-    /// not mapped are skipped. If it is left out, a file with an unknown column is rejected.
+    /// With `text/csv`: which column of the file has which meaning, as in
+    /// `code:쿠폰번호,expires_at:만료일` (names in the header) or `code:1,expires_at:3` (numbers from 1).
+    /// The server skips all other columns. If it is left out, the server refuses a file with an
+    /// unknown column.
     #[param(example = "code:1,expires_at:3")]
     columns: Option<String>,
     /// With `text/csv`: the encoding of the file, `utf-8`, `cp949`, `utf-16le`, `shift_jis` or
-    /// another name of the Encoding Standard. If it is left out, UTF-8, CP949 (EUC-KR) and UTF-16
-    /// are recognised.
+    /// another name of the Encoding Standard. If it is left out, the server recognises UTF-8, CP949
+    /// (EUC-KR) and UTF-16.
     #[param(min_length = 1, max_length = 40, example = "cp949")]
     encoding: Option<String>,
-    /// With `text/csv`: `true` reads the file, answers what an import would do, and writes nothing.
+    /// With `text/csv`: `true` reads the file, returns what an import would do, and writes nothing.
     dry_run: Option<bool>,
 }
 
 /// Mint or import a batch
 ///
-/// With a JSON body, mints `count` coupons: one small write, whatever the number. If the same name
-/// and count are sent again, answers 200 with the same batch.
+/// With a JSON body, mints `count` coupons. This is one small write for any number. If you send the
+/// same `batch_id` and `count` again, returns 200 with the same batch.
 ///
-/// With a `text/csv` body, imports the file and answers when every line is done. `imported`,
+/// With a `text/csv` body, imports the file and answers after the last line. `imported`,
 /// `already_there` and `rejected` add up to `lines`. If the connection breaks, send the same file
-/// again: it finishes the rest. The same file twice changes nothing. If the store fails in the
-/// middle, `detail` of the problem says how many lines are in; send the same file again.
+/// again: the server imports the rest. A second import of the same file changes nothing. If the
+/// store fails in the middle, `detail` of the problem says how many lines are imported; send the
+/// same file again.
 ///
-/// The header names the columns, in any order: `code`, and where you have them `valid_from`,
-/// `expires_at`, `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref`. Names of other
-/// systems, in English or Korean, are understood as well; `columns` maps all others. Without a
-/// header the columns are code, valid_from, expires_at. Commas, semicolons or tabs stand between
-/// the cells. If the first line is neither a header of known columns nor a coupon, answers 422 and
-/// imports nothing.
+/// The header names the columns, in any order. `code` is required; `valid_from`, `expires_at`,
+/// `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref` are optional. The server also
+/// knows common names of other systems, in English and Korean; `columns` maps all others. Without a
+/// header the columns are code, valid_from, expires_at. The cells are separated by commas,
+/// semicolons or tabs. If the first line is neither a header of known columns nor a coupon, returns
+/// 422 and imports nothing.
 ///
-/// With `dry_run=true`, writes nothing and answers an `ImportDryRun`. Only an admin may call it.
+/// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
     params(("campaign_id" = String, Path), ImportParams),
@@ -75,9 +77,9 @@ pub(crate) struct ImportParams {
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
     )),
     responses(
-        (status = 201, body = BatchBody, description = "The batch was made"),
+        (status = 201, body = BatchBody, description = "The batch was created"),
         (status = 200, body = BatchOrDryRun,
-            description = "The batch was there, or got another import; or what a dry run found"),
+            description = "The batch already existed, or was imported into again; or the dry run"),
     )
 )]
 pub(crate) async fn create_batch(
@@ -145,8 +147,8 @@ impl ImportParams {
 
 /// Download a template of an import
 ///
-/// Answers a CSV file with every column and one row of each state. The codes of its rows cannot be
-/// codes, so an import rejects a row that was left in. Every role may call it.
+/// Returns a CSV file with every column and one example row for each state. Replace these rows:
+/// their codes are not valid, so an import rejects them. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/import-template.csv", tag = "batches",
     responses((status = 200, body = String, content_type = "text/csv",

@@ -16,12 +16,14 @@ use crate::views::{CouponBody, List};
 
 /// List coupons
 ///
-/// Lists the coupons that something has happened to, and those that were imported. A minted code
-/// that nobody has touched is in `GET /v1/campaigns/{campaign_id}/codes`.
+/// Lists imported coupons, and minted coupons to which something has happened. A minted code to
+/// which nothing has happened is in `GET /v1/campaigns/{campaign_id}/codes`.
 ///
 /// A user gets their own coupons. A shop must give a `user_id`. An operator and an admin must give
-/// a `user_id`, a `campaign_id`, `expires_on`, or an expiry range of at most 31 days. A page may
-/// have fewer coupons than `limit`, even none, and have a next one.
+/// a `user_id`, a `campaign_id`, `expires_on`, or an expiry range of at most 31 days.
+///
+/// A page may have fewer coupons than `limit`, even none, and still have a `next_cursor`. The list
+/// ends when `next_cursor` is null.
 #[utoipa::path(
     get, path = "/v1/coupons", tag = "coupons", params(CouponParams),
     responses((status = 200, body = List<CouponBody>, description = "One page of coupons"))
@@ -45,8 +47,8 @@ pub(crate) async fn list_coupons(
 fn incomplete(failure: Failure) -> Problem {
     match named(CAMPAIGN)(failure) {
         problem if problem.code() == Code::ColdUnavailable => problem.about(
-            "the list would be incomplete: what was archived belongs in it. Live coupons alone, \
-             as with state=issued&expired=false, are listed all the same",
+            "the archive did not answer, so the list would be incomplete. A list without archived \
+             coupons still works, as with state=issued&expired=false",
         ),
         problem => problem,
     }

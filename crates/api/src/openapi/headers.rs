@@ -25,14 +25,14 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
     };
     has(
         "x-request-id",
-        "Names the request in the log of the server: the id that the request had here, or \
-         a new one.",
+        "Names the request in the log of the server. It is the `x-request-id` that the request \
+         had, or a new one.",
         json!({"type": "string", "minLength": 1, "maxLength": REQUEST_ID_LEN_MAX}),
     );
     if waits(operation, status) {
         has(
             "Retry-After",
-            "Send the request again after so many seconds. It is not there with every code.",
+            "Wait this many seconds, then send the request again. Not every code has this header.",
             json!({"type": "integer", "minimum": 1}),
         );
     }
@@ -42,7 +42,7 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
             "How to send a token.",
             json!({"type": "string", "enum": ["Bearer"]}),
         ),
-        (_, "405") => has("Allow", "The methods of the path.", json!({"type": "string"})),
+        (_, "405") => has("Allow", "The methods that this path has.", json!({"type": "string"})),
         ("import_template", "200") => has(
             "Content-Disposition",
             "The name of the file.",

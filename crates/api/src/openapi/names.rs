@@ -27,12 +27,12 @@ const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
 
 /// An example of each parameter, and what it is if it stands in a path.
 const PARAMETERS: &[(&str, &str, &str)] = &[
-    ("campaign_id", "spring-2027", "The campaign's name in URLs."),
-    ("batch_id", "first", "The batch's name within its campaign."),
+    ("campaign_id", "spring-2027", "The id of the campaign."),
+    ("batch_id", "first", "The id of the batch. It is unique within its campaign."),
     (
         "user_id",
         "ann",
-        "The user's name: the shop's own, or the one that this server gave their account.",
+        "The id of the user: the shop's own, or that of their account on this server.",
     ),
     (
         "code",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::schemas;
 use crate::problem::Code;
 
-/// Adds to each schema its example; a closed set has its first word.
+/// Adds to each schema its example; an enum has its first value.
 pub(super) fn add(document: &mut Value) {
     let story: Value =
         serde_json::from_str(include_str!("story/examples.json")).unwrap_or_default();

@@ -9,12 +9,12 @@ use super::Problem;
 use crate::closed;
 use crate::views::CouponBody;
 
-/// Every answer that is not 2xx (RFC 9457). Decide by `code` and `retry`; the texts are for people
-/// and may change.
+/// Every answer that is not 2xx (RFC 9457), except the 503 of `/readyz`. Decide by `code` and
+/// `retry`; the texts are for people and may change.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// The page of this server about the code.
+    /// The path of this server's page about the code.
     r#type: String,
     /// The same short sentence for every problem of this code.
     title: &'static str,
@@ -26,16 +26,16 @@ pub struct ProblemBody {
     code: &'static str,
     /// What went wrong this time, for people.
     detail: String,
-    /// What to do about it, where one sentence helps everybody.
+    /// What to do, if one sentence fits every problem of this code; otherwise null.
     hint: Option<&'static str>,
-    /// What to do with the request.
+    /// Whether to send the request again.
     #[schema(value_type = closed::Retry)]
     retry: &'static str,
-    /// When the same request may succeed, where that is known.
+    /// When the same request may succeed; null if the server does not know it.
     retry_at: Option<String>,
-    /// The coupon, where the caller may see it.
+    /// The coupon; null if there is none, or if the caller may not see it.
     coupon: Option<Box<CouponBody>>,
-    /// The fields that cannot be used, with `INVALID`; null with every other code.
+    /// The wrong fields, if the code is `INVALID`; otherwise null.
     errors: Option<Vec<ErrorBody>>,
     /// Names this request in the log of the server. The header `x-request-id` has it as well.
     request_id: String,
@@ -61,13 +61,13 @@ impl Problem {
     }
 }
 
-/// A field that cannot be used.
+/// A field that is wrong.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub struct ErrorBody {
-    /// Its name, with the path to it.
+    /// The name of the field, with its path.
     field: String,
-    /// What the request has there, and what the field takes.
+    /// The value in the request, and what the field accepts.
     detail: String,
 }
 

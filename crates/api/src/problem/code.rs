@@ -101,9 +101,11 @@ macro_rules! problems {
 
         impl From<Refusal> for Code {
             fn from(refusal: Refusal) -> Code {
-                match refusal {
+                let code = match refusal {
                     $($($refusal::$name $({ $($fields)* })? => Code::$name,)?)*
-                }
+                };
+                debug_assert_eq!(code.as_str(), refusal.as_str(), "the table has another word");
+                code
             }
         }
     };

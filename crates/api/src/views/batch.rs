@@ -12,7 +12,7 @@ use crate::closed;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Batch)]
 pub struct BatchBody {
-    /// The batch's name within its campaign.
+    /// The id of the batch, unique within its campaign.
     batch_id: String,
     /// The campaign that it belongs to.
     campaign_id: String,
@@ -23,15 +23,17 @@ pub struct BatchBody {
     count: u64,
     /// Whether it is paused.
     paused: bool,
-    /// Lines of the last file imported into it. In a minted batch this and the next three are null.
+    /// How many lines the last imported file has. In a minted batch, `lines`, `imported`,
+    /// `already_there` and `rejected` are null.
     lines: Option<u64>,
-    /// Lines that made a coupon, or moved one forward.
+    /// How many lines created a coupon, or moved one forward (available, issued, then redeemed or
+    /// void).
     imported: Option<u64>,
-    /// Lines that said nothing new.
+    /// How many lines said nothing new.
     already_there: Option<u64>,
-    /// Lines that were rejected. `imported`, `already_there` and `rejected` add up to `lines`.
+    /// How many lines were rejected. `imported`, `already_there` and `rejected` add up to `lines`.
     rejected: Option<u64>,
-    /// When the batch was made.
+    /// When the batch was created.
     created_at: String,
 }
 

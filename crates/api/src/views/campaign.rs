@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use crate::closed;
 
-/// A campaign. Users see `shared_code`, `code_prefix`, `stock` and the counts as null.
+/// A campaign. For a user, `shared_code`, `code_prefix`, `stock` and the counts are null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Campaign)]
 pub struct CampaignBody {
-    /// The campaign's name in URLs.
+    /// The id of the campaign.
     campaign_id: String,
     /// The campaign's name for people.
     #[schema(min_length = 1, max_length = 200)]
@@ -20,7 +20,7 @@ pub struct CampaignBody {
     /// How the coupons reach people.
     #[schema(value_type = closed::Handout)]
     handout: &'static str,
-    /// How many coupons all of its batches have together.
+    /// How many coupons all its batches have together.
     stock: Option<u64>,
     /// How many are issued and not redeemed, at `counted_at`.
     issued: Option<u64>,
@@ -30,9 +30,9 @@ pub struct CampaignBody {
     void: Option<u64>,
     /// Whether it is paused.
     paused: bool,
-    /// The one code for everybody, with handout `shared`.
+    /// The one code for everybody; null unless the handout is `shared`.
     shared_code: Option<String>,
-    /// Decoration in front of the codes of the campaign.
+    /// Letters and digits that stand in front of each code of the campaign.
     code_prefix: Option<String>,
     /// First instant at which the coupons work.
     valid_from: String,
@@ -49,19 +49,19 @@ pub struct CampaignBody {
     issue_from: Option<String>,
     /// First instant at which the campaign no longer issues coupons.
     issue_until: Option<String>,
-    /// Most coupons of one user; null for no limit.
+    /// The most coupons that one user may have; null means no limit.
     #[schema(minimum = 1, maximum = 100)]
     per_user_limit: Option<u16>,
-    /// Days after a redemption in which it can be cancelled.
+    /// How many days after a redemption it can be cancelled.
     #[schema(maximum = 366)]
     cancel_days: u16,
-    /// Days after expiry in which a coupon can be extended.
+    /// How many days after its expiry a coupon can be extended.
     #[schema(maximum = 366)]
     extend_days: u16,
     /// The shop's own JSON object, at most 4 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    /// When the campaign was made.
+    /// When the campaign was created.
     created_at: String,
     /// When the coupons were counted.
     counted_at: Option<String>,

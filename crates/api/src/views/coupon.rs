@@ -17,14 +17,14 @@ pub struct CouponBody {
     campaign_id: String,
     /// The batch that it came in.
     batch_id: String,
-    /// What it is at the moment.
+    /// Its present state.
     #[schema(value_type = closed::CouponState)]
     state: &'static str,
     /// Whether `expires_at` has passed.
     expired: bool,
     /// Whether its campaign or its batch is paused.
     paused: bool,
-    /// The user who holds it or redeemed it.
+    /// The user who has it or redeemed it; null if there is none, or if the caller may not see it.
     holder: Option<String>,
     /// First instant at which it works.
     valid_from: String,
@@ -34,21 +34,21 @@ pub struct CouponBody {
     expires_on: String,
     /// The IANA time zone of `expires_on`.
     time_zone: String,
-    /// First instant at which it is no longer held for an order.
+    /// When the present hold ends; null if no order holds it.
     held_until: Option<String>,
-    /// When its holder got it.
+    /// When it was issued to its holder.
     issued_at: Option<String>,
     /// When it was redeemed.
     redeemed_at: Option<String>,
-    /// The order that redeemed it, or that holds it at the moment.
+    /// The order that redeemed it, or that holds it now.
     order_ref: Option<String>,
-    /// When its batch was made, or its line imported.
+    /// When its batch was created, or when its line was imported.
     created_at: String,
     /// When it last changed.
     modified_at: String,
     /// Grows with each change; 0 before the first.
     version: u64,
-    /// Where it is kept.
+    /// Where it is stored.
     #[schema(value_type = closed::Tier)]
     tier: &'static str,
 }
@@ -90,8 +90,8 @@ impl From<&CouponView> for CouponBody {
 pub struct CouponDetail {
     #[serde(flatten)]
     coupon: CouponBody,
-    /// What happened to it, oldest first. A user sees what happened since the coupon became theirs.
-    /// Whoever only shows a bearer code sees nothing.
+    /// Its history, oldest event first. A user sees the events since the coupon became theirs. A
+    /// user who only has the code of a bearer coupon sees no events.
     #[schema(max_items = 32)]
     events: Vec<EventBody>,
 }
@@ -105,7 +105,7 @@ impl From<&CouponView> for CouponDetail {
     }
 }
 
-/// One thing that happened to a coupon.
+/// One event in the history of a coupon.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventBody {
@@ -117,11 +117,11 @@ pub struct EventBody {
     kind: &'static str,
     /// When it happened.
     at: String,
-    /// Who did it, as `role:name`. If it was somebody else, a user sees the role alone.
+    /// Who did it, as `role:name`. Of other people, a user sees only the role.
     #[schema(max_length = 80)]
     actor: String,
-    /// The `issue_ref`, `order_ref` or `revoke_ref` of the request, or the reason where there is
-    /// none. A user does not see the reasons of others.
+    /// The `issue_ref`, `order_ref` or `revoke_ref` of the request. If it has none, the reason. A
+    /// user does not see the reasons of others.
     #[schema(max_length = 200)]
     reference: Option<String>,
 }

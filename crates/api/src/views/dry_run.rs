@@ -21,28 +21,28 @@ pub struct DryRunBody {
     campaign_id: String,
     /// The IANA time zone in which the dates of the file are read.
     time_zone: String,
-    /// The encoding in which the file was read, by its name in the Encoding Standard.
+    /// The encoding of the file: its name in the Encoding Standard.
     #[schema(min_length = 1, max_length = 40)]
     encoding: &'static str,
-    /// What stands between two cells; null for an empty file.
+    /// The character between two cells; null for an empty file.
     #[schema(value_type = Option<closed::Separator>)]
     separator: Option<String>,
-    /// The header as it stands in the file; null where the first line is a coupon.
+    /// The header of the file; null if the first line is a coupon.
     header: Option<String>,
-    /// What each column of the file is about, in their order; null for one that is skipped.
+    /// The meaning of each column, in the order of the file; null for a column that is skipped.
     #[schema(value_type = Vec<Option<closed::ImportColumn>>)]
     columns: Vec<Option<&'static str>>,
-    /// Lines of the file without its header.
+    /// How many lines the file has, without its header.
     lines: u64,
-    /// Lines that would be imported, unless their expiry day is closed.
+    /// How many lines would be imported, unless their expiry day is closed.
     new: u64,
-    /// Lines whose code the campaign, or an earlier line, has already. An import would count them
-    /// as already there, move the coupon forward, or reject them for other dates.
+    /// How many lines have a code that the campaign or an earlier line already has. An import would
+    /// count each as already there, move its coupon forward, or reject it because of other dates.
     known: u64,
-    /// Lines that can be read and whose code was not looked up. Only the first 10,000 codes of a
-    /// file are looked up.
+    /// How many lines can be read, but their code was not looked up. The server looks up only the
+    /// first 10,000 codes of a file.
     unchecked: u64,
-    /// Lines that would be rejected.
+    /// How many lines would be rejected.
     rejected: u64,
     /// The first lines that would be rejected.
     #[schema(max_items = 100)]
@@ -52,19 +52,19 @@ pub struct DryRunBody {
     parsed_lines: Vec<ParsedBody>,
 }
 
-/// A line that would be rejected.
+/// A line that an import would reject.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = RejectedLine)]
 pub struct RejectedBody {
-    /// Its number in the file, from 1, with the header and empty lines.
+    /// Its number in the file, from 1. The header and empty lines count too.
     #[schema(minimum = 1)]
     line: u64,
-    /// The line as it stands in the file, or the beginning of a long one.
+    /// The text of the line; of a long line, its beginning.
     text: String,
-    /// Why, for programs, as in the report of an import.
+    /// The reason, for programs. The report of an import has the same.
     #[schema(value_type = closed::RejectedReason)]
     reason: String,
-    /// Why, for people.
+    /// The reason, for people.
     detail: String,
 }
 
@@ -72,7 +72,7 @@ pub struct RejectedBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ParsedLine)]
 pub struct ParsedBody {
-    /// Its number in the file, from 1, with the header and empty lines.
+    /// Its number in the file, from 1. The header and empty lines count too.
     #[schema(minimum = 1)]
     line: u64,
     /// The code of the coupon.
@@ -83,10 +83,10 @@ pub struct ParsedBody {
     expires_at: String,
     /// Last day on which the coupon would work, in `time_zone`.
     expires_on: String,
-    /// What the coupon would be.
+    /// The state that the coupon would have.
     #[schema(value_type = closed::CouponState)]
     state: &'static str,
-    /// The user who would hold it, or who redeemed it.
+    /// The user who would have the coupon, or who redeemed it.
     user_id: Option<String>,
     /// When it was issued.
     issued_at: Option<String>,

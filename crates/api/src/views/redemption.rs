@@ -19,13 +19,13 @@ pub struct RedemptionBody {
     code: String,
     /// The campaign of the coupon.
     campaign_id: String,
-    /// The user who redeemed; null only where an import did not name one.
+    /// The user who redeemed the coupon; null only if an import did not name one.
     user_id: Option<String>,
     /// The order that redeemed it.
     order_ref: String,
     /// When it was redeemed.
     redeemed_at: String,
-    /// When the redemption was cancelled.
+    /// When the redemption was cancelled; null if it is not.
     cancelled_at: Option<String>,
 }
 
@@ -49,19 +49,19 @@ impl From<&RedemptionView> for RedemptionBody {
 pub struct CancelledBody {
     /// The redemption.
     pub redemption: RedemptionBody,
-    /// The coupon. Its `expired` says whether it expired meanwhile.
+    /// The coupon. Its `expired` says whether it has expired since the redemption.
     pub coupon: CouponBody,
 }
 
-/// A coupon held for one order.
+/// The hold of a coupon for one order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Hold)]
 pub struct HoldBody {
     /// The code of the coupon, as people read it.
     code: String,
-    /// The order that it is held for.
+    /// The order for which the coupon is held.
     order_ref: String,
-    /// First instant at which it is no longer held.
+    /// When the hold ends: the first instant at which the coupon is no longer held.
     until: String,
     /// The coupon.
     coupon: CouponBody,
@@ -78,18 +78,19 @@ impl From<&HoldView> for HoldBody {
     }
 }
 
-/// What redeem would answer.
+/// Whether redeem would succeed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Check)]
 pub struct CheckBody {
-    /// Whether redeem would succeed at this moment.
+    /// Whether redeem would succeed now.
     redeemable: bool,
-    /// If redeem would fail, the problem code that it would answer.
+    /// The problem code that redeem would return; null if `redeemable` is true.
     #[schema(value_type = Option<closed::Refusal>)]
     refusal: Option<&'static str>,
-    /// The coupon; null where redeem would first make one behind a shared code.
+    /// The coupon; null if redeem with a shared code would first issue one, or if the caller may
+    /// not see it.
     coupon: Option<CouponBody>,
-    /// The campaign of the coupon.
+    /// The campaign of the coupon; null if the caller may not see it.
     campaign: Option<CampaignBody>,
 }
 

@@ -1,9 +1,9 @@
-//! The session of somebody who signed in.
+//! The session of a user who signed in.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A token for whoever signed in.
+/// The token of a user who signed in.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub struct SessionBody {

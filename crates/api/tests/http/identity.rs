@@ -58,7 +58,7 @@ fn rows() -> Vec<Row> {
         row("cancel_redemption", Redeemed, order(), [200, 404, 200, 403, 200]),
         naming(row("issue_coupon", Issued, json!({}), [404, 404, 200, 403, 200])),
         row("revoke", Issued, json!({"user_id": "ann"}), [403, 403, 403, 403, 200]),
-        row("void", Issued, json!({}), [403, 403, 403, 403, 200]),
+        row("void_coupon", Issued, json!({}), [403, 403, 403, 403, 200]),
         row("extend", Issued, json!({"expires_on": "2030-01-01"}), [403, 403, 403, 403, 200]),
         Row { query: "?user_id=ann", ..listed },
         row(

@@ -1,9 +1,9 @@
 //! The events of a batch of coupons.
 
 use arrow::array::{Array, AsArray, ListArray, RecordBatch};
-use coupon::calendar::Zone;
-use coupon::coupon::{Event, EventKind};
-use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
+use coupon::coupon::Event;
+use coupon::flat::Flat;
+use coupon::ids::OperationId;
 
 use super::columns::{Instants, Longs, Texts, instants, longs, texts};
 use super::{BadRow, bad};
@@ -50,42 +50,17 @@ impl Events {
         let operation = self.operations.needed(row)?;
         let operation = u128::from_str_radix(operation, 16)
             .map_err(|error| bad("events.operation", row, error))?;
-        Ok(Event {
+        let flat = Flat {
+            kind: self.kinds.needed(row)?,
             at: self.at.needed(row)?,
-            actor: Actor::new(self.actors.needed(row)?),
+            actor: self.actors.needed(row)?,
             operation: OperationId(operation),
-            kind: self.kind(row)?,
-        })
-    }
-
-    fn kind(&self, row: usize) -> Result<EventKind, BadRow> {
-        let reason = || self.reasons.optional::<Reason>(row);
-        Ok(match self.kinds.needed(row)? {
-            "issued" => EventKind::Issued {
-                to: self.users.parsed(row)?,
-                reference: self.references.get(row).map(IssueRef::stored),
-                expires_at: self.expires_at.get(row),
-            },
-            "redeemed" => EventKind::Redeemed {
-                by: self.users.optional(row)?,
-                order: self.references.parsed(row)?,
-            },
-            "redemption_cancelled" => EventKind::RedemptionCancelled {
-                order: self.references.parsed::<OrderRef>(row)?,
-                reason: reason()?,
-            },
-            "revoked" => EventKind::Revoked {
-                from: self.users.parsed::<UserId>(row)?,
-                reference: self.references.optional::<RevokeRef>(row)?,
-                reason: reason()?,
-            },
-            "voided" => EventKind::Voided { reason: reason()? },
-            "extended" => EventKind::Extended {
-                expires_at: self.expires_at.needed(row)?,
-                zone: self.zones.parsed::<Zone>(row)?,
-                reason: reason()?,
-            },
-            kind => return Err(bad("events.kind", row, format!("{kind:?}"))),
-        })
+            user: self.users.get(row),
+            reference: self.references.get(row),
+            reason: self.reasons.get(row),
+            expires_at: self.expires_at.get(row),
+            time_zone: self.zones.get(row),
+        };
+        flat.into_event().map_err(|why| bad("events", row, format!("no event: {why}")))
     }
 }

@@ -1,4 +1,4 @@
-//! The rules against the design's table, over every state, every action and every asker.
+//! The rules against the table of `docs/rules.md`, over every state, every action and every asker.
 //!
 //! [`table::ROWS`] says the table again in its own words, over [`Case`], which knows what the coupon
 //! is from the list it was made from and never asks the coupon. The first row that fits decides.
@@ -111,7 +111,7 @@ fn coupon(genesis: Genesis, events: Vec<Event>, held: Option<Held>) -> Coupon {
     Coupon::of(genesis, events, held.map(Held::hold), 40, Millis(NOW - DAY_MS))
 }
 
-/// The design's states.
+/// The states.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
     Available,
@@ -144,7 +144,7 @@ impl Stands {
     }
 }
 
-/// A history, and what the design says that it comes to.
+/// A history, and what it comes to.
 struct Shape {
     name: &'static str,
     kinds: Vec<EventKind>,
@@ -537,7 +537,7 @@ fn every_refusal_is_in_the_rules_for_people() {
             }
         });
     }
-    assert_eq!(words.len(), 16, "every word that the design's table has: {words:?}");
+    assert_eq!(words.len(), 16, "every word that the table has: {words:?}");
     for word in words {
         assert!(rules.contains(&format!("`{word}`")), "{word} is not in docs/rules.md");
     }

@@ -16,13 +16,17 @@ use crate::{files, open};
 
 /// Copy the hot store and the keys to a new folder
 ///
-/// `serve` may run. The copy shows the store at one moment after the start of this command, so it
-/// has everything that was acknowledged before. The folder appears when it is complete. Whoever has
-/// the keys can make codes, and without them the codes are worth nothing: guard the backup like
-/// money.
+/// You can run this while `serve` is running. The copy has everything that was acknowledged before
+/// this command started. The folder gets its name when it is complete.
 ///
-/// The backup does not contain the cold tier, whose files never change. Copy or mirror that folder
-/// after the backup, at any time; `couponry restore` brings the two together.
+/// Keep the backup in a safe place. Anyone with the keys can make valid codes. If you lose the keys,
+/// all codes stop working.
+///
+/// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
+/// backup, or mirror it all the time; its files never change. `couponry restore` needs both.
+///
+/// This command cannot back up a cluster: use `nodetool snapshot` on every node, and copy the folder
+/// `keys` and the cold tier.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 copied, 1 failed, 2 usage error.
@@ -30,17 +34,20 @@ Exit codes: 0 copied, 1 failed, 2 usage error.
 Example:
   couponry backup /backup/couponry-$(date +%F)")]
 pub(crate) struct BackupArgs {
-    /// Folder to make; it must not exist
+    /// Folder to create; it must not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
 pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
-    if let Hot::Cluster(_) = settings.hot.value {
-        return Err(CliError::usage(
-            "this command cannot back up a cluster: take a snapshot on every node (nodetool \
-             snapshot), and copy the folder `keys` and the cold tier",
-        ));
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "this command cannot back up a cluster: take a snapshot on every node (nodetool \
+                 snapshot), and copy the folder `keys` and the cold tier",
+            ));
+        }
     }
     let data = &settings.data.value;
     open::must_be_there(settings)?;

@@ -1,4 +1,4 @@
-//! `couponry campaign`: makes, shows, pauses and resumes campaigns, and mints coupons for them.
+//! `couponry campaign`: creates, shows, pauses and resumes campaigns, and mints coupons for them.
 
 mod create;
 mod list;
@@ -21,14 +21,14 @@ pub(crate) enum CampaignCommand {
     Create(Box<CreateFlags>),
     /// List the campaigns in the order of their ids
     ///
-    /// Prints a table on a terminal, one JSON object a line elsewhere.
+    /// Prints a table on a terminal. Elsewhere prints one line for each campaign, a JSON object.
     #[command(after_help = "\
 Exit codes: 0 listed, 1 failed, 2 usage error.
 
 Example:
   couponry campaign list --json | jq -r .campaign_id")]
     List {
-        /// Print JSON lines on a terminal, too
+        /// Print JSON lines on a terminal too
         #[arg(long)]
         json: bool,
     },
@@ -44,8 +44,9 @@ Example:
     },
     /// Pause a campaign: none of its coupons can be issued, held or redeemed
     ///
-    /// When the command ends, every process obeys. Prints the campaign. Changes nothing if the
-    /// campaign is paused already.
+    /// An order whose hold began before can still redeem. When the command ends, every `serve`
+    /// process knows the pause. Prints the campaign. Changes nothing if the campaign is paused
+    /// already.
     #[command(after_help = "\
 Exit codes: 0 paused, 1 no such campaign, or failed; 2 usage error.
 
@@ -69,9 +70,9 @@ Example:
     },
     /// Mint a batch of coupons for a campaign
     ///
-    /// Prints the batch; `export codes` prints the codes. Takes one small write, whatever the
-    /// count. The same --batch and --count again changes nothing, so name the batch if a repeated
-    /// call must not mint twice.
+    /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name
+    /// the batch: then a second call with the same --batch and --count changes nothing. Without
+    /// --batch, each call mints new coupons.
     #[command(after_help = "\
 Exit codes: 0 minted (now or before), 1 refused or failed, 2 usage error.
 
@@ -143,7 +144,7 @@ fn show(view: Result<CampaignView, Failure>, id: &CampaignId) -> Result<(), CliE
 /// What was made, with a note if an earlier call made it.
 fn made<T>(done: Done<T>) -> T {
     if matches!(done, Done::Same(_)) {
-        output::note("it was made before; nothing was changed");
+        output::note("it was created before; nothing was changed");
     }
     done.into_inner()
 }

@@ -20,40 +20,42 @@ use crate::settings::Settings;
 /// Move finished coupons to the cold tier
 ///
 /// Two kinds of coupons are finished. Closed coupons are void, or were redeemed and can no longer
-/// be cancelled; they move when 100,000 of one expiry day wait, or one has waited 30 days. Expired
-/// coupons move when their expiry day and the longer of cancel_days and extend_days of the
-/// campaigns are over. Every call still finds coupons that moved.
+/// be cancelled. They move if 100,000 of one expiry day wait, or if one has waited 30 days.
+/// Expired coupons move after their expiry day has ended, and after it the longer of cancel_days
+/// and extend_days of its campaigns. Every call still finds coupons that moved.
 ///
-/// Each run also removes files that no commit of the last 7 days uses.
+/// Also deletes files of the cold tier that no commit of the last 7 days uses.
 ///
-/// A clock that has jumped by more than two days, or back, seals and archives nothing until the new
-/// time has held for 24 hours, or until the clock of a bucket or a cluster confirms it.
+/// If the clock jumps ahead by more than two days, or goes back, compact moves nothing until the new
+/// time has lasted 24 hours. It moves coupons at once if the clock of an S3 bucket or a cluster
+/// confirms the new time.
 ///
-/// `serve` may run; it does the same by itself every --compact-every. An interrupted run continues
-/// with the next one: nothing is removed from hot before it is written to cold, synced and read
-/// back.
+/// You can run this while `serve` is running. With SQLite `serve` does the same every
+/// --compact-every (1h by default). On a cluster it does so only if --compact-every is set. If
+/// compact is interrupted, run it again and it continues. It deletes nothing from hot before the
+/// coupons are written to cold, synced and read back.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 all done; 1 failed; 2 usage error; 3 some days could not be moved or indexed, or only
-unfinished work was done since the clock has jumped.
+Exit codes: 0 all done; 1 failed; 2 usage error; 3 some days could not be moved or indexed, or the
+clock has jumped, so that only unfinished work was done.
 
 Examples:
   couponry compact --dry-run
   couponry compact --closed-now
   couponry compact --cold s3://shop-coupons/cold --vacuum")]
 pub(crate) struct CompactArgs {
-    /// Print what would be done, and do nothing
+    /// Print what compact would do, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Move closed coupons now, however few there are
+    /// Move all closed coupons now, even if only a few wait
     #[arg(long)]
     closed_now: bool,
-    /// Trust the clock of this machine although it has jumped. Do so only if it is right, and the
-    /// store was switched off or used with a wrong clock before
+    /// Trust the clock of this machine although it has jumped. Use this only if the clock is right
+    /// now, and the store was switched off or used with a wrong clock before
     #[arg(long, conflicts_with = "dry_run")]
     clock_is_right: bool,
-    /// Also remove log entries of the cold tables that are older than 30 days and that a checkpoint
-    /// contains; nobody can read the versions before it then
+    /// Also delete log entries of the cold tables that are older than 30 days and that a checkpoint
+    /// contains. After that, nobody can read the versions of the tables before that checkpoint
     #[arg(long, conflicts_with = "dry_run")]
     vacuum: bool,
 }

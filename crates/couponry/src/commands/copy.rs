@@ -83,8 +83,9 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
     }
     may_be_copied(from.hot(), to.hot(), target).await?;
     let summary = copied(&from, &to).await?;
-    if let StoreAddress::Folder(folder) = target {
-        copy_beside(&home, folder)?;
+    match target {
+        StoreAddress::Folder(folder) => copy_beside(&home, folder)?,
+        StoreAddress::Cql(_) => {}
     }
     output::say(&summary)?;
     if args.live {
@@ -105,13 +106,16 @@ fn may_be_source(source: &StoreAddress, target: &StoreAddress) -> Result<(), Cli
     if source == target {
         return Err(CliError::usage("the source and the target are the same store: name another"));
     }
-    if let StoreAddress::Folder(folder) = source {
-        open::must_not_be_half_restored(folder)?;
-        if !folder.join(FILE_NAME).exists() {
-            return Err(open::no_data(folder));
+    match source {
+        StoreAddress::Folder(folder) => {
+            open::must_not_be_half_restored(folder)?;
+            match folder.join(FILE_NAME).exists() {
+                true => Ok(()),
+                false => Err(open::no_data(folder)),
+            }
         }
+        StoreAddress::Cql(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses a source with a batch whose key is missing.

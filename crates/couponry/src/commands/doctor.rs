@@ -79,12 +79,15 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended,
         return report.end();
     }
     report.add("data folder", machine::permissions(data))?;
-    if settings.hot.value == Hot::Sqlite {
-        report.add("file system", machine::file_system(data))?;
-        let free_min_bytes = settings.free_min_mib.value << 20;
-        report.add("free space", machine::free_space(data, free_min_bytes))?;
-        // Before this process opens the file: closing it would drop SQLite's locks on it.
-        report.add("sqlite", sqlite::written_by(&data.join(FILE_NAME)))?;
+    match settings.hot.value {
+        Hot::Sqlite => {
+            report.add("file system", machine::file_system(data))?;
+            let free_min_bytes = settings.free_min_mib.value << 20;
+            report.add("free space", machine::free_space(data, free_min_bytes))?;
+            // Before this process opens the file: closing it would drop SQLite's locks on it.
+            report.add("sqlite", sqlite::written_by(&data.join(FILE_NAME)))?;
+        }
+        Hot::Cql(_) => {}
     }
     if let Some(keys) = keys::report(settings, &mut report)? {
         stores::report(settings, &keys, args, &mut report).await?;

@@ -29,24 +29,29 @@ const SHOWN: usize = 5;
 
 /// Import a file of codes into a campaign
 ///
-/// Reads CSV of any length in constant memory. `serve` may run. Prints the batch, how many lines
-/// were imported, already there or rejected, and the first five rejected lines with their reasons.
+/// Reads CSV of any length in constant memory. You can run this while `serve` is running. Prints the
+/// batch, how many lines were imported, already there or rejected, and the first five rejected lines
+/// with their reasons.
 ///
-/// Finds the columns by the header, in any order: `code`; optional `valid_from`, `expires_at`,
-/// `state`, `user_id`, `issued_at`, `redeemed_at`, `order_ref`; or their names in other systems, in
-/// English or Korean (`coupon_code`, `expiry`, `쿠폰번호`, `만료일`). Without a header the columns
-/// are code, valid_from, expires_at. If the first line is neither a header of known columns nor a
-/// coupon, refuses the file and imports nothing. A date is the first or the last day on which the
-/// coupon works, in the time zone of the campaign. A missing date is that of the campaign.
+/// Always give --batch. If an import is interrupted, run it again with the same --batch. A second
+/// import of the same file changes nothing: its lines are already there.
+///
+/// Finds the columns by the header, in any order. `code` is required. Optional are `valid_from`,
+/// `expires_at`, `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref`. The header may also
+/// use the names of other systems, in English or Korean (`coupon_code`, `expiry`, `쿠폰번호`,
+/// `만료일`). Without a header the columns are code, valid_from, expires_at. If the first line is
+/// neither a header of known columns nor a coupon, refuses the file and imports nothing.
+///
+/// A date in `valid_from` is the first day on which the coupon can be redeemed; a date in
+/// `expires_at` is the last day. Both are days in the time zone of the campaign. If a date is
+/// missing, the date of the campaign is used.
 ///
 /// Recognises UTF-8, CP949 (EUC-KR) and UTF-16, and commas, semicolons or tabs between the cells.
 /// `--dry-run` shows how a file is read and writes nothing.
-///
-/// Importing the same file again changes nothing, since its lines are already there. So repeat an
-/// interrupted import with the same --batch.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 every line is in, 1 refused the file or failed, 2 usage error, 3 rejected some lines.
+Exit codes: 0 every line was imported or already there, 1 refused the file or failed, 2 usage error,
+3 rejected some lines.
 
 Examples:
   couponry import codes.csv --campaign spring-2027 --batch partner-a --rejects rejects.csv
@@ -57,10 +62,10 @@ pub(crate) struct ImportFlags {
     /// File to import; `-` for standard input
     #[arg(required_unless_present = "template")]
     file: Option<PathBuf>,
-    /// Campaign of the coupons; `campaign create` makes it
+    /// Campaign of the coupons; create it before with `campaign create`
     #[arg(long, value_name = "ID", required_unless_present = "template")]
     campaign: Option<CampaignId>,
-    /// Name of the batch [default: a new id]
+    /// Name of the batch: give it, so that you can repeat the import [default: a new id]
     #[arg(long, value_name = "ID")]
     batch: Option<BatchId>,
     /// Write every rejected line to this file, as CSV: line, text, reason, detail
@@ -68,8 +73,8 @@ pub(crate) struct ImportFlags {
     rejects: Option<PathBuf>,
     /// Map the columns, by name in the header or by number: `code:1,expires_at:만료일`
     ///
-    /// COLUMN:NAME or COLUMN:NUMBER, separated by commas; numbers count from 1. Other columns are
-    /// skipped. Without --columns, a file with an unknown column is refused.
+    /// COLUMN:NAME or COLUMN:NUMBER, separated by commas; numbers count from 1. The import skips other
+    /// columns. Without --columns, it refuses a file with an unknown column.
     #[arg(long, value_name = "MAP")]
     columns: Option<ColumnMap>,
     /// Encoding of the file, such as cp949, utf-16le or shift_jis [default: detected]
@@ -78,7 +83,7 @@ pub(crate) struct ImportFlags {
     /// Print what an import would do, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print a template with every column, and exit
+    /// Print an example file with every column, and exit
     #[arg(long)]
     template: bool,
 }

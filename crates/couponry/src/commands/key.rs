@@ -65,7 +65,7 @@ pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, Cl
         true => Keys::load(data),
         false => Err(match settings.hot.value {
             Hot::Sqlite => open::no_data(data),
-            Hot::Cluster(_) => open::no_keys(data),
+            Hot::Cql(_) => open::no_keys(data),
         }),
     };
     let (keys, shown) = match command {
@@ -88,7 +88,7 @@ pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, Cl
     output::say(listed(&keys, &shown).trim_end())?;
     let next = match settings.hot.value {
         Hot::Sqlite => KNOWN,
-        Hot::Cluster(_) => COPY_TO_ALL,
+        Hot::Cql(_) => COPY_TO_ALL,
     };
     output::done(&format!("\n{next}"))
 }

@@ -20,32 +20,35 @@ use crate::{files, open, serve};
 
 /// Restore a backup
 ///
-/// Puts the backup into the data folder and compares it with the cold tier. Where a coupon was
-/// archived after the backup, the archived one replaces that of the backup, so that no archived
-/// redemption can be made again. Codes that were minted after the backup are never minted again.
-/// `serve` must not run.
+/// Stop every `serve` process before you run this.
 ///
-/// Without DIR, does only the comparison, for a hot store that you restored by other means.
-/// Compares what was archived since a day before the last archiving that the store knows of. That
-/// is enough if all tables of the snapshot were taken within a day and nothing was compacted since
-/// you put them back; otherwise use --everything. Run it again if it is interrupted.
+/// Puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
+/// after the backup, the archived version replaces the version of the backup, so that a redemption
+/// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.
+/// Codes that were minted after the backup are never minted again.
+///
+/// Without DIR, does only the comparison. Use this for a hot store that you restored in another way,
+/// such as a snapshot of a cluster. It compares the coupons that were archived later than one day
+/// before the last archiving that the store knows of. This is enough if all tables of the snapshot
+/// were taken within one day, and `compact` has not run since you restored them. Otherwise use
+/// --everything. If the command is interrupted, run it again.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 restored; 1 failed; 2 usage error; 3 some archived coupons are of campaigns that the
-backup does not have: they cannot be found unless you restore a later one.
+Exit codes: 0 restored; 1 failed; 2 usage error; 3 some archived coupons belong to campaigns that
+the backup does not have: couponry cannot find them until you restore a later backup.
 
 Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
   couponry restore
   couponry restore --everything")]
 pub(crate) struct RestoreArgs {
-    /// Folder that `couponry backup` made
+    /// Folder that `couponry backup` created
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Move existing data aside, to replaced-INSTANT in the data folder
+    /// Replace existing data: move it to the folder replaced-TIME in the data folder
     #[arg(long, requires = "folder")]
     replace: bool,
-    /// Compare the whole cold tier, however long that takes
+    /// Compare the whole cold tier, which takes longer
     #[arg(long)]
     everything: bool,
 }
@@ -65,11 +68,9 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     let cold = open::cold(settings, Patience::Work)?;
     let keys = Keys::load(data)?;
     let attempt = async || open::store(settings, &keys, &cold).await;
-    let (store, cluster) = open::patiently(settings, Waiting::Command, attempt).await?;
+    let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;
     let ended = brought_together(store.as_ref(), &cold, args).await;
-    if let Some(cluster) = cluster {
-        cluster.flush().await;
-    }
+    hot.flush().await;
     ended
 }
 
@@ -79,15 +80,18 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
     let Some(from) = &args.folder else {
         return open::must_be_there(settings);
     };
-    if let Hot::Cluster(_) = &settings.hot.value {
-        return Err(CliError::usage(
-            "a backup folder contains no cluster: restore the snapshot of the cluster, then run \
-             `couponry restore` without DIR",
-        ));
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "a backup folder contains no cluster: restore the snapshot of the cluster, then \
+                 run `couponry restore` without DIR",
+            ));
+        }
     }
     if !from.join(FILE_NAME).exists() {
         return Err(CliError::new(format!(
-            "there is no {FILE_NAME} in {}: name a folder that `couponry backup` made",
+            "there is no {FILE_NAME} in {}: name a folder that `couponry backup` created",
             from.display()
         )));
     }

@@ -45,7 +45,7 @@ Example:
 
 pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
-        Hot::Cluster(target) => target,
+        Hot::Cql(target) => target,
         Hot::Sqlite => {
             return Err(CliError::usage(
                 "only a cluster has a schema: name one with --hot cql://HOST:PORT/KEYSPACE",

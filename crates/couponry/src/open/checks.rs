@@ -28,7 +28,7 @@ pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     must_not_be_half_restored(data)?;
     let (path, missing) = match settings.hot.value {
         Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
-        Hot::Cluster(_) => (data.join("keys"), no_keys(data)),
+        Hot::Cql(_) => (data.join("keys"), no_keys(data)),
     };
     match path.try_exists() {
         Ok(true) => Ok(()),
@@ -114,7 +114,7 @@ fn no_key(settings: &Settings, id: KeyId) -> CliError {
     let folder = settings.data.value.join("keys");
     let from = match settings.hot.value {
         Hot::Sqlite => format!("put code-{id}.key back from a backup"),
-        Hot::Cluster(_) => "copy the folder `keys` from a node that runs".to_owned(),
+        Hot::Cql(_) => "copy the folder `keys` from a node that runs".to_owned(),
     };
     let folder = folder.display();
     CliError::new(format!(

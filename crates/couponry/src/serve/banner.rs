@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::CliError;
 use crate::keys::Kind;
-use crate::open::Opened;
+use crate::open::{OpenHot, Opened};
 use crate::settings::{Cold, Settings};
 
 /// Prints the banner.
@@ -40,9 +40,9 @@ pub(super) async fn print(
          \n\nTo make an admin token that is valid for an hour:\n\
          \n  TOKEN=$({program} token --role admin --data {data})\n",
         version = env!("CARGO_PKG_VERSION"),
-        kept = match opened.cluster {
-            None => "on disk, kept over restarts",
-            Some(_) => "keys and locks; the coupons are on the cluster",
+        kept = match opened.hot {
+            OpenHot::Sqlite => "on disk, kept over restarts",
+            OpenHot::Cql(_) => "keys and locks; the coupons are on the cluster",
         },
         compacts = match settings.compact_every.value.every {
             Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
@@ -50,9 +50,9 @@ pub(super) async fn print(
         },
         codes = count(Kind::Code),
         tokens = count(Kind::Token),
-        keep = match opened.cluster {
-            None => "back them up",
-            Some(_) => "every node needs the same; back them up",
+        keep = match opened.hot {
+            OpenHot::Sqlite => "back them up",
+            OpenHot::Cql(_) => "every node needs the same; back them up",
         },
     );
     // The service runs even if standard output is closed.
@@ -66,9 +66,9 @@ fn whole(path: &Path) -> String {
 
 /// The name of the hot store, and how long one write takes.
 async fn hot_store(opened: &Opened) -> String {
-    let (name, kind) = match &opened.cluster {
-        None => ("SQLite".to_owned(), "durable"),
-        Some(cluster) => (cluster.name().await, "conditional"),
+    let (name, kind) = match &opened.hot {
+        OpenHot::Sqlite => ("SQLite".to_owned(), "durable"),
+        OpenHot::Cql(cluster) => (cluster.name().await, "conditional"),
     };
     match durable_write(&opened.engine).await {
         Ok(took) => format!("{name}; one {kind} write takes {}", milliseconds(took)),

@@ -13,8 +13,8 @@ use super::value::Value;
 pub(crate) enum Hot {
     /// SQLite in the data folder.
     Sqlite,
-    /// A cluster, which other processes use too.
-    Cluster(KeyspaceAddress),
+    /// A keyspace of a CQL cluster, which other processes use too.
+    Cql(KeyspaceAddress),
 }
 
 impl Hot {
@@ -22,7 +22,7 @@ impl Hot {
     pub(super) fn compact_every(&self) -> &'static str {
         match self {
             Hot::Sqlite => "1h",
-            Hot::Cluster(_) => "0",
+            Hot::Cql(_) => "0",
         }
     }
 }
@@ -35,7 +35,7 @@ impl Value for Hot {
             "sqlite" => Ok(Hot::Sqlite),
             text if text.starts_with("cql://") => {
                 let address = text.parse();
-                address.map(Hot::Cluster).map_err(|error: BadKeyspaceAddress| error.to_string())
+                address.map(Hot::Cql).map_err(|error: BadKeyspaceAddress| error.to_string())
             }
             other => {
                 Err(format!("it is {other:?}, want sqlite or cql://HOST:PORT,HOST:PORT/KEYSPACE"))
@@ -52,7 +52,7 @@ impl fmt::Display for Hot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hot::Sqlite => f.write_str("sqlite"),
-            Hot::Cluster(target) => target.fmt(f),
+            Hot::Cql(target) => target.fmt(f),
         }
     }
 }

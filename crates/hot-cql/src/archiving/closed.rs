@@ -89,9 +89,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let cql = "SELECT done_until FROM closed WHERE expiry_day = ? AND shard = ? LIMIT 1";
-        let done: Option<(Option<CqlTimestamp>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day), queue)).await?;
-        let done = done.and_then(|(done,)| done).map_or(Millis(i64::MIN / 4), millis);
+        let done: Option<CqlTimestamp> = self.session.value(cql, (date(day), queue)).await?;
+        let done = done.map_or(Millis(i64::MIN / 4), millis);
         let slice = i32::try_from(limit).unwrap_or(i32::MAX).clamp(16, 500);
         let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);
         let mut known = HashSet::new();
@@ -140,9 +139,8 @@ impl Store {
     async fn final_since(&self, day: Day, code: &Code, now: Millis) -> Result<Option<Millis>> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
         let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
-        let is_here = |row: &CouponRow| !row.is_archived_marker() && row.forward_to().is_none();
         // A sealed bucket is emptied as a whole, and refuses an archived marker.
-        let Some(row) = row.filter(|row| is_here(row) && !row.is_sealed()) else {
+        let Some(row) = row.filter(|row| row.is_coupon() && !row.is_sealed()) else {
             return Ok(None);
         };
         let located = self.located(&row, bucket).await?;
@@ -184,11 +182,7 @@ impl Store {
         let looks = codes.iter().map(|code| async move {
             let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
             let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
-            let Some(row) =
-                row.filter(|row| !row.is_archived_marker() && row.forward_to().is_none())
-            else {
-                return Ok(None);
-            };
+            let Some(row) = row.filter(CouponRow::is_coupon) else { return Ok(None) };
             let located = self.located(&row, bucket).await?;
             let is_closed = is_closed(&located.coupon, located.terms().cancel_days, now);
             Ok::<_, HotError>(is_closed.then_some(located.coupon))

@@ -5,9 +5,7 @@ use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use uuid::Uuid;
 
-use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
 use crate::outcome::Cas;
 use crate::session::{Result, StatementProfile};
@@ -17,15 +15,9 @@ use crate::values::{date, millis, signed};
 const GONE_MAX: usize = 1_000_000;
 
 impl Store {
-    pub(crate) async fn evict_all(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
-        let evicted = copied.iter().map(|(code, version)| self.evict_one(day, code, *version));
-        let evicted: Vec<bool> = bounded_join(AT_ONCE, evicted).await?;
-        Ok(evicted.into_iter().filter(|evicted| *evicted).count() as u64)
-    }
-
     /// Replaces a coupon by an archived marker: a change like any other, so that a late write names
     /// a version that is gone.
-    async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
+    pub(super) async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let operation = Uuid::now_v7();
         let mut attempts = self.attempts("a coupon's archived marker");
@@ -50,16 +42,9 @@ impl Store {
             }
             let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = ?, \
                        operation = ?, holder = null, hold = null, events = null WHERE expiry_day = \
-                       ? AND bucket = ? AND code = ? IF version = :before AND sealed = null";
-            let values = ArchivedMarkerValues {
-                version: signed(version + 1),
-                archived_version: signed(version),
-                operation,
-                expiry_day: date(day),
-                bucket,
-                code: code.as_str(),
-                before: signed(version),
-            };
+                       ? AND bucket = ? AND code = ? IF version = ? AND sealed = null";
+            let (next, version) = (signed(version + 1), signed(version));
+            let values = (next, version, operation, date(day), bucket, code.as_str(), version);
             let lock = attempts.looked(self.write_locks.lock((day, bucket)).await)?;
             let cas = self.session.change(attempts.profile(), cql, values).await;
             drop(lock);
@@ -90,15 +75,4 @@ impl Store {
         let expires_at = row.expires_at.map_or(Millis(0), millis);
         self.remove_index_rows(row.holder.as_deref(), expires_at, &code).await
     }
-}
-
-#[derive(scylla::SerializeRow)]
-struct ArchivedMarkerValues<'a> {
-    version: i64,
-    archived_version: i64,
-    operation: Uuid,
-    expiry_day: scylla::value::CqlDate,
-    bucket: i32,
-    code: &'a str,
-    before: i64,
 }

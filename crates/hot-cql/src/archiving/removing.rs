@@ -6,7 +6,7 @@ use hot::{Emptying, HotError, ListPosition};
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::{CouponRow, coupon_columns};
+use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, millis};
 
@@ -46,9 +46,8 @@ impl Store {
     async fn remove_bucket(&self, day: Day, bucket: i32) -> Result<u64> {
         let cql =
             "SELECT WRITETIME(sealed) FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
-        let time: Option<(Option<i64>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day), bucket)).await?;
-        let Some((Some(time),)) = time else {
+        let time: Option<i64> = self.session.value(cql, (date(day), bucket)).await?;
+        let Some(time) = time else {
             return Err(HotError::Damaged(format!(
                 "bucket {bucket} of a sealed partition has no seal"
             )));
@@ -56,11 +55,7 @@ impl Store {
         let start = scylla::response::PagingState::start();
         let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
         while let Some(state) = from {
-            let cql = concat!(
-                "SELECT ",
-                coupon_columns!(),
-                " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ?"
-            );
+            let cql = coupon_rows!(" AND code > ?");
             let values = (date(day), bucket, after.as_str());
             let (rows, next) = self.session.page::<CouponRow>(cql, values, state).await?;
             let last = rows.last().map(CouponRow::code).transpose()?;
@@ -102,18 +97,17 @@ impl Store {
 
     /// Counts a deleted row of a sealed partition; 1 if it was a coupon or an archived marker.
     fn count_gone(&self, row: &CouponRow) -> Result<u64> {
-        let is_row = row.forward_to().is_none();
         self.row_cache.forget(&row.code()?);
-        if is_row && !row.is_archived_marker() {
+        if row.is_coupon() {
             let state = row.state.as_deref().unwrap_or_default();
             self.counts.count_moved(&row.campaign_id()?, state);
         }
-        Ok(u64::from(is_row))
+        Ok(u64::from(row.forward_to().is_none()))
     }
 
     /// Deletes the index rows of a deleted row of a sealed partition.
     async fn remove_index_rows_of_gone(&self, row: &CouponRow) -> Result<()> {
-        if row.forward_to().is_some() || row.is_archived_marker() {
+        if !row.is_coupon() {
             return Ok(());
         }
         let expires_at = row.expires_at.map_or(Millis(0), millis);

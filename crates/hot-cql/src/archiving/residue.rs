@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::{HotError, Residue};
+use hot::HotError;
 
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::{CouponRow, coupon_columns};
+use crate::coupon_row::CouponRow;
 use crate::merging::{Page, Wanted, Window};
-use crate::session::{Result, StatementProfile};
-use crate::values::date;
+use crate::session::Result;
 
 /// Which rows a merge lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,17 +80,10 @@ impl Store {
     async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
         let (day, listed) = (merge.day, merge.listed);
         let reads = wanted.into_iter().map(|wanted| async move {
-            let cql = concat!(
-                "SELECT ",
-                coupon_columns!(),
-                " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?"
-            );
             let after = wanted.after.as_ref().map_or("", Code::as_str);
             let bucket = i32::try_from(wanted.bucket).unwrap_or(i32::MAX);
             let limit = i32::try_from(wanted.limit).unwrap_or(i32::MAX);
-            let values = (date(day), bucket, after, limit);
-            let read: Vec<CouponRow> =
-                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let read = self.rows_of_bucket(day, bucket, after, limit).await?;
             let ended = read.len() < wanted.limit;
             let last = read.last().map(CouponRow::code).transpose()?;
             let listed = read.into_iter().filter(|row| listed.lists(row));
@@ -102,25 +94,5 @@ impl Store {
             merge.window.fill(bucket, page);
         }
         Ok(())
-    }
-
-    pub(crate) async fn residue_page(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<Residue>> {
-        let rows = self.merged(day, after, limit, Listed::Residue).await?;
-        let mut residue = Vec::with_capacity(rows.len());
-        for (_, row) in rows {
-            residue.push(match row.is_archived_marker() {
-                true => {
-                    Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
-                }
-                // The bucket is not used.
-                false => Residue::Coupon(Box::new(self.located(&row, 0).await?.coupon)),
-            });
-        }
-        Ok(residue)
     }
 }

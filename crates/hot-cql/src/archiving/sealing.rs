@@ -5,7 +5,7 @@ use coupon::time::{Day, Millis};
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::{CouponRow, coupon_columns};
+use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, instant};
 
@@ -80,11 +80,7 @@ impl Store {
                 break;
             }
         }
-        let cql = concat!(
-            "SELECT ",
-            coupon_columns!(),
-            " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code >= ''"
-        );
+        let cql = coupon_rows!(" AND code >= ''");
         let mut from = Some(scylla::response::PagingState::start());
         while let Some(state) = from {
             let (rows, next) =

@@ -112,7 +112,7 @@ impl Store {
         }
     }
 
-    async fn batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Batch> {
+    pub(crate) async fn batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Batch> {
         let count = match batch.run {
             Some(run) => run.count,
             None => self.counts.of(self, &here.terms.id).await?.arrived_in(&batch.id),
@@ -126,34 +126,6 @@ impl Store {
             import: batch.import,
             created_at: batch.made_at,
         })
-    }
-
-    pub(crate) async fn one_batch(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-    ) -> Result<Option<Batch>> {
-        let here = self.made_now(campaign).await?;
-        match here.as_ref().and_then(|here| Some((here, here.batches.get(id)?))) {
-            Some((here, batch)) => self.batch_row(here, batch).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    pub(crate) async fn some_batches(
-        &self,
-        campaign: &CampaignId,
-        after: Option<&BatchId>,
-        limit: usize,
-    ) -> Result<Vec<Batch>> {
-        let here = self.made_now(campaign).await?;
-        let Some(here) = here else { return Ok(Vec::new()) };
-        let after = after.and_then(|id| here.batches.get(id)).map_or(-1, |batch| batch.number);
-        let mut batches = Vec::new();
-        for batch in here.in_order().into_iter().filter(|it| it.number > after).take(limit) {
-            batches.push(self.batch_row(&here, batch).await?);
-        }
-        Ok(batches)
     }
 
     pub(crate) async fn pause(

@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::Entry;
 
-use super::rows::{TermsColumns, absent};
+use super::rows::{Row, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
 use crate::session::{Result, StatementProfile};
@@ -93,13 +93,13 @@ impl Store {
                     return Ok(Some(here).filter(|here| *here.created_as == *created_as));
                 }
                 None => {
-                    let cql = "UPDATE campaign SET revision = 0, made = false, name = ?, \
+                    let cql = "UPDATE campaign SET revision = ?, made = ?, name = ?, \
                                handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
                                expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
                                issue_until = ?, per_user_limit = ?, cancel_days = ?, \
                                extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
                                created_as = ? WHERE campaign_id = ? IF revision = null";
-                    let values = TermsColumns::of(campaign, created_as);
+                    let values = Row::of(campaign, created_as, 0, false);
                     attempts
                         .wrote(self.session.change(attempts.profile(), cql, values).await)
                         .await?;

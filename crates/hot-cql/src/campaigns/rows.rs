@@ -1,7 +1,6 @@
 //! Rows of the table `campaign`, read and written.
 
 use coupon::campaign::{Campaign, ImportCounts, MintedRun};
-use coupon::code::Code;
 use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, SerializeRow};
 
@@ -10,27 +9,28 @@ use crate::session::Result;
 use crate::values::{day, instant, millis, parsed};
 use hot::HotError;
 
-#[derive(DeserializeRow)]
-pub(super) struct Row {
-    pub(super) campaign_id: String,
+/// The terms of a campaign, as they are read and written.
+#[derive(Clone, DeserializeRow, SerializeRow)]
+pub(crate) struct Row {
+    campaign_id: String,
     pub(super) revision: Option<i64>,
     pub(super) made: Option<bool>,
-    pub(super) name: Option<String>,
-    pub(super) handout: Option<String>,
-    pub(super) shared_code: Option<String>,
-    pub(super) code_prefix: Option<String>,
-    pub(super) valid_from: Option<CqlTimestamp>,
-    pub(super) expires_at: Option<CqlTimestamp>,
-    pub(super) time_zone: Option<String>,
-    pub(super) valid_days: Option<i32>,
-    pub(super) issue_from: Option<CqlTimestamp>,
-    pub(super) issue_until: Option<CqlTimestamp>,
-    pub(super) per_user_limit: Option<i32>,
-    pub(super) cancel_days: Option<i32>,
-    pub(super) extend_days: Option<i32>,
-    pub(super) paused: Option<bool>,
-    pub(super) metadata: Option<String>,
-    pub(super) created_at: Option<CqlTimestamp>,
+    name: Option<String>,
+    handout: Option<String>,
+    shared_code: Option<String>,
+    code_prefix: Option<String>,
+    valid_from: Option<CqlTimestamp>,
+    expires_at: Option<CqlTimestamp>,
+    time_zone: Option<String>,
+    valid_days: Option<i32>,
+    issue_from: Option<CqlTimestamp>,
+    issue_until: Option<CqlTimestamp>,
+    per_user_limit: Option<i32>,
+    cancel_days: Option<i32>,
+    extend_days: Option<i32>,
+    paused: Option<bool>,
+    metadata: Option<String>,
+    created_at: Option<CqlTimestamp>,
     pub(super) created_as: Option<String>,
 }
 
@@ -43,6 +43,7 @@ pub(super) struct BatchRow {
     first_serial: Option<i64>,
     count: Option<i64>,
     batch_paused: Option<bool>,
+    paused_reason: Option<String>,
     lines: Option<i64>,
     imported: Option<i64>,
     already_there: Option<i64>,
@@ -54,11 +55,37 @@ pub(super) fn absent(column: &str) -> HotError {
     HotError::Damaged(format!("campaign: no {column}"))
 }
 
-fn small<T: TryFrom<i32>>(column: &str, number: i32) -> Result<T> {
-    T::try_from(number).map_err(|_| HotError::Damaged(format!("{column} is {number}")))
+fn small(column: &str, number: Option<i32>) -> Result<Option<u16>> {
+    let bad = |number: i32| HotError::Damaged(format!("{column} is {number}"));
+    number.map(|number| u16::try_from(number).map_err(|_| bad(number))).transpose()
 }
 
 impl Row {
+    pub(crate) fn of(campaign: &Campaign, created_as: &str, revision: i64, made: bool) -> Row {
+        Row {
+            campaign_id: campaign.id.as_str().to_owned(),
+            revision: Some(revision),
+            made: Some(made),
+            name: Some(campaign.name.clone()),
+            handout: Some(campaign.handout.as_str().to_owned()),
+            shared_code: campaign.shared_code.as_ref().map(|word| word.as_str().to_owned()),
+            code_prefix: campaign.code_prefix.as_ref().map(|prefix| prefix.as_str().to_owned()),
+            valid_from: Some(instant(campaign.valid_from)),
+            expires_at: Some(instant(campaign.expires_at)),
+            time_zone: Some(campaign.zone.name().to_owned()),
+            valid_days: campaign.valid_days.map(i32::from),
+            issue_from: campaign.issue_from.map(instant),
+            issue_until: campaign.issue_until.map(instant),
+            per_user_limit: campaign.per_user_limit.map(i32::from),
+            cancel_days: Some(i32::from(campaign.cancel_days)),
+            extend_days: Some(i32::from(campaign.extend_days)),
+            paused: Some(campaign.paused),
+            metadata: campaign.metadata.clone(),
+            created_at: Some(instant(campaign.created_at)),
+            created_as: Some(created_as.to_owned()),
+        }
+    }
+
     pub(super) fn terms(&self) -> Result<Campaign> {
         let text = |column: &'static str, value: &Option<String>| {
             value.clone().ok_or_else(|| absent(column))
@@ -67,30 +94,22 @@ impl Row {
             value.map(millis).ok_or_else(|| absent(column))
         };
         let days = |column: &'static str, value: Option<i32>| {
-            small::<u16>(column, value.ok_or_else(|| absent(column))?)
+            small(column, value)?.ok_or_else(|| absent(column))
         };
+        let (word, prefix) = (self.shared_code.as_deref(), self.code_prefix.as_deref());
         Ok(Campaign {
             id: parsed("campaign_id", &self.campaign_id)?,
             name: text("name", &self.name)?,
             handout: parsed("handout", &text("handout", &self.handout)?)?,
-            shared_code: match &self.shared_code {
-                Some(code) => Some(parsed("shared_code", code)?),
-                None => None,
-            },
-            code_prefix: match &self.code_prefix {
-                Some(prefix) => Some(parsed("code_prefix", prefix)?),
-                None => None,
-            },
+            shared_code: word.map(|text| parsed("shared_code", text)).transpose()?,
+            code_prefix: prefix.map(|text| parsed("code_prefix", text)).transpose()?,
             valid_from: at("valid_from", self.valid_from)?,
             expires_at: at("expires_at", self.expires_at)?,
             zone: parsed("time_zone", &text("time_zone", &self.time_zone)?)?,
-            valid_days: self.valid_days.map(|days| small("valid_days", days)).transpose()?,
+            valid_days: small("valid_days", self.valid_days)?,
             issue_from: self.issue_from.map(millis),
             issue_until: self.issue_until.map(millis),
-            per_user_limit: self
-                .per_user_limit
-                .map(|limit| small("per_user_limit", limit))
-                .transpose()?,
+            per_user_limit: small("per_user_limit", self.per_user_limit)?,
             cancel_days: days("cancel_days", self.cancel_days)?,
             extend_days: days("extend_days", self.extend_days)?,
             paused: self.paused == Some(true),
@@ -118,6 +137,7 @@ impl BatchRow {
             number: self.number.ok_or_else(|| absent("number"))?,
             run,
             paused: self.batch_paused == Some(true),
+            paused_reason: self.paused_reason,
             made_at: self.batch_made_at.map(millis).ok_or_else(|| absent("batch_made_at"))?,
             import: ImportCounts {
                 lines: count(self.lines),
@@ -126,53 +146,5 @@ impl BatchRow {
                 rejected: count(self.rejected),
             },
         }))
-    }
-}
-
-/// The terms of a campaign, as they are written.
-#[derive(Clone, SerializeRow)]
-pub(crate) struct TermsColumns<'a> {
-    name: &'a str,
-    handout: &'a str,
-    shared_code: Option<&'a str>,
-    code_prefix: Option<&'a str>,
-    valid_from: CqlTimestamp,
-    expires_at: CqlTimestamp,
-    time_zone: &'a str,
-    valid_days: Option<i32>,
-    issue_from: Option<CqlTimestamp>,
-    issue_until: Option<CqlTimestamp>,
-    per_user_limit: Option<i32>,
-    cancel_days: i32,
-    extend_days: i32,
-    paused: bool,
-    metadata: Option<&'a str>,
-    created_at: CqlTimestamp,
-    created_as: &'a str,
-    campaign_id: &'a str,
-}
-
-impl<'a> TermsColumns<'a> {
-    pub(crate) fn of(campaign: &'a Campaign, created_as: &'a str) -> TermsColumns<'a> {
-        TermsColumns {
-            name: &campaign.name,
-            handout: campaign.handout.as_str(),
-            shared_code: campaign.shared_code.as_ref().map(Code::as_str),
-            code_prefix: campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()),
-            valid_from: instant(campaign.valid_from),
-            expires_at: instant(campaign.expires_at),
-            time_zone: campaign.zone.name(),
-            valid_days: campaign.valid_days.map(i32::from),
-            issue_from: campaign.issue_from.map(instant),
-            issue_until: campaign.issue_until.map(instant),
-            per_user_limit: campaign.per_user_limit.map(i32::from),
-            cancel_days: i32::from(campaign.cancel_days),
-            extend_days: i32::from(campaign.extend_days),
-            paused: campaign.paused,
-            metadata: campaign.metadata.as_deref(),
-            created_at: instant(campaign.created_at),
-            created_as,
-            campaign_id: campaign.id.as_str(),
-        }
     }
 }

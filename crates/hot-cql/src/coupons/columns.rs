@@ -33,6 +33,23 @@ pub(super) struct LaterRow<'a> {
     pub(super) before: i64,
 }
 
+/// What a plain write puts, over any row that is older than `written`.
+#[derive(Clone, SerializeRow)]
+pub(crate) struct PlainRow<'a> {
+    pub(crate) written: i64,
+    #[scylla(flatten)]
+    pub(crate) change: ChangedColumns<'a>,
+    #[scylla(flatten)]
+    pub(crate) genesis: GenesisColumns<'a>,
+    #[scylla(flatten)]
+    pub(crate) key: CouponKeyColumns<'a>,
+}
+
+pub(crate) const PLAIN_ROW: &str = "UPDATE coupon USING TIMESTAMP :written SET version = ?, \
+    state = ?, holder = ?, expires_at = ?, hold = ?, events = events + ?, operation = ?, \
+    modified_at = ?, forward_to = ?, campaign_id = ?, batch_id = ?, valid_from = ?, \
+    made_expires_at = ?, created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
+
 /// The columns of a coupon that never change.
 #[derive(Clone, SerializeRow)]
 pub(crate) struct GenesisColumns<'a> {
@@ -71,25 +88,25 @@ impl<'a> CouponKeyColumns<'a> {
 
 /// The columns that every change writes. A null that stays null is left unset: writing it would
 /// leave a tombstone.
-#[derive(SerializeRow)]
-pub(super) struct ChangedColumns<'a> {
-    version: i64,
-    state: &'a str,
-    holder: Option<&'a str>,
+#[derive(Clone, SerializeRow)]
+pub(crate) struct ChangedColumns<'a> {
+    pub(crate) version: i64,
+    pub(crate) state: &'a str,
+    pub(crate) holder: MaybeUnset<Option<&'a str>>,
     expires_at: CqlTimestamp,
-    hold: MaybeUnset<Option<HoldValue>>,
+    pub(crate) hold: MaybeUnset<Option<HoldValue>>,
     events: MaybeUnset<BTreeMap<i32, EventValue>>,
-    operation: Uuid,
+    operation: Option<Uuid>,
     modified_at: CqlTimestamp,
-    forward_to: MaybeUnset<CqlDate>,
+    pub(crate) forward_to: MaybeUnset<CqlDate>,
 }
 
 impl<'a> ChangedColumns<'a> {
     /// Of a coupon that replaces `before`, or nothing.
-    pub(super) fn of(
+    pub(crate) fn of(
         coupon: &'a Coupon,
         before: Option<&Coupon>,
-        operation: OperationId,
+        operation: Option<OperationId>,
         forward_to: Option<Day>,
     ) -> ChangedColumns<'a> {
         let known = before.map_or(0, |before| before.events().len());
@@ -99,7 +116,7 @@ impl<'a> ChangedColumns<'a> {
         ChangedColumns {
             version: signed(coupon.version()),
             state: if forward_to.is_some() { "forwarding" } else { coupon.state().as_str() },
-            holder: coupon.holder().map(UserId::as_str),
+            holder: MaybeUnset::Set(coupon.holder().map(UserId::as_str)),
             expires_at: instant(coupon.expires_at()),
             hold: match hold.is_some() || had_hold {
                 true => MaybeUnset::Set(hold),
@@ -109,7 +126,7 @@ impl<'a> ChangedColumns<'a> {
                 true => MaybeUnset::Unset,
                 false => MaybeUnset::Set(events),
             },
-            operation: uuid(operation),
+            operation: operation.map(uuid),
             modified_at: instant(coupon.modified_at()),
             forward_to: MaybeUnset::from_option(forward_to.map(date)),
         }

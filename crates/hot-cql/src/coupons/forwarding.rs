@@ -5,7 +5,6 @@ use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::HotError;
-use router::bucket;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
@@ -17,12 +16,9 @@ impl Store {
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
-        let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
-        let found = self.batch_of(&campaign, &batch).await?;
-        let (campaign, _) =
-            found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
-        let coupon = row.coupon(&campaign.terms)?;
-        self.arrive(&coupon, &campaign, to).await.map(drop)
+        // The bucket is not used.
+        let located = self.as_stored(row, 0).await?;
+        self.arrive(&located.coupon, &located.here.campaign, to).await.map(drop)
     }
 
     /// Writes a forwarded coupon into its later partition, if it is not there; returns its bucket.
@@ -33,10 +29,8 @@ impl Store {
         to: Day,
     ) -> Result<i32> {
         let code = coupon.code();
-        let bits = self.bits(to).await?;
-        let bits =
-            bits.ok_or_else(|| HotError::Damaged(format!("no plan for {code}'s partition")))?;
-        let bucket = bucket(code, bits).cast_signed();
+        let no_plan = || HotError::Damaged(format!("no plan for {code}'s partition"));
+        let bucket = self.bucket(to, code).await?.ok_or_else(no_plan)?;
         let mut attempts = self.attempts("a forwarded coupon");
         loop {
             let _lock = attempts.looked(self.write_locks.lock((to, bucket)).await)?;

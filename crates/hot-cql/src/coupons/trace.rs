@@ -46,12 +46,9 @@ impl Store {
         for _ in 0..HOPS_MAX {
             let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(Trace::Nothing) };
             let day = at.expiry_day;
-            let in_cold = |archived_marker| Trace::InCold {
-                day,
-                bucket,
-                code: code.clone(),
-                archived_marker,
-                promise,
+            let in_cold = |archived_marker, promise| {
+                let code = code.clone();
+                Trace::InCold { day, bucket, code, archived_marker, promise }
             };
             let Some(row) = self.row_of(StatementProfile::Read, day, bucket, code).await? else {
                 if !self.is_sealed(day, bucket).await? {
@@ -64,16 +61,10 @@ impl Store {
                 }
                 // An entry that names this partition promises nothing: an import may have won it
                 // and never written the row.
-                return Ok(Trace::InCold {
-                    day,
-                    bucket,
-                    code: code.clone(),
-                    archived_marker: None,
-                    promise,
-                });
+                return Ok(in_cold(None, promise));
             };
             if row.is_archived_marker() {
-                return Ok(in_cold(Some(row.archived_version())));
+                return Ok(in_cold(Some(row.archived_version()), promise));
             }
             match row.forward_to() {
                 Some(later) => {

@@ -4,6 +4,7 @@
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
+use futures::future::OptionFuture;
 use hot::HotError;
 use hot::protocol::{is_stock, partition_after};
 
@@ -65,29 +66,19 @@ impl Store {
     ) -> Result<Option<i32>> {
         let is_new = before.coupon.version() == 0 || day != before.day;
         let expires = is_new || before.coupon.expires_at() != after.expires_at();
-        let holder =
-            after.holder().filter(|holder| expires || before.coupon.holder() != Some(holder));
-        let id = before.terms().id.as_str();
-        let wallet = async {
-            match holder {
-                Some(holder) => self.write_wallet(holder, after, day).await,
-                None => Ok(()),
-            }
-        };
-        let expiring = async {
-            match expires {
-                true => self.write_expiring(id, after, day).await,
-                false => Ok(()),
-            }
-        };
-        let back = async {
-            match is_stock(before.terms(), after) {
-                true => self.enter_returned(&before.terms().id, after).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let (wallet, expiring, back) = tokio::join!(wallet, expiring, back);
-        wallet.and(expiring).and(back)
+        let changes_holder = expires || before.coupon.holder() != after.holder();
+        let id = &before.terms().id;
+        let wallet = changes_holder.then(|| self.write_wallet(after, day));
+        let expiring = expires.then(|| self.write_expiring(id.as_str(), after, day));
+        let back = is_stock(before.terms(), after).then(|| self.enter_returned(id, after));
+        let (wallet, expiring, back) = tokio::join!(
+            OptionFuture::from(wallet),
+            OptionFuture::from(expiring),
+            OptionFuture::from(back)
+        );
+        wallet.transpose()?;
+        expiring.transpose()?;
+        back.transpose()
     }
 
     /// The one conditional update of the row, with its outcome resolved.
@@ -181,7 +172,7 @@ impl Store {
                    created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ? \
                    IF version = null AND sealed = null";
         let values = NewRow {
-            change: ChangedColumns::of(coupon, None, operation, forward_to),
+            change: ChangedColumns::of(coupon, None, Some(operation), forward_to),
             genesis: GenesisColumns::of(coupon.genesis()),
             key: CouponKeyColumns::of(day, bucket, coupon.code()),
         };
@@ -201,7 +192,7 @@ impl Store {
                    WHERE expiry_day = ? AND bucket = ? AND code = ? \
                    IF version = :before AND sealed = null";
         let values = LaterRow {
-            change: ChangedColumns::of(after, Some(&before.coupon), operation, forward_to),
+            change: ChangedColumns::of(after, Some(&before.coupon), Some(operation), forward_to),
             key: CouponKeyColumns::of(before.day, before.here.bucket, after.code()),
             before: signed(before.coupon.version()),
         };

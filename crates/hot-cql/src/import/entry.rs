@@ -17,7 +17,7 @@ use super::{Line, Round};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Trace;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::values::{date, day, instant, millis, parsed, uuid as uuid_of};
 
 /// The directory entry of a code, as an import reads it.
@@ -164,7 +164,7 @@ impl Store {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day, valid_from, expires_at, \
                    first_imported_state, imported_state, arrived_at, actor, operation FROM \
                    directory WHERE code = ?";
-        self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await
+        self.session.row(cql, (code.as_str(),)).await
     }
 
     /// Raises the state in the directory to the furthest one that was imported under the code.

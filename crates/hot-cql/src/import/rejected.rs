@@ -11,16 +11,13 @@ use crate::session::{Result, StatementProfile};
 use crate::values::{instant, millis, signed};
 
 impl Store {
-    pub(crate) async fn keep_rejected_lines(
+    pub(crate) async fn put_rejected(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
         lines: &[RejectedLine],
-        now: Millis,
+        at: Millis,
     ) -> Result<()> {
-        if self.batch_of(campaign, batch).await?.is_none() {
-            return Ok(());
-        }
         let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, reason, detail, \
                    at) VALUES (?, ?, ?, ?, ?, ?, ?)";
         for some in lines.chunks(ROWS_AT_ONCE) {
@@ -32,7 +29,7 @@ impl Store {
                     line.text.as_str(),
                     line.reason.as_str(),
                     line.detail.as_str(),
-                    instant(now),
+                    instant(at),
                 )
             });
             self.session.write_all(cql, rows.collect()).await?;
@@ -40,36 +37,30 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn rejected_lines(
+    /// The lines of a batch after line `after`, each with when it was kept.
+    pub(crate) async fn rejected_behind(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<RejectedLine>> {
-        let cql = "SELECT line, text, reason, detail FROM rejected_line \
+    ) -> Result<Vec<(RejectedLine, Millis)>> {
+        let cql = "SELECT line, text, reason, detail, at FROM rejected_line \
                    WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
-        type Row = (i64, Option<String>, Option<String>, Option<String>);
+        type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
         let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let lines = rows.into_iter().map(|(line, text, reason, detail)| RejectedLine {
-            line: line.unsigned_abs(),
-            text: text.unwrap_or_default(),
-            reason: reason.unwrap_or_default(),
-            detail: detail.unwrap_or_default(),
+        let lines = rows.into_iter().map(|(line, text, reason, detail, at)| {
+            let line = RejectedLine {
+                line: line.unsigned_abs(),
+                text: text.unwrap_or_default(),
+                reason: reason.unwrap_or_default(),
+                detail: detail.unwrap_or_default(),
+            };
+            (line, at.map_or(Millis(0), millis))
         });
         Ok(lines.collect())
-    }
-
-    /// Deletes all rejected lines of one batch.
-    pub(crate) async fn forget_rejected_of(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-    ) -> Result<()> {
-        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ?";
-        self.session.write(cql, (campaign.as_str(), batch.as_str())).await
     }
 
     /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.

@@ -9,17 +9,14 @@ use coupon::ids::BatchId;
 use coupon::time::{Day, Millis};
 use hot::protocol::arrived;
 use hot::{HotError, ImportLine, Tier};
-use router::bucket;
-use scylla::SerializeRow;
-use scylla::value::CqlTimestamp;
-use uuid::Uuid;
 
 use super::entry::EntryOfLine;
 use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE, Round};
 use crate::bounded_join::bounded_join;
-use crate::coupons::{CouponKeyColumns, GenesisColumns, Here, Located};
+use crate::coupons::{
+    ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
+};
 use crate::session::Result;
-use crate::values::{EventValue, events_behind, instant, signed, uuid as uuid_of};
 
 impl Round<'_> {
     /// The coupon of a line, as it arrived.
@@ -38,10 +35,7 @@ impl Round<'_> {
         let before = arrived.iter().map(|located| async move {
             let (coupon, day) = (&located.coupon, located.day);
             store.claim_for_holder(&located.here.campaign, day, coupon, None).await?;
-            match coupon.holder() {
-                Some(holder) => store.write_wallet(holder, coupon, day).await,
-                None => Ok(()),
-            }
+            store.write_wallet(coupon, day).await
         });
         bounded_join(AT_ONCE, before).await?;
         let coupons: Vec<_> = arrived.iter().map(|it| (&it.coupon, it.day)).collect();
@@ -49,10 +43,10 @@ impl Round<'_> {
         self.write_stock(arrived).await?;
         let mut rows_by_bucket: BTreeMap<(Day, i32), Vec<&Coupon>> = BTreeMap::new();
         for located in arrived {
-            let bits = store.bits(located.day).await?;
-            let bits = bits.ok_or_else(|| HotError::Damaged("a partition lost its plan".into()))?;
-            let bucket = (located.day, bucket(located.coupon.code(), bits).cast_signed());
-            rows_by_bucket.entry(bucket).or_default().push(&located.coupon);
+            let lost = || HotError::Damaged("a partition lost its plan".into());
+            let bucket =
+                store.bucket(located.day, located.coupon.code()).await?.ok_or_else(lost)?;
+            rows_by_bucket.entry((located.day, bucket)).or_default().push(&located.coupon);
         }
         let writes = rows_by_bucket.iter().flat_map(|(bucket, coupons)| {
             coupons.chunks(ROWS_AT_ONCE).map(move |some| self.write_bucket(*bucket, some))
@@ -88,38 +82,15 @@ impl Round<'_> {
     }
 
     async fn write_bucket(&self, (day, bucket): (Day, i32), coupons: &[&Coupon]) -> Result<()> {
-        let cql = "UPDATE coupon USING TIMESTAMP :long_ago SET version = ?, state = ?, holder = ?, \
-                   expires_at = ?, events = events + ?, operation = ?, modified_at = ?, \
-                   campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
-                   created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
-        let rows = coupons.iter().map(|coupon| ArrivedRow {
-            long_ago: LONG_AGO,
-            version: signed(coupon.version()),
-            state: coupon.state().as_str(),
-            holder: coupon.holder().map(|holder| holder.as_str()),
-            expires_at: instant(coupon.expires_at()),
-            events: events_behind(coupon, 0),
-            operation: coupon.events().last().map(|event| uuid_of(event.operation)),
-            modified_at: instant(coupon.modified_at()),
-            genesis: GenesisColumns::of(coupon.genesis()),
-            key: CouponKeyColumns::of(day, bucket, coupon.code()),
+        let rows = coupons.iter().map(|coupon| {
+            let operation = coupon.events().last().map(|event| event.operation);
+            PlainRow {
+                written: LONG_AGO,
+                change: ChangedColumns::of(coupon, None, operation, None),
+                genesis: GenesisColumns::of(coupon.genesis()),
+                key: CouponKeyColumns::of(day, bucket, coupon.code()),
+            }
         });
-        self.store.session.write_all(cql, rows.collect()).await
+        self.store.session.write_all(PLAIN_ROW, rows.collect()).await
     }
-}
-
-#[derive(SerializeRow)]
-struct ArrivedRow<'a> {
-    long_ago: i64,
-    version: i64,
-    state: &'a str,
-    holder: Option<&'a str>,
-    expires_at: CqlTimestamp,
-    events: BTreeMap<i32, EventValue>,
-    operation: Option<Uuid>,
-    modified_at: CqlTimestamp,
-    #[scylla(flatten)]
-    genesis: GenesisColumns<'a>,
-    #[scylla(flatten)]
-    key: CouponKeyColumns<'a>,
 }

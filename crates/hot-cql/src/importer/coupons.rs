@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 
 use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
-use coupon::ids::{OperationId, UserId};
+use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::inventory::Pass;
 use hot::{HotError, Tier};
-use scylla::SerializeRow;
-use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
+use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::coupons::{CouponKeyColumns, GenesisColumns, Here, Located};
+use crate::coupons::{
+    ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
+};
 use crate::session::{Result, StatementProfile};
-use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid as uuid_of};
+use crate::values::{date, signed};
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
@@ -30,12 +31,7 @@ impl Store {
         if located.is_empty() {
             return Ok(());
         }
-        let wallets = located.iter().map(|it| async move {
-            match it.coupon.holder() {
-                Some(holder) => self.write_wallet(holder, &it.coupon, it.day).await,
-                None => Ok(()),
-            }
-        });
+        let wallets = located.iter().map(|it| self.write_wallet(&it.coupon, it.day));
         bounded_join(AT_ONCE, wallets).await?;
         let mut campaigns: BTreeMap<&str, Vec<(&Coupon, Day)>> = BTreeMap::new();
         for it in &located {
@@ -89,8 +85,8 @@ impl Store {
     }
 
     async fn put_rows(&self, coupons: &[Located], pass: Pass) -> Result<()> {
-        let rows = coupons.iter().map(|it| CopiedRow::of(&it.coupon, it.day, it.here.bucket, pass));
-        self.session.write_all(COPIED_ROW, rows.collect()).await
+        let rows = coupons.iter().map(|it| copied(&it.coupon, it.day, it.here.bucket, pass));
+        self.session.write_all(PLAIN_ROW, rows.collect()).await
     }
 
     pub(super) async fn put_copied_archived_marker(
@@ -144,14 +140,12 @@ impl Store {
             Some(row) if row.is_archived_marker() || row.forward_to() == Some(to) => return Ok(()),
             Some(row) => row.version().max(coupon.version()) + 1,
         };
-        let row = CopiedRow {
-            version: signed(version),
-            long_ago: LONG_AGO + signed(version),
-            state: "forwarding",
-            forward_to: MaybeUnset::Set(date(to)),
-            ..CopiedRow::of(coupon, left, bucket, Pass::First)
-        };
-        self.session.write(COPIED_ROW, row).await
+        let mut row = copied(coupon, left, bucket, Pass::First);
+        row.written = LONG_AGO + signed(version);
+        row.change.version = signed(version);
+        row.change.state = "forwarding";
+        row.change.forward_to = MaybeUnset::Set(date(to));
+        self.session.write(PLAIN_ROW, row).await
     }
 }
 
@@ -176,59 +170,21 @@ fn expiry_days_of(coupon: &Coupon) -> Vec<Day> {
     expiry_days
 }
 
-const COPIED_ROW: &str = "UPDATE coupon USING TIMESTAMP :long_ago SET version = ?, state = ?, \
-    holder = ?, expires_at = ?, hold = ?, events = events + ?, operation = ?, modified_at = ?, \
-    forward_to = ?, campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
-    created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
-
-#[derive(Clone, SerializeRow)]
-struct CopiedRow<'a> {
-    long_ago: i64,
-    version: i64,
-    state: &'a str,
-    holder: MaybeUnset<Option<&'a str>>,
-    expires_at: CqlTimestamp,
-    hold: MaybeUnset<Option<HoldValue>>,
-    events: MaybeUnset<BTreeMap<i32, EventValue>>,
-    operation: Uuid,
-    modified_at: CqlTimestamp,
-    forward_to: MaybeUnset<CqlDate>,
-    #[scylla(flatten)]
-    genesis: GenesisColumns<'a>,
-    #[scylla(flatten)]
-    key: CouponKeyColumns<'a>,
-}
-
-/// A value. Without one, the column is left unset in the first pass, and set to null in a later
-/// one, which may overwrite a value.
-fn over<T>(value: Option<T>, pass: Pass) -> MaybeUnset<Option<T>> {
-    match (&value, pass) {
-        (None, Pass::First) => MaybeUnset::Unset,
-        (None, Pass::Again) | (Some(_), _) => MaybeUnset::Set(value),
+fn copied(coupon: &Coupon, day: Day, bucket: i32, pass: Pass) -> PlainRow<'_> {
+    let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
+    let operation = coupon.hold().map_or(operation, |hold| hold.operation);
+    let mut change = ChangedColumns::of(coupon, None, Some(operation), None);
+    // Without a value the column is left unset in the first pass, and set to null in a later one,
+    // which may overwrite a value.
+    match pass {
+        Pass::First if coupon.holder().is_none() => change.holder = MaybeUnset::Unset,
+        Pass::Again if coupon.hold().is_none() => change.hold = MaybeUnset::Set(None),
+        Pass::First | Pass::Again => {}
     }
-}
-
-impl<'a> CopiedRow<'a> {
-    fn of(coupon: &'a Coupon, day: Day, bucket: i32, pass: Pass) -> CopiedRow<'a> {
-        let events = events_behind(coupon, 0);
-        let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
-        let operation = coupon.hold().map_or(operation, |hold| hold.operation);
-        CopiedRow {
-            long_ago: LONG_AGO + signed(coupon.version()),
-            version: signed(coupon.version()),
-            state: coupon.state().as_str(),
-            holder: over(coupon.holder().map(UserId::as_str), pass),
-            expires_at: instant(coupon.expires_at()),
-            hold: over(coupon.hold().map(HoldValue::of), pass),
-            events: match events.is_empty() {
-                true => MaybeUnset::Unset,
-                false => MaybeUnset::Set(events),
-            },
-            operation: uuid_of(operation),
-            modified_at: instant(coupon.modified_at()),
-            forward_to: MaybeUnset::Unset,
-            genesis: GenesisColumns::of(coupon.genesis()),
-            key: CouponKeyColumns::of(day, bucket, coupon.code()),
-        }
+    PlainRow {
+        written: LONG_AGO + signed(coupon.version()),
+        change,
+        genesis: GenesisColumns::of(coupon.genesis()),
+        key: CouponKeyColumns::of(day, bucket, coupon.code()),
     }
 }

@@ -15,6 +15,12 @@ const SEALED_LONG_AGO: i64 = 1_000_000_000_000;
 
 const _: () = assert!(SEALED_LONG_AGO > LONG_AGO + (1 << 39));
 
+macro_rules! update_plan {
+    ($set:literal) => {
+        concat!("UPDATE partition_plan USING TIMESTAMP ? SET ", $set, " WHERE expiry_day = ?")
+    };
+}
+
 impl Store {
     pub(super) async fn put_partition(&self, it: &PartitionItem) -> Result<()> {
         let of = date(it.day);
@@ -25,24 +31,20 @@ impl Store {
             None => (it.bits.unwrap_or(self.options.bucket_bits), true),
         };
         // Each of these values only rises, and its write time with it.
-        let cql =
-            "UPDATE partition_plan USING TIMESTAMP ? SET bucket_bits = ? WHERE expiry_day = ?";
         if is_new {
+            let cql = update_plan!("bucket_bits = ?");
             self.session.write(cql, (LONG_AGO, i32::from(bits), of)).await?;
         }
-        let cql = "UPDATE partition_plan USING TIMESTAMP ? SET seal_after = ? WHERE expiry_day = ?";
         let written = LONG_AGO + it.seal_after.0.div_euclid(1_000).max(0);
+        let cql = update_plan!("seal_after = ?");
         self.session.write(cql, (written, instant(it.seal_after), of)).await?;
         if !it.entered.is_empty() {
-            let cql = "UPDATE partition_plan USING TIMESTAMP ? SET entered = entered + ? WHERE \
-                       expiry_day = ?";
+            let cql = update_plan!("entered = entered + ?");
             let entered: Vec<CqlDate> = it.entered.iter().copied().map(date).collect();
             self.session.write(cql, (LONG_AGO, entered, of)).await?;
         }
         if it.closing {
-            let cql =
-                "UPDATE partition_plan USING TIMESTAMP ? SET closing = true WHERE expiry_day = ?";
-            self.session.write(cql, (LONG_AGO, of)).await?;
+            self.session.write(update_plan!("closing = true"), (LONG_AGO, of)).await?;
         }
         if it.next_serial > 0 {
             let cql =
@@ -54,20 +56,15 @@ impl Store {
             let buckets = 0..1_i32 << bits.min(30);
             let seals = buckets.map(|bucket| self.put_seal(it.day, bucket, it.emptied && !is_new));
             bounded_join(AT_ONCE, seals).await?;
-            let cql =
-                "UPDATE partition_plan USING TIMESTAMP ? SET sealed = true WHERE expiry_day = ?";
-            self.session.write(cql, (LONG_AGO, of)).await?;
+            self.session.write(update_plan!("sealed = true"), (LONG_AGO, of)).await?;
         }
         if it.archive_commit > 0 {
-            let cql = "UPDATE partition_plan USING TIMESTAMP ? SET archive_commit = ? WHERE \
-                       expiry_day = ?";
-            let archive_commit = signed(it.archive_commit);
-            self.session.write(cql, (LONG_AGO + archive_commit, archive_commit, of)).await?;
+            let commit = signed(it.archive_commit);
+            let cql = update_plan!("archive_commit = ?");
+            self.session.write(cql, (LONG_AGO + commit, commit, of)).await?;
         }
         if it.emptied {
-            let cql =
-                "UPDATE partition_plan USING TIMESTAMP ? SET emptied = true WHERE expiry_day = ?";
-            self.session.write(cql, (LONG_AGO, of)).await?;
+            self.session.write(update_plan!("emptied = true"), (LONG_AGO, of)).await?;
         }
         Ok(())
     }

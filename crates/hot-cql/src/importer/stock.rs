@@ -15,13 +15,11 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupons::Located;
 use crate::session::Result;
+use crate::stock::CHUNK;
 use crate::values::signed;
 
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;
-
-/// The kind of a lease of imported codes, as in `stock`.
-const CHUNK: i32 = 1;
 
 impl Store {
     /// Enters available coupons with a row: minted ones in `returned`, imported ones in a lease.

@@ -8,7 +8,7 @@ use scylla::value::CqlTimestamp;
 
 use super::Position;
 use crate::Store;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::values::{millis, parsed, signed};
 
 impl Store {
@@ -53,9 +53,7 @@ impl Store {
                 let cql = "SELECT line FROM rejected_line \
                            WHERE campaign_id = ? AND batch_id = ? AND line = ?";
                 let values = (campaign.as_str(), batch.as_str(), signed(line.line));
-                let row: Option<(i64,)> =
-                    self.session.row(StatementProfile::Read, cql, values).await?;
-                Ok(row.is_some())
+                self.session.has(cql, values).await
             }
             Item::Partition(_)
             | Item::Campaign(_)

@@ -11,7 +11,7 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::claims::EntryValue;
 use crate::coupons::Located;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::values::{day, parsed};
 
 impl Store {
@@ -53,18 +53,6 @@ impl Store {
             }
         }
         Ok(Page { items, next })
-    }
-
-    /// The entries of a user's claim.
-    pub(super) async fn claim_entries(
-        &self,
-        campaign: &str,
-        user: &str,
-    ) -> Result<Vec<EntryValue>> {
-        let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
-        let claim: Option<(Option<BTreeMap<i32, EntryValue>>,)> =
-            self.session.row(StatementProfile::Read, cql, (campaign, user)).await?;
-        Ok(claim.and_then(|(entries,)| entries).unwrap_or_default().into_values().collect())
     }
 }
 

@@ -9,9 +9,9 @@ use super::{AT_ONCE, Position, limit_of};
 use crate::Store;
 use crate::archiving::Listed;
 use crate::bounded_join::bounded_join;
-use crate::coupon_row::{CouponRow, coupon_columns, disagreement};
+use crate::coupon_row::{CouponRow, disagreement};
 use crate::session::{Result, StatementProfile};
-use crate::values::{date, parsed};
+use crate::values::parsed;
 
 /// Buckets that are read at a time, ...
 const BUCKETS_AT_ONCE: i32 = 32;
@@ -74,23 +74,6 @@ impl Store {
             }
         }
         Ok(Page { items, next: Some(format!("{} {first} {code}", expiry_day.0)) })
-    }
-
-    async fn rows_of_bucket(
-        &self,
-        expiry_day: Day,
-        bucket: i32,
-        after: &str,
-        limit: i32,
-    ) -> Result<Vec<CouponRow>> {
-        let cql = concat!(
-            "SELECT ",
-            coupon_columns!(),
-            " FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?"
-        );
-        self.session
-            .rows(StatementProfile::Bulk, cql, (date(expiry_day), bucket, after, limit))
-            .await
     }
 
     /// The items of some rows of a bucket.

@@ -40,8 +40,7 @@ impl Store {
 
     pub(super) async fn entry_at(&self, code: &Code) -> Result<Option<EntryItem>> {
         let cql = concat!(entry_columns!(), "WHERE code = ?");
-        let row: Option<EntryRow> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+        let row: Option<EntryRow> = self.session.row(cql, (code.as_str(),)).await?;
         Ok(row.and_then(EntryRow::entry))
     }
 

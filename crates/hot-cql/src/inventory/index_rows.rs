@@ -8,7 +8,7 @@ use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::Store;
-use crate::session::{Result, StatementProfile, damaged};
+use crate::session::{Result, damaged};
 use crate::values::{date, day, instant, millis, parsed, signed, tie};
 
 #[derive(DeserializeRow)]
@@ -79,9 +79,7 @@ impl Store {
         let code = coupon.code();
         let at = instant(coupon.expires_at());
         let values = (holder.as_str(), at, signed(tie(code)), code.as_str());
-        let index_row: Option<(String,)> =
-            self.session.row(StatementProfile::Read, cql, values).await?;
-        Ok(index_row.is_some())
+        self.session.has(cql, values).await
     }
 
     pub(super) async fn remove_old_index_row(&self, index_row: &IndexRow) -> Result<()> {

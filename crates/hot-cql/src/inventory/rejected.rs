@@ -1,22 +1,24 @@
 //! Rejected lines, batch by batch.
 
 use coupon::ids::{BatchId, CampaignId};
-use coupon::time::Millis;
-use hot::RejectedLine;
 use hot::inventory::{Item, Page};
-use scylla::value::CqlTimestamp;
 
 use super::Position;
 use super::campaigns::CAMPAIGNS_MAX;
 use crate::Store;
-use crate::session::{Result, StatementProfile};
-use crate::values::millis;
+use crate::session::Result;
 
 impl Store {
     pub(super) async fn page_of_rejected(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
-        let mut after = (at.name::<CampaignId>(0)?, at.name::<BatchId>(1)?, at.number(2, 0_i64)?);
+        let mut after = (at.name::<CampaignId>(0)?, at.name::<BatchId>(1)?, at.number(2, 0_u64)?);
         if let (Some(campaign), Some(batch), line) = &after {
-            let (items, last) = self.rejected_behind(campaign, batch, *line, limit).await?;
+            let lines = self.rejected_behind(campaign, batch, *line, limit).await?;
+            let last = lines.last().map_or(*line, |(last, _)| last.line);
+            let of = |(line, at)| {
+                let (campaign, batch) = (campaign.clone(), batch.clone());
+                Item::Rejected { campaign, batch, line, at }
+            };
+            let items: Vec<Item> = lines.into_iter().map(of).collect();
             if items.len() == limit {
                 return Ok(Page { items, next: Some(format!("{campaign} {batch} {last}")) });
             }
@@ -49,33 +51,5 @@ impl Store {
             }
             after.0 = Some(last);
         }
-    }
-
-    async fn rejected_behind(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: i64,
-        limit: usize,
-    ) -> Result<(Vec<Item>, i64)> {
-        let cql = "SELECT line, text, reason, detail, at FROM rejected_line \
-                   WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let values = (campaign.as_str(), batch.as_str(), after, limit);
-        type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
-        let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        let last = rows.last().map_or(after, |row| row.0);
-        let items = rows.into_iter().map(|(line, text, reason, detail, at)| Item::Rejected {
-            campaign: campaign.clone(),
-            batch: batch.clone(),
-            line: RejectedLine {
-                line: line.unsigned_abs(),
-                text: text.unwrap_or_default(),
-                reason: reason.unwrap_or_default(),
-                detail: detail.unwrap_or_default(),
-            },
-            at: at.map_or(Millis(0), millis),
-        });
-        Ok((items.collect(), last))
     }
 }

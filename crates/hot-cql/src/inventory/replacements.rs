@@ -8,7 +8,7 @@ use scylla::DeserializeRow;
 use super::Position;
 use super::claims::happened;
 use crate::Store;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::values::parsed;
 
 macro_rules! replacement_columns {
@@ -44,8 +44,7 @@ impl Store {
 
     pub(super) async fn has_replacement(&self, replaced: &Code) -> Result<bool> {
         let cql = concat!(replacement_columns!(), "WHERE replaced = ?");
-        let row: Option<ReplacementRow> =
-            self.session.row(StatementProfile::Read, cql, (replaced.as_str(),)).await?;
+        let row: Option<ReplacementRow> = self.session.row(cql, (replaced.as_str(),)).await?;
         match row {
             Some(row) => self.was_replaced(&row).await,
             None => Ok(false),

@@ -10,7 +10,7 @@ use super::Giving;
 use crate::Store;
 use crate::changes::Decision;
 use crate::coupons::{Here, Located};
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::stock::{Next, Offer};
 
 /// Whether a request won the right to replace a coupon.
@@ -50,8 +50,7 @@ impl Store {
         let cql = "SELECT campaign_id, user_id, reference, issue FROM replacement \
                    WHERE replaced = ?";
         type Row = (Option<String>, Option<String>, Option<String>, Option<i32>);
-        let row: Option<Row> =
-            self.session.row(StatementProfile::Read, cql, (code.as_str(),)).await?;
+        let row: Option<Row> = self.session.row(cql, (code.as_str(),)).await?;
         Ok(row.map(|(campaign, user, reference, issue)| WonReplacement {
             campaign: campaign.unwrap_or_default(),
             reference: reference.unwrap_or_default(),

@@ -77,64 +77,29 @@ impl Store {
         to: Option<Day>,
         profile: StatementProfile,
     ) -> Result<Cas> {
-        let next = coupon.version().max(row.map_or(0, CouponRow::version)) + 1;
-        let values = ReconciledRow {
-            version: signed(next),
-            archived_version: signed(coupon.version()),
-            operation,
-            campaign_id: coupon.genesis().campaign.as_str(),
-            batch_id: coupon.genesis().batch.as_str(),
-            expiry_day: date(at),
-            bucket,
-            code: coupon.code().as_str(),
-            before: row.map(|row| signed(row.version())),
-        };
+        let next = signed(coupon.version().max(row.map_or(0, CouponRow::version)) + 1);
+        let before = row.map(|row| signed(row.version()));
+        let (at, code) = (date(at), coupon.code().as_str());
         match to {
             // A reader is forwarded to the partition in which the coupon was archived.
             Some(to) => {
                 let cql = "UPDATE coupon SET version = ?, state = 'forwarding', forward_to = \
-                           :forward_to, operation = ? WHERE expiry_day = ? AND bucket = ? AND code \
-                           = ? IF version = :before";
-                self.session.change(profile, cql, values.forward_to(to)).await
+                           ?, operation = ? WHERE expiry_day = ? AND bucket = ? AND code = ? IF \
+                           version = ?";
+                let values = (next, date(to), operation, at, bucket, code, before);
+                self.session.change(profile, cql, values).await
             }
             None => {
                 let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = \
                            ?, operation = ?, campaign_id = ?, batch_id = ?, holder = null, hold = \
                            null, events = null, forward_to = null WHERE expiry_day = ? AND bucket \
-                           = ? AND code = ? IF version = :before";
+                           = ? AND code = ? IF version = ?";
+                let archived = signed(coupon.version());
+                let (campaign, batch) = (&coupon.genesis().campaign, &coupon.genesis().batch);
+                let (campaign, batch) = (campaign.as_str(), batch.as_str());
+                let values = (next, archived, operation, campaign, batch, at, bucket, code, before);
                 self.session.change(profile, cql, values).await
             }
         }
-    }
-}
-
-#[derive(scylla::SerializeRow)]
-struct ReconciledRow<'a> {
-    version: i64,
-    archived_version: i64,
-    operation: Uuid,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    expiry_day: scylla::value::CqlDate,
-    bucket: i32,
-    code: &'a str,
-    before: Option<i64>,
-}
-
-#[derive(scylla::SerializeRow)]
-struct SentOnRow<'a> {
-    version: i64,
-    operation: Uuid,
-    forward_to: scylla::value::CqlDate,
-    expiry_day: scylla::value::CqlDate,
-    bucket: i32,
-    code: &'a str,
-    before: Option<i64>,
-}
-
-impl<'a> ReconciledRow<'a> {
-    fn forward_to(self, day: Day) -> SentOnRow<'a> {
-        let ReconciledRow { version, operation, expiry_day, bucket, code, before, .. } = self;
-        SentOnRow { version, operation, forward_to: date(day), expiry_day, bucket, code, before }
     }
 }

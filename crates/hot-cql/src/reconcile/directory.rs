@@ -4,13 +4,12 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
+use hot::imported_state_text;
 use hot::protocol::imported_state_of;
-use hot::{HotError, imported_state_text};
 use router::home;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use crate::outcome::Cas;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, instant, uuid as uuid_of};
 
@@ -72,10 +71,7 @@ impl Store {
             return Ok(());
         }
         let cql = "INSERT INTO directory (code, kind) VALUES (?, 'gone') IF NOT EXISTS";
-        match self.session.change(StatementProfile::Change, cql, (code.as_str(),)).await? {
-            Cas::Applied | Cas::Refused => Ok(()),
-            Cas::Unknown(why) => Err(HotError::Unknown(why.into())),
-            Cas::NotSent(why) => Err(HotError::Unavailable(why.into())),
-        }
+        let cas = self.session.change(StatementProfile::Change, cql, (code.as_str(),)).await?;
+        cas.known().map(drop)
     }
 }

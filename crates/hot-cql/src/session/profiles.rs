@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
-use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
+use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
 use scylla::policies::speculative_execution::{
     SimpleSpeculativeExecutionPolicy, SpeculativeExecutionPolicy,
@@ -13,7 +13,7 @@ use scylla::policies::speculative_execution::{
 use scylla::statement::{Consistency, SerialConsistency};
 
 use crate::options::Options;
-use crate::routing::{ToReplica, Which};
+use crate::routing::{ToReplica, Which, to_any_replica};
 
 /// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
 /// closes a connection on which many requests were given up by us.
@@ -52,16 +52,10 @@ pub(crate) enum StatementProfile {
 }
 
 pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, ExecutionProfileHandle> {
-    let spread = DefaultPolicy::builder().token_aware(true);
-    let spread = match &options.datacenter {
-        Some(name) => spread.prefer_datacenter(name.clone()),
-        None => spread,
-    };
-    let spread: Arc<dyn LoadBalancingPolicy> = spread.build();
-    let first: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(ToReplica::new(Which::First, options.datacenter.as_deref()));
-    let next: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(ToReplica::new(Which::Next, options.datacenter.as_deref()));
+    let datacenter = options.datacenter.as_deref();
+    let spread = to_any_replica(datacenter);
+    let first: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::First, datacenter));
+    let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::Next, datacenter));
     let built = |profile: StatementProfile| {
         let builder = ExecutionProfile::builder()
             .consistency(match profile {
@@ -77,25 +71,22 @@ pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, Execution
                         _ => ENGINE_TIMEOUT,
                     },
             ));
+        let (policy, speculates_after) = match profile {
+            StatementProfile::Read => (&spread, Some(SPECULATE_AFTER)),
+            StatementProfile::Write | StatementProfile::Bulk => (&spread, None),
+            StatementProfile::Serial => (&first, Some(SPECULATE_SERIAL_AFTER)),
+            StatementProfile::Change => (&first, None),
+            StatementProfile::Again => (&next, None),
+        };
+        let builder = builder
+            .load_balancing_policy(Arc::clone(policy))
+            .speculative_execution_policy(speculates_after.map(speculation));
         let builder = match profile {
-            StatementProfile::Read => builder
-                .load_balancing_policy(Arc::clone(&spread))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
-                .speculative_execution_policy(speculation(SPECULATE_AFTER)),
-            StatementProfile::Write | StatementProfile::Bulk => builder
-                .load_balancing_policy(Arc::clone(&spread))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new())),
-            StatementProfile::Serial => builder
-                .load_balancing_policy(Arc::clone(&first))
-                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
-                .speculative_execution_policy(speculation(SPECULATE_SERIAL_AFTER)),
             // The driver's own policy would send a conditional update a second time in some cases.
-            StatementProfile::Change => builder
-                .load_balancing_policy(Arc::clone(&first))
-                .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
-            StatementProfile::Again => builder
-                .load_balancing_policy(Arc::clone(&next))
-                .retry_policy(Arc::new(FallthroughRetryPolicy::new())),
+            StatementProfile::Change | StatementProfile::Again => {
+                builder.retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+            }
+            _ => builder.retry_policy(Arc::new(DefaultRetryPolicy::new())),
         };
         (profile, builder.build().into_handle())
     };
@@ -110,7 +101,7 @@ pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, Execution
     all.map(built).into_iter().collect()
 }
 
-fn speculation(after: Duration) -> Option<Arc<dyn SpeculativeExecutionPolicy>> {
+fn speculation(after: Duration) -> Arc<dyn SpeculativeExecutionPolicy> {
     let (max_retry_count, retry_interval) = (1, after);
-    Some(Arc::new(SimpleSpeculativeExecutionPolicy { max_retry_count, retry_interval }))
+    Arc::new(SimpleSpeculativeExecutionPolicy { max_retry_count, retry_interval })
 }

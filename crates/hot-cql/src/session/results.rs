@@ -19,10 +19,12 @@ pub(super) fn applied(result: &QueryRowsResult) -> Result<bool> {
     }
 }
 
-pub(super) fn rows_of<R>(result: QueryRowsResult) -> Result<Vec<R>>
-where
-    R: for<'f> DeserializeRow<'f, 'f>,
-{
+/// A row that borrows nothing from the driver's answer.
+pub(crate) trait OwnedRow: for<'f> DeserializeRow<'f, 'f> {}
+
+impl<R: for<'f> DeserializeRow<'f, 'f>> OwnedRow for R {}
+
+pub(crate) fn rows_of<R: OwnedRow>(result: QueryRowsResult) -> Result<Vec<R>> {
     let rows = result.rows::<R>().map_err(damaged)?;
     rows.collect::<std::result::Result<_, _>>().map_err(damaged)
 }

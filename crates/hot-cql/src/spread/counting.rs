@@ -169,9 +169,8 @@ impl Store {
                 return Ok(rows);
             }
         };
-        let row: Option<(Option<i64>,)> =
-            self.session.row(StatementProfile::Read, cql, (date(day),)).await?;
-        Ok(row.and_then(|(rows,)| rows).map_or(0, i64::unsigned_abs))
+        let rows: Option<i64> = self.session.value(cql, (date(day),)).await?;
+        Ok(rows.map_or(0, i64::unsigned_abs))
     }
 
     /// Adds to the store's number; how many rows there are then. A write whose outcome is unknown

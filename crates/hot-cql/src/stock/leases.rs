@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{CHUNK, Lease, RUN, Row, Waiting};
 use crate::Store;
 use crate::campaigns::{BatchHere, CampaignHere, key_missing};
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::values::parsed;
 pub(crate) use owning::RENEWED_EVERY_ROUNDS;
 
@@ -116,7 +116,7 @@ impl Store {
         let cql = "SELECT cursor, returned_rows FROM lease WHERE campaign_id = ? AND batch_id = ? \
                    LIMIT 1";
         let row: Option<(Option<i64>, Option<i64>)> =
-            self.session.row(StatementProfile::Read, cql, (id.as_str(), batch.as_str())).await?;
+            self.session.row(cql, (id.as_str(), batch.as_str())).await?;
         let (cursor, returned) = row.unwrap_or_default();
         Ok((cursor, returned.map_or(0, i64::unsigned_abs)))
     }

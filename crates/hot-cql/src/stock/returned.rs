@@ -17,7 +17,7 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::Located;
-use crate::session::{Result, StatementProfile};
+use crate::session::Result;
 use crate::spread::Spread;
 use crate::values::{parsed, signed};
 
@@ -71,8 +71,7 @@ impl Store {
                    AND part = ? LIMIT 1";
         let looks = parts.into_iter().map(|part| async move {
             let values = (id.as_str(), batch.as_str(), part);
-            let row: Option<(i64,)> = self.session.row(StatementProfile::Read, cql, values).await?;
-            Ok::<_, hot::HotError>(row.map(|_| part))
+            Ok::<_, hot::HotError>(self.session.has(cql, values).await?.then_some(part))
         });
         Ok(bounded_join(WALKED_AT_ONCE, looks).await?.into_iter().flatten().collect())
     }

@@ -5,11 +5,10 @@ use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::ClosedPartition;
 use hot::protocol::{closed_until, is_closed};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use crate::columns::parsed;
+use crate::columns::{parsed, signed};
 use crate::coupons::row_of;
-use crate::numbers::signed;
 use crate::txn::Txn;
 
 /// The closed coupons of one campaign in one partition: the void ones, which have no redemption,
@@ -29,14 +28,13 @@ fn next_range(
     after: (Day, i64),
     now: Millis,
 ) -> rusqlite::Result<Option<ClosedRange>> {
-    let found = txn
-        .statement(
-            "SELECT expiry_day, campaign FROM coupon INDEXED BY coupon_closed \
-             WHERE state IN ('redeemed', 'void') AND (expiry_day, campaign) > (?1, ?2) \
-             ORDER BY expiry_day, campaign LIMIT 1",
-        )?
-        .query_row(params![after.0.0, after.1], |row| Ok((Day(row.get(0)?), row.get(1)?)))
-        .optional()?;
+    let found = txn.first(
+        "SELECT expiry_day, campaign FROM coupon INDEXED BY coupon_closed \
+         WHERE state IN ('redeemed', 'void') AND (expiry_day, campaign) > (?1, ?2) \
+         ORDER BY expiry_day, campaign LIMIT 1",
+        params![after.0.0, after.1],
+        |row| Ok((Day(row.get(0)?), row.get(1)?)),
+    )?;
     let Some((day, campaign)) = found else { return Ok(None) };
     let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
     let until = closed_until(cancel_days, now);
@@ -63,8 +61,7 @@ impl ClosedRange {
     /// Since when the first of them has been closed.
     fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
         let first = |sql: &str| -> rusqlite::Result<Option<i64>> {
-            let mut statement = txn.statement(sql)?;
-            statement.query_row(params![self.day.0, self.campaign], |row| row.get(0)).optional()
+            txn.first(sql, params![self.day.0, self.campaign], |row| row.get(0))
         };
         let void = first(
             "SELECT modified_at FROM coupon INDEXED BY coupon_closed \
@@ -83,18 +80,16 @@ impl ClosedRange {
 
     fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
         let left = limit.saturating_sub(codes.len());
-        let mut statement = txn.statement(
+        codes.extend(txn.all(
             "SELECT code FROM coupon INDEXED BY coupon_closed \
              WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
              AND redeemed_at IS NULL UNION ALL \
              SELECT code FROM coupon INDEXED BY coupon_closed \
              WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
              AND redeemed_at <= ?3 LIMIT ?4",
-        )?;
-        let asked = params![self.day.0, self.campaign, self.until.0, left as i64];
-        for code in statement.query_map(asked, |row| parsed::<Code>(row, 0))? {
-            codes.push(code?);
-        }
+            params![self.day.0, self.campaign, self.until.0, left as i64],
+            |row| parsed::<Code>(row, 0),
+        )?);
         Ok(())
     }
 }

@@ -5,16 +5,12 @@ use std::cmp::Ordering;
 use hot::ColdMark;
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 
-use crate::failure::damaged;
 use crate::settings;
 use crate::txn::Txn;
 
 pub(crate) fn read(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
-    let version = |name: &str| -> rusqlite::Result<Option<u64>> {
-        let text = txn.setting(name)?;
-        text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
-    };
-    Ok(ColdMark { begun: version(COLD_BEGUN)?, committed: version(COLD_COMMITTED)? })
+    let (begun, committed) = (txn.setting_number(COLD_BEGUN)?, txn.setting_number(COLD_COMMITTED)?);
+    Ok(ColdMark { begun, committed })
 }
 
 /// Raises what is lower here, and lowers nothing.

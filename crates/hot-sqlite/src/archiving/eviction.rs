@@ -2,9 +2,10 @@
 
 use coupon::code::Code;
 use coupon::time::Day;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use crate::numbers::signed;
+use crate::columns::signed;
+use crate::partitions;
 use crate::txn::Txn;
 
 /// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
@@ -19,21 +20,15 @@ pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite
         return Ok(evicted);
     }
     for (code, version) in copied {
-        let removed = txn
-            .statement(
-                "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
-                 AND state IN ('redeemed', 'void') RETURNING campaign, state",
-            )?
-            .query_row(params![day.0, code.as_str(), signed(*version)], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-            })
-            .optional()?;
+        let removed = txn.first(
+            "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
+             AND state IN ('redeemed', 'void') RETURNING campaign, state",
+            params![day.0, code.as_str(), signed(*version)],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+        )?;
         let Some((campaign, state)) = removed else { continue };
-        txn.statement(
-            "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
-        )?
-        .execute(params![day.0, code.as_str(), signed(*version)])?;
-        txn.count_archived(campaign, &state);
+        partitions::mark_archived(txn, day, code, *version)?;
+        txn.counts().archive(campaign, &state);
         evicted += 1;
     }
     Ok(evicted)

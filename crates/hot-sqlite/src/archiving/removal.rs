@@ -4,9 +4,8 @@ use coupon::time::{Day, Millis};
 use hot::{Emptying, ListPosition};
 use rusqlite::params;
 
-use crate::columns::unsigned;
+use crate::columns::{signed, unsigned};
 use crate::failure::damaged;
-use crate::numbers::signed;
 use crate::txn::Txn;
 
 /// Rows that one transaction looks at and removes.
@@ -35,14 +34,12 @@ pub(crate) fn remove(
     if !so_far.walked {
         return remove_by_expiry(txn, day, so_far, rows).map(Some);
     }
-    let mut statement = txn.statement(
+    let left: Vec<(i64, i64, String)> = txn.all(
         "SELECT number, campaign, state FROM coupon INDEXED BY coupon_by_code \
          WHERE expiry_day = ?1 LIMIT ?2",
+        params![day.0, rows],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let left = statement.query_map(params![day.0, rows], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-    })?;
-    let left = left.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut removed = left.len() as u64;
     for (number, campaign, state) in left {
         remove_row(txn, number, campaign, &state)?;
@@ -69,18 +66,17 @@ fn remove_by_expiry(
         expires_at: Day(day.0 - 1).end(),
         tie: u64::MAX >> 1,
     });
-    let mut statement = txn.statement(
+    let found = txn.all(
         "SELECT number, campaign, state, expiry_day, expires_at FROM coupon \
          INDEXED BY coupon_by_expiry \
          WHERE (expires_at, number) > (?1, ?2) AND expires_at <= ?3 \
          ORDER BY expires_at, number LIMIT ?4",
+        params![from.expires_at.0, signed(from.tie), day.end().0, rows],
+        |row| {
+            let at = ListPosition { expires_at: Millis(row.get(4)?), tie: unsigned(row, 0)? };
+            Ok((at, row.get(1)?, row.get::<_, String>(2)?, Day(row.get(3)?)))
+        },
     )?;
-    let asked = params![from.expires_at.0, signed(from.tie), day.end().0, rows];
-    let found = statement.query_map(asked, |row| {
-        let at = ListPosition { expires_at: Millis(row.get(4)?), tie: unsigned(row, 0)? };
-        Ok((at, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, Day(row.get(3)?)))
-    })?;
-    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut after = so_far.clone();
     after.walked = found.is_empty();
     for (at, campaign, state, partition) in found {
@@ -94,7 +90,7 @@ fn remove_by_expiry(
 }
 
 fn remove_row(txn: &Txn<'_>, number: i64, campaign: i64, state: &str) -> rusqlite::Result<()> {
-    txn.statement("DELETE FROM coupon WHERE number = ?1")?.execute([number])?;
-    txn.count_archived(campaign, state);
+    txn.run("DELETE FROM coupon WHERE number = ?1", [number])?;
+    txn.counts().archive(campaign, state);
     Ok(())
 }

@@ -62,7 +62,7 @@ struct RowPointer {
 fn in_table_order(txn: &Txn<'_>, pointers: Vec<RowPointer>) -> rusqlite::Result<Vec<Residue>> {
     let mut order: Vec<usize> = (0..pointers.len()).collect();
     order.sort_unstable_by_key(|at| pointers[*at].number);
-    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
+    let sql = rows::select_coupon!(" FROM coupon WHERE number = ?1");
     let mut statement = txn.statement(sql)?;
     let mut found: Vec<Option<Residue>> = pointers.iter().map(|_| None).collect();
     for at in order {
@@ -80,14 +80,12 @@ fn pointers_after(
     after: Option<&Code>,
     limit: usize,
 ) -> rusqlite::Result<Vec<RowPointer>> {
-    let mut statement = txn.statement(
+    txn.all(
         "SELECT code, number FROM coupon INDEXED BY coupon_by_code \
          WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
-    )?;
-    let asked = params![day.0, after.map_or("", Code::as_str), limit as i64];
-    let pointers = statement
-        .query_map(asked, |row| Ok(RowPointer { code: parsed(row, 0)?, number: row.get(1)? }))?;
-    pointers.collect()
+        params![day.0, after.map_or("", Code::as_str), limit as i64],
+        |row| Ok(RowPointer { code: parsed(row, 0)?, number: row.get(1)? }),
+    )
 }
 
 /// The archived markers of a partition after `after`, in the order of codes.
@@ -97,12 +95,10 @@ fn archived_markers(
     after: Option<&Code>,
     limit: usize,
 ) -> rusqlite::Result<Vec<(Code, u64)>> {
-    let mut statement = txn.statement(
+    txn.all(
         "SELECT code, version FROM archived_marker \
          WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
-    )?;
-    let asked = params![day.0, after.map_or("", Code::as_str), limit as i64];
-    let archived_markers =
-        statement.query_map(asked, |row| Ok((parsed(row, 0)?, unsigned(row, 1)?)))?;
-    archived_markers.collect()
+        params![day.0, after.map_or("", Code::as_str), limit as i64],
+        |row| Ok((parsed(row, 0)?, unsigned(row, 1)?)),
+    )
 }

@@ -1,5 +1,6 @@
 //! The row of one coupon, as it is written: an insert, or an update of the same version.
 
+use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
@@ -7,47 +8,53 @@ use hot::protocol::is_history_full;
 use rusqlite::params;
 
 use super::Located;
+use crate::columns::signed;
 use crate::failure::damaged;
-use crate::numbers::signed;
 use crate::txn::Txn;
 use crate::{history, holds};
 
 /// Makes the row of a coupon that has none in this partition.
 pub(crate) fn insert(
     txn: &Txn<'_>,
-    located: &Located,
+    campaign: i64,
+    batch: i64,
     coupon: &Coupon,
     day: Day,
 ) -> rusqlite::Result<()> {
     let genesis = coupon.genesis();
-    txn.statement(
+    txn.run(
         "INSERT INTO coupon (expiry_day, code, campaign, batch, version, state, holder, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
          events, history_full, created_at, modified_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
          ?18)",
-    )?
-    .execute(params![
-        day.0,
-        coupon.code().as_str(),
-        located.here.campaign.number,
-        located.here.batch,
-        signed(coupon.version()),
-        coupon.state().as_str(),
-        coupon.holder().map(UserId::as_str),
-        genesis.valid_from.0,
-        coupon.expires_at().0,
-        genesis.expires_at.0,
-        coupon.issued_at().map(|at| at.0),
-        redeemed_at(coupon).map(|at| at.0),
-        order_ref(coupon),
-        coupon.hold().map(holds::to_json),
-        history::to_text(coupon),
-        is_history_full(coupon),
-        genesis.created_at.0,
-        coupon.modified_at().0,
-    ])?;
-    Ok(())
+        params![
+            day.0,
+            coupon.code().as_str(),
+            campaign,
+            batch,
+            signed(coupon.version()),
+            coupon.state().as_str(),
+            coupon.holder().map(UserId::as_str),
+            genesis.valid_from.0,
+            coupon.expires_at().0,
+            genesis.expires_at.0,
+            coupon.issued_at().map(|at| at.0),
+            redeemed_at(coupon).map(|at| at.0),
+            order_ref(coupon),
+            coupon.hold().map(holds::to_json),
+            history::to_text(coupon),
+            is_history_full(coupon),
+            genesis.created_at.0,
+            coupon.modified_at().0,
+        ],
+    )
+}
+
+/// Deletes the row of a coupon in a partition, if it has one.
+pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2";
+    txn.run(sql, params![day.0, code.as_str()])
 }
 
 /// Writes a row back. Fails if its version is no longer the one that was read.

@@ -12,9 +12,7 @@ use crate::txn::Txn;
 use crate::{campaigns, rows};
 
 /// Campaigns after a number, at most so many.
-pub(super) const CAMPAIGNS: &str = concat!(
-    "SELECT ",
-    rows::campaign_columns!(),
+pub(super) const CAMPAIGNS: &str = rows::select_campaign!(
     ", number, cold_issued, cold_redeemed, cold_void, CAST(number AS TEXT) AS position \
      FROM campaign WHERE number > ?1 ORDER BY number LIMIT ?2"
 );
@@ -34,13 +32,10 @@ pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Campaig
 }
 
 fn batches_of(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<Vec<BatchItem>> {
-    let sql = concat!(
-        "SELECT ",
-        rows::batch_columns!(),
+    let sql = rows::select_batch!(
         ", next_offset, paused_reason FROM batch WHERE campaign = ?1 ORDER BY number"
     );
-    let mut statement = txn.statement(sql)?;
-    let batches = statement.query_map([number], |row| {
+    txn.all(sql, [number], |row| {
         let batch = rows::batch(row, id)?;
         Ok(BatchItem {
             id: batch.id,
@@ -55,8 +50,7 @@ fn batches_of(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<V
             created_at: batch.created_at,
             offered: row.get::<_, Option<i64>>(11)?.unwrap_or(0).unsigned_abs(),
         })
-    })?;
-    batches.collect()
+    })
 }
 
 /// Every campaign, and how many rows it has, all in one read transaction.

@@ -3,12 +3,11 @@
 use coupon::code::Code;
 use coupon::time::Day;
 use hot::inventory::{RowIs, RowItem};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
-use crate::columns::unsigned;
+use crate::columns::{signed, unsigned};
 use crate::coupons::located;
 use crate::failure::damaged;
-use crate::numbers::signed;
 use crate::txn::Txn;
 use crate::{partitions, rows};
 
@@ -28,9 +27,7 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Optio
 
 /// Rows after a number, at most so many: in the order of the table, so that each page of the file is
 /// read once.
-pub(super) const ROWS: &str = concat!(
-    "SELECT ",
-    rows::coupon_columns!(),
+pub(super) const ROWS: &str = rows::select_coupon!(
     ", CAST(number AS TEXT) AS position FROM coupon WHERE number > ?1 ORDER BY number LIMIT ?2"
 );
 
@@ -53,24 +50,19 @@ pub(super) fn rows_after(
     after: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<RowItem>> {
-    let mut found: Vec<(String, Found)> = Vec::new();
     let asked = params![day.0, after, signed(limit as u64)];
-    let mut statement = txn.statement(
+    let mut found: Vec<(String, Found)> = txn.all(
         "SELECT code, number FROM coupon INDEXED BY coupon_by_code \
          WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
+        asked,
+        |row| Ok((row.get(0)?, Found::Row(row.get(1)?))),
     )?;
-    for one in statement.query_map(asked, |row| Ok((row.get(0)?, Found::Row(row.get(1)?))))? {
-        found.push(one?);
-    }
-    let mut statement = txn.statement(
+    found.extend(txn.all(
         "SELECT code, version FROM archived_marker \
          WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
-    )?;
-    let archived_marker =
-        |row: &Row<'_>| Ok((row.get(0)?, Found::ArchivedMarker(unsigned(row, 1)?)));
-    for one in statement.query_map(asked, archived_marker)? {
-        found.push(one?);
-    }
+        asked,
+        |row| Ok((row.get(0)?, Found::ArchivedMarker(unsigned(row, 1)?))),
+    )?);
     // A row before an archived marker of the same code.
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some((last, _)) = found.get(limit.saturating_sub(1)) {
@@ -96,7 +88,7 @@ fn rows_of(txn: &Txn<'_>, day: Day, found: Vec<(String, Found)>) -> rusqlite::Re
         all.push(RowItem { day, code, is, astray: None });
     }
     order.sort_unstable();
-    let sql = concat!("SELECT ", rows::coupon_columns!(), " FROM coupon WHERE number = ?1");
+    let sql = rows::select_coupon!(" FROM coupon WHERE number = ?1");
     let mut statement = txn.statement(sql)?;
     for (number, at) in order {
         let mut found = statement.query([number])?;
@@ -131,13 +123,11 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
 
 /// The row and the archived marker of a code in a partition.
 pub(super) fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
-    let number = txn
-        .statement(
-            "SELECT number FROM coupon INDEXED BY coupon_by_code \
-             WHERE expiry_day = ?1 AND code = ?2",
-        )?
-        .query_row(params![day.0, code.as_str()], |row| row.get(0))
-        .optional()?;
+    let number = txn.first(
+        "SELECT number FROM coupon INDEXED BY coupon_by_code WHERE expiry_day = ?1 AND code = ?2",
+        params![day.0, code.as_str()],
+        |row| row.get(0),
+    )?;
     let archived_marker = partitions::archived_marker(txn, day, code)?;
     let found =
         number.map(Found::Row).into_iter().chain(archived_marker.map(Found::ArchivedMarker));

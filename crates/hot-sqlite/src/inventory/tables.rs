@@ -3,21 +3,20 @@
 use coupon::code::Code;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::time::{Day, Millis};
+use hot::Account;
 use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, Reading,
     ReplacementItem, RowIs, RowItem, Table, Unreadable,
 };
-use hot::{Account, RejectedLine};
 use router::Owner;
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use rusqlite::{Row, ToSql, params};
 
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
-use crate::columns::{parsed, unsigned};
-use crate::directory;
+use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
-use crate::numbers::signed;
 use crate::txn::Txn;
+use crate::{claims, directory, rejected_lines};
 
 /// The first word of a position among archived markers. They come after the rows.
 const ARCHIVED_MARKERS: &str = "archived_markers";
@@ -201,7 +200,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<EntryItem> {
 }
 
 pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryItem>> {
-    txn.statement(entries!("= ?1"))?.query_row([code.as_str()], entry).optional()
+    txn.first(entries!("= ?1"), [code.as_str()], entry)
 }
 
 const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, \
@@ -239,9 +238,10 @@ pub(super) fn is_claimed(
     txn: &Txn<'_>,
     (campaign, user, code): &(CampaignId, UserId, Code),
 ) -> rusqlite::Result<bool> {
-    let Some(campaign) = txn.campaign(campaign)? else { return Ok(false) };
-    txn.statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
-        .exists(params![campaign.number, user.as_str(), code.as_str()])
+    match txn.campaign(campaign)? {
+        Some(campaign) => claims::has(txn, campaign.number, user, code),
+        None => Ok(false),
+    }
 }
 
 const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \
@@ -262,12 +262,7 @@ fn rejected(row: &Row<'_>) -> rusqlite::Result<Item> {
     Ok(Item::Rejected {
         campaign: parsed(row, 5)?,
         batch: parsed(row, 6)?,
-        line: RejectedLine {
-            line: unsigned(row, 0)?,
-            text: row.get(1)?,
-            reason: row.get(2)?,
-            detail: row.get(3)?,
-        },
+        line: rejected_lines::line(row)?,
         at: Millis(row.get(4)?),
     })
 }

@@ -5,7 +5,7 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::importer::batch_here;
-use crate::numbers::signed;
+use crate::columns::signed;
 use crate::txn::Txn;
 
 /// The row of an item, as a part of a statement and its values; `None` of an item that stays.

@@ -49,7 +49,7 @@ impl Step {
 }
 
 /// What the claim of a user decides about a request.
-pub(super) enum Plan {
+pub(crate) enum Plan {
     /// The answer, or one more name for a coupon that the user has.
     Answer(Step),
     /// The user gets the next coupon of the stock. It may replace another one.
@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// The answer, if it needs no write.
-    pub(super) fn without_writing(self) -> Option<Applied> {
+    pub(crate) fn without_writing(self) -> Option<Applied> {
         match self {
             Plan::Answer(Step::Decided(decision, _)) if decision.writes.is_none() => {
                 Some(decision.applied)

@@ -29,8 +29,7 @@ pub(crate) fn step(
     }
 }
 
-/// The answer to a change under a shared code that needs no write, as
-/// [`crate::issuing::issue_without_writing`].
+/// The answer to a change under a shared code that needs no write, as for an issue.
 pub(crate) fn without_writing(
     txn: &Txn<'_>,
     campaign: &CampaignId,

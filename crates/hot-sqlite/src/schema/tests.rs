@@ -1,5 +1,4 @@
-//! From version 1 to a version 2 that these tests make up: the next release does the same with its
-//! own step.
+//! From version 1 to a version 2 that these tests make up, and to the version of this release.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +9,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::fair_file_lock::FairFileLock;
 
+/// The schema of the first release.
+const VERSION_1: &str = include_str!("../../tests/fixtures/hot-1.sql");
+
+/// The step to a version 2 that no release has.
 const STEP: &str = "ALTER TABLE campaign ADD COLUMN channel TEXT; \
                     CREATE INDEX campaign_channel ON campaign (channel)";
 
@@ -21,7 +24,10 @@ impl Store {
     /// A store of version 1, closed, with one row.
     fn of_version_1() -> Store {
         let store = Store { folder: tempfile::tempdir().unwrap() };
-        let conn = open_or_make(&store.path()).unwrap();
+        let conn = connect(&store.path()).unwrap();
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+        conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+        create(&conn, VERSION_1, 1).unwrap();
         conn.execute("INSERT INTO setting (name, value) VALUES ('kept', 'yes')", []).unwrap();
         conn.execute("UPDATE setting SET value = '0.0.9' WHERE name = 'written_by'", []).unwrap();
         conn.close().unwrap();
@@ -61,6 +67,30 @@ fn is_version_1(path: &Path) -> bool {
     version(&conn) == 1 && !has_channel(&conn) && setting(&conn, "kept") == "yes"
 }
 
+/// The statements of the schema without comments and layout: a step adds a column in its own layout.
+fn schema_of(conn: &Connection) -> Vec<String> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name";
+    let mut statement = conn.prepare(sql).unwrap();
+    let texts = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let plain = |text: String| {
+        let lines = text.lines().map(|line| line.split("--").next().unwrap());
+        let words: String = lines.flat_map(|line| [line, " "]).collect();
+        let words = words.replace(',', " , ").replace('(', " ( ").replace(')', " ) ");
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    texts.map(|text| plain(text.unwrap())).collect()
+}
+
+#[test]
+fn version_1_becomes_this_release() {
+    let store = Store::of_version_1();
+    let upgraded = open_or_make(&store.path()).unwrap();
+    assert_eq!((version(&upgraded), setting(&upgraded, "kept")), (SCHEMA_VERSION, "yes".into()));
+    let folder = tempfile::tempdir().unwrap();
+    let new = open_or_make(&folder.path().join(FILE_NAME)).unwrap();
+    assert_eq!(schema_of(&upgraded), schema_of(&new));
+}
+
 #[test]
 fn a_store_is_upgraded_once() {
     let store = Store::of_version_1();
@@ -84,14 +114,14 @@ fn a_store_is_upgraded_once() {
 fn an_older_release_refuses_it() {
     let store = Store::of_version_1();
     drop(store.open(&[STEP]).unwrap());
-    let refused = open_or_make(&store.path()).unwrap_err();
+    let refused = store.open(&[]).unwrap_err();
     assert!(matches!(refused, OpenError::Newer { found: 2, .. }), "{refused}");
     let copy = store.copy();
     fs::copy(&copy, store.path()).unwrap();
     for log in ["hot.db-wal", "hot.db-shm"] {
         let _ = fs::remove_file(store.folder.path().join(log));
     }
-    assert!(open_or_make(&store.path()).is_ok(), "the copy is a store of version 1");
+    assert!(store.open(&[]).is_ok(), "the copy is a store of version 1");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hot::protocol::StateCounts;
 
 /// What a transaction has changed so far.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     shifts: RefCell<BTreeMap<i64, Shift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
 }
@@ -22,15 +22,18 @@ pub(super) struct Shift {
 }
 
 impl Counts {
-    pub(super) fn change(&self, campaign: i64, from: &State, to: &State) {
+    /// A coupon of `campaign` goes from one state to another.
+    pub(crate) fn change(&self, campaign: i64, from: &State, to: &State) {
         self.shifts.borrow_mut().entry(campaign).or_default().states.change(from, to);
     }
 
-    pub(super) fn archive(&self, campaign: i64, state: &str) {
+    /// A coupon of `campaign` in this state is archived.
+    pub(crate) fn archive(&self, campaign: i64, state: &str) {
         self.shifts.borrow_mut().entry(campaign).or_default().states.archive(state);
     }
 
-    pub(super) fn arrive(&self, campaign: i64, batch: i64, count: i64) {
+    /// Coupons come into `batch`.
+    pub(crate) fn arrive(&self, campaign: i64, batch: i64, count: i64) {
         self.shifts.borrow_mut().entry(campaign).or_default().stock += count;
         *self.arrivals.borrow_mut().entry(batch).or_default() += count;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use router::Owner;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::Txn;
 use super::seen::keep;
@@ -20,10 +20,8 @@ impl Txn<'_> {
         if let Some(number) = known {
             return self.campaign_at(number).map(Some);
         }
-        let number = self
-            .statement("SELECT number FROM campaign WHERE campaign_id = ?1")?
-            .query_row([id.as_str()], |row| row.get(0))
-            .optional()?;
+        let sql = "SELECT number FROM campaign WHERE campaign_id = ?1";
+        let number = self.first(sql, [id.as_str()], |row| row.get(0))?;
         let Some(number) = number else { return Ok(None) };
         keep(&self.seen.numbers, id.clone(), &number);
         self.campaign_at(number).map(Some)
@@ -35,7 +33,7 @@ impl Txn<'_> {
         if let Some(campaign) = seen.campaigns.borrow().get(&number) {
             return Ok(campaign.clone());
         }
-        let sql = concat!("SELECT ", rows::campaign_columns!(), " FROM campaign WHERE number = ?1");
+        let sql = rows::select_campaign!(" FROM campaign WHERE number = ?1");
         let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
         let campaign = CampaignHere { number, terms: Arc::new(terms) };
         keep(&seen.campaigns, number, &campaign);
@@ -66,29 +64,27 @@ impl Txn<'_> {
         if let Some(owner) = self.seen.owners.borrow().get(&batch) {
             return Ok(owner.clone());
         }
-        let owner = self
-            .statement(
-                "SELECT campaign.campaign_id, batch.batch_id FROM batch \
-                 JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1",
-            )?
-            .query_row([batch], |row| {
-                Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? })
-            })
-            .optional()?
-            .ok_or_else(|| damaged("batch", format!("{batch} is gone")))?;
+        let sql = "SELECT campaign.campaign_id, batch.batch_id FROM batch \
+                   JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1";
+        let owner = self.first(sql, [batch], |row| {
+            Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? })
+        })?;
+        let owner = owner.ok_or_else(|| damaged("batch", format!("{batch} is gone")))?;
         keep(&self.seen.owners, batch, &owner);
         Ok(owner)
     }
 
-    /// The number of a batch.
-    pub(crate) fn batch_number(
+    /// A campaign and the number of its batch, by their names.
+    pub(crate) fn batch(
         &self,
-        campaign: i64,
-        id: &BatchId,
-    ) -> rusqlite::Result<Option<i64>> {
-        self.statement("SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2")?
-            .query_row(params![campaign, id.as_str()], |row| row.get(0))
-            .optional()
+        campaign: &CampaignId,
+        batch: &BatchId,
+    ) -> rusqlite::Result<Option<(CampaignHere, i64)>> {
+        let Some(campaign) = self.campaign(campaign)? else { return Ok(None) };
+        let sql = "SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2";
+        let asked = params![campaign.number, batch.as_str()];
+        let number = self.first(sql, asked, |row| row.get(0))?;
+        Ok(number.map(|number| (campaign, number)))
     }
 
     /// Whether the partition is sealed: nothing in it can change any more.
@@ -97,11 +93,8 @@ impl Txn<'_> {
         if let Some(sealed) = seen.sealed.borrow().get(&day) {
             return Ok(*sealed);
         }
-        let sealed = self
-            .statement("SELECT sealed FROM partition_plan WHERE expiry_day = ?1")?
-            .query_row([day.0], |row| row.get(0))
-            .optional()?;
-        let sealed = sealed.unwrap_or(false);
+        let sql = "SELECT sealed FROM partition_plan WHERE expiry_day = ?1";
+        let sealed = self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false);
         keep(&seen.sealed, day, &sealed);
         Ok(sealed)
     }

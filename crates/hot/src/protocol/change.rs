@@ -134,7 +134,7 @@ fn needs_claim_entry<'a>(
 }
 
 /// In a campaign with `valid_days` the expiry of an issue counts from it.
-pub fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
+pub(super) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
     let Action::Issue { to, reference, expires_at: _ } = &change.action else {
         return Cow::Borrowed(change);
     };

@@ -351,7 +351,7 @@ pub fn finish<H: Here>(
 }
 
 /// The coupon as it is, in its next version: no write for the present one is accepted any more.
-pub fn fenced(coupon: &Coupon) -> Coupon {
+fn fenced(coupon: &Coupon) -> Coupon {
     Coupon::of(
         coupon.genesis().clone(),
         coupon.events().to_vec(),

@@ -194,13 +194,13 @@ pub fn give<H: Here, S: Clone>(
 /// minted code or without it, it is one coupon.
 pub fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
     let text: CodeText = reference?.replaces()?.parse().ok()?;
-    let minted = text.minted().filter(|code| keys.iter().any(|key| key.open(code).is_some()));
+    let minted = text.minted().filter(|code| router::home(keys, code).is_some());
     Some(minted.unwrap_or_else(|| text.foreign().clone()))
 }
 
 /// Why a coupon is not replaced by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Irreplaceable {
+pub(super) enum Irreplaceable {
     /// It is somebody else's: nothing is said of it.
     NotFound,
     /// It still works and is given again as it is.
@@ -212,7 +212,7 @@ pub enum Irreplaceable {
 /// Only what nothing can bring back to its holder is replaced: one that still works is given again
 /// as it is, one that an admin can extend or whose redemption can be cancelled is refused by what
 /// stands in the way, and of somebody else's nothing is said.
-pub fn irreplaceable(
+pub(super) fn irreplaceable(
     coupon: &Coupon,
     campaign: &Campaign,
     to: &UserId,

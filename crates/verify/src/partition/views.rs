@@ -2,7 +2,7 @@
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use hot::inventory::{Atomicity, RowIs};
+use hot::inventory::RowIs;
 use router::Owner;
 
 use super::{Met, PartitionState};
@@ -101,9 +101,6 @@ impl Verifier<'_> {
         &self,
         views: &mut [(View, Option<Serial>)],
     ) -> Result<(), VerifyError> {
-        if self.hot.atomicity() == Atomicity::OneTransaction {
-            return Ok(());
-        }
         let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
             // A sealed partition deletes index rows and rows in any order.
             let is_sealed = view.plan.is_some_and(|plan| plan.sealed);

@@ -29,9 +29,9 @@ pub(crate) struct CouponParams {
     /// `true`: only the coupons that have expired. `false`: only those that have not.
     #[param(value_type = Option<bool>)]
     expired: Option<String>,
-    /// Only the coupons that begin to work at this instant or later.
+    /// Only the coupons that become valid at this instant or later.
     valid_from: Option<String>,
-    /// Only the coupons that begin to work before this instant.
+    /// Only the coupons that become valid before this instant.
     valid_before: Option<String>,
     /// Only the coupons that expire at this instant or later.
     expires_from: Option<String>,
@@ -45,26 +45,26 @@ pub(crate) struct CouponParams {
     redeemed_from: Option<String>,
     /// Only the coupons that were redeemed before this instant.
     redeemed_before: Option<String>,
-    /// Only the coupons that were made at this instant or later.
+    /// Only the coupons that were created at this instant or later.
     created_from: Option<String>,
-    /// Only the coupons that were made before this instant.
+    /// Only the coupons that were created before this instant.
     created_before: Option<String>,
     /// Only the coupons that last changed at this instant or later.
     modified_from: Option<String>,
     /// Only the coupons that last changed before this instant.
     modified_before: Option<String>,
-    /// Only the coupons whose last day this is, in `time_zone`.
+    /// Only the coupons that work until the end of this day in `time_zone`.
     expires_on: Option<String>,
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,
-    /// In which order the coupons come. If it is left out, it is `latest`.
+    /// The order of the coupons. If it is left out, it is `latest`.
     #[param(value_type = Option<closed::ListOrder>)]
     order: Option<String>,
-    /// How many coupons the page has at most: 1 to 1,000. If it is left out, it is 50.
+    /// The most coupons of a page: 1 to 1,000. If it is left out, it is 50.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before. The other parameters must be the same as for that
-    /// page.
+    /// The `next_cursor` of the page before. All other parameters except `limit` must be the same
+    /// as in the request for that page.
     cursor: Option<String>,
 }
 

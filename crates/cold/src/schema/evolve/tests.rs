@@ -31,8 +31,11 @@ use crate::{encode, names};
 const DAY: Day = Day(20_818);
 const NEXT: Day = Day(20_819);
 
+/// The column that this release does not have.
+const ADDED: &str = "of_a_later_release";
+
 static LATER: LazyLock<TableSchema> =
-    LazyLock::new(|| COUPONS.with_text("channel").with_event_text("origin"));
+    LazyLock::new(|| COUPONS.with_text(ADDED).with_event_text("origin"));
 
 fn location(memory: &Arc<InMemory>) -> StoreLocation {
     StoreLocation { store: memory.clone(), name: "memory".into(), folder: None }
@@ -70,7 +73,7 @@ async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> Committed {
     store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap()
 }
 
-/// A file of the later release. Each of its coupons has the channel `web`.
+/// A file of the later release. Each of its coupons has `web` in the added column.
 async fn written_later(
     memory: &Arc<InMemory>,
     day: Day,
@@ -83,7 +86,7 @@ async fn written_later(
         let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
         let batch = LATER.completed(batch, None).unwrap();
         let mut columns = batch.columns().to_vec();
-        let at = batch.schema().index_of("channel").unwrap();
+        let at = batch.schema().index_of(ADDED).unwrap();
         columns[at] = Arc::new(StringArray::from(vec!["web"; coupons.len()])) as ArrayRef;
         let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
         let origin = Origin { day, archive_commit, rewrites: 0 };
@@ -124,20 +127,19 @@ async fn metadata(memory: &Arc<InMemory>, table: &Table) -> Vec<(u64, Value)> {
     found
 }
 
-/// Each code with its channel.
-async fn channels(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> {
+/// Each code with what is in its added column.
+async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> {
     let decode = |batch: &RecordBatch| -> Result<Vec<(String, Option<String>)>, BadRow> {
         let text = |name: &str| {
             let column = batch.column_by_name(name).unwrap().as_string::<i32>().clone();
             move |row: usize| column.is_valid(row).then(|| column.value(row).to_owned())
         };
-        let (codes, channels) = (text("code"), text("channel"));
-        Ok((0..batch.num_rows()).map(|row| (codes(row).unwrap(), channels(row))).collect())
+        let (codes, added) = (text("code"), text(ADDED));
+        Ok((0..batch.num_rows()).map(|row| (codes(row).unwrap(), added(row))).collect())
     };
     let mut found = Vec::new();
     for file in store.partition(day).await.unwrap().files {
-        let mut rows =
-            store.open(&file.live, Reading::of(&["code", "channel"], decode)).await.unwrap();
+        let mut rows = store.open(&file.live, Reading::of(&["code", ADDED], decode)).await.unwrap();
         while let Some(some) = rows.next().await.unwrap() {
             found.extend(some);
         }
@@ -154,7 +156,7 @@ async fn a_later_release_adds_its_columns() {
     committed(&this, DAY, &["AAAA"]).await;
     later.create().await.unwrap();
     assert_eq!(this.version().await.unwrap(), Some(1), "nobody was told of another version");
-    let old = channels(&later, DAY).await;
+    let old = added_column(&later, DAY).await;
     assert_eq!(old, [("AAAA".to_owned(), None)], "an old file before the table has the column");
 
     // The caller has prepared for version 2, which the new columns have taken.
@@ -163,7 +165,7 @@ async fn a_later_release_adds_its_columns() {
     let done = committed_later(&memory, &later, DAY, &["BBBB"], 3).await;
     assert!(matches!(done, Committed::Done { version: 3 }), "{done:?}");
     let web = |code: &str| (code.to_owned(), Some("web".to_owned()));
-    assert_eq!(channels(&later, DAY).await, [("AAAA".to_owned(), None), web("BBBB")]);
+    assert_eq!(added_column(&later, DAY).await, [("AAAA".to_owned(), None), web("BBBB")]);
 
     let made = metadata(&memory, &this.inner.coupons).await;
     let [(0, before), (2, after)] = made.as_slice() else { panic!("{made:?}") };
@@ -177,7 +179,7 @@ async fn a_later_release_adds_its_columns() {
     let (before, mut after) = (fields(before), fields(after));
     let added = after.pop().unwrap();
     let want = serde_json::json!(
-        {"name": "channel", "type": "string", "nullable": true, "metadata": {}}
+        {"name": ADDED, "type": "string", "nullable": true, "metadata": {}}
     );
     assert_eq!(added, want);
     let events = after.iter_mut().find(|field| field["name"] == "events").unwrap();
@@ -204,7 +206,7 @@ async fn an_earlier_release_goes_on_beside_it() {
     let fresh = self::later(&memory);
     let none = |code: &str| (code.to_owned(), None);
     let web = ("BBBB".to_owned(), Some("web".to_owned()));
-    assert_eq!(channels(&fresh, DAY).await, [none("AAAA"), web.clone(), none("CCCC")]);
+    assert_eq!(added_column(&fresh, DAY).await, [none("AAAA"), web.clone(), none("CCCC")]);
 
     // A merge would drop the column that this release cannot read.
     let on = this.partition(DAY).await.unwrap();
@@ -218,7 +220,7 @@ async fn an_earlier_release_goes_on_beside_it() {
     let own: Vec<_> = on.files.iter().filter(|file| file.archive_commit() != 2).cloned().collect();
     let done = this.commit(&on, on.archive_commit + 1, &files, &own).await.unwrap();
     assert!(matches!(done, Committed::Done { .. }), "{done:?}");
-    assert!(channels(&fresh, DAY).await.contains(&web));
+    assert!(added_column(&fresh, DAY).await.contains(&web));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,7 +241,7 @@ async fn many_add_the_columns_at_once() {
     for (day, ended) in join_all(commits).await {
         assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
         let want = [("NEW1".to_owned(), Some("web".to_owned()))];
-        assert_eq!(channels(&stores[0], day).await, want);
+        assert_eq!(added_column(&stores[0], day).await, want);
     }
     let made = metadata(&memory, &first.inner.coupons).await;
     assert_eq!(made.len(), 2, "the columns were added once: {made:?}");

@@ -1,4 +1,4 @@
-//! `couponry campaign create`: makes a campaign from flags.
+//! `couponry campaign create`: creates a campaign from flags.
 
 use std::sync::Arc;
 
@@ -14,14 +14,18 @@ use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Make a campaign
+/// Create a campaign
 ///
 /// Takes the fields of POST /v1/campaigns as flags and prints the campaign. Needs --expires-at or
-/// --expires-on. The same id with the same flags again changes nothing; with other flags it is
-/// refused with NAME_TAKEN.
+/// --expires-on. A second call with the same id and the same flags changes nothing. A call with the
+/// same id and other flags is refused with NAME_TAKEN.
+///
+/// The values of --handout: `shop`, the shop issues coupons to users; `self`, signed-in users can
+/// also take one; `bearer`, anyone who shows a code can redeem it; `shared`, all users redeem with one
+/// code, and each user gets a coupon of their own.
 #[derive(Args, Serialize)]
 #[command(after_help = "\
-Exit codes: 0 made (now or before), 1 refused or failed, 2 usage error.
+Exit codes: 0 created (now or before), 1 refused or failed, 2 usage error.
 
 Examples:
   couponry campaign create --campaign-id spring-2027 --stock 10000 --expires-on 2027-05-31 \\
@@ -41,44 +45,47 @@ pub(crate) struct CreateFlags {
     /// How users get the coupons [default: shop]
     #[arg(long, value_parser = ["shop", "self", "bearer", "shared"])]
     handout: Option<String>,
-    /// The word that every user redeems with, for --handout shared
+    /// The one code of all users; required for --handout shared, refused for the others
     #[arg(long, value_name = "WORD")]
     shared_code: Option<String>,
-    /// Prefix that is printed before each code: 1 to 12 of A-Z 0-9
+    /// Text to print before each minted code: 1 to 12 characters, A-Z and 0-9
     #[arg(long, value_name = "TEXT")]
     code_prefix: Option<String>,
-    /// First instant at which the coupons work, such as 2027-03-01T00:00:00Z [default: now]
+    /// Time from which the coupons can be redeemed, such as 2027-03-01T00:00:00Z [default: now]
     #[arg(long, value_name = "INSTANT")]
     valid_from: Option<String>,
-    /// First instant at which they no longer work
+    /// Time at which the coupons expire; at exactly this time they are expired
     #[arg(long, value_name = "INSTANT")]
     expires_at: Option<String>,
-    /// Last day on which they work, in --time-zone
+    /// Last day on which the coupons can be redeemed, in --time-zone
     #[arg(long, value_name = "DATE")]
     expires_on: Option<String>,
     /// Time zone of the dates, such as Asia/Seoul [default: UTC]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Days after its issue until the end of which a coupon works
+    /// A coupon expires at the end of the day this many days after its issue, never later than it
+    /// expires without this flag
     #[arg(long, value_name = "DAYS")]
     valid_days: Option<u16>,
-    /// First instant at which coupons are issued
+    /// Time from which coupons are issued [default: no limit]
     #[arg(long, value_name = "INSTANT")]
     issue_from: Option<String>,
-    /// First instant at which they are no longer issued
+    /// Time from which coupons are no longer issued [default: no limit]
     #[arg(long, value_name = "INSTANT")]
     issue_until: Option<String>,
-    /// Most coupons of one user, 1 to 100; or none, with --handout bearer [default: 1]
+    /// Most coupons of one user, 1 to 100; `none` for no limit, only with --handout bearer
+    /// [default: 1]
     #[arg(long, value_name = "N|none", value_parser = limit)]
     #[serde(skip_serializing_if = "Option::is_none")]
     per_user_limit: Option<Limit>,
-    /// Days in which a redemption can be cancelled, 0 to 366 [default: 30]
+    /// Days in which a redemption can be cancelled, 0 to 366; 0 is never [default: 30]
     #[arg(long, value_name = "DAYS")]
     cancel_days: Option<u16>,
-    /// Days after its expiry in which a coupon can be extended, 0 to 366 [default: 30]
+    /// Days after its expiry in which a coupon can be extended, 0 to 366; with 0 it can be extended
+    /// only before it expires [default: 30]
     #[arg(long, value_name = "DAYS")]
     extend_days: Option<u16>,
-    /// JSON object of the shop, at most 4 KiB
+    /// JSON object with the shop's own data, at most 4 KiB; couponry only stores it
     #[arg(long, value_name = "JSON", value_parser = json)]
     metadata: Option<Value>,
 }

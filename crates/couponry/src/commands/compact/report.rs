@@ -10,7 +10,9 @@ use crate::output::{self, Side, thousands};
 /// Prints what a run would do.
 pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
-        return output::done("nothing to do: no day is over, and too few closed coupons wait");
+        return output::done(
+            "nothing to do: no day can be sealed, and too few closed coupons wait",
+        );
     }
     let mut rows = vec![["DAY", "WHAT", "CLOSED"].map(String::from).to_vec()];
     rows.extend(works.iter().map(|work| {
@@ -51,7 +53,7 @@ pub(super) fn done(report: &Report, elapsed: Duration) -> Result<Ended, CliError
     let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));
     let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
     output::say(&format!(
-        "{} coupons moved to cold, {} bytes ({each:.1} a coupon), in {:.1} s; removed {} old files",
+        "{} coupons moved to cold, {} bytes ({each:.1} for each), in {:.1} s; removed {} old files",
         thousands(copied),
         thousands(bytes),
         elapsed.as_secs_f64(),

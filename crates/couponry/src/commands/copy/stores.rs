@@ -27,7 +27,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreAddress {
     Folder(PathBuf),
-    Cluster(KeyspaceAddress),
+    Cql(KeyspaceAddress),
 }
 
 impl FromStr for StoreAddress {
@@ -39,7 +39,7 @@ impl FromStr for StoreAddress {
             Some(folder) => Ok(StoreAddress::Folder(folder.into())),
             None if text.starts_with("cql://") => text
                 .parse()
-                .map(StoreAddress::Cluster)
+                .map(StoreAddress::Cql)
                 .map_err(|error: BadKeyspaceAddress| error.to_string()),
             None => Err(format!("it is {text:?}, want sqlite:FOLDER or cql://HOST:PORT/KEYSPACE")),
         }
@@ -50,7 +50,7 @@ impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreAddress::Folder(folder) => write!(f, "sqlite:{}", folder.display()),
-            StoreAddress::Cluster(target) => target.fmt(f),
+            StoreAddress::Cql(target) => target.fmt(f),
         }
     }
 }
@@ -62,21 +62,21 @@ pub(super) enum Store {
         /// Keeps `serve` from the folder.
         _lock: Option<File>,
     },
-    Cluster(Arc<CqlHot>),
+    Cql(Arc<CqlHot>),
 }
 
 impl Store {
     pub(super) fn importer(&self) -> &dyn Importer {
         match self {
             Store::File { store, .. } => store.as_ref(),
-            Store::Cluster(store) => store.as_ref(),
+            Store::Cql(store) => store.as_ref(),
         }
     }
 
     pub(super) fn hot(&self) -> &dyn HotStore {
         match self {
             Store::File { store, .. } => store.as_ref(),
-            Store::Cluster(store) => store.as_ref(),
+            Store::Cql(store) => store.as_ref(),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Store {
 pub(super) fn home(settings: &Settings, source: &StoreAddress) -> PathBuf {
     match source {
         StoreAddress::Folder(folder) => folder.clone(),
-        StoreAddress::Cluster(_) => settings.data.value.clone(),
+        StoreAddress::Cql(_) => settings.data.value.clone(),
     }
 }
 
@@ -119,12 +119,12 @@ pub(super) async fn opened(
             let store = store.map_err(|error| CliError::new(error.to_string()))?;
             Ok(Store::File { store: Arc::new(store), _lock: lock })
         }
-        StoreAddress::Cluster(target) => {
+        StoreAddress::Cql(target) => {
             let attempt = async || {
                 cluster::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
             };
             let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
-            Ok(Store::Cluster(cluster.store))
+            Ok(Store::Cql(cluster.store))
         }
     }
 }

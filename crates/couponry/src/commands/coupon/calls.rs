@@ -10,8 +10,8 @@ use crate::failure::CliError;
 macro_rules! endings {
     ($($example:literal)+) => {
         concat!(
-            "Exit codes: 0 done (now or before), 1 refused or failed, 2 usage error; with --file \
-             also\n3 if some codes were refused, and 1 if all were.\n\nExamples:\n",
+            "Exit codes: 0 done (now or before), 1 refused or failed, 2 usage error. With --file: \
+             3 if\nsome codes were refused, 1 if all codes were refused.\n\nExamples:\n",
             $($example),+
         )
     };
@@ -21,7 +21,7 @@ macro_rules! endings {
 pub(crate) enum Call {
     /// Print a coupon with its history
     ///
-    /// With --file, the detail is the state of the coupon.
+    /// With --file, prints the state of each coupon as its detail.
     #[command(after_help = endings!(
         "  couponry coupon show 7K2M-9QXD-4TRB-H0VE\n"
         "  couponry coupon show SUMMER2027 --user ann"
@@ -29,15 +29,18 @@ pub(crate) enum Call {
     Show {
         #[command(flatten)]
         which: Which,
-        /// Show the coupon only if this user holds it; for a shared code, the coupon of this user
+        /// Show the coupon only if this user is its holder; for a shared code, show the coupon of
+        /// this user
         #[arg(long, value_name = "ID")]
         user: Option<UserId>,
     },
     /// Issue a coupon to a user
     ///
-    /// CODE names the coupon. With --campaign it is the next one of the stock of the campaign, and
-    /// the per-user limit of the campaign holds. --issue-ref names the request, so that a repeated
-    /// call returns the same coupon; it is required if the limit is not 1.
+    /// With CODE, issues this coupon. With --campaign, issues the next coupon of the stock of the
+    /// campaign. Both check the per-user limit of the campaign.
+    ///
+    /// --issue-ref names the request with --campaign: a second call with the same name returns the
+    /// same coupon. It is required if the limit is not 1.
     #[command(after_help = endings!(
         "  couponry coupon issue 7K2M-9QXD-4TRB-H0VE --user ann\n"
         "  couponry coupon issue --campaign spring-2027 --user ann --issue-ref goodwill-17"
@@ -51,14 +54,15 @@ pub(crate) enum Call {
         /// User who gets the coupon
         #[arg(long, value_name = "ID")]
         user: UserId,
-        /// Name of this request, for ever; replaces:CODE for a replacement
+        /// Name of this request; couponry never forgets it. replaces:CODE asks for a replacement of
+        /// the coupon CODE
         #[arg(long, value_name = "REF", requires = "campaign")]
         issue_ref: Option<IssueRef>,
     },
     /// Redeem a coupon for an order
     ///
-    /// A coupon is redeemed at most once: the same order again is a replay, another order is
-    /// refused.
+    /// A coupon is redeemed at most once. A second call for the same order is a replay, and a call
+    /// for another order is refused.
     #[command(after_help = endings!(
         "  couponry coupon redeem 7K2M-9QXD-4TRB-H0VE --user ann --order 991"
     ))]
@@ -74,7 +78,7 @@ pub(crate) enum Call {
     },
     /// Release a hold
     ///
-    /// Releases the coupon that an order holds. If the order does not hold it, that is a replay.
+    /// Ends the hold of an order. If the order does not hold the coupon, the call is a replay.
     #[command(after_help = endings!(
         "  couponry coupon release 7K2M-9QXD-4TRB-H0VE --order 991"
     ))]
@@ -87,8 +91,8 @@ pub(crate) enum Call {
     },
     /// Cancel a redemption
     ///
-    /// The coupon returns to its state before the redemption; `coupon.expired` says whether it has
-    /// expired meanwhile. The same order cannot redeem it again.
+    /// The coupon returns to its state before the redemption. `coupon.expired` in the answer says
+    /// whether it has expired since. The same order cannot redeem it again: use a new `order_ref`.
     #[command(after_help = endings!(
         "  couponry coupon cancel-redemption 7K2M-9QXD-4TRB-H0VE --order 991 \\\n"
         "      --reason 'goods returned'"
@@ -105,8 +109,9 @@ pub(crate) enum Call {
     },
     /// Revoke a coupon from its holder
     ///
-    /// The coupon is available again, and no longer counts towards the per-user limit. With
-    /// --revoke-ref you may repeat the call: it never revokes a newer issue.
+    /// The coupon is available again, and no longer counts towards the per-user limit of the user.
+    /// With --revoke-ref you can repeat the call safely: if the coupon was issued again since, the
+    /// call does not revoke it a second time.
     #[command(after_help = endings!(
         "  couponry coupon revoke 7K2M-9QXD-4TRB-H0VE --user ann --revoke-ref ticket-4711 \\\n"
         "      --reason 'sent by mistake'"
@@ -117,7 +122,7 @@ pub(crate) enum Call {
         /// Holder of the coupon
         #[arg(long, value_name = "ID")]
         user: UserId,
-        /// Name of this request, for ever
+        /// Name of this request; couponry never forgets it
         #[arg(long, value_name = "REF")]
         revoke_ref: Option<RevokeRef>,
         #[command(flatten)]
@@ -125,7 +130,7 @@ pub(crate) enum Call {
     },
     /// Void a coupon: it can no longer be issued or redeemed
     ///
-    /// Its record is kept.
+    /// couponry keeps its record.
     #[command(after_help = endings!(
         "  couponry coupon void 7K2M-9QXD-4TRB-H0VE --reason 'printed twice'\n"
         "  couponry coupon void --file stolen.csv --reason stolen > results.csv"
@@ -138,8 +143,8 @@ pub(crate) enum Call {
     },
     /// Extend a coupon to a later expiry
     ///
-    /// Extends an expired coupon too, for extend_days of its campaign. Needs --expires-at or
-    /// --expires-on.
+    /// Also extends an expired coupon, until the extend_days of its campaign have passed. Needs
+    /// --expires-at or --expires-on.
     #[command(after_help = endings!(
         "  couponry coupon extend 7K2M-9QXD-4TRB-H0VE --expires-on 2027-06-30 \\\n"
         "      --time-zone Asia/Seoul\n"

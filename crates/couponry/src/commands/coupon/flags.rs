@@ -46,7 +46,7 @@ pub(crate) struct AdminWhy {
     /// Reason, for people who read the history; at most 200 bytes
     #[arg(long, value_name = "TEXT")]
     reason: Option<Reason>,
-    /// Change the coupon only if it has this version
+    /// Change the coupon only if it has this version; `coupon show` prints the version
     #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
     version: Option<u64>,
 }
@@ -69,10 +69,10 @@ pub(crate) struct Until {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct End {
-    /// First instant at which the coupon no longer works, such as 2027-07-01T00:00:00Z
+    /// New time at which the coupon expires, such as 2027-07-01T00:00:00Z
     #[arg(long, value_name = "INSTANT", value_parser = parse_instant, conflicts_with = "time_zone")]
     expires_at: Option<Millis>,
-    /// Last day on which the coupon works, such as 2027-06-30
+    /// New last day on which the coupon can be redeemed, such as 2027-06-30
     #[arg(long, value_name = "DATE")]
     expires_on: Option<Date>,
 }

@@ -45,7 +45,7 @@ pub(super) async fn report(
             }
             Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
         },
-        Hot::Cluster(target) => {
+        Hot::Cql(target) => {
             let attempt = async || {
                 let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
                 connect(settings, target, keys.code_keys(), archive).await

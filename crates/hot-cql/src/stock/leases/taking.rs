@@ -16,16 +16,6 @@ use crate::stock::counter::Counter;
 use crate::stock::{Lease, RUN, Row, Waiting};
 use crate::values::signed;
 
-/// The end of a search for a lease without an owner.
-enum TakenOver {
-    One,
-    /// How far the serials of the batch are leased, and how many coupons came back to it.
-    None {
-        cursor: Option<i64>,
-        returned: u64,
-    },
-}
-
 impl Store {
     /// Leases more of the first batch that has something; returns whether it did.
     pub(in crate::stock) async fn lease_more(
@@ -40,11 +30,8 @@ impl Store {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
             }
-            let taken_over = self.take_over_first(counter, campaign, batch).await?;
-            let (cursor, returned) = match taken_over {
-                TakenOver::One => return Ok(true),
-                TakenOver::None { cursor, returned } => (cursor, returned),
-            };
+            let left = self.take_over_first(counter, campaign, batch).await?;
+            let Some((cursor, returned)) = left else { return Ok(true) };
             if self.take_returned(counter, campaign, batch, returned, at).await? {
                 return Ok(true);
             }
@@ -62,13 +49,14 @@ impl Store {
     }
 
     /// Takes over the first lease of a batch without an owner. Reads no further than it must: a
-    /// large import has many.
+    /// large import has many. If there is none, returns how far the serials of the batch are leased,
+    /// and how many coupons came back to it.
     async fn take_over_first(
         &self,
         counter: &Counter,
         campaign: &CampaignHere,
         batch: &BatchHere,
-    ) -> Result<TakenOver> {
+    ) -> Result<Option<(Option<i64>, u64)>> {
         let values = (campaign.terms.id.as_str(), batch.id.as_str());
         let (mut cursor, mut returned) = (None, 0);
         let mut from = Some(PagingState::start());
@@ -80,12 +68,12 @@ impl Store {
             }
             for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
                 if self.take_over_lease(counter, campaign, batch, row).await? {
-                    return Ok(TakenOver::One);
+                    return Ok(None);
                 }
             }
             from = next;
         }
-        Ok(TakenOver::None { cursor, returned })
+        Ok(Some((cursor, returned)))
     }
 
     /// Whether every serial of a batch is leased, which never changes.

@@ -44,8 +44,8 @@ pub struct CampaignItem {
     pub all: [i64; 3],
     /// Of those, how many lie in cold as it is counted.
     pub cold: [i64; 3],
-    /// How many rows here are in which state, at the same moment. Only of a store that can tell, and
-    /// only if the rows were to be counted.
+    /// How many rows here are in which state, at the same moment as the counts. Only from
+    /// `counted_campaigns` of a store whose `atomicity` is one transaction.
     pub rows: Option<[i64; 3]>,
 }
 

@@ -1,34 +1,30 @@
-//! Issues and changes of coupons, in as many transactions as they take.
+//! Changes of coupons, in as many transactions as they take.
 
 use std::sync::Arc;
 
 use coupon::apply::Change;
 use coupon::ids::CampaignId;
-use hot::{Applied, HotError};
+use hot::Applied;
 use router::Address;
 
-use crate::SqliteHot;
 use crate::changes;
 use crate::cold::Prefetched;
 use crate::issuing::handing_out::{self, Step};
-use crate::issuing::{self, shared};
+use crate::issuing::shared;
 use crate::stock::{Supply, Walked};
 use crate::txn::Txn;
+use crate::{Result, SqliteHot};
 
 impl SqliteHot {
     /// Changes the coupon at `address`.
-    pub(super) async fn change_coupon(
-        &self,
-        address: Address,
-        change: Change,
-    ) -> Result<Applied, HotError> {
+    pub(super) async fn change_coupon(&self, address: Address, change: Change) -> Result<Applied> {
         if self.readers.wait_for_the_disk() {
             // Callers read their pages in parallel here. The writer would read one page after the
             // other while all other jobs wait. It then finds them in memory, and decides again.
             let read = |txn: &Txn<'_>| changes::decide(txn, &address, &change).map(drop);
             let _ = self.readers.point(read).await;
         }
-        self.write(move |txn| {
+        self.write_with(Arc::default(), move |txn| {
             let decision = changes::decide(txn, &address, &change)?;
             changes::write_decision(txn, &decision)?;
             Ok(decision.applied)
@@ -41,7 +37,7 @@ impl SqliteHot {
         &self,
         campaign: CampaignId,
         change: Change,
-    ) -> Result<Applied, HotError> {
+    ) -> Result<Applied> {
         let read = |txn: &Txn<'_>| shared::without_writing(txn, &campaign, &change);
         let (applied, prefetched) = self.look_with(read).await?;
         if let Some(applied) = applied {
@@ -49,7 +45,7 @@ impl SqliteHot {
         }
         let keys = self.keys.current();
         self.hand_out(prefetched, move |txn| {
-            shared::step(txn, &Supply::for_writing(&keys), &campaign, &change)
+            shared::step(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
         })
         .await
     }
@@ -60,12 +56,12 @@ impl SqliteHot {
         &self,
         campaign: &CampaignId,
         change: &Change,
-    ) -> Result<Applied, HotError> {
+    ) -> Result<Applied> {
         let mut walked = Walked::default();
         loop {
             let keys = self.keys.current();
             let step = self.look(|txn| {
-                let supply = Supply::for_dry_run(&keys, &walked);
+                let supply = Supply { keys: &keys, walked: Some(&walked) };
                 shared::step(txn, &supply, campaign, change)
             });
             let cursor = match step.await?.into_answer() {
@@ -82,32 +78,12 @@ impl SqliteHot {
         }
     }
 
-    /// Issues a coupon of the campaign's stock.
-    pub(super) async fn issue_next(
-        &self,
-        campaign: &CampaignId,
-        change: Change,
-    ) -> Result<Applied, HotError> {
-        // A read transaction answers replays and refusals: the writer is for what needs a write.
-        let keys = self.keys.current();
-        let read = |txn: &Txn<'_>| issuing::issue_without_writing(txn, &keys, campaign, &change);
-        let (applied, prefetched) = self.look_with(read).await?;
-        if let Some(applied) = applied {
-            return Ok(applied);
-        }
-        let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
-        let issue = move |txn: &Txn<'_>| {
-            issuing::issue(txn, &Supply::for_writing(&keys), &campaign, &change)
-        };
-        self.hand_out(prefetched, issue).await
-    }
-
     /// Runs the steps of an issue, each in a transaction, until one has the answer.
-    async fn hand_out(
+    pub(super) async fn hand_out(
         &self,
         prefetched: Arc<Prefetched>,
         decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
-    ) -> Result<Applied, HotError> {
+    ) -> Result<Applied> {
         let decide = Arc::new(decide);
         loop {
             let decide = Arc::clone(&decide);
