@@ -79,7 +79,7 @@ fn sigterm_under_load() {
 #[test]
 fn long_requests_are_finished() {
     const LINES: usize = 4_000;
-    const CODES: usize = 100_000;
+    const CODES: usize = 40_000;
     let data = Data::new();
     let token = data.token("admin", "root");
     let mut server = data.serve();
