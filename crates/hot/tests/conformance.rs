@@ -23,15 +23,13 @@ mod conformance {
     pub(crate) mod whole;
 }
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use conformance::kit::{Kit, MemoryArchive, RUNS_MAX, keys, met_silence, said_by};
+use conformance::kit::{Kit, MemoryArchive, keys, ran};
 use conformance::{
     accounts, archived, batches, bearer, campaigns, changes, imports, issue, lists, restored,
     shared, shelves, whole,
 };
-use futures::FutureExt;
 use hot::HotStore;
 use hot::cql::{self, CqlHot, Keyspace, SchemaOptions, Target};
 use hot::sqlite::{Options, SqliteHot};
@@ -128,18 +126,9 @@ macro_rules! cases {
                     let name = concat!(stringify!($module), "::", stringify!($case));
                     if name.contains(&only) {
                         let began = std::time::Instant::now();
-                        for run in 1..=RUNS_MAX {
-                            let ran = AssertUnwindSafe(Box::pin(super::$module::$case(&kit)));
-                            let Err(panic) = ran.catch_unwind().await else {
-                                eprintln!("{name}: {:?}", began.elapsed());
-                                break;
-                            };
-                            let said = said_by(&*panic);
-                            if run == RUNS_MAX || !met_silence(&said) {
-                                failed.push(name);
-                                break;
-                            }
-                            eprintln!("{name}, run again after: {said}");
+                        match ran(name, async || super::$module::$case(&kit).await).await {
+                            Ok(()) => eprintln!("{name}: {:?}", began.elapsed()),
+                            Err(_) => failed.push(name),
                         }
                     }
                 })*)*

@@ -26,12 +26,11 @@ mod steps {
     pub(crate) mod stock;
 }
 
-use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
-use kit::{RUNS_MAX, met_silence, said_by};
+use kit::ran;
 use steps::stage::Stage;
 use steps::{claims, cold, exactly, extend, import, seal, stock};
 
@@ -76,14 +75,8 @@ async fn every_step(nodes: usize) {
     let cases = cases.into_iter().filter(|(name, _)| name.contains(&only));
     let runs = cases.map(async |(name, case)| {
         let began = Instant::now();
-        for run in 1..=RUNS_MAX {
-            let Err(panic) = AssertUnwindSafe(case()).catch_unwind().await else { break };
-            let said = said_by(&*panic);
-            if run == RUNS_MAX || !met_silence(&said) {
-                stage.failed(format!("{name} (no step): {said}"));
-                break;
-            }
-            eprintln!("{name}, run again after: {said}");
+        if let Err(said) = ran(name, async || case().await).await {
+            stage.failed(format!("{name} (no step): {said}"));
         }
         eprintln!("{name}: {:?}", began.elapsed());
     });

@@ -73,11 +73,13 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It lives
-/// until the process ends, so such a binary starts no other: that would wait for its turn in vain.
+/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It
+/// lives until the process ends, so such a binary starts no other: that would wait for its turn in
+/// vain.
 ///
 /// # Panics
-/// As [`Cluster::start_steady`], and when a test asks for another number of nodes than the first did.
+/// As [`Cluster::start_steady`], and when a test asks for another number of nodes than the first
+/// did.
 pub fn shared(nodes: usize) -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = SHARED.get_or_init(|| Cluster::start_steady(nodes)).as_ref()?;

@@ -373,20 +373,18 @@ fn profiles(options: &Options) -> HashMap<Manner, ExecutionProfileHandle> {
     let next: Arc<dyn LoadBalancingPolicy> =
         Arc::new(ToReplica::new(Which::Next, options.datacenter.as_deref()));
     let profile = |manner: Manner| {
+        let timeout = match manner {
+            Manner::Bulk => BULK_TIMEOUT,
+            Manner::Write => WRITE_TIMEOUT,
+            _ => ENGINE_TIMEOUT,
+        };
         let builder = ExecutionProfile::builder()
             .consistency(match manner {
                 Manner::Serial => Consistency::LocalSerial,
                 _ => Consistency::LocalQuorum,
             })
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(
-                options.patience
-                    * match manner {
-                        Manner::Bulk => BULK_TIMEOUT,
-                        Manner::Write => WRITE_TIMEOUT,
-                        _ => ENGINE_TIMEOUT,
-                    },
-            ));
+            .request_timeout(Some(options.patience * timeout));
         let builder = match manner {
             Manner::Read => builder
                 .load_balancing_policy(Arc::clone(&spread))

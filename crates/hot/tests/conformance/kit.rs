@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +22,7 @@ use coupon::imported::{ImportRun, Standing};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
+use futures::FutureExt;
 use hot::{
     Applied, Archive, CLOSED_BOUND_MS, Emptying, Finding, HotStore, ImportLine, ImportOutcome,
     Kept, MintOrder, Named, NewCampaign, Sight,
@@ -40,17 +42,30 @@ pub(crate) fn keys() -> Vec<CodeKey> {
 }
 
 /// How often a case is run in which the cluster itself gave no answer.
-pub(crate) const RUNS_MAX: usize = 3;
+const RUNS_MAX: usize = 3;
 
-/// What a case that failed has said.
-pub(crate) fn said_by(panic: &(dyn Any + Send)) -> String {
+/// Runs a case; what it said if it failed. One that failed because nodes that nobody had stopped did
+/// not answer in time, as on a machine that stalls, shows nothing of couponry: it is run again.
+pub(crate) async fn ran(name: &str, case: impl AsyncFn()) -> Result<(), String> {
+    let mut runs = 0;
+    loop {
+        runs += 1;
+        let run = AssertUnwindSafe(Box::pin(case())).catch_unwind().await;
+        match run.map_err(|panic| said_by(&*panic)) {
+            Err(said) if runs < RUNS_MAX && met_silence(&said) => {
+                eprintln!("{name}, run again after: {said}");
+            }
+            run => return run,
+        }
+    }
+}
+
+fn said_by(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Whether a case failed because nodes that nobody had stopped did not answer in time, as on a
-/// machine that stalls. That shows nothing of couponry: the case is run again, on fresh names.
-pub(crate) fn met_silence(said: &str) -> bool {
+fn met_silence(said: &str) -> bool {
     let unanswered = [": Unavailable(", ": Unknown("];
     unanswered.iter().any(|value| said.contains(value))
 }

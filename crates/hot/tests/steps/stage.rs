@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,13 +12,12 @@ use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::cql::{self, CqlHot, Gate, Keyspace, SchemaOptions, Target};
 use hot::{Applied, Finding, HotError};
 use tokio::sync::watch;
 
-use crate::kit::{Kit, MemoryArchive, RUNS_MAX, keys, met_silence, of, said_by};
+use crate::kit::{Kit, MemoryArchive, keys, of, ran};
 
 /// Days between two scenes: some of them are sealed, and coupons are extended to those behind.
 const DAYS_APART: i32 = 9;
@@ -258,6 +256,9 @@ impl Stage {
                 }
                 let met = RefCell::new(None);
                 let run = async || {
+                    // As if there had been no run before.
+                    *met.borrow_mut() = None;
+                    first.hand.let_go();
                     let scene = scene().await;
                     first.hand.stop(Stop::Before(number));
                     let mut acting = Box::pin(act(&first.hot, &scene));
@@ -284,23 +285,12 @@ impl Stage {
                     };
                     judge(&scene, way, answer).await;
                 };
-                let mut runs = 0;
-                let ran = loop {
-                    runs += 1;
-                    *met.borrow_mut() = None;
-                    let limited = async {
-                        let ran = tokio::time::timeout(RUN_LIMIT, run()).await;
-                        ran.expect("it comes to an end");
-                    };
-                    let ran = AssertUnwindSafe(limited).catch_unwind().await;
-                    first.hand.let_go();
-                    match ran.map_err(|panic| said_by(&*panic)) {
-                        Err(said) if runs < RUNS_MAX && met_silence(&said) => {
-                            eprintln!("{name}, run again after: {said}");
-                        }
-                        ran => break ran,
-                    }
+                let run = async || {
+                    let ran = tokio::time::timeout(RUN_LIMIT, run()).await;
+                    ran.expect("it comes to an end");
                 };
+                let ran = ran(name, run).await;
+                first.hand.let_go();
                 let step = *met.borrow();
                 let at = match step {
                     Some(step) => format!("{stopped:?}, before {number}: `{}`", short(step)),
