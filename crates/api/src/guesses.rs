@@ -54,8 +54,8 @@ const REFUSED_IN: u32 = 64;
 const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
 
 /// Refusals that wait at a time, over all users; one more is given at once. Each keeps a connection
-/// that cannot be closed in favour of somebody else. One peer cannot open more than this, so that
-/// none of its refusals comes at once, and half of all connections remain.
+/// that cannot be closed in favour of somebody else. A peer that is no trusted proxy cannot open more
+/// than this, so that none of its refusals comes at once, and half of all connections remain.
 const REFUSED_MAX: usize = PER_PEER_MAX;
 
 /// The one key of a throttle for the whole process.

@@ -94,10 +94,13 @@ mod tests {
     const STREAMS: usize = 50;
     const PIECES: usize = 4;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    // One thread polls all the streams, so that each comes in its turn.
+    #[tokio::test]
     async fn few_pieces_at_a_time_and_each_stream_in_its_turn() {
         for turns_max in [1, 3] {
             let turns = Turns::of(turns_max);
+            let all = u32::try_from(turns_max).unwrap();
+            let held = Arc::clone(&turns.turns).acquire_many_owned(all).await;
             let (now, most, made) = (counter(), counter(), counter());
             let streams = (0..STREAMS).map(|_| {
                 let (now, most, made) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&made));
@@ -109,15 +112,16 @@ mod tests {
                 });
                 turns.share(pieces.boxed()).collect::<Vec<_>>()
             });
-            let streams = join_all(streams.map(tokio::spawn)).await;
+            // No piece is made before every stream waits for its turn.
+            let (streams, ()) = tokio::join!(join_all(streams), async { drop(held) });
             let most = most.load(Ordering::SeqCst);
             assert!((1..=turns_max).contains(&most), "{most} pieces at once, want {turns_max}");
             for pieces in streams {
-                let pieces = pieces.unwrap();
                 assert_eq!(pieces.len(), PIECES, "every piece came");
                 for (nth, at) in pieces {
-                    // Rounds overlap a little, since not all streams begin at once.
-                    assert!(at >= nth * STREAMS / 2, "piece {nth} was number {at}");
+                    // In each round, a stream overtakes those that have a turn at that moment.
+                    let overtaken = (nth + 1) * turns_max;
+                    assert!(at + overtaken >= nth * STREAMS, "piece {nth} was number {at}");
                 }
             }
         }

@@ -15,6 +15,7 @@
 #![expect(missing_docs, reason = "a case is named after what it shows")]
 
 pub mod kit;
+pub mod run;
 pub mod soundness;
 
 mod accounts;
@@ -32,12 +33,10 @@ mod shared;
 mod whole;
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::FutureExt;
 use hot::HotStore;
 use kit::{Kit, MemoryArchive};
 
@@ -208,7 +207,7 @@ where
     let mut failed = Vec::new();
     for case in CASES.iter().filter(|case| case.name.contains(&only)) {
         let began = Instant::now();
-        match AssertUnwindSafe(case.run(&kit)).catch_unwind().await {
+        match run::to_an_answer(case.name, async || case.run(&kit).await).await {
             Ok(()) => eprintln!("{}: {:?}", case.name, began.elapsed()),
             Err(_) => failed.push(case.name),
         }

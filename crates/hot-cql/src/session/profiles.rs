@@ -57,20 +57,18 @@ pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, Execution
     let first: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::First, datacenter));
     let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::Next, datacenter));
     let built = |profile: StatementProfile| {
+        let timeout = match profile {
+            StatementProfile::Bulk => BULK_TIMEOUT,
+            StatementProfile::Write => WRITE_TIMEOUT,
+            _ => ENGINE_TIMEOUT,
+        };
         let builder = ExecutionProfile::builder()
             .consistency(match profile {
                 StatementProfile::Serial => Consistency::LocalSerial,
                 _ => Consistency::LocalQuorum,
             })
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(
-                options.patience
-                    * match profile {
-                        StatementProfile::Bulk => BULK_TIMEOUT,
-                        StatementProfile::Write => WRITE_TIMEOUT,
-                        _ => ENGINE_TIMEOUT,
-                    },
-            ));
+            .request_timeout(Some(options.patience * timeout));
         let (policy, speculates_after) = match profile {
             StatementProfile::Read => (&spread, Some(SPECULATE_AFTER)),
             StatementProfile::Write | StatementProfile::Bulk => (&spread, None),

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,13 +12,13 @@ use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::{Applied, HotError};
 use hot_cql::{self as cql, CqlHot, Gate, Keyspace, KeyspaceAddress, SchemaOptions};
 use tokio::sync::watch;
 
 use hot_conformance::kit::{Kit, MemoryArchive, keys, of};
+use hot_conformance::run::to_an_answer;
 use hot_conformance::soundness::{Contradictions, contradictions};
 
 /// Days between two scenes. Some are sealed, and coupons are extended to later ones.
@@ -191,6 +190,8 @@ impl Stage {
             clock_bound_ms: 0,
             // Few, so that revoked coupons of a batch fill its first CQL partition.
             partition_rows: 32,
+            // Room for a machine that does other things besides.
+            call_limit: Duration::from_secs(60),
             patience: testcluster::STEADY_PATIENCE,
             ..cql::Options::of(&target)
         };
@@ -256,7 +257,10 @@ impl Stage {
                     return;
                 }
                 let met = RefCell::new(None);
-                let run = async {
+                let run = async || {
+                    // An earlier run may have left these.
+                    *met.borrow_mut() = None;
+                    first.hand.let_go();
                     let scene = scene().await;
                     first.hand.stop(Stop::Before(number));
                     let mut acting = Box::pin(act(&first.hot, &scene));
@@ -283,19 +287,19 @@ impl Stage {
                     };
                     judge(&scene, way, answer).await;
                 };
-                let run = async {
-                    let ran = tokio::time::timeout(RUN_LIMIT, run).await;
+                let run = async || {
+                    let ran = tokio::time::timeout(RUN_LIMIT, run()).await;
                     ran.expect("it comes to an end");
                 };
-                let ran = AssertUnwindSafe(run).catch_unwind().await;
+                let ran = to_an_answer(name, run).await;
                 first.hand.let_go();
                 let step = *met.borrow();
                 let at = match step {
                     Some(step) => format!("{stopped:?}, before {number}: `{}`", short(step)),
                     None => "not stopped".to_owned(),
                 };
-                if let Err(panic) = ran {
-                    self.failed(format!("{name}, {at}; {way:?}: {}", said_by(&*panic)));
+                if let Err(said) = ran {
+                    self.failed(format!("{name}, {at}; {way:?}: {said}"));
                     failed += 1;
                 }
                 self.cover(name, step);
@@ -417,9 +421,4 @@ pub(crate) fn short(cql: &str) -> String {
         true => format!("{} … {}", &cql[..HEAD], &cql[cql.len() - TAIL..]),
         false => cql.to_owned(),
     }
-}
-
-fn said_by(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
