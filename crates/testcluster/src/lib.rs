@@ -76,8 +76,8 @@ pub fn may_take_minutes(suite: &str) -> bool {
     may
 }
 
-/// The one steady cluster that all tests of a binary share. The first test starts it, and it runs until the
-/// process ends. Such a binary must not start another cluster: that would wait for ever.
+/// The one steady cluster that all tests of a binary share. The first test starts it, and it runs
+/// until the process ends. Such a binary must not start another cluster: that would wait for ever.
 ///
 /// # Panics
 /// As [`TestCluster::start_steady`], and if a test wants another number of nodes than the first one.
