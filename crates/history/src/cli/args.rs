@@ -13,7 +13,7 @@ use crate::query::Limits;
 ///
 /// It has four tables: `coupons` (both tiers as one, each coupon once), `events`, `redemptions` and
 /// `campaigns`. It never writes to a store. It takes the same settings as `couponry serve` and can run
-/// beside it. Minted codes that nobody has touched have no row.
+/// beside it. A minted coupon has no row until its first change, or until it is archived.
 #[derive(Parser)]
 #[command(
     name = "couponry-history",
