@@ -1,13 +1,16 @@
 //! What a row of the table of problem codes means; the rows are in [`super::table`].
 
-/// What the caller may do after an answer that is not 2xx.
+/// What the caller may do after an answer that is not 2xx. The OpenAPI description, the schema
+/// `Retry` in `closed.rs` and `docs/problems.md` say the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// The same request will be refused again.
+    /// Do not repeat the request automatically: it fails until something is changed.
     Never,
-    /// The same request may succeed later; nothing was changed.
+    /// Nothing was changed, except that an import may have imported some lines. Send the same
+    /// request later.
     Later,
-    /// Send the same request again: the answer says what happened.
+    /// The write may have happened. Send exactly the same request again, and the answer says what
+    /// happened.
     Same,
 }
 
@@ -28,7 +31,7 @@ impl Retry {
 /// Makes [`super::Code`] out of rows. A row is
 ///
 /// ```text
-/// /// What it means, for who reads the code.
+/// /// What it means.
 /// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" hint "hint";
 /// ```
 ///
