@@ -114,7 +114,8 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Reads everything once.
+    /// Reads all of both tiers, and some of it several times: to compare two tables, and to look
+    /// again at what seems wrong.
     ///
     /// # Errors
     /// Those of both stores; damage is a finding.

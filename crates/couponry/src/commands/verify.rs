@@ -24,9 +24,12 @@ use crate::settings::Settings;
 /// Checks that every coupon exists once; that its state follows from its events; that every row and
 /// every file is where it belongs; and that archived markers, claims, directory, index rows, the
 /// side table and the counts agree with the coupons. Prints each finding: its name, the coupon, the
-/// two places that disagree, and what is safe to do. Reads everything once, in bounded memory,
-/// while `serve` and `compact` may run: what looks wrong is read again before it is reported. What
-/// a killed process may leave behind is counted as a note.
+/// two places that disagree, and what is safe to do. Counts what a killed process may leave behind
+/// as a note.
+///
+/// Reads all of both tiers, and some of it several times: to compare two tables, and to look again
+/// at what seems wrong before it reports it. Its memory does not grow with the number of coupons.
+/// `serve` and `compact` may run at the same time.
 ///
 /// --repair sets right what follows from the coupons: index rows, and with SQLite the counts,
 /// unless they are higher than the number of coupons, since a lost coupon may be the cause. It
