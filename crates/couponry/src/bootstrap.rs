@@ -3,7 +3,7 @@
 
 use cold::Patience;
 
-use crate::cluster::Waiting;
+use crate::cql::Waiting;
 use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 

@@ -4,9 +4,9 @@
 pub mod bootstrap;
 mod cli;
 mod clock;
-mod cluster;
 mod commands;
 mod compaction;
+mod cql;
 mod failure;
 mod files;
 mod keys;

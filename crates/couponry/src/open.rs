@@ -13,7 +13,7 @@ use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 
-use crate::cluster::{self, ConnectedCluster, NotOpen, Waiting};
+use crate::cql::{self, NotOpen, OpenCql, Waiting};
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::{Cold, Hot, Settings};
@@ -55,7 +55,7 @@ pub struct Opened {
 /// An open hot store, by its engine. [`Hot`] is the same before it is open.
 pub(crate) enum OpenHot {
     Sqlite,
-    Cql(ConnectedCluster),
+    Cql(OpenCql),
 }
 
 impl OpenHot {
@@ -63,7 +63,7 @@ impl OpenHot {
     pub(crate) async fn flush(&self) {
         match self {
             OpenHot::Sqlite => {}
-            OpenHot::Cql(cluster) => cluster.flush().await,
+            OpenHot::Cql(cql) => cql.flush().await,
         }
     }
 }
@@ -113,7 +113,7 @@ pub(crate) async fn patiently<T>(
 ) -> Result<T, CliError> {
     match &settings.hot.value {
         Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
-        Hot::Cql(target) => cluster::patiently(target, waiting, attempt).await,
+        Hot::Cql(target) => cql::patiently(target, waiting, attempt).await,
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn opened(
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
     let keys = match (&settings.hot.value, purpose) {
-        (Hot::Cql(target), _) => cluster::keys(settings, target, purpose).await?,
+        (Hot::Cql(target), _) => cql::keys(settings, target, purpose).await?,
         (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
         (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
             must_be_there(settings)?;
@@ -158,14 +158,14 @@ pub(crate) async fn store(
         Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), OpenHot::Sqlite)),
         Hot::Cql(target) => {
             let archive = Arc::new(ColdArchive(Arc::clone(cold)));
-            let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
-            Ok((Arc::clone(&cluster.store) as Arc<dyn HotStore>, OpenHot::Cql(cluster)))
+            let cql = cql::connect(settings, target, keys.ring(), archive).await?;
+            Ok((Arc::clone(&cql.store) as Arc<dyn HotStore>, OpenHot::Cql(cql)))
         }
     }
 }
 
 /// The keys of the data folder, for a command that opens no store. On a cluster it makes none: only
-/// the store knows whether another node has made them.
+/// the store knows whether another machine has made them.
 pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     match settings.hot.value {

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::cluster::{self, Waiting};
 use crate::commands::notify::Rounds;
+use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, OpenHot, Opened, Purpose};
 use crate::settings::Settings;
@@ -93,9 +93,9 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
     }
     match &opened.hot {
         OpenHot::Sqlite => {}
-        OpenHot::Cql(cluster) => {
-            let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
-            tasks.spawn(cluster::watch_keys(store, opened.keys.ring()));
+        OpenHot::Cql(cql) => {
+            let store = Arc::clone(&cql.store) as Arc<dyn HotStore>;
+            tasks.spawn(cql::watch_keys(store, opened.keys.ring()));
         }
     }
     tasks

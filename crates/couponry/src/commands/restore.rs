@@ -11,8 +11,8 @@ use compactor::{CompactError, StoreMismatch, check_pairing};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
 
-use crate::cluster::{NotOpen, Waiting};
 use crate::compaction::{self, Alone};
+use crate::cql::{NotOpen, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::settings::{Hot, Settings};

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
-use crate::cluster::{self, Waiting};
+use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::{Hot, Settings};
@@ -52,12 +52,12 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
             ));
         }
     };
-    let options = cluster::options(settings, target);
+    let options = cql::options(settings, target);
     let attempt = async || {
         let connected = Keyspace::connect(&options).await;
-        connected.map_err(|error| cluster::not_open(target, error))
+        connected.map_err(|error| cql::not_open(target, error))
     };
-    let keyspace = cluster::patiently(target, Waiting::Command, attempt).await?;
+    let keyspace = cql::patiently(target, Waiting::Command, attempt).await?;
     match command {
         SchemaCommand::Apply { replication, compaction } => {
             let (replication, compaction) = (*replication, compaction.clone());

@@ -9,7 +9,7 @@ use compactor::{CompactError, StoreMismatch, check_pairing};
 use engine::Engine;
 use hot::HotStore;
 
-use crate::cluster::NotOpen;
+use crate::cql::NotOpen;
 use crate::failure::CliError;
 
 /// How long the start waits for the cold tier: hot coupons do not need it.

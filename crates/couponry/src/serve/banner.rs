@@ -52,7 +52,7 @@ pub(super) async fn print(
         tokens = count(Kind::Token),
         keep = match opened.hot {
             OpenHot::Sqlite => "back them up",
-            OpenHot::Cql(_) => "every node needs the same; back them up",
+            OpenHot::Cql(_) => "every machine needs the same; back them up",
         },
     );
     // The service runs even if standard output is closed.
@@ -68,7 +68,7 @@ fn whole(path: &Path) -> String {
 async fn hot_store(opened: &Opened) -> String {
     let (name, kind) = match &opened.hot {
         OpenHot::Sqlite => ("SQLite".to_owned(), "durable"),
-        OpenHot::Cql(cluster) => (cluster.name().await, "conditional"),
+        OpenHot::Cql(cql) => (cql.name().await, "conditional"),
     };
     match durable_write(&opened.engine).await {
         Ok(took) => format!("{name}; one {kind} write takes {}", milliseconds(took)),

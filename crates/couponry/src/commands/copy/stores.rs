@@ -14,7 +14,7 @@ use hot::{Archive, HotStore};
 use hot_cql::{BadKeyspaceAddress, CqlHot, KeyspaceAddress};
 use hot_sqlite::{Options, SqliteHot};
 
-use crate::cluster::{self, Waiting};
+use crate::cql::{self, Waiting};
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::{Cold, Origin, Settings};
@@ -121,10 +121,10 @@ pub(super) async fn opened(
         }
         StoreAddress::Cql(target) => {
             let attempt = async || {
-                cluster::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
+                cql::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
             };
-            let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
-            Ok(Store::Cql(cluster.store))
+            let cql = cql::patiently(target, Waiting::Command, attempt).await?;
+            Ok(Store::Cql(cql.store))
         }
     }
 }

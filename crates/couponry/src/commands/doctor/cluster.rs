@@ -6,7 +6,7 @@ use std::time::Duration;
 use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace};
 
 use super::{Report, Verdict};
-use crate::cluster::{self, ConnectedCluster};
+use crate::cql::{self, OpenCql};
 use crate::failure::CliError;
 use crate::settings::Settings;
 
@@ -20,10 +20,10 @@ const CLOCK_WARN_MS: i64 = 1_000;
 /// Checks the cluster itself.
 pub(super) async fn report(
     settings: &Settings,
-    cluster: &ConnectedCluster,
+    cql: &OpenCql,
     report: &mut Report,
 ) -> Result<(), CliError> {
-    match cluster.store.about().await {
+    match cql.store.about().await {
         Ok(about) => {
             let datacenter = settings.cql_datacenter.value.as_deref();
             let verdicts = [
@@ -37,7 +37,7 @@ pub(super) async fn report(
         }
         Err(error) => report.add("cluster", Verdict::Fail(error.to_string()))?,
     }
-    let options = cluster::options(settings, &cluster.target);
+    let options = cql::options(settings, &cql.target);
     let verdicts = match Keyspace::connect(&options).await {
         Ok(keyspace) => match keyspace.differences().await {
             Ok(differences) => schema(&differences),

@@ -11,8 +11,8 @@ use hot::{ClockRecord, Facts, HotStore, Witness};
 use verify::{Finding, Options};
 
 use super::{DoctorArgs, Report, Verdict, cluster};
-use crate::cluster::{Waiting, connect, patiently};
 use crate::commands::verify::checked;
+use crate::cql::{Waiting, connect, patiently};
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
@@ -105,7 +105,7 @@ async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
             let files: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
             Verdict::Fail(format!(
                 "some were minted with keys that are not here: put {} back, from a backup or a \
-                 node that runs",
+                 machine that runs",
                 files.join(", ")
             ))
         }

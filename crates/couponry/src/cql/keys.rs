@@ -1,5 +1,5 @@
-//! The keys of a node of a cluster. All nodes need the same: a node refuses codes of a key that it
-//! lacks as forgeries.
+//! The keys of this machine, if the hot store is on a cluster. All machines need the same keys: to
+//! a machine without a code key, the codes of that key are unknown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,11 @@ use crate::keys::{Keys, Kind};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
-/// How often the keys that batches name are checked: a node makes a key about once a year.
+/// How often the keys that batches name are checked: a new key is made about once a year.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
-/// The keys of this node. Makes them only for a cluster on which nothing was minted yet: with keys
-/// of its own, this node would refuse the codes of the other nodes as forgeries, and they its
-/// codes.
+/// The keys of this machine. Makes them only for a cluster on which nothing was minted yet: with
+/// keys of its own, this machine would refuse the codes of the other machines, and they its codes.
 pub(crate) async fn keys(
     settings: &Settings,
     target: &KeyspaceAddress,
@@ -33,15 +32,15 @@ pub(crate) async fn keys(
         return Err(open::no_keys(data).into());
     }
     let archive = Arc::new(hot::NoArchive);
-    let cluster = connect(settings, target, keys.code_keys(), archive).await?;
-    match cluster.store.keys_in_use().await?.first() {
+    let cql = connect(settings, target, keys.code_keys(), archive).await?;
+    match cql.store.keys_in_use().await?.first() {
         Some(_) => Err(open::no_keys(data).into()),
         None => Ok(Keys::load_or_make(data)?),
     }
 }
 
-/// Logs each key that another node mints with and this node lacks, until it is dropped: this node
-/// refuses codes of that key as forgeries.
+/// Logs each key that another machine mints with and this machine lacks, until it is dropped: this
+/// machine refuses the codes of that key.
 pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
     let mut logged = Vec::new();
     loop {
@@ -50,8 +49,8 @@ pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
                 for key in &missing {
                     tracing::error!(
                         %key,
-                        "another node mints with a code key that is not here, so this node refuses \
-                         its codes: give all nodes the same folder `keys`"
+                        "another machine mints with a code key that is not here, so this machine \
+                         refuses its codes: give all machines the same folder `keys`"
                     );
                 }
                 logged = missing;

@@ -1,4 +1,4 @@
-//! A hot store on a cluster: the connection to it.
+//! The hot store on a cluster: how commands and `serve` connect to it.
 
 mod keys;
 mod waiting;
@@ -34,17 +34,17 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options 
     }
 }
 
-/// Connects to the cluster, with the keys of this node.
+/// Connects to the cluster, with the keys of this machine.
 pub(crate) async fn connect(
     settings: &Settings,
     target: &KeyspaceAddress,
     keys: impl Into<KeyRing>,
     archive: Arc<dyn Archive>,
-) -> Result<ConnectedCluster, NotOpen> {
+) -> Result<OpenCql, NotOpen> {
     let options = options(settings, target);
     let connected = CqlHot::connect(options, keys, archive).await;
     let store = connected.map_err(|error| not_open(target, error))?;
-    Ok(ConnectedCluster { store: Arc::new(store), target: target.clone() })
+    Ok(OpenCql { store: Arc::new(store), target: target.clone() })
 }
 
 /// What an error of the connection means for a caller that waits.
@@ -59,13 +59,13 @@ pub(crate) fn not_open(target: &KeyspaceAddress, error: ConnectError) -> NotOpen
     }
 }
 
-/// A cluster with an open connection.
-pub(crate) struct ConnectedCluster {
+/// An open hot store on a cluster.
+pub(crate) struct OpenCql {
     pub(crate) store: Arc<CqlHot>,
     pub(crate) target: KeyspaceAddress,
 }
 
-impl ConnectedCluster {
+impl OpenCql {
     /// The engine, its version and the keyspace, for the operator.
     pub(crate) async fn name(&self) -> String {
         let keyspace = self.target.keyspace();
