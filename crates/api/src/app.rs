@@ -12,8 +12,8 @@ use crate::password::Passwords;
 use crate::peer::TrustedProxies;
 use crate::problem::Problem;
 use crate::sign_in_limits::SignInLimits;
+use crate::stream_limit::StreamLimit;
 use crate::token::Tokens;
-use crate::turns::Turns;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
@@ -63,7 +63,7 @@ pub struct App {
     pub(crate) access: Access,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_limits: SignInLimits,
-    pub(crate) turns: Turns,
+    pub(crate) stream_limit: StreamLimit,
     guesses: Guesses,
 }
 
@@ -75,7 +75,7 @@ impl App {
             access,
             passwords: Passwords::new(),
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
-            turns: Turns::new(),
+            stream_limit: StreamLimit::new(),
             guesses: Guesses::new(COUNTED_MAX),
         }
     }

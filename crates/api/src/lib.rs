@@ -29,9 +29,9 @@ pub mod peer;
 pub mod problem;
 mod routes;
 mod sign_in_limits;
+mod stream_limit;
 pub mod throttle;
 pub mod token;
-mod turns;
 pub mod views;
 
 pub use app::{Access, App, BadSignUp, SignUp};

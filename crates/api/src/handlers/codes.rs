@@ -51,7 +51,7 @@ pub(crate) async fn list_codes(
     };
     let ask = reading.done(Some(ask))?;
     let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await;
-    let mut codes = app.turns.share(codes.map_err(named(BATCH))?.boxed());
+    let mut codes = app.stream_limit.wrap(codes.map_err(named(BATCH))?.boxed());
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });

@@ -1,5 +1,6 @@
-//! Turns for long streams: a list of codes is made piece by piece on threads where that disturbs
-//! nobody, few pieces at a time over all streams, so that short calls keep most of the machine.
+//! A limit on the work for long streams, such as a list of codes: only a few pieces of all streams
+//! are made at the same time, on threads for blocking work, so that short calls keep most of the
+//! machine.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,43 +12,43 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Longest pause of a turn after a piece. A piece takes some 2 ms of a core; one that took much
-/// longer waited for something, and needs no pause for it.
+/// Longest pause after a piece. A piece takes some 2 ms of a core; one that took much longer waited
+/// for something, and needs no pause for it.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// A pause is so many times as long as its piece took: two thirds of a turn belong to short calls.
+/// A pause is so many times as long as its piece took, so short calls get two thirds of the time.
 /// At half of it the p99 of a redeem beside fifty lists was four times that without, on two cores.
 const PAUSES: u32 = 2;
 
-/// Turns that all long streams share. Whoever has waited longest is next, so a stream with many
-/// pieces does not hold up one with few.
+/// The limit, which all long streams share. The stream that has waited longest is next, so a stream
+/// with many pieces does not delay one with few.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns {
-    turns: Arc<Semaphore>,
+pub(crate) struct StreamLimit {
+    permits: Arc<Semaphore>,
 }
 
-impl Turns {
-    /// One for each two cores, at least one.
-    pub(crate) fn new() -> Turns {
+impl StreamLimit {
+    /// One piece for each two cores, at least one.
+    pub(crate) fn new() -> StreamLimit {
         let cores = available_parallelism().map_or(1, usize::from);
-        Turns::of((cores / 2).max(1))
+        StreamLimit::of((cores / 2).max(1))
     }
 
-    fn of(turns: usize) -> Turns {
-        Turns { turns: Arc::new(Semaphore::new(turns)) }
+    fn of(pieces_max: usize) -> StreamLimit {
+        StreamLimit { permits: Arc::new(Semaphore::new(pieces_max)) }
     }
 
-    /// The same stream; each of its pieces waits for a turn. A client that reads slowly holds
-    /// none: a piece is made when it is asked for.
-    pub(crate) fn share<T: Send + 'static>(
+    /// The same stream; each of its pieces waits for a permit. A client that reads slowly has no
+    /// permit meanwhile: a piece is made when the client wants it.
+    pub(crate) fn wrap<T: Send + 'static>(
         &self,
         stream: BoxStream<'static, T>,
     ) -> BoxStream<'static, T> {
-        unfold((self.clone(), stream), async |(turns, stream)| {
-            let (piece, stream) = turns.piece(stream).await;
-            Some((piece?, (turns, stream)))
+        unfold((self.clone(), stream), async |(limit, stream)| {
+            let (piece, stream) = limit.piece(stream).await;
+            Some((piece?, (limit, stream)))
         })
-        // Whoever has looked for the first piece may look again behind the last.
+        // A caller that has looked for the first piece may look again after the last one.
         .fuse()
         .boxed()
     }
@@ -57,18 +58,18 @@ impl Turns {
         mut stream: BoxStream<'static, T>,
     ) -> (Option<T>, BoxStream<'static, T>) {
         // Only a closed semaphore fails, and nobody closes it.
-        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
             return std::future::pending().await;
         };
         let runtime = Handle::current();
-        // The turn goes with the work: whoever hangs up gives it back when the piece is done.
+        // The permit goes with the work: if the client hangs up, it is free when the piece is done.
         let made = spawn_blocking(move || {
             let begun = Instant::now();
             let piece = runtime.block_on(stream.next());
             let pause = (begun.elapsed() * PAUSES).min(PAUSE_MAX);
             runtime.spawn(async move {
                 tokio::time::sleep(pause).await;
-                drop(turn);
+                drop(permit);
             });
             (piece, stream)
         });
@@ -94,13 +95,13 @@ mod tests {
     const STREAMS: usize = 50;
     const PIECES: usize = 4;
 
-    // One thread polls all the streams, so that each comes in its turn.
+    // One thread polls all the streams, so that they wait in a known order.
     #[tokio::test]
-    async fn few_pieces_at_a_time_and_each_stream_in_its_turn() {
-        for turns_max in [1, 3] {
-            let turns = Turns::of(turns_max);
-            let all = u32::try_from(turns_max).unwrap();
-            let held = Arc::clone(&turns.turns).acquire_many_owned(all).await;
+    async fn few_pieces_at_a_time_and_the_longest_wait_first() {
+        for pieces_max in [1, 3] {
+            let limit = StreamLimit::of(pieces_max);
+            let all = u32::try_from(pieces_max).unwrap();
+            let held = Arc::clone(&limit.permits).acquire_many_owned(all).await;
             let (now, most, made) = (counter(), counter(), counter());
             let streams = (0..STREAMS).map(|_| {
                 let (now, most, made) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&made));
@@ -110,17 +111,17 @@ mod tests {
                     now.fetch_sub(1, Ordering::SeqCst);
                     (nth, made.fetch_add(1, Ordering::SeqCst))
                 });
-                turns.share(pieces.boxed()).collect::<Vec<_>>()
+                limit.wrap(pieces.boxed()).collect::<Vec<_>>()
             });
-            // No piece is made before every stream waits for its turn.
+            // No piece is made before every stream waits.
             let (streams, ()) = tokio::join!(join_all(streams), async { drop(held) });
             let most = most.load(Ordering::SeqCst);
-            assert!((1..=turns_max).contains(&most), "{most} pieces at once, want {turns_max}");
+            assert!((1..=pieces_max).contains(&most), "{most} pieces at once, want {pieces_max}");
             for pieces in streams {
                 assert_eq!(pieces.len(), PIECES, "every piece came");
                 for (nth, at) in pieces {
-                    // In each round, a stream overtakes those that have a turn at that moment.
-                    let overtaken = (nth + 1) * turns_max;
+                    // In each round, a stream overtakes those that have a permit at that moment.
+                    let overtaken = (nth + 1) * pieces_max;
                     assert!(at + overtaken >= nth * STREAMS, "piece {nth} was number {at}");
                 }
             }
@@ -133,7 +134,7 @@ mod tests {
             1 => nth,
             _ => panic!("no second piece"),
         });
-        let stream = Turns::of(1).share(pieces.boxed());
+        let stream = StreamLimit::of(1).wrap(pieces.boxed());
         let list = tokio::spawn(stream.collect::<Vec<_>>());
         assert!(list.await.is_err_and(|error| error.is_panic()), "not a list of one");
     }
