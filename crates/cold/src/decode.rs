@@ -1,7 +1,7 @@
 //! From rows to coupons: the only place that reads the columns of `coupons`.
 //!
-//! A coupon is folded from its genesis and its events, as everywhere. Columns that repeat what
-//! follows from them are for other readers; only the state is compared.
+//! A coupon follows from its values at creation (its genesis) and its events, as in the hot stores.
+//! The columns that repeat what follows are for other readers: only the state is compared here.
 
 mod columns;
 mod events;

@@ -1,4 +1,4 @@
-//! The side table `coupons_by_holder`: which coupons a holder has, whatever their partitions.
+//! The side table `coupons_by_holder`: which coupons a holder has, in all partitions.
 //!
 //! Invariant: the side table is derived from the committed files of `coupons` and from nothing
 //! else, so it may lag behind and never contradicts them. Each commit brings one partition up to

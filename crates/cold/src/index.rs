@@ -1,5 +1,5 @@
 //! The holder index: whole coupons sorted by holder, so that a holder's list reads a few row
-//! groups, whatever the number of expiry days and files.
+//! groups, however many expiry days and files there are.
 //!
 //! Invariants: the index is derived from the committed files of `coupons` and from nothing else. It
 //! may lag behind them; it may be deleted as a whole, and the next merge rebuilds it. From level 1

@@ -7,7 +7,7 @@
 //! from it. Any reader of Delta may read the first two; `schema/cold.md` is the contract with such
 //! readers.
 //!
-//! What is in cold never changes. Every commit to a partition carries the number after the last one
+//! A coupon in cold never changes. Every commit to a partition carries the number after the last one
 //! as its Delta transaction version, so the commits of a partition are totally ordered. A writer
 //! that finds its number taken has lost, and begins again from the new state.
 

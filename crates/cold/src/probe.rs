@@ -4,7 +4,7 @@
 //! A commit is one object that is created once. Some servers that speak S3 ignore `If-None-Match:
 //! *`, or check first and write afterwards. With such a server two compactors can both commit: the
 //! later commit replaces the earlier one, and the coupons of the earlier one are in no file. So
-//! nothing is deleted from hot before the store has passed a race.
+//! nothing is deleted from hot before the store has passed the races.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

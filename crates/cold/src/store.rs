@@ -1,4 +1,4 @@
-//! The cold store: where it lies, its three tables, and what is cached of them.
+//! The cold store: its location, its three tables, and what is cached of them.
 
 mod commit;
 mod partition;

@@ -1,4 +1,4 @@
-//! Making an archive commit: copy, check, publish.
+//! Makes an archive commit: copies the coupons to new files, checks the files, and commits them.
 
 use cold::{ColdFile, Committed, NewFile, Partition};
 use coupon::code::Code;

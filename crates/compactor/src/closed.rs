@@ -1,4 +1,5 @@
-//! The Closed pass: coupons that no rule can change any more leave a partition that is still open.
+//! The Closed pass: archives coupons that no rule can change any more, out of a partition that is
+//! still open.
 
 use cold::Partition;
 use coupon::code::Code;

@@ -1,4 +1,4 @@
-//! The Expired pass: a partition whose time is over is sealed, archived and emptied.
+//! The Expired pass: seals, archives and empties a partition whose time is over.
 
 use cold::Partition;
 use coupon::time::{Day, Millis};

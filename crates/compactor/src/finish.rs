@@ -1,4 +1,4 @@
-//! Finishing an archive commit: deleting its rows from hot.
+//! Finishes an archive commit: deletes its rows from hot.
 
 use cold::{ColdFile, Partition};
 use coupon::code::Code;

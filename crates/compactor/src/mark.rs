@@ -1,5 +1,5 @@
-//! The cold mark: which version of the cold table hot durably knows of. And retries of writes to
-//! hot.
+//! The cold mark: the version of the cold table that hot has durably recorded. Also the retries of
+//! writes to hot.
 
 use std::time::Duration;
 

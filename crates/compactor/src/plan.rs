@@ -1,4 +1,4 @@
-//! Which partitions are due, and for which pass: pure.
+//! Decides which partitions are due, and for which pass. Reads nothing.
 
 use std::collections::BTreeMap;
 

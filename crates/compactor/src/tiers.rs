@@ -1,12 +1,12 @@
-//! When to merge which runs of a partition: pure.
+//! Decides when to merge which runs of a partition. Reads nothing.
 //!
-//! A *run* is the files of one archive commit: sorted by code, without overlap, so a look-up reads
-//! the footer and one row group of one file of each run. More runs make look-ups expensive, and
-//! fewer runs make merges expensive. No policy avoids both: if each row is written a bounded number
-//! of times, the number of runs must grow with the number of commits. This policy bounds the writes
-//! by [`WRITES_MAX`], and the number of runs grows as slowly as the cube root.
+//! A *run* is the files of one archive commit: sorted by code, and no code is in two of them. So a
+//! look-up reads the footer and one row group of one file of each run. More runs make look-ups
+//! expensive, and fewer runs make merges expensive. No policy avoids both: if each row is written a
+//! bounded number of times, the number of runs must grow with the number of commits. This policy
+//! bounds the writes by [`WRITES_MAX`], and the number of runs grows as slowly as the cube root.
 //!
-//! A run of level 0 has rows out of hot. A partition may have `runs_max` runs below level 2, and
+//! A run of level 0 has rows copied from hot. A partition may have `runs_max` runs below level 2, and
 //! one more for each of its runs of level 2. When the next commit would exceed that, the runs of
 //! level 0 are merged into one of level 1. If there is only one run of level 0, everything below
 //! level 2 is merged into one of level 2. A run of level 2 stays until the partition is over. So

@@ -1,4 +1,4 @@
-//! What operators ask a cluster: the answers of every node.
+//! What each node of the cluster says about itself: its release, its clock, its Paxos variant.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

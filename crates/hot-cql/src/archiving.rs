@@ -1,4 +1,4 @@
-//! [`Partitions`] for [`CqlHot`], what the compactor calls: partitions on their way to cold.
+//! [`Partitions`] for [`CqlHot`]: what the compactor calls to move coupons to cold.
 //!
 //! A bucket is sealed by one conditional update. Paxos orders it among all others of the bucket's
 //! CQL partition: every change that was accepted before the seal is there to be copied, and none is

@@ -1,8 +1,8 @@
-//! Campaigns and batches: made once by name, in steps that any process may finish; and their terms,
-//! as every change uses them.
+//! Campaigns and batches: creates them in steps that any process may finish, and reads the terms
+//! that a change needs.
 //!
-//! Terms are remembered for [`TERMS_KNOWN`]. A call that changes them waits as long before it
-//! answers: then every process has read them again.
+//! A process caches terms for [`TERMS_KNOWN`]. A call that changes them waits for this time before
+//! it answers: then every process has read them again.
 
 mod batches;
 mod making;

@@ -1,4 +1,4 @@
-//! Changing one coupon: it is decided what a change does to it, then that is written.
+//! Changes one coupon: decides its new state, then writes it.
 
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;

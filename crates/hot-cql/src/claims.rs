@@ -1,10 +1,11 @@
-//! Claims: who becomes a holder enters their claim first, so that limits hold.
+//! Claims: an entry in the user's claim comes before the write that makes them a holder, so that
+//! limits hold.
 //!
 //! A claim is one row for a user in a campaign. An entry names the code before the coupon is
 //! written, and counts while the coupon names this user. If the coupon does not have the entry's
 //! event yet, the process that began it may have died, or may be frozen and go on later. So another
-//! process that reads such an entry finishes it; where the rules refuse that, it makes sure that
-//! the first process cannot finish it either.
+//! process that reads such an entry finishes it; if the rules refuse that, it makes sure that the
+//! first process cannot finish it either.
 
 mod entering;
 mod entry;

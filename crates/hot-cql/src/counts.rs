@@ -2,8 +2,8 @@
 //!
 //! Each process counts its own changes and writes its sums every second, in a row for the campaign
 //! that no other process writes. So a count costs no conditional update, and is some seconds old.
-//! What a process has counted and not written when it is killed stays missing; `verify` notes of
-//! how many campaigns.
+//! If a process is killed, the changes that it has counted and not written stay missing; `verify`
+//! notes how many campaigns have such counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;

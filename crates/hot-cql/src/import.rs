@@ -1,8 +1,9 @@
-//! An import: each line wins its directory entry, then its row is written.
+//! An import: each line inserts its directory entry, and only one line of a code succeeds; then its
+//! row is written.
 //!
 //! The entry has all that the row is made of, so that every process writes the same row. A new row
-//! is a plain write with a write time long ago: writing it a second time, by a run that is repeated
-//! or by a node that was frozen, undoes no later change.
+//! is a plain write with a write time long ago. So if a repeated import or a node that was frozen
+//! writes it a second time, this undoes no later change.
 
 mod advance;
 mod entry;

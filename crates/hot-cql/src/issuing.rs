@@ -1,4 +1,4 @@
-//! Issuing a campaign's stock to a user.
+//! Issues a coupon of a campaign's stock to a user.
 
 mod replacing;
 mod shared;

@@ -1,8 +1,8 @@
 //! A lock for each key within one process.
 //!
-//! One conditional update at a time is sent to each CQL partition. Without a queue such updates
-//! time each other out: of 1,280 by 32 tasks to one CQL partition 100 to 240 ended with an unknown
-//! outcome.
+//! A process sends one conditional update at a time to each CQL partition. Without this lock such
+//! updates delay each other until they time out: when 32 tasks sent 1,280 of them to one CQL
+//! partition, 100 to 240 ended with an unknown outcome.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;

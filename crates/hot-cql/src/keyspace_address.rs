@@ -1,4 +1,4 @@
-//! `cql://host:9042,host:9042/keyspace`.
+//! The address of a keyspace: `cql://host:9042,host:9042/keyspace`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,11 +1,11 @@
-//! The hot store on ScyllaDB or Apache Cassandra: any number of processes work side by side on one
-//! cluster.
+//! The hot store on ScyllaDB or Apache Cassandra: any number of processes work on one cluster
+//! at the same time.
 //!
 //! Each protocol is a series of writes, and one of them decides. A change of a coupon is decided by
 //! one conditional update of the coupon's row. Index rows, leases and counts follow from the rows
 //! and are checked against them.
 //!
-//! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Write lock*:
+//! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Keyed lock*:
 //! within one process, one conditional update at a time in each CQL partition.
 
 mod about;

@@ -2,8 +2,8 @@
 //!
 //! A code's bucket is a hash of it, so every bucket may have the next code, and each needs a row in
 //! memory. How many more rows are read ahead follows from the number of buckets, not from their
-//! content: all queues together hold [`HELD_ROWS_MAX`] rows, or [`AHEAD_MIN`] for each bucket where
-//! there are very many.
+//! content: all queues together hold [`HELD_ROWS_MAX`] rows, or [`AHEAD_MIN`] for each bucket if
+//! there are very many buckets.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

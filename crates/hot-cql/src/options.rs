@@ -1,4 +1,4 @@
-//! What can be set about a store on a cluster, and why there may be no connection.
+//! The options of a store on a cluster, and why a connection fails.
 
 use std::path::PathBuf;
 use std::time::Duration;

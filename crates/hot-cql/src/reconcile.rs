@@ -1,4 +1,4 @@
-//! After a restore: coupons that cold has in a newer version replace those of this store.
+//! After a restore: replaces each coupon that cold has in a newer version by that version.
 
 mod archived_marker;
 mod directory;

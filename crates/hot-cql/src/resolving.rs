@@ -1,9 +1,8 @@
 //! Conditional updates whose outcome is unknown.
 //!
 //! Each conditional update names the state that it replaces, by a version or a revision that never
-//! comes back. So it is safe to send the same one again: at most one of the two is applied. Any
-//! node may finish the first one later. So the refusal of the second is never taken for that of the
-//! first.
+//! returns. So it is safe to send the same one again: at most one of the two is applied. Any node may
+//! finish the first one later. So if the second one is refused, the first one may still be applied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Chooses the node that a statement is sent to first.
 //!
 //! All processes send the conditional updates of one CQL partition to its first replica: two that
-//! begin on two nodes make each other fail and retry. The driver does that by itself only where the
-//! engine marks such statements, which ScyllaDB does and Cassandra does not.
+//! begin on two nodes make each other fail and retry. The driver does that by itself only if the
+//! engine marks such statements: ScyllaDB does, Cassandra does not.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Coupons as they were a moment ago, so that a change need not read before it writes.
+//! A cache of coupons as they were a moment ago, so that a change need not read before it writes.
 //!
-//! Only an acceptance is decided from a remembered coupon: the write that follows names the version
-//! that it replaces, and is refused if the coupon has a newer one. A refusal or a replay is decided
-//! from a coupon that was read.
+//! A cached coupon can only lead to an acceptance: the write that follows names the version that it
+//! replaces, and fails if the coupon has a newer one. Before a refusal or a replay the coupon is
+//! read.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

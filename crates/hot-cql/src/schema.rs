@@ -1,4 +1,4 @@
-//! The keyspace and its tables: made and compared; columns are added and never dropped.
+//! Creates and compares the keyspace and its tables. It adds columns, and never drops one.
 
 mod tables;
 

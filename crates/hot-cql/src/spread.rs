@@ -1,10 +1,11 @@
-//! Over how many CQL partitions the rows of a day or of a batch are spread.
+//! Spreads the rows of a day or of a batch over CQL partitions, more of them if there are more rows.
 //!
-//! A *level* is a number of bits: the first bits of a code's hash name one of so many CQL
-//! partitions. Rows begin on the first level and go to the next one when the levels before it are
-//! full; rows that are written stay where they are. The store has the number of rows, which only
-//! rises, and the level with it. A reader reads the number first and then looks on each level up to
-//! that. A writer may know an older number, which is one more row on a lower level.
+//! A *level* is a number of bits `n`: the first `n` bits of a code's hash name one of 2^n CQL
+//! partitions. The first rows go to the first level. When the levels are full, new rows go to the
+//! next level; written rows stay where they are. The level follows from the number of rows, which
+//! the store has and which only rises. A reader reads this number first, and then reads each level
+//! up to that of the number. A writer with an older number writes one more row to a lower level,
+//! where readers look too.
 
 mod counting;
 

@@ -1,14 +1,15 @@
 //! What a campaign has left to issue: codes in memory, the leases that they come from, and the walk
 //! that finds out that nothing is left.
 //!
-//! The write of the coupon decides who is given it. A lease only keeps processes from trying the
-//! same codes, so other processes may hand out the lease of a process that died, and a process that
-//! was frozen does no harm. Coupons that came back are in no lease, and each process begins
-//! elsewhere among them. A lease ends only when each of its codes was seen to be issued, or dead.
+//! The write of the coupon decides who gets it. A lease only keeps processes from trying the same
+//! codes, so other processes may issue from the lease of a process that died, and a process that was
+//! frozen does no harm. Coupons that were returned to their batch are in no lease, and each process
+//! begins at another place among them. A lease ends only when each of its codes was seen to be
+//! issued, or dead.
 //!
-//! "Sold out" is said when nothing is left to lease, and two walks over the open leases and the
-//! coupons that came back, one after the other, have read the same codes in the same versions and
-//! none of them available. Then there was a moment between the two at which none was.
+//! The answer is "sold out" if nothing is left to lease, and two walks over the open leases and the
+//! returned coupons, one after the other, have read the same codes in the same versions, and none of
+//! them available. Then there was a moment between the two walks at which none was available.
 
 mod counter;
 mod leases;

@@ -1,10 +1,10 @@
 //! Finds the serials of a run that are untouched, for lists of codes, which may have millions.
 //!
-//! A code without a row is untouched, and most codes have none. So a *scan* reads the rows that
-//! there are, the codes of many buckets in one statement, instead of each code. What a scan finds
-//! about serials after those that were asked for is kept for a moment for the next page. In a
-//! partition that is closing rows are deleted, so each code is traced; in one with many more rows
-//! than codes are asked for, each code is looked up.
+//! A code without a row is untouched, and most codes have no row. So a *scan* does not read code by
+//! code: one statement reads the codes of all rows of many buckets. For a moment the process keeps
+//! what a scan found about later serials, for the next page. There are no scans in two cases. While
+//! a partition closes, its rows are deleted, so each code is traced. If a partition has many more
+//! rows than the caller has codes, each code is looked up.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Conversions between CQL values and ours.
+//! Conversions between CQL values and the types of `coupon` and `hot`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Optimistic commits to a table: the only place that decides whether a commit got through.
+//! Optimistic commits to a table: the only place that decides whether a commit was made.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

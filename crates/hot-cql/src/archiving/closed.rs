@@ -1,4 +1,4 @@
-//! Closed coupons of a partition: found in their queues, each checked against its row.
+//! Finds the closed coupons of a partition in the queues, and checks each against its row.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Emptying a sealed partition: its rows are deleted, then the index rows of its coupons.
+//! Empties a sealed partition: deletes its rows, then the index rows of its coupons.
 
 use coupon::time::{Day, Millis};
 use hot::{Emptying, HotError, ListPosition};

@@ -1,4 +1,4 @@
-//! The end of an expiry day: its plan closes, then each of its buckets is sealed.
+//! Seals an expiry day: closes its plan, then seals each of its buckets.
 
 use coupon::time::{Day, Millis};
 

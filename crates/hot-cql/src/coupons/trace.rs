@@ -1,4 +1,4 @@
-//! Tracing coupons: where each one is, and reading from cold those that have no row.
+//! Finds where each of several coupons is, and reads those from cold that have no row.
 
 use std::collections::{BTreeMap, HashMap};
 

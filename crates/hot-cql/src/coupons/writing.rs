@@ -1,5 +1,5 @@
-//! Writing a coupon: what goes before its row, the one conditional update of the row, and what
-//! follows.
+//! Writes a coupon: the writes before its row, the conditional update of the row, and the writes
+//! after it.
 
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;

@@ -1,4 +1,4 @@
-//! Lines that say more of a coupon than what was imported before.
+//! Lines that change a coupon which an earlier import created.
 
 use coupon::coupon::EventKind;
 use coupon::ids::OperationId;

@@ -1,4 +1,4 @@
-//! The directory entry of a line: won for a new code, read for a known one.
+//! The directory entry of a line: inserted for a new code, read for a known one.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Available coupons that a copy has written, entered where they are handed out.
+//! Adds the available coupons that a copy has written to the stock.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Accounts and settings, and whether items are here that can vanish.
+//! Accounts and settings; and for items that `serve` may delete, whether they still exist.
 
 use coupon::time::Millis;
 use hot::Account;

@@ -1,4 +1,4 @@
-//! Replacing a coupon by an issue: only one request wins the right to do it.
+//! Replaces a coupon by an issue: only one request can do it.
 
 use coupon::apply::Outcome;
 use coupon::code::Code;

@@ -1,4 +1,4 @@
-//! Changes under a shared word: they are about the user's own coupon of its campaign.
+//! Changes by a shared code: each changes the user's own coupon of the campaign.
 
 use coupon::apply::Change;
 use coupon::ids::CampaignId;

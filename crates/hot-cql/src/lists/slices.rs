@@ -1,4 +1,4 @@
-//! Slices of index rows: those of a user, or of a day merged from its CQL partitions.
+//! Slices of index rows: those of a user, or those of a day, merged from its CQL partitions.
 
 use std::collections::BTreeMap;
 

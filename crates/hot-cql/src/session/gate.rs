@@ -1,4 +1,4 @@
-//! The gate of tests: it stops a process before a statement that writes.
+//! The gate: with it a test stops a process before a statement that writes.
 
 use std::sync::Arc;
 

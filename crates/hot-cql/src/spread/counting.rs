@@ -1,7 +1,8 @@
-//! How many rows are spread: the store's number, and what this process has written since.
+//! The number of rows that are spread: the store's number, and what this process has written since.
 //!
-//! Each process counts what it writes and adds it to the store's number whenever it is an eighth of
-//! a CQL partition's worth. The number is in the plan of a day, or in the leases of a batch.
+//! Each process counts what it writes and adds it to the store's number each time that it has
+//! written an eighth of the rows of a CQL partition. The number is in the plan of a day, or in the
+//! leases of a batch.
 
 use std::collections::HashMap;
 use std::hash::Hash;

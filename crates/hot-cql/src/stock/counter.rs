@@ -1,4 +1,4 @@
-//! The queue of a campaign's codes in this process, and how many of them are being offered.
+//! The queue of a campaign's codes in this process, and the number of codes that requests offer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

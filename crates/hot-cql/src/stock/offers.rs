@@ -1,4 +1,4 @@
-//! Offers: the next code of the queue that can be issued, and what became of it.
+//! Offers: takes the next code of the queue that can be issued, and records how the offer ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Owning a lease: a process says so in its row, again and again, and gives it back.
+//! Owning a lease: a process writes its name into the row of the lease, renews it, and removes it.
 
 use std::sync::Arc;
 use std::time::Duration;

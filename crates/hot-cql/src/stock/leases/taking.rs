@@ -1,4 +1,4 @@
-//! Leasing more: a lease that no process owns, what came back, or the next serials of a batch.
+//! Leasing more stock: a lease without an owner, returned coupons, or the next serials of a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
