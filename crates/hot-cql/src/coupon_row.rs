@@ -19,8 +19,8 @@ use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 macro_rules! coupon_rows {
     ($which:literal) => {
         concat!(
-            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, holder, \
-             valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, \
+             holder, valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
              archived_version, created_at, modified_at FROM coupon \
              WHERE expiry_day = ? AND ",
             $which

@@ -78,8 +78,8 @@ impl Store {
     }
 
     /// The rows of each of some buckets after a code, at most `limit` of each bucket. The buckets
-    /// ascend, at most [`BUCKETS_OF_A_READ`] of them. Most buckets of a small partition have no row,
-    /// so one statement for many buckets saves most of the time.
+    /// ascend, at most [`BUCKETS_OF_A_READ`] of them. Most buckets of a small partition have no
+    /// row, so one statement for many buckets saves most of the time.
     pub(crate) async fn rows_of_buckets(
         &self,
         day: Day,

@@ -11,8 +11,7 @@ use crate::coupons::BUCKETS_OF_A_READ;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, millis};
 
-/// Buckets with rows that one call empties, and that are emptied at a time: some 25,000 coupons of a
-/// full partition.
+/// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
 const WITH_ROWS_MAX: usize = 4;
 
 /// What is known of a sealed bucket before it is emptied.
