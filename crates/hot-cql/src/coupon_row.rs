@@ -15,14 +15,14 @@ use uuid::Uuid;
 use crate::session::Result;
 use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 
-/// Rows of one bucket: those that `$which` says.
+/// Rows of a partition: those that `$which` says, which begins with the bucket.
 macro_rules! coupon_rows {
     ($which:literal) => {
         concat!(
-            "SELECT expiry_day, code, sealed, version, state, campaign_id, batch_id, holder, \
-             valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, \
+             holder, valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
              archived_version, created_at, modified_at FROM coupon \
-             WHERE expiry_day = ? AND bucket = ?",
+             WHERE expiry_day = ? AND ",
             $which
         )
     };
@@ -33,6 +33,7 @@ pub(crate) use coupon_rows;
 #[derive(Debug, DeserializeRow)]
 pub(crate) struct CouponRow {
     pub(crate) expiry_day: CqlDate,
+    pub(crate) bucket: i32,
     code: String,
     sealed: Option<bool>,
     version: Option<i64>,
@@ -61,6 +62,7 @@ impl CouponRow {
         let genesis = coupon.genesis();
         CouponRow {
             expiry_day: date(Day::expiry_day_of(coupon.expires_at())),
+            bucket: 0,
             code: coupon.code().to_string(),
             sealed: None,
             version: Some(signed(coupon.version())),

@@ -25,6 +25,9 @@ pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN
 pub(crate) use trace::Trace;
 pub(crate) use writing::begun;
 
+/// Buckets that one statement reads. ScyllaDB takes 100 at most.
+pub(crate) const BUCKETS_OF_A_READ: usize = 64;
+
 /// Where the cluster finds a coupon again.
 #[derive(Clone, Debug)]
 pub(crate) struct Here {
@@ -58,20 +61,46 @@ impl Store {
         bucket: i32,
         code: &Code,
     ) -> Result<Option<CouponRow>> {
-        let cql = coupon_rows!(" AND code = ?");
+        let cql = coupon_rows!("bucket = ? AND code = ?");
         self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
     /// The rows of a bucket after a code.
-    pub(crate) async fn rows_of_bucket(
+    async fn rows_of_bucket(
         &self,
         day: Day,
         bucket: i32,
         after: &str,
         limit: i32,
     ) -> Result<Vec<CouponRow>> {
-        let cql = coupon_rows!(" AND code > ? LIMIT ?");
+        let cql = coupon_rows!("bucket = ? AND code > ? LIMIT ?");
         self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
+    }
+
+    /// The rows of each of some buckets after a code, at most `limit` of each bucket. The buckets
+    /// ascend, at most [`BUCKETS_OF_A_READ`] of them. Most buckets of a small partition have no
+    /// row, so one statement for many buckets saves most of the time.
+    pub(crate) async fn rows_of_buckets(
+        &self,
+        day: Day,
+        buckets: &[i32],
+        after: &str,
+        limit: i32,
+    ) -> Result<Vec<Vec<CouponRow>>> {
+        if let [bucket] = buckets {
+            // The driver sends this statement to a replica of the bucket.
+            return Ok(vec![self.rows_of_bucket(day, *bucket, after, limit).await?]);
+        }
+        let cql = coupon_rows!("bucket IN ? AND code > ? PER PARTITION LIMIT ?");
+        let values = (date(day), buckets, after, limit);
+        let rows: Vec<CouponRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        let mut of_each: Vec<Vec<CouponRow>> = buckets.iter().map(|_| Vec::new()).collect();
+        for row in rows {
+            if let Ok(at) = buckets.binary_search(&row.bucket) {
+                of_each[at].push(row);
+            }
+        }
+        Ok(of_each)
     }
 
     /// The coupon at `address`, also if it was forwarded or archived.

@@ -19,6 +19,9 @@ const AHEAD_MIN: usize = 4;
 /// Rows of one bucket at the most: a page of the driver's own size.
 const AHEAD_MAX: usize = 1_000;
 
+/// Rows that one read of several buckets brings at the most: a page of the driver's own size.
+const TOGETHER_ROWS_MAX: usize = 2_000;
+
 /// The queues of all buckets, and which of them has the next code.
 pub(super) struct Window<R> {
     queues: Vec<Queue<R>>,
@@ -99,8 +102,8 @@ impl<R> Window<R> {
         }
     }
 
-    /// The row with the next code, and its bucket; only where nothing is wanted.
-    pub(super) fn pop(&mut self) -> Option<(usize, Code, R)> {
+    /// The row with the next code; only where nothing is wanted.
+    pub(super) fn pop(&mut self) -> Option<(Code, R)> {
         let Reverse((_, bucket)) = self.next.pop()?;
         let queue = &mut self.queues[bucket];
         let (code, row) = queue.rows.pop_front()?;
@@ -108,7 +111,7 @@ impl<R> Window<R> {
             Some((next, _)) => self.next.push(Reverse((next.clone(), bucket))),
             None => self.dry += usize::from(!queue.ended),
         }
-        Some((bucket, code, row))
+        Some((code, row))
     }
 
     /// Rows in memory.
@@ -116,6 +119,16 @@ impl<R> Window<R> {
     fn held(&self) -> usize {
         self.queues.iter().map(|queue| queue.rows.len()).sum()
     }
+}
+
+/// The same reads, some of which one statement can make, at most `buckets_max`: those of buckets
+/// that continue after the same code, as all do before anything was read.
+pub(super) fn together(wanted: &[Wanted], buckets_max: usize) -> impl Iterator<Item = &[Wanted]> {
+    let alike = wanted.chunk_by(|one, next| (&one.after, one.limit) == (&next.after, next.limit));
+    alike.flat_map(move |some| {
+        let limit = some.first().map_or(1, |first| first.limit.max(1));
+        some.chunks((TOGETHER_ROWS_MAX / limit).clamp(1, buckets_max))
+    })
 }
 
 #[cfg(test)]
@@ -172,7 +185,7 @@ mod tests {
                     held = held.max(window.held());
                 }
                 match window.pop() {
-                    Some((_, code, ())) => found.push(code),
+                    Some((code, ())) => found.push(code),
                     None if window.wanted().is_empty() => break,
                     None => {}
                 }
@@ -183,6 +196,31 @@ mod tests {
             // Each read brings at least half of what a queue has room for, but the last ones.
             let each = (window.ahead / 2) as u64;
             assert!(reads <= count / each + 2 * buckets as u64, "{name}: {reads} reads");
+        }
+    }
+
+    #[test]
+    fn reads_that_begin_at_one_code_are_made_together() {
+        let cases = [
+            ("more buckets than a statement may read", 4_096, 64),
+            ("many rows of each bucket", 256, 7),
+            ("as many rows as a statement may bring", 16, 2),
+            ("one bucket", 1, 1),
+        ];
+        for (name, buckets, want) in cases {
+            let mut window: Window<()> = Window::new(buckets, None);
+            let wanted = window.wanted();
+            let reads: Vec<&[Wanted]> = together(&wanted, 64).collect();
+            assert_eq!(reads.concat(), wanted, "{name}");
+            assert_eq!(reads.iter().map(|read| read.len()).max(), Some(want), "{name}");
+            // Afterwards each bucket continues after a code of its own.
+            let codes = partition(buckets, (2 * buckets * window.ahead) as u64);
+            for wanted in &wanted {
+                window.fill(wanted.bucket, read(&codes[wanted.bucket], wanted, |_| true));
+            }
+            while window.pop().is_some() && window.wanted().is_empty() {}
+            let wanted = window.wanted();
+            assert!(together(&wanted, 64).all(|read| read.len() == 1), "{name}");
         }
     }
 
@@ -199,7 +237,7 @@ mod tests {
                 window.fill(wanted.bucket, read(&codes[wanted.bucket], &wanted, |_| true));
             }
             match window.pop() {
-                Some((_, code, ())) => found.push(code),
+                Some((code, ())) => found.push(code),
                 None => break,
             }
         }

@@ -21,12 +21,9 @@ use tokio::time::Instant;
 
 use super::Store;
 use super::bounded_join::bounded_join;
-use super::coupons::Trace;
+use super::coupons::{BUCKETS_OF_A_READ, Trace};
 use super::session::{Result, StatementProfile};
 use super::values::{date, parsed};
-
-/// Buckets that are read in one statement. ScyllaDB takes 100 at most.
-const BUCKETS_AT_ONCE: usize = 64;
 
 /// Statements of one scan under way.
 const STATEMENTS_AT_ONCE: usize = 8;
@@ -153,10 +150,10 @@ impl Store {
     ) -> Result<Option<HashSet<u64>>> {
         let Some(bits) = self.bits(day).await? else { return Ok(Some(HashSet::new())) };
         let buckets: Vec<i32> = (0..1_i32 << bits).collect();
-        let mut groups = buckets.chunks(BUCKETS_AT_ONCE);
+        let mut groups = buckets.chunks(BUCKETS_OF_A_READ);
         let Some(first) = groups.next() else { return Ok(None) };
         let rows_max = (window.end - window.start).saturating_mul(ROWS_A_SERIAL);
-        let rows_max = rows_max / buckets.len().div_ceil(BUCKETS_AT_ONCE) as u64;
+        let rows_max = rows_max / buckets.len().div_ceil(BUCKETS_OF_A_READ) as u64;
         // The other groups have about as many: codes are spread evenly.
         let Some(mut touched) = self.touched_in(key, day, first, window, rows_max).await? else {
             return Ok(None);

@@ -7,11 +7,20 @@ use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
+use crate::coupons::BUCKETS_OF_A_READ;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, millis};
 
-/// Buckets that one call empties: some 25,000 coupons of a full partition.
-const BUCKETS_AT_ONCE: u64 = 4;
+/// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
+const WITH_ROWS_MAX: usize = 4;
+
+/// What is known of a sealed bucket before it is emptied.
+struct SealedBucket {
+    bucket: i32,
+    /// The write time of its seal.
+    sealed_at: i64,
+    has_rows: bool,
+}
 
 impl Store {
     /// Empties some buckets of a sealed partition; `None` if none is left.
@@ -32,10 +41,21 @@ impl Store {
         if first >= buckets {
             return Ok(None);
         }
-        let end = (first + BUCKETS_AT_ONCE).min(buckets);
-        let removed = (first..end)
-            .map(|bucket| self.remove_bucket(day, i32::try_from(bucket).unwrap_or(i32::MAX)));
-        let removed: Vec<u64> = bounded_join(AT_ONCE, removed).await?;
+        let end = (first + BUCKETS_OF_A_READ as u64).min(buckets);
+        let some: Vec<i32> =
+            (first..end).map(|bucket| i32::try_from(bucket).unwrap_or(i32::MAX)).collect();
+        let mut sealed = self.sealed_buckets(day, &some).await?;
+        let mut with_rows = sealed.iter().enumerate().filter(|(_, it)| it.has_rows);
+        let one_too_many = with_rows.nth(WITH_ROWS_MAX).map(|(at, _)| at);
+        sealed.truncate(one_too_many.unwrap_or(sealed.len()));
+        let end = first + sealed.len() as u64;
+        let (full, empty): (Vec<_>, Vec<_>) = sealed.into_iter().partition(|it| it.has_rows);
+        // An imported row has a write time long ago, so one that a frozen process writes later into
+        // an empty bucket stays deleted.
+        let deletes = empty.iter().map(|it| self.remove_rows(day, it, "", None));
+        bounded_join(AT_ONCE, deletes).await?;
+        let removed = full.iter().map(|it| self.remove_bucket(day, it));
+        let removed: Vec<u64> = bounded_join(WITH_ROWS_MAX, removed).await?;
         Ok(Some(Emptying {
             removed: so_far.removed + removed.into_iter().sum::<u64>(),
             after: Some(ListPosition { expires_at: day.end(), tie: end }),
@@ -43,40 +63,66 @@ impl Store {
         }))
     }
 
-    async fn remove_bucket(&self, day: Day, bucket: i32) -> Result<u64> {
-        let cql =
-            "SELECT WRITETIME(sealed) FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
-        let time: Option<i64> = self.session.value(cql, (date(day), bucket)).await?;
-        let Some(time) = time else {
-            return Err(HotError::Damaged(format!(
-                "bucket {bucket} of a sealed partition has no seal"
-            )));
-        };
+    /// The seals of some buckets, in their order, and whether each has rows.
+    async fn sealed_buckets(&self, day: Day, buckets: &[i32]) -> Result<Vec<SealedBucket>> {
+        let cql = "SELECT bucket, code, WRITETIME(sealed) FROM coupon WHERE expiry_day = ? \
+                   AND bucket IN ? PER PARTITION LIMIT 1";
+        let rows: Vec<(i32, Option<String>, Option<i64>)> =
+            self.session.rows(StatementProfile::Bulk, cql, (date(day), buckets)).await?;
+        let sealed = buckets.iter().map(|bucket| {
+            let row = rows.iter().find(|(of, ..)| of == bucket);
+            // Without rows there is one with the seal and without a code.
+            let Some((_, code, Some(sealed_at))) = row else {
+                let why = format!("bucket {bucket} of a sealed partition has no seal");
+                return Err(HotError::Damaged(why));
+            };
+            let (bucket, sealed_at, has_rows) = (*bucket, *sealed_at, code.is_some());
+            Ok(SealedBucket { bucket, sealed_at, has_rows })
+        });
+        sealed.collect()
+    }
+
+    /// Deletes the rows of a sealed bucket after a code, up to another one or to its end. The range
+    /// is deleted and not the CQL partition: the seal stays for ever.
+    async fn remove_rows(
+        &self,
+        day: Day,
+        of: &SealedBucket,
+        after: &str,
+        last: Option<&str>,
+    ) -> Result<()> {
+        let (day, bucket) = (date(day), of.bucket);
+        match last {
+            None => {
+                let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
+                           AND bucket = ? AND code > ?";
+                self.session.write(cql, (of.sealed_at, day, bucket, after)).await
+            }
+            Some(last) => {
+                let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
+                           AND bucket = ? AND code > ? AND code <= ?";
+                self.session.write(cql, (of.sealed_at, day, bucket, after, last)).await
+            }
+        }
+    }
+
+    async fn remove_bucket(&self, day: Day, sealed: &SealedBucket) -> Result<u64> {
         let start = scylla::response::PagingState::start();
         let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
         while let Some(state) = from {
-            let cql = coupon_rows!(" AND code > ?");
-            let values = (date(day), bucket, after.as_str());
+            let cql = coupon_rows!("bucket = ? AND code > ?");
+            let values = (date(day), sealed.bucket, after.as_str());
             let (rows, next) = self.session.page::<CouponRow>(cql, values, state).await?;
             let last = rows.last().map(CouponRow::code).transpose()?;
             // Rows are deleted before their index rows: a coupon with a row and no index row would
-            // be in no list, neither here nor in cold. The range is deleted and not the CQL
-            // partition: the seal stays for ever.
+            // be in no list, neither here nor in cold.
             from = match (last, next) {
-                // To the end of the bucket, also if it has no rows: an imported row has a write
-                // time long ago, so one that a frozen process writes later stays deleted.
                 (_, None) => {
-                    let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
-                               AND bucket = ? AND code > ?";
-                    let values = (time, date(day), bucket, after.as_str());
-                    self.session.write(cql, values).await?;
+                    self.remove_rows(day, sealed, &after, None).await?;
                     None
                 }
                 (Some(last), Some(_)) => {
-                    let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
-                               AND bucket = ? AND code > ? AND code <= ?";
-                    let values = (time, date(day), bucket, after.as_str(), last.as_str());
-                    self.session.write(cql, values).await?;
+                    self.remove_rows(day, sealed, &after, Some(last.as_str())).await?;
                     after = last.to_string();
                     Some(start.clone())
                 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::HotError;
 
 use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
-use crate::merging::{Page, Wanted, Window};
+use crate::coupons::BUCKETS_OF_A_READ;
+use crate::merging::{Page, Wanted, Window, together};
 use crate::session::Result;
 
 /// Which rows a merge lists.
@@ -45,14 +45,14 @@ pub(crate) struct Merge {
 pub(crate) type Merges = Arc<tokio::sync::Mutex<Option<Merge>>>;
 
 impl Store {
-    /// The rows of a partition after `after` in the order of codes, each with its bucket.
+    /// The rows of a partition after `after` in the order of codes.
     pub(crate) async fn merged(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
         listed: Listed,
-    ) -> Result<Vec<(i32, CouponRow)>> {
+    ) -> Result<Vec<CouponRow>> {
         let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
         let mut merges = self.merge.lock().await;
         let residue = merges
@@ -69,9 +69,9 @@ impl Store {
                 self.read_ahead(&mut merge, wanted).await?;
                 continue;
             }
-            let Some((bucket, code, row)) = merge.window.pop() else { break };
+            let Some((code, row)) = merge.window.pop() else { break };
             merge.after = Some(code);
-            rows.push((i32::try_from(bucket).unwrap_or(i32::MAX), row));
+            rows.push(row);
         }
         *merges = (!rows.is_empty()).then_some(merge);
         Ok(rows)
@@ -79,20 +79,35 @@ impl Store {
 
     async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
         let (day, listed) = (merge.day, merge.listed);
-        let reads = wanted.into_iter().map(|wanted| async move {
-            let after = wanted.after.as_ref().map_or("", Code::as_str);
-            let bucket = i32::try_from(wanted.bucket).unwrap_or(i32::MAX);
-            let limit = i32::try_from(wanted.limit).unwrap_or(i32::MAX);
-            let read = self.rows_of_bucket(day, bucket, after, limit).await?;
-            let ended = read.len() < wanted.limit;
-            let last = read.last().map(CouponRow::code).transpose()?;
-            let listed = read.into_iter().filter(|row| listed.lists(row));
-            let rows = listed.map(|row| Ok((row.code()?, row))).collect::<Result<Vec<_>>>()?;
-            Ok::<_, HotError>((wanted.bucket, Page { rows, last, ended }))
-        });
-        for (bucket, page) in bounded_join(AT_ONCE, reads).await? {
+        let reads = together(&wanted, BUCKETS_OF_A_READ);
+        let reads = reads.map(|some| self.read_together(day, listed, some));
+        let pages: Vec<Vec<(usize, Page<CouponRow>)>> = bounded_join(AT_ONCE, reads).await?;
+        for (bucket, page) in pages.into_iter().flatten() {
             merge.window.fill(bucket, page);
         }
         Ok(())
+    }
+
+    /// Reads buckets that continue after the same code.
+    async fn read_together(
+        &self,
+        day: Day,
+        listed: Listed,
+        some: &[Wanted],
+    ) -> Result<Vec<(usize, Page<CouponRow>)>> {
+        let Some(first) = some.first() else { return Ok(Vec::new()) };
+        let after = first.after.as_ref().map_or("", Code::as_str);
+        let limit = i32::try_from(first.limit).unwrap_or(i32::MAX);
+        let buckets = some.iter().map(|it| i32::try_from(it.bucket).unwrap_or(i32::MAX));
+        let buckets: Vec<i32> = buckets.collect();
+        let read = self.rows_of_buckets(day, &buckets, after, limit).await?;
+        let pages = some.iter().zip(read).map(|(wanted, read)| {
+            let ended = read.len() < wanted.limit;
+            let last = read.last().map(CouponRow::code).transpose()?;
+            let rows = read.into_iter().filter(|row| listed.lists(row));
+            let rows = rows.map(|row| Ok((row.code()?, row))).collect::<Result<Vec<_>>>()?;
+            Ok((wanted.bucket, Page { rows, last, ended }))
+        });
+        pages.collect()
     }
 }

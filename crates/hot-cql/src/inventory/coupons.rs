@@ -10,64 +10,61 @@ use crate::Store;
 use crate::archiving::Listed;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, disagreement};
+use crate::coupons::BUCKETS_OF_A_READ;
 use crate::session::{Result, StatementProfile};
 use crate::values::parsed;
 
-/// Buckets that are read at a time, ...
-const BUCKETS_AT_ONCE: i32 = 32;
+/// Buckets that are read at a time at the most, where they have few rows, ...
+const WINDOW_MAX: i32 = 256;
 
 /// ... and how often for one page: most buckets may be empty.
-const WINDOWS_MAX: usize = 64;
+const WINDOWS_MAX: usize = 16;
 
 impl Store {
-    /// Reads the buckets in order, some at a time.
+    /// Reads the buckets in order, some at a time. A page has one limit for all of them. So where
+    /// one bucket has more than its part, it is read alone, and then more and more of them.
     pub(super) async fn page_of_coupons(
         &self,
         reading: Reading,
         at: &Position<'_>,
         limit: usize,
     ) -> Result<Page> {
-        let plans: Vec<(Day, i32)> = self
-            .plans()
-            .await?
-            .iter()
-            .filter(|plan| !plan.is_emptied())
-            .map(|plan| (plan.day(), 1_i32 << plan.bits().min(30)))
-            .collect();
         let (mut expiry_day, mut first) = (Day(at.number(0, i32::MIN)?), at.number(1, 0_i32)?);
         let mut code = at.text(2).to_owned();
         let mut items = Vec::new();
-        let ahead = limit_of(limit / 8);
+        let mut window = if code.is_empty() { WINDOW_MAX } else { 1 };
         for _ in 0..WINDOWS_MAX {
-            let Some((of, buckets)) = plans.iter().copied().find(|(of, _)| *of >= expiry_day)
-            else {
+            let Some((of, buckets)) = self.buckets_from(expiry_day, first, &code).await? else {
                 return Ok(Page { items, next: None });
             };
             if of != expiry_day {
                 (expiry_day, first, code) = (of, 0, String::new());
             }
-            let end = (first + BUCKETS_AT_ONCE).min(buckets);
-            let reads = (first..end).map(|bucket| {
-                let after = if bucket == first { code.as_str() } else { "" };
-                self.rows_of_bucket(of, bucket, after, ahead)
-            });
-            let read: Vec<Vec<CouponRow>> = bounded_join(BUCKETS_AT_ONCE as usize, reads).await?;
+            let some: Vec<i32> = (first..first.saturating_add(window).min(buckets)).collect();
+            // Only one bucket is read after a code that is in it.
+            let each = limit_of(limit / some.len().max(1));
+            let reads = some.chunks(BUCKETS_OF_A_READ);
+            let reads = reads.map(|some| self.rows_of_buckets(of, some, &code, each));
+            let read: Vec<Vec<Vec<CouponRow>>> = bounded_join(AT_ONCE, reads).await?;
             let mut cut = None;
-            for (bucket, rows) in (first..end).zip(read) {
-                if rows.len() >= ahead as usize {
+            for (bucket, rows) in some.iter().copied().zip(read.into_iter().flatten()) {
+                if rows.len() >= each as usize {
                     cut = rows.last().map(|last| last.code()).transpose()?.map(|it| (bucket, it));
                 }
-                items.extend(self.row_items(reading, bucket, rows).await?);
+                items.extend(self.row_items(reading, rows).await?);
                 if cut.is_some() {
                     break;
                 }
             }
-            match cut {
-                Some((bucket, last)) => (first, code) = (bucket, last.to_string()),
-                None if end == buckets => {
-                    (expiry_day, first, code) = (Day(of.0 + 1), 0, String::new());
+            (first, code, window) = match cut {
+                Some((bucket, last)) => (bucket, last.to_string(), 1),
+                None => {
+                    let end = some.last().map_or(buckets, |last| last + 1);
+                    (end, String::new(), (2 * window).min(WINDOW_MAX))
                 }
-                None => (first, code) = (end, String::new()),
+            };
+            if first >= buckets {
+                (expiry_day, first) = (Day(of.0 + 1), 0);
             }
             if items.len() >= limit / 2 {
                 break;
@@ -76,20 +73,29 @@ impl Store {
         Ok(Page { items, next: Some(format!("{} {first} {code}", expiry_day.0)) })
     }
 
-    /// The items of some rows of a bucket.
-    async fn row_items(
-        &self,
-        reading: Reading,
-        bucket: i32,
-        rows: Vec<CouponRow>,
-    ) -> Result<Vec<Item>> {
+    /// The partition of the next rows, and how many buckets it has. Reads the plans only where a
+    /// partition begins. That is after the rows of all earlier partitions, so the plan of each
+    /// partition to which one of their coupons was moved is among them.
+    async fn buckets_from(&self, from: Day, first: i32, code: &str) -> Result<Option<(Day, i32)>> {
+        let is_within = first > 0 || !code.is_empty();
+        if is_within && let Some(bits) = self.bits(from).await? {
+            return Ok(Some((from, 1 << bits.min(30))));
+        }
+        let plans = self.plans().await?;
+        // Of an emptied partition nothing is left to be read.
+        let next = plans.iter().find(|plan| plan.day() >= from && !plan.is_emptied());
+        Ok(next.map(|plan| (plan.day(), 1 << plan.bits().min(30))))
+    }
+
+    /// The items of some rows.
+    async fn row_items(&self, reading: Reading, rows: Vec<CouponRow>) -> Result<Vec<Item>> {
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             match (reading, row.forward_to()) {
                 // A process that reads a forwarding row finishes it first.
                 (Reading::InEffect, Some(to)) => self.finish_move(&row, to).await?,
                 (Reading::InEffect, None) | (Reading::AsStored, _) => {
-                    items.push(Item::Row(self.row_item(&row, bucket).await?));
+                    items.push(Item::Row(self.row_item(&row).await?));
                 }
             }
         }
@@ -105,20 +111,19 @@ impl Store {
         // A row between two codes has no valid code, and is not looked for.
         let after = (!after.is_empty()).then(|| parsed::<Code>("code", after)).transpose()?;
         let rows = self.merged(day, after, limit, Listed::All).await?;
-        let looks = rows.iter().map(|(bucket, row)| self.row_item(row, *bucket));
-        bounded_join(AT_ONCE, looks).await
+        bounded_join(AT_ONCE, rows.iter().map(|row| self.row_item(row))).await
     }
 
     pub(super) async fn rows_at(&self, day: Day, code: &Code) -> Result<Vec<RowItem>> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(Vec::new()) };
         match self.row_of(StatementProfile::Read, day, bucket, code).await? {
-            Some(row) => Ok(vec![self.row_item(&row, bucket).await?]),
+            Some(row) => Ok(vec![self.row_item(&row).await?]),
             None => Ok(Vec::new()),
         }
     }
 
-    async fn row_item(&self, row: &CouponRow, bucket: i32) -> Result<RowItem> {
-        let (day, code) = (row.day(), row.code()?);
+    async fn row_item(&self, row: &CouponRow) -> Result<RowItem> {
+        let (day, bucket, code) = (row.day(), row.bucket, row.code()?);
         let led_to = self.bucket(day, &code).await?;
         let astray = (led_to != Some(bucket))
             .then(|| format!("it is in bucket {bucket}, its code leads to {led_to:?}"));
