@@ -34,7 +34,7 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options 
     }
 }
 
-/// Connects to the cluster, with the keys of this node.
+/// Connects to the cluster, with the keys of this machine.
 pub(crate) async fn connect(
     settings: &Settings,
     target: &KeyspaceAddress,

@@ -165,7 +165,7 @@ pub(crate) async fn store(
 }
 
 /// The keys of the data folder, for a command that opens no store. On a cluster it makes none: only
-/// the store knows whether another node has made them.
+/// the store knows whether another machine has made them.
 pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     match settings.hot.value {

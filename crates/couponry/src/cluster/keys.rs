@@ -1,5 +1,5 @@
-//! The keys of a node of a cluster. All nodes need the same: a node refuses codes of a key that it
-//! lacks as forgeries.
+//! The keys of a machine that uses a cluster. All machines need the same: a machine refuses codes
+//! of a key that it lacks as forgeries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::keys::{Keys, Kind};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
-/// How often the keys that batches name are checked: a node makes a key about once a year.
+/// How often the keys that batches name are checked: somebody makes a key about once a year.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
-/// The keys of this node. Makes them only for a cluster on which nothing was minted yet: with keys
-/// of its own, this node would refuse the codes of the other nodes as forgeries, and they its
-/// codes.
+/// The keys of this machine. Makes them only for a cluster on which nothing was minted yet: with
+/// keys of its own, this machine would refuse the codes of the other machines as forgeries, and
+/// they its codes.
 pub(crate) async fn keys(
     settings: &Settings,
     target: &KeyspaceAddress,
@@ -40,8 +40,8 @@ pub(crate) async fn keys(
     }
 }
 
-/// Logs each key that another node mints with and this node lacks, until it is dropped: this node
-/// refuses codes of that key as forgeries.
+/// Logs each key that another machine mints with and this machine lacks, until it is dropped: this
+/// machine refuses codes of that key as forgeries.
 pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
     let mut logged = Vec::new();
     loop {
@@ -50,8 +50,8 @@ pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
                 for key in &missing {
                     tracing::error!(
                         %key,
-                        "another node mints with a code key that is not here, so this node refuses \
-                         its codes: give all nodes the same folder `keys`"
+                        "another machine mints with a code key that is not here, so this machine \
+                         refuses its codes: give all machines the same folder `keys`"
                     );
                 }
                 logged = missing;

@@ -52,7 +52,7 @@ pub(super) async fn print(
         tokens = count(Kind::Token),
         keep = match opened.hot {
             OpenHot::Sqlite => "back them up",
-            OpenHot::Cql(_) => "every node needs the same; back them up",
+            OpenHot::Cql(_) => "every machine needs the same; back them up",
         },
     );
     // The service runs even if standard output is closed.

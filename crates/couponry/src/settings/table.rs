@@ -179,11 +179,11 @@ settings! {
     compact_every: Every = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
         env "COUPONRY_COMPACT_EVERY", flag "TIME",
         "Let serve compact this often: 15m, 1h or 1d; 0 for never. On a cluster set it for one \
-         node, or run the command compact";
+         machine, or run the command compact";
     notify_webhook: Option<String> = "",
         env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
         "Let serve post notices to this address once an hour, signed with the secret in \
-         COUPONRY_NOTIFY_SECRET; on a cluster set it for one node";
+         COUPONRY_NOTIFY_SECRET; on a cluster set it for one machine";
     notify_days: String = "30,7,3,1",
         env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
         "Let serve post a notice this many days before the last day of a coupon";
