@@ -214,7 +214,7 @@ fn a_cluster_that_does_not_answer() {
     let data = Data::new();
     let hot = "cql://127.0.0.1:1/shop";
     let rows: [(&str, &[&str], &str); 4] = [
-        ("a new machine", &["campaign", "list"], "copy the folder `keys` from a machine that runs"),
+        ("a new machine", &["campaign", "list"], "copy the folder `keys` from another machine"),
         ("a token of a new machine", &["token", "--role", "admin"], "copy the folder `keys`"),
         ("a key of a new machine", &["key", "add", "--kind", "code"], "copy the folder `keys`"),
         ("a cluster to come", &["schema", "diff"], "waited 10 s for the cluster cql://127.0.0.1:1"),

@@ -1,4 +1,4 @@
-//! Every command, flag, file and link in the documents exists.
+//! Every command, flag, file, link and anchor in the documents exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,22 @@ pub(super) fn commands(help: &str) -> Vec<String> {
     rows.map(first).filter(|word| is_word(word) && word != "help").collect()
 }
 
+/// The anchors of the headings of a page, as GitHub makes them.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).map(|heading| {
+        let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+        heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    })
+}
+
+#[test]
+fn anchors_of_headings() {
+    let page = "# On a cluster\n\ntext # no heading\n### The hot store: `hot-sqlite`\n#tag\n";
+    let found: Vec<String> = anchors(page).collect();
+    assert_eq!(found, ["on-a-cluster", "the-hot-store-hot-sqlite"]);
+}
+
 #[test]
 fn calls_in_text() {
     let text =
@@ -133,10 +149,21 @@ fn files() {
             assert!(root().join(file).exists(), "{name}: {file} is not there");
         }
         for (at, _) in text.match_indices("](") {
-            let link = text[at + 2..].split([')', '#']).next().unwrap_or_default();
-            let elsewhere = link.is_empty() || link.starts_with('/') || link.contains(':');
-            let target = path.parent().expect("a folder").join(link);
-            assert!(elsewhere || target.exists(), "{name}: the link to {link} leads nowhere");
+            let link = text[at + 2..].split(')').next().unwrap_or_default();
+            if link.starts_with('/') || link.contains(':') {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                _ => path.parent().expect("a folder").join(file),
+            };
+            assert!(target.exists(), "{name}: the link to {link} leads nowhere");
+            if !anchor.is_empty() {
+                let page = fs::read_to_string(&target).expect("a page");
+                let is_there = anchors(&page).any(|it| it == anchor);
+                assert!(is_there, "{name}: the link to {link}: there is no such heading");
+            }
         }
     }
 }

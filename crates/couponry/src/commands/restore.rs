@@ -25,7 +25,8 @@ use crate::{files, open, serve};
 /// Puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
 /// after the backup, the archived version replaces the version of the backup, so that a redemption
 /// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.
-/// Codes that were minted after the backup are never minted again.
+/// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
+/// minted again, unless more were minted for one day.
 ///
 /// Without DIR, does only the comparison. Use this for a hot store that you restored in another way,
 /// such as a snapshot of a cluster. It compares the coupons that were archived later than one day

@@ -103,8 +103,8 @@ pub(crate) fn no_data(data: &Path) -> CliError {
 /// The error for a data folder without the keys of its cluster.
 pub(crate) fn no_keys(data: &Path) -> CliError {
     CliError::new(format!(
-        "there are no keys in {}: copy the folder `keys` from a machine that runs; on a new \
-         cluster `couponry serve` makes them",
+        "there are no keys in {}: copy the folder `keys` from another machine; on a new cluster \
+         `couponry serve` makes them",
         data.join("keys").display()
     ))
 }
@@ -114,7 +114,7 @@ fn no_key(settings: &Settings, id: KeyId) -> CliError {
     let folder = settings.data.value.join("keys");
     let from = match settings.hot.value {
         Hot::Sqlite => format!("put code-{id}.key back from a backup"),
-        Hot::Cql(_) => "copy the folder `keys` from a machine that runs".to_owned(),
+        Hot::Cql(_) => "copy the folder `keys` from another machine".to_owned(),
     };
     let folder = folder.display();
     CliError::new(format!(

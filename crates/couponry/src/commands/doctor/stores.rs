@@ -104,8 +104,8 @@ async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
         Ok(missing) => {
             let files: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
             Verdict::Fail(format!(
-                "some were minted with keys that are not here: put {} back, from a backup or a \
-                 machine that runs",
+                "some were minted with keys that are not here: put {} back, from a backup or \
+                 another machine",
                 files.join(", ")
             ))
         }

@@ -184,6 +184,18 @@ mod tests {
         assert_eq!(later.id, notice.id, "the same on another day");
     }
 
+    /// `docs/notices.md` shows every field of a notice.
+    #[test]
+    fn documented() {
+        let page = include_str!("../../../../../docs/notices.md");
+        let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        let shown: Value = serde_json::from_str(example).unwrap();
+        let body: Body = serde_json::from_str(example).unwrap();
+        assert_eq!(serde_json::to_value(&body).unwrap(), shown);
+        let notice = Notice::read(&serde_json::to_string(&body).unwrap()).unwrap();
+        assert_eq!(notice.id, id(&notice.keys));
+    }
+
     #[test]
     fn another_notice_has_another_id() {
         let id = |coupons: Vec<(Key, CouponEntry)>| Notice::new(coupons, Millis(0)).unwrap().id;
