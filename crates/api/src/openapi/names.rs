@@ -134,6 +134,26 @@ fn or_insert(object: &mut Value, key: &str, value: Value) {
 mod tests {
     use super::*;
 
+    /// An instant whose name `format_of` does not know would be a text of any form to a client.
+    #[test]
+    fn each_parameter_has_a_form() {
+        let free = ["columns", "encoding"];
+        let mut document = crate::openapi::document();
+        let mut texts = 0;
+        for operation in operations(&mut document) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().expect("a name");
+                let schema = &parameter["schema"];
+                if is(schema, "string") && !free.contains(&name) {
+                    let has = |key: &str| !schema[key].is_null();
+                    assert!(has("format") || has("pattern") || has("enum"), "{name}: {schema}");
+                    texts += 1;
+                }
+            }
+        }
+        assert!(texts > 20, "{texts} texts in paths and queries");
+    }
+
     /// The domain takes each example, and a text of each limit.
     #[test]
     fn the_domain_takes_what_the_document_says() {

@@ -330,6 +330,8 @@ pub fn finish<H: Here>(
     // Whoever showed a bearer code and was not answered has not got it.
     if located.terms().handout != Handout::Bearer {
         let give = Change {
+            // What the entry does not have is lost here. So a new field of an issue must be in the
+            // entry; only `expires_at` follows from the terms.
             action: Action::Issue { to: user.clone(), reference, expires_at: None },
             asker: Asker::Shop,
             actor: change.actor.clone(),

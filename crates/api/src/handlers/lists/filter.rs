@@ -1,11 +1,14 @@
 //! The query of a list of coupons, and where a page of it ends.
 
+use std::collections::BTreeMap;
+
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Millis};
 use engine::{
     Caller, CouponFilter, Fault, ListOrder, ListRequest, Position, Role, SPAN_DAYS_MAX, Span, Tie,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use crate::bodies::Reading;
@@ -15,7 +18,7 @@ use crate::paging::LIMITS;
 use crate::problem::Problem;
 
 /// Which coupons to list.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Default, Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CouponParams {
@@ -69,10 +72,14 @@ pub(crate) struct CouponParams {
 }
 
 impl CouponParams {
-    /// What the cursor of this list is bound to: everything but the page.
+    /// What the cursor of this list is bound to: the caller, and every parameter that is set, by
+    /// name. The page is no part of it. A parameter that is not set is not in it, so a release with
+    /// more parameters continues the lists of an older one.
     pub(super) fn query(&self, caller: &Caller) -> String {
-        let bare = CouponParams { limit: None, cursor: None, ..self.clone() };
-        format!("{caller} {bare:?}")
+        let params = json!(CouponParams { limit: None, cursor: None, ..self.clone() });
+        let set = params.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let set: BTreeMap<&String, &Value> = set.collect();
+        json!([caller.to_string(), set]).to_string()
     }
 
     pub(super) fn read(self, query: &str) -> Result<ListRequest, Problem> {
@@ -160,4 +167,37 @@ pub(super) fn cursor_behind(query: &str, position: &Position) -> String {
         Tie::Cold(code) => ("cold", code.to_string()),
     };
     cursor::cursor(query, &[&position.expires_at.0.to_string(), tier, &tie])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients in the middle of a list have cursors of these texts. Two releases that work at the
+    /// same time must agree on them.
+    #[test]
+    fn a_cursor_is_bound_to_what_is_set() {
+        let ann = Caller { role: Role::User, subject: "ann".parse().unwrap() };
+        let some = |text: &str| Some(text.to_owned());
+        let cases = [
+            ("nothing is set", CouponParams::default(), r#"["user:ann",{}]"#),
+            (
+                "in the order of the names, without the page",
+                CouponParams {
+                    state: some("issued"),
+                    campaign_id: some("a\"b"),
+                    limit: some("7"),
+                    cursor: some("abc"),
+                    ..CouponParams::default()
+                },
+                r#"["user:ann",{"campaign_id":"a\"b","state":"issued"}]"#,
+            ),
+        ];
+        for (name, params, want) in cases {
+            assert_eq!(params.query(&ann), want, "{name}");
+        }
+        let position = Position { expires_at: Millis(17), tie: Tie::Hot(5) };
+        let made = cursor_behind(r#"["user:ann",{"state":"issued"}]"#, &position);
+        assert_eq!(made, "WyJjYjhhMmQwYWU0NTBlZTI3IixbIjE3IiwiaG90IiwiNSJdXQ");
+    }
 }
