@@ -10,6 +10,7 @@ mod fetch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -80,8 +81,12 @@ impl Jwks {
     /// # Errors
     /// Any [`BadJwks`].
     pub fn new(address: &str) -> Result<Jwks, BadJwks> {
+        Jwks::fetched_within(FETCH_TIMEOUT, address)
+    }
+
+    fn fetched_within(timeout: Duration, address: &str) -> Result<Jwks, BadJwks> {
         let url = outbound::checked(address)?;
-        let client = client_for(&url)?;
+        let client = client_for(&url, timeout)?;
         let (known, gate) = (RwLock::default(), Arc::default());
         Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
@@ -198,6 +203,9 @@ mod tests {
     const NOON: i64 = 1_763_596_800_000;
     const MINUTE: i64 = 60_000;
 
+    /// Longer than a machine stops for while it does other things.
+    const PATIENCE: Duration = Duration::from_secs(180);
+
     impl Jwks {
         /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
         async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
@@ -239,7 +247,7 @@ mod tests {
         }
 
         fn jwks(&self) -> Jwks {
-            Jwks::new(&format!("http://{}/keys", self.address)).unwrap()
+            Jwks::fetched_within(PATIENCE, &format!("http://{}/keys", self.address)).unwrap()
         }
 
         fn says(&self, answer: Answer) {

@@ -95,34 +95,40 @@ mod tests {
     const STREAMS: usize = 50;
     const PIECES: usize = 4;
 
-    // One thread polls all the streams, so that they wait in a known order.
+    // One thread polls all the streams, so that a stream with a ticket waits before the next one
+    // gets its ticket.
     #[tokio::test]
     async fn few_pieces_at_a_time_and_the_longest_wait_first() {
         for pieces_max in [1, 3] {
             let limit = StreamLimit::of(pieces_max);
-            let all = u32::try_from(pieces_max).unwrap();
-            let held = Arc::clone(&limit.permits).acquire_many_owned(all).await;
-            let (now, most, made) = (counter(), counter(), counter());
+            let (now, most, made, tickets) = (counter(), counter(), counter(), counter());
             let streams = (0..STREAMS).map(|_| {
                 let (now, most, made) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&made));
-                let pieces = iter(0..PIECES).map(move |nth| {
+                let pieces = iter(0..PIECES).map(move |_| {
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::sleep(Duration::from_micros(200));
                     now.fetch_sub(1, Ordering::SeqCst);
-                    (nth, made.fetch_add(1, Ordering::SeqCst))
+                    made.fetch_add(1, Ordering::SeqCst)
                 });
-                limit.wrap(pieces.boxed()).collect::<Vec<_>>()
+                let (mut limited, tickets) = (limit.wrap(pieces.boxed()), Arc::clone(&tickets));
+                async move {
+                    let mut pieces = Vec::new();
+                    for _ in 0..PIECES {
+                        let ticket = tickets.fetch_add(1, Ordering::SeqCst);
+                        pieces.push((ticket, limited.next().await));
+                    }
+                    (pieces, limited.next().await)
+                }
             });
-            // No piece is made before every stream waits.
-            let (streams, ()) = tokio::join!(join_all(streams), async { drop(held) });
+            let streams = join_all(streams).await;
             let most = most.load(Ordering::SeqCst);
             assert!((1..=pieces_max).contains(&most), "{most} pieces at once, want {pieces_max}");
-            for pieces in streams {
-                assert_eq!(pieces.len(), PIECES, "every piece came");
-                for (nth, at) in pieces {
-                    // In each round, a stream overtakes those that have a permit at that moment.
-                    let overtaken = (nth + 1) * pieces_max;
-                    assert!(at + overtaken >= nth * STREAMS, "piece {nth} was number {at}");
+            for (pieces, end) in streams {
+                assert_eq!(end, None, "there are no more pieces");
+                for (ticket, piece) in pieces {
+                    let at = piece.expect("every piece came");
+                    // It overtakes only those that have a permit at that moment.
+                    assert!(at + pieces_max > ticket, "ticket {ticket} was number {at}");
                 }
             }
         }

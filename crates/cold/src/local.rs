@@ -315,11 +315,12 @@ mod tests {
     #[tokio::test]
     async fn staged_files_are_swept_after_a_day() {
         let (disk, folder) = folder();
+        let before = SystemTime::now();
         let upload = folder.put_multipart(&Path::from("a/1")).await.unwrap();
         let now = SystemTime::now();
         let cases = [
             ("a fresh one stays", now, 1),
-            ("so does one of a day", now + STAGING_AGE_MAX - Duration::from_secs(60), 1),
+            ("so does one of a day", before + STAGING_AGE_MAX - Duration::from_secs(60), 1),
             ("an older one goes", now + STAGING_AGE_MAX + Duration::from_secs(60), 0),
         ];
         for (name, now, want) in cases {

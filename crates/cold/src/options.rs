@@ -13,11 +13,17 @@ const INDEX_FILE_BYTES: u64 = 16 << 20;
 /// reads.
 const CHECKPOINT_EVERY: u64 = 50;
 
+/// See [`Options::look_up_max`]. Longer retries of an object store that does not answer are for
+/// background work.
+const LOOK_UP_MAX: Duration = Duration::from_secs(8);
+
 /// Options of a cold store.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long to wait for a bucket.
     pub patience: Patience,
+    /// How long a look-up may take that a customer waits for.
+    pub look_up_max: Duration,
     /// Rows of a file, at most.
     pub file_rows_max: u64,
     /// Wanted size of a row group of `coupons`, which is what a look-up reads.
@@ -42,6 +48,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             patience: Patience::Work,
+            look_up_max: LOOK_UP_MAX,
             file_rows_max: 10_000_000,
             group_bytes: GROUP_BYTES,
             footers_bytes_max: 64 << 20,

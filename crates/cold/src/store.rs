@@ -6,6 +6,7 @@ mod partition;
 use std::fmt;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
@@ -154,6 +155,11 @@ impl ColdStore {
     /// [`ColdStore::with_store`].
     pub fn location(&self) -> &str {
         &self.inner.location.name
+    }
+
+    /// How long a look-up may take; see [`Options::look_up_max`].
+    pub fn look_up_max(&self) -> Duration {
+        self.inner.options.look_up_max
     }
 
     /// Creates the folder and the tables `coupons` and `coupons_by_holder` unless they exist. Safe

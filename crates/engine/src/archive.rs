@@ -13,11 +13,8 @@ use hot::{Archive, HotError};
 
 use crate::failure::Failure;
 
-/// How long a look-up in cold may take: a customer waits for it. Longer retries of an object store
-/// that does not answer are for background work.
-const LOOK_UP_MAX: Duration = Duration::from_secs(8);
-
-/// The time that each code adds: an import looks up two hundred at once, each in a row group.
+/// The time that each code adds to [`ColdStore::look_up_max`]: an import looks up two hundred at
+/// once, each in a row group.
 const EACH_CODE: Duration = Duration::from_millis(200);
 
 /// One step of a list, or one look-up. Cold is unavailable if the step does not end in time.
@@ -41,7 +38,7 @@ async fn timed<T>(
     codes: usize,
     work: impl Future<Output = T>,
 ) -> Result<T, String> {
-    let limit = LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
+    let limit = cold.look_up_max() + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
     tokio::time::timeout(limit, work).await.map_err(|_| {
         format!("cold store {} has not answered within {} s", cold.location(), limit.as_secs())
     })

@@ -68,8 +68,8 @@ pub enum FetchError {
     BrokenOff,
 }
 
-pub(super) fn client_for(url: &Url) -> Result<Client, BadJwks> {
-    let client = outbound::client(url, FETCH_TIMEOUT).pool_max_idle_per_host(0);
+pub(super) fn client_for(url: &Url, timeout: Duration) -> Result<Client, BadJwks> {
+    let client = outbound::client(url, timeout).pool_max_idle_per_host(0);
     client.build().map_err(BadJwks::Client)
 }
 

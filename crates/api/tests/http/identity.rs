@@ -159,6 +159,9 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     let target = if user { path } else { path + row.query };
     let method = ["GET", "POST", "PATCH", "DELETE"].into_iter();
     let method = method.into_iter().find(|method| *method == operation.method).expect("a method");
+    if method == "GET" {
+        return service.get(who, &target).await;
+    }
     if row.body.is_null() {
         return service.send(who, Asked::new(method, &target)).await;
     }

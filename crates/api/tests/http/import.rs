@@ -584,7 +584,7 @@ async fn an_import_on_a_full_disk() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    let counted = tokio::time::timeout(std::time::Duration::from_secs(60), counted).await;
+    let counted = tokio::time::timeout(crate::service::LONG, counted).await;
     assert!(counted.is_ok(), "the batch says {}", batch().await.text);
     assert_eq!(counts(&batch().await)[1] as u64, imported);
     let again = service.import("c", "b", &file).await;

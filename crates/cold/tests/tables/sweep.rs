@@ -19,6 +19,7 @@ fn exists(disk: &TempDir, path: &str) -> bool {
 #[tokio::test]
 async fn only_files_that_nobody_can_commit_or_read() {
     let (disk, store) = store().await;
+    let begun = now();
     let lost = written(&store, DAY, 1, many(2, DAY)).await;
     let replaced = committed(&store, DAY, many(3, DAY)).await.files[0].path().to_owned();
     let live = merged(&store, DAY, many(4, DAY)).await.files[0].path().to_owned();
@@ -32,7 +33,7 @@ async fn only_files_that_nobody_can_commit_or_read() {
         ("within the retention", now(), 1, [true, true, true, true, true, false]),
         (
             "just before its end",
-            now().plus_ms(retention - 60_000),
+            begun.plus_ms(retention - 60_000),
             0,
             [true, true, true, true, true, false],
         ),

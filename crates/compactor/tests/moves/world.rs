@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cold::{ColdError, ColdStore, FileFault, ScanFilter};
@@ -39,6 +39,9 @@ pub(crate) const SETTINGS: Settings = Settings {
     partition_files_max: 2,
 };
 
+/// Longer than the machine stops for while it does other things.
+const LONG: Duration = Duration::from_secs(300);
+
 /// The instant of a compaction: a little after the clock of the machine that writes the files, so
 /// that files replaced by a merge are swept at once and files that others are writing stay.
 pub(crate) fn now() -> Millis {
@@ -46,8 +49,10 @@ pub(crate) fn now() -> Millis {
     Millis(i64::try_from(since.as_millis()).unwrap() + 60 * 60 * 1000)
 }
 
+/// The day on which the process began by that clock: midnight may come while a test runs.
 pub(crate) fn today() -> Day {
-    now().day()
+    static TODAY: LazyLock<Day> = LazyLock::new(|| now().day());
+    *TODAY
 }
 
 /// Noon of the day `days` days before today.
@@ -68,7 +73,12 @@ pub(crate) fn cold_folder(at: &Path) -> PathBuf {
 }
 
 pub(crate) fn cold_options() -> cold::Options {
-    cold::Options { retention: Duration::ZERO, checkpoint_every: 3, ..cold::Options::default() }
+    cold::Options {
+        retention: Duration::ZERO,
+        checkpoint_every: 3,
+        look_up_max: LONG,
+        ..cold::Options::default()
+    }
 }
 
 pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
@@ -76,7 +86,7 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: LONG };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
 }

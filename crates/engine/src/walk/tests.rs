@@ -89,10 +89,15 @@ struct World {
 
 impl World {
     fn open(at: &Path) -> World {
-        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        // Longer than the machine stops for while it does other things.
+        let long = Duration::from_secs(300);
+        let options = cold::Options {
+            retention: Duration::ZERO,
+            look_up_max: long,
+            ..cold::Options::default()
+        };
         let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
-        let options =
-            hot_sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+        let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: long };
         let keys = || vec![CodeKey::new(*b"the tests' key..")];
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);

@@ -106,6 +106,13 @@ fn hash(path: &Path, hasher: &mut DefaultHasher) {
     }
 }
 
+/// Without the lines such as "read 54 coupons, 10/s": a query that takes seconds, because the
+/// machine stops, shows its progress.
+fn without_progress(err: &str) -> String {
+    let is_progress = |line: &str| line.starts_with("read ") && line.ends_with("/s\n");
+    err.split_inclusive('\n').filter(|line| !is_progress(line)).collect()
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -119,7 +126,7 @@ impl Ran {
         Ran {
             code: output.status.code().unwrap(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            err: without_progress(&String::from_utf8_lossy(&output.stderr)),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A query sees each coupon once: before, during and after it is archived.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 
-use compactor::{Closed, Compactor, Settings};
+use compactor::{Closed, Compactor, Settings, Watch};
 use coupon::apply::Action;
 use coupon::calendar::Zone;
 use coupon::time::Day;
@@ -46,23 +46,30 @@ async fn each_coupon_is_a_row_once() {
 async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
-    let running = Arc::new(AtomicBool::new(true));
+    let (pass, may_pass) = sync_channel::<()>(0);
+    let may_pass = Mutex::new(may_pass);
     let hot = Arc::clone(&world.hot) as Arc<dyn Partitions>;
-    let compactor =
-        Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), Arc::new(|_| {}));
-    let ended = Arc::clone(&running);
-    let compaction = tokio::spawn(async move {
-        let report = compactor.run(NOW, Closed::Now).await;
-        ended.store(false, Ordering::SeqCst);
-        report.unwrap()
+    // Each step waits for the end of a query, and the compaction goes on beside the next one.
+    let waits: Watch = Arc::new(move |_| {
+        // At the end nobody looks any more.
+        let _ = may_pass.lock().unwrap().recv();
+    });
+    let compactor = Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), waits);
+    // It has threads of its own, so that a step that waits does not stop the queries.
+    let compaction = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(compactor.run(NOW, Closed::Now)).unwrap()
     });
     let mut looks = 0;
-    while running.load(Ordering::SeqCst) {
+    loop {
         assert_eq!(world.one(SUM).await, whole, "look {looks}");
         looks += 1;
+        if pass.send(()).is_err() {
+            break;
+        }
     }
-    compaction.await.unwrap();
-    assert!(looks > 0, "queries ran meanwhile");
+    compaction.join().unwrap();
+    assert!(looks > 2, "queries ran at the steps: {looks}");
     assert_eq!(world.one(SUM).await, whole, "afterwards");
 }
 

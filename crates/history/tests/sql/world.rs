@@ -43,25 +43,26 @@ pub(crate) struct World {
     router: Router,
 }
 
+/// Longer than the machine stops for while it does other things.
+pub(crate) const LONG: Duration = Duration::from_secs(300);
+
 pub(crate) fn limits() -> Limits {
-    Limits {
-        time: Duration::from_secs(60),
-        memory: 256 << 20,
-        spill: 1 << 30,
-        spill_folder: None,
-        cores: 2,
-    }
+    Limits { time: LONG, memory: 256 << 20, spill: 1 << 30, spill_folder: None, cores: 2 }
 }
 
 impl World {
     /// Stores without a coupon.
     pub(crate) async fn empty() -> World {
         let folder = tempfile::tempdir().unwrap();
-        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        let options = cold::Options {
+            retention: Duration::ZERO,
+            look_up_max: LONG,
+            ..cold::Options::default()
+        };
         let cold = Arc::new(ColdStore::on_folder(&folder.path().join("cold"), options));
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let key = || CodeKey::new(*b"a key of 16 byte");
-        let options = Options { free_min_bytes: 0, ..Options::default() };
+        let options = Options { free_min_bytes: 0, write_timeout: LONG };
         let at = folder.path().join("hot");
         let hot = Arc::new(SqliteHot::open(&at, vec![key()], archive, options).unwrap());
         let engine = Arc::new(Engine::new(

@@ -1,7 +1,8 @@
 //! Races: changes beside a compactor that archives the same coupons.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use coupon::apply::{Asker, Change};
 use coupon::campaign::{Campaign, CampaignCounts, Handout};
@@ -12,9 +13,13 @@ use hot::{Applied, HotError, Tier};
 
 use crate::kit::{Kit, NOW, Said, of, redeem, reference, said};
 
+/// Longer than the machine stops for while cold is out.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Repeats a call until cold answers.
 async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
-    for _ in 0..100_000 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let found = kit.found(code).await;
         match kit.hot.apply(&found, change.clone()).await {
             Err(HotError::Cold(_)) => tokio::task::yield_now().await,
@@ -22,6 +27,15 @@ async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
         }
     }
     panic!("cold never answers for {code}")
+}
+
+/// Waits until the compactor has archived some coupons, so that the rest happens after that.
+async fn some_are_archived(moved: &AtomicU64) {
+    let begun = Instant::now();
+    while moved.load(Ordering::Acquire) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nothing is archived");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Promise 1 beside the compactor: of eight orders for a coupon one redeems it, while redeemed
@@ -37,12 +51,16 @@ pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
     let mut codes = kit.stocked(&campaign, 100).await;
     codes.extend(kit.imported(&campaign, 100).await);
     let day = campaign.expiry_day();
-    let busy = Arc::new(AtomicUsize::new(TASKS));
+    let (busy, moved) = (Arc::new(AtomicUsize::new(TASKS)), Arc::new(AtomicU64::new(0)));
     let tasks = (0..TASKS).map(|task| {
-        let (kit, codes, busy) = (Arc::clone(kit), codes.clone(), Arc::clone(&busy));
+        let (kit, codes) = (Arc::clone(kit), codes.clone());
+        let (busy, moved) = (Arc::clone(&busy), Arc::clone(&moved));
         tokio::spawn(async move {
             let mut won = Vec::new();
             for step in 0..codes.len() {
+                if step == codes.len() / 2 {
+                    some_are_archived(&moved).await;
+                }
                 // Half of them race for each coupon. The others come when it may be archived.
                 let code = &codes[(step + task % 2 * 50) % codes.len()];
                 let user = kit.user("user");
@@ -64,16 +82,15 @@ pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
     });
     let tasks = join_all(tasks);
     let compactor = async {
-        let mut moved = 0;
         while busy.load(Ordering::Acquire) > 0 {
-            moved += kit.archive_closed(day, NOW).await;
+            moved.fetch_add(kit.archive_closed(day, NOW).await, Ordering::AcqRel);
             kit.archive.goes_out();
             tokio::task::yield_now().await;
             kit.archive.comes_back();
         }
-        moved
     };
-    let (won, moved) = tokio::join!(tasks, compactor);
+    let (won, ()) = tokio::join!(tasks, compactor);
+    let moved = moved.load(Ordering::Acquire);
     assert!(moved > 0, "some were archived while others were redeemed");
     let won: Vec<_> = won.into_iter().flat_map(Result::unwrap).collect();
     assert_eq!(won.len(), codes.len(), "each once");
@@ -92,24 +109,25 @@ pub(crate) async fn limits_hold_while_archiving(kit: &Arc<Kit>) {
     let campaign = Campaign { cancel_days: 0, per_user_limit: Some(3), ..kit.draft() };
     kit.stocked(&campaign, 4 * USERS as u64).await;
     let day = campaign.expiry_day();
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, moved) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let compactor = {
-        let (kit, over) = (Arc::clone(kit), Arc::clone(&over));
+        let (kit, over, moved) = (Arc::clone(kit), Arc::clone(&over), Arc::clone(&moved));
         tokio::spawn(async move {
-            let mut moved = 0;
             while !over.load(Ordering::Acquire) {
-                moved += kit.archive_closed(day, NOW).await;
+                moved.fetch_add(kit.archive_closed(day, NOW).await, Ordering::AcqRel);
                 tokio::task::yield_now().await;
             }
-            moved
         })
     };
     let tasks = (0..USERS).map(|_| {
-        let (kit, campaign) = (Arc::clone(kit), campaign.clone());
+        let (kit, campaign, moved) = (Arc::clone(kit), campaign.clone(), Arc::clone(&moved));
         tokio::spawn(async move {
             let user = kit.user("user");
             let mut codes = Vec::new();
             for wish in ["a", "b", "c"] {
+                if wish == "c" {
+                    some_are_archived(&moved).await;
+                }
                 let issued = kit.issue_at(NOW, &campaign.id, &user, reference(wish)).await;
                 assert_eq!(said(&issued), Said::Accepted, "{wish}");
                 let code = of(&issued).code().clone();
@@ -129,8 +147,8 @@ pub(crate) async fn limits_hold_while_archiving(kit: &Arc<Kit>) {
         task.unwrap();
     }
     over.store(true, Ordering::Release);
-    let moved = compactor.await.unwrap();
-    assert!(moved > 0, "some were archived during the test");
+    compactor.await.unwrap();
+    assert!(moved.load(Ordering::Acquire) > 0, "some were archived during the test");
     let want = CampaignCounts { stock: 160, redeemed: 120, ..CampaignCounts::default() };
     assert_eq!(kit.counts(&campaign).await, want);
     kit.archive_closed(day, NOW).await;

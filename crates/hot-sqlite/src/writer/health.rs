@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Time between two commits that are tried only to see whether they fail. Any client may ask for
 /// the health of the store, as often as it likes.
-const PROBED_EVERY: Duration = Duration::from_secs(1);
+pub(super) const PROBED_EVERY: Duration = Duration::from_secs(1);
 
 /// How the last commits ended.
 #[derive(Default)]
