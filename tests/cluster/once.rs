@@ -22,7 +22,7 @@ use super::linear::{self, Wrong};
 use super::load::{Load, Pace, Recorded, coupons_for};
 use super::model::World;
 use super::report::{Counts, lines};
-use super::services::{Hot, Services};
+use super::services::{Hot, Services, until_good};
 
 const CLIENTS: usize = 64;
 
@@ -92,8 +92,8 @@ fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Contes
             "campaign_id": id, "handout": handout, "stock": count, "expires_at": expires_at,
             "cancel_days": cancel, "extend_days": extend,
         });
-        admin.post("/v1/campaigns", &campaign).must(201);
-        let codes = admin.get(&format!("/v1/campaigns/{id}/codes")).must(200).text();
+        until_good(&mut admin, "/v1/campaigns", Some(&campaign));
+        let codes = until_good(&mut admin, &format!("/v1/campaigns/{id}/codes"), None).text();
         codes.lines().skip(1).map(str::to_owned).collect::<Vec<_>>().into_iter()
     });
     let target = |nth: usize| {

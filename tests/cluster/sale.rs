@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Dice, Lost, at_once};
-use super::data::PATIENCE;
-use super::services::{Caller, Services};
+use super::data::{PATIENCE, wait_until};
+use super::services::{Caller, Services, until_good};
 
 /// The last day of every coupon, and a later one: in another partition.
 const LAST_DAY: &str = "2031-12-31";
@@ -20,6 +20,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// Pause between two actions of the admin.
 const ADMIN_EVERY: Duration = Duration::from_millis(60);
+
+/// The admin revokes and extends more coupons than this.
+pub(super) const CHANGED: usize = 20;
 
 /// One of this many requests is sent twice, by two clients.
 const TWICE_EVERY: usize = 3;
@@ -62,15 +65,23 @@ impl Campaign {
                 body["shared_code"] = json!(self.word());
             }
         }
-        admin.post("/v1/campaigns", &body).must(201);
+        until_good(admin, "/v1/campaigns", Some(&body));
         if *kind == Kind::Imported {
             let codes: Vec<String> =
                 (0..*stock).map(|nth| format!("OLD{}{nth:06}", id.to_ascii_uppercase())).collect();
-            let lines = codes.iter().map(|code| format!("{code}\n"));
-            let file = std::iter::once("code\n".to_owned()).chain(lines);
             let path = format!("/v1/campaigns/{id}/batches?batch_id=old");
-            let answer = admin.upload(&path, file, None).expect("uploaded").expect("an answer");
-            assert_eq!(answer.must(201).json()["imported"], *stock);
+            let mut batch = Value::Null;
+            wait_until("an import", || {
+                let lines = codes.iter().map(|code| format!("{code}\n"));
+                let file = std::iter::once("code\n".to_owned()).chain(lines);
+                let answer = admin.upload(&path, file, None).expect("uploaded").expect("an answer");
+                assert!(answer.is_good() || answer.status == 503, "{}", answer.text());
+                batch = answer.json();
+                answer.is_good()
+            });
+            let count = |name: &str| batch[name].as_u64().unwrap_or(0);
+            let imported = count("imported") + count("already_there");
+            assert_eq!(imported, *stock as u64, "{batch}");
             return codes;
         }
         self.untouched(admin)
@@ -78,7 +89,8 @@ impl Campaign {
 
     /// Untouched minted codes.
     pub(super) fn untouched(&self, admin: &mut Client) -> Vec<String> {
-        let codes = admin.get(&format!("/v1/campaigns/{}/codes", self.id)).must(200).text();
+        let path = format!("/v1/campaigns/{}/codes", self.id);
+        let codes = until_good(admin, &path, None).text();
         codes.lines().skip(1).map(plain).collect()
     }
 
@@ -147,6 +159,8 @@ pub(super) struct Sale<'a> {
     demand: Vec<Ask>,
     next: AtomicUsize,
     done: AtomicUsize,
+    /// The percentage of the requests at which the clients wait for the next fault.
+    limit: AtomicUsize,
     over: AtomicBool,
     lost: Mutex<BTreeMap<String, usize>>,
     given: Mutex<Vec<(Ask, String)>>,
@@ -181,6 +195,7 @@ impl<'a> Sale<'a> {
             demand: keyed.into_iter().map(|(_, ask)| ask).collect(),
             next: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             lost: Mutex::default(),
             given: Mutex::default(),
@@ -190,6 +205,11 @@ impl<'a> Sale<'a> {
     /// Whether this percentage of the requests is answered.
     pub(super) fn has_come_to(&self, percent: usize) -> bool {
         self.done.load(Ordering::Relaxed) * 100 >= self.demand.len() * percent
+    }
+
+    /// Lets the clients send this percentage of the requests, and no more.
+    pub(super) fn go_on_to(&self, percent: usize) {
+        self.limit.store(percent, Ordering::Relaxed);
     }
 
     /// Sends all requests through `clients`, with an admin and `faults` beside them.
@@ -220,7 +240,12 @@ impl<'a> Sale<'a> {
     fn client(&self, caller: &mut Caller, nth: usize) -> Vec<Asked> {
         let mut dice = Dice(nth as u64 + 1);
         let mut all = Vec::new();
-        while let Some(ask) = self.demand.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let next = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(ask) = self.demand.get(next) else { break };
+            wait_until("the next fault", || {
+                next * 100 <= self.demand.len() * self.limit.load(Ordering::Relaxed)
+            });
             let asked = self.ask(caller, &mut dice, ask.clone());
             if let Ok(code) = &asked.answer
                 && let Ok(mut given) = self.given.lock()
@@ -275,7 +300,11 @@ impl<'a> Sale<'a> {
     fn admin(&self, caller: &mut Caller, extensible: &[String]) -> (Vec<Revoked>, usize) {
         let mut dice = Dice(7);
         let (mut revoked, mut extended) = (Vec::new(), 0);
-        while !self.over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let are_few = |revoked: usize, extended: usize| {
+            (revoked <= CHANGED || extended <= CHANGED) && begun.elapsed() < PATIENCE
+        };
+        while !self.over.load(Ordering::Relaxed) || are_few(revoked.len(), extended) {
             std::thread::sleep(ADMIN_EVERY);
             let Some((ask, code)) = self.any_given(&mut dice) else { continue };
             let of = &self.campaigns[ask.campaign];

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::client::{Answer, Client, Lost};
-use super::data::{Data, Server};
+use super::data::{Data, Server, wait_until};
 use super::faults::Fleet;
 
 /// The present addresses of the services. They change with each start.
@@ -94,7 +94,7 @@ impl Services {
     pub(super) fn settled(&self) -> [u64; 3] {
         let mut all = [0; 3];
         for server in self.servers.iter().flatten() {
-            let text = server.client(&self.token).get("/metrics").must(200).text();
+            let text = until_good(&mut server.client(&self.token), "/metrics", None).text();
             for (sum, how) in all.iter_mut().zip(["applied", "refused", "unknown"]) {
                 let name = format!("couponry_hot_unknown_resolved_total{{how=\"{how}\"}} ");
                 let count = text.lines().find_map(|line| line.strip_prefix(&name));
@@ -122,6 +122,22 @@ fn settings(hot: &Hot, data: &[Data]) -> Vec<String> {
     let Hot::Cql(target) = hot else { return Vec::new() };
     let cold = data[0].path().join("cold");
     vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
+}
+
+/// The good answer to a request, which is repeated while the store does not answer: nodes and
+/// services may stall.
+pub(super) fn until_good(client: &mut Client, path: &str, body: Option<&Value>) -> Answer {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let mut good = None;
+    wait_until("an answer from the store", || {
+        let answer = client.call(method, path, body);
+        if answer.status != 503 {
+            assert!(answer.is_good(), "{method} {path}: {} {}", answer.status, answer.text());
+            good = Some(answer);
+        }
+        good.is_some()
+    });
+    good.expect("waited for")
 }
 
 /// One folder of keys for all, as on a network file system.
@@ -176,10 +192,15 @@ impl Caller {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Lost> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        self.client(through).try_call(method, path, body)
+    }
+
+    /// The connection to a service.
+    pub(super) fn client(&mut self, through: usize) -> &mut Client {
         let address = self.addresses.of(through);
         let line = self.lines[through].take().filter(|(known, _)| *known == address);
         let line = line.unwrap_or_else(|| (address, Client::new(address, &self.token)));
-        let (_, client) = self.lines[through].insert(line);
-        client.try_call(if body.is_some() { "POST" } else { "GET" }, path, body)
+        &mut self.lines[through].insert(line).1
     }
 }

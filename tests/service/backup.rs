@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::client::{Client, Dice, at_once};
-use super::data::{Data, Ran, Server, wait_until};
+use super::client::{Client, at_once};
+use super::data::{Data, Ran, STORE_TIMEOUT, Server, despite_stalls, wait_until};
 use super::finished::{
-    HEADER, Running, campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing,
+    HEADER, Kills, campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing,
     exported, files, import, issued, left_over, order, redeemed, serve,
 };
 
@@ -46,6 +46,10 @@ fn is_private(folder: &Path) {
 
 #[test]
 fn beside_a_busy_serve() {
+    despite_stalls(STORE_TIMEOUT, beside_a_busy_serve_once);
+}
+
+fn beside_a_busy_serve_once() {
     const WRITERS: usize = 4;
     let data = Data::new();
     let server = serve(&data);
@@ -186,24 +190,19 @@ fn a_killed_backup() {
     let begun = Instant::now();
     let ran = data.run(&["backup", text(&data.folder().join("first"))]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let whole = begun.elapsed();
-    let mut dice = Dice(SEED);
-    let mut killed = 0;
-    for round in 0..ROUNDS {
-        let moment = dice.within(whole);
-        let running = Running::start(&data, &["backup", text(&backup)]);
-        std::thread::sleep(moment);
-        killed += usize::from(running.kill());
+    let mut kills = Kills::within(begun.elapsed(), SEED);
+    while kills.go_on(ROUNDS) {
+        let moment = kills.kill(&data, &["backup", text(&backup)]);
         if backup.exists() {
-            let other = elsewhere(&data, &format!("round-{round}"));
+            let other = elsewhere(&data, &format!("round-{}", kills.rounds));
             let ran = other.run(&["restore", text(&backup)]);
             assert_eq!(ran.code, Some(0), "killed after {moment:?}: {ran:?}");
             assert_eq!(exported(&other, "restored").len(), LINES, "killed after {moment:?}");
             fs::remove_dir_all(&backup).expect("removed");
         }
     }
-    eprintln!("backup: {killed} of {ROUNDS} killed at work");
-    assert!(killed > 0, "each one ended before it was killed");
+    eprintln!("backup: {} of {} killed at work", kills.at_work, kills.rounds);
+    assert!(kills.at_work > 0, "each one ended before it was killed");
     let ran = data.run(&["backup", text(&backup)]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let names = fs::read_dir(data.folder()).expect("a folder").flatten();
@@ -438,28 +437,24 @@ fn put_back_table_after_table() {
 /// A restore that is killed at any moment and repeated until it ends.
 #[test]
 fn a_killed_restore() {
-    const ROUNDS: u32 = 8;
+    const ROUNDS: usize = 8;
     let moved = Moved::new();
-    let (folder, mut dice) = (text(&moved.backup), Dice(SEED));
+    let folder = text(&moved.backup);
     let restore = ["restore", folder, "--replace"];
     let begun = Instant::now();
     let ran = moved.data.run(&restore);
-    let whole = begun.elapsed();
+    let mut kills = Kills::within(begun.elapsed(), SEED);
     moved.tells_of_strangers(&ran, "at first");
-    let mut killed = 0;
-    for _ in 0..ROUNDS {
-        let moment = dice.within(whole);
-        let running = Running::start(&moved.data, &restore);
-        std::thread::sleep(moment);
-        killed += u32::from(running.kill());
+    while kills.go_on(ROUNDS) {
+        let moment = kills.kill(&moved.data, &restore);
         // After each kill no process works on a store that is older than cold.
         let ran = moved.data.run(&["compact", "--dry-run"]);
         let words = ["`couponry restore", "no couponry data", "key"];
         let refused = ran.code == Some(1) && words.iter().any(|word| ran.stderr.contains(word));
         assert!(refused || ran.code == Some(0), "killed after {moment:?}: {ran:?}");
     }
-    eprintln!("restore: {killed} of {ROUNDS} killed at work");
-    assert!(killed > 0, "each one ended before it was killed");
+    eprintln!("restore: {} of {} killed at work", kills.at_work, kills.rounds);
+    assert!(kills.at_work > 0, "each one ended before it was killed");
     let ran = moved.data.run(&restore);
     moved.tells_of_strangers(&ran, "at last");
     moved.is_safe("restored");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use testbucket::{BUCKET, Kind, Proxy, Server};
 
 use super::client::Client;
-use super::data::{Data, wait_until};
+use super::data::{Data, despite_stalls, wait_until};
 use super::finished::{
     Running, all_settled, campaign, compact, count_in, day_that_is_over, doctor_finds_nothing,
     exported, files, import, left_over, redeemed, serve, table,
@@ -19,9 +19,12 @@ use super::finished::{
 
 const SEED: u64 = 20_261_120;
 
-/// A look-up in a cold tier that does not answer ends within eight seconds, and test machines are
-/// busy.
+/// A look-up in a cold tier that does not answer ends within this time, and test machines are busy.
+const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 const AWAY_MAX: Duration = Duration::from_secs(14);
+
+/// For a server that is frozen or behind a network that fails: `AWS_TIMEOUT`.
+const REQUEST_MAX: Duration = Duration::from_secs(2);
 
 fn address(prefix: &str) -> String {
     format!("s3://{BUCKET}/{prefix}")
@@ -107,6 +110,10 @@ fn a_server_on_which_two_writers_win_is_refused() {
 
 #[test]
 fn a_server_that_does_not_answer() {
+    despite_stalls(LOOK_UP_MAX, a_server_that_does_not_answer_once);
+}
+
+fn a_server_that_does_not_answer_once() {
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let data = Data::on_bucket(&address("cold"), server.environment());
     let service = serve(&data);
@@ -127,7 +134,7 @@ fn a_server_that_does_not_answer() {
     ];
     for (name, path, want) in cases {
         let asked = Instant::now();
-        let answer = admin.get(path);
+        let answer = admin.try_call("GET", path, None).expect("an answer");
         assert_eq!(answer.status, want, "{name}: {}", answer.text());
         if want == 503 {
             assert_eq!(answer.json()["code"], "COLD_UNAVAILABLE", "{name}: {}", answer.text());
@@ -147,7 +154,8 @@ fn a_server_that_does_not_answer() {
     assert!(asked.elapsed() < AWAY_MAX, "the start took {:?}", asked.elapsed());
     let mut admin = service.client(&data.token("admin", "root"));
     redeemed(&mut admin, "c", "w", 5);
-    assert_eq!(admin.get(&archived).status, 503, "started while it was away");
+    let answer = admin.try_call("GET", &archived, None).expect("an answer");
+    assert_eq!(answer.status, 503, "started while it was away");
     eprintln!("cold was away for {:?}", begun.elapsed());
     server.thaw();
     wait_until("the archive answers again", || admin.get(&archived).status == 200);
@@ -158,10 +166,14 @@ fn a_server_that_does_not_answer() {
 /// missing, and none is there twice.
 #[test]
 fn frozen_in_the_middle() {
+    despite_stalls(REQUEST_MAX, frozen_in_the_middle_once);
+}
+
+fn frozen_in_the_middle_once() {
     const LINES: usize = 3_000;
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let mut environment = server.environment();
-    environment.push(("AWS_TIMEOUT".to_owned(), "2s".to_owned()));
+    environment.push(("AWS_TIMEOUT".to_owned(), format!("{}s", REQUEST_MAX.as_secs())));
     let data = Data::on_bucket(&address("cold"), environment);
     let service = serve(&data);
     let mut admin = service.client(&data.token("admin", "root"));
@@ -203,6 +215,10 @@ fn frozen_in_the_middle() {
 /// `COUPONRY_TEST_FAULT_COUPONS` for another number of coupons.
 #[test]
 fn behind_a_network_that_fails() {
+    despite_stalls(REQUEST_MAX, behind_a_network_that_fails_once);
+}
+
+fn behind_a_network_that_fails_once() {
     const DAYS: usize = 20;
     const RUNS_MAX: usize = 60;
     let coupons = chosen("COUPONRY_TEST_FAULT_COUPONS", 10_000);
@@ -211,7 +227,7 @@ fn behind_a_network_that_fails() {
     let proxy = Proxy::before(server.address(), SEED);
     let mut environment = proxy.environment();
     // A request without an answer is given up soon.
-    environment.push(("AWS_TIMEOUT".to_owned(), "2s".to_owned()));
+    environment.push(("AWS_TIMEOUT".to_owned(), format!("{}s", REQUEST_MAX.as_secs())));
     let data = Data::on_bucket(&address("cold"), environment);
     let service = serve(&data);
     let mut admin = service.client(&data.token("admin", "root"));

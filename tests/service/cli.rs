@@ -249,8 +249,8 @@ fn small_commands() {
     let address = server.address.to_string();
     let openapi: Value = serde_json::from_str(&data.run(&["openapi"]).stdout).expect("JSON");
     assert_eq!(openapi, server.client("").get("/openapi.json").must(200).json());
-    let healthy = data.run(&["healthcheck", "--listen", &address]);
-    assert_eq!(healthy.code, Some(0), "{healthy:?}");
+    // It waits two seconds for an answer.
+    wait_until("healthy", || data.run(&["healthcheck", "--listen", &address]).code == Some(0));
     server.stop();
     let healthy = data.run(&["healthcheck", "--listen", &address]);
     assert_eq!(healthy.code, Some(1), "{healthy:?}");

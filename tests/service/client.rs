@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::data::PATIENCE;
+use super::data::{PATIENCE, STORE_TIMEOUT};
 
-/// The service closes a connection that is silent for 10 s. Such a connection is not used again.
+/// The service closes a connection that is silent for 5 s at first, or for 10 s later. A connection
+/// that was silent for longer than this is not used again.
 const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// Most requests of one call.
+const TRIES_MAX: usize = 3;
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -91,11 +95,13 @@ pub(super) struct Client {
     address: SocketAddr,
     token: String,
     connection: Option<Connection>,
+    /// Whether the service may have closed the connection before the last request was sent.
+    is_late: bool,
 }
 
 impl Client {
     pub(super) fn new(address: SocketAddr, token: &str) -> Client {
-        Client { address, token: token.to_owned(), connection: None }
+        Client { address, token: token.to_owned(), connection: None, is_late: false }
     }
 
     /// Another connection of the same caller.
@@ -121,22 +127,57 @@ impl Client {
         self.call("POST", path, Some(body))
     }
 
+    /// The answer. Asks again if a store did not answer the service in time, because something may
+    /// have stalled.
     #[track_caller]
     pub(super) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        match self.try_call(method, path, body) {
-            Ok(answer) => answer,
-            Err(lost) => panic!("{method} {path}: {lost}"),
+        for nth in 1.. {
+            let begun = Instant::now();
+            match self.try_call(method, path, body) {
+                Ok(answer) => {
+                    let is_given_up = answer.status == 503
+                        && begun.elapsed() >= STORE_TIMEOUT
+                        && ["STORE_UNAVAILABLE", "COLD_UNAVAILABLE"]
+                            .contains(&answer.problem().as_str());
+                    if !is_given_up || nth == TRIES_MAX {
+                        return answer;
+                    }
+                }
+                Err(lost) => panic!("{method} {path}: {lost}"),
+            }
         }
+        unreachable!("the last try returns")
     }
 
+    /// The answer to one request. A request that was sent late, to a connection that the service
+    /// had closed by then, is sent once more: the service did not read it.
     pub(super) fn try_call(
         &mut self,
         method: &str,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Lost> {
+        let heard = self.try_once(method, path, body);
+        if !self.is_late || heard.as_ref().is_ok_and(|answer| answer.status != 408) {
+            return heard;
+        }
+        self.connection = None;
+        match heard {
+            // The service may also have ended after it read the request.
+            Err(lost @ Lost::NoAnswer(_)) => self.try_once(method, path, body).map_err(|_| lost),
+            Ok(_) | Err(Lost::NotSent(_)) => self.try_once(method, path, body),
+        }
+    }
+
+    fn try_once(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
         self.send(method, path, body).map_err(Lost::NotSent)?;
         self.receive().map_err(Lost::NoAnswer)
+    }
+
+    /// Whether the last request was sent so late that the service may have closed the connection
+    /// before, because it was silent.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// Sends a complete request. [`Client::receive`] reads its answer.
@@ -151,6 +192,8 @@ impl Client {
         let head = self.head(method, path);
         let request = format!("{head}{kind}Content-Length: {}\r\n\r\n{text}", text.len());
         let sent = self.socket().and_then(|socket| socket.get_mut().write_all(request.as_bytes()));
+        let silent = self.connection.as_ref().map(|it| it.used.elapsed());
+        self.is_late = silent.is_some_and(|it| it >= IDLE_MAX);
         if sent.is_err() {
             self.connection = None;
         }
@@ -208,7 +251,8 @@ impl Client {
         let connection = match fresh {
             Some(connection) => connection,
             None => {
-                Connection { socket: BufReader::new(connect(self.address)?), used: Instant::now() }
+                let used = Instant::now();
+                Connection { socket: BufReader::new(connect(self.address)?), used }
             }
         };
         Ok(&mut self.connection.insert(connection).socket)

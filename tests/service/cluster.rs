@@ -3,12 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
+use testcluster::TestCluster;
 
-use super::data::Data;
+use super::data::{Data, despite_stalls};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
+
+/// No statement is given up in less time.
+const NODE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A keyspace on one node, with a session to it.
 struct Keyspace {
@@ -56,7 +61,12 @@ impl Keyspace {
 /// The same store on a cluster: clean, damaged in several ways, repaired, restored.
 #[test]
 fn on_a_cluster() {
-    let Some(cluster) = testcluster::TestCluster::start_steady(1) else { return };
+    let Some(cluster) = TestCluster::start_steady(1) else { return };
+    // The binary waits for the node as long as in production.
+    despite_stalls(NODE_TIMEOUT, || on_this_cluster(&cluster));
+}
+
+fn on_this_cluster(cluster: &TestCluster) {
     let data = Data::new();
     let token = data.token("admin", "root");
     let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
@@ -132,6 +142,8 @@ fn on_a_cluster() {
 /// a type, then without a table and a column of this one.
 fn upgraded(data: &Data, addresses: &str) {
     let earlier = Keyspace::before_it_is_made(addresses);
+    // An earlier run may have left it.
+    earlier.done("DROP KEYSPACE IF EXISTS verify");
     earlier.done(
         "CREATE KEYSPACE verify WITH replication = \
          {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",

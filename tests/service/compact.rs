@@ -11,10 +11,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::client::{Answer, Client, Dice, at_once};
-use super::data::{Data, Ran, wait_until};
+use super::data::{Data, LOOK_EVERY, Ran, STORE_TIMEOUT, despite_stalls, wait_until};
 use super::disk::{Disk, disk, mount};
 use super::finished::{
-    Running, all_settled, campaign, cold, compact, count_in, day_that_is_over,
+    Kills, Running, all_settled, campaign, cold, compact, count_in, day_that_is_over,
     doctor_finds_nothing, exported, files, import, issued, left_over, order, redeemed, serve,
     settled, table,
 };
@@ -131,6 +131,11 @@ fn wrong_calls() {
 /// The second one waits and says so. The first one reports its progress.
 #[test]
 fn two_at_a_time() {
+    // The first one must be frozen before it ends.
+    despite_stalls(LOOK_EVERY, two_at_a_time_once);
+}
+
+fn two_at_a_time_once() {
     let data = Data::new();
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
@@ -138,10 +143,11 @@ fn two_at_a_time() {
     import(&data, "c", "old", &left_overs("LEFT", 6_000, &day_that_is_over(0)));
     let mut first = Running::start(&data, &["compact"]);
     wait_until("the cold folder", || cold(&data).exists() || first.has_ended());
+    assert!(!first.has_ended(), "it ended too soon");
     first.signal(Signal::STOP);
     let begun = Instant::now();
-    let second = Running::start(&data, &["compact"]);
-    wait_until("the second one's sentence", || !second.said().is_empty());
+    let mut second = Running::start(&data, &["compact"]);
+    wait_until("the second one's sentence", || !second.said().is_empty() || second.has_ended());
     assert!(second.said().contains("another compaction is running: this one waits"));
     // A line of progress every five seconds.
     wait_until("five seconds", || begun.elapsed() > Duration::from_secs(6));
@@ -219,6 +225,10 @@ fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
 
 #[test]
 fn beside_serve_under_load() {
+    despite_stalls(STORE_TIMEOUT, beside_serve_under_load_once);
+}
+
+fn beside_serve_under_load_once() {
     const OVER: usize = 22_000;
     const CLOSED: usize = 300;
     let data = Data::new();
@@ -324,10 +334,10 @@ fn killed_ten_times() {
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
     campaign(&mut admin, "c", 1_000);
-    let mut dice = Dice(SEED);
-    let (mut killed, mut halfway, mut sample) = (0, 0, Vec::new());
-    let mut whole = None;
-    for round in 0..ROUNDS {
+    let (mut halfway, mut sample) = (0, Vec::new());
+    let mut kills: Option<Kills> = None;
+    let mut round = 0;
+    while kills.as_ref().is_none_or(|kills| kills.go_on(ROUNDS - 1)) {
         let prefix = format!("R{round:02}N");
         let day = day_that_is_over(round);
         import(&data, "c", &prefix, &left_overs(&prefix, LINES, &day));
@@ -337,19 +347,15 @@ fn killed_ten_times() {
             let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
             sample.push((code, settled(&coupon)));
         }
+        round += 1;
         // The first one ends, to measure how long one takes. The others have more and more work.
-        let begun = Instant::now();
-        let compaction = Running::start(&data, &["compact", "--closed-now"]);
-        let moment = match whole {
-            Some(whole) => dice.within(whole),
-            None => {
-                assert_eq!(compaction.end().code, Some(0));
-                whole = Some(begun.elapsed());
-                continue;
-            }
+        let Some(kills) = &mut kills else {
+            let begun = Instant::now();
+            compact(&data, &["--closed-now"]);
+            kills = Some(Kills::within(begun.elapsed(), SEED));
+            continue;
         };
-        std::thread::sleep(moment);
-        killed += u32::from(compaction.kill());
+        let moment = kills.kill(&data, &["compact", "--closed-now"]);
         let mut in_hot = 0;
         for (code, want) in &sample {
             let found = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
@@ -358,13 +364,11 @@ fn killed_ten_times() {
         }
         halfway += u32::from(in_hot > 0);
     }
-    assert!(killed > 0, "each one ended before it was killed");
+    let Kills { rounds, at_work, .. } = kills.expect("the first one has ended");
+    assert!(at_work > 0, "each one ended before it was killed");
     let before = exported(&data, "before the last one");
-    assert_eq!(before.len(), ROUNDS * (LINES + CLOSED));
-    eprintln!(
-        "compact: {killed} of {} killed at work, {halfway} with coupons left in hot",
-        ROUNDS - 1
-    );
+    assert_eq!(before.len(), round * (LINES + CLOSED));
+    eprintln!("compact: {at_work} of {rounds} killed at work, {halfway} with coupons left in hot");
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after the last one");
     assert_eq!(all_settled(&after), all_settled(&before));

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +20,13 @@ use super::client::Client;
 pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
 
 /// Much longer than any limit in these tests: a hang is a failure, not a wait.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Most runs of a test that a stall can fail.
+const RUNS_MAX: usize = 3;
+
+/// A service and a command give up a store that does not answer after this time, or later.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest time of a command, on a busy machine.
 const COMMAND_LONGEST: Duration = Duration::from_secs(600);
@@ -33,6 +40,24 @@ pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     while !happened() {
         assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Runs a test, and again if it fails after more than `limit`.
+///
+/// Any thread and any process may stop for some seconds on a busy machine. If that is longer than a
+/// time limit of the service, or than the test may be late, the test fails without a fault of
+/// couponry. Such a run takes longer than this limit. So a run that fails in less time has found a
+/// fault, and so has a test that fails in every run.
+pub(super) fn despite_stalls(limit: Duration, mut test: impl FnMut()) {
+    for run in 1.. {
+        let begun = Instant::now();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(&mut test)) else { return };
+        let took = begun.elapsed();
+        if run == RUNS_MAX || took < limit {
+            resume_unwind(panic);
+        }
+        eprintln!("run {run} failed after {took:?}; once more, because something may have stalled");
     }
 }
 
@@ -173,7 +198,7 @@ impl Data {
             }
         }
         // Before that the token does not exist.
-        while let Ok(line) = told.recv_timeout(Duration::from_secs(5)) {
+        while let Ok(line) = told.recv_timeout(PATIENCE) {
             server.banner.push_str(&line);
             server.banner.push('\n');
             if line.contains("TOKEN=") {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, Dice};
 use super::data::{Data, Ran, Server, Watch, unique};
 
 /// Header of the files that the tests import.
@@ -207,6 +208,42 @@ impl Drop for Running {
         // Both fail only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Kills commands at random moments of their work.
+pub(super) struct Kills {
+    dice: Dice,
+    /// The time that a command takes at most.
+    whole: Duration,
+    /// How many commands were started, and how many of them were killed at work.
+    pub(super) rounds: usize,
+    pub(super) at_work: usize,
+}
+
+impl Kills {
+    pub(super) fn within(whole: Duration, seed: u64) -> Kills {
+        Kills { dice: Dice(seed), whole, rounds: 0, at_work: 0 }
+    }
+
+    /// Whether there must be another round. There are more than `wanted` if no command was killed
+    /// at work: something may have stalled while the whole time was measured.
+    pub(super) fn go_on(&self, wanted: usize) -> bool {
+        self.rounds < wanted || (self.at_work == 0 && self.rounds < 3 * wanted)
+    }
+
+    /// Starts a command and kills it. Returns the moment.
+    pub(super) fn kill(&mut self, data: &Data, arguments: &[&str]) -> Duration {
+        let moment = self.dice.within(self.whole);
+        let begun = Instant::now();
+        let running = Running::start(data, arguments);
+        std::thread::sleep(moment);
+        self.rounds += 1;
+        match running.kill() {
+            true => self.at_work += 1,
+            false => self.whole = self.whole.min(begun.elapsed()),
+        }
+        moment
     }
 }
 

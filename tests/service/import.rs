@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::data::{Data, Server, full, wait_until};
+use super::data::{Data, STORE_TIMEOUT, Server, despite_stalls, full, wait_until};
 
 const MIB: u64 = 1 << 20;
 const RESIDENT_MAX: u64 = 150 * MIB;
@@ -133,6 +133,10 @@ fn rejects(admin: &mut Client, name: &str, batch: &str, lines: usize) {
 /// The same file through the command, beside the service. Then a file with new lines.
 #[test]
 fn command_beside_serve() {
+    despite_stalls(STORE_TIMEOUT, command_beside_serve_once);
+}
+
+fn command_beside_serve_once() {
     const LINES: usize = 20_000;
     let data = Data::new();
     let (server, mut admin) = scene(&data);

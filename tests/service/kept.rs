@@ -82,7 +82,14 @@ enum Heard {
 
 impl Player<'_> {
     fn ask(&mut self, path: &str, body: &Value) -> Heard {
-        match self.client.try_call("POST", path, Some(body)) {
+        let heard = loop {
+            let heard = self.client.try_call("POST", path, Some(body));
+            // Nothing was written, because the store had stalled.
+            if !heard.as_ref().is_ok_and(|it| it.problem() == "STORE_UNAVAILABLE") {
+                break heard;
+            }
+        };
+        match heard {
             Ok(answer) => {
                 // There are enough answers for the kill.
                 let _ = self.told.send(());

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +15,15 @@ use coupon::time::Millis;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::data::{Data, LOOK_EVERY, PATIENCE, Ran, wait_until};
+use super::data::{Data, LOOK_EVERY, PATIENCE, Ran, despite_stalls, wait_until};
 
 const SECRET: &str = "a-secret-of-many-letters-indeed";
 
 /// These tests avoid midnight, because the day could change between two steps.
-const MIDNIGHT_MS: i64 = 90_000;
+const MIDNIGHT_MS: i64 = 300_000;
+
+/// `couponry notify` waits this long for the answer to a POST, and then posts again.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn zone(name: &str) -> Zone {
     name.parse().expect("a zone")
@@ -406,6 +410,11 @@ fn no_line_twice() {
 /// `kill -9` at ten moments of a run to a file, and a new run: every user is notified once.
 #[test]
 fn killed_while_writing_a_file() {
+    // A kill that comes late finds no more work, and neither do the next ones.
+    despite_stalls(LOOK_EVERY, killed_while_writing_a_file_once);
+}
+
+fn killed_while_writing_a_file_once() {
     const USERS: usize = 6_000;
     let shop = Shop::new();
     shop.crowd(USERS, 3);
@@ -437,18 +446,29 @@ fn killed_while_writing_a_file() {
 #[test]
 fn killed_while_posting() {
     const USERS: usize = 300;
+    const ANSWERED: usize = 100;
     let shop = Shop::new();
     shop.crowd(USERS, 3);
-    let slow = Receiver::new(|_, _| Reply(204, "", Duration::from_millis(20)));
+    let killed = Arc::new(AtomicBool::new(false));
+    let is_killed = Arc::clone(&killed);
+    // Before the kill, later POSTs get no answer: they are on their way.
+    let slow = Receiver::new(move |nth, _| {
+        while nth >= ANSWERED && !is_killed.load(Ordering::SeqCst) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Reply(204, "", Duration::from_millis(20))
+    });
     let mut child = shop.webhook(&slow, &[]);
-    wait_until("some posts", || slow.posts().len() >= 100);
+    wait_until("some posts", || slow.posts().len() > ANSWERED);
     child.kill().expect("kill");
     child.wait().expect("wait");
     let before = slow.posts();
-    assert!(before.len() < USERS, "it ended before the kill");
+    killed.store(true, Ordering::SeqCst);
     let last = in_days(3, &Zone::utc());
-    let more = |post: &Post| (format!("MORE-{}", post.user().to_uppercase()), post.user(), last);
-    shop.issued("crowd", &before[before.len() - 20..].iter().map(more).collect::<Vec<_>>());
+    let more = |user: String| (format!("MORE-{}", user.to_uppercase()), user, last);
+    let mut seen = BTreeSet::new();
+    let newest = before.iter().rev().map(Post::user).filter(|user| seen.insert(user.clone()));
+    shop.issued("crowd", &newest.take(20).map(more).collect::<Vec<_>>());
     let ran = shop.posted(&slow);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let posts = slow.posts();
@@ -466,7 +486,10 @@ fn killed_while_posting() {
     assert_eq!(codes.len(), USERS + 20, "a user was not notified");
     let twice: Vec<_> = codes.iter().filter(|(_, keys)| keys.len() > 1).collect();
     assert!(twice.is_empty(), "notified with two keys: {twice:?}");
-    let again = posts.len() - bodies.len();
+    let keys = |posts: &[Post]| -> BTreeSet<String> {
+        posts.iter().map(|post| post.key().to_owned()).collect()
+    };
+    let again = keys(&before).intersection(&keys(&posts[before.len()..])).count();
     assert!(again <= 8, "{again} were posted again, want those on their way at most");
     slow.forget();
     assert_eq!(shop.posted(&slow).code, Some(0));
@@ -490,25 +513,29 @@ fn answers() {
         ("a refusal", vec![Reply(400, "", now)], 3, 1, 1),
         ("elsewhere", vec![Reply(307, "location: http://127.0.0.1:1/\r\n", now)], 3, 1, 1),
     ];
-    for (name, replies, code, count, next) in rows {
-        let shop = Shop::new();
-        shop.crowd(1, 3);
-        let pause = replies.iter().any(|it| it.1 == SECOND);
-        let receiver = Receiver::new(move |nth, _| replies.get(nth).copied().unwrap_or(TAKEN));
-        let begun = Instant::now();
-        let ran = shop.posted(&receiver);
-        assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
-        assert!(!pause || begun.elapsed() >= Duration::from_secs(1), "{name}: repeated too soon");
-        let posts = receiver.posts();
-        assert_eq!(posts.len(), count, "{name}: {ran:?}");
-        let said = ran.stderr.contains("because");
-        assert_eq!(said, code != 0, "{name}: the receiver's words: {ran:?}");
-        let again = shop.posted(&receiver);
-        assert_eq!(again.code, Some(0), "{name}: {again:?}");
-        let posts = receiver.posts();
-        assert_eq!(posts.len(), count + next, "{name}: the next run");
-        let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
-        assert_eq!(keys.len(), 1, "{name}: {keys:?}");
+    for (name, replies, code, count, next) in &rows {
+        despite_stalls(TIMEOUT, || {
+            let shop = Shop::new();
+            shop.crowd(1, 3);
+            let pause = replies.iter().any(|it| it.1 == SECOND);
+            let replies = replies.clone();
+            let receiver = Receiver::new(move |nth, _| replies.get(nth).copied().unwrap_or(TAKEN));
+            let begun = Instant::now();
+            let ran = shop.posted(&receiver);
+            assert_eq!(ran.code, Some(*code), "{name}: {ran:?}");
+            let too_soon = pause && begun.elapsed() < Duration::from_secs(1);
+            assert!(!too_soon, "{name}: repeated too soon");
+            let posts = receiver.posts();
+            assert_eq!(posts.len(), *count, "{name}: {ran:?}");
+            let said = ran.stderr.contains("because");
+            assert_eq!(said, *code != 0, "{name}: the receiver's words: {ran:?}");
+            let again = shop.posted(&receiver);
+            assert_eq!(again.code, Some(0), "{name}: {again:?}");
+            let posts = receiver.posts();
+            assert_eq!(posts.len(), count + next, "{name}: the next run");
+            let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
+            assert_eq!(keys.len(), 1, "{name}: {keys:?}");
+        });
     }
 }
 
@@ -527,7 +554,7 @@ fn signed() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!ran.stderr.contains(SECRET));
     let posts = receiver.posts();
-    assert_eq!(posts.len(), 2);
+    assert!(posts.len() >= 2, "{posts:?}");
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     for Post { headers, body } in &posts {
         let (id, timestamp) = (&headers["webhook-id"], &headers["webhook-timestamp"]);
@@ -542,7 +569,7 @@ fn signed() {
         assert_eq!(headers["content-type"], "application/json");
         let at: u64 = timestamp.parse().expect("seconds");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        assert!(now.abs_diff(at) < 60, "{at} is not now");
+        assert!(now.abs_diff(at) < 600, "{at} is not now");
     }
 }
 
@@ -554,6 +581,10 @@ fn base64(bytes: &[u8]) -> String {
 /// A receiver that fails for some users gets the notices of the others, and of these in every run.
 #[test]
 fn some_of_them() {
+    despite_stalls(TIMEOUT, some_of_them_once);
+}
+
+fn some_of_them_once() {
     let shop = Shop::new();
     shop.crowd(60, 3);
     let trips = |post: &Post| post.user().ends_with('7');
@@ -577,6 +608,10 @@ fn some_of_them() {
 /// A run stops after some failed POSTs to a receiver that is down. The next run continues.
 #[test]
 fn down() {
+    despite_stalls(TIMEOUT, down_once);
+}
+
+fn down_once() {
     let shop = Shop::new();
     shop.crowd(200, 3);
     let receiver = Receiver::new(|nth, _| match nth {
@@ -687,7 +722,14 @@ fn nobody_reads() {
 fn one_run_at_a_time() {
     let shop = Shop::new();
     shop.crowd(1, 3);
-    let slow = Receiver::new(|_, _| Reply(204, "", Duration::from_secs(2)));
+    let may_end = Arc::new(AtomicBool::new(false));
+    let is_answered = Arc::clone(&may_end);
+    let slow = Receiver::new(move |_, _| {
+        while !is_answered.load(Ordering::SeqCst) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        TAKEN
+    });
     let child = shop.webhook(&slow, &[]);
     wait_until("a post", || !slow.posts().is_empty());
     let second = shop.posted(&slow);
@@ -698,8 +740,13 @@ fn one_run_at_a_time() {
         1,
         "another destination"
     );
+    may_end.store(true, Ordering::SeqCst);
     let first = Ran::from(child.wait_with_output().expect("the binary ends"));
-    assert_eq!((first.code, slow.posts().len()), (Some(0), 1), "{first:?}");
+    assert_eq!(first.code, Some(0), "{first:?}");
+    // It posts again if it waits too long.
+    let posts = slow.posts();
+    let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
+    assert_eq!(keys.len(), 1, "{posts:?}");
 }
 
 #[test]

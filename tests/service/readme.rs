@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use super::data::{COUPONRY, Data, may_run};
+use super::data::{COUPONRY, Data, STORE_TIMEOUT, despite_stalls, may_run};
 
 const README: &str = include_str!("../../README.md");
 
@@ -169,6 +169,11 @@ fn transcript() {
     if !may_run("readme", "`bash` and `curl`", there("bash") && there("curl")) {
         return;
     }
+    // The service also closes a silent connection of `curl` after this time.
+    despite_stalls(STORE_TIMEOUT, transcript_once);
+}
+
+fn transcript_once() {
     let steps = steps(README);
     assert!(steps.len() >= 6, "the README's transcript is gone: {steps:?}");
     assert!(README.contains(SERVE), "the README does not say how to start");

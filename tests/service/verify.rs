@@ -10,10 +10,10 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::client::{Client, Dice, at_once};
-use super::data::{Data, Ran, wait_until};
+use super::client::{Client, at_once};
+use super::data::{Data, Ran, STORE_TIMEOUT, despite_stalls, wait_until};
 use super::finished::{
-    Running, campaign, cold, compact, copy_all, day_that_is_over, exported, files, import, issued,
+    Kills, campaign, cold, compact, copy_all, day_that_is_over, exported, files, import, issued,
     left_over, order, redeemed, serve,
 };
 
@@ -696,6 +696,10 @@ fn every_damage_is_found() {
 /// Beside customers, imports and compactions there are no false findings.
 #[test]
 fn beside_a_busy_serve() {
+    despite_stalls(STORE_TIMEOUT, beside_a_busy_serve_once);
+}
+
+fn beside_a_busy_serve_once() {
     let data = Data::new();
     let token = data.token("admin", "root");
     busy(&data, &token, 12);
@@ -778,23 +782,22 @@ fn after_killed_compactions() {
     redeemed(admin, "c", "first", 40);
     let begun = Instant::now();
     compact(&data, &["--closed-now"]);
-    let whole = begun.elapsed();
-    let (mut dice, mut killed, mut unfinished) = (Dice(SEED), 0, 0);
-    for round in 0..ROUNDS {
+    let (mut kills, mut unfinished) = (Kills::within(begun.elapsed(), SEED), 0);
+    while kills.go_on(ROUNDS) {
+        let round = kills.rounds;
         redeemed(admin, "c", &format!("round-{round}"), 40);
         let day = day_that_is_over(round);
         let lines: String =
             (0..40).map(|n| left_over(&format!("OVER{round:02}X{n:02}"), &day)).collect();
         import(&data, "c", &format!("over-{round}"), &lines);
-        let running = Running::start(&data, &["compact", "--closed-now"]);
-        std::thread::sleep(dice.within(whole));
-        killed += usize::from(running.kill());
+        kills.kill(&data, &["compact", "--closed-now"]);
         let found = verify(&data, &[]).must_be_clean(&format!("round {round}"));
         let notes = &found.summary["notes"];
         unfinished += usize::from(notes.as_object().is_some_and(|notes| !notes.is_empty()));
     }
-    eprintln!("verify: {killed} of {ROUNDS} killed at work, {unfinished} left something behind");
-    assert!(killed > 0, "each one ended before it was killed");
+    let Kills { rounds, at_work, .. } = kills;
+    eprintln!("verify: {at_work} of {rounds} killed at work, {unfinished} left something behind");
+    assert!(at_work > 0, "each one ended before it was killed");
     compact(&data, &["--closed-now"]);
     let found = verify(&data, &[]).must_be_clean("finished");
     assert_eq!(found.summary["notes"], json!({}), "{}", found.summary);

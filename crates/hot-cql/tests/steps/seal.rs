@@ -226,7 +226,8 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
 /// process seals it. Every accepted change is kept, and none is accepted after the seal.
 pub(crate) async fn writers_race_the_seal(stage: &Stage) {
     const COUPONS: u64 = 40;
-    const TURNS_MAX: usize = 2_000;
+    // More than there are while the seal waits for a node that stalls.
+    const TURNS_MAX: usize = 20_000;
     const ROUNDS: u64 = 3;
     let kit = &stage.kit;
     let (one, other, seals) = tokio::join!(stage.process(), stage.process(), stage.process());
