@@ -19,11 +19,9 @@ use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 use hot::{
     ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
 };
-use scylla::response::PagingState;
 
 use crate::CqlHot;
 use crate::bounded_join::bounded_join;
-use crate::coupons::BUCKETS_OF_A_READ;
 use crate::partitions::PlanRow;
 use crate::session::{Result, StatementProfile};
 use crate::spread::Spread;
@@ -57,19 +55,14 @@ impl Partitions for CqlHot {
     async fn count(&self, day: Day) -> Result<u64> {
         let session = &self.store.session;
         let Some(bits) = self.store.bits(day).await? else { return Ok(0) };
-        let buckets: Vec<i32> = (0..1_i32 << bits).collect();
-        let counts = buckets.chunks(BUCKETS_OF_A_READ).map(|some| async move {
-            let cql = "SELECT state FROM coupon WHERE expiry_day = ? AND bucket IN ? \
+        let counts = (0..1_i32 << bits).map(|bucket| async move {
+            let cql = "SELECT code, state FROM coupon WHERE expiry_day = ? AND bucket = ? \
                        AND code >= ''";
-            let (mut count, mut from) = (0, Some(PagingState::start()));
-            while let Some(state) = from {
-                let (rows, next) =
-                    session.page::<(Option<String>,)>(cql, (date(day), some), state).await?;
-                let here = rows.iter().filter(|(state,)| state.as_deref() != Some("forwarding"));
-                count += here.count() as u64;
-                from = next;
-            }
-            Ok::<_, HotError>(count)
+            let rows: Vec<(String, Option<String>)> =
+                session.scan(cql, (date(day), bucket)).await?;
+            let moved =
+                rows.iter().filter(|(_, state)| state.as_deref() == Some("forwarding")).count();
+            Ok::<_, HotError>((rows.len() - moved) as u64)
         });
         let counts: Vec<u64> = bounded_join(AT_ONCE, counts).await?;
         Ok(counts.into_iter().sum())

@@ -13,6 +13,9 @@ use crate::coupons::BUCKETS_OF_A_READ;
 use crate::merging::{Page, Wanted, Window, together};
 use crate::session::Result;
 
+/// Buckets that are read at a time. The node that gets a statement reads all its buckets at once.
+const BUCKETS_AT_ONCE: usize = 4 * BUCKETS_OF_A_READ;
+
 /// Which rows a merge lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
@@ -79,9 +82,11 @@ impl Store {
 
     async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
         let (day, listed) = (merge.day, merge.listed);
-        let reads = together(&wanted, BUCKETS_OF_A_READ);
-        let reads = reads.map(|some| self.read_together(day, listed, some));
-        let pages: Vec<Vec<(usize, Page<CouponRow>)>> = bounded_join(AT_ONCE, reads).await?;
+        let groups: Vec<&[Wanted]> = together(&wanted, BUCKETS_OF_A_READ).collect();
+        let widest = groups.iter().map(|some| some.len()).max().unwrap_or(1);
+        let at_once = (BUCKETS_AT_ONCE / widest).min(AT_ONCE);
+        let reads = groups.into_iter().map(|some| self.read_together(day, listed, some));
+        let pages: Vec<Vec<(usize, Page<CouponRow>)>> = bounded_join(at_once, reads).await?;
         for (bucket, page) in pages.into_iter().flatten() {
             merge.window.fill(bucket, page);
         }

@@ -6,7 +6,6 @@ use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
-use crate::coupons::BUCKETS_OF_A_READ;
 use crate::session::{Result, StatementProfile};
 use crate::values::{date, instant};
 
@@ -53,12 +52,8 @@ impl Store {
             let values = (date(day), instant(plan.seal_after()), entered);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
-        let buckets: Vec<i32> = (0..1_i32 << plan.bits().min(30)).collect();
-        let seals = buckets.iter().map(|bucket| self.seal_bucket(day, *bucket));
-        bounded_join(AT_ONCE, seals).await?;
-        // Each bucket is read after its seal, so no forwarding row is written behind the read.
-        let moves = buckets.chunks(BUCKETS_OF_A_READ).map(|some| self.finish_moves(day, some));
-        bounded_join(AT_ONCE, moves).await?;
+        let buckets = 0..1_i32 << plan.bits().min(30);
+        bounded_join(AT_ONCE, buckets.map(|bucket| self.seal_bucket(day, bucket))).await?;
         let mut attempts = self.attempts("the seal of a partition");
         while !attempts
             .looked(self.plan(StatementProfile::Read, day).await)?
@@ -73,6 +68,7 @@ impl Store {
         Ok(true)
     }
 
+    /// Seals one bucket, then finishes forwarding its coupons.
     async fn seal_bucket(&self, day: Day, bucket: i32) -> Result<()> {
         let mut attempts = self.attempts("the seal of a bucket");
         loop {
@@ -81,18 +77,14 @@ impl Store {
                        IF sealed = null";
             let cas = self.session.change(attempts.profile(), cql, (date(day), bucket)).await;
             if attempts.wrote(cas).await? || attempts.looked(self.is_sealed(day, bucket).await)? {
-                return Ok(());
+                break;
             }
         }
-    }
-
-    /// Finishes forwarding the coupons of some sealed buckets.
-    async fn finish_moves(&self, day: Day, buckets: &[i32]) -> Result<()> {
-        let cql = coupon_rows!("bucket IN ? AND code >= ''");
+        let cql = coupon_rows!("bucket = ? AND code >= ''");
         let mut from = Some(scylla::response::PagingState::start());
         while let Some(state) = from {
             let (rows, next) =
-                self.session.page::<CouponRow>(cql, (date(day), buckets), state).await?;
+                self.session.page::<CouponRow>(cql, (date(day), bucket), state).await?;
             for row in rows {
                 if let Some(to) = row.forward_to() {
                     self.finish_move(&row, to).await?;

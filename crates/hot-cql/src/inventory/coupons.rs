@@ -17,6 +17,9 @@ use crate::values::parsed;
 /// Buckets that are read at a time at the most, where they have few rows, ...
 const WINDOW_MAX: i32 = 256;
 
+/// ... rows of one bucket at the most, ...
+const ROWS_MAX: usize = 1_000;
+
 /// ... and how often for one page: most buckets may be empty.
 const WINDOWS_MAX: usize = 16;
 
@@ -42,7 +45,7 @@ impl Store {
             }
             let some: Vec<i32> = (first..first.saturating_add(window).min(buckets)).collect();
             // Only one bucket is read after a code that is in it.
-            let each = limit_of(limit / some.len().max(1));
+            let each = limit_of((limit / some.len().max(1)).min(ROWS_MAX));
             let reads = some.chunks(BUCKETS_OF_A_READ);
             let reads = reads.map(|some| self.rows_of_buckets(of, some, &code, each));
             let read: Vec<Vec<Vec<CouponRow>>> = bounded_join(AT_ONCE, reads).await?;
