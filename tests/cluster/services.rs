@@ -50,9 +50,12 @@ impl Services {
     /// Prepares the keyspace, if there is one, and starts `count` services.
     pub(super) fn start(hot: Hot, count: usize) -> Services {
         let data: Vec<Data> = (0..count).map(|_| Data::new()).collect();
-        if let Hot::Cql(target) = &hot {
-            let made = data[0].run(&["schema", "apply", "--hot", target]);
-            assert_eq!(made.code, Some(0), "{made:?}");
+        match &hot {
+            Hot::Sqlite => {}
+            Hot::Cql(target) => {
+                let made = data[0].run(&["schema", "apply", "--hot", target]);
+                assert_eq!(made.code, Some(0), "{made:?}");
+            }
         }
         // The first command on a folder makes its keys.
         let token = data[0].token("admin", "root");
@@ -71,7 +74,10 @@ impl Services {
     }
 
     pub(super) fn is_cluster(&self) -> bool {
-        matches!(self.hot, Hot::Cql(_))
+        match self.hot {
+            Hot::Sqlite => false,
+            Hot::Cql(_) => true,
+        }
     }
 
     /// The arguments of one more `serve` on the same cluster, and a folder with its keys.
@@ -119,9 +125,13 @@ impl Services {
 }
 
 fn settings(hot: &Hot, data: &[Data]) -> Vec<String> {
-    let Hot::Cql(target) = hot else { return Vec::new() };
-    let cold = data[0].path().join("cold");
-    vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
+    match hot {
+        Hot::Sqlite => Vec::new(),
+        Hot::Cql(target) => {
+            let cold = data[0].path().join("cold");
+            vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
+        }
+    }
 }
 
 /// The good answer to a request, which is repeated while the store does not answer: nodes and

@@ -85,7 +85,7 @@ fn wrong_calls() {
         ("a user without a name", &["token", "--role", "user"]),
         ("no time at all", &["token", "--role", "admin", "--ttl", "0h"]),
         ("more than a year", &["token", "--role", "admin", "--ttl", "367d"]),
-        ("another hot store", &["config", "--hot", "postgres://h/k"]),
+        ("another hot store", &["config", "--hot", "redis://h/k"]),
         ("a cluster without a keyspace", &["config", "--hot", "cql://h:9042"]),
         ("a keyspace that is none", &["config", "--hot", "cql://h:9042/My-Shop"]),
         ("a password in the address", &["config", "--hot", "cql://me:secret@h/k"]),

@@ -137,7 +137,7 @@ fn refusals() {
     let rows: [(&str, [&str; 2], i32, &str); 4] = [
         ("no source", [&nowhere, &here], 1, "no couponry data"),
         ("itself", [&here, &here], 2, "same store"),
-        ("no store at all", [&here, "postgres://h"], 2, "want sqlite:FOLDER"),
+        ("no store at all", [&here, "redis://h"], 2, "want sqlite:FOLDER"),
         ("no keyspace", [&here, "cql://h"], 2, "keyspace"),
     ];
     for (name, [from, to], code, said) in rows {

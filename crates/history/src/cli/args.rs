@@ -13,7 +13,7 @@ use crate::query::Limits;
 ///
 /// It has four tables: `coupons` (both tiers as one, each coupon once), `events`, `redemptions` and
 /// `campaigns`. It never writes to a store. It takes the same settings as `couponry serve` and can run
-/// beside it. A minted coupon has no row until its first change, or until it is archived.
+/// beside it. A minted coupon that nothing has changed is missing, because it has no row in a store.
 #[derive(Parser)]
 #[command(
     name = "couponry-history",

@@ -140,7 +140,7 @@ mod tests {
             ("a cluster", "cql://db/shop", Some("cql://db:9042/shop")),
             ("no folder", "sqlite:", None),
             ("no keyspace", "cql://db", None),
-            ("something else", "postgres://db", None),
+            ("something else", "redis://db", None),
         ];
         for (name, text, want) in rows {
             let address = text.parse::<StoreAddress>().ok().map(|address| address.to_string());
