@@ -6,8 +6,8 @@ mod shared;
 use coupon::apply::Change;
 use coupon::ids::{CampaignId, UserId};
 use coupon::refusal::Refusal;
-use hot::protocol::{IssueAsk, IssueFacts, IssueStep, give};
-use hot::{Applied, protocol};
+use hot::protocol::{IssueAsk, IssueFacts, IssueRead, IssueStep, give};
+use hot::{Applied, HotError, protocol};
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
@@ -111,9 +111,12 @@ impl Store {
         let mut facts = IssueFacts { named: Some(named), replaced: None, claim: Some(claim) };
         loop {
             let step = match protocol::issue(ask, change, &facts) {
-                IssueStep::Read(_) => {
+                IssueStep::Read(IssueRead::Replaced) => {
                     facts.replaced = Some(self.to_be_replaced(ask).await?);
                     continue;
+                }
+                IssueStep::Read(read @ (IssueRead::Named | IssueRead::Claim)) => {
+                    return Err(HotError::Damaged(format!("an issue asks again for {read:?}")));
                 }
                 IssueStep::Decided(decision) => NextStep::Decided(decision),
                 IssueStep::Name(located, entry) => NextStep::Name(located, entry),

@@ -141,6 +141,7 @@ mod tests {
     use super::health::PROBED_EVERY;
     use super::*;
     use crate::fair_file_lock::FairFileLock;
+    use crate::schema::SCHEMA_VERSION;
 
     /// Longer than anything here takes on a busy machine.
     const TIMEOUT: Duration = Duration::from_secs(300);
@@ -152,6 +153,7 @@ mod tests {
                       CREATE TABLE two (id INTEGER REFERENCES one (id) \
                       DEFERRABLE INITIALLY DEFERRED)";
         conn.execute_batch(tables).expect("tables");
+        conn.pragma_update(None, "user_version", SCHEMA_VERSION).expect("a version");
         let desk = Desk {
             conn,
             file_lock: FairFileLock::open(folder).expect("lock files"),

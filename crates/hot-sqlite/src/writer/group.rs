@@ -11,6 +11,7 @@ use super::free_space::free_space;
 use super::queue::{Closing, Job, Shared, next_group};
 use crate::failure::{at_commit, before_commit, caught};
 use crate::fair_file_lock::FairFileLock;
+use crate::schema::SCHEMA_VERSION;
 use crate::txn::{Seen, Txn, bound, roll_back};
 
 /// What the writer thread works with.
@@ -96,7 +97,7 @@ impl Ended {
 fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
     let conn = &desk.conn;
     bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
-    let ended = run_all(desk, jobs);
+    let ended = not_upgraded(conn).and_then(|()| run_all(desk, jobs));
     if ended.is_err() {
         roll_back(conn);
         return ended;
@@ -104,6 +105,25 @@ fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
+}
+
+/// Refuses to write if a newer release has upgraded the store since this process opened it: rows of
+/// this release would lack what the newer one has added.
+fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
+    let version = conn
+        .prepare_cached("PRAGMA user_version")
+        .and_then(|mut it| it.query_row([], |row| row.get::<_, i64>(0)));
+    match version {
+        Ok(SCHEMA_VERSION) => Ok(()),
+        Ok(version) => Err(Ended::All(HotError::Unavailable(
+            format!(
+                "another release has upgraded the hot store to schema version {version}, this one \
+                 knows {SCHEMA_VERSION}: stop this process, and start the new release"
+            )
+            .into(),
+        ))),
+        Err(error) => Err(Ended::All(before_commit(error))),
+    }
 }
 
 fn run_all(desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {

@@ -19,6 +19,25 @@ fn another_process_writes(folder: &std::path::Path) -> File {
     lock
 }
 
+/// A command of a newer release may upgrade the store beside a `serve` that still runs. Rows of this
+/// release would lack the new columns.
+#[tokio::test]
+async fn an_upgraded_store_is_only_read() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 1).await;
+    let conn = raw(folder.path());
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    conn.pragma_update(None, "user_version", version + 1).unwrap();
+    let Err(HotError::Unavailable(why)) = kit.hot.touch(NOW).await else { panic!("it writes") };
+    assert!(why.to_string().contains("start the new release"), "{why}");
+    assert!(kit.hot.writable().await.is_err(), "operators see it");
+    assert!(kit.hot.campaign(&campaign.id, NOW).await.unwrap().is_some(), "it reads");
+    conn.pragma_update(None, "user_version", version).unwrap();
+    writes_again(&*kit.hot).await;
+}
+
 /// How often a store with a short wait is asked for a write that succeeds.
 const WRITES_MAX: usize = 1_000;
 
