@@ -23,7 +23,8 @@ use crate::{files, open};
 /// all codes stop working.
 ///
 /// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
-/// backup, or mirror it all the time; its files never change. `couponry restore` needs both.
+/// backup, or mirror it all the time; its files never change, except the small files
+/// `_delta_log/_last_checkpoint`. `couponry restore` needs both.
 ///
 /// This command cannot back up a cluster: use `nodetool snapshot` on every node, and copy the folder
 /// `keys` and the cold tier.
