@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testcluster::TestCluster;
 
 use super::client::{Client, at_once};
 use super::data::{PATIENCE, despite_stalls, wait_until};
 use super::faults::Fleet;
+use super::fleet::{Nodes, on_three_nodes};
 use super::sale::{CHANGED, Campaign, Kind, Sale, plain};
 use super::services::{Addresses, Hot, Services, until_good};
 use super::truth::{AtRest, Part};
@@ -114,11 +114,13 @@ fn rush_once(services: &Services, campaign: &Campaign) {
 
 #[test]
 fn exactly_n_through_two_services() {
-    if !testcluster::may_take_minutes("exactly N through two services") {
-        return;
+    if testcluster::may_take_minutes("exactly N through two services") {
+        on_three_nodes(exactly_n);
     }
-    let Some(cluster) = TestCluster::start(3) else { return };
-    let hot = Hot::Cql(format!("cql://{}/exactly", cluster.addresses()));
+}
+
+fn exactly_n(nodes: &mut Nodes) {
+    let hot = Hot::Cql(format!("cql://{}/exactly", nodes.0.addresses()));
     let mut services = Services::start(hot, 2);
     let whole = Instant::now();
     let mut admin = services.client(0);

@@ -12,11 +12,10 @@ use coupon::campaign::{Handout, Terms};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::time::{DAY_MS, Millis};
 use serde_json::json;
-use testcluster::TestCluster;
 
 use super::choice::ContestedCoupon;
 use super::faults::{self, Fleet, Shape};
-use super::fleet::{NoNodes, Nodes};
+use super::fleet::{NoNodes, on_three_nodes};
 use super::history::{Answered, Ask, Operation, Told};
 use super::linear::{self, Wrong};
 use super::load::{Load, Pace, Recorded, coupons_for};
@@ -296,7 +295,6 @@ fn once_under_faults() {
     if !testcluster::may_take_minutes("once under faults") {
         return;
     }
-    let Some(cluster) = TestCluster::start(3) else { return };
     let (operations, faults) = size(4_000);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));
@@ -304,10 +302,12 @@ fn once_under_faults() {
     // A fault takes about 10 s, and so does the restart of a killed node.
     let at_most = Duration::from_secs(60 * faults.faults as u64 + 600);
     let plan = Plan { seed: seed(), operations, faults, at_most };
-    let hot = Hot::Cql(format!("cql://{}/once", cluster.addresses()));
-    let run = run(&plan, Services::start(hot, 2), &mut Nodes(cluster));
-    must_be_right(&plan, &run);
-    assert!(run.settled.iter().sum::<u64>() > 0, "no fault hit a write: {:?}", run.settled);
+    on_three_nodes(|nodes| {
+        let hot = Hot::Cql(format!("cql://{}/once", nodes.0.addresses()));
+        let run = run(&plan, Services::start(hot, 2), nodes);
+        must_be_right(&plan, &run);
+        assert!(run.settled.iter().sum::<u64>() > 0, "no fault hit a write: {:?}", run.settled);
+    });
 }
 
 /// One service on one file. It is killed, frozen and restarted.

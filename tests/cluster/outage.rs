@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testcluster::TestCluster;
 
 use super::client::{Answer, Client, Dice, Lost, at_once};
 use super::data::{PATIENCE, wait_until};
 use super::faults::{Fleet, What};
-use super::fleet::Nodes;
+use super::fleet::{Nodes, on_three_nodes};
 use super::late::Late;
 use super::services::{Caller, Hot, Services, until_good};
 
@@ -420,13 +419,14 @@ fn started_before_the_cluster(scene: &Scene, nodes: &mut Nodes, running: &[usize
 
 #[test]
 fn nodes_go_and_come_back() {
-    if !testcluster::may_take_minutes("nodes go and come back") {
-        return;
+    if testcluster::may_take_minutes("nodes go and come back") {
+        on_three_nodes(they_go_and_come_back);
     }
-    let Some(cluster) = TestCluster::start(3) else { return };
-    let hot = Hot::Cql(format!("cql://{}/outage", cluster.addresses()));
-    let first = cluster.addresses().split(',').next().expect("an address").to_owned();
-    let mut nodes = Nodes(cluster);
+}
+
+fn they_go_and_come_back(nodes: &mut Nodes) {
+    let hot = Hot::Cql(format!("cql://{}/outage", nodes.0.addresses()));
+    let first = nodes.0.addresses().split(',').next().expect("an address").to_owned();
     let services = Services::start(hot, 2);
     let mut scene = Scene { services, users: AtomicUsize::new(0), given: Vec::new() };
     let campaign = json!({"campaign_id": "outage", "stock": 1_000_000, "expires_on": "2031-12-31"});
@@ -438,8 +438,8 @@ fn nodes_go_and_come_back() {
     let (before, from) = scene.load_without_failures("before all faults");
     print_spans("all nodes", &before, from, None);
 
-    one_node(&mut scene, &mut nodes, What::Kill, 0, (&before, from));
-    one_node(&mut scene, &mut nodes, What::Freeze, 1, (&before, from));
+    one_node(&mut scene, nodes, What::Kill, 0, (&before, from));
+    one_node(&mut scene, nodes, What::Freeze, 1, (&before, from));
 
     let mut client = scene.services.client(0);
     let kept: Vec<Given> = (0..KEPT)
@@ -465,7 +465,7 @@ fn nodes_go_and_come_back() {
     }
     acknowledged_is_there(&scene);
 
-    started_before_the_cluster(&scene, &mut nodes, &[1, 2], &first);
+    started_before_the_cluster(&scene, nodes, &[1, 2], &first);
     println!("all nodes were down: all calls work {:.1?} later", recovered(&scene, &kept[0]));
     println!("the scenario took {:.1?}", whole.elapsed());
     scene.services.stop();

@@ -46,4 +46,4 @@ async fn open_three_nodes(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotSto
 }
 
 conforms!(together one_node by open_one_node);
-conforms!(together three_nodes ("takes a quarter of an hour; CI runs `steps.rs` on three nodes") by open_three_nodes);
+conforms!(together three_nodes ("takes a quarter of an hour; CI runs `tests/cluster` on three nodes") by open_three_nodes);

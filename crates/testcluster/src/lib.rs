@@ -26,7 +26,7 @@ const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 /// With `none` Cassandra is not available on this machine: `.ci/run` has tried.
 const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
-/// With `1` the suites that take minutes on three nodes run. CI sets it.
+/// With `1` the suites that take minutes on a cluster run. CI sets it.
 const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 
 /// Exit code of the script without Java 17, Maven or a source to download from.
@@ -67,11 +67,11 @@ impl Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Whether a suite that takes minutes on three nodes may run. If not, it prints a line.
+/// Whether a suite that takes minutes on a cluster may run. If not, it prints a line.
 pub fn may_take_minutes(suite: &str) -> bool {
     let may = std::env::var(THREE_NODES).is_ok_and(|it| it == "1");
     if !may {
-        eprintln!("NOT RUN: {suite}: minutes on three nodes; {THREE_NODES}=1 runs it");
+        eprintln!("NOT RUN: {suite}: minutes on a cluster; {THREE_NODES}=1 runs it");
     }
     may
 }
